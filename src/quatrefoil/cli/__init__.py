@@ -1,0 +1,44 @@
+"""The ``quatrefoil`` command. Each command is one module of this package with ``NAME``, ``HELP``,
+``configure(parser)`` and ``run(args)``; ``run`` raises ``QuatrefoilError`` to refuse.
+
+Exit codes: 0 done, 1 refused or failed with one readable line on standard error, 2 usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from quatrefoil.errors import QuatrefoilError
+
+COMMANDS = ("demo", "plan", "bench", "doctor", "ca", "keeper", "aggregator", "silo", "log")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the return value is the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except QuatrefoilError as error:
+        print(f"quatrefoil: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:
+        print("quatrefoil: interrupted", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line, also used by the tests that read every help text."""
+    root = argparse.ArgumentParser(prog="quatrefoil", description="Confidential AI pipelines, routed by policy.")
+    commands = root.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        module = import_module(f"quatrefoil.cli.{name}")
+        command = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
+        module.configure(command)
+        command.set_defaults(run=module.run)
+    return root

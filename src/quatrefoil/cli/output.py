@@ -1,0 +1,59 @@
+"""How commands print: a table for people, ``--json FILE`` for programs, progress on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from quatrefoil import machine
+from quatrefoil.errors import HostError
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the result to FILE as JSON ('-': standard output)")
+
+
+def console() -> Console:
+    """Standard output; 120 columns where it is not a terminal, so that tables keep their shape in a log."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def progress_console() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table whose first column is left-aligned and the others right-aligned."""
+    drawn = Table(title=title, title_justify="left", title_style="bold")
+    for position, column in enumerate(columns):
+        drawn.add_column(column, justify="left" if position == 0 else "right")
+    for row in rows:
+        drawn.add_row(*row)
+    return drawn
+
+
+def write_json(file: Path | None, schema: str, content: dict[str, Any]) -> None:
+    """Write ``{schema, machine, **content}``; infinite numbers are refused by the format, so callers cap them."""
+    if file is None:
+        return
+    text = json.dumps({"schema": schema, "machine": machine.describe(), **content}, indent=2, allow_nan=False) + "\n"
+    if str(file) == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        file.write_text(text)
+    except OSError as error:
+        raise HostError(f"{file} cannot be written ({error.strerror})", hint="Name a file in a folder that exists") from None
+
+
+def capped(value: float, limit: float) -> float:
+    """``value`` with infinity replaced by ``limit``, for JSON."""
+    return limit if math.isinf(value) and value > 0 else value

@@ -1,0 +1,183 @@
+"""The four contracts, one a layer. Business logic knows these and never a backend.
+
+A backend is an object that is built complete and injected: a missing verifier, an empty policy or an unknown
+parameter set is an error of its constructor. No value anywhere means "skip the check". ARCHITECTURE.md lists the
+backends with their constructor signatures; ``tests/contracts`` holds the suite that every backend passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatVector = NDArray[np.float32] | NDArray[np.float64]
+
+# ---------------------------------------------------------------------------------------------------- transport
+
+
+@dataclass(frozen=True)
+class VerifiedStatement:
+    """A statement whose signature and certificate chain have been verified.
+
+    ``signer`` is the subject name in the certificate, ``role`` what the certificate authority says it may act as
+    ("silo", "aggregator", "keeper"), ``fingerprint`` the SHA-256 of the signer's certificate in DER.
+    """
+
+    body: bytes
+    signer: str
+    role: str
+    fingerprint: bytes
+
+
+class Recipient(Protocol):
+    """A key pair to which others seal. The private half stays in this object's memory and is wiped on request."""
+
+    @property
+    def public(self) -> bytes: ...
+
+    def open(self, sealed: bytes, *, context: bytes) -> bytearray:
+        """The plaintext sealed to this key under ``context``, or ``MessageRefused``. The caller wipes it."""
+
+    def wipe(self) -> None:
+        """Forget the private half; every later :meth:`open` raises ``RoundVoided``."""
+
+
+@runtime_checkable
+class TransportSecurity(Protocol):
+    """Layer 1, seen by one party: who says what, and to whom it is readable, against a quantum computer."""
+
+    @property
+    def name(self) -> str:
+        """The subject name in this party's certificate."""
+
+    def sign(self, body: bytes) -> bytes:
+        """``body`` with this party's certificate and signature, as bytes that :meth:`verify` accepts."""
+
+    def verify(self, signed: bytes) -> VerifiedStatement:
+        """The statement inside, after its signature, chain, validity and usage; or ``MessageRefused``."""
+
+    def seal(self, recipient: bytes, plaintext: bytes, *, context: bytes) -> bytes:
+        """``plaintext`` readable only by the holder of ``recipient``, bound to ``context``."""
+
+    def new_recipient(self) -> Recipient:
+        """A fresh key pair to seal to, in memory only."""
+
+
+# ------------------------------------------------------------------------------------------------------ enclave
+
+
+@dataclass(frozen=True)
+class Appraisal:
+    """The accepted result of appraising evidence: never made for evidence that was refused.
+
+    ``kind`` names the evidence ("software", later "tdx", "sev-snp", ...), ``isolation`` what separates the code
+    from its host ("none", "process", "vm"), ``insecure`` whether the evidence is a stand-in.
+    """
+
+    kind: str
+    isolation: str
+    insecure: bool
+
+
+@runtime_checkable
+class ComputeIsolation(Protocol):
+    """Layer 2, both sides: evidence of what runs, and its appraisal (RFC 9334)."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def collect(self, report_data: bytes) -> bytes:
+        """Evidence about the calling code, bound to 32 bytes of ``report_data``."""
+
+    def appraise(self, evidence: bytes, *, report_data: bytes) -> Appraisal:
+        """The accepted appraisal of evidence bound to ``report_data``, or ``MessageRefused`` / ``PolicyError``."""
+
+
+# -------------------------------------------------------------------------------------------------- aggregation
+
+
+@dataclass(frozen=True)
+class SchemeIdentity:
+    """What every party of a round must agree on about its aggregation scheme. ``digest``: 32 bytes over the
+    parameters. ``largest_roster``: how many ciphertexts may be added. ``insecure``: a stand-in that hides nothing.
+    """
+
+    name: str
+    digest: bytes
+    largest_roster: int
+    insecure: bool
+
+
+@dataclass(frozen=True)
+class SumShape:
+    """What one round adds up: public, agreed before it starts. ``length``: values in an update. ``clip``: every
+    value lies in [-clip, clip]. ``context``: the 32-byte digest of the round's context.
+    """
+
+    length: int
+    clip: float
+    context: bytes
+
+
+@dataclass(frozen=True)
+class Encrypted:
+    """One silo's contribution to a round: public ``ciphertext``; secret ``key``, meant only for the key authority.
+    The holder wipes ``key`` once it is sealed."""
+
+    ciphertext: bytes
+    key: bytearray
+
+    def __repr__(self) -> str:
+        return f"Encrypted(ciphertext=<{len(self.ciphertext)} bytes>, key=<secret>)"
+
+
+@dataclass(frozen=True)
+class DecryptedSum:
+    """The sum of the contributions. ``error_bound``: the largest difference of any entry from the exact sum."""
+
+    values: NDArray[np.float64]
+    error_bound: float
+
+
+@runtime_checkable
+class PrivateAggregation(Protocol):
+    """Layer 3: a sum of vectors, of which no single one is seen by whoever adds."""
+
+    @property
+    def scheme(self) -> SchemeIdentity: ...
+
+    def encrypt(self, values: FloatVector, *, weight: float, shape: SumShape) -> Encrypted:
+        """``weight * values`` under a fresh key; 0 < weight <= 1. ``UpdateRefused`` names what does not fit."""
+
+    def add(self, ciphertexts: Sequence[bytes], *, shape: SumShape) -> bytes:
+        """The ciphertext of the sum. ``CiphertextRefused`` names the position of one that does not fit."""
+
+    def combine_keys(self, keys: Sequence[bytes | bytearray]) -> bytes:
+        """What decrypts the sum of exactly these keys' ciphertexts, and no single one of them."""
+
+    def decrypt(self, total: bytes, combined_key: bytes, *, shape: SumShape, count: int) -> DecryptedSum:
+        """The sum of ``count`` contributions, or ``CiphertextRefused`` when key and ciphertext do not belong together."""
+
+
+# ------------------------------------------------------------------------------------------------------- proofs
+
+
+@dataclass(frozen=True)
+class VerifiedProof:
+    """A statement (by digest) that a proof has been verified for, and the soundness it was verified with."""
+
+    statement: bytes
+    soundness_bits: float
+
+
+@runtime_checkable
+class IntegrityProof(Protocol):
+    """Layer 4: a claim about hidden values, checked without seeing them. No backend exists yet."""
+
+    def prove(self, statement: bytes, witness: Sequence[bytes | bytearray]) -> bytes: ...
+
+    def verify(self, statement: bytes, proof: bytes) -> VerifiedProof: ...

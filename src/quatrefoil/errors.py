@@ -1,0 +1,87 @@
+"""Every error that Quatrefoil raises on purpose, drawn once.
+
+    QuatrefoilError
+    ├── PeerError      another party sent something that is refused
+    │   ├── ChannelRefused      no acceptable channel could be made with it
+    │   ├── MessageRefused      malformed, unsigned, replayed or out of place
+    │   ├── CiphertextRefused   wrong length, version, parameters or round
+    │   └── RoundVoided         the key of the round is gone: nothing of it can be decrypted
+    ├── PolicyError    what was asked is against the policy, or the policy itself is wrong
+    │   ├── PolicyInvalid       the file cannot be read as a policy, workload or cost file
+    │   └── PhaseUnprotected    nothing available satisfies a phase
+    ├── CallerError    the code that called us passed something it must not
+    │   ├── UpdateRefused       NaN, infinite, beyond the clip range, or too many values
+    │   └── ParametersRefused   a parameter set that cannot be exact or secure
+    └── HostError      this machine lacks something, or its disk holds something unexpected
+        ├── DependencyMissing   an extra is not installed
+        └── StateCorrupt        durable state does not read back as it was written
+
+The branch says who is at fault. The message says what is wrong, and ends with what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class QuatrefoilError(Exception):
+    """Base of the tree. ``problem`` is what is wrong, ``hint`` what to do; ``str()`` shows both in one line."""
+
+    def __init__(self, problem: str, *, hint: str) -> None:
+        super().__init__(f"{problem.rstrip('.')}. {hint}")
+        self.problem = problem
+        self.hint = hint
+
+
+class PeerError(QuatrefoilError):
+    """Another party is at fault."""
+
+
+class ChannelRefused(PeerError):
+    """No acceptable channel could be made with the peer."""
+
+
+class MessageRefused(PeerError):
+    """A message is malformed, unsigned, replayed or out of place."""
+
+
+class CiphertextRefused(PeerError):
+    """A ciphertext has the wrong length, version, parameters or round, or does not decrypt."""
+
+
+class RoundVoided(PeerError):
+    """The key of the round is gone; nothing encrypted under it can be decrypted any more."""
+
+
+class PolicyError(QuatrefoilError):
+    """What was asked is against the policy, or the policy itself is wrong."""
+
+
+class PolicyInvalid(PolicyError):
+    """A policy, workload or cost file cannot be used as written."""
+
+
+class PhaseUnprotected(PolicyError):
+    """Nothing available satisfies a phase of the workload."""
+
+
+class CallerError(QuatrefoilError):
+    """The calling code is at fault."""
+
+
+class UpdateRefused(CallerError):
+    """An update holds NaN, infinite or out-of-range values, or does not have the agreed size."""
+
+
+class ParametersRefused(CallerError):
+    """A parameter set cannot be exact or secure, or does not hold the roster."""
+
+
+class HostError(QuatrefoilError):
+    """This machine lacks something, or its disk holds something unexpected."""
+
+
+class DependencyMissing(HostError):
+    """An optional part is not installed."""
+
+
+class StateCorrupt(HostError):
+    """Durable state does not read back as it was written."""
