@@ -1,0 +1,261 @@
+"""What must be protected from whom, and within which limits: a policy file parsed into one immutable value.
+
+The value checks itself when it is built, whoever builds it, so that nothing is validated twice. Its canonical bytes
+(``quatrefoil.wire``) are what every silo signs before the first round of a job: two files that mean the same, in
+whatever order and with whatever comments, give the same digest. docs/policy.md explains every field.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from quatrefoil import configuration
+from quatrefoil.configuration import FieldInvalid, shown
+from quatrefoil.errors import MessageRefused, PolicyInvalid
+from quatrefoil.wire import WireObject
+
+THREATS: Mapping[str, str] = {
+    "recorder": "Somebody records what crosses the network today and has a quantum computer tomorrow.",
+    "network": "Somebody on the network reads, alters, replays, drops or injects messages, or poses as a party.",
+    "curious-aggregator": "The host that adds the updates keeps to the protocol and reads all that it receives.",
+    "colluding-silos": "Up to `colluding_silos` silos and the aggregator pool what they know of another's update.",
+    "curious-host": "Whoever runs the machine where keys or plaintext are reads its memory and its disk.",
+    "byzantine-silo": "A silo sends a malformed, oversized or poisoned update to damage the model.",
+    "tampered-model": "The model that is used is not the model that its owner made or the silos agreed on.",
+    "malicious-server": "The server departs from the protocol: a wrong sum, a wrong answer, a rewritten history.",
+}
+"""The closed vocabulary of ``threats``, one sentence each."""
+
+BACKENDS: Mapping[str, Mapping[str, str]] = {
+    "transport": {"pq-tls": "TLS 1.3 with hybrid groups only, mutual ML-DSA certificates, sealed and signed messages"},
+    "enclave": {
+        "software": "an ordinary process that keeps to the keeper's rules; whoever runs its machine reads it",
+        "tdx": "Intel TDX virtual machine with attestation",
+        "sev-snp": "AMD SEV-SNP virtual machine with attestation",
+        "sgx": "Intel SGX enclave with attestation",
+        "nitro": "AWS Nitro enclave with attestation",
+        "nvidia-cc": "NVIDIA GPU in confidential-computing mode with attestation",
+        "tpm": "TPM 2.0 with measured boot and quotes; no isolation from the host's own memory",
+    },
+    "aggregation": {
+        "additive-rlwe": "additive ring-LWE encryption under a fresh key per silo and round",
+        "plain": "no encryption: whoever adds sees every update",
+        "ckks": "homomorphic encryption over approximate numbers",
+    },
+    "proofs": {"bounded-update": "a zero-knowledge proof that an encrypted update keeps to the agreed bound"},
+}
+"""The closed vocabulary of ``[allow]``: layer -> backend -> what it is. Some do not exist yet; the plan says which."""
+
+LAYERS = tuple(BACKENDS)
+
+STAND_INS: Mapping[str, tuple[str, str]] = {
+    "software-keeper": ("enclave", "software"),
+    "plain-aggregation": ("aggregation", "plain"),
+}
+"""The closed vocabulary of ``[insecure] accept``: stand-in -> the layer and backend that it lets through."""
+
+VALUE_BITS = (16, 32)
+"""Signed bits to which one value of an update is rounded; each has one parameter set per aggregation backend."""
+
+ON_EXCESS = ("refuse", "clip")
+MOST_SILOS = 2048
+LARGEST_COUNT = 1 << 40
+LARGEST_ROUNDS = 1_000_000
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Limits(WireObject):
+    """``[limits]``: numbers that every silo, the aggregator and the keeper hold each other to."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:policy-limits"
+
+    minimum_silos: int
+    """Fewest silos in a round that is answered; at least ``colluding_silos + 2``."""
+    colluding_silos: int
+    """Silos that may pool what they know with the aggregator without learning another's update."""
+    largest_sample_count: int
+    """Cap on the FedAvg weight of one silo."""
+    clip: float
+    """Every value of an update lies in [-clip, clip]."""
+    value_bits: int
+    """Signed bits a value is rounded to: 16 (up to 256 silos) or 32 (up to 2,048)."""
+    minimum_roster_difference: int
+    """Contributor sets of two answered rounds of a job are equal, or differ in at least this many silos."""
+    rounds: int
+    """Most rounds of one job."""
+
+    def __post_init__(self) -> None:
+        _within("limits.colluding_silos", self.colluding_silos, 0, MOST_SILOS - 2)
+        _within("limits.minimum_silos", self.minimum_silos, 2, MOST_SILOS)
+        if self.minimum_silos < self.colluding_silos + 2:
+            raise FieldInvalid(
+                "limits.minimum_silos",
+                f"{self.minimum_silos} is under colluding_silos + 2 = {self.colluding_silos + 2}",
+                hint="With one honest silo left, the sum less the others' updates is its update: require more silos",
+            )
+        _within("limits.largest_sample_count", self.largest_sample_count, 1, LARGEST_COUNT)
+        _finite_positive("limits.clip", self.clip)
+        if self.value_bits not in VALUE_BITS:
+            known = " or ".join(map(str, VALUE_BITS))
+            raise FieldInvalid("limits.value_bits", f"is {self.value_bits}, not {known}", hint=f"Use {known}")
+        _within("limits.minimum_roster_difference", self.minimum_roster_difference, 1, MOST_SILOS)
+        _within("limits.rounds", self.rounds, 1, LARGEST_ROUNDS)
+
+
+@dataclass(frozen=True)
+class Allow(WireObject):
+    """``[allow]``: the backends that a plan may use, a sorted tuple of names for each layer, none empty."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:policy-allow"
+
+    transport: tuple[str, ...]
+    enclave: tuple[str, ...]
+    aggregation: tuple[str, ...]
+    proofs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for layer, known in BACKENDS.items():
+            names = self.of(layer)
+            _names(f"allow.{layer}", names, known)
+            if not names:
+                raise FieldInvalid(f"allow.{layer}", "is empty", hint=f"Name at least one of {', '.join(known)}")
+
+    def of(self, layer: str) -> tuple[str, ...]:
+        names: tuple[str, ...] = getattr(self, layer)
+        return names
+
+
+@dataclass(frozen=True)
+class Policy(WireObject):
+    """A whole policy. Building one that contradicts itself is ``PolicyInvalid`` naming the field."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:policy"
+
+    name: str
+    threats: tuple[str, ...]
+    """What must be answered, from :data:`THREATS`; sorted."""
+    on_excess: str
+    """What a silo does with a value beyond ``clip``: "refuse" the round, or "clip" the value."""
+    limits: Limits
+    allow: Allow
+    accept_insecure: tuple[str, ...]
+    """``[insecure] accept``: stand-ins accepted by name, from :data:`STAND_INS`; sorted, empty for none."""
+    max_latency_ms: float = math.inf
+    """``[workload] max_latency_ms``: no phase may be predicted to take longer for one pass; infinite when not given."""
+
+    def __post_init__(self) -> None:
+        check_name("name", self.name)
+        _names("threats", self.threats, THREATS)
+        if not self.threats:
+            raise FieldInvalid("threats", "is empty", hint=f"Name what to protect against: {', '.join(THREATS)}")
+        _one_of("on_excess", self.on_excess, ON_EXCESS)
+        _names("insecure.accept", self.accept_insecure, STAND_INS)
+        for stand_in, (layer, backend) in STAND_INS.items():
+            allowed, accepted = backend in self.allow.of(layer), stand_in in self.accept_insecure
+            if allowed and not accepted:
+                raise FieldInvalid(
+                    f"allow.{layer}",
+                    f"allows the stand-in {backend!r}, which [insecure] does not accept",
+                    hint=f"Take it out, or accept {stand_in!r} knowing what it gives up: {BACKENDS[layer][backend]}",
+                )
+            if accepted and not allowed:
+                raise FieldInvalid(
+                    "insecure.accept",
+                    f"accepts {stand_in!r}, but allow.{layer} does not allow {backend!r}",
+                    hint="Take it out, or allow it",
+                )
+        if math.isnan(self.max_latency_ms) or self.max_latency_ms <= 0:
+            raise FieldInvalid("workload.max_latency_ms", f"is {self.max_latency_ms}", hint="Give milliseconds above 0")
+
+    @classmethod
+    def load(cls, file: Path | str) -> Self:
+        """Read a policy file, or ``PolicyInvalid`` naming file, line and field."""
+        return cls.parse(configuration.read_text(Path(file)), source=str(file))
+
+    @classmethod
+    def parse(cls, text: str, *, source: str) -> Self:
+        """The policy in TOML ``text``; ``source`` names it in messages."""
+        root = configuration.parse(text, source)
+        root.expect(["name", "threats", "on_excess", "limits", "allow", "insecure"], ["workload"])
+        limits, allow, insecure = root.table("limits"), root.table("allow"), root.table("insecure")
+        limits.expect([field.name for field in fields(Limits)])
+        allow.expect(LAYERS)
+        insecure.expect(["accept"])
+        latency = math.inf
+        if "workload" in root:
+            workload = root.table("workload")
+            workload.expect(["max_latency_ms"])
+            latency = workload.number("max_latency_ms")
+        with root.placing():
+            return cls(
+                name=root.text("name"),
+                threats=root.texts("threats"),
+                on_excess=root.text("on_excess"),
+                limits=Limits(
+                    minimum_silos=limits.integer("minimum_silos"),
+                    colluding_silos=limits.integer("colluding_silos"),
+                    largest_sample_count=limits.integer("largest_sample_count"),
+                    clip=limits.number("clip"),
+                    value_bits=limits.integer("value_bits"),
+                    minimum_roster_difference=limits.integer("minimum_roster_difference"),
+                    rounds=limits.integer("rounds"),
+                ),
+                allow=Allow(*(allow.texts(layer) for layer in LAYERS)),
+                accept_insecure=insecure.texts("accept"),
+                max_latency_ms=latency,
+            )
+
+    @classmethod
+    def _from_cbor(cls, value: Any) -> Self:
+        """A policy that a peer sent and that contradicts itself is the peer's fault: ``MessageRefused``."""
+        try:
+            return super()._from_cbor(value)
+        except PolicyInvalid as error:
+            raise MessageRefused(f"Policy.{error.problem}", hint="Ask the sender for a valid policy") from None
+
+
+def check_name(field: str, name: str) -> None:
+    """Names go into logs, file names and tables: short, lower case, nothing that a terminal or a path interprets."""
+    if not _NAME.fullmatch(name):
+        raise FieldInvalid(
+            field,
+            f"{shown(name)} is not a name",
+            hint="Use 1 to 64 of a-z 0-9 . _ -, first a letter or digit",
+        )
+
+
+def _names(field: str, names: tuple[str, ...], known: Mapping[str, object]) -> None:
+    for name in names:
+        if name not in known:
+            raise FieldInvalid(field, f"{shown(name)} is unknown", hint=f"Known: {', '.join(known)}")
+    if list(names) != sorted(set(names)):
+        raise FieldInvalid(field, "is not sorted, or repeats a name", hint="Sort the names and name each once")
+
+
+def _within(field: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise FieldInvalid(
+            field,
+            f"is {value if abs(value) < 1 << 64 else 'huge'}, outside {least} to {most}",
+            hint="Correct the number",
+        )
+
+
+def _finite_positive(field: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise FieldInvalid(field, f"is {value}, not a finite number above 0", hint="Give the largest magnitude")
+
+
+def _one_of(field: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise FieldInvalid(field, f"{shown(value)} is not {' or '.join(map(repr, known))}", hint="Use one of these")
+
+
+__all__ = ["BACKENDS", "LAYERS", "STAND_INS", "THREATS", "Allow", "Limits", "Policy", "check_name"]
