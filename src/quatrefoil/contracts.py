@@ -33,14 +33,28 @@ class VerifiedStatement:
     fingerprint: bytes
 
 
+@dataclass(frozen=True)
+class Opened:
+    """What an envelope held, and who sealed it: the sender's signature and chain have been verified.
+
+    The holder wipes ``plaintext``. ``sender.body`` is the envelope, as the sender signed it.
+    """
+
+    plaintext: bytearray
+    sender: VerifiedStatement
+
+    def __repr__(self) -> str:
+        return f"Opened(plaintext=<{len(self.plaintext)} secret bytes>, sender={self.sender.signer!r})"
+
+
 class Recipient(Protocol):
     """A key pair to which others seal. The private half stays in this object's memory and is wiped on request."""
 
     @property
     def public(self) -> bytes: ...
 
-    def open(self, sealed: bytes, *, context: bytes) -> bytearray:
-        """The plaintext sealed to this key under ``context``, or ``MessageRefused``. The caller wipes it."""
+    def open(self, sealed: bytes, *, context: bytes) -> Opened:
+        """The plaintext sealed to this key under ``context`` and its verified sender, or ``MessageRefused``."""
 
     def wipe(self) -> None:
         """Forget the private half; every later :meth:`open` raises ``RoundVoided``."""
@@ -60,8 +74,8 @@ class TransportSecurity(Protocol):
     def verify(self, signed: bytes) -> VerifiedStatement:
         """The statement inside, after its signature, chain, validity and usage; or ``MessageRefused``."""
 
-    def seal(self, recipient: bytes, plaintext: bytes, *, context: bytes) -> bytes:
-        """``plaintext`` readable only by the holder of ``recipient``, bound to ``context``."""
+    def seal(self, recipient: bytes, plaintext: bytes | bytearray, *, context: bytes) -> bytes:
+        """``plaintext`` readable only by the holder of ``recipient``, bound to ``context``, signed by this party."""
 
     def new_recipient(self) -> Recipient:
         """A fresh key pair to seal to, in memory only."""
@@ -103,12 +117,14 @@ class ComputeIsolation(Protocol):
 @dataclass(frozen=True)
 class SchemeIdentity:
     """What every party of a round must agree on about its aggregation scheme. ``digest``: 32 bytes over the
-    parameters. ``largest_roster``: how many ciphertexts may be added. ``insecure``: a stand-in that hides nothing.
+    parameters. ``largest_roster``: how many ciphertexts may be added. ``key_bytes``: length of one contribution's key.
+    ``insecure``: a stand-in that hides nothing.
     """
 
     name: str
     digest: bytes
     largest_roster: int
+    key_bytes: int
     insecure: bool
 
 

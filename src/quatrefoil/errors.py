@@ -32,7 +32,11 @@ class QuatrefoilError(Exception):
 
 
 class PeerError(QuatrefoilError):
-    """Another party is at fault."""
+    """Another party is at fault. ``party`` is its certified name, where it is known."""
+
+    def __init__(self, problem: str, *, hint: str, party: str | None = None) -> None:
+        super().__init__(problem, hint=hint)
+        self.party = party
 
 
 class ChannelRefused(PeerError):

@@ -73,7 +73,9 @@ class WireObject:
         expected = _field_types(cls)
         if len(fields) != len(expected):
             raise MessageRefused(f"{name} has {len(fields)} fields, not {len(expected)}", hint=_HINT)
-        parsed = [_from_cbor(kind, item, f"{name}.{field}") for (field, kind), item in zip(expected, fields, strict=True)]
+        parsed = [
+            _from_cbor(kind, item, f"{name}.{field}") for (field, kind), item in zip(expected, fields, strict=True)
+        ]
         return cls(*parsed)
 
 

@@ -18,7 +18,9 @@ from quatrefoil.errors import HostError
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the result to FILE as JSON ('-': standard output)")
+    parser.add_argument(
+        "--json", metavar="FILE", type=Path, help="also write the result to FILE as JSON ('-': standard output)"
+    )
 
 
 def console() -> Console:
@@ -51,7 +53,9 @@ def write_json(file: Path | None, schema: str, content: dict[str, Any]) -> None:
     try:
         file.write_text(text)
     except OSError as error:
-        raise HostError(f"{file} cannot be written ({error.strerror})", hint="Name a file in a folder that exists") from None
+        raise HostError(
+            f"{file} cannot be written ({error.strerror})", hint="Name a file in a folder that exists"
+        ) from None
 
 
 def capped(value: float, limit: float) -> float:
