@@ -3,6 +3,7 @@
     QuatrefoilError
     ├── PeerError      another party sent something that is refused
     │   ├── ChannelRefused      no acceptable channel could be made with it
+    │   ├── PeerUnreachable     no connection, or it ended or fell silent: trying again may help
     │   ├── MessageRefused      malformed, unsigned, replayed or out of place
     │   ├── CiphertextRefused   wrong length, version, parameters or round
     │   └── RoundVoided         the key of the round is gone: nothing of it can be decrypted
@@ -41,6 +42,10 @@ class PeerError(QuatrefoilError):
 
 class ChannelRefused(PeerError):
     """No acceptable channel could be made with the peer."""
+
+
+class PeerUnreachable(PeerError):
+    """There is no connection, or it ended between two messages, or nothing came in time. Trying again may help."""
 
 
 class MessageRefused(PeerError):

@@ -1,0 +1,24 @@
+"""Layer 1, transport: who says what, and to whom it is readable, against a quantum computer. Unaudited.
+
+Identities are ML-DSA certificates of a consortium's own authority. Statements are signed with ML-DSA-65, envelopes
+sealed with HPKE over X25519 + ML-KEM-768, channels are TLS 1.3 with hybrid groups only. docs/transport.md is the
+specification.
+"""
+
+from quatrefoil.transport.authority import CertificateAuthority
+from quatrefoil.transport.backend import PostQuantumTransport
+from quatrefoil.transport.envelope import SealingKey
+from quatrefoil.transport.identity import Clock, Identity, TrustAnchor, system_clock
+from quatrefoil.transport.profile import ROLES, Party
+
+__all__ = [
+    "ROLES",
+    "CertificateAuthority",
+    "Clock",
+    "Identity",
+    "Party",
+    "PostQuantumTransport",
+    "SealingKey",
+    "TrustAnchor",
+    "system_clock",
+]

@@ -1,0 +1,240 @@
+"""The certificate authority of a consortium: an ML-DSA-87 root that names parties and gives each one role.
+
+It is offline: it writes files and answers nobody. There is no revocation list; certificates are short-lived instead,
+and a party that is thrown out is left out of the next signed roster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import mldsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.x509.oid import NameOID
+
+from quatrefoil.errors import CallerError, MessageRefused, StateCorrupt
+from quatrefoil.transport import files, profile
+from quatrefoil.transport.identity import CERTIFICATE_FILE, KEY_FILE, ROOT_FILE, Clock, Identity, TrustAnchor
+from quatrefoil.transport.profile import DEFAULT_HOSTS
+
+ROOT_KEY_FILE = "root.key"
+REQUEST_FILE = "request.pem"
+ISSUED_FOLDER = "issued"
+
+ROOT_LIFETIME = timedelta(days=3650)
+LEAF_LIFETIME = timedelta(days=90)
+
+_SKEW = timedelta(minutes=5)
+"""How far behind another host's clock may be when a certificate is new."""
+
+
+class CertificateAuthority:
+    """A root key with its certificate, in a directory of its own. Prints without the key."""
+
+    def __init__(self, directory: Path, key: mldsa.MLDSA87PrivateKey, root: x509.Certificate, *, clock: Clock) -> None:
+        self._directory = directory
+        self._key = key
+        self._root = profile.read_root(root)
+        self._clock = clock
+
+    @classmethod
+    def create(
+        cls, directory: Path | str, name: str, *, clock: Clock, lifetime: timedelta = ROOT_LIFETIME
+    ) -> CertificateAuthority:
+        """A new root in ``directory``, which must not exist or be empty."""
+        folder = Path(directory)
+        profile.check_name(name)
+        key = mldsa.MLDSA87PrivateKey.generate()
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        root = (
+            _builder(subject, subject, key.public_key(), _now(clock), lifetime)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(profile.key_usage(certificates=True), critical=True)
+            .add_extension(identifier, critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+            .sign(key, None)
+        )
+        files.write_new_directory(
+            folder, {ROOT_KEY_FILE: (_key_pem(key), files.PRIVATE), ROOT_FILE: (_pem(root), files.PUBLIC)}
+        )
+        return cls(folder, key, root, clock=clock)
+
+    @classmethod
+    def load(cls, directory: Path | str, *, clock: Clock) -> CertificateAuthority:
+        """The authority that :meth:`create` wrote to ``directory``."""
+        folder = Path(directory)
+        key_file = folder / ROOT_KEY_FILE
+        key_pem = files.read_private(key_file, "root key")
+        (root,) = TrustAnchor.load(folder / ROOT_FILE).roots[:1]
+        try:
+            key = serialization.load_pem_private_key(key_pem, password=None)
+        except (ValueError, TypeError):
+            raise StateCorrupt(f"root key {key_file} cannot be read", hint="Restore it from a copy") from None
+        if not isinstance(key, mldsa.MLDSA87PrivateKey) or key.public_key() != root.public_key():
+            raise StateCorrupt(
+                f"{folder} does not hold an ML-DSA-87 key with its own root", hint="Restore both from one copy"
+            )
+        return cls(folder, key, root, clock=clock)
+
+    @property
+    def directory(self) -> Path:
+        return self._directory
+
+    @property
+    def root(self) -> x509.Certificate:
+        return self._root
+
+    @property
+    def trust(self) -> TrustAnchor:
+        """What to hand to every party."""
+        return TrustAnchor([self._root])
+
+    def issue(
+        self,
+        name: str,
+        role: str,
+        *,
+        hosts: Sequence[str] = DEFAULT_HOSTS,
+        lifetime: timedelta = LEAF_LIFETIME,
+        directory: Path | str | None = None,
+    ) -> Identity:
+        """A new identity, written whole to ``directory`` (default: ``NAME`` under the authority's own).
+
+        The directory then holds the key (mode 0600), the certificate and the root. Nothing is overwritten.
+        """
+        folder = self._directory / profile.check_name(name) if directory is None else Path(directory)
+        key = mldsa.MLDSA65PrivateKey.generate()
+        certificate = self._certify(name, role, key.public_key(), hosts, lifetime)
+        files.write_new_directory(
+            folder,
+            {
+                KEY_FILE: (_key_pem(key), files.PRIVATE),
+                CERTIFICATE_FILE: (_pem(certificate), files.PUBLIC),
+                ROOT_FILE: (_pem(self._root), files.PUBLIC),
+            },
+        )
+        self._record(certificate)
+        return Identity(key, certificate)
+
+    def sign_request(
+        self,
+        request: bytes,
+        *,
+        name: str,
+        role: str,
+        hosts: Sequence[str] = DEFAULT_HOSTS,
+        lifetime: timedelta = LEAF_LIFETIME,
+    ) -> x509.Certificate:
+        """A certificate for the key in a PEM request, which keeps the key where it was made.
+
+        ``name`` and ``role`` are what the authority means to grant: a request for any other is ``MessageRefused``.
+        Hosts are the authority's to grant; a request holds none.
+        """
+        profile.check_name(name)
+        profile.check_role(role)
+        try:
+            parsed = x509.load_pem_x509_csr(request)
+            key, signed = parsed.public_key(), parsed.is_signature_valid
+            asked_name, asked_role = profile.requested(parsed)
+        except Exception as error:  # the parser raises many kinds; every one means the same to us
+            raise MessageRefused(
+                f"the request cannot be read ({type(error).__name__})", hint="Have `quatrefoil ca request` make one"
+            ) from None
+        if not isinstance(key, mldsa.MLDSA65PublicKey):
+            raise MessageRefused("the request holds no ML-DSA-65 key", hint="Have `quatrefoil ca request` make one")
+        if not signed:
+            raise MessageRefused("the request is not signed by the key it holds", hint="Ask for it again")
+        if (asked_name, asked_role) != (name, role):
+            raise MessageRefused(
+                f"the request is for {asked_name[:64]!r} as {asked_role}, not for {name!r} as {role}",
+                hint="Check with its sender; sign it under the name and role that it asks for, or not at all",
+            )
+        certificate = self._certify(name, role, key, hosts, lifetime)
+        self._record(certificate)
+        return certificate
+
+    def _certify(
+        self, name: str, role: str, key: mldsa.MLDSA65PublicKey, hosts: Sequence[str], lifetime: timedelta
+    ) -> x509.Certificate:
+        subject, alternatives = profile.leaf_names(name, role, hosts)
+        now = _now(self._clock)
+        if not now < now + lifetime <= self._root.not_valid_after_utc:
+            raise CallerError(
+                f"a lifetime of {lifetime.days} days ends before now or after the root "
+                f"({self._root.not_valid_after_utc:%Y-%m-%d})",
+                hint="Ask for a shorter one, or make a new root",
+            )
+        return (
+            _builder(subject, self._root.subject, key, now, lifetime)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(profile.key_usage(certificates=False), critical=True)
+            .add_extension(profile.LEAF_USAGES, critical=False)
+            .add_extension(alternatives, critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .sign(self._key, None)
+        )
+
+    def _record(self, certificate: x509.Certificate) -> None:
+        """Keep a copy of everything ever issued, by serial number."""
+        files.write_new(self._directory / ISSUED_FOLDER / f"{certificate.serial_number:040x}.pem", _pem(certificate))
+
+    def __repr__(self) -> str:
+        return f"CertificateAuthority({self._root.subject.rfc4514_string()}, key=<secret>)"
+
+
+def request(directory: Path | str, name: str, role: str) -> bytes:
+    """Make a key in ``directory`` (new or empty) and return a PEM request (PKCS #10) for its certificate.
+
+    The key never leaves the directory. Put the signed ``certificate.pem`` and ``root.pem`` beside it.
+    """
+    subject, alternatives = profile.leaf_names(name, role, ())
+    key = mldsa.MLDSA65PrivateKey.generate()
+    signed = (
+        x509.CertificateSigningRequestBuilder().subject_name(subject).add_extension(alternatives, False).sign(key, None)
+    )
+    pem = signed.public_bytes(serialization.Encoding.PEM)
+    files.write_new_directory(
+        Path(directory), {KEY_FILE: (_key_pem(key), files.PRIVATE), REQUEST_FILE: (pem, files.PUBLIC)}
+    )
+    return pem
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey,
+    now: datetime,
+    lifetime: timedelta,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _SKEW)
+        .not_valid_after(now + lifetime)
+    )
+
+
+def _now(clock: Clock) -> datetime:
+    return clock().astimezone(UTC).replace(microsecond=0)
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _key_pem(key: CertificateIssuerPrivateKeyTypes) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+__all__ = ["LEAF_LIFETIME", "ROOT_LIFETIME", "CertificateAuthority", "request"]

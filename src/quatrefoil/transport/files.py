@@ -1,0 +1,100 @@
+"""Writing keys and certificates: whole or not at all, never over what is there, keys for their owner's eyes only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from quatrefoil.errors import HostError
+
+PRIVATE, PUBLIC = 0o600, 0o644
+
+
+def write_new(file: Path, content: bytes, *, mode: int = PUBLIC) -> None:
+    """Create ``file`` with ``content``, durable and in one step. An existing file is left as it is: ``HostError``."""
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _write_durably(temporary, content, mode)
+        try:
+            os.link(temporary, file)  # unlike a rename, a link never replaces
+        finally:
+            temporary.unlink()
+        _sync_directory(file.parent)
+    except FileExistsError:
+        raise HostError(f"{file} exists already", hint="Name another place; nothing is overwritten") from None
+    except OSError as error:
+        raise HostError(
+            f"{file} cannot be written ({error.strerror})", hint="Check the folder and its rights"
+        ) from None
+
+
+def write_new_directory(directory: Path, files: dict[str, tuple[bytes, int]]) -> None:
+    """Create ``directory`` holding ``files`` (name -> content, mode), all of them in one step.
+
+    A directory that exists and is not empty is left as it is: ``HostError``.
+    """
+    temporary = directory.with_name(f".{directory.name}.{secrets.token_hex(8)}")
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir(mode=0o700)
+        try:
+            for name, (content, mode) in files.items():
+                _write_durably(temporary / name, content, mode)
+            _sync_directory(temporary)
+            temporary.rename(directory)  # refused by the system where the directory is not empty
+        except OSError:
+            for name in files:
+                (temporary / name).unlink(missing_ok=True)
+            temporary.rmdir()
+            raise
+        _sync_directory(directory.parent)
+    except OSError as error:
+        if directory.exists():
+            raise HostError(f"{directory} exists already", hint="Name another place; nothing is overwritten") from None
+        raise HostError(
+            f"{directory} cannot be written ({error.strerror})", hint="Check the folder and its rights"
+        ) from None
+
+
+def read(file: Path, what: str) -> bytes:
+    """The content of a file that must be there."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise HostError(
+            f"{what} {file} cannot be read ({error.strerror})", hint="Check the path and its rights"
+        ) from None
+
+
+def read_private(file: Path, what: str) -> bytes:
+    """Like :func:`read`, for a key: refused when anyone but its owner may read or change it."""
+    content = read(file, what)
+    mode = file.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise HostError(f"{what} {file} is open to others (mode {mode:04o})", hint=f"Run `chmod 600 {file}`")
+    return content
+
+
+def _write_durably(file: Path, content: bytes, mode: int) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)  # whatever the umask
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        with contextlib.suppress(OSError):
+            file.unlink()
+        raise
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,146 @@
+"""Who a party is (a private key with its certificate) and whom it believes (the roots it was given beforehand)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeAlias
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import mldsa
+
+from quatrefoil.errors import CallerError, HostError, PeerError, StateCorrupt
+from quatrefoil.transport import files, profile
+from quatrefoil.transport.profile import Host, Party
+
+KEY_FILE, CERTIFICATE_FILE, ROOT_FILE = "key.pem", "certificate.pem", "root.pem"
+
+Clock: TypeAlias = Callable[[], datetime]
+"""The time, as an aware datetime."""
+
+
+def system_clock() -> datetime:
+    """The time by this host's clock."""
+    return datetime.now(UTC)
+
+
+class TrustAnchor:
+    """The ML-DSA-87 roots that a party believes: an argument of everything that verifies, never a default."""
+
+    def __init__(self, roots: Sequence[x509.Certificate]) -> None:
+        if not roots:
+            raise CallerError(
+                "no root certificate was given", hint="Pass at least one: nothing can be verified without"
+            )
+        self._roots = tuple(profile.read_root(root) for root in roots)
+
+    @classmethod
+    def load(cls, path: Path | str) -> TrustAnchor:
+        """The roots in a PEM file, or in the ``root.pem`` of a directory."""
+        file = Path(path)
+        file = file / ROOT_FILE if file.is_dir() else file
+        content = files.read(file, "trust anchor")
+        try:
+            roots = x509.load_pem_x509_certificates(content)
+        except ValueError:
+            raise StateCorrupt(f"trust anchor {file} is not a PEM certificate", hint="Copy root.pem again") from None
+        return cls(roots)
+
+    @property
+    def roots(self) -> tuple[x509.Certificate, ...]:
+        return self._roots
+
+    @property
+    def fingerprints(self) -> tuple[bytes, ...]:
+        """SHA-256 of each root in DER: what two people compare when they exchange roots."""
+        return tuple(hashlib.sha256(_der(root)).digest() for root in self._roots)
+
+    def verify(
+        self, certificate: bytes, *, at: datetime, refusal: type[PeerError], server: Host | None = None
+    ) -> Party:
+        """The party that ``certificate`` (DER) names at the time ``at``; see :func:`profile.verify_leaf`."""
+        if at.tzinfo is None:
+            raise CallerError("the clock gives a time without a zone", hint="Pass a clock like system_clock")
+        return profile.verify_leaf(certificate, self._roots, at=at, refusal=refusal, server=server)
+
+    def __repr__(self) -> str:
+        return f"TrustAnchor({', '.join(root.subject.rfc4514_string() for root in self._roots)})"
+
+
+class Identity:
+    """A party's ML-DSA-65 key and the certificate that names it. Prints as its name: the key never appears."""
+
+    def __init__(self, key: mldsa.MLDSA65PrivateKey, certificate: x509.Certificate) -> None:
+        if not isinstance(key, mldsa.MLDSA65PrivateKey):
+            raise CallerError("an identity needs an ML-DSA-65 key", hint="Have `quatrefoil ca` make one")
+        if certificate.public_key() != key.public_key():
+            raise CallerError("certificate and key do not belong together", hint="Load both from one directory")
+        self._key = key
+        self._certificate = certificate
+        self._der = _der(certificate)
+        name, role = profile.named_in(certificate)
+        self._name, self._role = name, role
+
+    @classmethod
+    def load(cls, directory: Path | str) -> Identity:
+        """The identity in a directory that ``quatrefoil ca issue`` (or ``request`` and ``sign``) has filled."""
+        folder = Path(directory)
+        if not folder.is_dir():
+            raise HostError(f"identity {folder} is not a directory", hint="Name one that `quatrefoil ca issue` wrote")
+        key_file, certificate_file = folder / KEY_FILE, folder / CERTIFICATE_FILE
+        key_pem = files.read_private(key_file, "key")
+        certificate_pem = files.read(certificate_file, "certificate")
+        hint = "Restore it from a copy, or issue a new identity"
+        try:
+            key = serialization.load_pem_private_key(key_pem, password=None)
+        except (ValueError, TypeError):
+            raise StateCorrupt(f"key {key_file} cannot be read", hint=hint) from None
+        try:
+            certificate = x509.load_pem_x509_certificate(certificate_pem)
+        except ValueError:
+            raise StateCorrupt(f"certificate {certificate_file} cannot be read", hint=hint) from None
+        if not isinstance(key, mldsa.MLDSA65PrivateKey) or certificate.public_key() != key.public_key():
+            raise StateCorrupt(f"{folder} does not hold an ML-DSA-65 key with its own certificate", hint=hint)
+        return cls(key, certificate)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def role(self) -> str:
+        return self._role
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        return self._certificate
+
+    @property
+    def certificate_der(self) -> bytes:
+        return self._der
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the certificate in DER."""
+        return hashlib.sha256(self._der).digest()
+
+    def sign(self, message: bytes, *, context: bytes) -> bytes:
+        """An ML-DSA-65 signature (FIPS 204 section 5.2, hedged) under a context string of at most 255 bytes."""
+        return self._key.sign(message, context)
+
+    def private_key(self) -> mldsa.MLDSA65PrivateKey:
+        """The key itself, for the TLS library. Nothing else should ask."""
+        return self._key
+
+    def __repr__(self) -> str:
+        return f"Identity(name={self._name!r}, role={self._role!r}, key=<secret>)"
+
+
+def _der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
+__all__ = ["Clock", "Identity", "TrustAnchor", "system_clock"]
