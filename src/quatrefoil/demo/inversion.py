@@ -1,0 +1,169 @@
+"""Gradient inversion: what records can be read from what a party holds, beside what can be guessed.
+
+The attack is exact algebra, no search. The gradient of a first layer ``W x + b`` for one record x is (g x^T, g), so
+every row of dW divided by its entry of db is x (Phong et al. 2017; Geiping et al. 2020). For many records, or many
+steps, each ratio is a mixture of records; for one record it stays exact after any number of steps. Stronger attacks
+exist: a search with priors, or a common model crafted by the attacker. What is low here is low against this attack.
+
+**How it is measured.** The attack gives k candidates, one a hidden unit. Against the n records of a hospital:
+
+- ``closest_db``: the PSNR of the best of the k x n pairs, the patient that the attack hits best;
+- ``typical_db``: for each record the best of the k candidates, then the mean over the records.
+
+Both rise with k and n whether or not anything leaked, so every view is read beside guesses with the same k and n:
+:func:`chance`, the same attack on random numbers of the update's shape; :func:`mean_guess`, the average patient of the
+other hospitals; :func:`stranger_guess`, k real records of the other hospitals. What does not beat the last two has
+told the attacker nothing about a patient that a public data set would not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quatrefoil.demo import metrics, models
+from quatrefoil.demo.data import Labelled
+from quatrefoil.demo.models import Arrays
+from quatrefoil.errors import CallerError
+
+Records = NDArray[np.float64]
+"""n x d, features in [0, 1]."""
+
+DRAWS = 16
+"""How many draws a random guess is averaged over."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """How close k candidates come to n records, in decibel: the best pair, and the mean over the records."""
+
+    closest_db: float
+    typical_db: float
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How a ciphertext's 64-bit words would hold values if nothing were encrypted; all of it is public.
+
+    ``shift``: bits below the message, ``slot_bits``: bits a value, ``slots``: values a word.
+    """
+
+    shift: int = 15
+    slot_bits: int = 24
+    slots: int = 2
+
+
+GOLDILOCKS = (1 << 64) - (1 << 32) + 1
+
+
+def invert_update(update: Arrays) -> Records:
+    """Candidate records, k x d, from anything shaped like an update; values outside [0, 1] are moved to the edge.
+
+    A hidden unit whose bias did not move says nothing: its candidate is 0.5 everywhere.
+    """
+    if len(update) < 2 or update[0].ndim != 2 or update[1].shape != update[0].shape[:1]:
+        raise CallerError(
+            f"arrays of shapes {[array.shape for array in update]} do not start with a layer's weights and bias",
+            hint="Pass an update shaped like the parameters: weights (out x in), bias (out), ...",
+        )
+    weights, bias = (np.asarray(array, dtype=np.float64) for array in update[:2])
+    moved = np.isfinite(bias) & (np.abs(bias) > np.finfo(np.float64).tiny)
+    ratio = weights / np.where(moved, bias, 1.0)[:, None]
+    usable = moved[:, None] & np.isfinite(ratio)
+    return np.where(usable, np.clip(np.nan_to_num(ratio), 0.0, 1.0), 0.5)
+
+
+def ciphertext_as_update(ciphertext: bytes, length: int, packing: Packing | None = None) -> NDArray[np.float64]:
+    """The best that an aggregator can make of a ciphertext: unpack it as if it were not encrypted.
+
+    Reads the last 8 x m bytes as little-endian words (a header in front is skipped as far as it does not fill words),
+    centres them modulo p = 2^64 - 2^32 + 1, and takes the signed slots. Returns ``length`` values; their scale is
+    arbitrary, which the attack does not mind. ``CallerError`` for a ciphertext too short to hold them.
+    """
+    packing = packing or Packing()
+    needed = -(-length // packing.slots)
+    words = np.frombuffer(ciphertext, dtype="<u8", offset=len(ciphertext) % 8)
+    if length < 1 or len(words) < needed:
+        raise CallerError(
+            f"{len(ciphertext)} bytes do not hold {length} values at {packing.slots} a word",
+            hint="Pass the ciphertext of an update of that length",
+        )
+    # Words above p/2 stand for negative values; the wrap of 64-bit arithmetic does the subtraction of p.
+    centred = np.where(words > GOLDILOCKS // 2, words - np.uint64(GOLDILOCKS), words).astype(np.int64)
+    rest = (centred[:needed] + (1 << (packing.shift - 1))) >> packing.shift
+    slots = []
+    for _ in range(packing.slots):
+        low = ((rest + (1 << (packing.slot_bits - 1))) & ((1 << packing.slot_bits) - 1)) - (
+            1 << (packing.slot_bits - 1)
+        )
+        slots.append(low)
+        rest = (rest - low) >> packing.slot_bits
+    return np.stack(slots, axis=1).ravel()[:length].astype(np.float64)
+
+
+def shaped_like(vector: NDArray[np.float64], arrays: Arrays) -> models.Parameters:
+    """A flat vector cut into the shapes of ``arrays``, in their order."""
+    expected = sum(array.size for array in arrays)
+    if vector.shape != (expected,):
+        raise CallerError(
+            f"a vector of shape {vector.shape} does not fill {expected} values", hint="Pass a flat update"
+        )
+    parts = np.split(vector, np.cumsum([array.size for array in arrays])[:-1])
+    return [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)]
+
+
+def match(candidates: Records, records: Records) -> Match:
+    """How close ``candidates`` (k x d) come to ``records`` (n x d)."""
+    if candidates.ndim != 2 or records.ndim != 2 or candidates.shape[1] != records.shape[1] or not len(records):
+        raise CallerError(f"shapes {candidates.shape} and {records.shape} do not compare", hint="Pass k x d and n x d")
+    pairs = metrics.psnr_pairs(candidates, records)
+    return Match(closest_db=float(pairs.max()), typical_db=float(pairs.max(axis=0).mean()))
+
+
+def best_psnr(candidates: Records, records: Records) -> float:
+    """The PSNR of the best pair, in decibel: the patient that the attack hits best."""
+    return match(candidates, records).closest_db
+
+
+def single_gradients(parameters: Arrays, data: Labelled) -> Match:
+    """The attack on the gradient of each patient alone, each against that patient's record only."""
+    features, labels = data
+    matches = [
+        match(invert_update(models.gradient(parameters, (record[None], label[None]))), record[None])
+        for record, label in zip(features, labels, strict=True)
+    ]
+    return Match(max(one.closest_db for one in matches), float(np.mean([one.typical_db for one in matches])))
+
+
+def chance(like: Arrays, records: Records, *, seed: int, draws: int = DRAWS) -> Match:
+    """The same attack on normal random numbers shaped ``like`` the update; mean over ``draws``."""
+    random = np.random.default_rng(seed)
+    guesses = (invert_update([random.standard_normal(array.shape) for array in like]) for _ in range(draws))
+    return average([match(guess, records) for guess in guesses])
+
+
+def mean_guess(public: Records, records: Records) -> Match:
+    """Guessing the average of ``public`` records for everyone."""
+    return match(public.mean(axis=0)[None], records)
+
+
+def stranger_guess(public: Records, records: Records, candidates: int, *, seed: int, draws: int = DRAWS) -> Match:
+    """Guessing ``candidates`` real records of other people, drawn from ``public``; mean over ``draws``."""
+    if not 0 < candidates <= len(public):
+        raise CallerError(f"{candidates} guesses from {len(public)} records", hint="Pass at least that many records")
+    random = np.random.default_rng(seed)
+    drawn = (public[random.permutation(len(public))[:candidates]] for _ in range(draws))
+    return average([match(guess, records) for guess in drawn])
+
+
+def average(matches: Sequence[Match]) -> Match:
+    """The mean of several matches: over hospitals, or over draws."""
+    if not matches:
+        raise CallerError("there is nothing to average", hint="Pass at least one match")
+    return Match(
+        closest_db=float(np.mean([one.closest_db for one in matches])),
+        typical_db=float(np.mean([one.typical_db for one in matches])),
+    )

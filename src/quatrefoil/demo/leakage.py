@@ -1,0 +1,118 @@
+"""What the inversion attack reads in each place of one real round, averaged over the hospitals.
+
+The attacker of every view is named in :data:`VIEWS`. All views attack the same round of the same model, with the same
+number of candidates and the same records, so that their rows compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from quatrefoil.demo import inversion, models
+from quatrefoil.demo.baselines import Train, train_round
+from quatrefoil.demo.data import Labelled
+from quatrefoil.demo.inversion import Match, Packing, Records
+from quatrefoil.demo.models import Arrays, Parameters
+from quatrefoil.errors import CallerError
+
+VIEWS: Mapping[str, str] = {
+    "gradient": "gradient of one patient, in the clear",
+    "one_patient": "update of a hospital with one patient, in the clear",
+    "update": "update of a hospital, in the clear",
+    "ciphertext": "what the aggregator receives: the ciphertext",
+    "sum": "what everyone receives: the decrypted sum",
+    "chance": "chance: random numbers instead of an update",
+    "mean": "guess: the average patient of the other hospitals",
+    "strangers": "guess: real patients of the other hospitals",
+}
+
+ONE_PATIENT_SAMPLE = 25
+"""Of how many patients a hospital the one-patient update is tried."""
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """One :class:`Match` for each of :data:`VIEWS`; ``candidates``: guesses that the attack had in each."""
+
+    views: Mapping[str, Match]
+    candidates: int
+
+    def as_json(self) -> dict[str, float]:
+        """The keys of ``quatrefoil demo --json``: ``<view>_psnr_db`` is the closest patient, ``<view>_typical_psnr_db``
+        the mean over patients."""
+        closest = {f"{view}_psnr_db": round(one.closest_db, 2) for view, one in self.views.items()}
+        typical = {f"{view}_typical_psnr_db": round(one.typical_db, 2) for view, one in self.views.items()}
+        return {**closest, **typical}
+
+
+@dataclass(frozen=True)
+class ObservedRound:
+    """One round as its parties saw it, by hospital name. All hospitals trained from ``start`` on ``train``.
+
+    ``updates``: what they would have sent in the clear; ``ciphertexts``: what they sent; ``mean``: the decrypted mean
+    of the updates, weighted by patients. ``CallerError`` where the names differ.
+    """
+
+    start: Parameters
+    train: Mapping[str, Labelled]
+    updates: Mapping[str, Arrays]
+    ciphertexts: Mapping[str, bytes]
+    mean: Arrays
+
+    def __post_init__(self) -> None:
+        for part in (self.updates, self.ciphertexts):
+            if set(part) != set(self.train) or len(self.train) < 2:
+                raise CallerError(
+                    f"a round of {sorted(self.train)} with parts of {sorted(part)}", hint="Pass each hospital's part"
+                )
+
+
+def measure(
+    observed: ObservedRound, *, packing: Packing | None = None, train: Train = train_round, seed: int
+) -> Leakage:
+    """The attack in every view of the round, and every guess beside it."""
+    start = observed.start
+    length = sum(array.size for array in start)
+    candidates = len(inversion.invert_update(start))
+
+    def seen(attack: Callable[[str, Records, Records], Match]) -> Match:
+        """``attack(name, records, public)`` averaged over the hospitals; public are the others' records."""
+        return inversion.average(
+            [
+                attack(
+                    name, records, np.concatenate([other for key, (other, _) in observed.train.items() if key != name])
+                )
+                for name, (records, _) in observed.train.items()
+            ]
+        )
+
+    def of_update(update: Arrays, records: Records) -> Match:
+        return inversion.match(inversion.invert_update(update), records)
+
+    def of_ciphertext(name: str, records: Records) -> Match:
+        vector = inversion.ciphertext_as_update(observed.ciphertexts[name], length, packing)
+        return of_update(inversion.shaped_like(vector, start), records)
+
+    views = {
+        "gradient": seen(lambda name, *_: inversion.single_gradients(start, observed.train[name])),
+        "one_patient": seen(lambda name, *_: _one_patient(start, observed.train[name], train)),
+        "update": seen(lambda name, records, _: of_update(observed.updates[name], records)),
+        "ciphertext": seen(lambda name, records, _: of_ciphertext(name, records)),
+        "sum": seen(lambda _, records, __: of_update(observed.mean, records)),
+        "chance": seen(lambda _, records, __: inversion.chance(start, records, seed=seed)),
+        "mean": seen(lambda _, records, public: inversion.mean_guess(public, records)),
+        "strangers": seen(lambda _, records, public: inversion.stranger_guess(public, records, candidates, seed=seed)),
+    }
+    return Leakage(views, candidates)
+
+
+def _one_patient(start: Parameters, data: Labelled, train: Train) -> Match:
+    """The attack on a hospital's update if its only patient were this one, over the first patients."""
+    matches = []
+    for record, label in list(zip(*data, strict=True))[:ONE_PATIENT_SAMPLE]:
+        update = models.difference(train(start, (record[None], label[None])), start)
+        matches.append(inversion.match(inversion.invert_update(update), record[None]))
+    return Match(max(one.closest_db for one in matches), float(np.mean([one.typical_db for one in matches])))
