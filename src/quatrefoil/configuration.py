@@ -11,6 +11,7 @@ has already accepted; a wrong guess there costs a line number, never a value.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from collections import Counter
@@ -26,6 +27,8 @@ LARGEST_FILE = 64 << 10
 
 MOST_DOTS = 64
 """In one line: the parser's work is quadratic in the parts of a dotted key, and no line of ours needs a tenth of it."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
 Place = tuple[str | int, ...]
 
@@ -175,6 +178,35 @@ def shown(value: str) -> str:
     return ascii(value if len(value) <= 40 else value[:37] + "...")
 
 
+def check_name(field: str, name: str) -> None:
+    """Names go into logs, file names and tables: short, lower case, nothing that a terminal or a path interprets."""
+    if not _NAME.fullmatch(name):
+        raise FieldInvalid(
+            field,
+            f"{shown(name)} is not a name",
+            hint="Use 1 to 64 of a-z 0-9 . _ -, first a letter or digit",
+        )
+
+
+def check_range(field: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise FieldInvalid(
+            field,
+            f"is {value if abs(value) < 1 << 64 else 'huge'}, outside {least} to {most}",
+            hint="Correct the number",
+        )
+
+
+def check_positive(field: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise FieldInvalid(field, f"is {value}, not a finite number above 0", hint="Give the largest magnitude")
+
+
+def check_choice(field: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise FieldInvalid(field, f"{shown(value)} is not {' or '.join(map(repr, known))}", hint="Use one of these")
+
+
 def _not_toml(source: str, text: str, message: str) -> PolicyInvalid:
     found = re.search(r"\(at (?:line (\d+), column \d+|end of document)\)", message)
     line = int(found[1]) if found and found[1] else text.count("\n") + 1 if found else 1
@@ -239,4 +271,15 @@ def _masked(found: re.Match[str]) -> str:
     return " " + re.sub(r"[^\w-]", "_", text[1:-1]) + " "
 
 
-__all__ = ["LARGEST_FILE", "FieldInvalid", "Table", "parse", "read_text", "shown"]
+__all__ = [
+    "LARGEST_FILE",
+    "FieldInvalid",
+    "Table",
+    "check_choice",
+    "check_name",
+    "check_positive",
+    "check_range",
+    "parse",
+    "read_text",
+    "shown",
+]

@@ -8,14 +8,13 @@ whatever order and with whatever comments, give the same digest. docs/policy.md 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from quatrefoil import configuration
-from quatrefoil.configuration import FieldInvalid, shown
+from quatrefoil.configuration import FieldInvalid, check_choice, check_name, check_positive, check_range, shown
 from quatrefoil.errors import MessageRefused, PolicyInvalid
 from quatrefoil.wire import WireObject
 
@@ -67,8 +66,6 @@ MOST_SILOS = 2048
 LARGEST_COUNT = 1 << 40
 LARGEST_ROUNDS = 1_000_000
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
-
 
 @dataclass(frozen=True)
 class Limits(WireObject):
@@ -92,21 +89,21 @@ class Limits(WireObject):
     """Most rounds of one job."""
 
     def __post_init__(self) -> None:
-        _within("limits.colluding_silos", self.colluding_silos, 0, MOST_SILOS - 2)
-        _within("limits.minimum_silos", self.minimum_silos, 2, MOST_SILOS)
+        check_range("limits.colluding_silos", self.colluding_silos, 0, MOST_SILOS - 2)
+        check_range("limits.minimum_silos", self.minimum_silos, 2, MOST_SILOS)
         if self.minimum_silos < self.colluding_silos + 2:
             raise FieldInvalid(
                 "limits.minimum_silos",
                 f"{self.minimum_silos} is under colluding_silos + 2 = {self.colluding_silos + 2}",
                 hint="With one honest silo left, the sum less the others' updates is its update: require more silos",
             )
-        _within("limits.largest_sample_count", self.largest_sample_count, 1, LARGEST_COUNT)
-        _finite_positive("limits.clip", self.clip)
+        check_range("limits.largest_sample_count", self.largest_sample_count, 1, LARGEST_COUNT)
+        check_positive("limits.clip", self.clip)
         if self.value_bits not in VALUE_BITS:
             known = " or ".join(map(str, VALUE_BITS))
             raise FieldInvalid("limits.value_bits", f"is {self.value_bits}, not {known}", hint=f"Use {known}")
-        _within("limits.minimum_roster_difference", self.minimum_roster_difference, 1, MOST_SILOS)
-        _within("limits.rounds", self.rounds, 1, LARGEST_ROUNDS)
+        check_range("limits.minimum_roster_difference", self.minimum_roster_difference, 1, MOST_SILOS)
+        check_range("limits.rounds", self.rounds, 1, LARGEST_ROUNDS)
 
 
 @dataclass(frozen=True)
@@ -155,7 +152,7 @@ class Policy(WireObject):
         _names("threats", self.threats, THREATS)
         if not self.threats:
             raise FieldInvalid("threats", "is empty", hint=f"Name what to protect against: {', '.join(THREATS)}")
-        _one_of("on_excess", self.on_excess, ON_EXCESS)
+        check_choice("on_excess", self.on_excess, ON_EXCESS)
         _names("insecure.accept", self.accept_insecure, STAND_INS)
         for stand_in, (layer, backend) in STAND_INS.items():
             allowed, accepted = backend in self.allow.of(layer), stand_in in self.accept_insecure
@@ -221,16 +218,6 @@ class Policy(WireObject):
             raise MessageRefused(f"Policy.{error.problem}", hint="Ask the sender for a valid policy") from None
 
 
-def check_name(field: str, name: str) -> None:
-    """Names go into logs, file names and tables: short, lower case, nothing that a terminal or a path interprets."""
-    if not _NAME.fullmatch(name):
-        raise FieldInvalid(
-            field,
-            f"{shown(name)} is not a name",
-            hint="Use 1 to 64 of a-z 0-9 . _ -, first a letter or digit",
-        )
-
-
 def _names(field: str, names: tuple[str, ...], known: Mapping[str, object]) -> None:
     for name in names:
         if name not in known:
@@ -239,23 +226,4 @@ def _names(field: str, names: tuple[str, ...], known: Mapping[str, object]) -> N
         raise FieldInvalid(field, "is not sorted, or repeats a name", hint="Sort the names and name each once")
 
 
-def _within(field: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise FieldInvalid(
-            field,
-            f"is {value if abs(value) < 1 << 64 else 'huge'}, outside {least} to {most}",
-            hint="Correct the number",
-        )
-
-
-def _finite_positive(field: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise FieldInvalid(field, f"is {value}, not a finite number above 0", hint="Give the largest magnitude")
-
-
-def _one_of(field: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise FieldInvalid(field, f"{shown(value)} is not {' or '.join(map(repr, known))}", hint="Use one of these")
-
-
-__all__ = ["BACKENDS", "LAYERS", "STAND_INS", "THREATS", "Allow", "Limits", "Policy", "check_name"]
+__all__ = ["BACKENDS", "LAYERS", "STAND_INS", "THREATS", "Allow", "Limits", "Policy"]
