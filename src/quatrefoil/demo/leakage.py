@@ -19,18 +19,24 @@ from quatrefoil.demo.models import Arrays, Parameters
 from quatrefoil.errors import CallerError
 
 VIEWS: Mapping[str, str] = {
-    "gradient": "gradient of one patient, in the clear",
-    "one_patient": "update of a hospital with one patient, in the clear",
-    "update": "update of a hospital, in the clear",
-    "ciphertext": "what the aggregator receives: the ciphertext",
-    "sum": "what everyone receives: the decrypted sum",
-    "chance": "chance: random numbers instead of an update",
-    "mean": "guess: the average patient of the other hospitals",
-    "strangers": "guess: real patients of the other hospitals",
+    "gradient": "one patient's gradient, plain",
+    "one_patient": "one-patient hospital's update, plain",
+    "update": "hospital's update, plain",
+    "ciphertext": "aggregator's view: ciphertext",
+    "sum": "everyone's view: decrypted sum",
+    "chance": "chance: random numbers",
+    "mean": "guess: other hospitals' average",
+    "strangers": "guess: other hospitals' patients",
 }
 
 ONE_PATIENT_SAMPLE = 25
 """Of how many patients a hospital the one-patient update is tried."""
+
+RECORD_DB = 60.0
+"""From here on a reconstruction is the record: an error of one thousandth of the range."""
+
+NOISE_DB = 1.5
+"""How far a mean over four hospitals strays from chance by chance."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,19 @@ class Leakage:
 
     views: Mapping[str, Match]
     candidates: int
+
+    def meaning(self, view: str) -> str:
+        """What a view amounts to, read from its figures and from the guesses beside it, in a few words."""
+        one, chance = self.views[view], self.views["chance"]
+        if view in ("chance", "mean", "strangers"):
+            return "for comparison"
+        if one.closest_db >= RECORD_DB:
+            return "the record itself"
+        if one.closest_db - chance.closest_db < NOISE_DB and one.typical_db - chance.typical_db < NOISE_DB:
+            return "no better than chance"
+        if one.typical_db <= max(self.views["mean"].typical_db, self.views["strangers"].typical_db):
+            return "no better than public data"
+        return "an average patient, no record"
 
     def as_json(self) -> dict[str, float]:
         """The keys of ``quatrefoil demo --json``: ``<view>_psnr_db`` is the closest patient, ``<view>_typical_psnr_db``

@@ -1,0 +1,114 @@
+"""The attack finds what is there, finds nothing in noise, and is measured without favour."""
+
+import numpy as np
+import pytest
+
+from quatrefoil.demo import baselines, inversion, leakage, models
+from quatrefoil.demo.inversion import GOLDILOCKS, Match, Packing
+from quatrefoil.errors import CallerError
+
+
+def uniform_ciphertext(seed, words=4096):
+    return np.random.default_rng(seed).integers(0, GOLDILOCKS, words, dtype=np.uint64).tobytes()
+
+
+def packed_in_the_clear(values, packing):
+    """A vector packed into words as the encryption packs it, with its key left out."""
+    slots = np.resize(
+        np.append(np.round(values * 32767).astype(int), [0]), (-(-len(values) // packing.slots), packing.slots)
+    )
+    words = [sum(int(v) << (packing.slot_bits * j) for j, v in enumerate(row)) << packing.shift for row in slots]
+    return np.array([word % GOLDILOCKS for word in words], dtype="<u8").tobytes()
+
+
+@pytest.fixture(scope="module")
+def observed(start, train, updates):
+    mean = baselines.clear_mean(list(updates.values()), [len(labels) for _, labels in train.values()], 0)
+    sealed = {name: uniform_ciphertext(seed) for seed, name in enumerate(train)}
+    return leakage.ObservedRound(start, train, updates, sealed, mean)
+
+
+@pytest.mark.parametrize("kind", models.KINDS)
+def test_one_gradient_is_the_record(train, kind):
+    parameters = models.initial(kind, train["hungary"][0].shape[1], seed=0)
+    assert inversion.single_gradients(parameters, train["hungary"]).typical_db >= 60
+
+
+def test_every_view_of_a_round_is_where_it_belongs(observed):
+    found = leakage.measure(observed, seed=1)
+    views = found.views
+    assert set(views) == set(leakage.VIEWS) and found.candidates == models.HIDDEN
+    assert views["gradient"].typical_db >= 60 and views["one_patient"].typical_db >= 60
+    assert abs(views["ciphertext"].closest_db - views["chance"].closest_db) < leakage.NOISE_DB
+    assert abs(views["ciphertext"].typical_db - views["chance"].typical_db) < leakage.NOISE_DB
+    assert views["update"].typical_db > views["chance"].typical_db + 2
+    assert views["sum"].typical_db < views["update"].typical_db - 1
+    assert views["sum"].closest_db < views["strangers"].closest_db
+    assert found.meaning("gradient") == found.meaning("one_patient") == "the record itself"
+    assert found.meaning("ciphertext") == "no better than chance"
+
+
+def test_a_ciphertext_that_is_not_one_is_noticed(observed):
+    """The control: the same reading of the same updates, packed but not encrypted, finds all that the update holds."""
+    plain = {
+        name: packed_in_the_clear(np.concatenate([array.ravel() for array in update]), Packing())
+        for name, update in observed.updates.items()
+    }
+    bare = leakage.ObservedRound(observed.start, observed.train, observed.updates, plain, observed.mean)
+    views = leakage.measure(bare, seed=1).views
+    assert views["ciphertext"].closest_db == pytest.approx(views["update"].closest_db, abs=0.5)
+    assert views["ciphertext"].typical_db == pytest.approx(views["update"].typical_db, abs=0.5)
+
+
+@pytest.mark.parametrize("packing", [Packing(), Packing(shift=20, slot_bits=40, slots=1), Packing(12, 17, 3)])
+@pytest.mark.parametrize("length", [1, 5, 6, 545])
+def test_unpacking_undoes_packing(packing, length):
+    values = np.random.default_rng(length).uniform(-1, 1, length)
+    values[0] = -1.0
+    found = inversion.ciphertext_as_update(b"head" + packed_in_the_clear(values, packing), length, packing)
+    assert np.array_equal(found, np.round(values * 32767))
+
+
+def test_random_words_unpack_to_the_whole_range():
+    values = inversion.ciphertext_as_update(uniform_ciphertext(7), 8192)
+    assert abs(values.mean()) < 0.05 * (1 << 23) and values.max() > 0.99 * (1 << 23) > -0.99 * (1 << 23) > values.min()
+
+
+def test_a_hidden_unit_that_did_not_move_says_nothing():
+    update = [np.array([[1.0, 2.0], [1.0, 4.0], [np.nan, 1.0]]), np.array([0.0, 4.0, 2.0])]
+    assert inversion.invert_update(update).tolist() == [[0.5, 0.5], [0.25, 1.0], [0.5, 0.5]]
+
+
+def test_chance_gets_as_many_guesses_as_the_attack():
+    """More guesses come closer by luck alone: with other numbers of guesses the rows would not compare."""
+    records = np.random.default_rng(3).random((40, 6))
+    few, many = ([np.zeros((units, 6)), np.zeros(units)] for units in (1, 64))
+    assert inversion.chance(many, records, seed=0).closest_db > inversion.chance(few, records, seed=0).closest_db + 1
+    one, sixteen = (inversion.stranger_guess(records[:20], records[20:], count, seed=0) for count in (1, 16))
+    assert sixteen.typical_db > one.typical_db
+
+
+def test_guesses_are_repeatable(start, train):
+    records = train["switzerland"][0]
+    assert inversion.chance(start, records, seed=4) == inversion.chance(start, records, seed=4)
+    assert inversion.best_psnr(records[:2], records) == 99.0
+    assert inversion.average([Match(10, 2), Match(20, 4)]) == Match(15, 3)
+
+
+def test_what_does_not_fit_is_refused(start, observed):
+    with pytest.raises(CallerError, match="weights and bias"):
+        inversion.invert_update([np.zeros(4), np.zeros(4)])
+    with pytest.raises(CallerError, match="weights and bias"):
+        inversion.invert_update([np.zeros((4, 2)), np.zeros(3)])
+    with pytest.raises(CallerError, match="80 bytes do not hold 21 values at 2 a word"):
+        inversion.ciphertext_as_update(bytes(80), 21)
+    with pytest.raises(CallerError, match="does not fill 545 values"):
+        inversion.shaped_like(np.zeros(3), start)
+    with pytest.raises(CallerError, match="do not compare"):
+        inversion.match(np.zeros((2, 3)), np.zeros((2, 4)))
+    with pytest.raises(CallerError, match="9 guesses from 4 records"):
+        inversion.stranger_guess(np.zeros((4, 2)), np.zeros((4, 2)), 9, seed=0)
+    with pytest.raises(CallerError, match="nothing to average"):
+        inversion.average([])
+    with pytest.raises(CallerError, match="with parts of"):
+        leakage.ObservedRound(observed.start, observed.train, {}, observed.ciphertexts, observed.mean)
