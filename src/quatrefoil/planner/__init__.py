@@ -1,0 +1,19 @@
+"""Policy, workload and measured costs to a plan. ``plan`` is pure; ``calibration`` and ``host`` look at the machine."""
+
+from quatrefoil.planner.availability import Availability
+from quatrefoil.planner.costs import AggregationCosts, Costs, Line, TransportCosts
+from quatrefoil.planner.plans import Plan, PlannedPhase, Refusal, Unprotected
+from quatrefoil.planner.routing import plan
+
+__all__ = [
+    "AggregationCosts",
+    "Availability",
+    "Costs",
+    "Line",
+    "Plan",
+    "PlannedPhase",
+    "Refusal",
+    "TransportCosts",
+    "Unprotected",
+    "plan",
+]

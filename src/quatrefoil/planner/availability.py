@@ -1,0 +1,42 @@
+"""Which backends a host offers, and why it does not offer the others. A plain value: finding out is ``host``'s work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from quatrefoil.errors import CallerError
+from quatrefoil.policy import BACKENDS, VALUE_BITS
+
+
+@dataclass(frozen=True)
+class Availability:
+    """``absent`` gives a reason for every backend that is not there; every other backend of ``BACKENDS`` is.
+
+    ``largest_roster``: (aggregation backend, value bits) -> most ciphertexts that it adds exactly, for those present.
+    """
+
+    absent: Mapping[tuple[str, str], str]
+    largest_roster: Mapping[tuple[str, int], int]
+
+    def __post_init__(self) -> None:
+        known = {(layer, backend) for layer, backends in BACKENDS.items() for backend in backends}
+        unknown = sorted(set(self.absent) - known)
+        if unknown:
+            raise CallerError(f"no backend {'/'.join(unknown[0])} is known", hint="Use the names of policy.BACKENDS")
+        empty = sorted(key for key, reason in self.absent.items() if not reason)
+        if empty:
+            raise CallerError(f"{'/'.join(empty[0])} is absent without a reason", hint="Say why it is not there")
+        for backend in BACKENDS["aggregation"]:
+            for bits in VALUE_BITS:
+                if ("aggregation", backend) not in self.absent and (backend, bits) not in self.largest_roster:
+                    raise CallerError(
+                        f"aggregation/{backend} is present without its largest roster at {bits} bits",
+                        hint="Give the number of ciphertexts that it adds exactly",
+                    )
+
+    def has(self, layer: str, backend: str) -> bool:
+        return (layer, backend) not in self.absent
+
+
+__all__ = ["Availability"]

@@ -1,0 +1,164 @@
+"""What the planner returns: for each phase its layers, what they answer, what they cost, and what was refused.
+
+A plan's digest covers the route and every claim, and neither predictions nor reasons: parties on different machines
+that agree on policy, workload and route agree on the digest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from quatrefoil.errors import CallerError
+from quatrefoil.planner.threats import Answer
+from quatrefoil.wire import WireObject
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A backend that a phase does not use, and why."""
+
+    layer: str
+    backend: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Unprotected:
+    """A threat that ``phase`` is exposed to and that the plan leaves unanswered."""
+
+    threat: str
+    phase: str
+    why: str
+
+
+@dataclass(frozen=True)
+class PlannedPhase:
+    """``layers`` and ``backends`` run in parallel. ``threats``: every answered one, and by which layer. Predictions
+    are for one pass; there are ``rounds`` of them."""
+
+    name: str
+    kind: str
+    data: str
+    layers: tuple[str, ...]
+    backends: tuple[str, ...]
+    threats: tuple[Answer, ...]
+    predicted_ms: float
+    predicted_bytes: int
+    rounds: int
+    refused: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True)
+class Claim(WireObject):
+    """One answered threat, as the digest of a plan covers it."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:plan-claim"
+
+    threat: str
+    layer: str
+    backend: str
+    condition: str
+
+
+@dataclass(frozen=True)
+class PhaseRoute(WireObject):
+    """One phase, as the digest of a plan covers it."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:plan-phase"
+
+    name: str
+    layers: tuple[str, ...]
+    backends: tuple[str, ...]
+    claims: tuple[Claim, ...]
+    unprotected: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Route(WireObject):
+    """A plan without figures and reasons."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:plan"
+
+    workload: bytes
+    policy: bytes
+    phases: tuple[PhaseRoute, ...]
+    insecure: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``unprotected`` is what to read first. ``insecure``: stand-ins in use. ``unexposed``: threats that the policy
+    names and that no phase of this workload is exposed to."""
+
+    workload: str
+    workload_digest: bytes
+    policy: str
+    policy_digest: bytes
+    unprotected: tuple[Unprotected, ...]
+    insecure: tuple[str, ...]
+    unexposed: tuple[str, ...]
+    phases: tuple[PlannedPhase, ...]
+
+    def phase(self, name: str) -> PlannedPhase:
+        for phase in self.phases:
+            if phase.name == name:
+                return phase
+        known = ", ".join(phase.name for phase in self.phases)
+        raise CallerError(f"the plan has no phase {name!r}", hint=f"Its phases are {known}")
+
+    def backend(self, layer: str) -> str:
+        """The one backend that the plan uses for ``layer``, or ``CallerError`` when it uses none or several."""
+        used = sorted(
+            {b for phase in self.phases for one, b in zip(phase.layers, phase.backends, strict=True) if one == layer}
+        )
+        if len(used) != 1:
+            raise CallerError(f"the plan uses {', '.join(used) or 'nothing'} for {layer}", hint="Ask phase by phase")
+        return used[0]
+
+    def route(self) -> Route:
+        return Route(self.workload_digest, self.policy_digest, tuple(map(self._route_of, self.phases)), self.insecure)
+
+    def digest(self) -> bytes:
+        """32 bytes that name the route and its claims."""
+        return self.route().digest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; keys are named in docs/policy.md."""
+        return {
+            "workload": self.workload,
+            "workload_digest": self.workload_digest.hex(),
+            "policy": self.policy,
+            "policy_digest": self.policy_digest.hex(),
+            "digest": self.digest().hex(),
+            "unprotected": [{"threat": u.threat, "phase": u.phase, "why": u.why} for u in self.unprotected],
+            "insecure": list(self.insecure),
+            "unexposed": list(self.unexposed),
+            "phases": [_phase_json(phase) for phase in self.phases],
+        }
+
+    def _route_of(self, phase: PlannedPhase) -> PhaseRoute:
+        claims = tuple(Claim(a.threat, a.layer, a.backend, a.condition) for a in phase.threats)
+        left = tuple(u.threat for u in self.unprotected if u.phase == phase.name)
+        return PhaseRoute(phase.name, phase.layers, phase.backends, claims, left)
+
+
+def _phase_json(phase: PlannedPhase) -> dict[str, Any]:
+    return {
+        "name": phase.name,
+        "kind": phase.kind,
+        "data": phase.data,
+        "layers": list(phase.layers),
+        "backends": list(phase.backends),
+        "threats": {
+            a.threat: {"layer": a.layer, "backend": a.backend, "how": a.how, "condition": a.condition}
+            for a in phase.threats
+        },
+        "predicted_ms": round(phase.predicted_ms, 4),
+        "predicted_bytes": phase.predicted_bytes,
+        "rounds": phase.rounds,
+        "refused": [{"layer": r.layer, "backend": r.backend, "reason": r.reason} for r in phase.refused],
+    }
+
+
+__all__ = ["Plan", "PlannedPhase", "Refusal", "Route", "Unprotected"]

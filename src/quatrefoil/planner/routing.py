@@ -1,0 +1,265 @@
+"""Policy and workload and costs to a plan. A pure function: no clock, no files, no devices.
+
+For every phase, all combinations of allowed and available backends are tried. One is acceptable when it holds every
+layer that the phase needs, answers every threat that the policy names and the phase is exposed to, and keeps to the
+latency limits. Of the acceptable ones, those with the fewest stand-ins win, and of these the cheapest. The aggregation
+backend is one for the whole workload, because what one silo encrypts the others must be able to add. When a phase has
+no acceptable combination, nothing is planned: ``PhaseUnprotected`` says which phase, which threat, and what would do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from quatrefoil.errors import PhaseUnprotected
+from quatrefoil.planner import threats
+from quatrefoil.planner.availability import Availability
+from quatrefoil.planner.costs import Costs
+from quatrefoil.planner.estimate import Estimate, estimate
+from quatrefoil.planner.plans import Plan, PlannedPhase, Refusal, Unprotected
+from quatrefoil.planner.threats import Answer
+from quatrefoil.policy import BACKENDS, LAYERS, STAND_INS, Policy
+from quatrefoil.workload import Phase, Workload
+
+SHARED = "aggregation"
+"""The layer whose backend is one for the whole workload."""
+
+_STAND_IN_OF = {key: name for name, key in STAND_INS.items()}
+
+
+def plan(workload: Workload, policy: Policy, costs: Costs, available: Availability) -> Plan:
+    """The plan, or ``PhaseUnprotected`` naming every phase that nothing available satisfies.
+
+    ``PolicyInvalid`` when ``costs`` lack a figure for a backend that is allowed and available.
+    """
+    room = _Room(policy, costs, available)
+    shared = room.usable(SHARED) or ("",)
+    attempts = [room.attempt(workload, backend) for backend in shared]
+    routed = [attempt for attempt in attempts if not attempt.faults]
+    if not routed:
+        faults = min(attempts, key=lambda attempt: len(attempt.faults)).faults
+        raise PhaseUnprotected(
+            "; ".join(faults),
+            hint="Take a threat out of the policy only if you accept it: the plan then lists it as unprotected",
+        )
+    best = min(routed, key=lambda attempt: attempt.rank)
+    phases = tuple(room.planned(phase, choice) for phase, choice in zip(workload.phases, best.choices, strict=True))
+    everywhere = {threat for phase in workload.phases for threat in threats.exposed(phase.kind, phase.data)}
+    used = {pair for phase in phases for pair in zip(phase.layers, phase.backends, strict=True)}
+    return Plan(
+        workload=workload.name,
+        workload_digest=workload.digest(),
+        policy=policy.name,
+        policy_digest=policy.digest(),
+        unprotected=tuple(left for phase in phases for left in room.unprotected(phase)),
+        insecure=tuple(sorted(name for name, pair in STAND_INS.items() if pair in used)),
+        unexposed=tuple(threat for threat in policy.threats if threat not in everywhere),
+        phases=phases,
+    )
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Backends for one phase. ``rank`` orders acceptable choices, the best first."""
+
+    backends: Mapping[str, str]
+    cost: Estimate
+
+    @property
+    def rank(self) -> tuple[int, float, int, int, tuple[str, ...]]:
+        stand_ins = sum(pair in _STAND_IN_OF for pair in self.backends.items())
+        return stand_ins, self.cost.ms, self.cost.bytes, len(self.backends), tuple(self.backends.values())
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """The whole workload under one shared backend: a choice for each phase, or the faults of those without."""
+
+    choices: tuple[_Choice, ...]
+    faults: tuple[str, ...]
+
+    @property
+    def rank(self) -> tuple[int, float, int]:
+        ranks = [choice.rank for choice in self.choices]
+        return sum(r[0] for r in ranks), sum(r[1] for r in ranks), sum(r[2] for r in ranks)
+
+
+@dataclass(frozen=True)
+class _Room:
+    policy: Policy
+    costs: Costs
+    available: Availability
+
+    def usable(self, layer: str) -> tuple[str, ...]:
+        """Backends of ``layer`` that are allowed, accepted and there. Policies hold allowed to be accepted."""
+        return tuple(b for b in self.policy.allow.of(layer) if self.available.has(layer, b))
+
+    def attempt(self, workload: Workload, shared: str) -> _Attempt:
+        choices, faults = [], []
+        for phase in workload.phases:
+            found = self.limit_fault(phase, shared)
+            acceptable = [] if found else [c for c in self.candidates(phase, shared) if not self.shortfall(phase, c)]
+            if acceptable:
+                choices.append(min(acceptable, key=lambda choice: choice.rank))
+            else:
+                faults.append(f"phase {phase.name!r} ({phase.kind}) {found or self.fault(phase, shared)}")
+        return _Attempt(tuple(choices), tuple(faults))
+
+    def candidates(self, phase: Phase, shared: str) -> Iterator[_Choice]:
+        """Every combination that holds the needed layers; other layers come in only where they answer something."""
+        if phase.kind in threats.UNSERVED:
+            return
+        options: list[tuple[str, ...]] = []
+        for layer in LAYERS:
+            usable = (shared,) if layer == SHARED and shared else () if layer == SHARED else self.usable(layer)
+            if layer in threats.NEEDED[phase.kind]:
+                options.append(usable)
+            else:
+                options.append(("", *(b for b in usable if threats.answers(layer, b, phase.kind))))
+        for combination in product(*options):
+            backends = {layer: b for layer, b in zip(LAYERS, combination, strict=True) if b}
+            yield _Choice(backends, estimate(phase, backends, self.policy, self.costs))
+
+    def named(self, phase: Phase) -> list[str]:
+        """Threats that must be answered in ``phase``."""
+        return [t for t in threats.exposed(phase.kind, phase.data) if t in self.policy.threats]
+
+    def shortfall(self, phase: Phase, choice: _Choice) -> list[str]:
+        """What keeps ``choice`` from being acceptable."""
+        answered = _answered(phase.kind, choice.backends)
+        out = [f"leaves {threat} unanswered" for threat in self.named(phase) if threat not in answered]
+        limit = self.latency_limit(phase)
+        if choice.cost.ms > limit:
+            out.append(f"is predicted to take {choice.cost.ms:.3g} ms, over the limit of {limit:.3g} ms")
+        return out
+
+    def latency_limit(self, phase: Phase) -> float:
+        return min(phase.latency_ms, self.policy.max_latency_ms)
+
+    def limit_fault(self, phase: Phase, shared: str) -> str:
+        """A number of the workload that the policy or the parameters do not hold; "" for none."""
+        limits = self.policy.limits
+        if phase.kind in ("collect", "aggregate", "keys"):
+            if phase.silos < limits.minimum_silos:
+                return f"has {phase.silos} silos, and the policy asks for at least {limits.minimum_silos}"
+            if phase.rounds > limits.rounds:
+                return f"has {phase.rounds} rounds, and the policy allows {limits.rounds}"
+            largest = self.available.largest_roster[shared, limits.value_bits] if shared else phase.silos
+            if phase.silos > largest:
+                return f"has {phase.silos} silos, and {shared} adds at most {largest} at {limits.value_bits} bits"
+        return ""
+
+    def fault(self, phase: Phase, shared: str) -> str:
+        """Why no combination is acceptable, the first reason that applies."""
+        if phase.kind in threats.UNSERVED:
+            named = self.named(phase)
+            also = f", so nothing answers {', '.join(named)} there" if named else ""
+            return f"cannot run: {threats.UNSERVED[phase.kind]}{also}"
+        for layer in threats.NEEDED[phase.kind]:
+            if not self.usable(layer):
+                rows = [(layer, backend) for backend in BACKENDS[layer] if (layer, backend) not in _STAND_IN_OF]
+                named = self.named(phase)
+                also = f" (and is exposed to {', '.join(named)})" if named else ""
+                return f"needs a backend of {layer}, and has none{also}: {self.wanting(rows)}"
+        choices = list(self.candidates(phase, shared))
+        answerable = {threat for choice in choices for threat in _answered(phase.kind, choice.backends)}
+        open_threats = [threat for threat in self.named(phase) if threat not in answerable]
+        if open_threats:
+            return ", and ".join(
+                f"is exposed to {threat}, which nothing available answers: {self.why_open(phase.kind, threat)}"
+                for threat in open_threats
+            )
+        fastest = min(choices, key=lambda choice: choice.cost.ms)
+        return " and ".join(
+            self.shortfall(phase, fastest) or ["has no combination that answers all its threats at once"]
+        )
+
+    def why_open(self, kind: str, threat: str) -> str:
+        """What would answer ``threat`` in phases of ``kind``, and why it is not there."""
+        rows = [(row.layer, row.backend) for row in threats.ANSWERS if (row.kind, row.threat) == (kind, threat)]
+        if not rows:
+            return threats.UNSERVED.get(kind) or threats.NOTHING_YET.get((kind, threat), "no layer answers it")
+        return self.wanting(rows)
+
+    def wanting(self, rows: list[tuple[str, str]]) -> str:
+        """ "proofs/bounded-update (does not exist yet)", backends with one reason together."""
+        by_reason: dict[str, list[str]] = {}
+        for layer, backend in rows:
+            by_reason.setdefault(self.hindrance(layer, backend) or "not chosen", []).append(f"{layer}/{backend}")
+        return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
+
+    def hindrance(self, layer: str, backend: str) -> str:
+        """Why ``backend`` cannot be used at all; "" when it can."""
+        if not self.available.has(layer, backend):
+            return self.available.absent[layer, backend]
+        if backend not in self.policy.allow.of(layer):
+            return "the policy does not allow it"
+        return ""
+
+    def planned(self, phase: Phase, choice: _Choice) -> PlannedPhase:
+        answered = _answered(phase.kind, choice.backends)
+        exposed = threats.exposed(phase.kind, phase.data)
+        return PlannedPhase(
+            name=phase.name,
+            kind=phase.kind,
+            data=phase.data,
+            layers=tuple(choice.backends),
+            backends=tuple(choice.backends.values()),
+            threats=tuple(answered[threat].under(self.policy) for threat in exposed if threat in answered),
+            predicted_ms=choice.cost.ms,
+            predicted_bytes=choice.cost.bytes,
+            rounds=phase.rounds,
+            refused=tuple(self.refusals(phase, choice)),
+        )
+
+    def refusals(self, phase: Phase, choice: _Choice) -> Iterator[Refusal]:
+        for layer, backends in BACKENDS.items():
+            for backend in backends:
+                if choice.backends.get(layer) != backend:
+                    yield Refusal(layer, backend, self.why_refused(phase, choice, layer, backend))
+
+    def why_refused(self, phase: Phase, choice: _Choice, layer: str, backend: str) -> str:
+        hindrance = self.hindrance(layer, backend)
+        if hindrance:
+            return hindrance
+        exposed = threats.exposed(phase.kind, phase.data)
+        answers = [row.threat for row in threats.answers(layer, backend, phase.kind) if row.threat in exposed]
+        if layer not in choice.backends:
+            if not answers:
+                return "answers no threat that this phase is exposed to"
+            return (
+                f"not needed: it answers {', '.join(answers)}, which the policy does not name or another layer answers"
+            )
+        other = {**choice.backends, layer: backend}
+        rival = _Choice(other, estimate(phase, other, self.policy, self.costs))
+        short = self.shortfall(phase, rival)
+        if short:
+            return "; ".join(short)
+        if rival.rank[0] > choice.rank[0]:
+            return f"a stand-in, and {choice.backends[layer]} is there"
+        if layer == SHARED:
+            return f"{choice.backends[layer]} serves the whole workload better"
+        return f"{choice.backends[layer]} costs no more: {choice.cost.ms:.3g} ms against {rival.cost.ms:.3g} ms"
+
+    def unprotected(self, phase: PlannedPhase) -> Iterator[Unprotected]:
+        """What ``phase`` is exposed to and its layers do not answer. The policy names none of these."""
+        answered = {answer.threat for answer in phase.threats}
+        for threat in threats.exposed(phase.kind, phase.data):
+            if threat not in answered:
+                yield Unprotected(
+                    threat, phase.name, f"the policy does not name it; {self.why_open(phase.kind, threat)}"
+                )
+
+
+def _answered(kind: str, backends: Mapping[str, str]) -> dict[str, Answer]:
+    """threat -> the first layer's answer to it, in the order of the layers."""
+    out: dict[str, Answer] = {}
+    for layer, backend in backends.items():
+        for row in threats.answers(layer, backend, kind):
+            out.setdefault(row.threat, row)
+    return out
+
+
+__all__ = ["plan"]

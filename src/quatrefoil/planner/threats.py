@@ -1,0 +1,160 @@
+"""Two tables: which threats a phase is exposed to, and which of them a backend answers there.
+
+Everything that a plan claims is a row of :data:`ANSWERS`; what no row says is not protected. Rows stand here for
+backends that do not exist yet as well, so that a refusal can name what would satisfy it: they are never chosen while
+the host does not offer them. ``how`` and ``condition`` are shown to people; ``condition`` says what the claim rests on
+beyond the cryptography, and is filled with the policy's numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from string import Formatter
+
+from quatrefoil.policy import Policy
+
+EXPOSED: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("transport", "update"): ("recorder", "network"),
+    ("transport", "model"): ("recorder", "network", "tampered-model"),
+    ("transport", "record"): ("recorder", "network"),
+    ("transport", "log"): ("recorder", "network"),
+    ("transport", "public"): ("network",),
+    ("collect", "update"): ("recorder", "network", "curious-aggregator", "colluding-silos"),
+    ("aggregate", "update"): (
+        "curious-aggregator",
+        "colluding-silos",
+        "curious-host",
+        "byzantine-silo",
+        "malicious-server",
+    ),
+    ("keys", "key"): ("recorder", "network", "curious-aggregator", "colluding-silos", "curious-host"),
+    ("audit", "log"): ("malicious-server",),
+    ("infer", "record"): ("recorder", "network", "curious-host", "tampered-model", "malicious-server"),
+    ("score", "record"): ("recorder", "network", "curious-host", "tampered-model", "malicious-server"),
+}
+"""(kind, data class) -> threats. A test holds it to the vocabulary of workloads and policies."""
+
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "transport": ("transport",),
+    "collect": ("transport", "aggregation"),
+    "aggregate": ("aggregation",),
+    "keys": ("transport", "enclave", "aggregation"),
+    "audit": (),
+}
+"""kind -> layers without which the phase cannot run at all: keys must be held somewhere, updates added somehow."""
+
+UNSERVED: Mapping[str, str] = {
+    "infer": "confidential serving does not exist yet",
+    "score": "encrypted scoring does not exist yet",
+}
+"""Kinds that nothing can run yet, and why."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``backend`` of ``layer`` answers ``threat`` in phases of ``kind``, in the way and on the condition given."""
+
+    layer: str
+    backend: str
+    kind: str
+    threat: str
+    how: str
+    condition: str = ""
+
+    def under(self, policy: Policy) -> Answer:
+        """The same with the policy's numbers in its condition."""
+        limits = policy.limits
+        filled = self.condition.format(
+            colluding_silos=limits.colluding_silos,
+            minimum_silos=limits.minimum_silos,
+            rosters=_rosters(policy),
+        )
+        return Answer(self.layer, self.backend, self.kind, self.threat, self.how, filled)
+
+
+def _rosters(policy: Policy) -> str:
+    difference, safe = policy.limits.minimum_roster_difference, policy.limits.colluding_silos + 2
+    if difference >= safe:
+        return f"contributors of two rounds are the same, or differ in at least {difference} silos"
+    return (
+        f"contributors of two rounds may differ in as few as {difference} silos: subtracting the two sums then "
+        f"comes close to one update (at least {safe} would prevent it)"
+    )
+
+
+_HYBRID = "X25519 and ML-KEM-768 together: what is recorded opens only to someone who breaks both"
+_MUTUAL = "TLS 1.3 with ML-DSA certificates on both ends; chain, host name and role are checked"
+_SIGNED = "messages are signed with ML-DSA-65 and bound to the round"
+_APART = "the keeper and the aggregator are run by parties that do not pool what they know"
+_COLLUDING = (
+    "at most {colluding_silos} of the silos collude, of at least {minimum_silos} in a round; " + _APART + "; {rosters}"
+)
+_ONE_SUM = "each update is encrypted under a fresh key; only the key of the sum of all of them is ever released"
+_ONE_ANSWER = "keys travel sealed to the keeper, which answers once a round, for one roster of at least the minimum"
+
+
+def _pq_tls(kind: str) -> tuple[Answer, ...]:
+    authentic = _MUTUAL if kind == "transport" else f"{_MUTUAL}; {_SIGNED}"
+    secret = _HYBRID if kind != "keys" else f"{_HYBRID}; keys are sealed to the round's key, which is wiped at its end"
+    return (
+        Answer("transport", "pq-tls", kind, "recorder", secret),
+        Answer("transport", "pq-tls", kind, "network", authentic),
+    )
+
+
+def _additive(kind: str, how: str) -> tuple[Answer, ...]:
+    return (
+        Answer("aggregation", "additive-rlwe", kind, "curious-aggregator", how, f"{_APART}; {{rosters}}"),
+        Answer("aggregation", "additive-rlwe", kind, "colluding-silos", how, _COLLUDING),
+    )
+
+
+def _attested(kind: str, threat: str, how: str) -> tuple[Answer, ...]:
+    return tuple(Answer("enclave", name, kind, threat, how) for name in ("tdx", "sev-snp", "sgx", "nitro"))
+
+
+ANSWERS: tuple[Answer, ...] = (
+    *_pq_tls("transport"),
+    *_pq_tls("collect"),
+    *_pq_tls("keys"),
+    *_additive("collect", _ONE_SUM),
+    *_additive("aggregate", _ONE_SUM),
+    *_additive("keys", _ONE_ANSWER),
+    Answer(
+        "aggregation",
+        "additive-rlwe",
+        "aggregate",
+        "curious-host",
+        "the machine that adds holds ciphertexts, and in the end the sum",
+        f"{_APART}; {{rosters}}",
+    ),
+    # Not offered by any host yet: what a refusal names.
+    *_attested("keys", "curious-host", "keys are released only to attested code in memory that the host cannot read"),
+    *_attested("aggregate", "malicious-server", "the sum is computed by attested code"),
+    Answer("proofs", "bounded-update", "aggregate", "byzantine-silo", "an update out of bounds is refused unseen"),
+)
+"""Everything that a plan may claim. At most one row for a backend, kind and threat."""
+
+NOTHING_YET: Mapping[tuple[str, str], str] = {
+    ("transport", "tampered-model"): "signed models do not exist yet",
+    ("audit", "malicious-server"): "a transparency log that outsiders check does not exist yet",
+}
+"""(kind, threat) that no row answers: what would, and that it is missing."""
+
+
+def exposed(kind: str, data: str) -> tuple[str, ...]:
+    return EXPOSED[kind, data]
+
+
+def answers(layer: str, backend: str, kind: str) -> tuple[Answer, ...]:
+    """What ``backend`` answers in phases of ``kind``; empty for a stand-in."""
+    return tuple(row for row in ANSWERS if (row.layer, row.backend, row.kind) == (layer, backend, kind))
+
+
+def placeholders() -> set[str]:
+    """Names used in conditions; a test holds them to what :meth:`Answer.under` fills."""
+    return {name for row in ANSWERS for _, name, _, _ in Formatter().parse(row.condition) if name}
+
+
+__all__ = ["ANSWERS", "EXPOSED", "NEEDED", "NOTHING_YET", "UNSERVED", "Answer", "answers", "exposed"]
