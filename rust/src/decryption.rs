@@ -1,0 +1,125 @@
+//! round((b - a * S) / 2^delta) and its slots, with every check that tells a wrong key from the right one.
+
+use crate::field::{self, P};
+use crate::layout::{BLOCK_BYTES, Layout};
+use crate::ntt::{self, N, Polynomial};
+use crate::parallel;
+use crate::sampling::{ETA, Sampler};
+use crate::stream::{Purpose, Reader, Stream};
+use crate::sum::read;
+
+/// Why a sum does not decrypt. Positions count coefficients, or values, over the whole sum.
+pub enum Refused {
+    /// A word of the ciphertext is not below p.
+    Word { word: usize, value: u64 },
+    /// The residual of a coefficient is larger than the noise of `count` silos: the key belongs to another sum.
+    Residual { coefficient: usize, residual: i64, bound: i64 },
+    /// A slot holds more than `count` silos can put there.
+    Slot { coefficient: usize, value: i64, bound: i64 },
+    /// A slot behind the last value is not zero.
+    Padding { coefficient: usize, value: i64 },
+}
+
+/// What all blocks of one decryption share.
+pub struct Decryption<'a> {
+    pub layout: Layout,
+    pub parameters: &'a [u8; 32],
+    pub context: &'a [u8; 32],
+    /// How many contributions were added.
+    pub count: u32,
+    /// The value of one unit: clip / (2^(w-1) - 1).
+    pub unit: f64,
+}
+
+impl Decryption<'_> {
+    /// The first coefficient of the key's sum that `count` secrets cannot add up to, if any.
+    pub fn oversized(&self, key: &[u64; N]) -> Option<(usize, i64)> {
+        let bound = self.noise_bound();
+        let coefficients = key.iter().map(|&c| field::centred(c)).enumerate();
+        coefficients.into_iter().find(|(_, value)| value.abs() > bound)
+    }
+
+    /// Fill `out` with the sum that `blocks` hold under the sum `key` of the secrets.
+    pub fn run(&self, blocks: &[u8], mut key: Polynomial, out: &mut [f64], threads: usize) -> Result<(), Refused> {
+        assert_eq!(blocks.len(), self.layout.blocks(out.len()) * BLOCK_BYTES);
+        ntt::forward(&mut key);
+        ntt::divide_by_degree(&mut key);
+        let mask = Stream::new(self.context, Purpose::Mask, &[self.parameters]);
+        let share = parallel::share(blocks.len() / BLOCK_BYTES, threads);
+        let capacity = self.layout.block_values();
+        let parts = blocks.chunks(share * BLOCK_BYTES).zip(out.chunks_mut(share * capacity));
+        parallel::run(parts.enumerate(), |(part, (blocks, out))| {
+            let mut worker = Worker {
+                setup: self,
+                key: &key,
+                mask: mask.reader(),
+                sampler: Sampler::new(),
+                product: Polynomial::zero(),
+            };
+            let blocks = blocks.chunks_exact(BLOCK_BYTES).zip(out.chunks_mut(capacity));
+            for (offset, (words, out)) in blocks.enumerate() {
+                worker.block(part * share + offset, words, out)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn noise_bound(&self) -> i64 {
+        i64::from(self.count) * i64::from(ETA)
+    }
+
+    fn slot_bound(&self) -> i64 {
+        i64::from(self.count) * self.layout.largest()
+    }
+}
+
+struct Worker<'a> {
+    setup: &'a Decryption<'a>,
+    key: &'a Polynomial,
+    mask: Reader,
+    sampler: Sampler,
+    product: Polynomial,
+}
+
+impl Worker<'_> {
+    fn block(&mut self, block: usize, words: &[u8], out: &mut [f64]) -> Result<(), Refused> {
+        let layout = self.setup.layout;
+        let (noise_bound, slot_bound) = (self.setup.noise_bound(), self.setup.slot_bound());
+        self.sampler.uniform(&mut self.mask, block as u64, &mut self.product);
+        for (a, &s) in self.product.iter_mut().zip(self.key.iter()) {
+            *a = field::mul(*a, s);
+        }
+        ntt::inverse_unscaled(&mut self.product);
+
+        for (index, word) in words.chunks_exact(8).enumerate() {
+            let coefficient = block * N + index;
+            let word = read(word);
+            if word >= P {
+                return Err(Refused::Word { word: coefficient, value: word });
+            }
+            let noisy = field::centred(field::sub(word, self.product[index]));
+            let mut packed = (noisy + (1 << (layout.delta - 1))) >> layout.delta;
+            let residual = noisy - (packed << layout.delta);
+            if residual.abs() > noise_bound {
+                return Err(Refused::Residual { coefficient, residual, bound: noise_bound });
+            }
+            for slot in 0..layout.slots {
+                let unused = 64 - layout.slot_width;
+                let value = (packed << unused) >> unused;
+                packed = (packed - value) >> layout.slot_width;
+                if value.abs() > slot_bound {
+                    return Err(Refused::Slot { coefficient, value, bound: slot_bound });
+                }
+                match out.get_mut(slot * N + index) {
+                    Some(entry) => *entry = value as f64 * self.setup.unit,
+                    None if value == 0 => (),
+                    None => return Err(Refused::Padding { coefficient, value }),
+                }
+            }
+            if packed != 0 {
+                return Err(Refused::Slot { coefficient, value: packed, bound: 0 });
+            }
+        }
+        Ok(())
+    }
+}

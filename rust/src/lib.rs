@@ -1,0 +1,339 @@
+//! The additive encryption kernel of Quatrefoil: `docs/additive-encryption.md` defines every byte it makes.
+//!
+//! This file is the door to Python and holds nothing else: it checks every length, lets go of the interpreter while it
+//! computes, and turns refusals into exceptions. Values come in as NumPy arrays, which must not change during a call.
+
+mod decryption;
+mod encryption;
+mod field;
+mod key;
+mod layout;
+mod ntt;
+mod parallel;
+mod sampling;
+mod stream;
+mod sum;
+
+use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1};
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use zeroize::Zeroizing;
+
+use decryption::{Decryption, Refused};
+use encryption::{Encryption, Value};
+use layout::{BLOCK_BYTES, Layout};
+use ntt::{N, Polynomial};
+use sampling::Sampler;
+use stream::{Purpose, Stream};
+use sum::NotReduced;
+
+const LARGEST_THREADS: usize = 256;
+
+pyo3::create_exception!(quatrefoil._core, ValueRefused, PyException, "args: index of the value.");
+pyo3::create_exception!(quatrefoil._core, WordRefused, PyException, "args: input, word, value.");
+pyo3::create_exception!(quatrefoil._core, SumRefused, PyException, "args: what does not fit.");
+
+/// The numbers of a parameter set that the kernel needs, and its digest.
+#[pyclass(frozen, name = "Layout", module = "quatrefoil._core")]
+struct PyLayout {
+    layout: Layout,
+    digest: [u8; 32],
+}
+
+#[pymethods]
+impl PyLayout {
+    #[new]
+    fn new(value_bits: u32, slots: usize, slot_width: u32, delta: u32, digest: &[u8]) -> PyResult<Self> {
+        let layout = Layout::new(value_bits, slots, slot_width, delta).map_err(PyValueError::new_err)?;
+        Ok(Self { layout, digest: exactly(digest, "digest")? })
+    }
+
+    /// Bytes of the blocks that hold this many values.
+    fn block_bytes(&self, values: usize) -> PyResult<usize> {
+        let bytes = self.layout.blocks(values).checked_mul(BLOCK_BYTES);
+        bytes.ok_or_else(|| PyValueError::new_err(format!("{values} values do not fit in memory")))
+    }
+}
+
+/// `header` followed by the blocks that encrypt `values`, an array of float32 or float64.
+#[pyfunction]
+#[pyo3(signature = (layout, header, values, *, clip, factor, context, key_seed, noise_seed, threads))]
+#[allow(clippy::too_many_arguments)]
+fn encrypt<'py>(
+    py: Python<'py>,
+    layout: &PyLayout,
+    header: &[u8],
+    values: &Bound<'py, PyAny>,
+    clip: f64,
+    factor: f64,
+    context: &[u8],
+    key_seed: PyBuffer<u8>,
+    noise_seed: PyBuffer<u8>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let context = exactly(context, "context")?;
+    let (key_seed, noise_seed) = (seed(py, &key_seed)?, seed(py, &noise_seed)?);
+    let largest = layout.layout.largest() as f64;
+    if !(clip.is_finite() && clip > 0.0 && factor > 0.0 && factor * clip <= largest * (1.0 + 1e-12)) {
+        return Err(PyValueError::new_err(format!(
+            "factor {factor} and clip {clip} do not fit values up to {largest}"
+        )));
+    }
+    let encryption = Encryption {
+        layout: layout.layout,
+        parameters: &layout.digest,
+        context: &context,
+        clip,
+        factor,
+        key_seed: &key_seed,
+        noise_seed: &noise_seed,
+    };
+    if let Ok(values) = values.extract::<PyReadonlyArray1<'py, f32>>() {
+        encrypt_values(py, &encryption, header, values.as_slice()?, threads)
+    } else if let Ok(values) = values.extract::<PyReadonlyArray1<'py, f64>>() {
+        encrypt_values(py, &encryption, header, values.as_slice()?, threads)
+    } else {
+        Err(PyTypeError::new_err("values are a one-dimensional array of float32 or float64"))
+    }
+}
+
+fn encrypt_values<'py, V: Value + Send>(
+    py: Python<'py>,
+    encryption: &Encryption<'_>,
+    header: &[u8],
+    values: &[V],
+    threads: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let threads = checked_threads(threads)?;
+    let length = header.len() + encryption.layout.blocks(values.len()) * BLOCK_BYTES;
+    PyBytes::new_with(py, length, |bytes| {
+        let (head, blocks) = bytes.split_at_mut(header.len());
+        head.copy_from_slice(header);
+        py.detach(|| encryption.run(values, blocks, threads)).map_err(ValueRefused::new_err)
+    })
+}
+
+/// `header` followed by the sum of the blocks that start at `offset` of every input; inputs are of one length.
+#[pyfunction]
+#[pyo3(signature = (header, inputs, *, offset, threads))]
+fn add<'py>(
+    py: Python<'py>,
+    header: &[u8],
+    inputs: Vec<Bound<'py, PyBytes>>,
+    offset: usize,
+    threads: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let threads = checked_threads(threads)?;
+    let inputs: Vec<&[u8]> = inputs.iter().map(|input| blocks_of(input.as_bytes(), offset)).collect::<PyResult<_>>()?;
+    let Some(length) = inputs.first().map(|input| input.len()) else {
+        return Err(PyValueError::new_err("there is nothing to add"));
+    };
+    if inputs.iter().any(|input| input.len() != length) {
+        return Err(PyValueError::new_err("inputs differ in length"));
+    }
+    PyBytes::new_with(py, header.len() + length, |bytes| {
+        let (head, out) = bytes.split_at_mut(header.len());
+        head.copy_from_slice(header);
+        py.detach(|| sum::sum(&inputs, out, threads)).map_err(word_refused)
+    })
+}
+
+/// A sum that grows as ciphertexts arrive, and holds none of them.
+#[pyclass(module = "quatrefoil._core")]
+struct Accumulator {
+    total: Vec<u8>,
+}
+
+#[pymethods]
+impl Accumulator {
+    #[new]
+    fn new(block_bytes: usize) -> PyResult<Self> {
+        if block_bytes == 0 || !block_bytes.is_multiple_of(BLOCK_BYTES) {
+            return Err(PyValueError::new_err(format!("{block_bytes} bytes are not whole blocks of {BLOCK_BYTES}")));
+        }
+        Ok(Self { total: vec![0; block_bytes] })
+    }
+
+    /// Add the blocks that start at `offset`; the sum stays as it was when they are refused.
+    fn add(&mut self, py: Python<'_>, input: &Bound<'_, PyBytes>, offset: usize) -> PyResult<()> {
+        let blocks = blocks_of(input.as_bytes(), offset)?;
+        if blocks.len() != self.total.len() {
+            return Err(PyValueError::new_err(format!("{} bytes are not {}", blocks.len(), self.total.len())));
+        }
+        let total = &mut self.total;
+        py.detach(|| sum::accumulate(total, blocks)).map_err(word_refused)
+    }
+
+    /// `header` followed by the sum so far.
+    fn total<'py>(&self, py: Python<'py>, header: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        PyBytes::new_with(py, header.len() + self.total.len(), |bytes| {
+            bytes[..header.len()].copy_from_slice(header);
+            bytes[header.len()..].copy_from_slice(&self.total);
+            Ok(())
+        })
+    }
+}
+
+/// `header` followed by the sum, modulo p, of the secret polynomials that the seeds expand to.
+#[pyfunction]
+fn combine_keys<'py>(
+    py: Python<'py>,
+    layout: &PyLayout,
+    header: &[u8],
+    seeds: Vec<PyBuffer<u8>>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let seeds: Vec<_> = seeds.iter().map(|buffer| seed(py, buffer)).collect::<PyResult<_>>()?;
+    let sum = py.detach(|| {
+        let mut sum = Polynomial::zero();
+        seeds.iter().for_each(|seed| key::accumulate(&mut sum, seed, &layout.digest));
+        sum
+    });
+    PyBytes::new_with(py, header.len() + BLOCK_BYTES, |bytes| {
+        bytes[..header.len()].copy_from_slice(header);
+        for (out, coefficient) in bytes[header.len()..].chunks_exact_mut(8).zip(sum.iter()) {
+            out.copy_from_slice(&coefficient.to_le_bytes());
+        }
+        Ok(())
+    })
+}
+
+/// The `length` values that the blocks at `offset` of `total` hold under the sum of secrets at `key_offset` of `key`.
+#[pyfunction]
+#[pyo3(signature = (layout, total, key, *, offset, key_offset, length, count, unit, context, threads))]
+#[allow(clippy::too_many_arguments)]
+fn decrypt<'py>(
+    py: Python<'py>,
+    layout: &PyLayout,
+    total: &[u8],
+    key: &[u8],
+    offset: usize,
+    key_offset: usize,
+    length: usize,
+    count: u32,
+    unit: f64,
+    context: &[u8],
+    threads: usize,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let threads = checked_threads(threads)?;
+    let context = exactly(context, "context")?;
+    let blocks = blocks_of(total, offset)?;
+    let key = blocks_of(key, key_offset)?;
+    if blocks.len() != layout.block_bytes(length)? || key.len() != BLOCK_BYTES {
+        return Err(PyValueError::new_err(format!("{length} values are not in {} bytes of blocks", blocks.len())));
+    }
+    sum::check(key).map_err(|(word, value)| {
+        SumRefused::new_err(format!("coefficient {word} of the key is {value}, not below p"))
+    })?;
+    let mut secret = Polynomial::zero();
+    for (coefficient, word) in secret.iter_mut().zip(key.chunks_exact(8)) {
+        *coefficient = sum::read(word);
+    }
+    let decryption = Decryption { layout: layout.layout, parameters: &layout.digest, context: &context, count, unit };
+    if let Some((index, _)) = decryption.oversized(&secret) {
+        return Err(SumRefused::new_err(format!("coefficient {index} of the key is no sum of {count} secrets")));
+    }
+    let values = PyArray1::<f64>::zeros(py, length, false);
+    let mut writable = values.readwrite();
+    let out = writable.as_slice_mut()?;
+    py.detach(|| decryption.run(blocks, secret, out, threads)).map_err(sum_refused)?;
+    drop(writable);
+    Ok(values)
+}
+
+/// The public polynomial a_j of a context, as evaluations. For tests of the sampler.
+#[pyfunction]
+fn sampled_mask<'py>(
+    py: Python<'py>,
+    layout: &PyLayout,
+    context: &[u8],
+    block: u64,
+) -> PyResult<Bound<'py, PyArray1<u64>>> {
+    let mut reader = Stream::new(&exactly(context, "context")?, Purpose::Mask, &[&layout.digest]).reader();
+    let mut out = Polynomial::zero();
+    Sampler::new().uniform(&mut reader, block, &mut out);
+    Ok(PyArray1::from_slice(py, out.as_slice()))
+}
+
+/// The error polynomial e_j that a noise seed expands to. For tests of the sampler.
+#[pyfunction]
+fn sampled_noise<'py>(
+    py: Python<'py>,
+    layout: &PyLayout,
+    context: &[u8],
+    noise_seed: PyBuffer<u8>,
+    block: u64,
+) -> PyResult<Bound<'py, PyArray1<i64>>> {
+    let context = exactly(context, "context")?;
+    let mut reader = Stream::new(&*seed(py, &noise_seed)?, Purpose::Noise, &[&layout.digest, &context]).reader();
+    let mut out = [0; N];
+    Sampler::new().binomial(&mut reader, block, &mut out);
+    Ok(PyArray1::from_slice(py, &out))
+}
+
+fn exactly(bytes: &[u8], what: &str) -> PyResult<[u8; 32]> {
+    bytes.try_into().map_err(|_| PyValueError::new_err(format!("{what} has {} bytes, not 32", bytes.len())))
+}
+
+fn seed(py: Python<'_>, buffer: &PyBuffer<u8>) -> PyResult<Zeroizing<[u8; 32]>> {
+    let mut seed = Zeroizing::new([0; 32]);
+    if buffer.len_bytes() != seed.len() {
+        return Err(PyValueError::new_err(format!("a seed has {} bytes, not 32", buffer.len_bytes())));
+    }
+    buffer.copy_to_slice(py, seed.as_mut_slice())?;
+    Ok(seed)
+}
+
+fn blocks_of(bytes: &[u8], offset: usize) -> PyResult<&[u8]> {
+    let blocks = bytes.get(offset..).unwrap_or_default();
+    if blocks.is_empty() || blocks.len() % BLOCK_BYTES != 0 {
+        return Err(PyValueError::new_err(format!("{} bytes are not whole blocks of {BLOCK_BYTES}", blocks.len())));
+    }
+    Ok(blocks)
+}
+
+fn checked_threads(threads: usize) -> PyResult<usize> {
+    if !(1..=LARGEST_THREADS).contains(&threads) {
+        return Err(PyValueError::new_err(format!("{threads} threads are not 1 to {LARGEST_THREADS}")));
+    }
+    Ok(threads)
+}
+
+fn word_refused(refused: NotReduced) -> PyErr {
+    WordRefused::new_err((refused.input, refused.word, refused.value))
+}
+
+fn sum_refused(refused: Refused) -> PyErr {
+    match refused {
+        Refused::Word { word, value } => WordRefused::new_err((0, word, value)),
+        Refused::Residual { coefficient, residual, bound } => SumRefused::new_err(format!(
+            "coefficient {coefficient} leaves a residual of {residual}, beyond the noise bound of {bound}"
+        )),
+        Refused::Slot { coefficient, value, bound } => SumRefused::new_err(format!(
+            "a slot of coefficient {coefficient} holds {value}, beyond its bound of {bound}"
+        )),
+        Refused::Padding { coefficient, value } => {
+            SumRefused::new_err(format!("coefficient {coefficient} holds {value} behind the last value"))
+        }
+    }
+}
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("ValueRefused", py.get_type::<ValueRefused>())?;
+    module.add("WordRefused", py.get_type::<WordRefused>())?;
+    module.add("SumRefused", py.get_type::<SumRefused>())?;
+    module.add("RING_DEGREE", N)?;
+    module.add("ETA", sampling::ETA)?;
+    module.add("MODULUS", field::P)?;
+    module.add_class::<PyLayout>()?;
+    module.add_class::<Accumulator>()?;
+    module.add_function(wrap_pyfunction!(encrypt, module)?)?;
+    module.add_function(wrap_pyfunction!(add, module)?)?;
+    module.add_function(wrap_pyfunction!(combine_keys, module)?)?;
+    module.add_function(wrap_pyfunction!(decrypt, module)?)?;
+    module.add_function(wrap_pyfunction!(sampled_mask, module)?)?;
+    module.add_function(wrap_pyfunction!(sampled_noise, module)?)
+}

@@ -1,0 +1,136 @@
+//! Uniform and centred binomial polynomials from a seeded stream.
+
+use zeroize::Zeroizing;
+
+use crate::field::P;
+use crate::ntt::N;
+use crate::stream::Reader;
+
+/// The parameter of the centred binomial distribution: a difference of two sums of 42 bits. Deviation sqrt(21) = 4.58.
+pub const ETA: u32 = 42;
+
+const LOW_42: u64 = (1 << ETA) - 1;
+const LOW_20: u32 = (1 << 20) - 1;
+
+/// What one coefficient of noise reads: a word of 64 bits, and 20 bits of one of 32.
+const NOISE_BYTES: usize = 12;
+
+/// Buffers for reading streams, wiped when dropped.
+pub struct Sampler {
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+impl Sampler {
+    pub fn new() -> Self {
+        Self { bytes: Zeroizing::new(vec![0; N * NOISE_BYTES]) }
+    }
+
+    /// N uniform elements of F_p from one part: its little-endian words in order, without those that are not below p.
+    pub fn uniform(&mut self, reader: &mut Reader, part: u64, out: &mut [u64; N]) {
+        reader.seek(part);
+        let bytes = &mut self.bytes[..8 * N];
+        reader.fill(bytes);
+        let mut refused = false;
+        for (value, word) in out.iter_mut().zip(bytes.chunks_exact(8)) {
+            *value = little_endian(word);
+            refused |= *value >= P;
+        }
+        // One word in 2^32 is refused, so this is rare; `a` is public, so branching on it tells nothing.
+        if refused {
+            replace_refused(out, || {
+                let mut next = [0u8; 16];
+                reader.fill(&mut next);
+                [little_endian(&next[..8]), little_endian(&next[8..])]
+            });
+        }
+    }
+
+    /// N centred binomial integers from one part: N little-endian words of 64 bits, then N of 32. The low 42 bits of
+    /// the first count up; its other 22 bits and the low 20 of the second count down.
+    pub fn binomial(&mut self, reader: &mut Reader, part: u64, out: &mut [i64; N]) {
+        reader.seek(part);
+        reader.fill(&mut self.bytes);
+        let (long, short) = self.bytes.split_at(8 * N);
+        for ((value, long), short) in out.iter_mut().zip(long.chunks_exact(8)).zip(short.chunks_exact(4)) {
+            let long = little_endian(long);
+            let short = u32::from_le_bytes([short[0], short[1], short[2], short[3]]);
+            // ones(up) - ones(down) = ones(up) + zeros(down) - 42, which takes one count less
+            let ones = (long ^ !LOW_42).count_ones() + (!short & LOW_20).count_ones();
+            *value = i64::from(ones) - i64::from(ETA);
+        }
+    }
+
+    /// Words of 32 bits from one part, in order, for the coins of stochastic rounding; a multiple of four of them.
+    pub fn coins(&mut self, reader: &mut Reader, part: u64, out: &mut [u32]) {
+        reader.seek(part);
+        for values in out.chunks_mut(N) {
+            let bytes = &mut self.bytes[..4 * values.len()];
+            reader.fill(bytes);
+            for (value, word) in values.iter_mut().zip(bytes.chunks_exact(4)) {
+                *value = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+            }
+        }
+    }
+}
+
+fn little_endian(word: &[u8]) -> u64 {
+    u64::from_le_bytes(word.try_into().expect("eight bytes"))
+}
+
+/// Close the gaps that refused words leave, and take the missing ones at the end from what follows in the stream.
+fn replace_refused(out: &mut [u64; N], mut next: impl FnMut() -> [u64; 2]) {
+    let mut kept = 0;
+    for index in 0..N {
+        if out[index] < P {
+            out[kept] = out[index];
+            kept += 1;
+        }
+    }
+    while kept < N {
+        for word in next() {
+            if word < P && kept < N {
+                out[kept] = word;
+                kept += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::{Purpose, Stream};
+
+    #[test]
+    fn refused_words_are_skipped_and_the_order_kept() {
+        let mut out = [0u64; N];
+        for (index, value) in out.iter_mut().enumerate() {
+            *value = index as u64;
+        }
+        out[0] = P;
+        out[10] = u64::MAX;
+        out[N - 1] = P + 5;
+        let mut supply = [[P, 9001], [9002, u64::MAX], [9003, 9004]].into_iter();
+        replace_refused(&mut out, || supply.next().unwrap());
+        assert_eq!(out[..10], [1, 2, 3, 4, 5, 6, 7, 8, 9, 11]);
+        assert_eq!(out[N - 4..], [N as u64 - 2, 9001, 9002, 9003]);
+        assert!(supply.next().is_none());
+    }
+
+    #[test]
+    fn binomial_stays_within_eta_and_is_centred() {
+        let mut reader = Stream::new(&[3; 32], Purpose::Noise, &[]).reader();
+        let mut sampler = Sampler::new();
+        let mut values = [0i64; N];
+        let (mut sum, mut squares) = (0, 0);
+        for part in 0..64 {
+            sampler.binomial(&mut reader, part, &mut values);
+            assert!(values.iter().all(|v| v.unsigned_abs() <= u64::from(ETA)));
+            sum += values.iter().sum::<i64>();
+            squares += values.iter().map(|v| v * v).sum::<i64>();
+        }
+        let count = 64.0 * N as f64;
+        assert!((sum as f64 / count).abs() < 0.05);
+        assert!((squares as f64 / count - 21.0).abs() < 0.3);
+    }
+}

@@ -1,0 +1,74 @@
+"""The Rust kernel (``rust/``). Everything here trusts its caller about meaning and checks every length;
+``quatrefoil.aggregation`` is the interface for anyone else. ``docs/additive-encryption.md`` defines the bytes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+RING_DEGREE: int
+ETA: int
+MODULUS: int
+
+class ValueRefused(Exception):
+    """A value is not finite or beyond the clip range. ``args``: its index."""
+
+class WordRefused(Exception):
+    """A word is not below the modulus. ``args``: input, position of the word, its value."""
+
+class SumRefused(Exception):
+    """A sum does not decrypt under the key. ``args``: what does not fit."""
+
+class Layout:
+    """The numbers of a parameter set that the kernel needs, and its 32-byte digest."""
+
+    def __new__(cls, value_bits: int, slots: int, slot_width: int, delta: int, digest: bytes) -> Layout: ...
+    def block_bytes(self, values: int) -> int: ...
+
+class Accumulator:
+    """A sum of blocks that grows as ciphertexts arrive, and holds none of them."""
+
+    def __new__(cls, block_bytes: int) -> Accumulator: ...
+    def add(self, input: bytes, offset: int) -> None: ...
+    def total(self, header: bytes) -> bytes: ...
+
+def encrypt(
+    layout: Layout,
+    header: bytes,
+    values: NDArray[np.float32] | NDArray[np.float64],
+    *,
+    clip: float,
+    factor: float,
+    context: bytes,
+    key_seed: bytes | bytearray,
+    noise_seed: bytes | bytearray,
+    threads: int,
+) -> bytes:
+    """``header`` followed by the blocks that encrypt ``values``, which must not change during the call."""
+
+def add(header: bytes, inputs: Sequence[bytes], *, offset: int, threads: int) -> bytes:
+    """``header`` followed by the sum of the blocks that start at ``offset`` of every input."""
+
+def combine_keys(layout: Layout, header: bytes, seeds: Sequence[bytes | bytearray]) -> bytes:
+    """``header`` followed by the sum of the secret polynomials that the seeds expand to."""
+
+def decrypt(
+    layout: Layout,
+    total: bytes,
+    key: bytes,
+    *,
+    offset: int,
+    key_offset: int,
+    length: int,
+    count: int,
+    unit: float,
+    context: bytes,
+    threads: int,
+) -> NDArray[np.float64]:
+    """The values that the blocks at ``offset`` of ``total`` hold, in multiples of ``unit``."""
+
+def sampled_mask(layout: Layout, context: bytes, block: int) -> NDArray[np.uint64]:
+    """The public polynomial a_j of a context, as evaluations. For tests of the sampler."""
+
+def sampled_noise(layout: Layout, context: bytes, noise_seed: bytes | bytearray, block: int) -> NDArray[np.int64]:
+    """The error polynomial e_j that a noise seed expands to. For tests of the sampler."""

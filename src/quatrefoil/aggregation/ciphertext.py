@@ -1,0 +1,108 @@
+"""The headers of ciphertexts and combined keys, and their strict parsing.
+
+A header repeats everything that must agree before words may be added: a sum over two rounds, two clip bounds or two
+parameter sets would decrypt to numbers that look like an update. Layout: docs/additive-encryption.md, "Bytes".
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from quatrefoil.aggregation.parameters import ParameterSet
+from quatrefoil.contracts import SumShape
+from quatrefoil.errors import CiphertextRefused, ParametersRefused
+
+VERSION = 1
+_CIPHERTEXT = struct.Struct("<8sHHIQ32s32sd")
+_CIPHERTEXT_MAGIC = b"QFADDSUM"
+_KEY = struct.Struct("<8sHHI32s")
+_KEY_MAGIC = b"QFADDKEY"
+
+HEADER_BYTES = _CIPHERTEXT.size
+KEY_HEADER_BYTES = _KEY.size
+
+_HINT = "Every party of a round must use the same version, parameters and round context"
+
+
+@dataclass(frozen=True)
+class Form:
+    """The one form that the ciphertexts of a round have."""
+
+    parameters: ParameterSet
+    shape: SumShape
+
+    @property
+    def block_bytes(self) -> int:
+        return self.parameters.layout.block_bytes(self.shape.length)
+
+    def header(self, count: int) -> bytes:
+        """The header of a sum of ``count`` contributions."""
+        digest, shape = self.parameters.digest(), self.shape
+        return _CIPHERTEXT.pack(_CIPHERTEXT_MAGIC, VERSION, 0, count, shape.length, digest, shape.context, shape.clip)
+
+    def check(self, ciphertext: bytes, *, count: int, what: str) -> None:
+        """Raise ``CiphertextRefused``, naming ``what`` and the numbers, unless ``ciphertext`` has this form."""
+        if len(ciphertext) < HEADER_BYTES:
+            raise _refused(f"{what} has {len(ciphertext)} bytes, fewer than a header of {HEADER_BYTES}")
+        magic, version, reserved, summed, length, digest, context, clip = _CIPHERTEXT.unpack_from(ciphertext)
+        _check_start(what, magic, _CIPHERTEXT_MAGIC, version, reserved)
+        _check_digest(what, digest, self.parameters)
+        if context != self.shape.context:
+            expected = self.shape.context.hex()[:16]
+            raise _refused(f"{what} belongs to the round context {context.hex()[:16]}, not {expected}")
+        if length != self.shape.length:
+            raise _refused(f"{what} holds {length} values, not {self.shape.length}")
+        if clip != self.shape.clip:
+            raise _refused(f"{what} is scaled to a clip bound of {clip!r}, not {self.shape.clip!r}")
+        if summed != count:
+            raise _refused(f"{what} says that it sums {summed} contributions, not {count}")
+        expected_bytes = HEADER_BYTES + self.block_bytes
+        if len(ciphertext) != expected_bytes:
+            raise _refused(f"{what} has {len(ciphertext)} bytes, not {expected_bytes} for {length} values")
+
+
+def key_header(parameters: ParameterSet, count: int) -> bytes:
+    """The header of the sum of ``count`` secrets."""
+    return _KEY.pack(_KEY_MAGIC, VERSION, 0, count, parameters.digest())
+
+
+def check_key(key: bytes, parameters: ParameterSet, *, count: int) -> None:
+    """Raise ``CiphertextRefused`` unless ``key`` says that it sums ``count`` secrets under ``parameters``."""
+    what = "the combined key"
+    expected_bytes = KEY_HEADER_BYTES + 8 * parameters.ring_degree
+    if len(key) != expected_bytes:
+        raise _refused(f"{what} has {len(key)} bytes, not {expected_bytes}")
+    magic, version, reserved, summed, digest = _KEY.unpack_from(key)
+    _check_start(what, magic, _KEY_MAGIC, version, reserved)
+    _check_digest(what, digest, parameters)
+    if summed != count:
+        raise _refused(f"{what} sums {summed} secrets, not {count}")
+
+
+def check_roster(parameters: ParameterSet, count: int) -> None:
+    """Raise ``ParametersRefused`` unless this many contributions may be added."""
+    if not 1 <= count <= parameters.max_silos:
+        raise ParametersRefused(
+            f"{count} contributions are not within 1 to {parameters.max_silos}, the roster of {parameters.name}",
+            hint="Use a parameter set for a larger roster" if count else "Add at least one contribution",
+        )
+
+
+def _check_start(what: str, magic: bytes, expected: bytes, version: int, reserved: int) -> None:
+    if magic != expected:
+        raise _refused(f"{what} starts with {magic.hex()}, not {expected.hex()}")
+    if version != VERSION:
+        raise _refused(f"{what} has version {version}, not {VERSION}")
+    if reserved:
+        raise _refused(f"{what} has {reserved} in a reserved field, not 0")
+
+
+def _check_digest(what: str, digest: bytes, parameters: ParameterSet) -> None:
+    expected = parameters.digest()
+    if digest != expected:
+        raise _refused(f"{what} uses the parameters {digest.hex()[:16]}, not {expected.hex()[:16]} ({parameters.name})")
+
+
+def _refused(problem: str) -> CiphertextRefused:
+    return CiphertextRefused(problem, hint=_HINT)
