@@ -5,20 +5,35 @@ sealed with HPKE over X25519 + ML-KEM-768, channels are TLS 1.3 with hybrid grou
 specification.
 """
 
+from quatrefoil.transport.aio import AsyncChannel, open_channel
 from quatrefoil.transport.authority import CertificateAuthority
 from quatrefoil.transport.backend import PostQuantumTransport
+from quatrefoil.transport.channel import Channel, connect
 from quatrefoil.transport.envelope import SealingKey
 from quatrefoil.transport.identity import Clock, Identity, TrustAnchor, system_clock
 from quatrefoil.transport.profile import ROLES, Party
+from quatrefoil.transport.server import Handler, OnRefused, Server, serve
+from quatrefoil.transport.tls_context import HYBRID, ChannelPolicy, require_support
 
 __all__ = [
+    "HYBRID",
     "ROLES",
+    "AsyncChannel",
     "CertificateAuthority",
+    "Channel",
+    "ChannelPolicy",
     "Clock",
+    "Handler",
     "Identity",
+    "OnRefused",
     "Party",
     "PostQuantumTransport",
     "SealingKey",
+    "Server",
     "TrustAnchor",
+    "connect",
+    "open_channel",
+    "require_support",
+    "serve",
     "system_clock",
 ]

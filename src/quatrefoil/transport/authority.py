@@ -60,7 +60,7 @@ class CertificateAuthority:
             .sign(key, None)
         )
         files.write_new_directory(
-            folder, {ROOT_KEY_FILE: (_key_pem(key), files.PRIVATE), ROOT_FILE: (_pem(root), files.PUBLIC)}
+            folder, {ROOT_KEY_FILE: (_key_pem(key), files.PRIVATE), ROOT_FILE: (to_pem(root), files.PUBLIC)}
         )
         return cls(folder, key, root, clock=clock)
 
@@ -114,8 +114,8 @@ class CertificateAuthority:
             folder,
             {
                 KEY_FILE: (_key_pem(key), files.PRIVATE),
-                CERTIFICATE_FILE: (_pem(certificate), files.PUBLIC),
-                ROOT_FILE: (_pem(self._root), files.PUBLIC),
+                CERTIFICATE_FILE: (to_pem(certificate), files.PUBLIC),
+                ROOT_FILE: (to_pem(self._root), files.PUBLIC),
             },
         )
         self._record(certificate)
@@ -182,7 +182,7 @@ class CertificateAuthority:
 
     def _record(self, certificate: x509.Certificate) -> None:
         """Keep a copy of everything ever issued, by serial number."""
-        files.write_new(self._directory / ISSUED_FOLDER / f"{certificate.serial_number:040x}.pem", _pem(certificate))
+        files.write_new(self._directory / ISSUED_FOLDER / f"{certificate.serial_number:040x}.pem", to_pem(certificate))
 
     def __repr__(self) -> str:
         return f"CertificateAuthority({self._root.subject.rfc4514_string()}, key=<secret>)"
@@ -227,7 +227,8 @@ def _now(clock: Clock) -> datetime:
     return clock().astimezone(UTC).replace(microsecond=0)
 
 
-def _pem(certificate: x509.Certificate) -> bytes:
+def to_pem(certificate: x509.Certificate) -> bytes:
+    """The file form of a certificate."""
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 

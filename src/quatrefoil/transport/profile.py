@@ -24,6 +24,7 @@ from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import mldsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -239,6 +240,28 @@ def _role(extensions: x509.Extensions) -> str | None:
         return None
     role = uris[0].removeprefix(ROLE_URI)
     return role if role in ROLES else None
+
+
+def describe(certificate: x509.Certificate) -> list[tuple[str, str]]:
+    """What a certificate says, for people to read and compare: (field, value)."""
+    role = _role(certificate.extensions)
+    try:
+        hosts = hosts_of(certificate)
+    except x509.ExtensionNotFound:
+        hosts = []
+    fingerprint = hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
+    key = type(certificate.public_key()).__name__.removesuffix("PublicKey")
+    return [
+        ("name", _common_name(certificate.subject) or certificate.subject.rfc4514_string()),
+        ("role", role or "none (a root, or not of this profile)"),
+        ("hosts", ", ".join(hosts) or "none"),
+        ("key", key),
+        ("issuer", certificate.issuer.rfc4514_string()),
+        ("valid from", f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"),
+        ("valid to", f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"),
+        ("serial", f"{certificate.serial_number:x}"),
+        ("SHA-256", fingerprint),
+    ]
 
 
 def named_in(certificate: x509.Certificate) -> tuple[str, str]:

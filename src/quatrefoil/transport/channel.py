@@ -1,0 +1,216 @@
+"""Channels on blocking sockets: connect, send and receive frames, close. One thread at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from types import TracebackType
+from typing import Self
+
+from quatrefoil.errors import ChannelRefused, PeerUnreachable, QuatrefoilError
+from quatrefoil.transport import framing
+from quatrefoil.transport.framing import FrameReader
+from quatrefoil.transport.identity import Clock, Identity, TrustAnchor
+from quatrefoil.transport.profile import Party, check_role, parse_host
+from quatrefoil.transport.tls_context import HYBRID, ChannelPolicy, TlsContext
+from quatrefoil.transport.tls_session import CHUNK, PeerCheck, TlsSession
+
+_ASK = "Check that a Quatrefoil service answers there; its log names what it refused"
+
+_LINGER = 1.0
+"""Seconds to let the peer read what is on its way before the socket goes."""
+
+
+def connect(
+    host: str,
+    port: int,
+    *,
+    identity: Identity,
+    trust: TrustAnchor,
+    expect_role: str,
+    timeout: float,
+    clock: Clock,
+    server_name: str | None = None,
+    policy: ChannelPolicy = HYBRID,
+) -> Channel:
+    """A channel to the party in ``expect_role`` at ``host``:``port``, once both ends have accepted each other.
+
+    ``server_name`` (default: ``host``) must be in the server's certificate. ``timeout``: seconds for the connection
+    and the handshake together, and afterwards the longest silence that :meth:`Channel.receive` takes.
+    Raises ``PeerUnreachable`` when nobody answers, ``ChannelRefused`` when either side refuses the other.
+    """
+    address = f"{host}:{port}"
+    check = PeerCheck(trust, clock, frozenset({check_role(expect_role)}), parse_host(server_name or host))
+    session = TlsSession(TlsContext(identity, trust, policy=policy), check, server_side=False, address=address)
+    deadline = time.monotonic() + timeout
+    try:
+        stream = socket.create_connection((host, port), timeout=timeout)
+    except OSError as error:
+        raise PeerUnreachable(
+            f"{address} cannot be reached ({error.strerror or error})", hint="Check the address, and that it runs"
+        ) from None
+    try:
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return _establish(stream, session, deadline, timeout)
+    except BaseException:
+        stream.close()
+        raise
+
+
+class Channel:
+    """An established channel. ``with`` closes it; any error ends it."""
+
+    def __init__(self, stream: socket.socket, session: TlsSession, timeout: float) -> None:
+        self._stream = stream
+        self._session = session
+        self._timeout = timeout
+        self._frames = FrameReader()
+        self._open = True
+        self.bytes_sent = 0
+        self.bytes_received = 0
+
+    @property
+    def group(self) -> str:
+        """The negotiated key-exchange group."""
+        return self._session.group
+
+    @property
+    def peer(self) -> Party:
+        """Who the other end is, as certified."""
+        return self._session.peer
+
+    def send(self, frame: bytes | bytearray | memoryview) -> None:
+        """Send one message. Returns once the operating system has it all."""
+        self._require_open()
+        try:
+            with memoryview(frame).cast("B") as view:
+                self._session.encrypt(framing.header(len(view)) + bytes(view[: CHUNK - framing.HEADER_BYTES]))
+                self._flush()
+                for start in range(CHUNK - framing.HEADER_BYTES, len(view), CHUNK):
+                    self._session.encrypt(view[start : start + CHUNK])
+                    self._flush()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def receive(self, limit: int, *, wait: float | None = None) -> bytes:
+        """The next message of at most ``limit`` bytes. ``wait``: seconds it may take to begin (default: the timeout).
+
+        ``PeerUnreachable`` when the peer has closed or stays silent; ``MessageRefused`` when the message is too long
+        or breaks off.
+        """
+        self._require_open()
+        try:
+            while (frame := self._frames.take(limit)) is None:
+                self._read_more(self._timeout if wait is None or self._frames.inside else wait)
+            return frame
+        except BaseException:
+            self._abandon()
+            raise
+
+    def exporter(self, label: bytes, context: bytes, length: int) -> bytes:
+        """Key material that only the two ends can compute (RFC 8446 section 7.5)."""
+        self._require_open()
+        return self._session.exporter(label, context, length)
+
+    def close(self) -> None:
+        """Say goodbye, let what was sent arrive, and close. Does nothing the second time."""
+        if not self._open:
+            return
+        self._open = False
+        self._session.close()
+        deadline = time.monotonic() + _LINGER
+        with contextlib.suppress(OSError, QuatrefoilError):
+            self._flush()
+            self._stream.shutdown(socket.SHUT_WR)
+            while (left := deadline - time.monotonic()) > 0:
+                self._stream.settimeout(left)
+                if not self._stream.recv(CHUNK):
+                    break
+        self._stream.close()
+
+    def _read_more(self, timeout: float) -> None:
+        while (data := self._session.decrypt()) is None:
+            self._flush()  # what decrypting may have to answer
+            received = _receive(self._stream, timeout, self._session.address)
+            self.bytes_received += len(received)
+            if not received:
+                raise self._ended()
+            self._session.feed(received)
+        if not data:
+            raise self._ended()
+        self._frames.add(data)
+
+    def _ended(self) -> QuatrefoilError:
+        who = f"{self.peer.name!r} ({self._session.address})"
+        if self._frames.inside:
+            return self._frames.truncated(who)
+        return PeerUnreachable(f"{who} closed the channel", hint="Connect again", party=self.peer.name)
+
+    def _flush(self) -> None:
+        data = self._session.drain()
+        if not data:
+            return
+        try:
+            self._stream.settimeout(self._timeout)
+            self._stream.sendall(data)
+        except OSError as error:
+            raise PeerUnreachable(
+                f"{self._session.address} takes no data ({error.strerror or error})", hint="Connect again"
+            ) from None
+        self.bytes_sent += len(data)
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise PeerUnreachable(f"the channel with {self._session.address} is closed", hint="Connect again")
+
+    def _abandon(self) -> None:
+        self._open = False
+        self._stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Channel({self.peer.name!r}, {self.peer.role}, {self.group}, {'open' if self._open else 'closed'})"
+
+
+def _establish(stream: socket.socket, session: TlsSession, deadline: float, timeout: float) -> Channel:
+    channel = Channel(stream, session, timeout)
+    try:
+        while not session.handshake():
+            channel._flush()
+            received = _receive(stream, deadline - time.monotonic(), session.address)
+            channel.bytes_received += len(received)
+            if not received:
+                raise PeerUnreachable(f"{session.address} ended the connection during the handshake", hint=_ASK)
+            session.feed(received)
+        channel._flush()
+        channel.receive(0, wait=deadline - time.monotonic())  # the welcome
+    except ChannelRefused:
+        with contextlib.suppress(PeerUnreachable):
+            channel._flush()  # the alert that tells the peer
+        raise
+    except PeerUnreachable as error:
+        raise ChannelRefused(f"no channel was made: {error.problem}", hint=_ASK) from None
+    return channel
+
+
+def _receive(stream: socket.socket, timeout: float, address: str) -> bytes:
+    """Bytes from the network, none at its end; ``PeerUnreachable`` after ``timeout`` seconds of silence."""
+    try:
+        stream.settimeout(max(timeout, 0.001))
+        return stream.recv(CHUNK)
+    except TimeoutError:
+        raise PeerUnreachable(f"{address} sent nothing for too long", hint="Try again, or allow more time") from None
+    except OSError as error:
+        raise PeerUnreachable(f"{address} dropped the connection ({error.strerror})", hint="Connect again") from None
+
+
+__all__ = ["Channel", "connect"]

@@ -1,0 +1,164 @@
+"""A server of channels under asyncio. What one peer does wrong ends that peer's channel and is reported, no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from types import TracebackType
+from typing import Self, TypeAlias
+
+from quatrefoil.errors import CallerError, ChannelRefused, HostError, PeerError, PeerUnreachable
+from quatrefoil.transport.aio import AsyncChannel
+from quatrefoil.transport.identity import Clock, Identity, TrustAnchor
+from quatrefoil.transport.profile import check_role
+from quatrefoil.transport.tls_context import HYBRID, ChannelPolicy, TlsContext
+from quatrefoil.transport.tls_session import CHUNK, PeerCheck, TlsSession
+
+Handler: TypeAlias = Callable[[AsyncChannel], Awaitable[None]]
+"""What a server runs for each channel; the channel is closed when it returns."""
+
+OnRefused: TypeAlias = Callable[[str, PeerError], None]
+"""Told the address of a peer and why it was refused, at the handshake or in the handler: for the log.
+
+A handler that runs into the peer's goodbye (``PeerUnreachable``) has simply ended; that is not reported.
+"""
+
+
+async def serve(
+    host: str,
+    port: int,
+    *,
+    identity: Identity,
+    trust: TrustAnchor,
+    allow_roles: Collection[str],
+    handler: Handler,
+    on_refused: OnRefused,
+    timeout: float,
+    clock: Clock,
+    policy: ChannelPolicy = HYBRID,
+    limit: int = 4096,
+) -> Server:
+    """Listen, and run ``handler`` for every peer whose role is in ``allow_roles``. Port 0 takes a free one.
+
+    ``timeout``: seconds for a handshake, and the longest silence in a channel. ``limit``: connections at a time.
+    A peer that is refused never disturbs the others: it is reported to ``on_refused``.
+    """
+    if not allow_roles:
+        raise CallerError("a server that allows no role answers nobody", hint="Name the roles that may connect")
+    check = PeerCheck(trust, clock, frozenset(map(check_role, allow_roles)), None)
+    server = Server(TlsContext(identity, trust, policy=policy), check, handler, on_refused, timeout, limit)
+    await server._listen(host, port)
+    return server
+
+
+class Server:
+    """A listening server. ``async with``, or :meth:`close`, ends its channels."""
+
+    def __init__(
+        self,
+        context: TlsContext,
+        check: PeerCheck,
+        handler: Handler,
+        on_refused: OnRefused,
+        timeout: float,
+        limit: int,
+    ) -> None:
+        self._context = context
+        self._check = check
+        self._handler = handler
+        self._on_refused = on_refused
+        self._timeout = timeout
+        self._limit = limit
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listener: asyncio.Server | None = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        assert self._listener is not None
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    @property
+    def channels(self) -> int:
+        """Connections at this moment, those in a handshake among them."""
+        return len(self._tasks)
+
+    async def serve_forever(self) -> None:
+        """Run until cancelled."""
+        assert self._listener is not None
+        await self._listener.serve_forever()
+
+    async def close(self) -> None:
+        """Stop listening, cancel the handlers, and wait until they are gone."""
+        if self._listener is not None:
+            self._listener.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._listener is not None:
+            await self._listener.wait_closed()
+
+    async def _listen(self, host: str, port: int) -> None:
+        try:
+            self._listener = await asyncio.start_server(self._accept, host, port, limit=CHUNK)
+        except OSError as error:
+            raise HostError(
+                f"{host}:{port} cannot be listened on ({error.strerror or error})",
+                hint="Name a free address of this host",
+            ) from None
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A plain function, so that the task is ours: its failures are reported, and close() can end it.
+        task = asyncio.get_running_loop().create_task(self._run(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        name = writer.get_extra_info("peername")
+        address = f"{name[0]}:{name[1]}" if name else "a peer that is gone"
+        channel: AsyncChannel | None = None
+        try:
+            channel = await self._handshake(reader, writer, address)
+            async with channel:
+                await self._handler(channel)
+        except PeerError as error:
+            if not (channel and channel.closed_by_peer and isinstance(error, PeerUnreachable)):
+                self._on_refused(address, error)
+        finally:
+            writer.transport.abort()  # does nothing to a channel that has been closed
+
+    async def _handshake(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str
+    ) -> AsyncChannel:
+        if len(self._tasks) > self._limit:
+            raise ChannelRefused(
+                f"{address} is one connection more than the limit of {self._limit}", hint="Raise the limit, or wait"
+            )
+        session = TlsSession(self._context, self._check, server_side=True, address=address)
+        channel = AsyncChannel(reader, writer, session, self._timeout)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await channel.establish(server_side=True)
+        except TimeoutError:
+            raise ChannelRefused(
+                f"{address} did not complete a handshake within {self._timeout:g} s", hint="Have it try again"
+            ) from None
+        return channel
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a channel's handler failed", "exception": error, "task": task}
+            )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+__all__ = ["Handler", "OnRefused", "Server", "serve"]

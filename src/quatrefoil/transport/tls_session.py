@@ -1,0 +1,187 @@
+"""One end of one TLS connection, without I/O: bytes from the network in, bytes for the network out.
+
+OpenSSL checks that the chain is signed; the callback that it calls for the leaf then applies the certificate profile,
+host name, role and validity at the injected clock (``profile.verify_leaf``), so that a refused peer is told by an
+alert. After the handshake the negotiated group is checked against the policy once more, and a connection whose peer was
+not verified by that callback is refused, whatever OpenSSL says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL, crypto
+
+from quatrefoil.errors import ChannelRefused, MessageRefused, PeerUnreachable
+from quatrefoil.transport import tls_refusal
+from quatrefoil.transport.identity import Clock, TrustAnchor
+from quatrefoil.transport.profile import Host, Party
+from quatrefoil.transport.tls_context import TlsContext
+
+CHUNK = 256 << 10
+"""Bytes moved at a time between frames, OpenSSL and the network."""
+
+_RECORD = 16 << 10
+
+_TIME_ERRORS = frozenset({9, 10})
+"""X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED: judged by our clock instead of OpenSSL's."""
+
+
+@dataclass(frozen=True)
+class PeerCheck:
+    """What the other end must prove. ``host``: set by a client, the name or address its server must answer for."""
+
+    trust: TrustAnchor
+    clock: Clock
+    roles: frozenset[str]
+    host: Host | None
+
+    def verify(self, certificate: bytes) -> Party:
+        """The peer, or ``ChannelRefused``."""
+        party = self.trust.verify(certificate, at=self.clock(), refusal=ChannelRefused, server=self.host)
+        if party.role not in self.roles:
+            raise ChannelRefused(
+                f"{party.name!r} is certified as {party.role}, and this channel is for {_either(self.roles)}",
+                hint="Connect to another address, or have a certificate issued for the role",
+                party=party.name,
+            )
+        return party
+
+
+class TlsSession:
+    """``handshake`` until it returns True, then ``encrypt`` and ``decrypt``; always ``drain`` to the network after."""
+
+    def __init__(self, context: TlsContext, check: PeerCheck, *, server_side: bool, address: str) -> None:
+        self._policy = context.policy
+        self._check = check
+        self._address = address
+        self._server_side = server_side
+        self._party: Party | None = None
+        self._refused: ChannelRefused | None = None
+        self._connection = context.connection()
+        self._connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify)
+        if server_side:
+            self._connection.set_accept_state()
+        else:
+            self._connection.set_connect_state()
+            if check.host is not None and isinstance(check.host.value, str):
+                self._connection.set_tlsext_host_name(check.host.value.encode())
+
+    @property
+    def address(self) -> str:
+        """Where the peer is, for messages."""
+        return self._address
+
+    @property
+    def peer(self) -> Party:
+        """Who the other end is; only after the handshake."""
+        assert self._party is not None
+        return self._party
+
+    @property
+    def group(self) -> str:
+        """The negotiated key-exchange group; only after the handshake."""
+        return str(self._connection.get_group_name())
+
+    def handshake(self) -> bool:
+        """Take the handshake further; True once both ends are verified by this one. ``ChannelRefused`` ends it."""
+        try:
+            self._connection.do_handshake()
+        except SSL.WantReadError:
+            return False
+        except SSL.Error as error:
+            self._refuse(error)
+        self._confirm()
+        return True
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the network."""
+        self._connection.bio_write(data)
+
+    def drain(self) -> bytes:
+        """Bytes for the network."""
+        parts = []
+        try:
+            while True:
+                parts.append(self._connection.bio_read(CHUNK))
+        except SSL.WantReadError:
+            return b"".join(parts)
+
+    def encrypt(self, data: bytes | memoryview) -> None:
+        """Protect ``data``; what to send is then in :meth:`drain`."""
+        if not len(data):
+            return
+        try:
+            self._connection.sendall(data)
+        except SSL.Error:
+            raise PeerUnreachable(f"the channel with {self._address} has ended", hint="Connect again") from None
+
+    def decrypt(self) -> bytes | None:
+        """The next bytes from the peer; None when the network must bring more, empty when the peer closed properly.
+
+        ``ChannelRefused`` when the peer refuses us after our side of the handshake is done (RFC 8446 section 4.4.2.4).
+        """
+        try:
+            return bytes(self._connection.recv(_RECORD))
+        except SSL.WantReadError:
+            return None
+        except SSL.ZeroReturnError:
+            return b""
+        except SSL.SysCallError:
+            raise PeerUnreachable(f"{self._address} ended the connection", hint="Connect again") from None
+        except SSL.Error as error:
+            if tls_refusal.is_alert(error):
+                self._refuse(error)
+            raise MessageRefused(
+                f"{self._address} sent bytes that are not of this channel ({tls_refusal.reason_of(error)})",
+                hint="Something altered them on the way: connect again",
+            ) from None
+
+    def close(self) -> None:
+        """Queue the closing alert."""
+        try:
+            self._connection.shutdown()
+        except SSL.Error:
+            return  # it was never open, or is closed already
+
+    def exporter(self, label: bytes, context: bytes, length: int) -> bytes:
+        """Key material that only the two ends can compute (RFC 8446 section 7.5)."""
+        return bytes(self._connection.export_keying_material(label, length, context))
+
+    def _verify(self, _connection: SSL.Connection, certificate: crypto.X509, code: int, depth: int, fine: int) -> bool:
+        if not fine and code not in _TIME_ERRORS:
+            self._refused = tls_refusal.untrusted(self._address, certificate.to_cryptography(), code)
+            return False
+        if depth == 0 and self._party is None:
+            try:
+                self._party = self._check.verify(certificate.to_cryptography().public_bytes(Encoding.DER))
+            except ChannelRefused as refusal:
+                self._refused = refusal
+                return False
+        return True
+
+    def _confirm(self) -> None:
+        certificate = self._connection.get_peer_certificate(as_cryptography=True)
+        der = b"" if certificate is None else certificate.public_bytes(Encoding.DER)
+        if self._party is None or self._party.fingerprint != hashlib.sha256(der).digest():
+            raise ChannelRefused(f"{self._address} was not verified", hint="Connect again; report it if it stays so")
+        if self.group not in self._policy.groups:
+            raise ChannelRefused(
+                f"{self._address} negotiated {self.group}, which the policy does not allow",
+                hint=f"Use {_either(self._policy.groups)} on both sides",
+            )
+        if not self._connection.get_alpn_proto_negotiated():
+            raise ChannelRefused(f"{self._address} speaks another protocol", hint="Check the address and the port")
+
+    def _refuse(self, error: SSL.Error) -> NoReturn:
+        if self._refused is not None:
+            raise self._refused from None
+        raise tls_refusal.explain(error, self._address, self._policy.groups, server_side=self._server_side) from None
+
+
+def _either(names: Iterable[str]) -> str:
+    return " or ".join(sorted(names)) or "no role"
