@@ -1,0 +1,143 @@
+"""``quatrefoil ca``: the certificate authority of a consortium."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import timedelta
+from pathlib import Path
+
+from cryptography import x509
+from rich.markup import escape
+
+from quatrefoil.cli import output
+from quatrefoil.errors import CallerError, HostError
+from quatrefoil.transport import ROLES, CertificateAuthority, authority, files, profile, system_clock
+from quatrefoil.transport.authority import LEAF_LIFETIME, ROOT_LIFETIME
+from quatrefoil.transport.identity import CERTIFICATE_FILE, ROOT_FILE
+
+NAME = "ca"
+HELP = "Make the root of a consortium, and give its parties ML-DSA identities in one role each."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(metavar="ACTION", required=True)
+
+    init = commands.add_parser("init", help="make an ML-DSA-87 root in a new folder")
+    _add_folder(init)
+    init.add_argument("--name", required=True, help="what the root is called in certificates")
+    _add_days(init, ROOT_LIFETIME)
+    init.set_defaults(action=_init)
+
+    issue = commands.add_parser("issue", help="make a key and a certificate for a party")
+    _add_folder(issue)
+    issue.add_argument("name", metavar="NAME", help="the party")
+    _add_grant(issue)
+    issue.add_argument("--out", metavar="FOLDER", type=Path, help="new folder for the identity (default: DIR/NAME)")
+    issue.set_defaults(action=_issue)
+
+    request = commands.add_parser("request", help="make a key that stays here, and a request for its certificate")
+    request.add_argument("directory", metavar="DIR", type=Path, help="new folder for the identity")
+    request.add_argument("name", metavar="NAME", help="the party")
+    request.add_argument("--role", required=True, choices=ROLES, help="what it will act as")
+    request.set_defaults(action=_request)
+
+    sign = commands.add_parser("sign", help="certify the key in a request, for one name and role")
+    _add_folder(sign)
+    sign.add_argument("request", metavar="CSR", type=Path, help="the request.pem of `ca request`")
+    sign.add_argument("--name", required=True, help="the party that you know this request to come from")
+    _add_grant(sign)
+    sign.add_argument(
+        "--out", metavar="FOLDER", type=Path, required=True, help="where to put certificate.pem and root.pem"
+    )
+    sign.set_defaults(action=_sign)
+
+    show = commands.add_parser("show", help="print what a certificate says")
+    show.add_argument("certificate", metavar="CERT", type=Path, help="a PEM file, or the folder of an identity")
+    show.set_defaults(action=_show)
+
+
+def run(args: argparse.Namespace) -> None:
+    args.action(args)
+
+
+def _init(args: argparse.Namespace) -> None:
+    made = CertificateAuthority.create(args.directory, args.name, clock=system_clock, lifetime=_lifetime(args))
+    _print(made.root)
+    _say(f"Give {args.directory / ROOT_FILE} to every party. Keep {args.directory / authority.ROOT_KEY_FILE} offline.")
+
+
+def _issue(args: argparse.Namespace) -> None:
+    ca = CertificateAuthority.load(args.directory, clock=system_clock)
+    folder = args.directory / args.name if args.out is None else args.out
+    identity = ca.issue(args.name, args.role, hosts=_hosts(args), lifetime=_lifetime(args), directory=args.out)
+    _print(identity.certificate)
+    _say(f"{folder} is the whole identity. Whoever has it is {args.name!r}.")
+
+
+def _request(args: argparse.Namespace) -> None:
+    authority.request(args.directory, args.name, args.role)
+    _say(f"Send {args.directory / authority.REQUEST_FILE} to the authority; put what it returns into {args.directory}.")
+
+
+def _sign(args: argparse.Namespace) -> None:
+    ca = CertificateAuthority.load(args.directory, clock=system_clock)
+    for file in (CERTIFICATE_FILE, ROOT_FILE):
+        if (args.out / file).exists():
+            raise HostError(f"{args.out / file} exists already", hint="Name another place; nothing is overwritten")
+    certificate = ca.sign_request(
+        files.read(args.request, "request"),
+        name=args.name,
+        role=args.role,
+        hosts=_hosts(args),
+        lifetime=_lifetime(args),
+    )
+    files.write_new(args.out / CERTIFICATE_FILE, authority.to_pem(certificate))
+    files.write_new(args.out / ROOT_FILE, authority.to_pem(ca.root))
+    _print(certificate)
+
+
+def _show(args: argparse.Namespace) -> None:
+    file = args.certificate / CERTIFICATE_FILE if args.certificate.is_dir() else args.certificate
+    try:
+        certificate = x509.load_pem_x509_certificate(files.read(file, "certificate"))
+    except ValueError:
+        raise HostError(f"{file} is not a PEM certificate", hint="Name a certificate.pem or root.pem") from None
+    _print(certificate)
+
+
+def _print(certificate: x509.Certificate) -> None:
+    rows = [(field, escape(value)) for field, value in profile.describe(certificate)]
+    output.console().print(output.table("Certificate", ("field", "value"), rows))
+
+
+def _say(text: str) -> None:
+    output.console().print(text, markup=False, soft_wrap=True)
+
+
+def _hosts(args: argparse.Namespace) -> tuple[str, ...]:
+    return tuple(args.host) if args.host else profile.DEFAULT_HOSTS
+
+
+def _lifetime(args: argparse.Namespace) -> timedelta:
+    if not 1 <= args.days <= 36500:
+        raise CallerError(f"{args.days} days is no lifetime", hint="Give --days between 1 and 36500")
+    return timedelta(days=args.days)
+
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", metavar="DIR", type=Path, help="the authority's folder")
+
+
+def _add_grant(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--role", required=True, choices=ROLES, help="what it may act as")
+    parser.add_argument(
+        "--host",
+        metavar="HOST",
+        action="append",
+        help=f"a host name or address it answers for; repeat for more (default: {', '.join(profile.DEFAULT_HOSTS)})",
+    )
+    _add_days(parser, LEAF_LIFETIME)
+
+
+def _add_days(parser: argparse.ArgumentParser, default: timedelta) -> None:
+    parser.add_argument("--days", type=int, default=default.days, help="how long it is valid (default: %(default)s)")
