@@ -3,22 +3,28 @@
 import numpy as np
 import pytest
 
+from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
+from quatrefoil.aggregation.ciphertext import HEADER_BYTES
+from quatrefoil.contracts import SumShape
 from quatrefoil.demo import baselines, inversion, leakage, models
 from quatrefoil.demo.inversion import GOLDILOCKS, Match, Packing
 from quatrefoil.errors import CallerError
 
+HEADER = b"h" * Packing().header_bytes
+
 
 def uniform_ciphertext(seed, words=4096):
-    return np.random.default_rng(seed).integers(0, GOLDILOCKS, words, dtype=np.uint64).tobytes()
+    return HEADER + np.random.default_rng(seed).integers(0, GOLDILOCKS, words, dtype=np.uint64).tobytes()
 
 
 def packed_in_the_clear(values, packing):
-    """A vector packed into words as the encryption packs it, with its key left out."""
-    slots = np.resize(
-        np.append(np.round(values * 32767).astype(int), [0]), (-(-len(values) // packing.slots), packing.slots)
-    )
-    words = [sum(int(v) << (packing.slot_bits * j) for j, v in enumerate(row)) << packing.shift for row in slots]
-    return np.array([word % GOLDILOCKS for word in words], dtype="<u8").tobytes()
+    """A vector packed into words as the encryption packs it, with nothing added."""
+    blocks = -(-len(values) // (packing.block_words * packing.slots))
+    padded = np.zeros(blocks * packing.slots * packing.block_words, dtype=object)
+    padded[: len(values)] = [int(value) for value in np.round(values * 32767)]
+    slots = padded.reshape(blocks, packing.slots, packing.block_words)
+    words = sum(slots[:, slot] << (packing.slot_bits * slot) for slot in range(packing.slots)) << packing.shift
+    return HEADER[: packing.header_bytes] + np.array(words % GOLDILOCKS, dtype="<u8").tobytes()
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +66,33 @@ def test_a_ciphertext_that_is_not_one_is_noticed(observed):
     assert views["ciphertext"].typical_db == pytest.approx(views["update"].typical_db, abs=0.5)
 
 
-@pytest.mark.parametrize("packing", [Packing(), Packing(shift=20, slot_bits=40, slots=1), Packing(12, 17, 3)])
-@pytest.mark.parametrize("length", [1, 5, 6, 545])
+@pytest.mark.parametrize(
+    "packing",
+    [Packing(), Packing(96, 4096, 20, 43, 1), Packing(header_bytes=0, block_words=8, shift=12, slot_bits=17, slots=3)],
+)
+@pytest.mark.parametrize("length", [1, 24, 25, 545, 9000])
 def test_unpacking_undoes_packing(packing, length):
     values = np.random.default_rng(length).uniform(-1, 1, length)
     values[0] = -1.0
-    found = inversion.ciphertext_as_update(b"head" + packed_in_the_clear(values, packing), length, packing)
+    found = inversion.ciphertext_as_update(packed_in_the_clear(values, packing), length, packing)
     assert np.array_equal(found, np.round(values * 32767))
+
+
+def test_the_packing_is_that_of_the_additive_encryption():
+    """Two encryptions under one key and one noise differ by the packed message alone: reading it gives the update."""
+    parameters = ParameterSet.named("sum-256-w16")
+    layout = Packing()
+    assert (layout.shift, layout.slot_bits, layout.slots) == (parameters.delta, parameters.slot_width, parameters.slots)
+    assert (layout.header_bytes, layout.block_words) == (HEADER_BYTES, parameters.ring_degree)
+    shape = SumShape(length=9000, clip=1.0, context=bytes(32))
+    values = np.random.default_rng(1).uniform(-1, 1, shape.length)
+    broken = AdditiveAggregation(parameters, random=lambda count: bytes(count))
+    one, zero = (broken.encrypt(v, weight=1.0, shape=shape).ciphertext[HEADER_BYTES:] for v in (values, 0 * values))
+    difference = [
+        (int(a) - int(b)) % GOLDILOCKS for a, b in zip(*(np.frombuffer(c, "<u8") for c in (one, zero)), strict=True)
+    ]
+    found = inversion.ciphertext_as_update(HEADER + np.array(difference, dtype="<u8").tobytes(), shape.length)
+    assert np.abs(found / parameters.largest_integer - values).max() < 1 / parameters.largest_integer
 
 
 def test_random_words_unpack_to_the_whole_range():
@@ -100,8 +126,9 @@ def test_what_does_not_fit_is_refused(start, observed):
         inversion.invert_update([np.zeros(4), np.zeros(4)])
     with pytest.raises(CallerError, match="weights and bias"):
         inversion.invert_update([np.zeros((4, 2)), np.zeros(3)])
-    with pytest.raises(CallerError, match="80 bytes do not hold 21 values at 2 a word"):
-        inversion.ciphertext_as_update(bytes(80), 21)
+    for length, size in ((21, 96 + 8), (8193, 96 + 8 * 4096), (545, 96 + 8 * 8192), (0, 96), (5, 40)):
+        with pytest.raises(CallerError, match=r"block\(s\) of 4096 words"):
+            inversion.ciphertext_as_update(bytes(size), length)
     with pytest.raises(CallerError, match="does not fill 545 values"):
         inversion.shaped_like(np.zeros(3), start)
     with pytest.raises(CallerError, match="do not compare"):

@@ -46,11 +46,15 @@ class Match:
 
 @dataclass(frozen=True)
 class Packing:
-    """How a ciphertext's 64-bit words would hold values if nothing were encrypted; all of it is public.
+    """How a ciphertext would hold values if nothing were encrypted; all of it is public.
 
-    ``shift``: bits below the message, ``slot_bits``: bits a value, ``slots``: values a word.
+    ``header_bytes`` stand in front of blocks of ``block_words`` 64-bit words. ``shift``: bits below the message,
+    ``slot_bits``: bits a value, ``slots``: values a word; one slot of a block is one run of the update. The defaults
+    are those of the parameter set ``sum-256-w16``.
     """
 
+    header_bytes: int = 96
+    block_words: int = 4096
     shift: int = 15
     slot_bits: int = 24
     slots: int = 2
@@ -79,26 +83,25 @@ def invert_update(update: Arrays) -> Records:
 def ciphertext_as_update(ciphertext: bytes, length: int, packing: Packing | None = None) -> NDArray[np.float64]:
     """The best that an aggregator can make of a ciphertext: unpack it as if it were not encrypted.
 
-    Reads the last 8 x m bytes as little-endian words (a header in front is skipped as far as it does not fill words),
-    centres them modulo p = 2^64 - 2^32 + 1, and takes the signed slots. Returns ``length`` values; their scale is
-    arbitrary, which the attack does not mind. ``CallerError`` for a ciphertext too short to hold them.
+    Takes the words modulo p = 2^64 - 2^32 + 1, centred, and from them the signed slots. Returns ``length`` values;
+    their scale is arbitrary, which the attack does not mind. ``CallerError`` unless the ciphertext has whole blocks for them.
     """
     packing = packing or Packing()
-    needed = -(-length // packing.slots)
-    words = np.frombuffer(ciphertext, dtype="<u8", offset=len(ciphertext) % 8)
-    if length < 1 or len(words) < needed:
+    blocks = -(-length // (packing.block_words * packing.slots))
+    body = ciphertext[packing.header_bytes :]
+    if length < 1 or len(body) != 8 * packing.block_words * blocks:
         raise CallerError(
-            f"{len(ciphertext)} bytes do not hold {length} values at {packing.slots} a word",
-            hint="Pass the ciphertext of an update of that length",
+            f"{len(body)} bytes after the header are not {blocks} block(s) of {packing.block_words} words",
+            hint="Pass one ciphertext of an update of that length, and the packing of its parameter set",
         )
+    words = np.frombuffer(body, dtype="<u8").reshape(blocks, packing.block_words)
     # Words above p/2 stand for negative values; the wrap of 64-bit arithmetic does the subtraction of p.
     centred = np.where(words > GOLDILOCKS // 2, words - np.uint64(GOLDILOCKS), words).astype(np.int64)
-    rest = (centred[:needed] + (1 << (packing.shift - 1))) >> packing.shift
+    rest = (centred + (1 << (packing.shift - 1))) >> packing.shift
+    half = 1 << (packing.slot_bits - 1)
     slots = []
     for _ in range(packing.slots):
-        low = ((rest + (1 << (packing.slot_bits - 1))) & ((1 << packing.slot_bits) - 1)) - (
-            1 << (packing.slot_bits - 1)
-        )
+        low = ((rest + half) & (2 * half - 1)) - half
         slots.append(low)
         rest = (rest - low) >> packing.slot_bits
     return np.stack(slots, axis=1).ravel()[:length].astype(np.float64)

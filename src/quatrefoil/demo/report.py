@@ -84,7 +84,7 @@ def _accuracy(console: Console, result: DemoResult) -> None:
     console.print(
         "Alone: each hospital's own model. Pooled: all records in one place. Federated: updates in the clear. "
         "Majority: saying the same of everyone. 'Own hospital': each patient by the model of the own hospital, which "
-        "knows how many of its patients are sick. 'Any hospital': by the model of any hospital, the same for a common model."
+        "knows how many of its patients are sick. 'Any hospital': by any hospital's model, the same for a common model."
     )
     console.print(
         f"Encrypted against clear federated: {result.differing_predictions} of {result.predictions} predictions "

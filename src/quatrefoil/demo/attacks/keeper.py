@@ -30,7 +30,7 @@ def collude_with_keeper(
     vector = np.concatenate([array.ravel() for array in update])
     encrypted = aggregation.encrypt(vector, weight=1.0, shape=shape)
     combined = aggregation.combine_keys([encrypted.key])
-    opened = aggregation.decrypt(aggregation.add([encrypted.ciphertext], shape=shape), combined, shape=shape, count=1)
+    opened = aggregation.decrypt(encrypted.ciphertext, combined, shape=shape, count=1)  # a sum of one
     closed = inversion.ciphertext_as_update(encrypted.ciphertext, shape.length, packing)
     return Outcome(
         name="keeper",
