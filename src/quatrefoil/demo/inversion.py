@@ -84,7 +84,7 @@ def ciphertext_as_update(ciphertext: bytes, length: int, packing: Packing | None
     """The best that an aggregator can make of a ciphertext: unpack it as if it were not encrypted.
 
     Takes the words modulo p = 2^64 - 2^32 + 1, centred, and from them the signed slots. Returns ``length`` values;
-    their scale is arbitrary, which the attack does not mind. ``CallerError`` unless the ciphertext has whole blocks for them.
+    their scale is arbitrary, which the attack does not mind. ``CallerError`` where the blocks do not fit the length.
     """
     packing = packing or Packing()
     blocks = -(-length // (packing.block_words * packing.slots))
