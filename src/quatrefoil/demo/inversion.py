@@ -142,7 +142,7 @@ def single_gradients(parameters: Arrays, data: Labelled) -> Match:
 
 
 def chance(like: Arrays, records: Records, *, seed: int, draws: int = DRAWS) -> Match:
-    """The same attack on uniform random numbers, as a ciphertext's slots are, shaped ``like`` it; mean over ``draws``."""
+    """The same attack on uniform random numbers, as a ciphertext's slots are, shaped ``like`` it; mean of ``draws``."""
     random = np.random.default_rng(seed)
     guesses = (invert_update([random.uniform(-1, 1, array.shape) for array in like]) for _ in range(draws))
     return average([match(guess, records) for guess in guesses])

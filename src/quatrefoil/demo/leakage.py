@@ -36,7 +36,7 @@ RECORD_DB = 60.0
 """From here on a reconstruction is the record: an error of one thousandth of the range."""
 
 NOISE_DB = 2.0
-"""How far random numbers may stray from chance: five times the 0.4 dB by which ``closest_db`` varies over ciphertexts."""
+"""How far random numbers may stray from chance: five times the deviation of ``closest_db`` over ciphertexts, 0.4 dB."""
 
 
 @dataclass(frozen=True)
