@@ -163,7 +163,7 @@ def verify_leaf(
         raise refuse("holds no ML-DSA-65 key: it is classical or of another profile", "Have `quatrefoil ca` issue one")
     if not any(_issued_by(certificate, root) for root in roots):
         raise refuse(
-            f"is not signed by a trusted root (its issuer: {issuer})", "Check that both sides hold the same root.pem"
+            f"is signed by no trusted root (its issuer: {issuer})", "Check that both sides hold the same root.pem"
         )
     if at < begins:
         raise refuse(f"is valid only from {begins:%Y-%m-%d %H:%M} UTC", "Check the clocks of both sides")

@@ -1,0 +1,19 @@
+"""Fixtures that more than one room uses."""
+
+from __future__ import annotations
+
+import pytest
+
+from support import Consortium
+
+
+@pytest.fixture(scope="session")
+def consortium(tmp_path_factory: pytest.TempPathFactory) -> Consortium:
+    """An authority with ``.trust``, ``.identity(name, role)``, ``.transport(name, role)`` and ``.directory``."""
+    return Consortium(tmp_path_factory.mktemp("consortium") / "ca")
+
+
+@pytest.fixture(scope="session")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Consortium:
+    """Another consortium, with its own root: nothing of it is to be believed."""
+    return Consortium(tmp_path_factory.mktemp("stranger") / "ca", "other-root")

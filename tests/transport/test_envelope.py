@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from quatrefoil.errors import CallerError, MessageRefused, RoundVoided
+from quatrefoil.transport import statement
+from quatrefoil.transport.envelope import PUBLIC_KEY_BYTES, Binding, Envelope
+from quatrefoil.transport.statement import Signed
+from quatrefoil.wire import LARGEST_MESSAGE
+
+SECRET = b"the seed of a silo"
+CONTEXT = b"job 1, round 7"
+
+
+@pytest.fixture(scope="module")
+def silo(consortium):
+    return consortium.transport("cleveland", "silo")
+
+
+@pytest.fixture(scope="module")
+def keeper(consortium):
+    return consortium.transport("keeper", "keeper")
+
+
+def test_an_envelope_opens_to_its_plaintext_and_sender(consortium, silo, keeper):
+    recipient = keeper.new_recipient()
+    assert len(recipient.public) == PUBLIC_KEY_BYTES
+    opened = recipient.open(silo.seal(recipient.public, SECRET, context=CONTEXT), context=CONTEXT)
+    assert opened.plaintext == SECRET and isinstance(opened.plaintext, bytearray)
+    assert (opened.sender.signer, opened.sender.role) == ("cleveland", "silo")
+    assert opened.sender.fingerprint == consortium.identity("cleveland", "silo").fingerprint
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000])
+def test_any_size_opens_and_no_two_envelopes_are_alike(silo, keeper, size):
+    recipient, plaintext = keeper.new_recipient(), bytearray(b"\x5a" * size)
+    first, second = (silo.seal(recipient.public, plaintext, context=CONTEXT) for _ in range(2))
+    assert Envelope.decode(Signed.decode(first).body).sealed != Envelope.decode(Signed.decode(second).body).sealed
+    assert recipient.open(first, context=CONTEXT).plaintext == plaintext
+    assert recipient.open(second, context=CONTEXT).plaintext == plaintext
+
+
+def test_the_plaintext_is_in_no_repr(silo, keeper):
+    recipient = keeper.new_recipient()
+    opened = recipient.open(silo.seal(recipient.public, SECRET, context=CONTEXT), context=CONTEXT)
+    assert SECRET.decode() not in repr(opened)
+    assert "secret" in repr(recipient) and "wiped" not in repr(recipient)
+
+
+def test_another_recipient_is_refused(silo, keeper):
+    sealed = silo.seal(keeper.new_recipient().public, SECRET, context=CONTEXT)
+    with pytest.raises(MessageRefused, match="'cleveland' is sealed to another key") as refusal:
+        keeper.new_recipient().open(sealed, context=CONTEXT)
+    assert refusal.value.party == "cleveland"
+
+
+def test_another_context_is_refused(silo, keeper):
+    recipient = keeper.new_recipient()
+    with pytest.raises(MessageRefused, match="another context"):
+        recipient.open(silo.seal(recipient.public, SECRET, context=b"job 1, round 6"), context=CONTEXT)
+
+
+def test_any_flipped_bit_is_refused(silo, keeper):
+    recipient = keeper.new_recipient()
+    sealed = silo.seal(recipient.public, SECRET, context=CONTEXT)
+    for position in [*range(64), *range(64, len(sealed), 127), len(sealed) - 1]:
+        flipped = bytearray(sealed)
+        flipped[position] ^= 1 << (position % 8)
+        with pytest.raises(MessageRefused):
+            recipient.open(bytes(flipped), context=CONTEXT)
+
+
+def test_a_dishonest_sender_who_signs_altered_bytes_is_refused(consortium, silo, keeper):
+    recipient = keeper.new_recipient()
+    envelope = Envelope.decode(Signed.decode(silo.seal(recipient.public, SECRET, context=CONTEXT)).body)
+    identity = consortium.identity("cleveland", "silo")
+    for position in [0, 1087, 1088, 1119, 1120, len(envelope.sealed) - 1]:
+        altered = bytearray(envelope.sealed)
+        altered[position] ^= 1
+        resigned = statement.sign(replace(envelope, sealed=bytes(altered)).encode(), identity)
+        with pytest.raises(MessageRefused, match="does not open"):
+            recipient.open(resigned, context=CONTEXT)
+    for short in (b"", envelope.sealed[:1119], envelope.sealed[:1120], envelope.sealed[:-1]):
+        with pytest.raises(MessageRefused, match="does not open"):
+            recipient.open(statement.sign(replace(envelope, sealed=short).encode(), identity), context=CONTEXT)
+
+
+def test_a_third_party_cannot_pass_an_envelope_off_as_its_own(consortium, silo, keeper):
+    recipient = keeper.new_recipient()
+    body = Signed.decode(silo.seal(recipient.public, SECRET, context=CONTEXT)).body
+    thief = consortium.identity("hungary", "silo")
+    with pytest.raises(MessageRefused, match="'hungary' does not open"):
+        recipient.open(statement.sign(body, thief), context=CONTEXT)
+
+
+def test_a_context_written_over_is_refused(consortium, silo, keeper):
+    recipient = keeper.new_recipient()
+    envelope = Envelope.decode(Signed.decode(silo.seal(recipient.public, SECRET, context=b"old")).body)
+    moved = replace(envelope, context=hashlib.sha256(CONTEXT).digest())
+    with pytest.raises(MessageRefused, match="does not open"):
+        recipient.open(statement.sign(moved.encode(), consortium.identity("cleveland", "silo")), context=CONTEXT)
+
+
+def test_another_suite_is_refused(consortium, silo, keeper):
+    recipient = keeper.new_recipient()
+    envelope = Envelope.decode(Signed.decode(silo.seal(recipient.public, SECRET, context=CONTEXT)).body)
+    classical = replace(envelope, suite=bytes.fromhex("002000010002"))
+    with pytest.raises(MessageRefused, match="suite 002000010002"):
+        recipient.open(statement.sign(classical.encode(), consortium.identity("cleveland", "silo")), context=CONTEXT)
+
+
+def test_a_stranger_is_refused(stranger, keeper):
+    recipient = keeper.new_recipient()
+    with pytest.raises(MessageRefused, match="no trusted root"):
+        recipient.open(
+            stranger.transport("cleveland", "silo").seal(recipient.public, SECRET, context=CONTEXT), context=CONTEXT
+        )
+
+
+def test_a_statement_that_is_no_envelope_is_refused(silo, keeper):
+    with pytest.raises(MessageRefused, match="Envelope"):
+        keeper.new_recipient().open(silo.sign(b"hello"), context=CONTEXT)
+
+
+def test_a_wiped_key_opens_nothing(silo, keeper):
+    recipient = keeper.new_recipient()
+    sealed = silo.seal(recipient.public, SECRET, context=CONTEXT)
+    recipient.wipe()
+    recipient.wipe()
+    with pytest.raises(RoundVoided, match="wiped"):
+        recipient.open(sealed, context=CONTEXT)
+    assert "wiped" in repr(recipient)
+
+
+@pytest.mark.parametrize("size", [0, PUBLIC_KEY_BYTES - 1, PUBLIC_KEY_BYTES + 1])
+def test_a_public_key_of_the_wrong_length_is_refused(silo, size):
+    with pytest.raises(MessageRefused, match=f"{size} bytes, not {PUBLIC_KEY_BYTES}"):
+        silo.seal(bytes(size), SECRET, context=CONTEXT)
+
+
+def test_a_public_key_that_is_not_reduced_is_refused(silo):
+    with pytest.raises(MessageRefused, match="not one of ML-KEM-768"):
+        silo.seal(b"\xff" * PUBLIC_KEY_BYTES, SECRET, context=CONTEXT)
+
+
+def test_a_degenerate_x25519_key_is_refused(silo, keeper):
+    public = keeper.new_recipient().public[:1184] + bytes(32)
+    with pytest.raises(MessageRefused, match="degenerate"):
+        silo.seal(public, SECRET, context=CONTEXT)
+
+
+def test_what_does_not_fit_is_refused_before_it_is_sealed(silo, keeper):
+    with pytest.raises(CallerError, match="do not fit"):
+        silo.seal(keeper.new_recipient().public, bytes(LARGEST_MESSAGE), context=CONTEXT)
+
+
+def test_the_envelope_is_hpke_as_specified(consortium, silo):
+    """A second implementation from docs/transport.md: X-Wing by hand, then the key schedule of RFC 9180 with hmac."""
+    ml_kem, curve = mlkem.MLKEM768PrivateKey.generate(), x25519.X25519PrivateKey.generate()
+    public_x = curve.public_key().public_bytes_raw()
+    public = ml_kem.public_key().public_bytes_raw() + public_x
+    envelope = Envelope.decode(Signed.decode(silo.seal(public, SECRET, context=CONTEXT)).body)
+
+    ct_m, ct_x, ciphertext = envelope.sealed[:1088], envelope.sealed[1088:1120], envelope.sealed[1120:]
+    ss_m = ml_kem.decapsulate(ct_m)
+    ss_x = curve.exchange(x25519.X25519PublicKey.from_public_bytes(ct_x))
+    shared = hashlib.sha3_256(ss_m + ss_x + ct_x + public_x + rb"\.//^" + b"\\").digest()
+
+    info = Binding(
+        suite=bytes.fromhex("647a00010002"),
+        recipient=hashlib.sha256(public).digest(),
+        context=hashlib.sha256(CONTEXT).digest(),
+        sender=consortium.identity("cleveland", "silo").fingerprint,
+    ).encode()
+    suite = b"HPKE" + bytes.fromhex("647a00010002")
+    schedule = (
+        b"\x00" + labeled_extract(suite, b"", b"psk_id_hash", b"") + labeled_extract(suite, b"", b"info_hash", info)
+    )
+    secret = labeled_extract(suite, shared, b"secret", b"")
+    key = labeled_expand(suite, secret, b"key", schedule, 32)
+    nonce = labeled_expand(suite, secret, b"base_nonce", schedule, 12)
+    assert AESGCM(key).decrypt(nonce, ciphertext, b"") == SECRET
+
+
+def labeled_extract(suite: bytes, salt: bytes, label: bytes, material: bytes) -> bytes:
+    """RFC 9180 section 4."""
+    return hmac.digest(salt or bytes(32), b"HPKE-v1" + suite + label + material, "sha256")
+
+
+def labeled_expand(suite: bytes, secret: bytes, label: bytes, info: bytes, length: int) -> bytes:
+    """RFC 9180 section 4, over HKDF-Expand of RFC 5869 section 2.3."""
+    labeled = length.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info
+    output, block = b"", b""
+    while len(output) < length:
+        block = hmac.digest(secret, block + labeled + bytes([len(output) // 32 + 1]), "sha256")
+        output += block
+    return output[:length]
