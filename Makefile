@@ -1,0 +1,48 @@
+# Each target does all of its own set-up; what it needs is python3 with pip, cargo and a C compiler.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+CARGO  := cargo
+CRATE  := --manifest-path rust/Cargo.toml
+SOURCES := pyproject.toml rust/Cargo.toml rust/Cargo.lock $(shell find rust/src -name '*.rs')
+
+export PYO3_PYTHON = $(CURDIR)/$(BIN)/python
+
+.PHONY: help install demo test test-all lint bench clean
+
+help:          ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile
+
+install: $(VENV)/.installed    ## build the kernel and install everything into .venv
+
+demo: install  ## train across four real hospitals, encrypted, and show what each layer kept from whom
+	$(BIN)/quatrefoil demo
+
+test: install  ## everything but the slow tests
+	$(CARGO) test --quiet $(CRATE)
+	$(BIN)/python -m pytest -n auto -m "not slow"
+
+test-all: install  ## every test
+	$(CARGO) test --quiet $(CRATE)
+	$(BIN)/python -m pytest -n auto
+
+lint: install  ## ruff, mypy --strict, cargo fmt and clippy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(CARGO) fmt $(CRATE) --check
+	$(CARGO) clippy --quiet $(CRATE) --all-targets -- -D warnings
+
+bench: install  ## the kernel beside plain addition and TenSEAL, in one run
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/quatrefoil bench aggregation --parameters 1000000 --silos 8
+
+clean:         ## remove what was built and installed here
+	rm -rf $(VENV) rust/target
+
+$(VENV)/.installed: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { $(PYTHON) -m pip install --quiet --user virtualenv && $(PYTHON) -m virtualenv --quiet $(VENV); }
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[demo,dev]'
+	touch $@
