@@ -159,6 +159,16 @@ class DecryptedSum:
     error_bound: float
 
 
+class Accumulator(Protocol):
+    """A sum of ciphertexts that grows as they arrive."""
+
+    def add(self, ciphertext: bytes) -> None:
+        """Add one contribution, or ``CiphertextRefused``; one that is refused leaves the sum as it was."""
+
+    def total(self) -> bytes:
+        """The ciphertext of the sum so far."""
+
+
 @runtime_checkable
 class PrivateAggregation(Protocol):
     """Layer 3: a sum of vectors, of which no single one is seen by whoever adds."""
@@ -169,8 +179,8 @@ class PrivateAggregation(Protocol):
     def encrypt(self, values: FloatVector, *, weight: float, shape: SumShape) -> Encrypted:
         """``weight * values`` under a fresh key; 0 < weight <= 1. ``UpdateRefused`` names what does not fit."""
 
-    def add(self, ciphertexts: Sequence[bytes], *, shape: SumShape) -> bytes:
-        """The ciphertext of the sum. ``CiphertextRefused`` names the position of one that does not fit."""
+    def accumulator(self, *, shape: SumShape) -> Accumulator:
+        """An empty sum, for ciphertexts that arrive one after the other."""
 
     def combine_keys(self, keys: Sequence[bytes | bytearray]) -> bytes:
         """What decrypts the sum of exactly these keys' ciphertexts, and no single one of them."""

@@ -70,7 +70,7 @@ class WireObject:
             raise MessageRefused(f"expected {cls.TYPE}, received {str(kind)[:80]!r}", hint=_HINT)
         if type(version) is not int or version != cls.VERSION:
             raise MessageRefused(f"{name} version {str(version)[:20]} is not {cls.VERSION}", hint=_HINT)
-        expected = _field_types(cls)
+        expected = _field_types(typing.cast(typing.Hashable, cls))
         if len(fields) != len(expected):
             raise MessageRefused(f"{name} has {len(fields)} fields, not {len(expected)}", hint=_HINT)
         parsed = [
@@ -93,7 +93,7 @@ def type_of(data: bytes) -> str:
 
 
 @cache
-def _field_types(cls: type[WireObject]) -> tuple[tuple[str, Any], ...]:
+def _field_types(cls: Any) -> tuple[tuple[str, Any], ...]:
     hints = typing.get_type_hints(cls)
     return tuple((field.name, hints[field.name]) for field in dataclasses.fields(cls))
 

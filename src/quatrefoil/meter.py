@@ -1,0 +1,135 @@
+"""What each layer costs while it runs: contracts wrapped so that every call is timed and its bytes are counted.
+
+The wrapped objects are drop-in backends; nothing above them knows that it is measured.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from quatrefoil.contracts import (
+    Accumulator,
+    DecryptedSum,
+    Encrypted,
+    FloatVector,
+    PrivateAggregation,
+    Recipient,
+    SchemeIdentity,
+    SumShape,
+    TransportSecurity,
+    VerifiedStatement,
+)
+
+
+@dataclass
+class Cost:
+    """Calls of one step, their wall-clock milliseconds and the bytes that they produced."""
+
+    calls: int = 0
+    ms: float = 0.0
+    bytes: int = 0
+
+
+@dataclass
+class Meter:
+    """Costs by step, such as "aggregation.encrypt"."""
+
+    steps: dict[str, Cost] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[Cost]:
+        """Add the time of the block to ``step``; the block may add to the yielded cost's ``bytes``."""
+        cost = self.steps.setdefault(step, Cost())
+        begin = time.perf_counter()
+        try:
+            yield cost
+        finally:
+            cost.calls += 1
+            cost.ms += (time.perf_counter() - begin) * 1e3
+
+    def as_rows(self) -> list[dict[str, str | int | float]]:
+        """One row a step, in alphabetical order, for tables and JSON."""
+        return [
+            {"step": step, "calls": cost.calls, "ms": round(cost.ms, 3), "bytes": cost.bytes}
+            for step, cost in sorted(self.steps.items())
+        ]
+
+
+class MeteredAggregation:
+    """A ``PrivateAggregation`` whose calls are counted."""
+
+    def __init__(self, inner: PrivateAggregation, meter: Meter) -> None:
+        self._inner = inner
+        self._meter = meter
+
+    @property
+    def scheme(self) -> SchemeIdentity:
+        return self._inner.scheme
+
+    def encrypt(self, values: FloatVector, *, weight: float, shape: SumShape) -> Encrypted:
+        with self._meter.timed("aggregation.encrypt") as cost:
+            encrypted = self._inner.encrypt(values, weight=weight, shape=shape)
+            cost.bytes += len(encrypted.ciphertext)
+        return encrypted
+
+    def accumulator(self, *, shape: SumShape) -> Accumulator:
+        return _MeteredAccumulator(self._inner.accumulator(shape=shape), self._meter)
+
+    def combine_keys(self, keys: Sequence[bytes | bytearray]) -> bytes:
+        with self._meter.timed("aggregation.combine keys") as cost:
+            combined = self._inner.combine_keys(keys)
+            cost.bytes += len(combined)
+        return combined
+
+    def decrypt(self, total: bytes, combined_key: bytes, *, shape: SumShape, count: int) -> DecryptedSum:
+        with self._meter.timed("aggregation.decrypt"):
+            return self._inner.decrypt(total, combined_key, shape=shape, count=count)
+
+
+class _MeteredAccumulator:
+    def __init__(self, inner: Accumulator, meter: Meter) -> None:
+        self._inner = inner
+        self._meter = meter
+
+    def add(self, ciphertext: bytes) -> None:
+        with self._meter.timed("aggregation.add"):
+            self._inner.add(ciphertext)
+
+    def total(self) -> bytes:
+        with self._meter.timed("aggregation.add"):
+            return self._inner.total()
+
+
+class MeteredTransport:
+    """A ``TransportSecurity`` whose calls are counted; what a :class:`Recipient` opens is not."""
+
+    def __init__(self, inner: TransportSecurity, meter: Meter) -> None:
+        self._inner = inner
+        self._meter = meter
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    def sign(self, body: bytes) -> bytes:
+        with self._meter.timed("transport.sign") as cost:
+            signed = self._inner.sign(body)
+            cost.bytes += len(signed) - len(body)
+        return signed
+
+    def verify(self, signed: bytes) -> VerifiedStatement:
+        with self._meter.timed("transport.verify"):
+            return self._inner.verify(signed)
+
+    def seal(self, recipient: bytes, plaintext: bytes | bytearray, *, context: bytes) -> bytes:
+        with self._meter.timed("transport.seal") as cost:
+            sealed = self._inner.seal(recipient, plaintext, context=context)
+            cost.bytes += len(sealed) - len(plaintext)
+        return sealed
+
+    def new_recipient(self) -> Recipient:
+        with self._meter.timed("transport.new sealing key"):
+            return self._inner.new_recipient()
