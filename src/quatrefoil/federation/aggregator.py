@@ -1,0 +1,360 @@
+"""The aggregator: adds ciphertexts, asks the keeper for the key of their sum, publishes the mean.
+
+It is trusted with nothing but availability: what it receives of one silo is a ciphertext. It can publish a wrong mean,
+which every silo would take; docs/protocol.md and SECURITY.md say so.
+
+Rules (docs/protocol.md, "The aggregator"): one contribution a silo and attempt; a second, different one is refused and
+named; a refusal is logged and stops nobody else; the sum is over exactly the contributors of the keeper's answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from quatrefoil.audit import Log
+from quatrefoil.contracts import Accumulator, PrivateAggregation, TransportSecurity
+from quatrefoil.errors import CallerError, CiphertextRefused, MessageRefused, PeerError, PolicyError
+from quatrefoil.federation import parts
+from quatrefoil.federation.agreement import AgreedJob, read, require_author, sha256, shape_of
+from quatrefoil.federation.messages import (
+    Contribution,
+    Job,
+    KeyRelease,
+    KeyRequest,
+    OpenRound,
+    RoundContext,
+    RoundOffer,
+    RoundResult,
+    RoundVoid,
+    SealedContribution,
+    VoidRequest,
+)
+from quatrefoil.federation.silo import next_model
+from quatrefoil.federation.state import State
+from quatrefoil.federation.vectors import Arrays, decode_arrays, encode_arrays, model_digest
+from quatrefoil.policy import Policy
+
+
+@dataclass(frozen=True)
+class FinishedRound:
+    """What a silo needs to take a round's result, and what a person wants to know of it."""
+
+    number: int
+    offer: bytes
+    release: bytes
+    result: bytes
+    contributors: tuple[str, ...]
+    error_bound: float
+
+
+@dataclass(frozen=True)
+class _Received:
+    signed: bytes
+    sealed_key: bytes
+    ciphertext: bytes
+
+
+@dataclass
+class _Attempt:
+    context: RoundContext
+    offer: bytes
+    received: dict[str, _Received] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    total: Accumulator | None = None
+
+
+class Aggregator:
+    """Bytes in, bytes out, for one agreed job. A restart on the same state goes on with the first unfinished round."""
+
+    def __init__(
+        self,
+        job: AgreedJob,
+        model: bytes,
+        *,
+        security: TransportSecurity,
+        aggregation: PrivateAggregation,
+        policy: Policy,
+        state: State,
+        log: Log,
+    ) -> None:
+        self._job = job
+        self._security = security
+        self._aggregation = aggregation
+        self._policy = policy
+        self._state = state
+        self._log = log
+        self._attempt: _Attempt | None = None
+        initial = decode_arrays(model, job.job.layout)
+        if model_digest(initial, job.job.layout) != job.job.model:
+            raise CallerError(
+                "the initial model is not the one that the job names", hint="Start with the model the job was made with"
+            )
+        self._state.put_once("model", parts.join([(0).to_bytes(8, "big"), model]))
+
+    # ------------------------------------------------------------------------------------------------------- opening
+
+    @property
+    def enrolled_job(self) -> bytes:
+        """The job with every consent, as the keeper and the silos check it."""
+        return self._job.encoded
+
+    @property
+    def job(self) -> Job:
+        """The job that is run."""
+        return self._job.job
+
+    @property
+    def rounds_done(self) -> int:
+        """How many rounds are finished."""
+        return int.from_bytes(self._current()[0], "big")
+
+    @property
+    def model(self) -> Arrays:
+        """The current model."""
+        return decode_arrays(self._current()[1], self._job.job.layout)
+
+    @property
+    def voids(self) -> list[bytes]:
+        """The keeper's voids of earlier attempts at the round that is next, oldest first."""
+        found = [self._state.get(name) for name in self._state.names(self._voids_prefix())]
+        return [void for void in found if void is not None]
+
+    def open_request(self) -> bytes:
+        """A signed :class:`OpenRound` for the keeper, for the next attempt at the next round."""
+        number = self.rounds_done + 1
+        if number > self._job.job.rounds:
+            raise CallerError(f"all {self._job.job.rounds} rounds of the job are done", hint="Agree on a new job")
+        digest = model_digest(self.model, self._job.job.layout)
+        return self._security.sign(OpenRound(self._job.digest, number, len(self.voids), digest).encode())
+
+    def void_request(self, reason: str) -> bytes:
+        """A signed :class:`VoidRequest` for the keeper, of the attempt that is next or open."""
+        wanted = VoidRequest(self._job.digest, self.rounds_done + 1, len(self.voids), reason)
+        return self._security.sign(wanted.encode())
+
+    def opened(self, offer: bytes) -> RoundContext:
+        """Take the keeper's signed :class:`RoundOffer`; contributions to it can be received from now on."""
+        context = read(self._security, offer, RoundOffer, self._job.job.keeper, "keeper").context
+        self._job.context_matches(context)
+        expected = (self.rounds_done + 1, len(self.voids), model_digest(self.model, self._job.job.layout))
+        if (context.round, context.attempt, context.model) != expected:
+            raise MessageRefused(
+                f"the keeper offers round {context.round} attempt {context.attempt}, not the one asked for",
+                hint="Ask again",
+            )
+        self._attempt = _Attempt(context, offer)
+        self._log.append(
+            "round-opened", {"round": context.round, "attempt": context.attempt, "context": context.digest().hex()}
+        )
+        return context
+
+    # ------------------------------------------------------------------------------------------------------ receiving
+
+    def receive(self, name: str, message: bytes) -> None:
+        """Take the contribution that the silo called ``name`` delivered. What is refused is logged and raised.
+
+        ``name`` is who the channel says it is, never what the message claims: nobody can have another silo refused.
+        """
+        attempt = self._current_attempt()
+        try:
+            signed, sealed_key, ciphertext = parts.split(message, 3)
+            statement = self._security.verify(signed)
+            member = self._job.member(name)
+            require_author(statement, member, "silo")
+            contribution = Contribution.decode(statement.body)
+            if contribution.context != attempt.context.digest():
+                raise MessageRefused(
+                    f"{name} contributes to another round or attempt", hint="Take the current offer", party=name
+                )
+            if (contribution.ciphertext, contribution.sealed_key) != (sha256(ciphertext), sha256(sealed_key)):
+                raise MessageRefused(
+                    f"what {name} sent is not what it signed", hint="Send the recorded bytes again", party=name
+                )
+            if self._is_repeated(name, contribution):
+                return
+            self._add(attempt, name, _Received(signed, sealed_key, ciphertext))
+        except PeerError as error:
+            self._refuse(name, error.problem)
+            raise
+
+    @property
+    def minimum_silos(self) -> int:
+        """How many contributions a round needs."""
+        return self._policy.limits.minimum_silos
+
+    @property
+    def received(self) -> list[str]:
+        """Silos whose contributions to the current attempt are in, sorted."""
+        return sorted(self._current_attempt().received)
+
+    def is_awaited(self, name: str) -> bool:
+        """Whether a contribution of this silo to the current attempt is still wanted: not in yet, and not refused."""
+        attempt = self._current_attempt()
+        return name not in attempt.received and name not in attempt.refused
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Silos refused in the current attempt, with the reason."""
+        return dict(self._current_attempt().refused)
+
+    def exclude(self, name: str, reason: str) -> None:
+        """Leave a silo out of the current attempt, as the keeper asked for when its key cannot be used."""
+        attempt = self._current_attempt()
+        if attempt.received.pop(name, None) is None:
+            raise CallerError(f"{name} has not contributed", hint="Exclude a silo that has")
+        attempt.total = None
+        self._refuse(name, reason)
+
+    # ------------------------------------------------------------------------------------------------------- finishing
+
+    def key_request(self) -> bytes:
+        """A signed :class:`KeyRequest` for everything received, once that is at least the policy's minimum."""
+        attempt = self._current_attempt()
+        minimum = self._policy.limits.minimum_silos
+        if len(attempt.received) < minimum:
+            raise PolicyError(
+                f"{len(attempt.received)} of at least {minimum} silos contributed to round {attempt.context.round}",
+                hint="Wait for more, or void the round",
+            )
+        sealed = tuple(
+            SealedContribution(attempt.received[name].signed, attempt.received[name].sealed_key)
+            for name in sorted(attempt.received)
+        )
+        return self._security.sign(KeyRequest(attempt.context.digest(), sealed).encode())
+
+    def finish(self, answer: bytes) -> FinishedRound:
+        """Decrypt the sum with the keeper's answer, and publish the mean: durable before it is returned."""
+        attempt = self._current_attempt()
+        signed, key = parts.split(answer, 2)
+        release = read(self._security, signed, KeyRelease, self._job.job.keeper, "keeper")
+        digest = attempt.context.digest()
+        if release.context != digest or release.key != sha256(key):
+            raise MessageRefused(
+                "the keeper's answer belongs to another round, or its key was changed", hint="Ask the keeper again"
+            )
+        missing = [name for name in release.contributors if name not in attempt.received]
+        if missing:
+            raise MessageRefused(
+                f"the keeper answered for {', '.join(missing)}, whose contribution is not here",
+                hint="Receive it again first",
+            )
+        shape = shape_of(attempt.context)
+        total = self._total(attempt, release.contributors)
+        decrypted = self._aggregation.decrypt(total, key, shape=shape, count=len(release.contributors))
+        weight = sum(self._job.weight(name) for name in release.contributors)
+        mean = np.ascontiguousarray(decrypted.values / weight, dtype="<f8").tobytes()
+        return self._publish(attempt, release.contributors, signed, mean, decrypted.error_bound / weight)
+
+    def voided(self, void: bytes) -> None:
+        """Take the keeper's signed :class:`RoundVoid` of the attempt that is next or open; the one after it is next."""
+        end = read(self._security, void, RoundVoid, self._job.job.keeper, "keeper")
+        if (end.job, end.round, end.attempt) != (self._job.digest, self.rounds_done + 1, len(self.voids)):
+            raise MessageRefused(
+                f"the void is of round {end.round} attempt {end.attempt}, which is not open",
+                hint="Ask the keeper again",
+            )
+        self._state.put_once(f"{self._voids_prefix()}{end.attempt:04d}", void)
+        self._log.append(
+            "round-void",
+            {"round": end.round, "attempt": end.attempt, "context": end.context.hex(), "reason": end.reason},
+        )
+        self._attempt = None
+
+    def finished(self, number: int) -> FinishedRound | None:
+        """A finished round, for silos that come late; None if it is not finished."""
+        stored = self._state.get(f"finished/{number:08d}")
+        if stored is None:
+            return None
+        offer, release, result, bound = parts.split(stored, 4)
+        contributors = KeyRelease.decode(self._security.verify(release).body).contributors
+        return FinishedRound(number, offer, release, result, contributors, float(np.frombuffer(bound, "<f8")[0]))
+
+    # --------------------------------------------------------------------------------------------------------- details
+
+    def _current(self) -> list[bytes]:
+        stored = self._state.get("model")
+        assert stored is not None
+        return parts.split(stored, 2)
+
+    def _current_attempt(self) -> _Attempt:
+        if self._attempt is None:
+            raise MessageRefused("no round is open", hint="Ask for the next offer")
+        return self._attempt
+
+    def _voids_prefix(self) -> str:
+        return f"void/{self.rounds_done + 1:08d}/"
+
+    def _is_repeated(self, name: str, contribution: Contribution) -> bool:
+        earlier = self._current_attempt().received.get(name)
+        if earlier is None:
+            return False
+        if Contribution.decode(self._security.verify(earlier.signed).body) == contribution:
+            return True
+        raise MessageRefused(
+            f"{name} sent a second, different contribution", hint="Send the recorded bytes again", party=name
+        )
+
+    def _add(self, attempt: _Attempt, name: str, received: _Received) -> None:
+        total = attempt.total or self._sum_of(attempt, sorted(attempt.received))
+        try:
+            total.add(received.ciphertext)
+        except CiphertextRefused as error:
+            raise CiphertextRefused(f"{name}: {error.problem}", hint=error.hint, party=name) from None
+        attempt.total = total
+        attempt.received[name] = received
+        attempt.refused.pop(name, None)
+
+    def _total(self, attempt: _Attempt, contributors: tuple[str, ...]) -> bytes:
+        total = attempt.total
+        if total is None or set(contributors) != set(attempt.received):
+            total = self._sum_of(attempt, contributors)
+        return total.total()
+
+    def _sum_of(self, attempt: _Attempt, names: Sequence[str]) -> Accumulator:
+        total = self._aggregation.accumulator(shape=shape_of(attempt.context))
+        for name in names:
+            total.add(attempt.received[name].ciphertext)
+        return total
+
+    def _publish(
+        self, attempt: _Attempt, contributors: tuple[str, ...], release: bytes, mean: bytes, error_bound: float
+    ) -> FinishedRound:
+        layout = self._job.job.layout
+        context = attempt.context
+        model = next_model(self.model, mean, self._job)
+        digest = model_digest(model, layout)
+        announced = RoundResult(context.digest(), sha256(release), sha256(mean), digest)
+        result = parts.join([self._security.sign(announced.encode()), mean])
+        self._log.append(
+            "round-finished",
+            {
+                "round": context.round,
+                "attempt": context.attempt,
+                "context": context.digest().hex(),
+                "contributors": list(contributors),
+                "refused": attempt.refused,
+                "error_bound": error_bound,
+                "model": digest.hex(),
+            },
+        )
+        self._state.replace(
+            {
+                f"finished/{context.round:08d}": parts.join(
+                    [attempt.offer, release, result, np.float64(error_bound).astype("<f8").tobytes()]
+                ),
+                "model": parts.join([context.round.to_bytes(8, "big"), encode_arrays(model, layout)]),
+            }
+        )
+        self._attempt = None
+        return FinishedRound(context.round, attempt.offer, release, result, contributors, error_bound)
+
+    def _refuse(self, name: str, reason: str) -> None:
+        attempt = self._current_attempt()
+        attempt.refused[name] = reason
+        self._log.append(
+            "refusal",
+            {"round": attempt.context.round, "attempt": attempt.context.attempt, "silo": name, "reason": reason},
+        )

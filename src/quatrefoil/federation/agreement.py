@@ -1,0 +1,154 @@
+"""What every party checks of a job before it takes part, and of a message before it reads it: written once.
+
+A job is agreed when the aggregator signed it, every silo on its roster signed its consent, all of them are certified
+for the roles they play, and it says what this party's own policy says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TypeVar
+
+from quatrefoil.contracts import PrivateAggregation, SumShape, TransportSecurity, VerifiedStatement
+from quatrefoil.errors import MessageRefused, ParametersRefused, PolicyError
+from quatrefoil.federation.messages import Consent, EnrolledJob, Job, Member, RoundContext
+from quatrefoil.policy import Policy
+from quatrefoil.wire import WireObject
+
+Message = TypeVar("Message", bound=WireObject)
+
+
+@dataclass(frozen=True)
+class AgreedJob:
+    """A job that has passed every check of :func:`agree`. ``encoded`` is the enrolled job it came from."""
+
+    job: Job
+    digest: bytes
+    encoded: bytes
+
+    def member(self, name: str) -> Member:
+        """The silo of this name, or ``MessageRefused``."""
+        for member in self.job.roster:
+            if member.name == name:
+                return member
+        raise MessageRefused(f"{name} is not on the roster of job {self.job.name}", hint="Enrol it in a new job")
+
+    def weight(self, name: str) -> float:
+        """A silo's share of the largest silo's sample count: in (0, 1]. FedAvg weighs updates by it."""
+        return self.member(name).samples / max(member.samples for member in self.job.roster)
+
+    def context_matches(self, context: RoundContext) -> None:
+        """Refuse a round context that contradicts the job."""
+        job = self.job
+        if (context.job, context.scheme_digest, context.length, context.clip) != (
+            self.digest,
+            job.scheme_digest,
+            job.layout.length,
+            job.clip,
+        ):
+            raise MessageRefused(
+                f"the context of round {context.round} contradicts job {job.name}", hint="Ask the keeper's operator"
+            )
+        if not 1 <= context.round <= job.rounds:
+            raise MessageRefused(
+                f"round {context.round} is outside 1 to {job.rounds} of job {job.name}", hint="Agree on a new job"
+            )
+
+
+def shape_of(context: RoundContext) -> SumShape:
+    """What the aggregation backend needs to know of a round."""
+    return SumShape(length=context.length, clip=context.clip, context=context.digest())
+
+
+def read(security: TransportSecurity, signed: bytes, kind: type[Message], author: Member, role: str) -> Message:
+    """The message of type ``kind`` that ``author`` signed in ``role``, or ``MessageRefused`` naming what differs."""
+    statement = security.verify(signed)
+    require_author(statement, author, role)
+    return kind.decode(statement.body)
+
+
+def require_author(statement: VerifiedStatement, author: Member, role: str) -> None:
+    """Refuse a statement by anyone but ``author``, or in another role."""
+    if (statement.signer, statement.role, statement.fingerprint) != (author.name, role, author.fingerprint):
+        raise MessageRefused(
+            f"signed by {statement.role} {statement.signer}, not by {role} {author.name} with the agreed certificate",
+            hint="Check which certificate the sender uses; a new certificate needs a new enrolment",
+        )
+
+
+def check_job(job: Job, policy: Policy, aggregation: PrivateAggregation) -> None:
+    """Refuse a job that differs from this party's own policy or aggregation scheme, or that cannot be added up."""
+    limits = policy.limits
+    if job.policy != policy.digest():
+        raise PolicyError(
+            f"job {job.name} is under policy {job.policy.hex()[:16]}, this party's is {policy.digest().hex()[:16]}",
+            hint="Every party of a job loads the same policy file",
+        )
+    scheme = aggregation.scheme
+    if (job.scheme, job.scheme_digest) != (scheme.name, scheme.digest):
+        raise PolicyError(
+            f"job {job.name} adds with {job.scheme}, this party with {scheme.name}", hint="Use the same parameter set"
+        )
+    if job.clip != limits.clip or not 1 <= job.rounds <= limits.rounds:
+        raise PolicyError(
+            f"job {job.name} asks for clip {job.clip} and {job.rounds} rounds, "
+            f"the policy for {limits.clip} and at most {limits.rounds}",
+            hint="Start the job again with the policy's values",
+        )
+    _check_roster(job.roster, policy, scheme.largest_roster)
+
+
+def agree(encoded: bytes, *, security: TransportSecurity, policy: Policy, aggregation: PrivateAggregation) -> AgreedJob:
+    """The job in ``encoded`` (an :class:`EnrolledJob`) after every check, or the error that says which failed."""
+    enrolled = EnrolledJob.decode(encoded)
+    job = open_job(enrolled.job, security=security, policy=policy, aggregation=aggregation)
+    digest = job.digest()
+    if len(enrolled.consents) != len(job.roster):
+        raise MessageRefused(
+            f"job {job.name} has {len(enrolled.consents)} consents for a roster of {len(job.roster)}",
+            hint="Wait until every silo has signed",
+        )
+    for member, signed in zip(job.roster, enrolled.consents, strict=True):
+        if read(security, signed, Consent, member, "silo").job != digest:
+            raise MessageRefused(f"{member.name} signed another job than {job.name}", hint="Ask it to sign this one")
+    return AgreedJob(job, digest, encoded)
+
+
+def open_job(signed: bytes, *, security: TransportSecurity, policy: Policy, aggregation: PrivateAggregation) -> Job:
+    """The job that its aggregator signed and that fits this party's policy; consents are not looked at."""
+    statement = security.verify(signed)
+    job = Job.decode(statement.body)
+    require_author(statement, job.aggregator, "aggregator")
+    check_job(job, policy, aggregation)
+    return job
+
+
+def sha256(data: bytes) -> bytes:
+    """SHA-256: names what travels beside a signed message."""
+    return hashlib.sha256(data).digest()
+
+
+def _check_roster(roster: Collection[Member], policy: Policy, largest: int) -> None:
+    limits = policy.limits
+    names = [member.name for member in roster]
+    if names != sorted(set(names)) or len({member.fingerprint for member in roster}) != len(names):
+        raise MessageRefused(
+            "the roster is not sorted, or names a silo or certificate twice", hint="Ask the aggregator's operator"
+        )
+    if len(names) < limits.minimum_silos:
+        raise PolicyError(
+            f"{len(names)} silos are fewer than the policy's minimum of {limits.minimum_silos}", hint="Enrol more silos"
+        )
+    if len(names) > largest:
+        raise ParametersRefused(
+            f"{len(names)} silos are more than the {largest} that the aggregation scheme holds",
+            hint="Choose a parameter set for more silos (value_bits in the policy)",
+        )
+    for member in roster:
+        if not 1 <= member.samples <= limits.largest_sample_count:
+            raise PolicyError(
+                f"{member.name} counts {member.samples} samples, outside 1 to {limits.largest_sample_count}",
+                hint="Correct its count, or agree on another largest_sample_count",
+            )

@@ -1,0 +1,38 @@
+"""The keeper behind a channel: certified aggregators ask, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from quatrefoil.federation import parts
+from quatrefoil.federation.keeper import Keeper
+from quatrefoil.federation.rpc import answer_all
+from quatrefoil.transport import AsyncChannel
+from quatrefoil.wire import LARGEST_MESSAGE
+
+
+class KeeperService:
+    """Answers ``open`` (parts: enrolled job, request), ``answer`` (request) and ``void`` (request)."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        # The machine's methods read and write state in several steps: one question at a time.
+        self._turn = asyncio.Lock()
+
+    async def handle(self, channel: AsyncChannel) -> None:
+        """Serve one connected aggregator until it leaves."""
+        methods = {"open": self._open, "answer": self._answer, "void": self._void}
+        await answer_all(channel, methods, limit=lambda: LARGEST_MESSAGE)
+
+    async def _open(self, _: str, body: bytes) -> bytes:
+        job, request = parts.split(body, 2)
+        async with self._turn:
+            return self._keeper.open_round(job, request)
+
+    async def _answer(self, _: str, body: bytes) -> bytes:
+        async with self._turn:
+            return self._keeper.answer(body)
+
+    async def _void(self, _: str, body: bytes) -> bytes:
+        async with self._turn:
+            return self._keeper.void(body)

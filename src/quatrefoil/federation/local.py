@@ -1,0 +1,154 @@
+"""A job in one process: the same machines as between hosts, handed their bytes directly.
+
+Every message is still signed, sealed and checked; what is missing is the channel, and the fact that one process sees
+everything. Use it to try, to test and to measure; run `quatrefoil keeper|aggregator|silo` to be protected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quatrefoil.audit import Log
+from quatrefoil.contracts import ComputeIsolation, PrivateAggregation, TransportSecurity
+from quatrefoil.errors import MessageRefused
+from quatrefoil.federation.aggregator import Aggregator, FinishedRound
+from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.enrolment import Enrolments, JobTerms
+from quatrefoil.federation.keeper import Keeper
+from quatrefoil.federation.messages import Member
+from quatrefoil.federation.silo import Silo
+from quatrefoil.federation.state import MemoryState
+from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
+from quatrefoil.policy import Policy
+from quatrefoil.transport import Clock
+
+Train = Callable[[str, Arrays], Sequence[NDArray[np.floating]]]
+"""Trains one silo, by name, from the given parameters; returns the new parameters."""
+
+
+@dataclass(frozen=True)
+class Party:
+    """What one party of a job is built from."""
+
+    security: TransportSecurity
+    aggregation: PrivateAggregation
+    isolation: ComputeIsolation
+
+
+class LocalJob:
+    """A keeper, an aggregator and silos in this process, enrolled and ready to run rounds."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        silos: Mapping[str, tuple[Party, int]],
+        aggregator: Party,
+        keeper: Party,
+        policy: Policy,
+        plan: bytes,
+        initial: Sequence[NDArray[np.floating]],
+        rounds: int,
+        log: Log,
+        clock: Clock,
+        random: Callable[[int], bytes],
+    ) -> None:
+        layout = layout_of(initial)
+        model = encode_arrays(initial, layout)
+        terms = JobTerms(
+            name, tuple(sorted(silos)), _member(keeper.security), layout, model_digest(initial, layout), rounds, plan
+        )
+        state = MemoryState()
+        enrolments = Enrolments(
+            terms,
+            security=aggregator.security,
+            aggregation=aggregator.aggregation,
+            policy=policy,
+            state=state,
+            log=log,
+            clock=clock,
+            random=random,
+        )
+        self.silos = {
+            silo: Silo(
+                security=party.security,
+                aggregation=party.aggregation,
+                isolation=party.isolation,
+                policy=policy,
+                samples=samples,
+                state=MemoryState(),
+                log=log,
+                clock=clock,
+            )
+            for silo, (party, samples) in sorted(silos.items())
+        }
+        job = _enrol_all(enrolments, self.silos)
+        self.keeper = Keeper(
+            security=keeper.security,
+            aggregation=keeper.aggregation,
+            isolation=keeper.isolation,
+            policy=policy,
+            state=MemoryState(),
+            log=log,
+        )
+        self.aggregator = Aggregator(
+            job,
+            model,
+            security=aggregator.security,
+            aggregation=aggregator.aggregation,
+            policy=policy,
+            state=state,
+            log=log,
+        )
+        for silo in self.silos.values():
+            silo.start(job.encoded, model)
+
+    def run_round(self, train: Train, *, on_message: Callable[[str, bytes], None] | None = None) -> FinishedRound:
+        """Train every silo, add, decrypt the sum, and hand the result to every silo.
+
+        ``on_message`` sees each contribution as the aggregator receives it. A silo whose contribution is refused is
+        left out and named in the log; the round goes on with the others.
+        """
+        aggregator = self.aggregator
+        offer = self.keeper.open_round(aggregator.enrolled_job, aggregator.open_request())
+        aggregator.opened(offer)
+        for name, silo in self.silos.items():
+            silo.check_offer(offer, aggregator.voids)
+            message = silo.contribute(offer, train(name, silo.model), aggregator.voids)
+            if on_message is not None:
+                on_message(name, message)
+            aggregator.receive(name, message)
+        finished = aggregator.finish(answer_of(self.keeper.answer, aggregator))
+        for silo in self.silos.values():
+            silo.accept(finished.offer, finished.release, finished.result)
+        return finished
+
+
+def answer_of(ask: Callable[[bytes], bytes], aggregator: Aggregator) -> bytes:
+    """The keeper's answer; a silo that the keeper names is left out and the keeper asked again."""
+    while True:
+        try:
+            return ask(aggregator.key_request())
+        except MessageRefused as error:
+            if error.party is None or error.party not in aggregator.received:
+                raise
+            aggregator.exclude(error.party, error.problem)
+
+
+def _enrol_all(enrolments: Enrolments, silos: Mapping[str, Silo]) -> AgreedJob:
+    for name, silo in silos.items():
+        enrolments.enrol(silo.enrol(enrolments.invite(name)))
+    for silo in silos.values():
+        enrolments.consent(silo.consent(enrolments.job()))
+    job = enrolments.agreed()
+    assert job is not None
+    return job
+
+
+def _member(security: TransportSecurity) -> Member:
+    statement = security.verify(security.sign(b"quatrefoil/self"))
+    return Member(statement.signer, statement.fingerprint, 0)

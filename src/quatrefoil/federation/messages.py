@@ -1,0 +1,196 @@
+"""What the parties of a job say to each other. docs/protocol.md says when, and who checks what.
+
+Every object here is signed by the party named in its docstring (``TransportSecurity.sign``) and decoded strictly.
+Digests are SHA-256 of the encoded object, so they cover its type and version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from quatrefoil.federation.vectors import Layout
+from quatrefoil.wire import WireObject
+
+# ------------------------------------------------------------------------------------------------ before the rounds
+
+
+@dataclass(frozen=True)
+class Invitation(WireObject):
+    """Aggregator to one silo: join this job until ``expires`` (Unix seconds), under the policy of this digest."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:invitation"
+    job: str
+    silo: str
+    policy: bytes
+    expires: int
+    nonce: bytes
+
+
+@dataclass(frozen=True)
+class Enrolment(WireObject):
+    """A silo joins: the digest of its invitation, and how many samples it trains on."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:enrolment"
+    invitation: bytes
+    samples: int
+
+
+@dataclass(frozen=True)
+class Member(WireObject):
+    """One party of a job: subject name and certificate fingerprint; ``samples`` is 0 for a party without data."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:member"
+    name: str
+    fingerprint: bytes
+    samples: int
+
+
+@dataclass(frozen=True)
+class Job(WireObject):
+    """Aggregator to all: everything that is agreed before the first round. ``policy``, ``plan`` and ``model`` are
+    digests (of the policy, of the plan it led to, of the initial model), ``scheme`` the aggregation scheme."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:job"
+    name: str
+    policy: bytes
+    plan: bytes
+    scheme: str
+    scheme_digest: bytes
+    layout: Layout
+    clip: float
+    rounds: int
+    model: bytes
+    aggregator: Member
+    keeper: Member
+    roster: tuple[Member, ...]
+
+
+@dataclass(frozen=True)
+class Consent(WireObject):
+    """A silo (and the keeper, when it opens the first round) agrees to exactly this job."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:consent"
+    job: bytes
+
+
+@dataclass(frozen=True)
+class EnrolledJob(WireObject):
+    """The signed job and the signed consent of every silo on its roster. Not signed itself."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:enrolled-job"
+    job: bytes
+    consents: tuple[bytes, ...]
+
+
+# ------------------------------------------------------------------------------------------------------- the round
+
+
+@dataclass(frozen=True)
+class OpenRound(WireObject):
+    """Aggregator to keeper: make a key for this attempt at this round, training from ``model``."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:open-round"
+    job: bytes
+    round: int
+    attempt: int
+    model: bytes
+
+
+@dataclass(frozen=True)
+class VoidRequest(WireObject):
+    """Aggregator to keeper: end this attempt without an answer, or show the void that ended it."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:void-request"
+    job: bytes
+    round: int
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class RoundContext(WireObject):
+    """What a round's ciphertexts are bound to. Its digest is the ``ctx`` of docs/protocol.md."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:round-context"
+    job: bytes
+    round: int
+    attempt: int
+    model: bytes
+    scheme_digest: bytes
+    length: int
+    clip: float
+    sealing_key: bytes
+
+
+@dataclass(frozen=True)
+class RoundOffer(WireObject):
+    """Keeper to all: the context of an attempt, and evidence of what holds its sealing key."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:round-offer"
+    context: RoundContext
+    evidence: bytes
+
+
+@dataclass(frozen=True)
+class Contribution(WireObject):
+    """A silo's one message of an attempt: digests of the ciphertext and of the sealed key that travel beside it."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:contribution"
+    context: bytes
+    ciphertext: bytes
+    sealed_key: bytes
+
+
+@dataclass(frozen=True)
+class SealedContribution(WireObject):
+    """A signed :class:`Contribution` with its sealed key, without its ciphertext."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:sealed-contribution"
+    contribution: bytes
+    sealed_key: bytes
+
+
+@dataclass(frozen=True)
+class KeyRequest(WireObject):
+    """Aggregator to keeper: release the combined key of exactly these contributions."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:key-request"
+    context: bytes
+    contributions: tuple[SealedContribution, ...]
+
+
+@dataclass(frozen=True)
+class KeyRelease(WireObject):
+    """Keeper to all: the one answer of an attempt. ``contributors`` are the silos in the sum, sorted; ``key`` is the
+    SHA-256 of the combined key, which travels beside it, to the aggregator only."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:key-release"
+    context: bytes
+    contributors: tuple[str, ...]
+    contributions: tuple[bytes, ...]
+    key: bytes
+
+
+@dataclass(frozen=True)
+class RoundVoid(WireObject):
+    """Keeper to all: this attempt has no answer and never will; its sealing key is gone."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:round-void"
+    job: bytes
+    round: int
+    attempt: int
+    context: bytes
+    reason: str
+
+
+@dataclass(frozen=True)
+class RoundResult(WireObject):
+    """Aggregator to silos: the mean update of an attempt (SHA-256; the values travel beside it) and the digest of
+    the model that it leads to."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:round-result"
+    context: bytes
+    release: bytes
+    mean: bytes
+    model: bytes

@@ -1,0 +1,328 @@
+"""The silo: has the data, trains, and sends one encrypted update an attempt.
+
+Rules (docs/protocol.md, "The silo"):
+
+1. It joins by an invitation, and signs one job of a name: the roster, counts, policy and initial model in it.
+2. It sends one message for an attempt at a round, recorded before it is sent; a retry resends the same bytes.
+3. It encrypts for another attempt at a round only against the keeper's void of every attempt it has sent to.
+4. It trains only from the model that the published sums of the earlier rounds lead to, and goes only forward.
+5. It encrypts only after the evidence of the sealing key's holder was appraised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quatrefoil.audit import Log
+from quatrefoil.contracts import ComputeIsolation, FloatVector, PrivateAggregation, TransportSecurity, VerifiedStatement
+from quatrefoil.errors import CallerError, MessageRefused, RoundVoided
+from quatrefoil.federation import parts
+from quatrefoil.federation.agreement import AgreedJob, agree, open_job, read, sha256, shape_of
+from quatrefoil.federation.messages import (
+    Consent,
+    Contribution,
+    Enrolment,
+    Invitation,
+    Job,
+    KeyRelease,
+    RoundContext,
+    RoundOffer,
+    RoundResult,
+    RoundVoid,
+)
+from quatrefoil.federation.state import State
+from quatrefoil.federation.vectors import Arrays, decode_arrays, encode_arrays, flatten, model_digest, unflatten
+from quatrefoil.policy import Policy
+
+
+class Silo:
+    """Bytes in, bytes out. ``samples`` is the number of samples that it trains on, which every party learns."""
+
+    def __init__(
+        self,
+        *,
+        security: TransportSecurity,
+        aggregation: PrivateAggregation,
+        isolation: ComputeIsolation,
+        policy: Policy,
+        samples: int,
+        state: State,
+        log: Log,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._security = security
+        self._aggregation = aggregation
+        self._isolation = isolation
+        self._policy = policy
+        self._samples = samples
+        self._state = state
+        self._log = log
+        self._clock = clock
+        self._job: AgreedJob | None = None
+        if (encoded := state.get("job/enrolled")) is not None:
+            self._job = agree(encoded, security=security, policy=policy, aggregation=aggregation)
+
+    # ----------------------------------------------------------------------------------------------------- enrolment
+
+    def enrol(self, invitation: bytes) -> bytes:
+        """A signed :class:`Enrolment` for an :class:`Invitation` that an aggregator signed for this silo."""
+        statement = self._security.verify(invitation)
+        _require_role(statement, "aggregator")
+        wanted = Invitation.decode(statement.body)
+        if wanted.silo != self._security.name:
+            raise MessageRefused(
+                f"the invitation is for {wanted.silo}, not {self._security.name}", hint="Ask for your own"
+            )
+        if wanted.expires <= self._clock().timestamp():
+            raise MessageRefused(
+                f"the invitation to job {wanted.job} has expired", hint="Ask the aggregator for a new one"
+            )
+        if wanted.policy != self._policy.digest():
+            raise MessageRefused(
+                f"the invitation is to a job under policy {wanted.policy.hex()[:16]}, "
+                f"this silo's is {self._policy.digest().hex()[:16]}",
+                hint="Compare the two policy files; every party of a job loads the same one",
+            )
+        self._log.append("enrolment", {"job": wanted.job, "aggregator": statement.signer, "samples": self._samples})
+        return self._security.sign(Enrolment(statement_digest(statement), self._samples).encode())
+
+    def consent(self, signed_job: bytes) -> bytes:
+        """A signed :class:`Consent` to a signed :class:`Job`, if it says of this silo what this silo says of itself."""
+        job = open_job(signed_job, security=self._security, policy=self._policy, aggregation=self._aggregation)
+        mine = next((member for member in job.roster if member.name == self._security.name), None)
+        if mine is None or mine.samples != self._samples:
+            counted = "is missing" if mine is None else f"counts {mine.samples} samples, not {self._samples}"
+            raise MessageRefused(f"{self._security.name} {counted} on the roster of job {job.name}", hint="Enrol again")
+        digest = job.digest()
+        if self._state.put_once(f"consent/{job.name}", digest) != digest:
+            raise MessageRefused(f"another job named {job.name} was signed before", hint="Give the new job a new name")
+        self._log.append("consent", {"job": digest.hex(), "name": job.name, "roster": [m.name for m in job.roster]})
+        return self._security.sign(Consent(digest).encode())
+
+    def start(self, enrolled_job: bytes, model: bytes) -> None:
+        """Begin a job that every silo has signed, from its initial model. A job that has begun is left as it is."""
+        job = agree(enrolled_job, security=self._security, policy=self._policy, aggregation=self._aggregation)
+        if self._state.get(f"consent/{job.job.name}") != job.digest:
+            raise MessageRefused(f"this silo has not signed job {job.job.name}", hint="Sign it first")
+        if self._job is not None and self._job.digest != job.digest:
+            raise MessageRefused(f"job {self._job.job.name} is running on this state", hint="Use a new --state folder")
+        if self._job is None:
+            arrays = decode_arrays(model, job.job.layout)
+            _require_model(model_digest(arrays, job.job.layout), job.job.model, "initial model")
+            self._state.replace({"job/enrolled": enrolled_job, "model": parts.join([_number(0), model])})
+            self._job = job
+
+    # --------------------------------------------------------------------------------------------------------- rounds
+
+    @property
+    def started(self) -> bool:
+        """Whether a job that every silo signed has begun."""
+        return self._job is not None
+
+    @property
+    def job(self) -> Job:
+        """The job that was started."""
+        return self._agreed().job
+
+    @property
+    def model(self) -> Arrays:
+        """The current model: what the next update is trained from."""
+        return decode_arrays(self._current()[1], self.job.layout)
+
+    @property
+    def rounds_done(self) -> int:
+        """How many rounds' results have been accepted."""
+        return self._current()[0]
+
+    def check_offer(self, offer: bytes, voids: Sequence[bytes] = ()) -> RoundContext:
+        """The context of a round that this silo may train for, after every check but those on the update itself."""
+        job = self._agreed()
+        wanted = read(self._security, offer, RoundOffer, job.job.keeper, "keeper")
+        context = wanted.context
+        job.context_matches(context)
+        if context.round != self.rounds_done + 1:
+            raise MessageRefused(
+                f"round {context.round} was offered, {self.rounds_done + 1} is next", hint="Send the results in between"
+            )
+        _require_model(context.model, model_digest(self.model, job.job.layout), "model of the round")
+        self._require_voids(context, voids)
+        self._isolation.appraise(wanted.evidence, report_data=context.digest())
+        return context
+
+    def contribute(self, offer: bytes, trained: Sequence[NDArray[np.floating]], voids: Sequence[bytes] = ()) -> bytes:
+        """This silo's message for an offered attempt: ``trained`` minus the current model, encrypted and signed.
+
+        The parts: signed :class:`Contribution`, sealed key, ciphertext. Called again for the same attempt, it returns
+        the bytes that were recorded first, whatever ``trained`` holds.
+        """
+        context = self.check_offer(offer, voids)
+        name = _outbox(context)
+        if (recorded := self._state.get(name)) is not None:
+            return parts.split(recorded, 2)[1]
+        message = self._encrypt(context, self._update(trained))
+        stored = self._state.put_once(name, parts.join([context.digest(), message]))
+        self._log.append(
+            "contribution",
+            {
+                "round": context.round,
+                "attempt": context.attempt,
+                "context": context.digest().hex(),
+                "bytes": len(message),
+            },
+        )
+        return parts.split(stored, 2)[1]
+
+    def accept(self, offer: bytes, release: bytes, result: bytes) -> Arrays:
+        """The next model, from the mean update of a finished round: the model plus exactly what was published.
+
+        ``result`` joins the signed :class:`RoundResult` and the mean as little-endian float64.
+        """
+        job = self._agreed()
+        context = read(self._security, offer, RoundOffer, job.job.keeper, "keeper").context
+        job.context_matches(context)
+        if context.round == self.rounds_done:
+            return self.model
+        if context.round != self.rounds_done + 1:
+            raise MessageRefused(
+                f"the result of round {context.round} arrived, {self.rounds_done + 1} is next",
+                hint="Send them in order",
+            )
+        _require_model(context.model, model_digest(self.model, job.job.layout), "model of the round")
+        contributors = self._check_release(job, context, release)
+        signed, mean = parts.split(result, 2)
+        announced = read(self._security, signed, RoundResult, job.job.aggregator, "aggregator")
+        if (announced.context, announced.mean, announced.release) != (context.digest(), sha256(mean), sha256(release)):
+            raise MessageRefused(
+                "the result belongs to another round, release or sum", hint="Ask the aggregator for this round's result"
+            )
+        arrays = next_model(self.model, mean, job)
+        _require_model(announced.model, model_digest(arrays, job.job.layout), "model after the round")
+        self._advance(context, encode_arrays(arrays, job.job.layout))
+        self._log.append(
+            "round-accepted",
+            {
+                "round": context.round,
+                "context": context.digest().hex(),
+                "contributors": list(contributors),
+                "model": announced.model.hex(),
+            },
+        )
+        return arrays
+
+    # -------------------------------------------------------------------------------------------------------- details
+
+    def _agreed(self) -> AgreedJob:
+        if self._job is None:
+            raise CallerError("no job has been started", hint="Call start() with the job that every silo signed")
+        return self._job
+
+    def _current(self) -> tuple[int, bytes]:
+        stored = self._state.get("model")
+        if stored is None:
+            raise CallerError("no job has been started", hint="Call start() with the job that every silo signed")
+        number, model = parts.split(stored, 2)
+        return int.from_bytes(number, "big"), model
+
+    def _require_voids(self, context: RoundContext, voids: Sequence[bytes]) -> None:
+        job = self._agreed().job
+        voided = {read(self._security, void, RoundVoid, job.keeper, "keeper").context for void in voids}
+        for name in self._state.names(_outbox_prefix(context.round)):
+            recorded = self._state.get(name)
+            assert recorded is not None
+            sent_to = parts.split(recorded, 2)[0]
+            if sent_to == context.digest() and sent_to in voided:
+                raise RoundVoided(
+                    f"attempt {context.attempt} at round {context.round} is void", hint="Open the next attempt"
+                )
+            if sent_to != context.digest() and sent_to not in voided:
+                raise MessageRefused(
+                    f"this silo has already sent its update of round {context.round} under another context",
+                    hint="Send the keeper's void of that attempt with the new offer",
+                )
+
+    def _update(self, trained: Sequence[NDArray[np.floating]]) -> FloatVector:
+        layout = self.job.layout
+        update = flatten(trained, layout) - flatten(self.model, layout)
+        clip = self._policy.limits.clip
+        beyond = int(np.count_nonzero(np.abs(update) > clip))
+        if beyond and self._policy.on_excess == "clip":
+            self._log.append("clipped", {"round": self.rounds_done + 1, "values": beyond, "clip": clip})
+            update = np.clip(update, -clip, clip)
+        return update
+
+    def _encrypt(self, context: RoundContext, update: FloatVector) -> bytes:
+        weight = self._agreed().weight(self._security.name)
+        encrypted = self._aggregation.encrypt(update, weight=weight, shape=shape_of(context))
+        try:
+            digest = context.digest()
+            sealed = self._security.seal(context.sealing_key, encrypted.key, context=digest)
+        finally:
+            encrypted.key[:] = bytes(len(encrypted.key))
+        contribution = Contribution(digest, sha256(encrypted.ciphertext), sha256(sealed))
+        return parts.join([self._security.sign(contribution.encode()), sealed, encrypted.ciphertext])
+
+    def _check_release(self, job: AgreedJob, context: RoundContext, signed: bytes) -> tuple[str, ...]:
+        release = read(self._security, signed, KeyRelease, job.job.keeper, "keeper")
+        if release.context != context.digest():
+            raise MessageRefused("the key release belongs to another round", hint="Ask the aggregator for this round's")
+        minimum = self._policy.limits.minimum_silos
+        if len(release.contributors) < minimum:
+            raise MessageRefused(
+                f"the keeper answered for {len(release.contributors)} silos, the policy's minimum is {minimum}",
+                hint="Ask the keeper's operator; nothing more should be sent to this keeper",
+            )
+        return release.contributors
+
+    def _advance(self, context: RoundContext, model: bytes) -> None:
+        changes: dict[str, bytes | None] = dict.fromkeys(self._state.names("outbox/"))
+        self._state.replace({**changes, "model": parts.join([_number(context.round), model])})
+
+
+def next_model(model: Arrays, mean: bytes, job: AgreedJob) -> Arrays:
+    """``model`` plus the published mean update, computed alike by every party."""
+    layout = job.job.layout
+    if len(mean) != 8 * layout.length:
+        raise MessageRefused(
+            f"a mean of {len(mean)} bytes arrived where {8 * layout.length} were agreed", hint="Check the aggregator"
+        )
+    values = np.frombuffer(mean, "<f8")
+    if not np.isfinite(values).all():
+        raise MessageRefused(
+            "the published mean holds values that are not finite", hint="Ask the aggregator's operator"
+        )
+    return unflatten(flatten(model, layout).astype(np.float64) + values, layout)
+
+
+def statement_digest(statement: VerifiedStatement) -> bytes:
+    """32 bytes that name what was signed, and by which certificate."""
+    return sha256(statement.fingerprint + statement.body)
+
+
+def _require_role(statement: VerifiedStatement, role: str) -> None:
+    if statement.role != role:
+        raise MessageRefused(
+            f"signed by {statement.role} {statement.signer}, not by an {role}", hint="Check the sender"
+        )
+
+
+def _require_model(found: bytes, expected: bytes, what: str) -> None:
+    if found != expected:
+        raise MessageRefused(
+            f"the {what} is {found.hex()[:16]}, not {expected.hex()[:16]}", hint="Ask the aggregator's operator"
+        )
+
+
+def _outbox_prefix(number: int) -> str:
+    return f"outbox/{number:08d}/"
+
+
+def _outbox(context: RoundContext) -> str:
+    return f"{_outbox_prefix(context.round)}{context.attempt:04d}/{context.digest().hex()}"
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(8, "big")

@@ -1,0 +1,123 @@
+"""What a party must remember across crashes, as named values of bytes.
+
+``put_once`` is the primitive that the rules of the round stand on: of two different values for one name, only the
+first is ever stored, and it is durable before the call returns.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from quatrefoil.errors import HostError, StateCorrupt
+
+
+class State(Protocol):
+    """Durable named values."""
+
+    def get(self, name: str) -> bytes | None: ...
+
+    def put_once(self, name: str, value: bytes) -> bytes:
+        """Store ``value`` if ``name`` holds nothing yet; returns what the name holds afterwards."""
+
+    def replace(self, changes: Mapping[str, bytes | None]) -> None:
+        """Set (or, for None, forget) several names at once: all of them or none."""
+
+    def names(self, prefix: str) -> list[str]:
+        """Names that start with ``prefix``, sorted."""
+
+
+class MemoryState:
+    """State for tests and runs in one process. ``copy`` gives what an old backup of a disk would."""
+
+    def __init__(self, values: Mapping[str, bytes] | None = None) -> None:
+        self._values = dict(values or {})
+
+    def get(self, name: str) -> bytes | None:
+        return self._values.get(name)
+
+    def put_once(self, name: str, value: bytes) -> bytes:
+        return self._values.setdefault(name, bytes(value))
+
+    def replace(self, changes: Mapping[str, bytes | None]) -> None:
+        for name, value in changes.items():
+            if value is None:
+                self._values.pop(name, None)
+            else:
+                self._values[name] = bytes(value)
+
+    def names(self, prefix: str) -> list[str]:
+        return sorted(name for name in self._values if name.startswith(prefix))
+
+    def copy(self) -> MemoryState:
+        return MemoryState(self._values)
+
+
+class SqliteState:
+    """State in one SQLite file, synchronised to disk at every change; one process at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
+            self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.execute("BEGIN EXCLUSIVE")
+            self._database.execute("CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value BLOB NOT NULL)")
+            self._database.execute("COMMIT")
+            path.chmod(0o600)
+        except sqlite3.DatabaseError as error:
+            raise _failure(path, error) from None
+        except OSError as error:
+            raise HostError(
+                f"state {path} cannot be opened ({error.strerror})", hint="Name a folder that you may write"
+            ) from None
+
+    def get(self, name: str) -> bytes | None:
+        row = self._execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def put_once(self, name: str, value: bytes) -> bytes:
+        self._execute("INSERT OR IGNORE INTO state VALUES (?, ?)", (name, value))
+        stored = self.get(name)
+        assert stored is not None
+        return stored
+
+    def replace(self, changes: Mapping[str, bytes | None]) -> None:
+        self._execute("BEGIN IMMEDIATE")
+        try:
+            for name, value in changes.items():
+                if value is None:
+                    self._execute("DELETE FROM state WHERE name = ?", (name,))
+                else:
+                    self._execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, value))
+            self._execute("COMMIT")
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+
+    def names(self, prefix: str) -> list[str]:
+        rows = self._execute("SELECT name FROM state WHERE substr(name, 1, ?) = ? ORDER BY name", (len(prefix), prefix))
+        return [row[0] for row in rows.fetchall()]
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _execute(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
+        try:
+            return self._database.execute(statement, values)
+        except sqlite3.DatabaseError as error:
+            raise _failure(self._path, error) from None
+
+
+def _failure(path: Path, error: sqlite3.DatabaseError) -> HostError:
+    if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+        return HostError(f"state {path} is in use by another process", hint="Give each process its own --state folder")
+    if isinstance(error, sqlite3.OperationalError):
+        return HostError(f"state {path} cannot be used ({error})", hint="Check the disk's space and permissions")
+    return StateCorrupt(
+        f"state {path} is damaged ({error})", hint="Restore nothing from a backup: void the open rounds instead"
+    )

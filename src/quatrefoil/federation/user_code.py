@@ -1,0 +1,93 @@
+"""What a user brings: a training function, data and a first model, found by name and by file.
+
+A training function takes ``(parameters, data)`` and returns the new parameters; parameters are a list of NumPy
+arrays. Its module may define ``load(path)``, which then reads the data file; otherwise ``.npz`` gives a dict of arrays,
+``.npy`` an array and ``.csv`` a float array without its header line.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quatrefoil.errors import CallerError
+from quatrefoil.federation.vectors import Arrays
+
+
+def load_function(name: str) -> Callable[..., Any]:
+    """The function that ``module:function`` names; modules in the current folder are found too."""
+    module_name, colon, function_name = name.partition(":")
+    if not (module_name and colon and function_name):
+        raise CallerError(f"{name!r} does not name a function", hint="Write module:function, such as my_model:train")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except ModuleNotFoundError as error:
+        raise CallerError(f"there is no module {error.name}", hint="Run in its folder, or install it") from None
+    except AttributeError:
+        raise CallerError(f"{module_name} has no function {function_name}", hint="Check the spelling") from None
+    if not callable(function):
+        raise CallerError(f"{name} is no function", hint="Name one that takes (parameters, data)")
+    found: Callable[..., Any] = function
+    return found
+
+
+def load_data(file: Path, train: Callable[..., Any]) -> Any:
+    """A silo's data, read by the training module's own ``load`` or by the file's suffix."""
+    if not file.is_file():
+        raise CallerError(f"there is no data file {file}", hint="Check --data")
+    module = sys.modules.get(getattr(train, "__module__", ""))
+    if callable(load := getattr(module, "load", None)):
+        return load(file)
+    try:
+        if file.suffix == ".npz":
+            with np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        if file.suffix == ".npy":
+            return np.load(file, allow_pickle=False)
+        if file.suffix == ".csv":
+            return np.loadtxt(file, delimiter=",", skiprows=1, ndmin=2)
+    except (ValueError, OSError, EOFError) as error:
+        raise CallerError(f"{file} cannot be read ({error})", hint="Write it again, or define load(path)") from None
+    raise CallerError(
+        f"{file.name} has no known suffix", hint="Use .npz, .npy or .csv, or define load(path) beside train"
+    )
+
+
+def count_samples(data: Any) -> int:
+    """Rows of the data: the length of its arrays, which must agree, or ``len(data)``."""
+    arrays = list(data.values()) if isinstance(data, Mapping) else data if isinstance(data, tuple) else None
+    if arrays is not None:
+        lengths = {len(array) for array in arrays if hasattr(array, "__len__")}
+        if len(lengths) == 1:
+            return int(lengths.pop())
+        raise CallerError(f"the data's parts have lengths {sorted(lengths)}", hint="Give the number of samples")
+    try:
+        return len(data)
+    except TypeError:
+        raise CallerError(f"{type(data).__name__} has no length", hint="Give the number of samples") from None
+
+
+def load_model(source: str) -> Arrays:
+    """A first model from an ``.npz`` file (arrays in their order) or from a ``module:function`` that returns it."""
+    if ":" in source and not Path(source).exists():
+        return [np.asarray(array) for array in load_function(source)()]
+    try:
+        with np.load(source, allow_pickle=False) as arrays:
+            return [arrays[name] for name in arrays.files]
+    except (ValueError, OSError, EOFError, AttributeError) as error:
+        raise CallerError(
+            f"{source} cannot be read as a model ({error})", hint="Give an .npz file, or module:function"
+        ) from None
+
+
+def save_model(file: Path, model: Sequence[NDArray[np.floating]]) -> None:
+    """Write the arrays to an ``.npz`` file, in their order."""
+    np.savez(file, *model)

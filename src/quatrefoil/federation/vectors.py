@@ -1,0 +1,136 @@
+"""A model as a list of arrays, as one vector, and as bytes with a digest.
+
+Everything that leaves a party is a vector and a :class:`Layout`; user code only ever sees the list of arrays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quatrefoil.contracts import FloatVector
+from quatrefoil.errors import MessageRefused, UpdateRefused
+from quatrefoil.wire import WireObject
+
+Arrays = list[NDArray[np.floating]]
+
+_DTYPES: dict[str, np.dtype[Any]] = {"<f4": np.dtype("<f4"), "<f8": np.dtype("<f8")}
+LARGEST_VALUES = 1 << 34
+
+
+@dataclass(frozen=True)
+class ArrayLayout(WireObject):
+    """Shape and element type ("<f4" or "<f8") of one array."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:array-layout"
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Layout(WireObject):
+    """Shapes and types of a model's arrays, in order."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:layout"
+    arrays: tuple[ArrayLayout, ...]
+
+    def __post_init__(self) -> None:
+        if not self.arrays:
+            raise MessageRefused("a model without arrays cannot be trained", hint="Give at least one array")
+        for array in self.arrays:
+            if array.dtype not in _DTYPES:
+                raise MessageRefused(f"array type {array.dtype!r} is unknown", hint="Use float32 or float64")
+        if not 0 < self.length <= LARGEST_VALUES:
+            raise MessageRefused(f"a model of {self.length} values is not supported", hint=f"1 to {LARGEST_VALUES}")
+
+    @property
+    def length(self) -> int:
+        """Values in all arrays together."""
+        return sum(_size(array) for array in self.arrays)
+
+    @property
+    def vector_dtype(self) -> np.dtype[Any]:
+        """float32 when every array is, else float64: the type in which an update is encrypted."""
+        single = all(array.dtype == "<f4" for array in self.arrays)
+        return _DTYPES["<f4" if single else "<f8"]
+
+
+def layout_of(arrays: Sequence[NDArray[np.floating]]) -> Layout:
+    """The layout of ``arrays``, or ``UpdateRefused`` for anything but float32 and float64 arrays."""
+    return Layout(tuple(_array_layout(position, array) for position, array in enumerate(arrays)))
+
+
+def flatten(arrays: Sequence[NDArray[np.floating]], layout: Layout) -> FloatVector:
+    """All values in one contiguous vector of ``layout.vector_dtype``; the arrays must have exactly that layout."""
+    found = layout_of(arrays)
+    if found != layout:
+        raise UpdateRefused(
+            f"arrays of {_describe(found)} do not have the agreed layout {_describe(layout)}",
+            hint="Return the parameters in the order, shapes and types in which they were given",
+        )
+    return np.concatenate([np.ravel(array).astype(layout.vector_dtype, copy=False) for array in arrays])
+
+
+def unflatten(vector: NDArray[np.floating], layout: Layout) -> Arrays:
+    """The arrays of ``layout`` holding the values of ``vector``; fresh memory, each in its own type."""
+    arrays: Arrays = []
+    start = 0
+    for array in layout.arrays:
+        end = start + _size(array)
+        arrays.append(vector[start:end].astype(_DTYPES[array.dtype]).reshape(array.shape))
+        start = end
+    return arrays
+
+
+def encode_arrays(arrays: Sequence[NDArray[np.floating]], layout: Layout) -> bytes:
+    """The values of all arrays, little-endian, in order."""
+    if layout_of(arrays) != layout:
+        raise UpdateRefused("arrays do not have the agreed layout", hint="Return the parameters as they were given")
+    return b"".join(
+        np.ascontiguousarray(a).astype(_DTYPES[k.dtype], copy=False).tobytes()
+        for a, k in zip(arrays, layout.arrays, strict=True)
+    )
+
+
+def decode_arrays(data: bytes, layout: Layout) -> Arrays:
+    """The inverse of :func:`encode_arrays`; ``MessageRefused`` when the length does not fit."""
+    expected = sum(_size(array) * _DTYPES[array.dtype].itemsize for array in layout.arrays)
+    if len(data) != expected:
+        raise MessageRefused(
+            f"a model of {len(data)} bytes arrived where {expected} were agreed", hint="Check the sender"
+        )
+    arrays: Arrays = []
+    start = 0
+    for array in layout.arrays:
+        dtype = _DTYPES[array.dtype]
+        arrays.append(np.frombuffer(data, dtype, _size(array), start).reshape(array.shape).copy())
+        start += _size(array) * dtype.itemsize
+    return arrays
+
+
+def model_digest(arrays: Sequence[NDArray[np.floating]], layout: Layout) -> bytes:
+    """32 bytes that name a model: its layout and every value."""
+    return hashlib.sha256(b"quatrefoil/model/v1\x00" + layout.digest() + encode_arrays(arrays, layout)).digest()
+
+
+def _array_layout(position: int, array: NDArray[np.floating]) -> ArrayLayout:
+    if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("<").str not in _DTYPES:
+        kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise UpdateRefused(f"parameter {position} is {kind}", hint="Give NumPy arrays of float32 or float64")
+    return ArrayLayout(tuple(int(n) for n in array.shape), array.dtype.newbyteorder("<").str)
+
+
+def _size(array: ArrayLayout) -> int:
+    size = 1
+    for extent in array.shape:
+        size *= extent
+    return size
+
+
+def _describe(layout: Layout) -> str:
+    return ", ".join(f"{'x'.join(map(str, a.shape)) or 'scalar'} {a.dtype[1:]}" for a in layout.arrays[:8])
