@@ -1,0 +1,161 @@
+"""Train your own model over several silos from Python: ``quatrefoil.run``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quatrefoil import stack
+from quatrefoil.audit import Entry, Log, MemoryLog
+from quatrefoil.contracts import TransportSecurity
+from quatrefoil.errors import CallerError
+from quatrefoil.federation.aggregator import FinishedRound
+from quatrefoil.federation.local import LocalJob, Party
+from quatrefoil.federation.user_code import count_samples
+from quatrefoil.federation.vectors import Arrays, layout_of
+from quatrefoil.meter import Meter, MeteredAggregation, MeteredTransport
+from quatrefoil.planner import Costs, Plan, plan
+from quatrefoil.planner.calibration import calibrate
+from quatrefoil.planner.host import availability
+from quatrefoil.policy import Policy
+from quatrefoil.transport import CertificateAuthority, Identity, PostQuantumTransport, TrustAnchor, system_clock
+from quatrefoil.workload import Phase, Workload
+
+Train = Callable[[Arrays, Any], Sequence[NDArray[np.floating]]]
+
+
+@dataclass(frozen=True)
+class RoundSummary:
+    """One finished round. ``error_bound``: the most by which an entry of the mean update differs from the exact one."""
+
+    number: int
+    contributors: tuple[str, ...]
+    error_bound: float
+    ms: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What :func:`run` gives back. ``insecure``: stand-ins that were used; ``costs``: one row for each metered step."""
+
+    model: Arrays
+    plan: Plan
+    rounds: tuple[RoundSummary, ...]
+    costs: list[dict[str, str | int | float]]
+    log: tuple[Entry, ...]
+
+    @property
+    def insecure(self) -> tuple[str, ...]:
+        return self.plan.insecure
+
+
+def run(
+    workload: Workload | Path | str,
+    policy: Policy | Path | str,
+    *,
+    train: Train,
+    data: Mapping[str, Any],
+    initial: Sequence[NDArray[np.floating]],
+    samples: Mapping[str, int] | None = None,
+    costs: Costs | None = None,
+    threads: int = 1,
+    log: Log | None = None,
+    on_round: Callable[[FinishedRound, Arrays], None] | None = None,
+    on_message: Callable[[str, bytes], None] | None = None,
+) -> Outcome:
+    """Train ``initial`` over the silos of ``data`` in this process, on the route that the policy chooses.
+
+    ``train(parameters, data)`` is called for each silo and round with a list of NumPy arrays and returns the new ones;
+    it must not change what it is given. ``samples`` counts each silo's data (default: the length of its arrays); the
+    counts weigh the average and every party learns them. ``costs``: a calibration of this host (default: a short one
+    is made). ``on_round`` and ``on_message`` see what was published and what the aggregator received.
+
+    All parties are in this process, so nobody is protected from whoever runs it: use it to try and to test, and
+    `quatrefoil keeper|aggregator|silo` to be protected. Raises ``PhaseUnprotected`` when nothing available satisfies
+    the policy, ``UpdateRefused`` when an update does not fit it.
+    """
+    workload = workload if isinstance(workload, Workload) else Workload.load(workload)
+    policy = policy if isinstance(policy, Policy) else Policy.load(policy)
+    available = availability()
+    record = log if log is not None else MemoryLog()
+    chosen = plan(workload, policy, costs or calibrate(available, lambda: MemoryLog().append("x", {})), available)
+    collect = training_phase(workload, parameters=layout_of(initial).length, silos=len(data))
+    record.append(
+        "plan", {"digest": chosen.digest().hex(), "policy": policy.digest().hex(), "insecure": list(chosen.insecure)}
+    )
+    meter = Meter()
+    with tempfile.TemporaryDirectory() as folder:
+        parties = _Parties(Path(folder), chosen, policy, threads, meter)
+        job = LocalJob(
+            workload.name,
+            silos={
+                name: (parties.make(name, "silo"), samples[name] if samples is not None else count_samples(content))
+                for name, content in data.items()
+            },
+            aggregator=parties.make("aggregator", "aggregator"),
+            keeper=parties.make("keeper", "keeper"),
+            policy=policy,
+            plan=chosen.digest(),
+            initial=list(initial),
+            rounds=collect.rounds,
+            log=record,
+            clock=system_clock,
+            random=os.urandom,
+        )
+
+    def train_silo(name: str, parameters: Arrays) -> Sequence[NDArray[np.floating]]:
+        with meter.timed("training"):
+            return train(parameters, data[name])
+
+    rounds = []
+    for _ in range(collect.rounds):
+        begin = time.perf_counter()
+        finished = job.run_round(train_silo, on_message=on_message)
+        ms = (time.perf_counter() - begin) * 1e3
+        rounds.append(RoundSummary(finished.number, finished.contributors, finished.error_bound, ms))
+        if on_round is not None:
+            on_round(finished, job.aggregator.model)
+    return Outcome(job.aggregator.model, chosen, tuple(rounds), meter.as_rows(), tuple(record.entries()))
+
+
+def training_phase(workload: Workload, *, parameters: int, silos: int) -> Phase:
+    """The workload's collect phase, if it says of the model and the silos what is the case."""
+    phases = [phase for phase in workload.phases if phase.kind == "collect"]
+    if len(phases) != 1:
+        raise CallerError(
+            f"workload {workload.name} has {len(phases)} collect phases, training needs one", hint="See docs/policy.md"
+        )
+    for name, found in (("parameters", parameters), ("silos", silos)):
+        if (written := getattr(phases[0], name)) != found:
+            raise CallerError(
+                f"workload {workload.name} says {written} {name}, there are {found}",
+                hint=f"Write {name} = {found} in its phases, so that the plan is priced for what runs",
+            )
+    return phases[0]
+
+
+class _Parties:
+    """Identities of a consortium that lives as long as one run, and backends on the plan's route."""
+
+    def __init__(self, folder: Path, chosen: Plan, policy: Policy, threads: int, meter: Meter) -> None:
+        self._authority = CertificateAuthority.create(folder / "ca", "in-process", clock=system_clock)
+        self._trust: TrustAnchor = self._authority.trust
+        self._chosen = chosen
+        self._policy = policy
+        self._threads = threads
+        self._meter = meter
+
+    def make(self, name: str, role: str) -> Party:
+        identity: Identity = self._authority.issue(name, role)
+        security: TransportSecurity = PostQuantumTransport(identity, self._trust, clock=system_clock)
+        aggregation = stack.aggregation_of(self._policy, self._chosen.backend("aggregation"), threads=self._threads)
+        isolation = stack.isolation_of(self._policy, self._chosen.backend("enclave"))
+        return Party(MeteredTransport(security, self._meter), MeteredAggregation(aggregation, self._meter), isolation)

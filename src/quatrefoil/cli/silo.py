@@ -1,0 +1,89 @@
+"""``quatrefoil silo``: trains on its own data and sends encrypted updates."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quatrefoil import stack
+from quatrefoil.cli.output import add_json_option, write_json
+from quatrefoil.cli.parties import TIMEOUT, PartyFiles, add_party_options, address, report, warn_insecure
+from quatrefoil.federation.silo import Silo
+from quatrefoil.federation.silo_service import SiloService
+from quatrefoil.federation.user_code import count_samples, load_data, load_function, save_model
+from quatrefoil.federation.vectors import Arrays
+from quatrefoil.transport import Channel, connect, system_clock
+
+NAME = "silo"
+HELP = "train on this silo's data with your own function, and send encrypted updates"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_party_options(parser)
+    parser.add_argument("--aggregator", required=True, type=address, metavar="HOST:PORT", help="where to connect to")
+    parser.add_argument(
+        "--train", required=True, metavar="MODULE:FUNCTION", help="takes (parameters, data), returns parameters"
+    )
+    parser.add_argument(
+        "--data", required=True, type=Path, metavar="FILE", help=".npz, .npy, .csv, or what the module's load() reads"
+    )
+    parser.add_argument("--samples", type=int, metavar="N", help="number of samples, if the data has no length")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the final model (.npz)")
+    parser.add_argument(
+        "--give-up", type=float, default=600.0, metavar="S", help="seconds without the aggregator (default 600)"
+    )
+    add_json_option(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    files = PartyFiles(options, "silo")
+    policy = files.policy
+    warn_insecure(policy)
+    train = load_function(options.train)
+    data = load_data(options.data, train)
+    silo = Silo(
+        security=files.security,
+        aggregation=stack.aggregation_of(
+            policy, options.backend or stack.only_allowed(policy, "aggregation"), threads=options.threads
+        ),
+        isolation=stack.isolation_of(policy, stack.only_allowed(policy, "enclave")),
+        policy=policy,
+        samples=options.samples if options.samples is not None else count_samples(data),
+        state=files.state,
+        log=files.log,
+        clock=system_clock,
+    )
+
+    def dial() -> Channel:
+        host, port = options.aggregator
+        return connect(
+            host,
+            port,
+            identity=files.identity,
+            trust=files.trust,
+            expect_role="aggregator",
+            timeout=TIMEOUT,
+            clock=system_clock,
+        )
+
+    def train_once(parameters: Arrays) -> Sequence[NDArray[np.floating]]:
+        return [np.asarray(array) for array in train(parameters, data)]
+
+    finished = SiloService(silo, dial, give_up=options.give_up, report=report).run(train_once)
+    if options.out is not None:
+        save_model(options.out, finished.model)
+    report(f"{finished.rounds} rounds done, over {finished.group}")
+    write_json(
+        options.json,
+        "quatrefoil/silo/v1",
+        {
+            "silo": files.identity.name,
+            "rounds": finished.rounds,
+            "channels": [{"group": finished.group, "peer": finished.peer}],
+            "insecure": list(policy.accept_insecure),
+        },
+    )

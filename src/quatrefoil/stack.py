@@ -1,0 +1,64 @@
+"""The one room that sees every layer: backends built from names that a policy allows.
+
+A name that the policy does not allow, a stand-in that it does not accept and a backend that does not exist are errors
+here, before anything runs. There is no default backend.
+"""
+
+from __future__ import annotations
+
+from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
+from quatrefoil.contracts import ComputeIsolation, PrivateAggregation
+from quatrefoil.errors import DependencyMissing, PolicyInvalid
+from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
+from quatrefoil.planner.host import PARAMETER_SETS
+from quatrefoil.policy import STAND_INS, Policy
+
+
+def aggregation_of(policy: Policy, backend: str, *, threads: int) -> PrivateAggregation:
+    """The aggregation backend of this name, with the parameters that the policy asks for."""
+    _require_allowed(policy, "aggregation", backend)
+    if backend == "additive-rlwe":
+        return AdditiveAggregation(ParameterSet.named(PARAMETER_SETS[policy.limits.value_bits]), threads=threads)
+    if backend == "plain":
+        return PlainAggregation(accept_insecure="plain-aggregation")
+    raise DependencyMissing(f"aggregation backend {backend} does not exist yet", hint="Allow additive-rlwe")
+
+
+def isolation_of(policy: Policy, backend: str) -> ComputeIsolation:
+    """The isolation backend of this name: what the keeper runs in, and what silos accept evidence of."""
+    _require_allowed(policy, "enclave", backend)
+    if backend == "software":
+        return SoftwareIsolation(accept_insecure="software-keeper")
+    raise DependencyMissing(f"enclave backend {backend} does not exist yet", hint="Allow and accept software")
+
+
+def only_allowed(policy: Policy, layer: str) -> str:
+    """The one backend of ``layer`` that the policy allows and that exists, for a party that follows no plan of its own.
+
+    Several are ``PolicyInvalid``: which of them is used is the plan's decision, and must be said.
+    """
+    existing = [name for name in policy.allow.of(layer) if name in EXISTING[layer]]
+    if len(existing) != 1:
+        raise PolicyInvalid(
+            f"policy {policy.name} allows {', '.join(existing) or 'nothing that exists'} for {layer}",
+            hint="Name the one of the plan with --backend"
+            if existing
+            else f"Allow one of {', '.join(EXISTING[layer])}",
+        )
+    return existing[0]
+
+
+EXISTING = {"aggregation": ("additive-rlwe", "plain"), "enclave": ("software",)}
+"""Backends that can be built today."""
+
+
+def _require_allowed(policy: Policy, layer: str, backend: str) -> None:
+    if backend not in policy.allow.of(layer):
+        raise PolicyInvalid(
+            f"policy {policy.name} does not allow {layer} backend {backend}", hint="Choose one it allows"
+        )
+    for stand_in, place in STAND_INS.items():
+        if place == (layer, backend) and stand_in not in policy.accept_insecure:
+            raise PolicyInvalid(
+                f"policy {policy.name} does not accept the stand-in {stand_in}", hint="Add it to [insecure] accept"
+            )
