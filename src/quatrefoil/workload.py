@@ -93,7 +93,7 @@ class Phase(WireObject):
             if size in KINDS[self.kind].sizes:
                 check_range(size, value, 1, largest)
             elif value != (1 if size == "rounds" else 0):
-                raise FieldInvalid(size, f"is given, but a {self.kind} phase has none", hint="Take it out")
+                raise FieldInvalid(size, f"is given, but {self.kind} phases have none", hint="Take it out")
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Workload(WireObject):
                 if getattr(phase, size) != getattr(first, size):
                     raise FieldInvalid(
                         f"phases.{position}.{size}",
-                        f"is {getattr(phase, size)}, but {getattr(first, size)} in phase {first.name!r} of the same round",
+                        f"is {getattr(phase, size)}, but {getattr(first, size)} in phase {first.name!r}",
                         hint="Collect, aggregate and keys share one round: give the same numbers",
                     )
 

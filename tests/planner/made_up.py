@@ -1,0 +1,60 @@
+"""A host that offers everything that exists, and made-up costs for it."""
+
+from __future__ import annotations
+
+from quatrefoil.planner import AggregationCosts, Availability, Costs, Line, TransportCosts
+from quatrefoil.policy import BACKENDS, VALUE_BITS
+
+TRANSPORT = TransportCosts(
+    handshake_ms=4.0,
+    handshake_bytes=21_000.0,
+    message_ms=Line(0.1, 3e-6),
+    sign_ms=0.5,
+    verify_ms=0.3,
+    seal_ms=0.7,
+    open_ms=0.6,
+    statement_bytes=9_000.0,
+    sealed_bytes=12_000.0,
+)
+ADDITIVE = AggregationCosts(
+    encrypt_ms=Line(0.3, 2e-5),
+    add_ms=Line(0.02, 1e-6),
+    decrypt_ms=Line(0.2, 5e-6),
+    combine_ms=Line(0.1, 0.05),
+    ciphertext_bytes=Line(32_768.0, 4.0),
+    key_bytes=32.0,
+)
+PLAIN = AggregationCosts(
+    encrypt_ms=Line(0.01, 1e-6),
+    add_ms=Line(0.01, 1e-6),
+    decrypt_ms=Line(0.01, 1e-6),
+    combine_ms=Line(0.01, 0.001),
+    ciphertext_bytes=Line(100.0, 8.0),
+    key_bytes=32.0,
+)
+
+
+def make_costs(additive: AggregationCosts = ADDITIVE, plain: AggregationCosts = PLAIN) -> Costs:
+    aggregation = {f"additive-rlwe/{bits}": additive for bits in VALUE_BITS} | {
+        f"plain/{bits}": plain for bits in VALUE_BITS
+    }
+    return Costs({"processor": "made up"}, {"pq-tls": TRANSPORT}, aggregation, 0.2)
+
+
+def make_available(*present: tuple[str, str]) -> Availability:
+    """Offers what exists today, and ``present`` besides."""
+    today = {
+        ("transport", "pq-tls"),
+        ("enclave", "software"),
+        ("aggregation", "additive-rlwe"),
+        ("aggregation", "plain"),
+    }
+    absent = {
+        (layer, backend): "does not exist yet"
+        for layer, backends in BACKENDS.items()
+        for backend in backends
+        if (layer, backend) not in today | set(present)
+    }
+    return Availability(
+        absent, {(b, n): {16: 256, 32: 2048}[n] for b in ("additive-rlwe", "plain") for n in VALUE_BITS}
+    )

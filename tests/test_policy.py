@@ -1,0 +1,310 @@
+"""Policy files: what they mean, and every way in which one is refused."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from quatrefoil.errors import MessageRefused, PolicyInvalid
+from quatrefoil.policy import BACKENDS, STAND_INS, THREATS, Allow, Limits, Policy
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples" / "policies").glob("*.toml"))
+
+TEXT = """\
+# line 1
+name = "test"
+threats = ["network", "recorder", "curious-aggregator"]
+on_excess = "refuse"
+
+[limits]
+minimum_silos = 3
+colluding_silos = 1
+largest_sample_count = 1000
+clip = 1.5
+value_bits = 16
+minimum_roster_difference = 1
+rounds = 10
+
+[allow]
+transport = ["pq-tls"]
+enclave = ["software"]
+aggregation = ["additive-rlwe"]
+proofs = ["bounded-update"]
+
+[insecure]
+accept = ["software-keeper"]
+"""
+
+
+def parse(text: str) -> Policy:
+    return Policy.parse(text, source="p.toml")
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(PolicyInvalid) as caught:
+        parse(text)
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 400
+    return message
+
+
+def with_line(key: str, line: str) -> str:
+    changed, count = re.subn(rf"^{key} = .*$", lambda _: line, TEXT, flags=re.M)
+    assert count == 1
+    return changed
+
+
+def line_of(text: str, beginning: str) -> int:
+    return next(n for n, line in enumerate(text.split("\n"), 1) if line.startswith(beginning))
+
+
+def test_a_policy_reads_as_it_is_written() -> None:
+    policy = parse(TEXT)
+    assert policy.threats == ("curious-aggregator", "network", "recorder")
+    assert policy.limits == Limits(3, 1, 1000, 1.5, 16, 1, 10)
+    assert policy.allow == Allow(("pq-tls",), ("software",), ("additive-rlwe",), ("bounded-update",))
+    assert (policy.on_excess, policy.accept_insecure, policy.max_latency_ms) == (
+        "refuse",
+        ("software-keeper",),
+        math.inf,
+    )
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_the_examples_are_policies(file: Path) -> None:
+    policy = Policy.load(file)
+    assert policy.name == file.stem
+    assert Policy.decode(policy.encode()) == policy
+
+
+# ------------------------------------------------------------------------------------------------------ digest
+
+
+def test_the_same_meaning_has_the_same_digest() -> None:
+    other = TEXT.replace("# line 1\n", "").replace(
+        '["network", "recorder", "curious-aggregator"]', '["recorder",\n  "curious-aggregator", "network"]'
+    )
+    head, limits, allow, insecure = re.split(r"\n(?=\[)", other)
+    shuffled = "\n".join([head, insecure, allow, limits.replace("clip = 1.5", "clip = 15e-1")])
+    assert shuffled != TEXT
+    assert parse(shuffled).digest() == parse(TEXT).digest()
+    assert len(parse(TEXT).digest()) == 32
+
+
+def test_an_integer_and_a_float_clip_mean_the_same() -> None:
+    assert parse(with_line("clip", "clip = 1")).digest() == parse(with_line("clip", "clip = 1.0")).digest()
+
+
+CHANGES = [
+    ("name", 'name = "other"'),
+    ("threats", 'threats = ["network", "recorder"]'),
+    ("on_excess", 'on_excess = "clip"'),
+    ("minimum_silos", "minimum_silos = 4"),
+    ("colluding_silos", "colluding_silos = 0"),
+    ("largest_sample_count", "largest_sample_count = 1001"),
+    ("clip", "clip = 1.5000000000000002"),
+    ("value_bits", "value_bits = 32"),
+    ("minimum_roster_difference", "minimum_roster_difference = 2"),
+    ("rounds", "rounds = 11"),
+    ("enclave", 'enclave = ["software", "tdx"]'),
+    ("aggregation", 'aggregation = ["additive-rlwe", "ckks"]'),
+]
+
+
+@pytest.mark.parametrize(("key", "line"), CHANGES, ids=[key for key, _ in CHANGES])
+def test_every_field_is_in_the_digest(key: str, line: str) -> None:
+    assert parse(with_line(key, line)).digest() != parse(TEXT).digest()
+
+
+def test_the_latency_limit_is_in_the_digest() -> None:
+    limited = parse(TEXT + "\n[workload]\nmax_latency_ms = 100\n")
+    assert limited.max_latency_ms == 100.0
+    assert limited.digest() != parse(TEXT).digest()
+
+
+def test_accepting_a_stand_in_is_in_the_digest() -> None:
+    plain = TEXT.replace('"additive-rlwe"', '"additive-rlwe", "plain"').replace(
+        '["software-keeper"]', '["software-keeper", "plain-aggregation"]'
+    )
+    assert parse(plain).digest() != parse(TEXT).digest()
+
+
+# --------------------------------------------------------------------------------------------------- refusals
+
+KEYS = re.findall(r"^(\w+) =", TEXT, flags=re.M)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_no_field_has_a_default(key: str) -> None:
+    missing = re.sub(rf"^{key} = .*\n", "", TEXT, flags=re.M)
+    message = refusal(missing)
+    assert re.match(r"p\.toml:\d+: ", message) and f"{key}: is missing" in message
+
+
+@pytest.mark.parametrize("section", ["limits", "allow", "insecure"])
+def test_no_section_has_a_default(section: str) -> None:
+    assert f"{section}: is missing" in refusal(re.sub(rf"\[{section}\]\n(\w.*\n)*", "", TEXT))
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("value", ["true", "1979-05-27", "{ a = 1 }", "[[1]]", "[true]", "nan", '"\\u0000"'])
+def test_a_value_of_the_wrong_kind_names_its_line_and_field(key: str, value: str) -> None:
+    text = with_line(key, f"{key} = {value}")
+    message = refusal(text)
+    assert message.startswith(f"p.toml:{line_of(text, key + ' =')}: ")
+    assert key in message
+
+
+REFUSED = {
+    "an unknown key": ("rounds", "rounds = 10\nround = 3", "limits.round: is not a known key. Did you mean 'rounds'?"),
+    "a threat that is unknown": ("threats", 'threats = ["aliens"]', "threats: 'aliens' is unknown"),
+    "no threat": ("threats", "threats = []", "threats: is empty"),
+    "a threat twice": ("threats", 'threats = ["network", "network"]', "threats: names 'network' twice"),
+    "a name with a space": ("name", 'name = "a b"', "name: 'a b' is not a name"),
+    "a name that is a path": ("name", 'name = "../x"', "name: '../x' is not a name"),
+    "a name with a terminal escape": ("name", 'name = "\\u001b[31m"', r"name: '\x1b[31m' is not a name"),
+    "too few silos for the collusion": ("minimum_silos", "minimum_silos = 2", "2 is under colluding_silos + 2 = 3"),
+    "one silo": ("minimum_silos", "minimum_silos = 1", "limits.minimum_silos: is 1, outside 2 to 2048"),
+    "negative collusion": ("colluding_silos", "colluding_silos = -1", "limits.colluding_silos: is -1, outside 0 to"),
+    "a count of zero": ("largest_sample_count", "largest_sample_count = 0", "largest_sample_count: is 0, outside 1"),
+    "a huge count": ("largest_sample_count", f"largest_sample_count = {10**30}", "largest_sample_count: is huge"),
+    "a boolean for an integer": ("rounds", "rounds = true", "limits.rounds: is a boolean, not an integer"),
+    "a float for an integer": ("rounds", "rounds = 1.0", "limits.rounds: is a float, not an integer"),
+    "a boolean for a number": ("clip", "clip = false", "limits.clip: is a boolean, not a number"),
+    "a clip of zero": ("clip", "clip = 0", "limits.clip: is 0.0, not a finite number above 0"),
+    "a negative clip": ("clip", "clip = -1.0", "limits.clip: is -1.0, not a finite number"),
+    "an infinite clip": ("clip", "clip = inf", "limits.clip: is inf, not a finite number"),
+    "a clip that is no number": ("clip", "clip = nan", "limits.clip: is nan, not a finite number"),
+    "a clip beyond floats": ("clip", f"clip = {'9' * 400}", "limits.clip: is too large for a number"),
+    "eight bits": ("value_bits", "value_bits = 8", "limits.value_bits: is 8, not 16 or 32"),
+    "rosters that differ in none": ("minimum_roster_difference", "minimum_roster_difference = 0", "is 0, outside 1"),
+    "no rounds": ("rounds", "rounds = 0", "limits.rounds: is 0, outside 1"),
+    "an unknown excess": ("on_excess", 'on_excess = "ignore"', "on_excess: 'ignore' is not 'refuse' or 'clip'"),
+    "an unknown backend": ("transport", 'transport = ["tls"]', "allow.transport: 'tls' is unknown. Known: pq-tls"),
+    "a layer with nothing allowed": ("proofs", "proofs = []", "allow.proofs: is empty"),
+    "a string for a list": ("proofs", 'proofs = "bounded-update"', "allow.proofs: is a string, not a list of strings"),
+    "a stand-in that is not accepted": ("accept", "accept = []", "allow.enclave: allows the stand-in 'software'"),
+    "a stand-in that is unknown": ("accept", 'accept = ["all"]', "insecure.accept: 'all' is unknown"),
+    "a stand-in that is not allowed": (
+        "accept",
+        'accept = ["plain-aggregation", "software-keeper"]',
+        "insecure.accept: accepts 'plain-aggregation', but allow.aggregation does not allow 'plain'",
+    ),
+    "a plain sum that is not accepted": (
+        "aggregation",
+        'aggregation = ["plain"]',
+        "allow.aggregation: allows the stand-in 'plain', which [insecure] does not accept",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_with_the_reason(case: str) -> None:
+    key, line, expected = REFUSED[case]
+    assert expected in refusal(with_line(key, line))
+
+
+def test_the_line_is_that_of_the_field_not_of_a_lookalike() -> None:
+    text = TEXT.replace("# line 1", 'odd = """\nclip = 3\n[limits]\n"""').replace(
+        "clip = 1.5", "  clip = -1 # clip = 2"
+    )
+    text = text.replace('odd = """', '"odd" = """', 1)
+    assert refusal(text).startswith("p.toml:1: odd: is not a known key")
+    text = TEXT.replace('name = "test"', 'name = """\\\n  test"""').replace("clip = 1.5", "  clip = -1 # clip = 2")
+    assert refusal(text).startswith(f"p.toml:{line_of(text, '  clip')}: limits.clip: ")
+
+
+def test_lines_are_found_in_inline_tables_and_dotted_keys() -> None:
+    inline = re.sub(r"\[insecure\]\naccept = .*", "", TEXT).replace(
+        "on_excess", "insecure = { accept = [3] }\non_excess"
+    )
+    assert refusal(inline).startswith("p.toml:4: insecure.accept: is an integer, not a list of strings at position 1")
+    dotted = re.sub(r"\[insecure\]\naccept = .*", "", TEXT).replace("on_excess", "insecure.accept = 3\non_excess")
+    assert refusal(dotted).startswith("p.toml:4: insecure.accept: is an integer")
+
+
+@pytest.mark.parametrize("latency", ["0", "-5", "nan", "true", '"soon"'])
+def test_a_latency_limit_that_is_none(latency: str) -> None:
+    assert "workload.max_latency_ms: is" in refusal(f"{TEXT}\n[workload]\nmax_latency_ms = {latency}\n")
+
+
+def test_an_unknown_workload_limit() -> None:
+    assert "workload.max_cost: is not a known key" in refusal(f"{TEXT}\n[workload]\nmax_cost = 3\n")
+
+
+# ---------------------------------------------------------------------------------------------- hostile files
+
+HOSTILE = {
+    "empty": "",
+    "not TOML": "name == 3",
+    "cut off": TEXT[: TEXT.index("[allow]") + 4],
+    "a key twice": TEXT + "\naccept = []\n",
+    "a table twice": TEXT + "\n[limits]\n",
+    "deep lists": "name = " + "[" * 20_000,
+    "deep tables": "name = " + "{a=" * 9_000,
+    "a key of many parts": "a." * 30_000 + "b = 1",
+    "a header of many parts": "[" + "a." * 30_000 + "b]",
+    "an integer of many digits": "clip = " + "9" * 60_000,
+    "many keys": "\n".join(f"k{n} = 1" for n in range(6_000)),
+    "many tables": "\n".join(["[[limits]]"] * 6_000),
+    "many threats": with_line("threats", "threats = [" + ",".join(f'"t{n}"' for n in range(6_000)) + "]"),
+    "a long key": "k" * 60_000 + " = 1",
+    "too large": "#" * 70_000,
+    "a lone surrogate": 'name = "\\ud800"',
+    "controls in a key": '"\\u001b[2J\\n" = 1',
+    "limits a list": TEXT.replace("[limits]", "[[limits]]"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_text_is_refused_in_one_short_line(case: str) -> None:
+    message = refusal(HOSTILE[case])
+    assert message.startswith("p.toml") and message.isprintable()
+
+
+def test_a_file_that_is_not_there_not_text_or_too_large(tmp_path: Path) -> None:
+    with pytest.raises(PolicyInvalid, match=r"cannot be read \(No such file"):
+        Policy.load(tmp_path / "none.toml")
+    with pytest.raises(PolicyInvalid, match="cannot be read"):
+        Policy.load(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b'name = "x"\n# caf\xe9\n')
+    with pytest.raises(PolicyInvalid, match=r"latin\.toml:2: byte 16 is not UTF-8"):
+        Policy.load(tmp_path / "latin.toml")
+    (tmp_path / "large.toml").write_bytes(b"#" * (1 << 20))
+    with pytest.raises(PolicyInvalid, match="is over 65536 bytes"):
+        Policy.load(tmp_path / "large.toml")
+
+
+# ---------------------------------------------------------------------------------------------- from the wire
+
+
+def test_a_policy_that_a_peer_sent_is_checked_as_strictly() -> None:
+    good = parse(TEXT)
+    bad = object.__new__(Policy)
+    for name, value in vars(good).items():
+        object.__setattr__(bad, name, value)
+    object.__setattr__(bad, "threats", ())
+    with pytest.raises(MessageRefused, match="threats: is empty"):
+        Policy.decode(bad.encode())
+    object.__setattr__(bad, "threats", ("recorder", "network"))
+    with pytest.raises(MessageRefused, match="not sorted"):
+        Policy.decode(bad.encode())
+    object.__setattr__(bad, "threats", good.threats)
+    object.__setattr__(bad, "max_latency_ms", math.nan)
+    with pytest.raises(MessageRefused, match="max_latency_ms"):
+        Policy.decode(bad.encode())
+
+
+def test_a_policy_built_in_python_is_checked_as_strictly() -> None:
+    with pytest.raises(PolicyInvalid, match="under colluding_silos"):
+        Limits(2, 1, 1000, 1.0, 16, 1, 10)
+    with pytest.raises(PolicyInvalid, match="is empty"):
+        Allow((), ("software",), ("plain",), ("bounded-update",))
+
+
+def test_stand_ins_are_backends_and_threats_have_a_sentence() -> None:
+    assert all(backend in BACKENDS[layer] for layer, backend in STAND_INS.values())
+    assert all(sentence.endswith(".") and sentence.count(".") == 1 for sentence in THREATS.values())
