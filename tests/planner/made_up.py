@@ -1,10 +1,23 @@
-"""A host that offers everything that exists, and made-up costs for it."""
+"""A workload, policies for it, a host that offers everything that exists, and made-up costs."""
 
 from __future__ import annotations
 
-from quatrefoil.planner import AggregationCosts, Availability, Costs, Line, TransportCosts
-from quatrefoil.policy import BACKENDS, VALUE_BITS
+from dataclasses import replace
 
+from quatrefoil.planner import AggregationCosts, Availability, Costs, Line, TransportCosts
+from quatrefoil.policy import BACKENDS, VALUE_BITS, Allow, Limits, Policy
+from quatrefoil.workload import Phase, Workload
+
+TRAINING = Workload(
+    "training",
+    (
+        Phase("channels", "transport", "model", 1e6, message_bytes=1000, silos=4),
+        Phase("collect", "collect", "update", 1e6, parameters=1000, silos=4, rounds=3),
+        Phase("sum", "aggregate", "update", 1e6, parameters=1000, silos=4, rounds=3),
+        Phase("keys", "keys", "key", 1e6, silos=4, rounds=3),
+        Phase("log", "audit", "log", 1e6, batch=5),
+    ),
+)
 TRANSPORT = TransportCosts(
     handshake_ms=4.0,
     handshake_bytes=21_000.0,
@@ -58,3 +71,17 @@ def make_available(*present: tuple[str, str]) -> Availability:
     return Availability(
         absent, {(b, n): {16: 256, 32: 2048}[n] for b in ("additive-rlwe", "plain") for n in VALUE_BITS}
     )
+
+
+def policy(named: set[str], aggregation: tuple[str, ...] = ("additive-rlwe",), **changed: object) -> Policy:
+    """Allows the software keeper and everything that may come, and names ``named``."""
+    accepted = ["software-keeper", *(["plain-aggregation"] if "plain" in aggregation else [])]
+    base = Policy(
+        name="test",
+        threats=tuple(sorted(named)),
+        on_excess="refuse",
+        limits=Limits(3, 1, 1000, 1.0, 16, 3, 100),
+        allow=Allow(("pq-tls",), ("software", "tdx"), aggregation, ("bounded-update",)),
+        accept_insecure=tuple(sorted(accepted)),
+    )
+    return replace(base, **changed)  # type: ignore[arg-type]

@@ -1,0 +1,248 @@
+"""What is planned, what is refused and in which words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.planner.made_up import ADDITIVE, PLAIN, TRAINING, make_available, make_costs, policy
+
+from quatrefoil.errors import CallerError, PhaseUnprotected, PolicyInvalid
+from quatrefoil.planner import Availability, Costs, Plan, plan
+from quatrefoil.policy import BACKENDS, Limits, Policy
+from quatrefoil.workload import Workload
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NAMED = {"recorder", "network", "curious-aggregator", "colluding-silos"}
+
+
+def example(workload: str, policy_name: str) -> tuple[Workload, Policy]:
+    return (
+        Workload.load(EXAMPLES / "workloads" / f"{workload}.toml"),
+        Policy.load(EXAMPLES / "policies" / f"{policy_name}.toml"),
+    )
+
+
+def made(named: set[str] = NAMED, **changed: object) -> Plan:
+    return plan(TRAINING, policy(named, **changed), make_costs(), make_available())  # type: ignore[arg-type]
+
+
+def refusal(
+    workload: Workload, asked: Policy, costs: Costs | None = None, available: Availability | None = None
+) -> str:
+    with pytest.raises(PhaseUnprotected) as caught:
+        plan(workload, asked, costs or make_costs(), available or make_available())
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------- what is planned
+
+
+def test_hospitals_are_planned_with_the_keeper_named_as_a_stand_in() -> None:
+    planned = plan(*example("hospital-training", "hospitals"), make_costs(), make_available())
+    assert planned.insecure == ("software-keeper",)
+    assert planned.phase("keys").backends == ("pq-tls", "software", "additive-rlwe")
+    assert planned.phase("collect").layers == ("transport", "aggregation")
+    assert planned.backend("aggregation") == "additive-rlwe"
+    left = {(u.threat, u.phase) for u in planned.unprotected}
+    assert ("curious-host", "keys") in left and ("byzantine-silo", "aggregate") in left
+    conditions = {a.threat: a.condition for a in planned.phase("aggregate").threats}
+    assert "the keeper and the aggregator are run by parties that do not pool" in conditions["curious-aggregator"]
+    assert "at most 1 of the silos collude, of at least 3 in a round" in conditions["colluding-silos"]
+
+
+def test_in_the_clear_the_plan_says_what_is_lost() -> None:
+    planned = plan(*example("hospital-training", "clear"), make_costs(), make_available())
+    assert planned.insecure == ("plain-aggregation", "software-keeper")
+    left = {(u.threat, u.phase) for u in planned.unprotected}
+    assert {("curious-aggregator", "collect"), ("colluding-silos", "aggregate")} <= left
+    assert all(answer.backend == "pq-tls" for phase in planned.phases for answer in phase.threats)
+
+
+def test_rosters_that_may_nearly_repeat_weaken_the_claim_in_words() -> None:
+    weak = made(limits=Limits(3, 1, 1000, 1.0, 16, 1, 100))
+    (condition,) = [a.condition for a in weak.phase("sum").threats if a.threat == "curious-aggregator"]
+    assert "may differ in as few as 1 silos" in condition and "at least 3 would prevent it" in condition
+
+
+def test_a_real_backend_is_preferred_to_an_accepted_stand_in_however_cheap() -> None:
+    assert made({"network"}, aggregation=("additive-rlwe", "plain")).backend("aggregation") == "additive-rlwe"
+    attested = plan(TRAINING, policy({"network"}), make_costs(), make_available(("enclave", "tdx")))
+    assert attested.phase("keys").backends == ("pq-tls", "tdx", "additive-rlwe")
+    assert attested.insecure == ()
+
+
+def test_every_backend_not_used_is_refused_with_a_reason() -> None:
+    planned = made({"network"}, aggregation=("additive-rlwe", "plain"))
+    reasons = {(r.layer, r.backend): r.reason for r in planned.phase("keys").refused}
+    assert reasons["aggregation", "plain"] == "a stand-in, and additive-rlwe is there"
+    assert reasons["enclave", "tdx"] == "does not exist yet"
+    assert reasons["proofs", "bounded-update"] == "does not exist yet"
+    named = made(aggregation=("additive-rlwe", "plain"))
+    reasons = {(r.layer, r.backend): r.reason for r in named.phase("collect").refused}
+    assert reasons["aggregation", "plain"] == "leaves curious-aggregator unanswered; leaves colluding-silos unanswered"
+    assert reasons["enclave", "software"] == "answers no threat that this phase is exposed to"
+    for phase in named.phases:
+        assert len(phase.refused) + len(phase.layers) == sum(map(len, BACKENDS.values()))
+    both = plan(TRAINING, policy(NAMED), make_costs(), make_available(("proofs", "bounded-update")))
+    reasons = {(r.layer, r.backend): r.reason for r in both.phase("sum").refused}
+    assert reasons["proofs", "bounded-update"].startswith("not needed: it answers byzantine-silo")
+    assert reasons["aggregation", "plain"] == "the policy does not allow it"
+
+
+def test_a_named_threat_to_which_nothing_is_exposed_is_said() -> None:
+    workload = replace(TRAINING, phases=TRAINING.phases[1:])
+    assert plan(workload, policy(NAMED | {"tampered-model"}), make_costs(), make_available()).unexposed == (
+        "tampered-model",
+    )
+
+
+def test_predictions_follow_the_sizes() -> None:
+    small = made()
+    phases = tuple(replace(p, parameters=100_000) if p.parameters else p for p in TRAINING.phases)
+    large = plan(replace(TRAINING, phases=phases), policy(NAMED), make_costs(), make_available())
+    for name in ("collect", "sum"):
+        assert large.phase(name).predicted_ms > small.phase(name).predicted_ms
+        assert large.phase(name).predicted_bytes > small.phase(name).predicted_bytes
+    assert small.phase("collect").predicted_bytes == 4 * (32_768 + 4 * 1000 + 9_000)
+    assert small.phase("channels").predicted_bytes == 4 * (21_000 + 1_000)
+    assert small.phase("channels").predicted_ms == pytest.approx(4 * (4.0 + 0.1 + 0.003))
+    assert small.phase("sum").predicted_ms == pytest.approx(4 * 0.021 + 0.205)
+    assert small.phase("log").predicted_ms == pytest.approx(1.0)
+    assert [phase.rounds for phase in small.phases] == [1, 3, 3, 3, 1]
+
+
+# ------------------------------------------------------------------------------------------------- digest and JSON
+
+
+def test_the_digest_names_the_route_and_not_the_machine() -> None:
+    slow = make_costs(replace(ADDITIVE, key_bytes=64.0), PLAIN)
+    again = plan(TRAINING, policy(NAMED), slow, make_available(("proofs", "bounded-update")))
+    assert again.digest() == made().digest() and len(again.digest()) == 32
+
+
+def test_the_digest_changes_with_policy_workload_and_route() -> None:
+    digests = {
+        made().digest(),
+        made(NAMED - {"recorder"}).digest(),
+        made(limits=Limits(3, 1, 1000, 1.0, 16, 3, 101)).digest(),
+        plan(replace(TRAINING, name="other"), policy(NAMED), make_costs(), make_available()).digest(),
+        plan(TRAINING, policy(NAMED), make_costs(), make_available(("enclave", "tdx"))).digest(),
+    }
+    assert len(digests) == 5
+
+
+def test_the_json_form_holds_the_interface() -> None:
+    content = json.loads(json.dumps(made().to_json(), allow_nan=False))
+    for phase in content["phases"]:
+        assert {"name", "layers", "backends", "threats", "predicted_ms", "predicted_bytes", "refused"} <= phase.keys()
+        assert all({"layer", "backend", "reason"} == refused.keys() for refused in phase["refused"])
+        assert len(phase["layers"]) == len(phase["backends"])
+    assert all({"threat", "phase", "why"} == u.keys() for u in content["unprotected"])
+    assert list(content).index("unprotected") < list(content).index("phases")
+    keys = next(phase for phase in content["phases"] if phase["name"] == "keys")
+    assert keys["threats"]["curious-aggregator"]["backend"] == "additive-rlwe"
+
+
+# ------------------------------------------------------------------------------------------------- what is refused
+
+
+def test_strict_is_refused_for_every_phase_by_name() -> None:
+    message = refusal(*example("hospital-training", "strict"))
+    assert "phase 'aggregate' (aggregate) is exposed to byzantine-silo, which nothing available answers: " in message
+    assert "proofs/bounded-update (does not exist yet)" in message
+    assert "phase 'keys' (keys) needs a backend of enclave, and has none" in message
+    assert "phase 'audit' (audit) is exposed to malicious-server" in message
+    assert "transparency log that outsiders check does not exist yet" in message
+
+
+@pytest.mark.parametrize("name", ["hospitals", "clear", "strict"])
+def test_serving_is_refused_because_it_does_not_exist(name: str) -> None:
+    message = refusal(*example("hospital-serving", name))
+    assert "phase 'answer' (infer) cannot run: confidential serving does not exist yet" in message
+    assert "phase 'nightly' (score) cannot run: encrypted scoring does not exist yet" in message
+
+
+@pytest.mark.parametrize(
+    ("threat", "expected"),
+    [
+        (
+            "byzantine-silo",
+            "phase 'sum' (aggregate) is exposed to byzantine-silo, which nothing available answers: proofs/",
+        ),
+        (
+            "curious-host",
+            "phase 'keys' (keys) is exposed to curious-host, which nothing available answers: enclave/tdx",
+        ),
+        ("malicious-server", "phase 'log' (audit) is exposed to malicious-server"),
+        ("tampered-model", "phase 'channels' (transport) is exposed to tampered-model"),
+    ],
+)
+def test_the_software_keeper_and_missing_layers_answer_nothing(threat: str, expected: str) -> None:
+    assert expected in refusal(TRAINING, policy({threat}))
+
+
+def test_plain_sums_never_stand_in_for_encryption() -> None:
+    message = refusal(TRAINING, policy({"curious-aggregator"}, aggregation=("plain",)))
+    assert "aggregation/additive-rlwe (the policy does not allow it)" in message
+    today = make_available()
+    gone = Availability(
+        {**today.absent, ("aggregation", "additive-rlwe"): "the kernel is not built"}, today.largest_roster
+    )
+    message = refusal(TRAINING, policy({"curious-aggregator"}, aggregation=("additive-rlwe", "plain")), available=gone)
+    assert "aggregation/additive-rlwe (the kernel is not built)" in message
+    message = refusal(TRAINING, policy({"curious-aggregator"}), available=gone)
+    assert "phase 'sum' (aggregate) needs a backend of aggregation, and has none" in message
+
+
+def test_without_channels_nothing_is_planned() -> None:
+    today = make_available()
+    gone = Availability({**today.absent, ("transport", "pq-tls"): "OpenSSL is too old"}, today.largest_roster)
+    assert "needs a backend of transport, and has none" in refusal(TRAINING, policy({"byzantine-silo"}), available=gone)
+    assert "transport/pq-tls (OpenSSL is too old)" in refusal(TRAINING, policy({"network"}), available=gone)
+
+
+def test_numbers_beyond_the_policy_or_the_parameters() -> None:
+    few = policy(NAMED, limits=Limits(5, 1, 1000, 1.0, 16, 3, 100))
+    assert "has 4 silos, and the policy asks for at least 5" in refusal(TRAINING, few)
+    short = policy(NAMED, limits=Limits(3, 1, 1000, 1.0, 16, 3, 2))
+    assert "has 3 rounds, and the policy allows 2" in refusal(TRAINING, short)
+    crowd = tuple(replace(p, silos=257) if p.silos else p for p in TRAINING.phases)
+    message = refusal(replace(TRAINING, phases=crowd), policy(NAMED))
+    assert "has 257 silos, and additive-rlwe adds at most 256 at 16 bits" in message
+    wide = policy(NAMED, limits=Limits(3, 1, 1000, 1.0, 32, 3, 100))
+    assert plan(replace(TRAINING, phases=crowd), wide, make_costs(), make_available()).backend("aggregation")
+
+
+def test_a_latency_that_cannot_be_met() -> None:
+    tight = tuple(replace(p, latency_ms=0.01) if p.kind == "keys" else p for p in TRAINING.phases)
+    message = refusal(replace(TRAINING, phases=tight), policy(NAMED))
+    assert "phase 'keys' (keys) is predicted to take" in message and "over the limit of 0.01 ms" in message
+    assert "over the limit of 0.5 ms" in refusal(TRAINING, policy(NAMED, max_latency_ms=0.5))
+
+
+def test_costs_without_a_figure_are_said_and_not_guessed() -> None:
+    costs = make_costs()
+    with pytest.raises(PolicyInvalid, match="no figures for transport/pq-tls"):
+        plan(TRAINING, policy(NAMED), replace(costs, transport={}), make_available())
+    with pytest.raises(PolicyInvalid, match="no figures for aggregation/additive-rlwe/16 bits"):
+        plan(TRAINING, policy(NAMED), replace(costs, aggregation={}), make_available())
+
+
+def test_asking_a_plan_for_what_it_does_not_hold() -> None:
+    with pytest.raises(CallerError, match="has no phase 'nap'"):
+        made().phase("nap")
+    with pytest.raises(CallerError, match="uses nothing for proofs"):
+        made().backend("proofs")
+
+
+def test_availability_is_complete_or_refused() -> None:
+    with pytest.raises(CallerError, match="no backend enclave/magic"):
+        Availability({("enclave", "magic"): "no"}, {})
+    with pytest.raises(CallerError, match="absent without a reason"):
+        Availability({("enclave", "tdx"): ""}, {})
+    with pytest.raises(CallerError, match="without its largest roster at 16 bits"):
+        Availability({}, {})
