@@ -17,6 +17,7 @@ from quatrefoil.transport import profile
 from quatrefoil.transport.authority import ROOT_KEY_FILE
 from support import Consortium
 
+SIGNATURES = profile.key_usage(certificates=False)
 ROLE = x509.UniformResourceIdentifier("urn:quatrefoil:role:silo")
 LOCAL = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
 
@@ -28,7 +29,7 @@ class Recipe:
     key: Any = None
     names: tuple[str, ...] = ("mallory",)
     alternatives: Iterable[x509.GeneralName] = (*LOCAL, ROLE)
-    usage: x509.KeyUsage | None = profile.key_usage(certificates=False)
+    usage: x509.KeyUsage | None = SIGNATURES
     extended: tuple[x509.ObjectIdentifier, ...] = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
     ca: bool = False
     begins: timedelta = timedelta(minutes=-5)

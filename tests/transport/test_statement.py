@@ -6,6 +6,8 @@ from typing import ClassVar
 import forgery
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from quatrefoil.contracts import TransportSecurity, VerifiedStatement
@@ -111,7 +113,7 @@ def test_another_type_with_the_same_fields_is_refused(silo, aggregator):
 
 
 def test_another_root_is_refused(stranger, aggregator, silo, consortium):
-    with pytest.raises(MessageRefused, match="no trusted root .*other-root"):
+    with pytest.raises(MessageRefused, match=r"no trusted root .*other-root"):
         aggregator.verify(stranger.transport("cleveland", "silo").sign(BODY))
     outsider = PostQuantumTransport(consortium.identity("hub", "aggregator"), stranger.trust, clock=consortium.clock)
     with pytest.raises(MessageRefused, match="no trusted root"):
@@ -125,7 +127,7 @@ def test_another_root_of_the_same_name_is_refused(tmp_path, aggregator):
 
 
 def test_a_self_signed_leaf_is_refused(aggregator):
-    recipe = replace(forgery.GOOD, key=consortium_free_key())
+    recipe = replace(forgery.GOOD, key=mldsa.MLDSA65PrivateKey.generate())
     key, certificate = forgery.issue(recipe, recipe.key, x509.Name([]))
     with pytest.raises(MessageRefused, match="no trusted root"):
         aggregator.verify(signed_by(key, certificate))
@@ -180,17 +182,8 @@ def test_an_identity_refuses_a_certificate_of_another_key(consortium):
         Identity(key, consortium.identity("hub", "aggregator").certificate)
 
 
-def consortium_free_key():
-    from cryptography.hazmat.primitives.asymmetric import mldsa
-
-    return mldsa.MLDSA65PrivateKey.generate()
-
-
 def signed_by(key, certificate) -> bytes:
     """A statement in good form, by whatever key and certificate."""
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     der = certificate.public_bytes(Encoding.DER)
     message = Statement(certificate=certificate.fingerprint(hashes.SHA256()), body=BODY).encode()
     if isinstance(key, ec.EllipticCurvePrivateKey):

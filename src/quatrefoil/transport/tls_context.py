@@ -109,10 +109,14 @@ def _use_key(context: SSL.Context, identity: Identity) -> None:
 
 
 def _private(function: str) -> Callable[..., int]:
-    call: Callable[..., int] | None = getattr(getattr(SSL, "_lib", None), function, None)
+    call: Callable[..., int] | None = getattr(_binding(), function, None)
     if call is None:
         raise HostError(f"this pyOpenSSL has no {function}", hint=_NEEDS)
     return call
+
+
+def _binding() -> object:
+    return getattr(SSL, "_lib", None)
 
 
 __all__ = [
