@@ -1,0 +1,165 @@
+"""``quatrefoil doctor``: what this machine has, what it lacks, and what a plan would therefore refuse."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from quatrefoil.cli.output import add_json_option, console, table, write_json
+from quatrefoil.enclave import devices
+from quatrefoil.errors import DependencyMissing
+from quatrefoil.planner import host
+from quatrefoil.planner.threats import UNSERVED
+
+NAME = "doctor"
+HELP = "Say which parts work on this machine, which are missing, and what would be refused for it."
+SCHEMA = "quatrefoil.doctor/1"
+
+GROUPS = ("X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024", "MLKEM768", "MLKEM1024", "X25519", "P-256")
+"""Key-exchange groups that are asked for. Channels use hybrid ones only, whatever else OpenSSL offers."""
+
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+).*extra == ['\"]([a-z]+)['\"]")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at. ``mandatory``: nothing works without it."""
+
+    name: str
+    ok: bool
+    detail: str
+    mandatory: bool = False
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_json_option(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    checks, offered, refused = mandatory(), groups(), refusals()
+    optional, found = extras(), devices.find()
+    if str(options.json) != "-":
+        _show(checks, offered, optional, found, refused)
+    content = {
+        "mandatory": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks],
+        "groups": offered,
+        "extras": [{"name": c.name, "installed": c.ok, "detail": c.detail} for c in optional],
+        "devices": [{"kind": d.kind, "path": d.path, "present": d.present, "usable": d.usable} for d in found],
+        "refused": refused,
+    }
+    write_json(options.json, SCHEMA, content)
+    broken = [check for check in checks if not check.ok]
+    if broken:
+        raise DependencyMissing(
+            "; ".join(f"{check.name}: {check.detail}" for check in broken),
+            hint="Run make install, or pip install quatrefoil",
+        )
+
+
+def mandatory() -> list[Check]:
+    """What every round needs."""
+    channel, kernel = host.transport_missing(), host.kernel_missing()
+    packages = [Check(name, bool(_version(name)), _version(name) or "not installed", True) for name in _needed()]
+    return [
+        *packages,
+        Check("post-quantum channels", not channel, channel or _openssl(), True),
+        Check("kernel quatrefoil._core", not kernel, kernel or "built", True),
+    ]
+
+
+def groups() -> list[dict[str, Any]]:
+    """Each known key-exchange group, and whether this pyOpenSSL takes it."""
+    try:
+        from OpenSSL import SSL
+    except ImportError:
+        return [{"group": name, "available": False} for name in GROUPS]
+    take = getattr(getattr(SSL, "_lib", None), "SSL_CTX_set1_curves_list", None)
+    context = SSL.Context(SSL.TLS_METHOD)
+    return [
+        {"group": name, "available": take is not None and take(context._context, name.encode()) == 1} for name in GROUPS
+    ]
+
+
+def extras() -> list[Check]:
+    """Each extra of the package, and the command that installs what it lacks."""
+    members: dict[str, list[str]] = {}
+    for requirement in _requirements():
+        match = _REQUIREMENT.match(requirement)
+        if match:
+            members.setdefault(match[2], []).append(match[1])
+    checks = []
+    for extra, packages in sorted(members.items()):
+        missing = [name for name in packages if not _version(name)]
+        detail = f"lacks {', '.join(missing)}: pip install 'quatrefoil[{extra}]'" if missing else ", ".join(packages)
+        checks.append(Check(extra, not missing, detail))
+    return checks
+
+
+def refusals() -> list[dict[str, str]]:
+    """What a plan would refuse on this machine under any policy, and why."""
+    absent = [{"what": f"{layer}/{b}", "reason": reason} for (layer, b), reason in host.availability().absent.items()]
+    return absent + [{"what": f"{kind} phases", "reason": reason} for kind, reason in UNSERVED.items()]
+
+
+def _show(
+    checks: list[Check],
+    offered: list[dict[str, Any]],
+    optional: list[Check],
+    found: tuple[devices.Device, ...],
+    refused: list[dict[str, str]],
+) -> None:
+    out = console()
+    rows = [[c.name, "ok" if c.ok else "MISSING", c.detail] for c in checks]
+    rows += [[f"group {g['group']}", "ok" if g["available"] else "no", _use(g["group"])] for g in offered]
+    rows += [[f"extra {c.name}", "ok" if c.ok else "no", c.detail] for c in optional]
+    rows += [[f"device {d.path}", _state(d), d.meaning if d.present else d.kind] for d in found]
+    for title, columns, lines in (
+        ("This machine", ["what", "state", "detail"], rows),
+        ("A plan would refuse", ["what", "reason"], [[entry["what"], entry["reason"]] for entry in refused]),
+    ):
+        drawn = table(title, columns, lines)
+        drawn.columns[-1].justify = "left"
+        out.print(drawn)
+    out.print("Nothing here is audited.")
+
+
+def _use(group: str) -> str:
+    hybrid = "MLKEM" in group and not group.startswith("MLKEM")
+    return "hybrid" if hybrid else "not hybrid: channels never use it"
+
+
+def _state(device: devices.Device) -> str:
+    if not device.present:
+        return "no"
+    return "ok" if device.usable else "not permitted"
+
+
+def _requirements() -> list[str]:
+    try:
+        return metadata.requires("quatrefoil") or []
+    except metadata.PackageNotFoundError:
+        return []
+
+
+def _needed() -> list[str]:
+    """Distributions that the package requires whatever the extras; the known ones where it runs from a source tree."""
+    plain = [
+        re.split(r"[^A-Za-z0-9._-]", requirement)[0] for requirement in _requirements() if "extra ==" not in requirement
+    ]
+    return plain or ["cbor2", "cryptography", "numpy", "pyOpenSSL", "rich"]
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _openssl() -> str:
+    from quatrefoil.transport import require_support
+
+    return require_support()

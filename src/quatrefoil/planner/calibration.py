@@ -1,0 +1,204 @@
+"""A short measurement of this host: every unit that a plan's predictions are made of.
+
+Figures are medians of wall-clock time on one thread, through the same contracts and channels that a round uses, on
+loopback. They say what this machine takes now; another load, another network or another size changes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from quatrefoil import machine
+from quatrefoil.contracts import PrivateAggregation, SumShape
+from quatrefoil.errors import HostError, PeerError
+from quatrefoil.planner import host
+from quatrefoil.planner.availability import Availability
+from quatrefoil.planner.costs import AggregationCosts, Costs, Line, TransportCosts, finite
+from quatrefoil.policy import BACKENDS, VALUE_BITS
+
+VALUES = 1 << 17
+"""Values in the large update; the small one has one value."""
+
+MESSAGE = 1 << 20
+"""Bytes in the large message; the small one has one."""
+
+KEYS = 32
+MEASUREMENTS = 40
+"""About how many figures share the time given."""
+
+Clock = Callable[[], float]
+"""Seconds that only move forward, like ``time.perf_counter``."""
+
+
+def calibrate(
+    available: Availability, append: Callable[[], object], *, seconds: float = 1.5, clock: Clock = time.perf_counter
+) -> Costs:
+    """Measure what ``available`` offers, in about ``seconds``. ``append`` writes one entry to a durable log."""
+    watch = _Watch(seconds / MEASUREMENTS, clock)
+    transport = {"pq-tls": _transport(watch)} if available.has("transport", "pq-tls") else {}
+    schemes = [
+        (f"{backend}/{bits}", host.aggregation(backend, bits))
+        for backend in BACKENDS["aggregation"]
+        if available.has("aggregation", backend)
+        for bits in VALUE_BITS
+    ]
+    return Costs(
+        measured_on=machine.describe(),
+        transport=transport,
+        aggregation={name: measure_aggregation(scheme, watch) for name, scheme in schemes},
+        log_append_ms=watch.ms(append),
+    )
+
+
+class _Watch:
+    """Medians of repeated runs: at least three, and as many as fit into ``budget`` seconds."""
+
+    def __init__(self, budget: float, clock: Clock) -> None:
+        self._budget = budget
+        self._clock = clock
+
+    def ms(self, action: Callable[[], object]) -> float:
+        times: list[float] = []
+        begin = self._clock()
+        while len(times) < 3 or (self._clock() - begin < self._budget and len(times) < 1000):
+            start = self._clock()
+            action()
+            times.append((self._clock() - start) * 1e3)
+        return finite(statistics.median(times))
+
+    async def ms_of(self, action: Callable[[], Awaitable[object]]) -> float:
+        times: list[float] = []
+        begin = self._clock()
+        while len(times) < 3 or (self._clock() - begin < self._budget and len(times) < 1000):
+            start = self._clock()
+            await action()
+            times.append((self._clock() - start) * 1e3)
+        return finite(statistics.median(times))
+
+
+def line(small: float, large: float, size: float) -> Line:
+    """Through a measurement at (about) nothing and one at ``size``. Noise may order them the wrong way: then flat."""
+    return Line(small, max(0.0, (large - small) / size))
+
+
+def measure_aggregation(scheme: PrivateAggregation, watch: _Watch) -> AggregationCosts:
+    small, large = _measure_values(scheme, 1, watch), _measure_values(scheme, VALUES, watch)
+    lines = {name: line(small[name], large[name], VALUES) for name in small}
+    shape = SumShape(length=1, clip=1.0, context=bytes(32))
+    keys = [scheme.encrypt(np.zeros(1, np.float32), weight=1.0, shape=shape).key for _ in range(KEYS)]
+    few, many = watch.ms(lambda: scheme.combine_keys(keys[:2])), watch.ms(lambda: scheme.combine_keys(keys))
+    return AggregationCosts(
+        encrypt_ms=lines["encrypt"],
+        add_ms=lines["add"],
+        decrypt_ms=lines["decrypt"],
+        combine_ms=line(few, many, KEYS),
+        ciphertext_bytes=lines["bytes"],
+        key_bytes=float(len(keys[0])),
+    )
+
+
+def _measure_values(scheme: PrivateAggregation, length: int, watch: _Watch) -> dict[str, float]:
+    shape = SumShape(length=length, clip=1.0, context=bytes(32))
+    values = np.linspace(-0.5, 0.5, length, dtype=np.float32)
+    one, two = (scheme.encrypt(values, weight=1.0, shape=shape) for _ in range(2))
+    pair = [one.ciphertext, two.ciphertext]
+    total, key = _sum(scheme, pair, shape), scheme.combine_keys([one.key, two.key])
+    return {
+        "encrypt": watch.ms(lambda: scheme.encrypt(values, weight=1.0, shape=shape)),
+        "add": watch.ms(lambda: _sum(scheme, pair, shape)) / 2,
+        "decrypt": watch.ms(lambda: scheme.decrypt(total, key, shape=shape, count=2)),
+        "bytes": float(len(one.ciphertext)),
+    }
+
+
+def _sum(scheme: PrivateAggregation, ciphertexts: Sequence[bytes], shape: SumShape) -> bytes:
+    accumulator = scheme.accumulator(shape=shape)
+    for ciphertext in ciphertexts:
+        accumulator.add(ciphertext)
+    return accumulator.total()
+
+
+def _transport(watch: _Watch) -> TransportCosts:
+    from quatrefoil.transport import CertificateAuthority, PostQuantumTransport, system_clock
+
+    with tempfile.TemporaryDirectory(prefix="quatrefoil-calibration-") as folder:
+        authority = CertificateAuthority.create(Path(folder) / "ca", "calibration", clock=system_clock)
+        silo, aggregator = (authority.issue(role, role) for role in ("silo", "aggregator"))
+        trust = authority.trust
+    party = PostQuantumTransport(silo, trust, clock=system_clock)
+    body, key, context = bytes(256), bytes(32), bytes(32)
+    signed = party.sign(body)
+    recipient = party.new_recipient()
+    sealed = party.seal(recipient.public, key, context=context)
+
+    async def channels() -> tuple[float, float, Line]:
+        from quatrefoil.transport import AsyncChannel, open_channel, serve
+
+        async def acknowledge(channel: AsyncChannel) -> None:
+            while True:
+                await channel.receive(2 * MESSAGE)
+                await channel.send(b"!")
+
+        refusals: list[PeerError] = []
+        server = await serve(
+            "127.0.0.1",
+            0,
+            identity=aggregator,
+            trust=trust,
+            allow_roles=["silo"],
+            handler=acknowledge,
+            on_refused=lambda _peer, error: refusals.append(error),
+            timeout=30.0,
+            clock=system_clock,
+        )
+
+        async def connect() -> AsyncChannel:
+            return await open_channel(
+                "127.0.0.1",
+                server.port,
+                identity=silo,
+                trust=trust,
+                expect_role="aggregator",
+                timeout=30.0,
+                clock=system_clock,
+            )
+
+        async def session() -> int:
+            async with await connect() as channel:
+                return channel.bytes_sent + channel.bytes_received
+
+        async def message(channel: AsyncChannel, size: int) -> None:
+            await channel.send(bytes(size))
+            if await channel.receive(16) != b"!":
+                raise HostError("a calibration message was not acknowledged", hint="Run it again")
+
+        async with server:
+            handshake = await watch.ms_of(session)
+            traffic = await session()
+            async with await connect() as channel:
+                small = await watch.ms_of(lambda: message(channel, 1))
+                large = await watch.ms_of(lambda: message(channel, MESSAGE))
+        return handshake, float(traffic), line(small, large, MESSAGE)
+
+    handshake_ms, handshake_bytes, message_ms = asyncio.run(channels())
+    return TransportCosts(
+        handshake_ms=handshake_ms,
+        handshake_bytes=handshake_bytes,
+        message_ms=message_ms,
+        sign_ms=watch.ms(lambda: party.sign(body)),
+        verify_ms=watch.ms(lambda: party.verify(signed)),
+        seal_ms=watch.ms(lambda: party.seal(recipient.public, key, context=context)),
+        open_ms=watch.ms(lambda: recipient.open(sealed, context=context)),
+        statement_bytes=float(len(signed) - len(body)),
+        sealed_bytes=float(len(sealed) - len(key)),
+    )
+
+
+__all__ = ["calibrate", "line", "measure_aggregation"]

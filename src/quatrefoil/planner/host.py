@@ -1,0 +1,84 @@
+"""What this machine offers: which backends can run here, and for every other one the reason why not.
+
+The layers are imported here and not at the top, so that planning works, and says what is missing, on a machine where
+the kernel is not built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from quatrefoil.contracts import PrivateAggregation
+from quatrefoil.enclave import devices
+from quatrefoil.errors import QuatrefoilError
+from quatrefoil.planner.availability import Availability
+from quatrefoil.policy import BACKENDS, VALUE_BITS
+
+PARAMETER_SETS: Mapping[int, str] = {16: "sum-256-w16", 32: "sum-2048-w32"}
+"""Value bits of a policy -> the additive parameter set for them."""
+
+NOT_WRITTEN: Mapping[tuple[str, str], str] = {
+    ("aggregation", "ckks"): "does not exist yet",
+    ("proofs", "bounded-update"): "does not exist yet",
+}
+
+
+def availability(root: Path = Path("/")) -> Availability:
+    """Look at this machine; ``root`` is where its devices are looked for."""
+    absent = {**NOT_WRITTEN, **_enclaves(root)}
+    reason = transport_missing()
+    if reason:
+        absent["transport", "pq-tls"] = reason
+    reason = kernel_missing()
+    if reason:
+        absent["aggregation", "additive-rlwe"] = reason
+    present = [backend for backend in BACKENDS["aggregation"] if ("aggregation", backend) not in absent]
+    largest = {(b, bits): aggregation(b, bits).scheme.largest_roster for b in present for bits in VALUE_BITS}
+    return Availability(absent, largest)
+
+
+def aggregation(backend: str, value_bits: int) -> PrivateAggregation:
+    """The backend at ``value_bits``, for its limits and its measurement; a round gets its own from ``stack``."""
+    if backend == "plain":
+        from quatrefoil.insecure.plain import PlainAggregation
+
+        return PlainAggregation(accept_insecure="plain-aggregation")
+    from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
+
+    return AdditiveAggregation(ParameterSet.named(PARAMETER_SETS[value_bits]))
+
+
+def transport_missing() -> str:
+    """Why post-quantum channels cannot be made here; "" when they can."""
+    try:
+        from quatrefoil.transport import require_support
+
+        require_support()
+    except ImportError as error:
+        return f"a package it needs cannot be imported ({error.name})"
+    except QuatrefoilError as error:
+        return error.problem
+    return ""
+
+
+def kernel_missing() -> str:
+    """Why the Rust kernel cannot be used here; "" when it can."""
+    try:
+        from quatrefoil import _core  # noqa: F401
+    except ImportError:
+        return "the kernel quatrefoil._core is not built: run make install"
+    return ""
+
+
+def _enclaves(root: Path) -> dict[tuple[str, str], str]:
+    found = {device.kind: device.path for device in devices.find(root) if device.present}
+    reasons = {}
+    for backend in BACKENDS["enclave"]:
+        if backend != "software":
+            seen = f"{found[backend]} is here" if backend in found else "no device here"
+            reasons["enclave", backend] = f"attestation does not exist yet; {seen}"
+    return reasons
+
+
+__all__ = ["PARAMETER_SETS", "aggregation", "availability", "kernel_missing", "transport_missing"]
