@@ -1,12 +1,11 @@
 //! round((b - a * S) / 2^delta) and its slots, with every check that tells a wrong key from the right one.
 
 use crate::field::{self, P};
-use crate::layout::{BLOCK_BYTES, Layout};
+use crate::layout::{BLOCK_BYTES, Layout, read_word};
 use crate::ntt::{self, N, Polynomial};
 use crate::parallel;
 use crate::sampling::{ETA, Sampler};
 use crate::stream::{Purpose, Reader, Stream};
-use crate::sum::read;
 
 /// Why a sum does not decrypt. Positions count coefficients, or values, over the whole sum.
 pub enum Refused {
@@ -93,7 +92,7 @@ impl Worker<'_> {
 
         for (index, word) in words.chunks_exact(8).enumerate() {
             let coefficient = block * N + index;
-            let word = read(word);
+            let word = read_word(word);
             if word >= P {
                 return Err(Refused::Word { word: coefficient, value: word });
             }

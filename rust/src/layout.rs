@@ -51,3 +51,8 @@ impl Layout {
 
 /// Bytes of one block of a ciphertext: N words of 64 bits, little endian.
 pub const BLOCK_BYTES: usize = 8 * N;
+
+#[inline(always)]
+pub fn read_word(word: &[u8]) -> u64 {
+    u64::from_le_bytes(word.try_into().expect("eight bytes"))
+}

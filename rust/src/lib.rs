@@ -32,7 +32,7 @@ use sum::NotReduced;
 const LARGEST_THREADS: usize = 256;
 
 pyo3::create_exception!(quatrefoil._core, ValueRefused, PyException, "args: index of the value.");
-pyo3::create_exception!(quatrefoil._core, WordRefused, PyException, "args: input, word, value.");
+pyo3::create_exception!(quatrefoil._core, WordRefused, PyException, "args: position, value.");
 pyo3::create_exception!(quatrefoil._core, SumRefused, PyException, "args: what does not fit.");
 
 /// The numbers of a parameter set that the kernel needs, and its digest.
@@ -112,31 +112,6 @@ fn encrypt_values<'py, V: Value + Send>(
         let (head, blocks) = bytes.split_at_mut(header.len());
         head.copy_from_slice(header);
         py.detach(|| encryption.run(values, blocks, threads)).map_err(ValueRefused::new_err)
-    })
-}
-
-/// `header` followed by the sum of the blocks that start at `offset` of every input; inputs are of one length.
-#[pyfunction]
-#[pyo3(signature = (header, inputs, *, offset, threads))]
-fn add<'py>(
-    py: Python<'py>,
-    header: &[u8],
-    inputs: Vec<Bound<'py, PyBytes>>,
-    offset: usize,
-    threads: usize,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let threads = checked_threads(threads)?;
-    let inputs: Vec<&[u8]> = inputs.iter().map(|input| blocks_of(input.as_bytes(), offset)).collect::<PyResult<_>>()?;
-    let Some(length) = inputs.first().map(|input| input.len()) else {
-        return Err(PyValueError::new_err("there is nothing to add"));
-    };
-    if inputs.iter().any(|input| input.len() != length) {
-        return Err(PyValueError::new_err("inputs differ in length"));
-    }
-    PyBytes::new_with(py, header.len() + length, |bytes| {
-        let (head, out) = bytes.split_at_mut(header.len());
-        head.copy_from_slice(header);
-        py.detach(|| sum::sum(&inputs, out, threads)).map_err(word_refused)
     })
 }
 
@@ -223,12 +198,12 @@ fn decrypt<'py>(
     if blocks.len() != layout.block_bytes(length)? || key.len() != BLOCK_BYTES {
         return Err(PyValueError::new_err(format!("{length} values are not in {} bytes of blocks", blocks.len())));
     }
-    sum::check(key).map_err(|(word, value)| {
-        SumRefused::new_err(format!("coefficient {word} of the key is {value}, not below p"))
+    sum::check(key).map_err(|refused| {
+        SumRefused::new_err(format!("coefficient {} of the key is {}, not below p", refused.word, refused.value))
     })?;
     let mut secret = Polynomial::zero();
     for (coefficient, word) in secret.iter_mut().zip(key.chunks_exact(8)) {
-        *coefficient = sum::read(word);
+        *coefficient = layout::read_word(word);
     }
     let decryption = Decryption { layout: layout.layout, parameters: &layout.digest, context: &context, count, unit };
     if let Some((index, _)) = decryption.oversized(&secret) {
@@ -301,12 +276,12 @@ fn checked_threads(threads: usize) -> PyResult<usize> {
 }
 
 fn word_refused(refused: NotReduced) -> PyErr {
-    WordRefused::new_err((refused.input, refused.word, refused.value))
+    WordRefused::new_err((refused.word, refused.value))
 }
 
 fn sum_refused(refused: Refused) -> PyErr {
     match refused {
-        Refused::Word { word, value } => WordRefused::new_err((0, word, value)),
+        Refused::Word { word, value } => WordRefused::new_err((word, value)),
         Refused::Residual { coefficient, residual, bound } => SumRefused::new_err(format!(
             "coefficient {coefficient} leaves a residual of {residual}, beyond the noise bound of {bound}"
         )),
@@ -331,7 +306,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyLayout>()?;
     module.add_class::<Accumulator>()?;
     module.add_function(wrap_pyfunction!(encrypt, module)?)?;
-    module.add_function(wrap_pyfunction!(add, module)?)?;
     module.add_function(wrap_pyfunction!(combine_keys, module)?)?;
     module.add_function(wrap_pyfunction!(decrypt, module)?)?;
     module.add_function(wrap_pyfunction!(sampled_mask, module)?)?;

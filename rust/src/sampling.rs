@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::field::P;
+use crate::layout::read_word;
 use crate::ntt::N;
 use crate::stream::Reader;
 
@@ -32,7 +33,7 @@ impl Sampler {
         reader.fill(bytes);
         let mut refused = false;
         for (value, word) in out.iter_mut().zip(bytes.chunks_exact(8)) {
-            *value = little_endian(word);
+            *value = read_word(word);
             refused |= *value >= P;
         }
         // One word in 2^32 is refused, so this is rare; `a` is public, so branching on it tells nothing.
@@ -40,7 +41,7 @@ impl Sampler {
             replace_refused(out, || {
                 let mut next = [0u8; 16];
                 reader.fill(&mut next);
-                [little_endian(&next[..8]), little_endian(&next[8..])]
+                [read_word(&next[..8]), read_word(&next[8..])]
             });
         }
     }
@@ -52,7 +53,7 @@ impl Sampler {
         reader.fill(&mut self.bytes);
         let (long, short) = self.bytes.split_at(8 * N);
         for ((value, long), short) in out.iter_mut().zip(long.chunks_exact(8)).zip(short.chunks_exact(4)) {
-            let long = little_endian(long);
+            let long = read_word(long);
             let short = u32::from_le_bytes([short[0], short[1], short[2], short[3]]);
             // ones(up) - ones(down) = ones(up) + zeros(down) - 42, which takes one count less
             let ones = (long ^ !LOW_42).count_ones() + (!short & LOW_20).count_ones();
@@ -71,10 +72,6 @@ impl Sampler {
             }
         }
     }
-}
-
-fn little_endian(word: &[u8]) -> u64 {
-    u64::from_le_bytes(word.try_into().expect("eight bytes"))
 }
 
 /// Close the gaps that refused words leave, and take the missing ones at the end from what follows in the stream.

@@ -14,7 +14,7 @@ class ValueRefused(Exception):
     """A value is not finite or beyond the clip range. ``args``: its index."""
 
 class WordRefused(Exception):
-    """A word is not below the modulus. ``args``: input, position of the word, its value."""
+    """A word is not below the modulus. ``args``: its position, its value."""
 
 class SumRefused(Exception):
     """A sum does not decrypt under the key. ``args``: what does not fit."""
@@ -29,8 +29,11 @@ class Accumulator:
     """A sum of blocks that grows as ciphertexts arrive, and holds none of them."""
 
     def __new__(cls, block_bytes: int) -> Accumulator: ...
-    def add(self, input: bytes, offset: int) -> None: ...
-    def total(self, header: bytes) -> bytes: ...
+    def add(self, input: bytes, offset: int) -> None:
+        """Add the blocks that start at ``offset``; the sum stays as it was when they are refused."""
+
+    def total(self, header: bytes) -> bytes:
+        """``header`` followed by the sum so far."""
 
 def encrypt(
     layout: Layout,
@@ -45,9 +48,6 @@ def encrypt(
     threads: int,
 ) -> bytes:
     """``header`` followed by the blocks that encrypt ``values``, which must not change during the call."""
-
-def add(header: bytes, inputs: Sequence[bytes], *, offset: int, threads: int) -> bytes:
-    """``header`` followed by the sum of the blocks that start at ``offset`` of every input."""
 
 def combine_keys(layout: Layout, header: bytes, seeds: Sequence[bytes | bytearray]) -> bytes:
     """``header`` followed by the sum of the secret polynomials that the seeds expand to."""

@@ -97,19 +97,6 @@ class AdditiveAggregation:
             _wipe(noise)
         return Encrypted(ciphertext, key)
 
-    def add(self, ciphertexts: Sequence[bytes], *, shape: SumShape) -> bytes:
-        """The ciphertext of the sum of these silos' contributions, one each."""
-        _check_shape(shape)
-        form.check_roster(self._parameters, len(ciphertexts))
-        expected = Form(self._parameters, shape)
-        for position, ciphertext in enumerate(ciphertexts):
-            expected.check(ciphertext, count=1, what=f"ciphertext {position}")
-        try:
-            header = expected.header(len(ciphertexts))
-            return _core.add(header, ciphertexts, offset=HEADER_BYTES, threads=self._threads)
-        except _core.WordRefused as error:
-            raise _word_refused(f"ciphertext {error.args[0]}", error) from None
-
     def accumulator(self, *, shape: SumShape) -> Accumulator:
         """An empty sum, for ciphertexts that arrive one after the other."""
         return Accumulator(self._parameters, shape=shape)
@@ -195,7 +182,7 @@ class Accumulator:
         self._count += 1
 
     def total(self) -> bytes:
-        """The ciphertext of the sum so far: the bytes that :meth:`AdditiveAggregation.add` gives."""
+        """The ciphertext of the sum so far."""
         form.check_roster(self._form.parameters, self._count)
         return self._sum.total(self._form.header(self._count))
 
@@ -226,7 +213,7 @@ def _check_values(values: FloatVector, weight: float, shape: SumShape) -> None:
 
 
 def _word_refused(what: str, error: _core.WordRefused) -> CiphertextRefused:
-    _, word, value = error.args
+    word, value = error.args
     problem = f"{what} holds {value} at word {word}, not below the modulus {_core.MODULUS}"
     return CiphertextRefused(problem, hint="Ask the sender again; the bytes were damaged or forged")
 

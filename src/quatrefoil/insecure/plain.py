@@ -52,16 +52,8 @@ class PlainAggregation:
         payload = np.asarray(values, dtype="<f8") * weight
         return Encrypted(_header(shape, 1, key) + payload.tobytes(), bytearray(key))
 
-    def add(self, ciphertexts: Sequence[bytes], *, shape: SumShape) -> bytes:
-        _check_shape(shape)
-        _check_roster(len(ciphertexts))
-        total = np.zeros(shape.length, dtype="<f8")
-        keys = []
-        for position, ciphertext in enumerate(ciphertexts):
-            key, values = _parse(ciphertext, shape, count=1, what=f"ciphertext {position}")
-            keys.append(key)
-            total += values
-        return _header(shape, len(keys), _sum(keys)) + total.tobytes()
+    def accumulator(self, *, shape: SumShape) -> PlainAccumulator:
+        return PlainAccumulator(shape)
 
     def combine_keys(self, keys: Sequence[bytes | bytearray]) -> bytes:
         _check_roster(len(keys))
@@ -85,6 +77,28 @@ class PlainAggregation:
         if key != expected:
             raise CiphertextRefused("the key does not belong to this sum", hint=_HINT)
         return DecryptedSum(values.astype(np.float64), error_bound=2.0**-53 * (count + 1) * count * shape.clip)
+
+
+class PlainAccumulator:
+    """A sum in the clear that grows as updates arrive."""
+
+    def __init__(self, shape: SumShape) -> None:
+        _check_shape(shape)
+        self._shape = shape
+        self._values = np.zeros(shape.length, dtype="<f8")
+        self._key = bytes(_KEY_BYTES)
+        self._count = 0
+
+    def add(self, ciphertext: bytes) -> None:
+        _check_roster(self._count + 1)
+        key, values = _parse(ciphertext, self._shape, count=1, what=f"ciphertext {self._count}")
+        self._values += values
+        self._key = _sum([self._key, key])
+        self._count += 1
+
+    def total(self) -> bytes:
+        _check_roster(self._count)
+        return _header(self._shape, self._count, self._key) + self._values.tobytes()
 
 
 def _header(shape: SumShape, count: int, key: bytes) -> bytes:
