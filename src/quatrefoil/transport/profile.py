@@ -183,10 +183,17 @@ def requested(request: x509.CertificateSigningRequest) -> tuple[str, str | None]
     return _common_name(request.subject), _role(request.extensions)
 
 
+def host_values(certificate: x509.Certificate) -> list[str | ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """The hosts that a certificate names: DNS names as text, then addresses."""
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    addresses = names.get_values_for_type(x509.IPAddress)
+    single = [each for each in addresses if isinstance(each, ipaddress.IPv4Address | ipaddress.IPv6Address)]
+    return [*names.get_values_for_type(x509.DNSName), *single]
+
+
 def hosts_of(certificate: x509.Certificate) -> list[str]:
     """The hosts that a certificate names, for people to read."""
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+    return [str(host) for host in host_values(certificate)]
 
 
 def _validate_path(

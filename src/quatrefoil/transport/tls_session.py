@@ -87,6 +87,22 @@ class TlsSession:
         """The negotiated key-exchange group; only after the handshake."""
         return str(self._connection.get_group_name())
 
+    @property
+    def protocol(self) -> str:
+        """The negotiated application protocol; only after the handshake."""
+        return self._connection.get_alpn_proto_negotiated().decode("ascii")
+
+    @property
+    def cipher(self) -> tuple[str, str, int]:
+        """Cipher suite, protocol version and key bits; only after the handshake."""
+        connection = self._connection
+        name, version, bits = (
+            connection.get_cipher_name(),
+            connection.get_protocol_version_name(),
+            connection.get_cipher_bits(),
+        )
+        return str(name), str(version), int(bits or 0)
+
     def handshake(self) -> bool:
         """Take the handshake further; True once both ends are verified by this one. ``ChannelRefused`` ends it."""
         try:
