@@ -68,9 +68,12 @@ def test_both_ends_export_the_same_key_material(consortium):
 
 @pytest.mark.parametrize("group", ["X25519MLKEM768", "SecP384r1MLKEM1024", "SecP256r1MLKEM768"])
 def test_the_policy_decides_the_group(consortium, group):
-    with listening(
-        consortium, policy=ChannelPolicy(("X25519MLKEM768", "SecP384r1MLKEM1024", "SecP256r1MLKEM768"))
-    ) as server, dial(consortium, server.port, policy=ChannelPolicy((group,))) as channel:
+    with (
+        listening(
+            consortium, policy=ChannelPolicy(("X25519MLKEM768", "SecP384r1MLKEM1024", "SecP256r1MLKEM768"))
+        ) as server,
+        dial(consortium, server.port, policy=ChannelPolicy((group,))) as channel,
+    ):
         assert channel.group == group
     assert server.groups == [group]
 

@@ -201,3 +201,13 @@ def labeled_expand(suite: bytes, secret: bytes, label: bytes, info: bytes, lengt
         block = hmac.digest(secret, block + labeled + bytes([len(output) // 32 + 1]), "sha256")
         output += block
     return output[:length]
+
+
+def test_the_bound_bytes_are_those_of_the_specification():
+    """docs/transport.md, by hand: CBOR array of three, text, 1, array of four byte strings."""
+    binding = Binding(
+        suite=bytes.fromhex("647a00010002"), recipient=b"\x01" * 32, context=b"\x02" * 32, sender=b"\x03" * 32
+    )
+    strings = b"".join(b"\x58\x20" + bytes([number]) * 32 for number in (1, 2, 3))
+    text = b"urn:quatrefoil:envelope-binding"
+    assert binding.encode() == b"\x83\x78\x1f" + text + b"\x01\x84\x46\x64\x7a\x00\x01\x00\x02" + strings
