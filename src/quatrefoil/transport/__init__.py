@@ -13,6 +13,7 @@ from quatrefoil.transport.envelope import SealingKey
 from quatrefoil.transport.identity import Clock, Identity, TrustAnchor, system_clock
 from quatrefoil.transport.profile import ROLES, Party
 from quatrefoil.transport.server import Handler, OnRefused, Server, serve
+from quatrefoil.transport.ssl_context import HandshakeRefused, HybridContext
 from quatrefoil.transport.tls_context import HYBRID, ChannelPolicy, require_support
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "ChannelPolicy",
     "Clock",
     "Handler",
+    "HandshakeRefused",
+    "HybridContext",
     "Identity",
     "OnRefused",
     "Party",
