@@ -21,7 +21,7 @@ from listening import dial, dial_async, listening
 from OpenSSL import SSL, crypto
 
 from quatrefoil.errors import CallerError, ChannelRefused
-from quatrefoil.transport import CertificateAuthority, Identity
+from quatrefoil.transport import CertificateAuthority, ChannelPolicy, Identity
 from support import Consortium, days_from_now
 
 HYBRID = "X25519MLKEM768"
@@ -200,6 +200,24 @@ def test_another_protocol_under_the_same_certificates_is_refused(consortium):
     with answering(lambda connection: exchange(context, connection, server=True)) as port:
         for refusal in refusals_of(consortium, port):
             assert "speaks another protocol" in refusal.problem
+
+
+# ------------------------------------------------------------------------------- if OpenSSL let something through
+
+
+def test_a_group_outside_the_policy_is_refused_even_if_openssl_took_it(consortium, monkeypatch):
+    with listening(consortium) as server:
+        strict = property(lambda self: ChannelPolicy(("SecP384r1MLKEM1024",)))
+        monkeypatch.setattr("quatrefoil.transport.tls_context.TlsContext.policy", strict)
+        with pytest.raises(ChannelRefused, match="negotiated X25519MLKEM768, which the policy does not allow"):
+            dial(consortium, server.port)
+
+
+def test_a_peer_whose_certificate_was_never_checked_is_refused(consortium, monkeypatch):
+    with listening(consortium) as server:
+        monkeypatch.setattr("quatrefoil.transport.tls_session.TlsSession._verify", lambda *arguments: True)
+        with pytest.raises(ChannelRefused, match="was not verified"):
+            dial(consortium, server.port)
 
 
 # --------------------------------------------------------------------------------------------- certificates
