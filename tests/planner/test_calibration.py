@@ -1,0 +1,129 @@
+"""This host is measured through the real contracts and channels, with whatever it offers."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quatrefoil.audit import MemoryLog
+from quatrefoil.errors import HostError
+from quatrefoil.planner import Availability, Costs, host
+from quatrefoil.planner.calibration import calibrate, line
+from quatrefoil.policy import BACKENDS, VALUE_BITS
+
+
+@pytest.fixture(scope="module")
+def measured() -> Costs:
+    log = MemoryLog()
+    return calibrate(host.availability(), lambda: log.append("calibration", {}), seconds=0.0)
+
+
+def test_everything_that_is_there_is_measured(measured: Costs) -> None:
+    assert set(measured.transport) == {"pq-tls"}
+    assert set(measured.aggregation) == {f"{b}/{n}" for b in ("additive-rlwe", "plain") for n in VALUE_BITS}
+    transport = measured.of_transport("pq-tls")
+    assert transport.handshake_ms > 0 and transport.sign_ms > 0 and transport.open_ms > 0
+    assert transport.handshake_bytes > 10_000, "two ML-DSA certificates and signatures"
+    assert transport.statement_bytes > 3_309, "an ML-DSA-65 signature"
+    assert measured.log_append_ms > 0
+
+
+def test_sizes_are_those_of_the_schemes(measured: Costs) -> None:
+    narrow, wide = measured.of_aggregation("additive-rlwe", 16), measured.of_aggregation("additive-rlwe", 32)
+    assert narrow.ciphertext_bytes.at(1_000_000) == pytest.approx(4e6, rel=0.07)
+    assert wide.ciphertext_bytes.at(1_000_000) == pytest.approx(8e6, rel=0.07)
+    assert narrow.key_bytes >= 32
+
+
+def test_a_measured_host_survives_a_file(measured: Costs, tmp_path: Path) -> None:
+    measured.save(tmp_path / "costs.json")
+    assert Costs.load(tmp_path / "costs.json") == measured
+
+
+def test_what_is_not_there_is_not_measured() -> None:
+    nothing = {(layer, backend): "not here" for layer, backends in BACKENDS.items() for backend in backends}
+    bare = calibrate(Availability(nothing, {}), lambda: None, seconds=0.0)
+    assert not bare.transport and not bare.aggregation
+
+
+def test_a_log_is_given_few_entries_however_long_it_is_measured() -> None:
+    nothing = {(layer, backend): "not here" for layer, backends in BACKENDS.items() for backend in backends}
+    log = MemoryLog()
+    calibrate(Availability(nothing, {}), lambda: log.append("calibration", {}), seconds=5.0)
+    assert 3 <= len(list(log.entries())) <= 20
+
+
+async def _measure_inside_a_loop() -> Costs:
+    return calibrate(host.availability(), lambda: None, seconds=0.0)
+
+
+def test_it_can_be_measured_inside_an_event_loop() -> None:
+    assert asyncio.run(_measure_inside_a_loop()).transport
+
+
+def test_noise_never_makes_more_work_cheaper() -> None:
+    assert line(2.0, 1.0, 100).at(10**9) == 2.0
+    assert line(1.0, 2.0, 100).at(100) == 2.0
+
+
+def test_a_clock_that_runs_backwards_is_noticed() -> None:
+    ticks = iter(range(10**6, 0, -1))
+    nothing = {(layer, backend): "not here" for layer, backends in BACKENDS.items() for backend in backends}
+    with pytest.raises(HostError, match="a measurement gave -1000"):
+        calibrate(Availability(nothing, {}), lambda: None, seconds=0.0, clock=lambda: float(next(ticks)))
+
+
+# ------------------------------------------------------------------------------------------------ availability
+
+
+def test_this_host_offers_what_exists_and_gives_a_reason_for_the_rest(tmp_path: Path) -> None:
+    available = host.availability(tmp_path)
+    for layer, backend in (("transport", "pq-tls"), ("enclave", "software"), ("aggregation", "additive-rlwe")):
+        assert available.has(layer, backend)
+    assert available.absent["enclave", "tdx"] == "attestation does not exist yet; no device here"
+    assert available.absent["proofs", "bounded-update"] == "does not exist yet"
+    assert available.largest_roster["additive-rlwe", 16] == 256
+    assert available.largest_roster["additive-rlwe", 32] == 2048
+
+
+def test_a_device_alone_makes_no_enclave(tmp_path: Path) -> None:
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/sev-guest").touch()
+    reason = host.availability(tmp_path).absent["enclave", "sev-snp"]
+    assert reason == "attestation does not exist yet; /dev/sev-guest is here"
+
+
+def without(monkeypatch: pytest.MonkeyPatch, module: str, name: str = "") -> None:
+    """Make ``import module`` (or ``from module import name``) fail."""
+    real = builtins.__import__
+
+    def refuse(wanted: str, *args: Any, **kwargs: Any) -> Any:
+        fromlist = args[2] if len(args) > 2 else ()
+        if wanted == module and (not name or name in (fromlist or ())):
+            raise ImportError(f"no {module}", name=name or module)
+        return real(wanted, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+
+
+def test_without_the_kernel_encryption_is_absent_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "quatrefoil", "_core")
+    available = host.availability()
+    assert "not built: run make install" in available.absent["aggregation", "additive-rlwe"]
+    assert ("additive-rlwe", 16) not in available.largest_roster
+
+
+def test_without_channels_transport_is_absent_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "quatrefoil.transport")
+    assert "cannot be imported (quatrefoil.transport)" in host.availability().absent["transport", "pq-tls"]
+    monkeypatch.undo()
+
+    def unsupported() -> str:
+        raise HostError("OpenSSL takes no hybrid group", hint="Upgrade")
+
+    monkeypatch.setattr("quatrefoil.transport.require_support", unsupported)
+    assert host.availability().absent["transport", "pq-tls"] == "OpenSSL takes no hybrid group"

@@ -1,0 +1,180 @@
+"""``quatrefoil plan`` and ``quatrefoil doctor`` as a person and a program see them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.planner.made_up import make_costs
+
+from quatrefoil import cli
+from quatrefoil.cli import doctor
+from quatrefoil.enclave import devices
+from quatrefoil.planner import host
+from quatrefoil.policy import BACKENDS
+from quatrefoil.workload import KINDS
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(autouse=True)
+def only_these_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "COMMANDS", ("plan", "doctor"))
+
+
+@pytest.fixture
+def costs(tmp_path: Path) -> Path:
+    make_costs().save(tmp_path / "costs.json")
+    return tmp_path / "costs.json"
+
+
+def plan(workload: str, policy: str, *options: str | Path) -> int:
+    files = EXAMPLES / "workloads" / f"{workload}.toml", EXAMPLES / "policies" / f"{policy}.toml"
+    return cli.main(["plan", str(files[0]), "--policy", str(files[1]), *map(str, options)])
+
+
+def test_unprotected_comes_first_then_the_phases(costs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert plan("hospital-training", "hospitals", "--costs", costs) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Not protected")
+    order = [out.index(text) for text in ("byzantine-silo", "software-keeper", "Plan of hospital-training", "channels")]
+    assert order == sorted(order)
+    assert "the keeper and the aggregator are run by parties that do not pool" in " ".join(out.split())
+    assert "Nothing here is audited" in out
+
+
+def test_explain_names_every_threat_and_every_refused_backend(costs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert plan("hospital-training", "hospitals", "--costs", costs, "--explain", "keys") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "curious-host: Whoever runs the machine" in text and "NOT PROTECTED: the policy does not name it" in text
+    assert "refused enclave/tdx: attestation does not exist yet" in text
+    assert "answered by transport/pq-tls" in text
+
+
+def test_json_for_programs(costs: Path, tmp_path: Path) -> None:
+    assert plan("hospital-training", "hospitals", "--costs", costs, "--json", tmp_path / "plan.json") == 0
+    content = json.loads((tmp_path / "plan.json").read_text())
+    assert content["schema"] == "quatrefoil.plan/1" and content["machine"]["cores"]
+    assert [phase["name"] for phase in content["phases"]] == ["channels", "collect", "aggregate", "keys", "audit"]
+    assert content["insecure"] == ["software-keeper"]
+
+
+def test_json_on_standard_output_is_nothing_but_json(costs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert plan("hospital-training", "clear", "--costs", costs, "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["policy"] == "clear"
+
+
+def test_without_costs_this_host_is_measured_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quatrefoil.cli.plan.SECONDS", 0.0)
+    assert plan("hospital-training", "hospitals", "--save-costs", tmp_path / "saved.json") == 0
+    assert "measuring this host" in capsys.readouterr().err
+    assert plan("hospital-training", "hospitals", "--costs", tmp_path / "saved.json") == 0
+    assert "measuring" not in capsys.readouterr().err
+
+
+REFUSALS = [
+    ("hospital-training", "strict", "byzantine-silo, which nothing available answers"),
+    ("hospital-serving", "hospitals", "confidential serving does not exist yet"),
+    ("no-such-file", "hospitals", "cannot be read"),
+    ("hospital-training", "no-such-file", "cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("workload", "policy", "expected"), REFUSALS)
+def test_a_refusal_is_one_line_and_exit_code_1(
+    workload: str, policy: str, expected: str, costs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan(workload, policy, "--costs", costs, "--json", tmp_path / "plan.json") == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1 and expected in captured.err
+    assert not (tmp_path / "plan.json").exists(), "a refused plan leaves no file that could be taken for one"
+
+
+def test_a_phase_that_is_not_there(costs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert plan("hospital-training", "hospitals", "--costs", costs, "--explain", "nap") == 1
+    assert "has no phase 'nap'. Its phases are channels, collect" in capsys.readouterr().err
+
+
+def test_costs_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "costs.json").write_text("{}")
+    assert plan("hospital-training", "hospitals", "--costs", tmp_path / "costs.json") == 1
+    assert "schema: is nothing" in capsys.readouterr().err
+
+
+def test_without_a_policy_it_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["plan", "workload.toml"])
+    assert caught.value.code == 2
+
+
+# ------------------------------------------------------------------------------------------------------ doctor
+
+
+def run_doctor(tmp_path: Path, expected: int = 0) -> dict[str, Any]:
+    assert cli.main(["doctor", "--json", str(tmp_path / "doctor.json")]) == expected
+    content: dict[str, Any] = json.loads((tmp_path / "doctor.json").read_text())
+    return content
+
+
+def test_doctor_says_what_is_here_and_what_would_be_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = run_doctor(tmp_path)
+    assert content["schema"] == "quatrefoil.doctor/1"
+    assert {"group": "X25519MLKEM768", "available": True} in content["groups"]
+    assert all(check["ok"] for check in content["mandatory"])
+    versions = {check["name"].lower(): check["detail"] for check in content["mandatory"]}
+    assert versions["cryptography"] and versions["pyopenssl"] and "OpenSSL" in versions["post-quantum channels"]
+    assert {device["path"] for device in content["devices"]} == {f"/{path}" for _, path, _ in devices.KNOWN}
+    refused = {entry["what"]: entry["reason"] for entry in content["refused"]}
+    assert refused["proofs/bounded-update"] == "does not exist yet"
+    assert "serving does not exist" in refused["infer phases"]
+    assert "Nothing here is audited" in capsys.readouterr().out
+
+
+def test_doctor_refuses_no_backend_that_a_plan_uses(tmp_path: Path) -> None:
+    refused = {entry["what"] for entry in run_doctor(tmp_path)["refused"]}
+    available = host.availability()
+    backends = {f"{layer}/{b}" for layer in BACKENDS for b in BACKENDS[layer] if not available.has(layer, b)}
+    assert refused == backends | {f"{kind} phases" for kind in KINDS if kind in ("infer", "score")}
+
+
+@pytest.mark.parametrize("what", ["kernel_missing", "transport_missing"])
+def test_doctor_fails_when_something_mandatory_is_broken(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(host, what, lambda: "it is broken")
+    content = run_doctor(tmp_path, expected=1)
+    assert [check["detail"] for check in content["mandatory"] if not check["ok"]] == ["it is broken"]
+    assert "it is broken. Run make install" in capsys.readouterr().err
+
+
+def test_doctor_gives_the_command_for_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        doctor.metadata,
+        "requires",
+        lambda _: ["cbor2<7,>=6.2", "no-such-package>=1 ; extra == 'bench'", 'rich ; extra == "x"'],
+    )
+    assert [(c.name, c.ok, c.detail) for c in doctor.extras()] == [
+        ("bench", False, "lacks no-such-package: pip install 'quatrefoil[bench]'"),
+        ("x", True, "rich"),
+    ]
+    assert [c.name for c in doctor.mandatory()][:1] == ["cbor2"]
+
+
+def test_doctor_runs_from_a_source_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(_: str) -> list[str]:
+        raise doctor.metadata.PackageNotFoundError
+
+    monkeypatch.setattr(doctor.metadata, "requires", absent)
+    assert doctor.extras() == []
+    assert "cryptography" in [check.name for check in doctor.mandatory()]
+
+
+def test_doctor_shows_classical_groups_as_unused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["doctor"]) == 0
+    lines = {line.split()[2]: line for line in capsys.readouterr().out.splitlines() if "│ group" in line}
+    assert "channels never use it" in lines["X25519"] and "channels never use it" in lines["MLKEM768"]
+    assert "not hybrid" not in lines["X25519MLKEM768"]

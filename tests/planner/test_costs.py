@@ -1,0 +1,107 @@
+"""Cost files: round trip, and every way in which one is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.planner.made_up import make_costs
+
+from quatrefoil.errors import HostError, PolicyInvalid
+from quatrefoil.planner import Costs, Line
+from quatrefoil.planner.costs import finite
+
+
+def test_a_line_is_a_fixed_part_and_a_slope() -> None:
+    assert Line(2.0, 0.5).at(10) == 7.0
+
+
+def test_costs_survive_their_file(tmp_path: Path) -> None:
+    make_costs().save(tmp_path / "costs.json")
+    assert Costs.load(tmp_path / "costs.json") == make_costs()
+    assert json.loads((tmp_path / "costs.json").read_text())["schema"] == "quatrefoil.costs/1"
+
+
+def test_costs_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="cannot be written"):
+        make_costs().save(tmp_path / "none" / "costs.json")
+
+
+def content(tmp_path: Path) -> dict[str, Any]:
+    make_costs().save(tmp_path / "costs.json")
+    loaded: dict[str, Any] = json.loads((tmp_path / "costs.json").read_text())
+    return loaded
+
+
+def change(*path: str, to: object) -> Callable[[dict[str, Any]], None]:
+    def apply(content: dict[str, Any]) -> None:
+        for part in path[:-1]:
+            content = content[part]
+        content[path[-1]] = to
+
+    return apply
+
+
+REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "another schema": (change("schema", to="quatrefoil.costs/2"), "schema: is 'quatrefoil.costs/2', not"),
+    "a schema that is no text": (change("schema", to=1), "schema: is nothing, not"),
+    "no schema": (lambda c: c.pop("schema"), "schema: is nothing, not"),
+    "a missing field": (lambda c: c.pop("log_append_ms"), "log_append_ms: is missing"),
+    "an unknown field": (change("extra", to=1), "extra: is not a known field"),
+    "a missing figure": (lambda c: c["transport"]["pq-tls"].pop("open_ms"), "transport: pq-tls: open_ms: is missing"),
+    "a negative figure": (change("log_append_ms", to=-1), "log_append_ms: is outside 0"),
+    "a huge figure": (change("log_append_ms", to=1e300), "log_append_ms: is outside 0"),
+    "a boolean figure": (change("log_append_ms", to=True), "log_append_ms: is bool, not a number"),
+    "a text for a figure": (change("log_append_ms", to="1"), "log_append_ms: is str, not a number"),
+    "nothing for a figure": (change("log_append_ms", to=None), "log_append_ms: is NoneType, not a number"),
+    "a list for a table": (change("transport", to=[]), "transport: is list, not an object"),
+    "a number for a line": (change("transport", "pq-tls", "message_ms", to=3), "message_ms: is int, not an object"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_with_file_and_field(case: str, tmp_path: Path) -> None:
+    apply, expected = REFUSED[case]
+    changed = content(tmp_path)
+    apply(changed)
+    with pytest.raises(PolicyInvalid) as caught:
+        Costs.parse(json.dumps(changed), source="c.json")
+    assert str(caught.value).startswith("c.json: ") and expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "c.json:1: is not JSON"),
+        ("{\n\n,", "c.json:3: is not JSON"),
+        ("[]", "is not a JSON object"),
+        ("3", "is not a JSON object"),
+        ("[" * 200_000, "is nested too deeply"),
+        ('{"schema": NaN}', "holds NaN, which is not a number"),
+        ('{"schema": -Infinity}', "holds -Infinity"),
+        ('{"a": 1, "a": 2}', "a: is given twice"),
+        ('{"\\u001b[2J": 1, "\\u001b[2J": 2}', r"'\x1b[2J': is given twice"),
+        ('{"schema": ' + "9" * 5000 + "}", "c.json: "),
+    ],
+)
+def test_text_that_holds_no_costs(text: str, expected: str) -> None:
+    with pytest.raises(PolicyInvalid) as caught:
+        Costs.parse(text, source="c.json")
+    assert expected in str(caught.value) and str(caught.value).isprintable()
+
+
+def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
+    with pytest.raises(PolicyInvalid, match="cannot be read"):
+        Costs.load(tmp_path / "none.json")
+    (tmp_path / "c.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(PolicyInvalid, match=r"c\.json:1: byte 0 is not UTF-8"):
+        Costs.load(tmp_path / "c.json")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+def test_a_measurement_that_is_no_figure(value: float) -> None:
+    with pytest.raises(HostError, match="a measurement gave"):
+        finite(value)
