@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class RoundSummary:
 class Outcome:
     """What :func:`run` gives back. ``insecure``: stand-ins that were used; ``costs``: one row for each metered step."""
 
-    model: Arrays
+    parameters: Arrays
     plan: Plan
     rounds: tuple[RoundSummary, ...]
     costs: list[dict[str, str | int | float]]
@@ -68,6 +68,7 @@ def run(
     costs: Costs | None = None,
     threads: int = 1,
     log: Log | None = None,
+    away: Mapping[int, Collection[str]] | None = None,
     on_round: Callable[[FinishedRound, Arrays], None] | None = None,
     on_message: Callable[[str, bytes], None] | None = None,
 ) -> Outcome:
@@ -76,7 +77,8 @@ def run(
     ``train(parameters, data)`` is called for each silo and round with a list of NumPy arrays and returns the new ones;
     it must not change what it is given. ``samples`` counts each silo's data (default: the length of its arrays); the
     counts weigh the average and every party learns them. ``costs``: a calibration of this host (default: a short one
-    is made). ``on_round`` and ``on_message`` see what was published and what the aggregator received.
+    is made). ``away``: by round, silos that do not take part in it, to try what a dropout does. ``on_round`` and
+    ``on_message`` see what was published and what the aggregator received.
 
     All parties are in this process, so nobody is protected from whoever runs it: use it to try and to test, and
     `quatrefoil keeper|aggregator|silo` to be protected. Raises ``PhaseUnprotected`` when nothing available satisfies
@@ -116,9 +118,9 @@ def run(
             return train(parameters, data[name])
 
     rounds = []
-    for _ in range(collect.rounds):
+    for number in range(1, collect.rounds + 1):
         begin = time.perf_counter()
-        finished = job.run_round(train_silo, on_message=on_message)
+        finished = job.run_round(train_silo, away=(away or {}).get(number, ()), on_message=on_message)
         ms = (time.perf_counter() - begin) * 1e3
         rounds.append(RoundSummary(finished.number, finished.contributors, finished.error_bound, ms))
         if on_round is not None:

@@ -186,7 +186,7 @@ class PrivateAggregation(Protocol):
         """What decrypts the sum of exactly these keys' ciphertexts, and no single one of them."""
 
     def decrypt(self, total: bytes, combined_key: bytes, *, shape: SumShape, count: int) -> DecryptedSum:
-        """The sum of ``count`` contributions, or ``CiphertextRefused`` when key and ciphertext do not belong together."""
+        """The sum of ``count`` contributions; ``CiphertextRefused`` when key and ciphertext do not belong together."""
 
 
 # ------------------------------------------------------------------------------------------------------- proofs

@@ -7,8 +7,10 @@ Silos need no inbound port. They poll with long questions: an answer comes as so
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from quatrefoil.errors import HostError, MessageRefused, PeerUnreachable, PolicyError, RoundVoided
 from quatrefoil.federation import parts
@@ -16,7 +18,7 @@ from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.enrolment import Enrolments
 from quatrefoil.federation.rpc import SMALL, answer_all, ask_async
-from quatrefoil.transport import AsyncChannel
+from quatrefoil.transport import AsyncChannel, Party
 from quatrefoil.wire import LARGEST_MESSAGE
 
 PATIENCE = 20.0
@@ -24,6 +26,7 @@ MOST_ATTEMPTS = 16
 LARGEST_EXPANSION = 16
 """Bytes a parameter that a contribution may have, beside what every message may."""
 
+Result = TypeVar("Result")
 Report = Callable[[str], None]
 Dial = Callable[[], Awaitable[AsyncChannel]]
 
@@ -44,16 +47,31 @@ class KeeperLink:
         self._give_up = give_up
         self._channel: AsyncChannel | None = None
 
+    async def peer(self) -> Party:
+        """Who the keeper is, as certified."""
+        return (await self._trying(self._connected)).peer
+
     async def ask(self, method: str, body: bytes) -> bytes:
         """The keeper's answer; waits for a keeper that is away, at most ``give_up`` seconds."""
+
+        async def once() -> bytes:
+            answer = await ask_async(await self._connected(), method, body, limit=LARGEST_MESSAGE)
+            if answer is None:
+                raise PeerUnreachable("the keeper has no answer yet", hint="Ask again")
+            return answer
+
+        return await self._trying(once)
+
+    async def _connected(self) -> AsyncChannel:
+        if self._channel is None:
+            self._channel = await self._dial()
+        return self._channel
+
+    async def _trying(self, action: Callable[[], Awaitable[Result]]) -> Result:
         end = asyncio.get_running_loop().time() + self._give_up
         while True:
             try:
-                if self._channel is None:
-                    self._channel = await self._dial()
-                answer = await ask_async(self._channel, method, body, limit=LARGEST_MESSAGE)
-                assert answer is not None
-                return answer
+                return await action()
             except PeerUnreachable as error:
                 await self.close()
                 if asyncio.get_running_loop().time() > end:
@@ -80,6 +98,7 @@ class AggregatorService:
         keeper: KeeperLink,
         rounds: int,
         waiting: Waiting,
+        on_received: Callable[[int, str, bytes], None],
         report: Report,
     ) -> None:
         self._enrolments = enrolments
@@ -88,11 +107,14 @@ class AggregatorService:
         self._keeper = keeper
         self._rounds = rounds
         self._waiting = waiting
+        self._on_received = on_received
         self._report = report
         self._aggregator: Aggregator | None = None
         self._offer: bytes | None = None
         self._changed = asyncio.Condition()
         self._informed: set[str] = set()
+        self.round_ms: dict[int, float] = {}
+        """Wall-clock milliseconds of each round that this process ran, attempts and waiting included."""
 
     async def handle(self, channel: AsyncChannel) -> None:
         """Serve one connected silo until it leaves."""
@@ -113,7 +135,9 @@ class AggregatorService:
         self._aggregator = aggregator = self._make_aggregator(job)
         await self._notify()
         while aggregator.rounds_done < self._rounds:
+            begin = time.perf_counter()
             finished = await self._round(aggregator)
+            self.round_ms[finished.number] = (time.perf_counter() - begin) * 1e3
             self._report(f"round {finished.number}/{self._rounds}: {len(finished.contributors)} silos added")
         await self._notify()
         await self._wait_for(lambda: self._informed >= {m.name for m in job.job.roster}, self._waiting.deadline)
@@ -220,7 +244,9 @@ class AggregatorService:
         return parts.join([found[0], parts.join(found[1:])]) if found else None
 
     async def _contribute(self, silo: str, body: bytes) -> bytes:
-        self._running().receive(silo, body)
+        aggregator = self._running()
+        aggregator.receive(silo, body)
+        self._on_received(aggregator.rounds_done + 1, silo, body)
         await self._notify()
         return b""
 

@@ -6,7 +6,7 @@ everything. Use it to try, to test and to measure; run `quatrefoil keeper|aggreg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,16 +107,24 @@ class LocalJob:
         for silo in self.silos.values():
             silo.start(job.encoded, model)
 
-    def run_round(self, train: Train, *, on_message: Callable[[str, bytes], None] | None = None) -> FinishedRound:
+    def run_round(
+        self,
+        train: Train,
+        *,
+        away: Collection[str] = (),
+        on_message: Callable[[str, bytes], None] | None = None,
+    ) -> FinishedRound:
         """Train every silo, add, decrypt the sum, and hand the result to every silo.
 
-        ``on_message`` sees each contribution as the aggregator receives it. A silo whose contribution is refused is
-        left out and named in the log; the round goes on with the others.
+        Silos that are ``away`` do not contribute, and take the result later. ``on_message`` sees each contribution as
+        the aggregator receives it. A refused contribution is raised, and named in the log.
         """
         aggregator = self.aggregator
         offer = self.keeper.open_round(aggregator.enrolled_job, aggregator.open_request())
         aggregator.opened(offer)
         for name, silo in self.silos.items():
+            if name in away:
+                continue
             silo.check_offer(offer, aggregator.voids)
             message = silo.contribute(offer, train(name, silo.model), aggregator.voids)
             if on_message is not None:

@@ -1,0 +1,7 @@
+"""``python -m quatrefoil.cli``."""
+
+import sys
+
+from quatrefoil.cli import main
+
+sys.exit(main())

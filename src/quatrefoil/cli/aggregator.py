@@ -1,0 +1,237 @@
+"""``quatrefoil aggregator``: plans the job, enrols silos, adds what it cannot read."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from quatrefoil import stack
+from quatrefoil.api import training_phase
+from quatrefoil.cli.output import add_json_option, console, table, write_json
+from quatrefoil.cli.parties import TIMEOUT, PartyFiles, add_party_options, address, report, warn_insecure
+from quatrefoil.errors import CallerError, PeerError
+from quatrefoil.federation import parts
+from quatrefoil.federation.aggregator import Aggregator
+from quatrefoil.federation.aggregator_service import AggregatorService, KeeperLink, Waiting
+from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.enrolment import Enrolments, JobTerms
+from quatrefoil.federation.messages import Member
+from quatrefoil.federation.user_code import load_model, save_model
+from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
+from quatrefoil.meter import Meter, MeteredAggregation, MeteredTransport
+from quatrefoil.planner import Costs, Plan, plan
+from quatrefoil.planner.calibration import calibrate
+from quatrefoil.planner.host import availability
+from quatrefoil.transport import AsyncChannel, open_channel, serve, system_clock
+from quatrefoil.workload import Workload
+
+NAME = "aggregator"
+HELP = "plan a job, enrol its silos, and add their updates without reading them"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_party_options(parser)
+    parser.add_argument(
+        "--workload", required=True, type=Path, metavar="FILE", help="the workload whose collect phase is run"
+    )
+    parser.add_argument("--listen", required=True, type=address, metavar="HOST:PORT", help="where silos connect to")
+    parser.add_argument("--keeper", required=True, type=address, metavar="HOST:PORT", help="where the keeper listens")
+    parser.add_argument("--silos", required=True, metavar="NAME,NAME,...", help="whom to invite")
+    parser.add_argument(
+        "--initial", required=True, metavar="SOURCE", help="first model: an .npz file or module:function"
+    )
+    parser.add_argument("--job", required=True, metavar="NAME", help="a name that no earlier job had")
+    parser.add_argument("--costs", type=Path, metavar="FILE", help="measured costs (default: a short calibration)")
+    parser.add_argument(
+        "--deadline", type=float, default=60.0, metavar="S", help="seconds a round waits for every silo (default 60)"
+    )
+    parser.add_argument(
+        "--give-up", type=float, default=600.0, metavar="S", help="seconds it waits for the minimum (default 600)"
+    )
+    parser.add_argument(
+        "--record", type=Path, metavar="DIR", help="keep contributions as received: what crosses the wire"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the final model (.npz)")
+    add_json_option(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    asyncio.run(_Run(options).serve())
+
+
+class _Run:
+    """One aggregator process: its parts, put together from the options."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.files = PartyFiles(options, "aggregator")
+        self.meter = Meter()
+        self.channels: list[dict[str, str]] = []
+        self.silos = tuple(name.strip() for name in options.silos.split(",") if name.strip())
+        self.initial = load_model(options.initial)
+        self.layout = layout_of(self.initial)
+        warn_insecure(self.files.policy)
+        workload = Workload.load(options.workload)
+        self.rounds = training_phase(workload, parameters=self.layout.length, silos=len(self.silos)).rounds
+        self.plan = self._plan(workload)
+        backend = self.plan.backend("aggregation")
+        if options.backend not in (None, backend):
+            raise CallerError(f"the plan uses {backend}, not {options.backend}", hint="Leave --backend to the plan")
+        self.aggregation = MeteredAggregation(
+            stack.aggregation_of(self.files.policy, backend, threads=options.threads), self.meter
+        )
+        self.security = MeteredTransport(self.files.security, self.meter)
+
+    async def serve(self) -> None:
+        """Enrol, run every round, report."""
+        begin = time.perf_counter()
+        link = KeeperLink(self._dial_keeper, self.options.give_up)
+        service = AggregatorService(
+            self._enrolments(await self._keeper(link)),
+            self._aggregator,
+            self._model(),
+            keeper=link,
+            rounds=self.rounds,
+            waiting=Waiting(self.options.deadline, self.options.give_up),
+            on_received=self._keep,
+            report=report,
+        )
+
+        async def handle(channel: AsyncChannel) -> None:
+            self._record(channel)
+            await service.handle(channel)
+
+        async with await serve(
+            *self.options.listen,
+            identity=self.files.identity,
+            trust=self.files.trust,
+            allow_roles=("silo",),
+            handler=handle,
+            on_refused=self._refused,
+            timeout=TIMEOUT,
+            clock=system_clock,
+        ):
+            report(f"aggregator {self.files.identity.name} listens on {':'.join(map(str, self.options.listen))}")
+            aggregator = await service.run()
+        self._keep_means(aggregator)
+        self._show(aggregator, service.round_ms, time.perf_counter() - begin)
+
+    def _plan(self, workload: Workload) -> Plan:
+        available = availability()
+        if self.options.costs is not None:
+            costs = Costs.load(self.options.costs)
+        else:
+            costs = calibrate(available, lambda: self.files.log.append("calibration", {}))
+        chosen = plan(workload, self.files.policy, costs, available)
+        self.files.log.append(
+            "plan",
+            {
+                "digest": chosen.digest().hex(),
+                "policy": self.files.policy.digest().hex(),
+                "insecure": list(chosen.insecure),
+            },
+        )
+        return chosen
+
+    async def _dial_keeper(self) -> AsyncChannel:
+        host, port = self.options.keeper
+        channel = await open_channel(
+            host,
+            port,
+            identity=self.files.identity,
+            trust=self.files.trust,
+            expect_role="keeper",
+            timeout=TIMEOUT,
+            clock=system_clock,
+        )
+        self._record(channel)
+        return channel
+
+    async def _keeper(self, link: KeeperLink) -> Member:
+        peer = await link.peer()
+        return Member(peer.name, peer.fingerprint, 0)
+
+    def _enrolments(self, keeper: Member) -> Enrolments:
+        digest = model_digest(self.initial, self.layout)
+        return Enrolments(
+            JobTerms(self.options.job, self.silos, keeper, self.layout, digest, self.rounds, self.plan.digest()),
+            security=self.security,
+            aggregation=self.aggregation,
+            policy=self.files.policy,
+            state=self.files.state,
+            log=self.files.log,
+            clock=system_clock,
+            random=os.urandom,
+        )
+
+    def _aggregator(self, job: AgreedJob) -> Aggregator:
+        return Aggregator(
+            job,
+            self._model(),
+            security=self.security,
+            aggregation=self.aggregation,
+            policy=self.files.policy,
+            state=self.files.state,
+            log=self.files.log,
+        )
+
+    def _model(self) -> bytes:
+        return encode_arrays(self.initial, self.layout)
+
+    def _record(self, channel: AsyncChannel) -> None:
+        entry = {"group": channel.group, "peer": channel.peer.name}
+        if entry not in self.channels:
+            self.channels.append(entry)
+            self.files.log.append("channel", entry)
+
+    def _refused(self, where: str, error: PeerError) -> None:
+        self.files.log.append("refusal", {"address": where, "reason": error.problem})
+        report(f"refused {where}: {error}")
+
+    def _keep(self, number: int, silo: str, message: bytes) -> None:
+        if self.options.record is not None:
+            folder = self.options.record / f"round-{number}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{silo}.bin").write_bytes(message)
+
+    def _keep_means(self, aggregator: Aggregator) -> None:
+        if self.options.record is not None:
+            for number in range(1, self.rounds + 1):
+                if (finished := aggregator.finished(number)) is not None:
+                    (self.options.record / f"round-{number}" / "mean.bin").write_bytes(
+                        parts.split(finished.result, 2)[1]
+                    )
+
+    def _show(self, aggregator: Aggregator, round_ms: dict[int, float], seconds: float) -> None:
+        if self.options.out is not None:
+            save_model(self.options.out, aggregator.model)
+        finished = [aggregator.finished(number) for number in range(1, self.rounds + 1)]
+        rounds: list[dict[str, Any]] = [
+            {
+                "number": one.number,
+                "contributors": list(one.contributors),
+                "error_bound": one.error_bound,
+                "ms": round(round_ms[one.number], 3) if one.number in round_ms else None,
+            }
+            for one in finished
+            if one is not None
+        ]
+        rows = [(str(row["number"]), ", ".join(row["contributors"]), f"{row['error_bound']:.2e}") for row in rounds]
+        console().print(table(f"Job {self.options.job}, {seconds:.1f} s", ("round", "added", "error at most"), rows))
+        write_json(
+            self.options.json,
+            "quatrefoil/aggregator/v1",
+            {
+                "job": self.options.job,
+                "plan": self.plan.to_json(),
+                "rounds": rounds,
+                "channels": self.channels,
+                "costs": self.meter.as_rows(),
+                "insecure": list(self.plan.insecure),
+                "seconds": round(seconds, 3),
+            },
+        )
