@@ -24,6 +24,13 @@ from quatrefoil.errors import MessageRefused
 LARGEST_MESSAGE = 64 << 20
 """Bytes; a roster of 2,048 certified silos fits. Ciphertexts and models travel beside objects, named by their hash."""
 
+_DEEPEST = 32
+"""Containers inside each other; the deepest message, a job, has 8."""
+
+# cbor2 reads these by itself. Among them are references to what came before (25, 28, 29, 256), by which a short message
+# could stand for an enormous one, and bignums (2, 3), which cannot be printed in an error message.
+_BUILT_IN_TAGS = (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 100, 256, 258, 260, 261, 1004, 43000, 55799)
+
 _HINT = "Check that both sides run the same version of Quatrefoil, and that nothing on the way alters messages"
 
 
@@ -46,13 +53,7 @@ class WireObject:
     def decode(cls, data: bytes) -> Self:
         """Parse bytes from outside, or raise ``MessageRefused`` saying what is wrong with them."""
         name = _short(cls)
-        if len(data) > LARGEST_MESSAGE:
-            raise MessageRefused(f"{name} of {len(data)} bytes is over the limit of {LARGEST_MESSAGE}", hint=_HINT)
-        try:
-            value = cbor2.loads(data)
-        except (cbor2.CBORDecodeError, ValueError, OverflowError, RecursionError, TypeError) as error:
-            raise MessageRefused(f"{name} is not well-formed CBOR ({type(error).__name__})", hint=_HINT) from None
-        decoded = cls._from_cbor(value)
+        decoded = cls._from_cbor(_parse(data, name))
         if decoded.encode() != bytes(data):
             raise MessageRefused(f"{name} is not in deterministic form, or has bytes after its end", hint=_HINT)
         return decoded
@@ -81,15 +82,30 @@ class WireObject:
 
 def type_of(data: bytes) -> str:
     """The type URN of encoded bytes, for dispatch; the object itself is still to be decoded."""
-    if len(data) > LARGEST_MESSAGE:
-        raise MessageRefused(f"message of {len(data)} bytes is over the limit of {LARGEST_MESSAGE}", hint=_HINT)
-    try:
-        value = cbor2.loads(data)
-    except (cbor2.CBORDecodeError, ValueError, OverflowError, RecursionError, TypeError):
-        raise MessageRefused("message is not well-formed CBOR", hint=_HINT) from None
+    value = _parse(data, "message")
     if not (isinstance(value, list) and value and isinstance(value[0], str)):
         raise MessageRefused("message names no type", hint=_HINT)
     return value[0]
+
+
+def _parse(data: bytes, name: str) -> Any:
+    """The CBOR value in ``data``: no tags, nothing of indefinite length, no deep nesting."""
+    if len(data) > LARGEST_MESSAGE:
+        raise MessageRefused(f"{name} of {len(data)} bytes is over the limit of {LARGEST_MESSAGE}", hint=_HINT)
+    try:
+        return cbor2.loads(
+            data,
+            semantic_decoders=dict.fromkeys(_BUILT_IN_TAGS, _refuse_tag),
+            tag_hook=_refuse_tag,
+            max_depth=_DEEPEST,
+            allow_indefinite=False,
+        )
+    except (cbor2.CBORDecodeError, ValueError, OverflowError, RecursionError, TypeError) as error:
+        raise MessageRefused(f"{name} is not well-formed CBOR ({type(error).__name__})", hint=_HINT) from None
+
+
+def _refuse_tag(*_: object) -> Any:
+    raise cbor2.CBORDecodeError("a tag")
 
 
 @cache
