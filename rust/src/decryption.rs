@@ -85,10 +85,7 @@ impl Worker<'_> {
         let layout = self.setup.layout;
         let (noise_bound, slot_bound) = (self.setup.noise_bound(), self.setup.slot_bound());
         self.sampler.uniform(&mut self.mask, block as u64, &mut self.product);
-        for (a, &s) in self.product.iter_mut().zip(self.key.iter()) {
-            *a = field::mul(*a, s);
-        }
-        ntt::inverse_unscaled(&mut self.product);
+        ntt::multiply_and_invert(&mut self.product, self.key);
 
         for (index, word) in words.chunks_exact(8).enumerate() {
             let coefficient = block * N + index;

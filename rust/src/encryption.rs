@@ -7,6 +7,7 @@ use crate::key;
 use crate::layout::{BLOCK_BYTES, Layout};
 use crate::ntt::{self, N, Polynomial};
 use crate::parallel;
+use crate::processor::at_its_best;
 use crate::sampling::Sampler;
 use crate::stream::{Purpose, Reader, Stream};
 
@@ -103,20 +104,19 @@ impl Worker<'_> {
 
     fn block<V: Value>(&mut self, block: u64, values: &[V], out: &mut [u8]) -> Result<(), usize> {
         self.sampler.uniform(&mut self.mask, block, &mut self.product);
-        for (a, &s) in self.product.iter_mut().zip(self.secret.iter()) {
-            *a = field::mul(*a, s);
-        }
-        ntt::inverse_unscaled(&mut self.product);
+        ntt::multiply_and_invert(&mut self.product, self.secret);
 
         self.sampler.coins(&mut self.rounding, block, &mut self.coins);
         self.pack(values)?;
         self.sampler.binomial(&mut self.noise, block, &mut self.error);
         let delta = self.setup.layout.delta;
-        let words = out.chunks_exact_mut(8).zip(self.product.iter());
-        for ((word, &product), (&message, &error)) in words.zip(self.message.iter().zip(self.error.iter())) {
-            let value = field::add(product, field::from_signed((message << delta) + error));
-            word.copy_from_slice(&value.to_le_bytes());
-        }
+        let (product, message, error) = (&*self.product, &*self.message, &*self.error);
+        at_its_best(|| {
+            for (index, word) in out.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+                let value = field::add_signed(product[index], (message[index] << delta) + error[index]);
+                *word = value.to_le_bytes();
+            }
+        });
         Ok(())
     }
 
@@ -124,18 +124,21 @@ impl Worker<'_> {
     fn pack<V: Value>(&mut self, values: &[V]) -> Result<(), usize> {
         let Encryption { layout, clip, factor, .. } = *self.setup;
         let largest = layout.largest();
-        self.message.fill(0);
+        let message = &mut *self.message;
+        message.fill(0);
         let mut refused = false;
         for (slot, (values, coins)) in values.chunks(N).zip(self.coins.chunks_exact(N)).enumerate() {
             let shift = layout.slot_width * slot as u32;
-            for ((message, value), &coin) in self.message.iter_mut().zip(values).zip(coins) {
-                let value = value.widened();
-                let rounded = round(value * factor, coin);
-                // The second check is the silo's own, on what it is about to send; only the
-                // rounding of `factor` itself may carry a value one step beyond the range, and the clamp takes it back.
-                refused |= !within(value, clip) | (rounded.abs() > largest + 1);
-                *message += rounded.clamp(-largest, largest) << shift;
-            }
+            at_its_best(|| {
+                for ((message, value), &coin) in message.iter_mut().zip(values).zip(coins) {
+                    let value = value.widened();
+                    let rounded = round(value * factor, coin);
+                    // The second check is the silo's own, on what it is about to send; only the rounding of `factor`
+                    // may carry a value one step beyond the range, and the clamp takes it back.
+                    refused |= !within(value, clip) | (rounded.abs() > largest + 1);
+                    *message += rounded.clamp(-largest, largest) << shift;
+                }
+            });
         }
         if refused {
             return Err(values.iter().position(|value| !within(value.widened(), clip)).unwrap_or(0));

@@ -52,6 +52,17 @@ pub fn reduce(wide: u128) -> u64 {
     sum.wrapping_sub(P & mask(sum >= P))
 }
 
+/// The sum of an element and a signed integer with |b| <= (p - 1) / 2, in bit operations that the compiler can make wide.
+#[inline(always)]
+pub fn add_signed(a: u64, b: i64) -> u64 {
+    // a - (p - b) for b >= 0 and a - (-b) for b < 0: subtract the magnitude's complement or the magnitude.
+    let negative = (b >> 63) as u64;
+    let subtrahend = (P & !negative).wrapping_sub(b as u64);
+    let difference = a.wrapping_sub(subtrahend);
+    let borrow = ((!a & subtrahend) | ((!a | subtrahend) & difference)) >> 63;
+    difference.wrapping_add(P & borrow.wrapping_neg())
+}
+
 /// `base` to a public `exponent`.
 pub fn pow(mut base: u64, mut exponent: u64) -> u64 {
     let mut result = 1;
@@ -148,6 +159,9 @@ mod tests {
         let half = (P / 2) as i64;
         for value in [0, 1, -1, 42, -42, half, -half, half - 1, 1 - half] {
             assert_eq!(centred(from_signed(value)), value);
+            for a in EDGES {
+                assert_eq!(add_signed(a, value), add(a, from_signed(value)), "{a} + {value}");
+            }
         }
         assert_eq!(from_signed(-1), P - 1);
     }

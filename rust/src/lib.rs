@@ -10,9 +10,12 @@ mod key;
 mod layout;
 mod ntt;
 mod parallel;
+mod processor;
 mod sampling;
 mod stream;
 mod sum;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::buffer::PyBuffer;

@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 use zeroize::Zeroize;
 
 use crate::field;
+#[cfg(target_arch = "x86_64")]
+use crate::{processor, wide};
 
 /// The ring degree.
 pub const N: usize = 4096;
@@ -48,13 +50,18 @@ struct Twiddles {
     forward: Vec<u64>,
     inverse: Vec<u64>,
     degree_inverse: u64,
+    #[cfg(target_arch = "x86_64")]
+    tiles: wide::TileTwiddles,
 }
 
 static TWIDDLES: LazyLock<Twiddles> = LazyLock::new(|| {
     let psi = field::root_of_unity(2 * N as u64);
+    let inverse = reversed_powers(field::invert(psi));
     Twiddles {
         forward: reversed_powers(psi),
-        inverse: reversed_powers(field::invert(psi)),
+        #[cfg(target_arch = "x86_64")]
+        tiles: wide::TileTwiddles::new(&inverse),
+        inverse,
         degree_inverse: field::invert(N as u64),
     }
 });
@@ -92,8 +99,25 @@ pub fn forward(x: &mut [u64; N]) {
     }
 }
 
+/// Multiply evaluations by those of another polynomial, and take them to N times the coefficients of the product.
+pub fn multiply_and_invert(x: &mut [u64; N], factor: &[u64; N]) {
+    #[cfg(target_arch = "x86_64")]
+    if processor::has_avx512() {
+        // SAFETY: just checked.
+        return unsafe { wide::multiply_and_invert(x, factor, &TWIDDLES.inverse, &TWIDDLES.tiles) };
+    }
+    multiply_and_invert_portably(x, factor);
+}
+
+fn multiply_and_invert_portably(x: &mut [u64; N], factor: &[u64; N]) {
+    for (value, &factor) in x.iter_mut().zip(factor) {
+        *value = field::mul(*value, factor);
+    }
+    inverse_unscaled(x);
+}
+
 /// Evaluations to N times the coefficients, in place.
-pub fn inverse_unscaled(x: &mut [u64; N]) {
+fn inverse_unscaled(x: &mut [u64; N]) {
     let twiddles = &TWIDDLES.inverse;
     let mut half = 1;
     let mut groups = N / 2;
@@ -111,7 +135,7 @@ pub fn inverse_unscaled(x: &mut [u64; N]) {
     }
 }
 
-/// Divide by N: applied once to a key, it pays for the missing factor of every [`inverse_unscaled`] after it.
+/// Divide by N: applied once to a key, it pays for the missing factor of every [`multiply_and_invert`].
 pub fn divide_by_degree(x: &mut [u64; N]) {
     let factor = TWIDDLES.degree_inverse;
     for value in x {
@@ -143,6 +167,21 @@ mod tests {
         divide_by_degree(&mut x);
         inverse_unscaled(&mut x);
         assert_eq!(*x, *original);
+    }
+
+    #[test]
+    fn every_implementation_gives_the_same_coefficients() {
+        let mut edges = Polynomial::zero();
+        for (index, value) in edges.iter_mut().enumerate() {
+            *value = [0, 1, P - 1, P - 2, 0xFFFF_FFFF, 0x1_0000_0000, P - 0xFFFF_FFFF][index % 7];
+        }
+        for (mut x, factor) in [(sample(5), sample(6)), (sample(7), edges)] {
+            let mut portable = Polynomial::zero();
+            portable.copy_from_slice(x.as_slice());
+            multiply_and_invert_portably(&mut portable, &factor);
+            multiply_and_invert(&mut x, &factor);
+            assert_eq!(*x, *portable);
+        }
     }
 
     #[test]

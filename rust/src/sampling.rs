@@ -5,13 +5,14 @@ use zeroize::Zeroizing;
 use crate::field::P;
 use crate::layout::read_word;
 use crate::ntt::N;
+use crate::processor::at_its_best;
 use crate::stream::Reader;
 
 /// The parameter of the centred binomial distribution: a difference of two sums of 42 bits. Deviation sqrt(21) = 4.58.
 pub const ETA: u32 = 42;
 
 const LOW_42: u64 = (1 << ETA) - 1;
-const LOW_20: u32 = (1 << 20) - 1;
+const LOW_20: u64 = (1 << 20) - 1;
 
 /// What one coefficient of noise reads: a word of 64 bits, and 20 bits of one of 32.
 const NOISE_BYTES: usize = 12;
@@ -52,13 +53,15 @@ impl Sampler {
         reader.seek(part);
         reader.fill(&mut self.bytes);
         let (long, short) = self.bytes.split_at(8 * N);
-        for ((value, long), short) in out.iter_mut().zip(long.chunks_exact(8)).zip(short.chunks_exact(4)) {
-            let long = read_word(long);
-            let short = u32::from_le_bytes([short[0], short[1], short[2], short[3]]);
-            // ones(up) - ones(down) = ones(up) + zeros(down) - 42, which takes one count less
-            let ones = (long ^ !LOW_42).count_ones() + (!short & LOW_20).count_ones();
-            *value = i64::from(ones) - i64::from(ETA);
-        }
+        let (long, short) = (long.as_chunks::<8>().0, short.as_chunks::<4>().0);
+        at_its_best(|| {
+            for ((value, &long), &short) in out.iter_mut().zip(long).zip(short) {
+                let (long, short) = (u64::from_le_bytes(long), u64::from(u32::from_le_bytes(short)));
+                // ones(up) - ones(down) = ones(up) + zeros(down) - 42, which takes one count less
+                let ones = (long ^ !LOW_42).count_ones() + (!short & LOW_20).count_ones();
+                *value = i64::from(ones) - i64::from(ETA);
+            }
+        });
     }
 
     /// Words of 32 bits from one part, in order, for the coins of stochastic rounding; a multiple of four of them.

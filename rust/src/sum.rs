@@ -2,6 +2,7 @@
 
 use crate::field::P;
 use crate::layout::BLOCK_BYTES;
+use crate::processor::at_its_best;
 
 /// A word that is not below p, and its position.
 #[derive(Debug, PartialEq)]
@@ -36,47 +37,17 @@ pub fn check(bytes: &[u8]) -> Result<(), NotReduced> {
     Ok(())
 }
 
-// Both loops below are compiled twice, so that processors with AVX2 compare and add four words at a time.
-
 fn any_not_reduced(words: &[[u8; 8]]) -> bool {
-    #[inline(always)]
-    fn portable(words: &[[u8; 8]]) -> bool {
-        words.iter().fold(false, |any, &word| any | (u64::from_le_bytes(word) >= P))
-    }
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2")]
-        fn wide(words: &[[u8; 8]]) -> bool {
-            portable(words)
-        }
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2.
-            return unsafe { wide(words) };
-        }
-    }
-    portable(words)
+    at_its_best(|| words.iter().fold(false, |any, &word| any | (u64::from_le_bytes(word) >= P)))
 }
 
-fn combine(total: &mut [u8], words: &[u8], operation: impl Fn(u64, u64) -> u64 + Copy) {
-    #[inline(always)]
-    fn portable(total: &mut [u8], words: &[u8], operation: impl Fn(u64, u64) -> u64) {
-        let words = words.as_chunks::<8>().0;
+fn combine(total: &mut [u8], words: &[u8], operation: impl Fn(u64, u64) -> u64) {
+    let words = words.as_chunks::<8>().0;
+    at_its_best(|| {
         for (total, &word) in total.as_chunks_mut::<8>().0.iter_mut().zip(words) {
             *total = operation(u64::from_le_bytes(*total), u64::from_le_bytes(word)).to_le_bytes();
         }
-    }
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2")]
-        fn wide(total: &mut [u8], words: &[u8], operation: impl Fn(u64, u64) -> u64) {
-            portable(total, words, operation);
-        }
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2.
-            return unsafe { wide(total, words, operation) };
-        }
-    }
-    portable(total, words, operation);
+    });
 }
 
 /// Like `field::add`, in a form that the compiler can make wide.
