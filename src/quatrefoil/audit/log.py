@@ -12,12 +12,14 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from quatrefoil.errors import HostError, StateCorrupt
 
@@ -69,8 +71,12 @@ class FileLog:
     def __init__(self, path: Path, clock: Callable[[], datetime] | None = None) -> None:
         self._clock = clock or _now
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a+b")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: what could not be written must not wait in a buffer for the next append.
+            self._file = path.open("a+b", buffering=0)
+        except OSError as error:
+            raise _unusable(path, error) from None
         try:
             _lock(self._file, path)
             self._size, self._last = _recover(self._file, path)
@@ -80,11 +86,12 @@ class FileLog:
         _synchronise_folder(path.parent)
 
     def append(self, kind: str, body: Mapping[str, Any]) -> Entry:
+        if self._file.closed:
+            raise HostError(f"log {self._path} is closed", hint="Open it again")
         entry = _entry(self._size, self._clock(), kind, body, self._last)
         start = self._file.seek(0, os.SEEK_END)
         try:
-            self._file.write(_line(entry))
-            self._file.flush()
+            _write(self._file, _line(entry))
             os.fsync(self._file.fileno())
         except OSError as error:
             self._undo(start)
@@ -124,9 +131,21 @@ def verify_file(path: Path) -> Iterator[Entry]:
             yield from _checked(file, path)
     except FileNotFoundError:
         raise HostError(f"there is no log at {path}", hint="Name the file that --log or --state wrote") from None
+    except OSError as error:
+        raise _unusable(path, error) from None
 
 
-def _recover(file: BinaryIO, path: Path) -> tuple[int, str]:
+def _write(file: FileIO, line: bytes) -> None:
+    # A nearly full disk takes a part of the line first, and refuses the rest.
+    while line:
+        line = line[file.write(line) :]
+
+
+def _unusable(path: Path, error: OSError) -> HostError:
+    return HostError(f"log {path} cannot be opened ({error.strerror})", hint="Name a file that you may read and write")
+
+
+def _recover(file: FileIO | BufferedReader, path: Path) -> tuple[int, str]:
     """Number of entries and last hash; an unacknowledged partial line at the end is cut off."""
     file.seek(0)
     size, last, end = 0, _START, 0
@@ -139,7 +158,7 @@ def _recover(file: BinaryIO, path: Path) -> tuple[int, str]:
     return size, last
 
 
-def _checked(file: BinaryIO, path: Path) -> Iterator[Entry]:
+def _checked(file: FileIO | BufferedReader, path: Path) -> Iterator[Entry]:
     previous = _START
     for index, line in enumerate(file):
         if not line.endswith(b"\n"):
@@ -154,13 +173,22 @@ def _checked(file: BinaryIO, path: Path) -> Iterator[Entry]:
 
 def _parse(line: bytes, where: str) -> Entry:
     try:
-        value = json.loads(line)
+        value = json.loads(line, parse_constant=_no_number, parse_float=_finite)
         index, body = value["index"], value["body"]
         if type(index) is not int or not isinstance(body, dict):
             raise TypeError
         return Entry(index, str(value["time"]), str(value["kind"]), body, str(value["previous"]), str(value["hash"]))
     except (ValueError, KeyError, TypeError, RecursionError):
         raise StateCorrupt(f"{where} is not a log entry", hint=_HINT) from None
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text)
 
 
 def _entry(index: int, time: datetime, kind: str, body: Mapping[str, Any], previous: str) -> Entry:
@@ -180,7 +208,7 @@ def _canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
 
 
-def _lock(file: BinaryIO, path: Path) -> None:
+def _lock(file: FileIO | BufferedReader, path: Path) -> None:
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
