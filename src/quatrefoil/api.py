@@ -23,7 +23,6 @@ from quatrefoil.federation.user_code import count_samples
 from quatrefoil.federation.vectors import Arrays, layout_of
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredTransport
 from quatrefoil.planner import Costs, Plan, plan
-from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import availability
 from quatrefoil.policy import Policy
 from quatrefoil.transport import CertificateAuthority, Identity, PostQuantumTransport, TrustAnchor, system_clock
@@ -88,7 +87,7 @@ def run(
     policy = policy if isinstance(policy, Policy) else Policy.load(policy)
     available = availability()
     record = log if log is not None else MemoryLog()
-    chosen = plan(workload, policy, costs or calibrate(available, lambda: MemoryLog().append("x", {})), available)
+    chosen = plan(workload, policy, costs or stack.measure_host(available), available)
     collect = training_phase(workload, parameters=layout_of(initial).length, silos=len(data))
     record.append(
         "plan", {"digest": chosen.digest().hex(), "policy": policy.digest().hex(), "insecure": list(chosen.insecure)}

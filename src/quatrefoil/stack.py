@@ -6,10 +6,16 @@ here, before anything runs. There is no default backend.
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
+from quatrefoil.audit import FileLog
 from quatrefoil.contracts import ComputeIsolation, PrivateAggregation
 from quatrefoil.errors import DependencyMissing, PolicyInvalid
 from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
+from quatrefoil.planner import Availability, Costs
+from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import PARAMETER_SETS
 from quatrefoil.policy import STAND_INS, Policy
 
@@ -30,6 +36,15 @@ def isolation_of(policy: Policy, backend: str) -> ComputeIsolation:
     if backend == "software":
         return SoftwareIsolation(accept_insecure="software-keeper")
     raise DependencyMissing(f"enclave backend {backend} does not exist yet", hint="Allow and accept software")
+
+
+def measure_host(available: Availability, *, seconds: float = 1.5) -> Costs:
+    """A short calibration of this host, in about ``seconds``.
+
+    The log is measured where temporary files live; another disk takes another time to make an entry durable.
+    """
+    with tempfile.TemporaryDirectory(prefix="quatrefoil-") as folder, FileLog(Path(folder) / "log") as log:
+        return calibrate(available, lambda: log.append("calibration", {}), seconds=seconds)
 
 
 def only_allowed(policy: Policy, layer: str) -> str:

@@ -24,7 +24,6 @@ from quatrefoil.federation.user_code import load_model, save_model
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredTransport
 from quatrefoil.planner import Costs, Plan, plan
-from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import availability
 from quatrefoil.transport import AsyncChannel, open_channel, serve, system_clock
 from quatrefoil.workload import Workload
@@ -122,10 +121,7 @@ class _Run:
 
     def _plan(self, workload: Workload) -> Plan:
         available = availability()
-        if self.options.costs is not None:
-            costs = Costs.load(self.options.costs)
-        else:
-            costs = calibrate(available, lambda: self.files.log.append("calibration", {}))
+        costs = stack.measure_host(available) if self.options.costs is None else Costs.load(self.options.costs)
         chosen = plan(workload, self.files.policy, costs, available)
         self.files.log.append(
             "plan",
@@ -224,7 +220,7 @@ class _Run:
         console().print(table(f"Job {self.options.job}, {seconds:.1f} s", ("round", "added", "error at most"), rows))
         write_json(
             self.options.json,
-            "quatrefoil/aggregator/v1",
+            "quatrefoil.aggregator/1",
             {
                 "job": self.options.job,
                 "plan": self.plan.to_json(),

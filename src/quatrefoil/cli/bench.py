@@ -10,7 +10,7 @@ from quatrefoil.cli import output
 
 NAME = "bench"
 HELP = "measure a layer beside doing without it, and beside its peers"
-SCHEMA = "quatrefoil/bench-aggregation/1"
+SCHEMA = "quatrefoil.bench-aggregation/1"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     times = ("encrypt_ms", "serialise_ms", "deserialise_all_ms", "add_ms", "combine_keys_ms", "decrypt_ms")
     return (
-        row["backend"],
+        row["backend"].removeprefix("additive-rlwe/"),
         *(f"{row[name]:.2f}" for name in times),
         f"{row['overhead']:.1f}x",
         f"{row['bytes_per_silo']}",

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
     if options.attack is not None:
         outcome = mounted.ATTACKS[options.attack]()
         render_outcome(console(), outcome)
-        write_json(options.json, "quatrefoil/demo-attack/v1", outcome.as_json())
+        write_json(options.json, "quatrefoil.demo-attack/1", outcome.as_json())
         return
     policy = options.policy if options.policy is not None else built_in("policy.toml")
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
@@ -46,4 +46,4 @@ def run(options: argparse.Namespace) -> None:
 
         result = run_demo(policy, splits=options.splits, tell=tell)
     render(console(), result)
-    write_json(options.json, "quatrefoil/demo/v1", result.as_json())
+    write_json(options.json, "quatrefoil.demo/1", result.as_json())

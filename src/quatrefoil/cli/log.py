@@ -33,4 +33,4 @@ def run(options: argparse.Namespace) -> None:
     for column in drawn.columns:
         column.justify = "left"
     console().print(drawn)
-    write_json(options.json, "quatrefoil/log/v1", {"size": len(entries), "entries": [vars(entry) for entry in entries]})
+    write_json(options.json, "quatrefoil.log/1", {"size": len(entries), "entries": [vars(entry) for entry in entries]})

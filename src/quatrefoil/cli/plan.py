@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from rich.console import Console
 
-from quatrefoil.audit import FileLog
+from quatrefoil import stack
 from quatrefoil.cli.output import add_json_option, console, progress_console, table, write_json
 from quatrefoil.planner import Availability, Costs, Plan, PlannedPhase, host, plan
-from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.threats import exposed
 from quatrefoil.policy import THREATS, Policy
 from quatrefoil.workload import DATA, KINDS, Workload
@@ -54,9 +52,7 @@ def run(options: argparse.Namespace) -> None:
 def measured(available: Availability) -> Costs:
     """A short calibration of this host, said on standard error."""
     progress_console().print(f"measuring this host for about {SECONDS:g} s; --save-costs FILE keeps the figures")
-    # The log is measured where temporary files live; another disk takes another time to make an entry durable.
-    with tempfile.TemporaryDirectory(prefix="quatrefoil-") as folder, FileLog(Path(folder) / "log") as log:
-        return calibrate(available, lambda: log.append("calibration", {}), seconds=SECONDS)
+    return stack.measure_host(available, seconds=SECONDS)
 
 
 def show(made: Plan, out: Console) -> None:

@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> None:
     report(f"{finished.rounds} rounds done, over {finished.group}")
     write_json(
         options.json,
-        "quatrefoil/silo/v1",
+        "quatrefoil.silo/1",
         {
             "silo": files.identity.name,
             "rounds": finished.rounds,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from quatrefoil import api
+from quatrefoil import api, stack
 from quatrefoil.demo import baselines, job, leakage, metrics, models
 from quatrefoil.demo.baselines import ROUNDS, Score
 from quatrefoil.demo.data import Hospital, Split, load_hospitals, split_all, summary
@@ -22,7 +22,6 @@ from quatrefoil.demo.result import Channel, DemoResult, LayerCost, ModelResult, 
 from quatrefoil.federation import parts
 from quatrefoil.federation.vectors import layout_of, unflatten
 from quatrefoil.planner import Costs, plan
-from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import availability
 from quatrefoil.policy import Policy
 from quatrefoil.workload import Workload
@@ -56,7 +55,7 @@ def run_demo(policy_file: Path, *, splits: int, tell: Tell) -> DemoResult:
     policy = Policy.load(policy_file)
     tell("measuring this machine for the planner")
     available = availability()
-    costs = calibrate(available, lambda: None, seconds=1.0)
+    costs = stack.measure_host(available)
     start = job.initial()
     chosen = plan(workload_for(start), policy, costs, available)
     tell(f"plan {chosen.digest().hex()[:16]}: training across {len(hospitals)} hospitals in real processes")

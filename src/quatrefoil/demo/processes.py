@@ -26,8 +26,12 @@ STOP_SECONDS = 5.0
 class Processes:
     """Parties of one job. ``with`` stops whatever still runs."""
 
-    def __init__(self, folder: Path, *, policy: Path, workload: Path, silos: Mapping[str, Path]) -> None:
+    def __init__(
+        self, folder: Path, *, policy: Path, workload: Path, silos: Mapping[str, Path], cwd: Path | None = None
+    ) -> None:
+        """``silos``: data file of each. ``cwd``: where the training module is found, if it is not installed."""
         self.folder = folder
+        self.cwd = cwd
         self.policy = policy
         self.workload = workload
         self.silos = dict(silos)
@@ -110,7 +114,7 @@ class Processes:
         ]
         with (self.folder / f"{name}.out").open("a") as output:
             self.running[name] = subprocess.Popen(  # noqa: S603
-                command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True
+                command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.cwd, text=True
             )
 
     def __enter__(self) -> Processes:

@@ -1,0 +1,158 @@
+"""A job as real processes over post-quantum channels, and what happens when its parties are killed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy_job import ROUNDS, SILOS, ToyJob, mean
+
+from quatrefoil.audit import verify_file
+from quatrefoil.errors import HostError
+
+SOON = 40.0
+STEP = 1e-3
+"""Far above the error bound of a round, far below any silo's step."""
+
+
+def start_all(job: ToyJob) -> None:
+    job.start_keeper()
+    job.aggregator()
+    for name in SILOS:
+        job.silo(name)
+
+
+def finish(job: ToyJob, silos: list[str] | None = None) -> None:
+    job.wait("aggregator", SOON)
+    for name in SILOS if silos is None else silos:
+        job.wait(name, SOON)
+
+
+def test_every_party_ends_with_the_same_model_and_it_is_the_weighted_mean(job: ToyJob) -> None:
+    start_all(job)
+    finish(job)
+    for array in job.model():
+        assert np.allclose(array, ROUNDS * mean(), atol=STEP)
+    for name in SILOS:
+        assert all(np.array_equal(a, b) for a, b in zip(job.model(name), job.model(), strict=True))
+    result = job.result("aggregator")
+    assert result["schema"] == "quatrefoil.aggregator/1"
+    assert [one["contributors"] for one in result["rounds"]] == [sorted(SILOS)] * ROUNDS
+    assert {one["peer"] for one in result["channels"]} == {"keeper", *SILOS}
+    assert {one["group"] for one in result["channels"]} == {"X25519MLKEM768"}
+
+
+def test_stand_ins_are_marked_in_every_output(job: ToyJob) -> None:
+    start_all(job)
+    finish(job)
+    for name in ("keeper", "aggregator", *SILOS):
+        assert "INSECURE" in (job.folder / f"{name}.out").read_text()
+    for name in ("aggregator", *SILOS):
+        assert job.result(name)["insecure"] == ["software-keeper"]
+    opened = [entry for entry in verify_file(job.log("keeper")) if entry.kind == "round-opened"]
+    assert {entry.body["isolation"] for entry in opened} == {"software"}
+
+
+def test_logs_tell_the_whole_story_and_hold_no_secrets(job: ToyJob) -> None:
+    start_all(job)
+    finish(job)
+    assert job.stored("keeper").count("key-release") == ROUNDS
+    assert job.stored("aggregator").count("round-finished") == ROUNDS
+    assert "plan" in job.stored("aggregator")
+    for name in SILOS:
+        assert job.stored(name)[:2] == ["enrolment", "consent"]
+        assert job.stored(name).count("contribution") == ROUNDS
+    # Digests, names, counts and reasons only: nothing as long as a key or an update.
+    for name in ("keeper", "aggregator", *SILOS):
+        for entry in verify_file(job.log(name)):
+            assert all(len(value) <= 400 for value in entry.body.values() if isinstance(value, str))
+
+
+@pytest.mark.parametrize("victim", ["keeper", "aggregator", "bari"])
+def test_a_party_killed_in_an_open_round_is_started_again_and_the_job_goes_on(job: ToyJob, victim: str) -> None:
+    job.hold()
+    start_all(job)
+    job.wait_for("ambon", "started", SOON)
+    wait_for_entry(job, "keeper", "round-opened")
+    job.kill(victim)
+    {"keeper": job.start_keeper, "aggregator": job.aggregator, "bari": lambda: job.silo("bari")}[victim]()
+    job.go_on()
+    finish(job)
+    for array in job.model():
+        assert np.allclose(array, ROUNDS * mean(), atol=STEP)
+    if victim == "keeper":
+        # Its key was gone: the round was voided, never answered with a second key, and tried again.
+        assert job.stored("keeper").count("round-void") == 1
+        assert job.stored("keeper").count("key-release") == ROUNDS
+
+
+def test_a_silo_that_stays_away_after_enrolling_does_not_stop_the_others(job: ToyJob) -> None:
+    job.hold()
+    job.start_keeper()
+    job.aggregator("--deadline", "2")
+    for name in SILOS:
+        job.silo(name)
+    wait_for_entry(job, "keeper", "round-opened")
+    job.kill("bari")
+    job.go_on()
+    finish(job, ["ambon", "cusco"])
+    for array in job.model():
+        assert np.allclose(array, ROUNDS * mean("ambon", "cusco"), atol=STEP)
+    assert "going on without bari" in (job.folder / "aggregator.out").read_text()
+
+
+def test_a_silo_whose_update_does_not_fit_fails_with_one_line_and_stops_nobody_else(job: ToyJob) -> None:
+    job.start_keeper()
+    job.aggregator("--deadline", "2")
+    job.silo("ambon")
+    job.silo("cusco")
+    job.silo("bari", "too_large")
+    with pytest.raises(HostError, match=r"clip bound of 1\.0"):
+        job.wait("bari", SOON)
+    finish(job, ["ambon", "cusco"])
+
+
+def test_a_party_in_the_wrong_role_is_refused_and_named(job: ToyJob) -> None:
+    job.start_keeper()
+    job.wait_for("keeper", "listens", SOON)
+    # The "aggregator" a silo is pointed at is the keeper: it allows no silos.
+    job.aggregator_port = job.keeper_port
+    job.silo("ambon", "train", "--give-up", "1")
+    with pytest.raises(HostError, match=r"keeper|silo"):
+        job.wait("ambon", SOON)
+
+
+def test_too_few_silos_end_the_job_with_their_names(job: ToyJob) -> None:
+    job.start_keeper()
+    job.aggregator("--give-up", "2")
+    job.silo("ambon")
+    with pytest.raises(HostError, match="missing bari, cusco"):
+        job.wait("aggregator", SOON)
+
+
+def test_a_party_with_another_policy_is_refused(job: ToyJob) -> None:
+    other = job.folder / "other.toml"
+    other.write_text((job.folder / "policy.toml").read_text().replace("clip = 1.0", "clip = 2.0"))
+    job.start_keeper()
+    job.aggregator("--give-up", "3")
+    policy, job.policy = job.policy, other
+    job.silo("ambon")
+    job.policy = policy
+    with pytest.raises(HostError, match="Compare the two policy files"):
+        job.wait("ambon", SOON)
+
+
+def wait_for_entry(job: ToyJob, party: str, kind: str) -> None:
+    """Wait until a party's log holds an entry of this kind."""
+    import time
+
+    end = time.monotonic() + SOON
+    while not job.log(party).exists() or kind not in (json.loads(line)["kind"] for line in lines(job.log(party))):
+        assert time.monotonic() < end, f"{party} never logged {kind}"
+        time.sleep(0.02)
+
+
+def lines(file: Path) -> list[str]:
+    return [line for line in file.read_text().split("\n")[:-1] if line]
