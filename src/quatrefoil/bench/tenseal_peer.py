@@ -6,7 +6,12 @@ server does not have; nothing stops a silo from decrypting another one's update.
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,6 +28,13 @@ def measure_tenseal(updates: list[NDArray[np.float32]], threads: int, expected: 
         raise DependencyMissing(
             "tenseal is not installed", hint="Install the extra: pip install 'quatrefoil[bench]'"
         ) from None
+    with _quiet_standard_output():
+        return _measure(ts, updates, threads, expected)
+
+
+def _measure(
+    ts: Any, updates: list[NDArray[np.float32]], threads: int, expected: NDArray[np.float64]
+) -> dict[str, Any]:
     context = ts.context(
         ts.SCHEME_TYPE.CKKS,
         poly_modulus_degree=8192,
@@ -65,3 +77,19 @@ def measure_tenseal(updates: list[NDArray[np.float32]], threads: int, expected: 
         "max_abs_error": float(np.abs(values - expected).max()),
         "error_bound": None,
     }
+
+
+@contextmanager
+def _quiet_standard_output() -> Iterator[None]:
+    """Drop what C++ code prints: TenSEAL warns about each vector, on standard output, where results go."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        ctypes.CDLL(None).fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
