@@ -6,6 +6,7 @@ Everything that leaves a party is a vector and a :class:`Layout`; user code only
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -21,6 +22,7 @@ Arrays = list[NDArray[np.floating]]
 
 _DTYPES: dict[str, np.dtype[Any]] = {"<f4": np.dtype("<f4"), "<f8": np.dtype("<f8")}
 LARGEST_VALUES = 1 << 34
+MOST_DIMENSIONS = 32
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,17 @@ class ArrayLayout(WireObject):
     TYPE: ClassVar[str] = "urn:quatrefoil:array-layout"
     shape: tuple[int, ...]
     dtype: str
+
+    def __post_init__(self) -> None:
+        if self.dtype not in _DTYPES:
+            raise MessageRefused(f"array type {self.dtype!r} is unknown", hint="Use float32 or float64")
+        if len(self.shape) > MOST_DIMENSIONS:
+            raise MessageRefused(
+                f"an array of {len(self.shape)} dimensions is not supported", hint=f"At most {MOST_DIMENSIONS}"
+            )
+        # Every side counts, also beside a 0: NumPy makes no array whose sides multiply to more than it can address.
+        if math.prod(max(1, side) for side in self.shape) > LARGEST_VALUES:
+            raise MessageRefused(f"an array of sides {self.shape} is too large", hint=f"At most {LARGEST_VALUES}")
 
 
 @dataclass(frozen=True)
@@ -42,9 +55,6 @@ class Layout(WireObject):
     def __post_init__(self) -> None:
         if not self.arrays:
             raise MessageRefused("a model without arrays cannot be trained", hint="Give at least one array")
-        for array in self.arrays:
-            if array.dtype not in _DTYPES:
-                raise MessageRefused(f"array type {array.dtype!r} is unknown", hint="Use float32 or float64")
         if not 0 < self.length <= LARGEST_VALUES:
             raise MessageRefused(f"a model of {self.length} values is not supported", hint=f"1 to {LARGEST_VALUES}")
 
@@ -61,8 +71,11 @@ class Layout(WireObject):
 
 
 def layout_of(arrays: Sequence[NDArray[np.floating]]) -> Layout:
-    """The layout of ``arrays``, or ``UpdateRefused`` for anything but float32 and float64 arrays."""
-    return Layout(tuple(_array_layout(position, array) for position, array in enumerate(arrays)))
+    """The layout of ``arrays``, or ``UpdateRefused`` for anything but float32 and float64 arrays of some values."""
+    try:
+        return Layout(tuple(_array_layout(position, array) for position, array in enumerate(arrays)))
+    except MessageRefused as error:
+        raise UpdateRefused(error.problem, hint=error.hint) from None
 
 
 def flatten(arrays: Sequence[NDArray[np.floating]], layout: Layout) -> FloatVector:
@@ -126,10 +139,7 @@ def _array_layout(position: int, array: NDArray[np.floating]) -> ArrayLayout:
 
 
 def _size(array: ArrayLayout) -> int:
-    size = 1
-    for extent in array.shape:
-        size *= extent
-    return size
+    return math.prod(array.shape)
 
 
 def _describe(layout: Layout) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +28,8 @@ from quatrefoil.federation.state import MemoryState
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
 from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
 from quatrefoil.policy import Policy
-from quatrefoil.transport import CertificateAuthority, Identity, PostQuantumTransport
+from quatrefoil.transport import Identity, PostQuantumTransport
+from support import Consortium, clock_at
 
 POLICY = """
 name = "test"
@@ -53,6 +56,8 @@ NAMES = ("ambon", "bari", "cusco", "dakar")
 SAMPLES = {"ambon": 100, "bari": 50, "cusco": 200, "dakar": 10}
 START = datetime(2030, 1, 1, tzinfo=UTC)
 PLAN = bytes(range(32))
+TRUSTED, STRANGER = "test-consortium", "stranger"
+"""Names of two roots; every party of a :class:`World` trusts the first only."""
 
 
 def policy(backend: str = "additive-rlwe", **changes: object) -> Policy:
@@ -84,14 +89,27 @@ class Clock:
 
 
 @cache
-def authority(name: str = "test-consortium") -> CertificateAuthority:
+def consortium(root: str) -> Consortium:
+    """An authority that certified everybody an hour before :data:`START`."""
     folder = Path(tempfile.mkdtemp(prefix="quatrefoil-test-"))
-    return CertificateAuthority.create(folder / "ca", name, clock=lambda: START - timedelta(hours=1))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Consortium(folder / "ca", root, clock=clock_at(START - timedelta(hours=1)))
+
+
+def identity(name: str, role: str, root: str = TRUSTED) -> Identity:
+    return consortium(root).identity(name, role)
 
 
 @cache
-def identity(name: str, role: str) -> Identity:
-    return authority().issue(name, role)
+def renewed(name: str, role: str) -> Identity:
+    """A second certificate of the same authority for the same party."""
+    authority = consortium(TRUSTED).authority
+    return authority.issue(name, role, directory=authority.directory / "renewed" / f"{role}-{name}")
+
+
+def speaking_as(holder: Identity, clock: Clock | None = None) -> PostQuantumTransport:
+    """What ``holder`` signs with; it believes the test's consortium, whoever certified it."""
+    return PostQuantumTransport(holder, consortium(TRUSTED).trust, clock=clock or Clock())
 
 
 @dataclass
@@ -116,7 +134,7 @@ class World:
         self.keeper = self.make_keeper()
 
     def security(self, name: str, role: str) -> PostQuantumTransport:
-        return PostQuantumTransport(identity(name, role), authority().trust, clock=self.clock)
+        return speaking_as(identity(name, role), self.clock)
 
     def aggregation(self) -> PrivateAggregation:
         return BACKENDS[self.backend]()
