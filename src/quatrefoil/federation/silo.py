@@ -35,7 +35,15 @@ from quatrefoil.federation.messages import (
     RoundVoid,
 )
 from quatrefoil.federation.state import State
-from quatrefoil.federation.vectors import Arrays, decode_arrays, encode_arrays, flatten, model_digest, unflatten
+from quatrefoil.federation.vectors import (
+    Arrays,
+    decode_arrays,
+    encode_arrays,
+    flatten,
+    largest_within,
+    model_digest,
+    unflatten,
+)
 from quatrefoil.policy import Policy
 
 
@@ -247,11 +255,11 @@ class Silo:
     def _update(self, trained: Sequence[NDArray[np.floating]]) -> FloatVector:
         layout = self.job.layout
         update = flatten(trained, layout) - flatten(self.model, layout)
-        clip = self._policy.limits.clip
-        beyond = int(np.count_nonzero(np.abs(update) > clip))
+        bound = largest_within(self._policy.limits.clip, update.dtype)
+        beyond = int(np.count_nonzero(np.abs(update) > bound))
         if beyond and self._policy.on_excess == "clip":
-            self._log.append("clipped", {"round": self.rounds_done + 1, "values": beyond, "clip": clip})
-            update = np.clip(update, -clip, clip)
+            self._log.append("clipped", {"round": self.rounds_done + 1, "values": beyond, "clip": float(bound)})
+            update = np.clip(update, -bound, bound)
         return update
 
     def _encrypt(self, context: RoundContext, update: FloatVector) -> bytes:

@@ -89,6 +89,12 @@ def flatten(arrays: Sequence[NDArray[np.floating]], layout: Layout) -> FloatVect
     return np.concatenate([np.ravel(array).astype(layout.vector_dtype, copy=False) for array in arrays])
 
 
+def largest_within(bound: float, dtype: np.dtype[Any]) -> np.floating[Any]:
+    """The largest value of ``dtype`` that is not above ``bound``: float32(0.2) itself is 3e-9 above 0.2."""
+    nearest: np.floating[Any] = dtype.type(bound)
+    return nearest if float(nearest) <= bound else np.nextafter(nearest, dtype.type(0))
+
+
 def unflatten(vector: NDArray[np.floating], layout: Layout) -> Arrays:
     """The arrays of ``layout`` holding the values of ``vector``; fresh memory, each in its own type."""
     arrays: Arrays = []
