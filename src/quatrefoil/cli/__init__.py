@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import import_module
+from importlib import import_module, metadata
 
+from quatrefoil.cli.output import require_writable
 from quatrefoil.errors import QuatrefoilError
 
 COMMANDS = ("demo", "plan", "bench", "doctor", "ca", "keeper", "aggregator", "silo", "log")
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code."""
     options = parser().parse_args(arguments)
     try:
+        require_writable(getattr(options, "json", None))
         options.run(options)
     except QuatrefoilError as error:
         print(f"quatrefoil: {error}", file=sys.stderr)
@@ -34,7 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line, also used by the tests that read every help text."""
-    root = argparse.ArgumentParser(prog="quatrefoil", description="Confidential AI pipelines, routed by policy.")
+    root = argparse.ArgumentParser(
+        prog="quatrefoil", description="Confidential AI pipelines, routed by policy. Unaudited."
+    )
+    root.add_argument(
+        "--version", action="version", version=f"quatrefoil {metadata.version('quatrefoil')}", help="print the version"
+    )
     commands = root.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
         module = import_module(f"quatrefoil.cli.{name}")

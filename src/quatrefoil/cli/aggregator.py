@@ -11,7 +11,7 @@ from typing import Any
 
 from quatrefoil import stack
 from quatrefoil.api import training_phase
-from quatrefoil.cli.output import add_json_option, console, table, write_json
+from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.cli.parties import TIMEOUT, PartyFiles, add_party_options, address, report, warn_insecure
 from quatrefoil.errors import CallerError, PeerError
 from quatrefoil.federation import parts
@@ -46,10 +46,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--job", required=True, metavar="NAME", help="a name that no earlier job had")
     parser.add_argument("--costs", type=Path, metavar="FILE", help="measured costs (default: a short calibration)")
     parser.add_argument(
-        "--deadline", type=float, default=60.0, metavar="S", help="seconds a round waits for every silo (default 60)"
+        "--deadline", type=float, default=60.0, metavar="S", help="seconds a round waits for every silo (default: 60)"
     )
     parser.add_argument(
-        "--give-up", type=float, default=600.0, metavar="S", help="seconds it waits for the minimum (default 600)"
+        "--give-up", type=float, default=600.0, metavar="S", help="seconds it waits for the minimum (default: 600)"
     )
     parser.add_argument(
         "--record", type=Path, metavar="DIR", help="keep contributions as received: what crosses the wire"
@@ -217,7 +217,10 @@ class _Run:
             if one is not None
         ]
         rows = [(str(row["number"]), ", ".join(row["contributors"]), f"{row['error_bound']:.2e}") for row in rounds]
-        console().print(table(f"Job {self.options.job}, {seconds:.1f} s", ("round", "added", "error at most"), rows))
+        if not only_json(self.options):
+            console().print(
+                table(f"Job {self.options.job}, {seconds:.1f} s", ("round", "added", "error at most"), rows)
+            )
         write_json(
             self.options.json,
             "quatrefoil.aggregator/1",

@@ -15,10 +15,18 @@ SCHEMA = "quatrefoil.bench-aggregation/1"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     benches = parser.add_subparsers(metavar="LAYER", required=True, dest="layer")
-    parser = benches.add_parser("aggregation", help="encrypted sums beside plain ones", description="Encrypted sums.")
-    parser.add_argument("--parameters", type=int, default=1_000_000, metavar="N", help="values in an update (1000000)")
-    parser.add_argument("--silos", type=int, default=8, metavar="K", help="updates that are added (8)")
-    parser.add_argument("--threads", type=int, default=1, metavar="T", help="threads each backend may use (1)")
+    parser = benches.add_parser(
+        "aggregation", help="encrypted sums beside plain ones", description="encrypted sums beside plain ones"
+    )
+    parser.add_argument(
+        "--parameters", type=int, default=1_000_000, metavar="N", help="values in an update (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--silos", type=int, default=8, metavar="K", help="updates that are added (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="T", help="threads each backend may use (default: %(default)s)"
+    )
     output.add_json_option(parser)
 
 
@@ -26,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
     progress = output.progress_console()
     rows = aggregation.measure(args.parameters, args.silos, args.threads, lambda step: progress.print(step))
     output.write_json(args.json, SCHEMA, {"rows": rows})
-    if str(args.json) == "-":
+    if output.only_json(args):
         return
     first = rows[0]
     console = output.console()

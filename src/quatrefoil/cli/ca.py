@@ -16,7 +16,7 @@ from quatrefoil.transport.authority import LEAF_LIFETIME, ROOT_LIFETIME
 from quatrefoil.transport.identity import CERTIFICATE_FILE, ROOT_FILE
 
 NAME = "ca"
-HELP = "Make the root of a consortium, and give its parties ML-DSA identities in one role each."
+HELP = "make the root of a consortium, and give its parties ML-DSA identities in one role each"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from quatrefoil.cli.output import add_json_option, console, table, write_json
+from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.enclave import devices
 from quatrefoil.errors import DependencyMissing
 from quatrefoil.planner import host
 from quatrefoil.planner.threats import UNSERVED
 
 NAME = "doctor"
-HELP = "Say which parts work on this machine, which are missing, and what would be refused for it."
+HELP = "say which parts work on this machine, which are missing, and what would be refused for it"
 SCHEMA = "quatrefoil.doctor/1"
 
 GROUPS = ("X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024", "MLKEM768", "MLKEM1024", "X25519", "P-256")
@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     checks, offered, refused = mandatory(), groups(), refusals()
     optional, found = extras(), devices.find()
-    if str(options.json) != "-":
+    if not only_json(options):
         _show(checks, offered, optional, found, refused)
     content = {
         "mandatory": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks],

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from quatrefoil.audit import verify_file
-from quatrefoil.cli.output import add_json_option, console, table, write_json
+from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 
 NAME = "log"
 HELP = "verify a party's log and show what happened"
@@ -32,5 +32,6 @@ def run(options: argparse.Namespace) -> None:
     drawn = table(f"{options.file}: {len(entries)} entries, chain intact", ("#", "time (UTC)", "what", "detail"), rows)
     for column in drawn.columns:
         column.justify = "left"
-    console().print(drawn)
+    if not only_json(options):
+        console().print(drawn)
     write_json(options.json, "quatrefoil.log/1", {"size": len(entries), "entries": [vars(entry) for entry in entries]})

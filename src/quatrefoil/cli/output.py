@@ -42,6 +42,17 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     return drawn
 
 
+def require_writable(file: Path | None) -> None:
+    """Refuse a ``--json`` file in a folder that does not exist before the work is done, not after it."""
+    if file is not None and str(file) != "-" and (file.is_dir() or not file.parent.is_dir()):
+        raise HostError(f"{file} cannot be written", hint="Name a file in a folder that exists")
+
+
+def only_json(options: argparse.Namespace) -> bool:
+    """Whether standard output is to hold JSON and nothing else."""
+    return str(options.json) == "-"
+
+
 def write_json(file: Path | None, schema: str, content: dict[str, Any]) -> None:
     """Write ``{schema, machine, **content}``; infinite numbers are refused by the format, so callers cap them."""
     if file is None:

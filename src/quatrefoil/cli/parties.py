@@ -25,7 +25,7 @@ def add_party_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder for what must survive a crash")
     parser.add_argument("--backend", metavar="NAME", help="aggregation backend, where the policy allows several")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the kernel (default 1)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the kernel (default: 1)")
 
 
 class PartyFiles:

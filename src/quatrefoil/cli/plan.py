@@ -8,14 +8,14 @@ from pathlib import Path
 from rich.console import Console
 
 from quatrefoil import stack
-from quatrefoil.cli.output import add_json_option, console, progress_console, table, write_json
+from quatrefoil.cli.output import add_json_option, console, only_json, progress_console, table, write_json
 from quatrefoil.planner import Availability, Costs, Plan, PlannedPhase, host, plan
 from quatrefoil.planner.threats import exposed
 from quatrefoil.policy import THREATS, Policy
 from quatrefoil.workload import DATA, KINDS, Workload
 
 NAME = "plan"
-HELP = "Choose the layers for a workload under a policy, or refuse it, naming what is not protected."
+HELP = "choose the layers for a workload under a policy, or refuse it, naming what is not protected"
 SCHEMA = "quatrefoil.plan/1"
 SECONDS = 1.5
 
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
         costs.save(options.save_costs)
     made = plan(workload, policy, costs, available)
     explained = made.phase(options.explain) if options.explain else None
-    if str(options.json) != "-":
+    if not only_json(options):
         out = console()
         show(made, out)
         if explained:

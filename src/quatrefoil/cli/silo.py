@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, metavar="N", help="number of samples, if the data has no length")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the final model (.npz)")
     parser.add_argument(
-        "--give-up", type=float, default=600.0, metavar="S", help="seconds without the aggregator (default 600)"
+        "--give-up", type=float, default=600.0, metavar="S", help="seconds without the aggregator (default: 600)"
     )
     add_json_option(parser)
 
