@@ -64,7 +64,7 @@ class SqliteState:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
             self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.execute("PRAGMA synchronous=EXTRA")
             self._database.execute("BEGIN EXCLUSIVE")
             self._database.execute("CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value BLOB NOT NULL)")
             self._database.execute("COMMIT")
@@ -96,7 +96,8 @@ class SqliteState:
                     self._execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, value))
             self._execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:  # a full disk has rolled it back already
+                self._execute("ROLLBACK")
             raise
 
     def names(self, prefix: str) -> list[str]:
@@ -109,11 +110,13 @@ class SqliteState:
     def _execute(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
         try:
             return self._database.execute(statement, values)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OverflowError) as error:
             raise _failure(self._path, error) from None
 
 
-def _failure(path: Path, error: sqlite3.DatabaseError) -> HostError:
+def _failure(path: Path, error: sqlite3.DatabaseError | OverflowError) -> HostError:
+    if isinstance(error, sqlite3.DataError | OverflowError):
+        return HostError(f"state {path} does not hold a value this large ({error})", hint="Train a smaller model")
     if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
         return HostError(f"state {path} is in use by another process", hint="Give each process its own --state folder")
     if isinstance(error, sqlite3.OperationalError):
