@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from quatrefoil import stack
 from quatrefoil.audit import Entry, Log, MemoryLog
 from quatrefoil.contracts import TransportSecurity
-from quatrefoil.errors import CallerError
+from quatrefoil.errors import CallerError, QuatrefoilError
 from quatrefoil.federation.aggregator import FinishedRound
 from quatrefoil.federation.local import LocalJob, Party
 from quatrefoil.federation.user_code import count_samples
 from quatrefoil.federation.vectors import Arrays, layout_of
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredTransport
-from quatrefoil.planner import Costs, Plan, plan
+from quatrefoil.planner import Availability, Costs, Plan, plan
 from quatrefoil.planner.host import availability
 from quatrefoil.policy import Policy
 from quatrefoil.transport import CertificateAuthority, Identity, PostQuantumTransport, TrustAnchor, system_clock
@@ -87,11 +87,8 @@ def run(
     policy = policy if isinstance(policy, Policy) else Policy.load(policy)
     available = availability()
     record = log if log is not None else MemoryLog()
-    chosen = plan(workload, policy, costs or stack.measure_host(available), available)
+    chosen = plan_logged(workload, policy, costs or stack.measure_host(available), available, record)
     collect = training_phase(workload, parameters=layout_of(initial).length, silos=len(data))
-    record.append(
-        "plan", {"digest": chosen.digest().hex(), "policy": policy.digest().hex(), "insecure": list(chosen.insecure)}
-    )
     meter = Meter()
     with tempfile.TemporaryDirectory() as folder:
         parties = _Parties(Path(folder), chosen, policy, threads, meter)
@@ -125,6 +122,18 @@ def run(
         if on_round is not None:
             on_round(finished, job.aggregator.model)
     return Outcome(job.aggregator.model, chosen, tuple(rounds), meter.as_rows(), tuple(record.entries()))
+
+
+def plan_logged(workload: Workload, policy: Policy, costs: Costs, available: Availability, log: Log) -> Plan:
+    """The plan, after its entry in the log; a refused plan is an entry too, and raised."""
+    try:
+        chosen = plan(workload, policy, costs, available)
+    except QuatrefoilError as refusal:
+        log.append("plan-refused", {"policy": policy.digest().hex(), "reason": refusal.problem})
+        raise
+    entry = {"digest": chosen.digest().hex(), "policy": policy.digest().hex(), "insecure": list(chosen.insecure)}
+    log.append("plan", entry)
+    return chosen
 
 
 def training_phase(workload: Workload, *, parameters: int, silos: int) -> Phase:

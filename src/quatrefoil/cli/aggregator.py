@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from quatrefoil import stack
-from quatrefoil.api import training_phase
+from quatrefoil.api import plan_logged, training_phase
 from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.cli.parties import TIMEOUT, PartyFiles, add_party_options, address, report, warn_insecure
 from quatrefoil.errors import CallerError, PeerError
@@ -23,7 +23,7 @@ from quatrefoil.federation.messages import Member
 from quatrefoil.federation.user_code import load_model, save_model
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredTransport
-from quatrefoil.planner import Costs, Plan, plan
+from quatrefoil.planner import Costs, Plan
 from quatrefoil.planner.host import availability
 from quatrefoil.transport import AsyncChannel, open_channel, serve, system_clock
 from quatrefoil.workload import Workload
@@ -122,16 +122,7 @@ class _Run:
     def _plan(self, workload: Workload) -> Plan:
         available = availability()
         costs = stack.measure_host(available) if self.options.costs is None else Costs.load(self.options.costs)
-        chosen = plan(workload, self.files.policy, costs, available)
-        self.files.log.append(
-            "plan",
-            {
-                "digest": chosen.digest().hex(),
-                "policy": self.files.policy.digest().hex(),
-                "insecure": list(chosen.insecure),
-            },
-        )
-        return chosen
+        return plan_logged(workload, self.files.policy, costs, available, self.files.log)
 
     async def _dial_keeper(self) -> AsyncChannel:
         host, port = self.options.keeper
