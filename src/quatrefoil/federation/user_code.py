@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,20 +22,24 @@ from numpy.typing import NDArray
 from quatrefoil.errors import CallerError
 from quatrefoil.federation.vectors import Arrays
 
+_UNREADABLE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError)
+
 
 def load_function(name: str) -> Callable[..., Any]:
     """The function that ``module:function`` names; modules in the current folder are found too."""
     module_name, colon, function_name = name.partition(":")
     if not (module_name and colon and function_name):
         raise CallerError(f"{name!r} does not name a function", hint="Write module:function, such as my_model:train")
+    if module_name.startswith("."):
+        raise CallerError(f"{module_name!r} does not name a module", hint="Write its full name, without a leading dot")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise CallerError(f"there is no module {error.name}", hint="Run in its folder, or install it") from None
-    except AttributeError:
-        raise CallerError(f"{module_name} has no function {function_name}", hint="Check the spelling") from None
+    if (function := getattr(module, function_name, None)) is None:
+        raise CallerError(f"{module_name} has no function {function_name}", hint="Check the spelling")
     if not callable(function):
         raise CallerError(f"{name} is no function", hint="Name one that takes (parameters, data)")
     found: Callable[..., Any] = function
@@ -48,13 +55,12 @@ def load_data(file: Path, train: Callable[..., Any]) -> Any:
         return load(file)
     try:
         if file.suffix == ".npz":
-            with np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
+            return _read_arrays(file)
         if file.suffix == ".npy":
-            return np.load(file, allow_pickle=False)
+            return _read_array(file)
         if file.suffix == ".csv":
-            return np.loadtxt(file, delimiter=",", skiprows=1, ndmin=2)
-    except (ValueError, OSError, EOFError) as error:
+            return _read_table(file)
+    except _UNREADABLE as error:
         raise CallerError(f"{file} cannot be read ({error})", hint="Write it again, or define load(path)") from None
     raise CallerError(
         f"{file.name} has no known suffix", hint="Use .npz, .npy or .csv, or define load(path) beside train"
@@ -65,7 +71,7 @@ def count_samples(data: Any) -> int:
     """Rows of the data: the length of its arrays, which must agree, or ``len(data)``."""
     arrays = list(data.values()) if isinstance(data, Mapping) else data if isinstance(data, tuple) else None
     if arrays is not None:
-        lengths = {len(array) for array in arrays if hasattr(array, "__len__")}
+        lengths = {len(array) for array in arrays if hasattr(array, "__len__") and np.ndim(array) > 0}
         if len(lengths) == 1:
             return int(lengths.pop())
         raise CallerError(f"the data's parts have lengths {sorted(lengths)}", hint="Give the number of samples")
@@ -80,9 +86,8 @@ def load_model(source: str) -> Arrays:
     if ":" in source and not Path(source).exists():
         return [np.asarray(array) for array in load_function(source)()]
     try:
-        with np.load(source, allow_pickle=False) as arrays:
-            return [arrays[name] for name in arrays.files]
-    except (ValueError, OSError, EOFError, AttributeError) as error:
+        return list(_read_arrays(Path(source)).values())
+    except _UNREADABLE as error:
         raise CallerError(
             f"{source} cannot be read as a model ({error})", hint="Give an .npz file, or module:function"
         ) from None
@@ -90,4 +95,30 @@ def load_model(source: str) -> Arrays:
 
 def save_model(file: Path, model: Sequence[NDArray[np.floating]]) -> None:
     """Write the arrays to an ``.npz`` file, in their order."""
-    np.savez(file, *model)
+    with file.open("wb") as opened:  # given a name, NumPy would add a suffix to it
+        np.savez(opened, *model)
+
+
+# Files are opened here, so that they are closed again when NumPy finds something else in them.
+
+
+def _read_arrays(file: Path) -> dict[str, NDArray[Any]]:
+    with file.open("rb") as opened:
+        found = np.load(opened, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            raise ValueError("a single array, no .npz archive")  # noqa: TRY004 (the file's fault, like the others)
+        return dict(found)
+
+
+def _read_array(file: Path) -> NDArray[Any]:
+    with file.open("rb") as opened:
+        return np.lib.format.read_array(opened, allow_pickle=False)
+
+
+def _read_table(file: Path) -> NDArray[np.float64]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # an empty table is an error below
+        table = np.loadtxt(file, delimiter=",", skiprows=1, ndmin=2)
+    if not table.size:
+        raise ValueError("no rows under its header line")
+    return table
