@@ -73,6 +73,7 @@ class _Run:
         self.silos = tuple(name.strip() for name in options.silos.split(",") if name.strip())
         self.initial = load_model(options.initial)
         self.layout = layout_of(self.initial)
+        self._require_job()
         warn_insecure(self.files.policy)
         workload = Workload.load(options.workload)
         self.rounds = training_phase(workload, parameters=self.layout.length, silos=len(self.silos)).rounds
@@ -118,6 +119,15 @@ class _Run:
             aggregator = await service.run()
         self._keep_means(aggregator)
         self._show(aggregator, service.round_ms, time.perf_counter() - begin)
+
+    def _require_job(self) -> None:
+        """One job for one state: the invitations and the job in it are signed, and go on after a restart."""
+        found = self.files.state.put_once("job/name", self.options.job.encode()).decode()
+        if found != self.options.job:
+            raise CallerError(
+                f"{self.options.state} holds job {found}, not {self.options.job}",
+                hint=f"Give --job {found} to go on with it, or a new --state folder to begin another",
+            )
 
     def _plan(self, workload: Workload) -> Plan:
         available = availability()
