@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
-from quatrefoil.audit import MemoryLog
+from quatrefoil.audit import Log, MemoryLog
 from quatrefoil.contracts import PrivateAggregation
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
@@ -24,12 +26,16 @@ from quatrefoil.federation.keeper import Keeper
 from quatrefoil.federation.local import answer_of
 from quatrefoil.federation.messages import Member
 from quatrefoil.federation.silo import Silo
-from quatrefoil.federation.state import MemoryState
+from quatrefoil.federation.state import MemoryState, State
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
 from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
 from quatrefoil.policy import Policy
 from quatrefoil.transport import Identity, PostQuantumTransport
+from quatrefoil.transport.statement import Signed
+from quatrefoil.wire import WireObject
 from support import Consortium, clock_at
+
+Message = TypeVar("Message", bound=WireObject)
 
 POLICY = """
 name = "test"
@@ -38,11 +44,11 @@ on_excess = "{on_excess}"
 [limits]
 minimum_silos = {minimum_silos}
 colluding_silos = {colluding_silos}
-largest_sample_count = 1000
-clip = 1.0
+largest_sample_count = {largest_sample_count}
+clip = {clip}
 value_bits = 16
 minimum_roster_difference = {difference}
-rounds = 20
+rounds = {rounds}
 [allow]
 transport = ["pq-tls"]
 enclave = ["software"]
@@ -53,7 +59,10 @@ accept = [{accept}]
 """
 
 NAMES = ("ambon", "bari", "cusco", "dakar")
-SAMPLES = {"ambon": 100, "bari": 50, "cusco": 200, "dakar": 10}
+MORE_NAMES = (*NAMES, "elba", "faro", "graz")
+SAMPLES = {"ambon": 100, "bari": 50, "cusco": 200, "dakar": 10, "elba": 40, "faro": 80, "graz": 120}
+UPDATES = {"ambon": 0.25, "bari": -0.5, "cusco": 0.125, "dakar": 0.75, "elba": -0.25, "faro": 0.5, "graz": 0.375}
+"""By how much a silo's training moves every parameter, whatever it starts from."""
 START = datetime(2030, 1, 1, tzinfo=UTC)
 PLAN = bytes(range(32))
 TRUSTED, STRANGER = "test-consortium", "stranger"
@@ -62,7 +71,15 @@ TRUSTED, STRANGER = "test-consortium", "stranger"
 
 def policy(backend: str = "additive-rlwe", **changes: object) -> Policy:
     accept = '"software-keeper"' + (', "plain-aggregation"' if backend == "plain" else "")
-    values = {"minimum_silos": 3, "colluding_silos": 1, "difference": 1, "on_excess": "refuse"} | changes
+    values = {
+        "minimum_silos": 3,
+        "colluding_silos": 1,
+        "difference": 1,
+        "on_excess": "refuse",
+        "clip": 1.0,
+        "rounds": 20,
+        "largest_sample_count": 1000,
+    } | changes
     return Policy.parse(POLICY.format(backend=backend, accept=accept, **values), source="test")
 
 
@@ -112,22 +129,45 @@ def speaking_as(holder: Identity, clock: Clock | None = None) -> PostQuantumTran
     return PostQuantumTransport(holder, consortium(TRUSTED).trust, clock=clock or Clock())
 
 
+def body_of(signed: bytes) -> bytes:
+    """What was signed, without asking by whom."""
+    return Signed.decode(signed).body
+
+
+def changed(signed: bytes, kind: type[Message], holder: Identity, **changes: object) -> bytes:
+    """A signed message with some fields changed, signed anew by ``holder``: what a lying party would send."""
+    return speaking_as(holder).sign(dataclasses.replace(kind.decode(body_of(signed)), **changes).encode())
+
+
+def damaged(data: bytes, position: int = -1) -> bytes:
+    """``data`` with one bit turned."""
+    content = bytearray(data)
+    content[position] ^= 1
+    return bytes(content)
+
+
 @dataclass
 class World:
-    """Everything of one job. ``states`` are the parties' disks; ``restart_*`` builds a party anew on its disk."""
+    """Everything of one job: the parties, and in ``states`` and ``logs`` what is on the disk of each by its name.
+
+    "hub" is the aggregator, "keeper" the keeper. All write to one ``log`` unless a test gives one its own.
+    """
 
     backend: str = "additive-rlwe"
-    policy: Policy = field(default_factory=policy)
+    limits: dict[str, object] = field(default_factory=dict)
     names: Sequence[str] = NAMES
     rounds: int = 5
     initial: list[NDArray[np.floating]] = field(default_factory=lambda: [np.zeros((3, 2)), np.zeros(4, np.float32)])
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
+        self.policy = policy(self.backend, **self.limits)
         self.log = MemoryLog(self.clock)
         self.layout = layout_of(self.initial)
         self.model_bytes = encode_arrays(self.initial, self.layout)
-        self.states = {name: MemoryState() for name in (*self.names, "keeper", "hub")}
+        parties = (*self.names, "keeper", "hub")
+        self.states: dict[str, State] = {name: MemoryState() for name in parties}
+        self.logs: dict[str, Log] = dict.fromkeys(parties, self.log)
         self.hub_security = self.security("hub", "aggregator")
         self.silos = {name: self.make_silo(name) for name in self.names}
         self.enrolments = self.make_enrolments()
@@ -150,46 +190,52 @@ class World:
             "policy": self.policy,
             "samples": SAMPLES.get(name, 1),
             "state": self.states[name],
-            "log": self.log,
+            "log": self.logs[name],
             "clock": self.clock,
         }
         return Silo(**(given | changes))
 
-    def make_keeper(self, state: MemoryState | None = None) -> Keeper:
+    def make_keeper(self, state: State | None = None) -> Keeper:
         return Keeper(
             security=self.security("keeper", "keeper"),
             aggregation=self.aggregation(),
             isolation=self.isolation(),
             policy=self.policy,
             state=self.states["keeper"] if state is None else state,
-            log=self.log,
+            log=self.logs["keeper"],
         )
 
-    def make_enrolments(self) -> Enrolments:
+    def terms(self, **changes: object) -> JobTerms:
         keeper = identity("keeper", "keeper")
-        terms = JobTerms(
-            "test-job",
-            tuple(self.names),
-            Member(keeper.name, keeper.fingerprint, 0),
-            self.layout,
-            model_digest(self.initial, self.layout),
-            self.rounds,
-            PLAN,
-        )
+        given = {
+            "name": "test-job",
+            "silos": tuple(self.names),
+            "keeper": Member(keeper.name, keeper.fingerprint, 0),
+            "layout": self.layout,
+            "model": model_digest(self.initial, self.layout),
+            "rounds": self.rounds,
+            "plan": PLAN,
+        }
+        return JobTerms(**(given | changes))
+
+    def make_enrolments(self, terms: JobTerms | None = None) -> Enrolments:
         return Enrolments(
-            terms,
+            terms or self.terms(),
             security=self.hub_security,
             aggregation=self.aggregation(),
             policy=self.policy,
             state=self.states["hub"],
-            log=self.log,
+            log=self.logs["hub"],
             clock=self.clock,
             random=lambda size: bytes(size),
         )
 
-    def agree(self) -> AgreedJob:
+    def enrol(self) -> None:
         for name, silo in self.silos.items():
             self.enrolments.enrol(silo.enrol(self.enrolments.invite(name)))
+
+    def agree(self) -> AgreedJob:
+        self.enrol()
         for silo in self.silos.values():
             self.enrolments.consent(silo.consent(self.enrolments.job()))
         job = self.enrolments.agreed()
@@ -212,7 +258,7 @@ class World:
             aggregation=self.aggregation(),
             policy=self.policy,
             state=self.states["hub"],
-            log=self.log,
+            log=self.logs["hub"],
         )
 
     # ------------------------------------------------------------------------------------------------------- a round
@@ -224,7 +270,7 @@ class World:
 
     def contribution(self, name: str, offer: bytes, value: float | None = None) -> bytes:
         silo = self.silos[name]
-        trained = [array + array.dtype.type(update(name) if value is None else value) for array in silo.model]
+        trained = [array + array.dtype.type(UPDATES[name] if value is None else value) for array in silo.model]
         return silo.contribute(offer, trained, self.aggregator.voids)
 
     def send(self, offer: bytes, names: Sequence[str] | None = None) -> None:
@@ -244,16 +290,27 @@ class World:
         self.accept(finished)
         return finished
 
+    def void(self, reason: str = "test") -> bytes:
+        """End the attempt that is open; the aggregator knows of it."""
+        void = self.keeper.void(self.aggregator.void_request(reason))
+        self.aggregator.voided(void)
+        return void
+
+    # ---------------------------------------------------------------------------------------------------- inspection
+
     def kinds(self) -> list[str]:
         """What the log says happened, in order."""
         return [entry.kind for entry in self.log.entries()]
 
+    def logged(self, kind: str) -> list[Mapping[str, Any]]:
+        """The bodies of all entries of a kind."""
+        return [entry.body for entry in self.log.entries() if entry.kind == kind]
 
-def update(name: str) -> float:
-    """The constant by which a silo's training moves every parameter."""
-    return {"ambon": 0.25, "bari": -0.5, "cusco": 0.125, "dakar": 0.75}[name]
+    def moved(self) -> float:
+        """By how much the aggregator's model has moved from the initial one, on average."""
+        return float(np.mean([np.mean(a - b) for a, b in zip(self.aggregator.model, self.initial, strict=True)]))
 
 
 def expected_mean(names: Sequence[str] = NAMES) -> float:
     """FedAvg of the silos' updates, by sample counts."""
-    return sum(update(n) * SAMPLES[n] for n in names) / sum(SAMPLES[n] for n in names)
+    return sum(UPDATES[n] * SAMPLES[n] for n in names) / sum(SAMPLES[n] for n in names)

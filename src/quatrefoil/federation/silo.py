@@ -254,10 +254,12 @@ class Silo:
 
     def _update(self, trained: Sequence[NDArray[np.floating]]) -> FloatVector:
         layout = self.job.layout
-        update = flatten(trained, layout) - flatten(self.model, layout)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below, like other infinities
+            update = flatten(trained, layout) - flatten(self.model, layout)
         bound = largest_within(self._policy.limits.clip, update.dtype)
         beyond = int(np.count_nonzero(np.abs(update) > bound))
-        if beyond and self._policy.on_excess == "clip":
+        # What is not finite comes of diverged training: it is left for the encryption to refuse, not clipped.
+        if beyond and self._policy.on_excess == "clip" and np.isfinite(update).all():
             self._log.append("clipped", {"round": self.rounds_done + 1, "values": beyond, "clip": float(bound)})
             update = np.clip(update, -bound, bound)
         return update

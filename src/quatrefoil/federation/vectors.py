@@ -138,8 +138,9 @@ def model_digest(arrays: Sequence[NDArray[np.floating]], layout: Layout) -> byte
 
 
 def _array_layout(position: int, array: NDArray[np.floating]) -> ArrayLayout:
-    if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("<").str not in _DTYPES:
-        kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+    # A calculation with an array without dimensions gives a NumPy scalar: it has the same type and shape.
+    if not isinstance(array, np.ndarray | np.floating) or array.dtype.newbyteorder("<").str not in _DTYPES:
+        kind = array.dtype if isinstance(array, np.ndarray | np.floating) else type(array).__name__
         raise UpdateRefused(f"parameter {position} is {kind}", hint="Give NumPy arrays of float32 or float64")
     return ArrayLayout(tuple(int(n) for n in array.shape), array.dtype.newbyteorder("<").str)
 
