@@ -105,23 +105,14 @@ class Enrolments:
             raise MessageRefused(
                 f"still waiting for {', '.join(missing)} to enrol", hint="Wait, or make the job without them"
             )
+        job = self._job_of_terms()
         if (signed := self._state.get("job/signed")) is not None:
+            if (stored := Job.decode(self._security.verify(signed).body)) != job:
+                raise CallerError(
+                    f"this state holds job {stored.name}, made with other terms, policy or certificate",
+                    hint="Start it as it was made, or give the new job a new --state folder",
+                )
             return signed
-        scheme = self._aggregation.scheme
-        job = Job(
-            name=self._terms.name,
-            policy=self._policy.digest(),
-            plan=self._terms.plan,
-            scheme=scheme.name,
-            scheme_digest=scheme.digest,
-            layout=self._terms.layout,
-            clip=self._policy.limits.clip,
-            rounds=self._terms.rounds,
-            model=self._terms.model,
-            aggregator=Member(self._own.signer, self._own.fingerprint, 0),
-            keeper=self._terms.keeper,
-            roster=tuple(self._member(self._enrolment(silo)) for silo in sorted(self._terms.silos)),
-        )
         check_job(job, self._policy, self._aggregation)
         return self._state.put_once("job/signed", self._security.sign(job.encode()))
 
@@ -150,6 +141,23 @@ class Enrolments:
     def _agree(self, consents: Sequence[bytes]) -> AgreedJob:
         encoded = EnrolledJob(self.job(), tuple(consents)).encode()
         return agree(encoded, security=self._security, policy=self._policy, aggregation=self._aggregation)
+
+    def _job_of_terms(self) -> Job:
+        scheme = self._aggregation.scheme
+        return Job(
+            name=self._terms.name,
+            policy=self._policy.digest(),
+            plan=self._terms.plan,
+            scheme=scheme.name,
+            scheme_digest=scheme.digest,
+            layout=self._terms.layout,
+            clip=self._policy.limits.clip,
+            rounds=self._terms.rounds,
+            model=self._terms.model,
+            aggregator=Member(self._own.signer, self._own.fingerprint, 0),
+            keeper=self._terms.keeper,
+            roster=tuple(self._member(self._enrolment(silo)) for silo in sorted(self._terms.silos)),
+        )
 
     def _job(self) -> Job:
         return Job.decode(self._security.verify(self.job()).body)
