@@ -280,6 +280,12 @@ class Silo:
         if release.context != context.digest():
             raise MessageRefused("the key release belongs to another round", hint="Ask the aggregator for this round's")
         minimum = self._policy.limits.minimum_silos
+        roster = {member.name for member in job.job.roster}
+        if len(set(release.contributors) & roster) != len(release.contributors):
+            raise MessageRefused(
+                "the key release names a silo twice, or one that is not on the roster",
+                hint="Ask the keeper's operator; nothing more should be sent to this keeper",
+            )
         if len(release.contributors) < minimum:
             raise MessageRefused(
                 f"the keeper answered for {len(release.contributors)} silos, the policy's minimum is {minimum}",
@@ -300,11 +306,14 @@ def next_model(model: Arrays, mean: bytes, job: AgreedJob) -> Arrays:
             f"a mean of {len(mean)} bytes arrived where {8 * layout.length} were agreed", hint="Check the aggregator"
         )
     values = np.frombuffer(mean, "<f8")
-    if not np.isfinite(values).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = unflatten(flatten(model, layout).astype(np.float64) + values, layout)
+    if not (np.isfinite(values).all() and all(np.isfinite(array).all() for array in moved)):
         raise MessageRefused(
-            "the published mean holds values that are not finite", hint="Ask the aggregator's operator"
+            "the published mean, or the model that it leads to, holds values that are not finite",
+            hint="Ask the aggregator's operator",
         )
-    return unflatten(flatten(model, layout).astype(np.float64) + values, layout)
+    return moved
 
 
 def statement_digest(statement: VerifiedStatement) -> bytes:
