@@ -35,7 +35,7 @@ class PartyFiles:
         self.identity = Identity.load(options.identity)
         if self.identity.role != role:
             raise CallerError(
-                f"{options.identity} is the identity of {self.identity.role} {self.identity.name}, not of a {role}",
+                f"{options.identity} is {self.identity.role} {self.identity.name}, and the role needed is {role}",
                 hint=f"Have `quatrefoil ca issue` make one with --role {role}",
             )
         self.trust = TrustAnchor.load(options.root)
