@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.audit import Log, MemoryLog
-from quatrefoil.contracts import PrivateAggregation
+from quatrefoil.contracts import PrivateAggregation, VerifiedStatement
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
@@ -126,7 +126,19 @@ def renewed(name: str, role: str) -> Identity:
 
 def speaking_as(holder: Identity, clock: Clock | None = None) -> PostQuantumTransport:
     """What ``holder`` signs with; it believes the test's consortium, whoever certified it."""
-    return PostQuantumTransport(holder, consortium(TRUSTED).trust, clock=clock or Clock())
+    return _Remembering(holder, consortium(TRUSTED).trust, clock=clock or Clock())
+
+
+class _Remembering(PostQuantumTransport):
+    """Verifies a statement once for all parties of a test: they trust the same root and have the same clock."""
+
+    _verified: ClassVar[dict[tuple[bytes, datetime], VerifiedStatement]] = {}
+
+    def verify(self, signed: bytes) -> VerifiedStatement:
+        key = (signed, self._clock())
+        if key not in self._verified:
+            self._verified[key] = super().verify(signed)
+        return self._verified[key]
 
 
 def body_of(signed: bytes) -> bytes:
