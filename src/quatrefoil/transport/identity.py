@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,9 @@ from quatrefoil.transport import files, profile
 from quatrefoil.transport.profile import Host, Party
 
 KEY_FILE, CERTIFICATE_FILE, ROOT_FILE = "key.pem", "certificate.pem", "root.pem"
+
+MOST_REMEMBERED = 4096
+"""Verified certificates that a trust anchor remembers: more than the parties of the largest job."""
 
 Clock: TypeAlias = Callable[[], datetime]
 """The time, as an aware datetime."""
@@ -36,6 +40,8 @@ class TrustAnchor:
                 "no root certificate was given", hint="Pass at least one: nothing can be verified without"
             )
         self._roots = tuple(profile.read_root(root) for root in roots)
+        self._verified: dict[bytes, tuple[Party, datetime, datetime]] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def load(cls, path: Path | str) -> TrustAnchor:
@@ -61,10 +67,30 @@ class TrustAnchor:
     def verify(
         self, certificate: bytes, *, at: datetime, refusal: type[PeerError], server: Host | None = None
     ) -> Party:
-        """The party that ``certificate`` (DER) names at the time ``at``; see :func:`profile.verify_leaf`."""
+        """The party that ``certificate`` (DER) names at the time ``at``; see :func:`profile.verify_leaf`.
+
+        A chain that has been verified is remembered by the SHA-256 of its leaf: what a signature covers does not change
+        with time, only whether ``at`` lies in the validity of leaf and roots, and that is looked at each time. Whatever
+        is not plainly inside, or asked for a host, is verified from the beginning.
+        """
         if at.tzinfo is None:
             raise CallerError("the clock gives a time without a zone", hint="Pass a clock like system_clock")
-        return profile.verify_leaf(certificate, self._roots, at=at, refusal=refusal, server=server)
+        if server is not None:
+            return profile.verify_leaf(certificate, self._roots, at=at, refusal=refusal, server=server)
+        fingerprint = hashlib.sha256(certificate).digest()
+        if (known := self._verified.get(fingerprint)) is not None and known[1] <= at <= known[2]:
+            return known[0]
+        party = profile.verify_leaf(certificate, self._roots, at=at, refusal=refusal)
+        with self._lock:
+            while len(self._verified) >= MOST_REMEMBERED:
+                del self._verified[next(iter(self._verified))]
+            self._verified[fingerprint] = (party, *self._validity(party.certificate))
+        return party
+
+    def _validity(self, leaf: x509.Certificate) -> tuple[datetime, datetime]:
+        """The time in which the leaf and every root are valid, whichever root signed it."""
+        chain = (leaf, *self._roots)
+        return max(one.not_valid_before_utc for one in chain), min(one.not_valid_after_utc for one in chain)
 
     def __repr__(self) -> str:
         return f"TrustAnchor({', '.join(root.subject.rfc4514_string() for root in self._roots)})"
