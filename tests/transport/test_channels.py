@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import threading
 from typing import Any
 
 import pytest
@@ -136,9 +137,9 @@ def test_nobody_there_is_unreachable(consortium):
 
 def test_a_silent_server_times_out(consortium):
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        with pytest.raises(ChannelRefused, match="sent nothing for too long"):
+        with pytest.raises(PeerUnreachable, match="sent nothing for too long"):
             dial(consortium, silent.getsockname()[1], timeout=0.2)
-        with pytest.raises(ChannelRefused, match=r"did not complete a handshake within 0\.2 s"):
+        with pytest.raises(PeerUnreachable, match=r"did not complete a handshake within 0\.2 s"):
             asyncio.run(dial_async(consortium, silent.getsockname()[1], timeout=0.2))
 
 
@@ -250,11 +251,53 @@ def test_what_a_handler_refuses_is_reported_and_the_server_goes_on(consortium):
             assert channel.receive(4) == b"good"
 
 
-def test_one_connection_over_the_limit_is_refused(consortium):
+def test_one_connection_over_the_limit_is_refused_and_may_try_again(consortium):
     with listening(consortium, limit=1) as server, dial(consortium, server.port):
-        with pytest.raises(ChannelRefused):
+        with pytest.raises(PeerUnreachable, match="ended the connection during the handshake"):
             dial(consortium, server.port)
         assert "one connection more than the limit of 1" in server.refusal().problem
+
+
+def test_a_server_that_stops_in_the_handshake_is_unreachable_and_refuses_nobody(consortium):
+    """What a client sees of a server that is being restarted: it may try again."""
+    with socket.create_server(("127.0.0.1", 0)) as dying:
+
+        def hang_up() -> None:
+            for _ in range(2):
+                connection, _address = dying.accept()
+                with connection:
+                    connection.recv(1)
+
+        worker = threading.Thread(target=hang_up)
+        worker.start()
+        for connect_to in (dial, lambda *given: asyncio.run(dial_async(*given))):
+            with pytest.raises(PeerUnreachable):
+                connect_to(consortium, dying.getsockname()[1])
+        worker.join(10)
+
+
+def test_closing_a_channel_whose_peer_reads_nothing_ends(consortium):
+    """Bytes that wait for such a peer kept the closing side waiting for ever."""
+
+    async def fill_and_close(port: int) -> None:
+        channel = await dial_async(consortium, port)
+        while channel._writer.transport.get_write_buffer_size() < 4 << 20:  # far more than the server buffers
+            channel._session.encrypt(bytes(1 << 14))
+            channel._writer.write(channel._session.drain())
+            await asyncio.sleep(0)
+        await asyncio.wait_for(channel.close(), 8)
+
+    reading = threading.Event()
+
+    async def read_nothing(channel):
+        while not reading.is_set():
+            await asyncio.sleep(0.02)
+
+    with listening(consortium, handler=read_nothing) as server:
+        try:
+            asyncio.run(fill_and_close(server.port))
+        finally:
+            reading.set()
 
 
 def test_closing_a_server_ends_its_channels(consortium):

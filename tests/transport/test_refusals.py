@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from listening import dial, dial_async, listening
 from OpenSSL import SSL, crypto
 
-from quatrefoil.errors import CallerError, ChannelRefused
+from quatrefoil.errors import CallerError, ChannelRefused, PeerUnreachable
 from quatrefoil.transport import CertificateAuthority, ChannelPolicy, Identity
 from support import Consortium, days_from_now
 
@@ -119,10 +119,10 @@ def test_a_server_that_does_not_speak_tls_is_refused(consortium):
             assert "does not speak TLS 1.3" in refusal.problem
 
 
-def test_a_client_that_hangs_up_is_refused(consortium):
+def test_a_client_that_hangs_up_is_reported(consortium):
     with listening(consortium) as server:
         socket.create_connection(("127.0.0.1", server.port)).close()
-        assert isinstance(server.refusal(), ChannelRefused)
+        assert isinstance(server.refusal(), PeerUnreachable)
 
 
 # ----------------------------------------------------------- one classical half each, with a library that knows both

@@ -49,7 +49,7 @@ async def open_channel(
             await channel.establish(server_side=False)
             return channel
     except TimeoutError:
-        raise ChannelRefused(f"{address} did not complete a handshake within {timeout:g} s", hint=_ASK) from None
+        raise PeerUnreachable(f"{address} did not complete a handshake within {timeout:g} s", hint=_ASK) from None
 
 
 class AsyncChannel:
@@ -124,7 +124,8 @@ class AsyncChannel:
         await self._drop()
 
     async def establish(self, *, server_side: bool) -> None:
-        """The handshake and the welcome; ``ChannelRefused`` or cancellation leaves nothing open."""
+        """The handshake and the welcome; ``ChannelRefused`` when either end refuses the other, ``PeerUnreachable`` when
+        the connection ends. Neither leaves anything open, nor does cancellation."""
         try:
             while not self._session.handshake():
                 await self._flush()
@@ -141,7 +142,7 @@ class AsyncChannel:
             raise
         except PeerUnreachable as error:
             await self._drop()
-            raise ChannelRefused(f"no channel was made: {error.problem}", hint=_ASK) from None
+            raise PeerUnreachable(f"no channel was made: {error.problem}", hint=_ASK) from None
         except BaseException:
             self._writer.transport.abort()
             raise
@@ -204,8 +205,11 @@ class AsyncChannel:
     async def _drop(self) -> None:
         self._open = False
         self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
+        try:
+            async with asyncio.timeout(_LINGER):
+                await self._writer.wait_closed()
+        except (OSError, TimeoutError):
+            self._writer.transport.abort()  # a peer that reads nothing would keep it open for ever
 
     async def __aenter__(self) -> Self:
         return self

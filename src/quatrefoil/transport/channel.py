@@ -38,7 +38,8 @@ def connect(
 
     ``server_name`` (default: ``host``) must be in the server's certificate. ``timeout``: seconds for the connection
     and the handshake together, and afterwards the longest silence that :meth:`Channel.receive` takes.
-    Raises ``PeerUnreachable`` when nobody answers, ``ChannelRefused`` when either side refuses the other.
+    Raises ``ChannelRefused`` when either side refuses the other, ``PeerUnreachable`` when nobody answers, or the
+    connection ends or falls silent before that is known.
     """
     address = f"{host}:{port}"
     check = PeerCheck(trust, clock, frozenset({check_role(expect_role)}), parse_host(server_name or host))
@@ -198,7 +199,7 @@ def _establish(stream: socket.socket, session: TlsSession, deadline: float, time
             channel._flush()  # the alert that tells the peer
         raise
     except PeerUnreachable as error:
-        raise ChannelRefused(f"no channel was made: {error.problem}", hint=_ASK) from None
+        raise PeerUnreachable(f"no channel was made: {error.problem}", hint=_ASK) from None
     return channel
 
 
