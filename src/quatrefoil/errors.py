@@ -27,9 +27,14 @@ class QuatrefoilError(Exception):
     """Base of the tree. ``problem`` is what is wrong, ``hint`` what to do; ``str()`` shows both in one line."""
 
     def __init__(self, problem: str, *, hint: str) -> None:
-        super().__init__(f"{problem.rstrip('.')}. {hint}")
-        self.problem = problem
-        self.hint = hint
+        self.problem = _one_line(problem)
+        self.hint = _one_line(hint)
+        super().__init__(f"{self.problem.rstrip('.')}. {self.hint}")
+
+
+def _one_line(text: str) -> str:
+    """``text`` without line breaks and what else moves a terminal's cursor: names and reasons come from peers."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 class PeerError(QuatrefoilError):
