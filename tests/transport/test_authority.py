@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from quatrefoil.errors import CallerError, HostError, MessageRefused, QuatrefoilError, StateCorrupt
 from quatrefoil.transport import (
@@ -158,6 +158,14 @@ def test_a_key_open_to_others_is_refused(authority):
         CertificateAuthority.load(authority.directory, clock=system_clock)
 
 
+UNKNOWN_CURVE = b"""-----BEGIN PRIVATE KEY-----
+ME4CAQAwEAYHKoZIzj0CAQYFK4EEAAYENzA1AgEBBA7T3aeFAvWYRiHwvMX5IqEg
+Ax4ABIALuOU46Ir8avC+EvburQiS1WJq5FtJo24Vgvc=
+-----END PRIVATE KEY-----
+"""
+"""A key on secp112r1, which the library has heard of and does not read."""
+
+
 def test_a_damaged_identity_is_refused(authority, tmp_path):
     for name in ("a", "b"):
         authority.issue(name, "silo")
@@ -179,6 +187,12 @@ def test_a_damaged_identity_is_refused(authority, tmp_path):
     pem = classical.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with pytest.raises(StateCorrupt, match="with its own certificate"):
         Identity.load(damaged("key.pem", pem))
+    with pytest.raises(StateCorrupt, match="cannot be read"):
+        Identity.load(damaged("key.pem", UNKNOWN_CURVE))
+    key = Identity.load(folder).private_key()
+    encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password"))
+    with pytest.raises(StateCorrupt, match="is encrypted"):
+        Identity.load(damaged("key.pem", encrypted))
     (folder / "certificate.pem").unlink()
     with pytest.raises(HostError, match="cannot be read"):
         Identity.load(folder)

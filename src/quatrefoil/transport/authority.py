@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from quatrefoil.errors import CallerError, MessageRefused, StateCorrupt
 from quatrefoil.transport import files, profile
-from quatrefoil.transport.identity import CERTIFICATE_FILE, KEY_FILE, ROOT_FILE, Clock, Identity, TrustAnchor
+from quatrefoil.transport.identity import CERTIFICATE_FILE, KEY_FILE, ROOT_FILE, Clock, Identity, TrustAnchor, read_key
 from quatrefoil.transport.profile import DEFAULT_HOSTS
 
 ROOT_KEY_FILE = "root.key"
@@ -71,10 +71,7 @@ class CertificateAuthority:
         key_file = folder / ROOT_KEY_FILE
         key_pem = files.read_private(key_file, "root key")
         (root,) = TrustAnchor.load(folder / ROOT_FILE).roots[:1]
-        try:
-            key = serialization.load_pem_private_key(key_pem, password=None)
-        except (ValueError, TypeError):
-            raise StateCorrupt(f"root key {key_file} cannot be read", hint="Restore it from a copy") from None
+        key = read_key(key_pem, f"root key {key_file}", "Restore it from a copy")
         if not isinstance(key, mldsa.MLDSA87PrivateKey) or key.public_key() != root.public_key():
             raise StateCorrupt(
                 f"{folder} does not hold an ML-DSA-87 key with its own root", hint="Restore both from one copy"

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import mldsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from quatrefoil.errors import CallerError, HostError, PeerError, StateCorrupt
 from quatrefoil.transport import files, profile
@@ -120,13 +122,11 @@ class Identity:
         key_pem = files.read_private(key_file, "key")
         certificate_pem = files.read(certificate_file, "certificate")
         hint = "Restore it from a copy, or issue a new identity"
-        try:
-            key = serialization.load_pem_private_key(key_pem, password=None)
-        except (ValueError, TypeError):
-            raise StateCorrupt(f"key {key_file} cannot be read", hint=hint) from None
+        key = read_key(key_pem, f"key {key_file}", hint)
         try:
             certificate = x509.load_pem_x509_certificate(certificate_pem)
-        except ValueError:
+            certificate.public_key()
+        except (ValueError, UnsupportedAlgorithm):
             raise StateCorrupt(f"certificate {certificate_file} cannot be read", hint=hint) from None
         if not isinstance(key, mldsa.MLDSA65PrivateKey) or certificate.public_key() != key.public_key():
             raise StateCorrupt(f"{folder} does not hold an ML-DSA-65 key with its own certificate", hint=hint)
@@ -163,6 +163,16 @@ class Identity:
 
     def __repr__(self) -> str:
         return f"Identity(name={self._name!r}, role={self._role!r}, key=<secret>)"
+
+
+def read_key(pem: bytes, what: str, hint: str) -> PrivateKeyTypes:
+    """The private key in a PEM file, of whatever kind; ``StateCorrupt`` when it cannot be read as one."""
+    try:
+        return serialization.load_pem_private_key(pem, password=None)
+    except TypeError:
+        raise StateCorrupt(f"{what} is encrypted", hint="Decrypt it: keys are kept by file mode only") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise StateCorrupt(f"{what} cannot be read", hint=hint) from None
 
 
 def _der(certificate: x509.Certificate) -> bytes:
