@@ -94,8 +94,7 @@ impl Worker<'_> {
                 return Err(Refused::Word { word: coefficient, value: word });
             }
             let noisy = field::centred(field::sub(word, self.product[index]));
-            let mut packed = (noisy + (1 << (layout.delta - 1))) >> layout.delta;
-            let residual = noisy - (packed << layout.delta);
+            let (mut packed, residual) = rounded(noisy, layout.delta);
             if residual.abs() > noise_bound {
                 return Err(Refused::Residual { coefficient, residual, bound: noise_bound });
             }
@@ -117,5 +116,32 @@ impl Worker<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// The multiple of 2^delta nearest to `noisy` (of two, the larger), over 2^delta; and what is left.
+fn rounded(noisy: i64, delta: u32) -> (i64, i64) {
+    // floor((d + 2^(delta-1)) / 2^delta) without the addition, which could leave 64 bits.
+    let packed = (noisy >> delta) + ((noisy >> (delta - 1)) & 1);
+    // The product may be 2^63, one too large; the difference is small, and right modulo 2^64.
+    (packed, noisy.wrapping_sub(packed << delta))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_as_wide_integers_do_over_the_whole_range() {
+        let half = (P / 2) as i64;
+        for delta in 1..=62 {
+            let (unit, middle) = (1i128 << delta, 1i128 << (delta - 1));
+            for noisy in [half, -half, half - 1, 0, 1, -1, middle as i64, -middle as i64, (middle - 1) as i64] {
+                let expected = (i128::from(noisy) + middle).div_euclid(unit);
+                let (packed, residual) = rounded(noisy, delta);
+                assert_eq!(i128::from(packed), expected, "{noisy} over 2^{delta}");
+                assert_eq!(i128::from(residual), i128::from(noisy) - expected * unit, "{noisy} over 2^{delta}");
+            }
+        }
     }
 }
