@@ -10,7 +10,7 @@ use ctr::cipher::{InnerIvInit, KeyInit, SetIvState, StreamCipherCore};
 use ctr::{CtrCore, flavors::Ctr128BE};
 use hkdf::Hkdf;
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// What a stream is for: the label that separates it from every other one derived from the same seed.
 #[derive(Clone, Copy)]
@@ -47,9 +47,9 @@ impl Stream {
     pub fn new(seed: &[u8; 32], purpose: Purpose, context: &[&[u8]]) -> Self {
         let info: Vec<u8> = [&[purpose.label()], context].concat().concat();
         let mut key = Zeroizing::new([0u8; 32]);
-        Hkdf::<Sha256>::new(None, seed)
-            .expand(&info, key.as_mut_slice())
-            .expect("32 bytes are within the 8160 that HKDF-SHA256 can give");
+        let (mut extracted, hkdf) = Hkdf::<Sha256>::extract(None, seed);
+        extracted.as_mut_slice().zeroize();
+        hkdf.expand(&info, key.as_mut_slice()).expect("32 bytes are within the 8160 that HKDF-SHA256 can give");
         Self { cipher: Aes256::new((&*key).into()) }
     }
 
