@@ -1,5 +1,7 @@
 //! b_j = a_j * s + e_j + 2^delta * pack(m_j), with a fresh s: one silo's contribution to one round.
 
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::field;
@@ -11,20 +13,25 @@ use crate::processor::at_its_best;
 use crate::sampling::Sampler;
 use crate::stream::{Purpose, Reader, Stream};
 
-/// A floating-point type that an update may have.
-pub trait Value: Copy + Sync {
-    fn widened(self) -> f64;
+/// One value of an update, in memory that other threads may write to: each is read once, and what was read is what is
+/// checked and encrypted. A plain slice would make such a write undefined behaviour.
+pub trait Value: Sync {
+    fn read(&self) -> f64;
 }
 
-impl Value for f32 {
-    fn widened(self) -> f64 {
-        f64::from(self)
+/// A float32.
+impl Value for AtomicU32 {
+    #[inline(always)]
+    fn read(&self) -> f64 {
+        f64::from(f32::from_bits(self.load(Ordering::Relaxed)))
     }
 }
 
-impl Value for f64 {
-    fn widened(self) -> f64 {
-        self
+/// A float64.
+impl Value for AtomicU64 {
+    #[inline(always)]
+    fn read(&self) -> f64 {
+        f64::from_bits(self.load(Ordering::Relaxed))
     }
 }
 
@@ -50,16 +57,19 @@ struct Worker<'a> {
     rounding: Reader,
     sampler: Sampler,
     product: Polynomial,
-    /// e_j + 2^delta * pack(m_j) as signed integers
+    /// 2^delta * pack(m_j) and e_j, as signed integers
     message: Box<[i64; N]>,
     error: Box<[i64; N]>,
     coins: Zeroizing<Vec<u32>>,
+    /// The values of one slot, as they were read.
+    values: Box<[f64; N]>,
 }
 
 impl Drop for Worker<'_> {
     fn drop(&mut self) {
         self.message.zeroize();
         self.error.zeroize();
+        self.values.zeroize();
     }
 }
 
@@ -84,6 +94,7 @@ impl Encryption<'_> {
             message: Box::new([0; N]),
             error: Box::new([0; N]),
             coins: Zeroizing::new(vec![0; self.layout.block_values()]),
+            values: Box::new([0.0; N]),
         };
         let share = parallel::share(self.layout.blocks(values.len()), threads);
         let parts = values.chunks(share * self.layout.block_values()).zip(out.chunks_mut(share * BLOCK_BYTES));
@@ -109,70 +120,104 @@ impl Worker<'_> {
         self.sampler.coins(&mut self.rounding, block, &mut self.coins);
         self.pack(values)?;
         self.sampler.binomial(&mut self.noise, block, &mut self.error);
-        let delta = self.setup.layout.delta;
         let (product, message, error) = (&*self.product, &*self.message, &*self.error);
-        at_its_best(|| {
-            for (index, word) in out.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-                let value = field::add_signed(product[index], (message[index] << delta) + error[index]);
-                *word = value.to_le_bytes();
-            }
-        });
+        at_its_best(add_noisy, (out.as_chunks_mut().0, product, message, error));
         Ok(())
     }
 
-    /// The rounded values in their slots; or the index of the first one that is refused.
+    /// The rounded values in their slots, above the noise; or the index of the first one that is refused.
     fn pack<V: Value>(&mut self, values: &[V]) -> Result<(), usize> {
-        let Encryption { layout, clip, factor, .. } = *self.setup;
-        let largest = layout.largest();
-        let message = &mut *self.message;
-        message.fill(0);
-        let mut refused = false;
-        for (slot, (values, coins)) in values.chunks(N).zip(self.coins.chunks_exact(N)).enumerate() {
-            let shift = layout.slot_width * slot as u32;
-            at_its_best(|| {
-                for ((message, value), &coin) in message.iter_mut().zip(values).zip(coins) {
-                    let value = value.widened();
-                    let rounded = round(value * factor, coin);
-                    // The second check is the silo's own, on what it is about to send; only the rounding of `factor`
-                    // may carry a value one step beyond the range, and the clamp takes it back.
-                    refused |= !within(value, clip) | (rounded.abs() > largest + 1);
-                    *message += rounded.clamp(-largest, largest) << shift;
-                }
-            });
-        }
-        if refused {
-            return Err(values.iter().position(|value| !within(value.widened(), clip)).unwrap_or(0));
+        let layout = self.setup.layout;
+        self.message.fill(0);
+        for (slot, (cells, coins)) in values.chunks(N).zip(self.coins.chunks_exact(N)).enumerate() {
+            let values = &mut self.values[..cells.len()];
+            for (value, cell) in values.iter_mut().zip(cells) {
+                *value = cell.read();
+            }
+            let rounding = Rounding {
+                clip: self.setup.clip,
+                factor: self.setup.factor,
+                largest: layout.largest() as f64,
+                shift: layout.delta + layout.slot_width * slot as u32,
+            };
+            // The flag says that something is refused, and the search that follows says what: neither is secret then.
+            if at_its_best(add_rounded, (&mut *self.message, &*values, coins, rounding)) {
+                let first = values.iter().position(|&value| !rounding.takes(value));
+                return Err(slot * N + first.expect("the flag is the same check"));
+            }
         }
         Ok(())
     }
 }
 
-/// Whether a value may be encrypted; NaN and the infinities may not.
+/// Ciphertext, product, message and error of one block.
+type Block<'a> = (&'a mut [[u8; 8]], &'a [u64; N], &'a [i64; N], &'a [i64; N]);
+
 #[inline(always)]
-fn within(value: f64, clip: f64) -> bool {
-    value.abs() <= clip
+fn add_noisy((out, product, message, error): Block) {
+    for (index, word) in out.iter_mut().enumerate() {
+        *word = field::add_signed(product[index], message[index] + error[index]).to_le_bytes();
+    }
 }
 
-/// Round to one of the two nearest integers, up with a probability equal to the fractional part (to 32 bits), so that
-/// the expectation is the value itself. The distance is below one. Values that do not fit saturate.
-const LARGEST_ROUNDED: f64 = 4_503_599_627_370_496.0;
+/// How the values of one slot become integers.
+#[derive(Clone, Copy)]
+struct Rounding {
+    clip: f64,
+    factor: f64,
+    /// 2^(w-1) - 1
+    largest: f64,
+    shift: u32,
+}
 
+impl Rounding {
+    /// Whether a value may be encrypted; NaN and the infinities may not. The second check is the silo's own, on what it
+    /// is about to send: only the rounding of `factor` may carry a value beyond the range, and by less than one step.
+    #[inline(always)]
+    fn takes(&self, value: f64) -> bool {
+        (value.abs() <= self.clip) & ((value * self.factor).abs() <= self.largest + 1.0)
+    }
+
+    /// Round to one of the two nearest integers, up with a probability equal to the fractional part (to 32 bits), so
+    /// that the expectation is the value itself; the distance is below one. What is beyond the range, by the rounding of
+    /// `factor`, is taken back to its end. No instruction depends on the value: selects, no branches.
+    #[inline(always)]
+    fn round(&self, value: f64, coin: u32) -> i64 {
+        const STEP: f64 = 1.0 / 4_294_967_296.0;
+        // NaN becomes -largest here.
+        let scaled = (value * self.factor).max(-self.largest).min(self.largest);
+        // SAFETY: within [-(2^31 - 1), 2^31 - 1], by the clamp and by `Layout::new`.
+        let truncated = unsafe { scaled.to_int_unchecked::<i32>() };
+        let floor = truncated - i32::from(f64::from(truncated) > scaled);
+        let up = f64::from(coin) * STEP < scaled - f64::from(floor);
+        i64::from(floor) + i64::from(up)
+    }
+}
+
+/// Add the rounded values to their slot; true when one of them is refused.
 #[inline(always)]
-fn round(value: f64, coin: u32) -> i64 {
-    let truncated = value.clamp(-LARGEST_ROUNDED, LARGEST_ROUNDED) as i64;
-    let floor = truncated - i64::from(truncated as f64 > value);
-    let fraction = value - floor as f64;
-    const STEP: f64 = 1.0 / 4_294_967_296.0;
-    floor + i64::from(f64::from(coin) * STEP < fraction)
+fn add_rounded((message, values, coins, rounding): (&mut [i64; N], &[f64], &[u32], Rounding)) -> bool {
+    let mut refused = false;
+    for ((message, &value), &coin) in message.iter_mut().zip(values).zip(coins) {
+        refused |= !rounding.takes(value);
+        *message += rounding.round(value, coin) << rounding.shift;
+    }
+    refused
 }
 
 #[cfg(test)]
 mod tests {
-    use super::round;
+    use super::Rounding;
+
+    const LARGEST: f64 = 2_147_483_647.0;
+
+    fn round(value: f64, coin: u32) -> i64 {
+        Rounding { clip: LARGEST, factor: 1.0, largest: LARGEST, shift: 0 }.round(value, coin)
+    }
 
     #[test]
     fn integers_are_not_moved() {
-        for value in [0.0, -0.0, 1.0, -1.0, 32767.0, -32767.0, 2_147_483_647.0, -2_147_483_647.0] {
+        for value in [0.0, -0.0, 1.0, -1.0, 32767.0, -32767.0, LARGEST, -LARGEST, LARGEST - 1.0] {
             for coin in [0, 1, u32::MAX] {
                 assert_eq!(round(value, coin), value as i64);
             }
@@ -186,13 +231,34 @@ mod tests {
             assert_eq!(round(value, threshold - 1), floor + 1);
             assert_eq!(round(value, threshold), floor);
         }
+        for tiny in [f64::MIN_POSITIVE, 5e-324, 1e-20] {
+            // Less than 2^-32: up only for the coin of zero, as for every positive fraction.
+            assert_eq!((round(tiny, 0), round(tiny, 1)), (1, 0));
+            // The fraction of -tiny rounds to one.
+            assert_eq!((round(-tiny, 0), round(-tiny, u32::MAX)), (0, 0));
+        }
     }
 
     #[test]
-    fn what_does_not_fit_saturates_instead_of_failing() {
-        assert!(round(1e300, 7) > 1 << 40);
-        assert!(round(f64::INFINITY, 0) > 1 << 40);
-        assert!(round(f64::NEG_INFINITY, 0) < -(1 << 40));
-        assert_eq!(round(f64::NAN, 0), 0);
+    fn what_does_not_fit_stays_at_the_end_of_the_range() {
+        let largest = LARGEST as i64;
+        for coin in [0, u32::MAX] {
+            for beyond in [1e300, f64::INFINITY, LARGEST + 0.5] {
+                assert_eq!((round(beyond, coin), round(-beyond, coin)), (largest, -largest));
+            }
+            assert!(round(f64::NAN, coin).abs() <= largest);
+        }
+    }
+
+    #[test]
+    fn only_finite_values_within_the_clip_bound_are_taken() {
+        let rounding = Rounding { clip: 0.5, factor: 65534.0, largest: 32767.0, shift: 0 };
+        for taken in [0.0, -0.0, 0.5, -0.5, 5e-324] {
+            assert!(rounding.takes(taken));
+        }
+        for refused in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.500_000_1, -0.500_000_1, f64::MAX] {
+            assert!(!rounding.takes(refused));
+        }
+        assert!(!Rounding { factor: 65540.0, ..rounding }.takes(0.5), "a factor that does not fit the range");
     }
 }

@@ -16,10 +16,16 @@ const GENERATOR: u64 = 7;
 /// makes a branch of the condition, which is slow on random values and tells them apart by time.
 #[inline(always)]
 fn mask(condition: bool) -> u64 {
-    let mut mask = u64::from(condition).wrapping_neg();
-    // SAFETY: no instruction is emitted; the register keeps its value.
-    unsafe { std::arch::asm!("/* {0} */", inout(reg) mask, options(pure, nomem, nostack, preserves_flags)) };
-    mask
+    let mask = u64::from(condition).wrapping_neg();
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    {
+        let mut mask = mask;
+        // SAFETY: no instruction is emitted; the register keeps its value.
+        unsafe { std::arch::asm!("/* {0} */", inout(reg) mask, options(pure, nomem, nostack, preserves_flags)) };
+        mask
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    std::hint::black_box(mask)
 }
 
 #[inline(always)]

@@ -1,7 +1,8 @@
 //! The additive encryption kernel of Quatrefoil: `docs/additive-encryption.md` defines every byte it makes.
 //!
 //! This file is the door to Python and holds nothing else: it checks every length, lets go of the interpreter while it
-//! computes, and turns refusals into exceptions. Values come in as NumPy arrays, which must not change during a call.
+//! computes, and turns refusals into exceptions. Values come in as NumPy arrays. Another thread may write to one during a
+//! call: some of the old and some of the new values are then encrypted, each of them checked.
 
 mod decryption;
 mod encryption;
@@ -10,6 +11,7 @@ mod key;
 mod layout;
 mod ntt;
 mod parallel;
+mod probes;
 mod processor;
 mod sampling;
 mod stream;
@@ -17,9 +19,14 @@ mod sum;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("lengths are counted in 64 bits: build for a 64-bit target");
+
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
 use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use zeroize::Zeroizing;
@@ -28,8 +35,6 @@ use decryption::{Decryption, Refused};
 use encryption::{Encryption, Value};
 use layout::{BLOCK_BYTES, Layout};
 use ntt::{N, Polynomial};
-use sampling::Sampler;
-use stream::{Purpose, Stream};
 use sum::NotReduced;
 
 const LARGEST_THREADS: usize = 256;
@@ -79,7 +84,8 @@ fn encrypt<'py>(
     let context = exactly(context, "context")?;
     let (key_seed, noise_seed) = (seed(py, &key_seed)?, seed(py, &noise_seed)?);
     let largest = layout.layout.largest() as f64;
-    if !(clip.is_finite() && clip > 0.0 && factor > 0.0 && factor * clip <= largest * (1.0 + 1e-12)) {
+    // A factor of zero is a weight so small that no value leaves zero.
+    if !(clip.is_finite() && clip > 0.0 && factor >= 0.0 && factor * clip <= largest * (1.0 + 1e-12)) {
         return Err(PyValueError::new_err(format!(
             "factor {factor} and clip {clip} do not fit values up to {largest}"
         )));
@@ -94,23 +100,31 @@ fn encrypt<'py>(
         noise_seed: &noise_seed,
     };
     if let Ok(values) = values.extract::<PyReadonlyArray1<'py, f32>>() {
-        encrypt_values(py, &encryption, header, values.as_slice()?, threads)
+        encrypt_values::<f32, AtomicU32>(py, &encryption, header, &values, threads)
     } else if let Ok(values) = values.extract::<PyReadonlyArray1<'py, f64>>() {
-        encrypt_values(py, &encryption, header, values.as_slice()?, threads)
+        encrypt_values::<f64, AtomicU64>(py, &encryption, header, &values, threads)
     } else {
         Err(PyTypeError::new_err("values are a one-dimensional array of float32 or float64"))
     }
 }
 
-fn encrypt_values<'py, V: Value + Send>(
+/// `V` is the atomic integer of `T`'s size.
+fn encrypt_values<'py, T: numpy::Element, V: Value>(
     py: Python<'py>,
     encryption: &Encryption<'_>,
     header: &[u8],
-    values: &[V],
+    array: &PyReadonlyArray1<'py, T>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
+    const { assert!(size_of::<T>() == size_of::<V>() && align_of::<T>() == align_of::<V>()) };
     let threads = checked_threads(threads)?;
-    let length = header.len() + encryption.layout.blocks(values.len()) * BLOCK_BYTES;
+    let values: &[T] = array.as_slice()?;
+    // SAFETY: the same memory, contiguous, aligned and held by `array`, read by atomic loads of the same size.
+    let values: &[V] = unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len()) };
+    let length = encryption.layout.blocks(values.len()).checked_mul(BLOCK_BYTES);
+    let length = length.and_then(|bytes| bytes.checked_add(header.len()));
+    let length =
+        length.ok_or_else(|| PyValueError::new_err(format!("{} values do not fit in memory", values.len())))?;
     PyBytes::new_with(py, length, |bytes| {
         let (head, blocks) = bytes.split_at_mut(header.len());
         head.copy_from_slice(header);
@@ -118,9 +132,10 @@ fn encrypt_values<'py, V: Value + Send>(
     })
 }
 
-/// A sum that grows as ciphertexts arrive, and holds none of them.
+/// A sum that grows as ciphertexts arrive, and holds none of them. Until the first has arrived it takes no memory.
 #[pyclass(module = "quatrefoil._core")]
 struct Accumulator {
+    block_bytes: usize,
     total: Vec<u8>,
 }
 
@@ -131,21 +146,28 @@ impl Accumulator {
         if block_bytes == 0 || !block_bytes.is_multiple_of(BLOCK_BYTES) {
             return Err(PyValueError::new_err(format!("{block_bytes} bytes are not whole blocks of {BLOCK_BYTES}")));
         }
-        Ok(Self { total: vec![0; block_bytes] })
+        Ok(Self { block_bytes, total: Vec::new() })
     }
 
     /// Add the blocks that start at `offset`; the sum stays as it was when they are refused.
     fn add(&mut self, py: Python<'_>, input: &Bound<'_, PyBytes>, offset: usize) -> PyResult<()> {
         let blocks = blocks_of(input.as_bytes(), offset)?;
-        if blocks.len() != self.total.len() {
-            return Err(PyValueError::new_err(format!("{} bytes are not {}", blocks.len(), self.total.len())));
+        if blocks.len() != self.block_bytes {
+            return Err(PyValueError::new_err(format!("{} bytes are not {}", blocks.len(), self.block_bytes)));
         }
         let total = &mut self.total;
-        py.detach(|| sum::accumulate(total, blocks)).map_err(word_refused)
+        if !total.is_empty() {
+            return py.detach(|| sum::accumulate(total, blocks)).map_err(word_refused);
+        }
+        total.try_reserve_exact(blocks.len()).map_err(|error| PyMemoryError::new_err(error.to_string()))?;
+        py.detach(|| sum::check(blocks).map(|()| total.extend_from_slice(blocks))).map_err(word_refused)
     }
 
-    /// `header` followed by the sum so far.
+    /// `header` followed by the sum so far, of at least one ciphertext.
     fn total<'py>(&self, py: Python<'py>, header: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        if self.total.is_empty() {
+            return Err(PyValueError::new_err("nothing has been added yet"));
+        }
         PyBytes::new_with(py, header.len() + self.total.len(), |bytes| {
             bytes[..header.len()].copy_from_slice(header);
             bytes[header.len()..].copy_from_slice(&self.total);
@@ -212,42 +234,13 @@ fn decrypt<'py>(
     if let Some((index, _)) = decryption.oversized(&secret) {
         return Err(SumRefused::new_err(format!("coefficient {index} of the key is no sum of {count} secrets")));
     }
-    let values = PyArray1::<f64>::zeros(py, length, false);
+    // NumPy's own function, which raises MemoryError where the crate's would panic.
+    let values = py.import("numpy")?.call_method1("zeros", (length,))?.cast_into::<PyArray1<f64>>()?;
     let mut writable = values.readwrite();
     let out = writable.as_slice_mut()?;
     py.detach(|| decryption.run(blocks, secret, out, threads)).map_err(sum_refused)?;
     drop(writable);
     Ok(values)
-}
-
-/// The public polynomial a_j of a context, as evaluations. For tests of the sampler.
-#[pyfunction]
-fn sampled_mask<'py>(
-    py: Python<'py>,
-    layout: &PyLayout,
-    context: &[u8],
-    block: u64,
-) -> PyResult<Bound<'py, PyArray1<u64>>> {
-    let mut reader = Stream::new(&exactly(context, "context")?, Purpose::Mask, &[&layout.digest]).reader();
-    let mut out = Polynomial::zero();
-    Sampler::new().uniform(&mut reader, block, &mut out);
-    Ok(PyArray1::from_slice(py, out.as_slice()))
-}
-
-/// The error polynomial e_j that a noise seed expands to. For tests of the sampler.
-#[pyfunction]
-fn sampled_noise<'py>(
-    py: Python<'py>,
-    layout: &PyLayout,
-    context: &[u8],
-    noise_seed: PyBuffer<u8>,
-    block: u64,
-) -> PyResult<Bound<'py, PyArray1<i64>>> {
-    let context = exactly(context, "context")?;
-    let mut reader = Stream::new(&*seed(py, &noise_seed)?, Purpose::Noise, &[&layout.digest, &context]).reader();
-    let mut out = [0; N];
-    Sampler::new().binomial(&mut reader, block, &mut out);
-    Ok(PyArray1::from_slice(py, &out))
 }
 
 fn exactly(bytes: &[u8], what: &str) -> PyResult<[u8; 32]> {
@@ -311,6 +304,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(encrypt, module)?)?;
     module.add_function(wrap_pyfunction!(combine_keys, module)?)?;
     module.add_function(wrap_pyfunction!(decrypt, module)?)?;
-    module.add_function(wrap_pyfunction!(sampled_mask, module)?)?;
-    module.add_function(wrap_pyfunction!(sampled_noise, module)?)
+    module.add_function(wrap_pyfunction!(probes::sampled_mask, module)?)?;
+    module.add_function(wrap_pyfunction!(probes::sampled_noise, module)?)?;
+    module.add_function(wrap_pyfunction!(probes::processor_levels, module)?)?;
+    module.add_function(wrap_pyfunction!(probes::limit_processor, module)?)
 }

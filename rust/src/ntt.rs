@@ -11,7 +11,9 @@ use zeroize::Zeroize;
 
 use crate::field;
 #[cfg(target_arch = "x86_64")]
-use crate::{processor, wide};
+use crate::processor::{Level, level};
+#[cfg(target_arch = "x86_64")]
+use crate::wide;
 
 /// The ring degree.
 pub const N: usize = 4096;
@@ -102,8 +104,8 @@ pub fn forward(x: &mut [u64; N]) {
 /// Multiply evaluations by those of another polynomial, and take them to N times the coefficients of the product.
 pub fn multiply_and_invert(x: &mut [u64; N], factor: &[u64; N]) {
     #[cfg(target_arch = "x86_64")]
-    if processor::has_avx512() {
-        // SAFETY: just checked.
+    if level() == Level::Avx512 {
+        // SAFETY: `level` gives only what is here.
         return unsafe { wide::multiply_and_invert(x, factor, &TWIDDLES.inverse, &TWIDDLES.tiles) };
     }
     multiply_and_invert_portably(x, factor);

@@ -54,14 +54,7 @@ impl Sampler {
         reader.fill(&mut self.bytes);
         let (long, short) = self.bytes.split_at(8 * N);
         let (long, short) = (long.as_chunks::<8>().0, short.as_chunks::<4>().0);
-        at_its_best(|| {
-            for ((value, &long), &short) in out.iter_mut().zip(long).zip(short) {
-                let (long, short) = (u64::from_le_bytes(long), u64::from(u32::from_le_bytes(short)));
-                // ones(up) - ones(down) = ones(up) + zeros(down) - 42, which takes one count less
-                let ones = (long ^ !LOW_42).count_ones() + (!short & LOW_20).count_ones();
-                *value = i64::from(ones) - i64::from(ETA);
-            }
-        });
+        at_its_best(count_bits, (out, long, short));
     }
 
     /// Words of 32 bits from one part, in order, for the coins of stochastic rounding; a multiple of four of them.
@@ -74,6 +67,16 @@ impl Sampler {
                 *value = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
             }
         }
+    }
+}
+
+#[inline(always)]
+fn count_bits((out, long, short): (&mut [i64; N], &[[u8; 8]], &[[u8; 4]])) {
+    for ((value, &long), &short) in out.iter_mut().zip(long).zip(short) {
+        let (long, short) = (u64::from_le_bytes(long), u64::from(u32::from_le_bytes(short)));
+        // ones(up) - ones(down) = ones(up) + zeros(down) - 42, which takes one count less
+        let ones = (long ^ !LOW_42).count_ones() + (!short & LOW_20).count_ones();
+        *value = i64::from(ones) - i64::from(ETA);
     }
 }
 

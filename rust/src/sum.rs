@@ -17,10 +17,12 @@ pub fn accumulate(total: &mut [u8], words: &[u8]) -> Result<(), NotReduced> {
     for (index, (sum, block)) in total.chunks_mut(BLOCK_BYTES).zip(words.chunks(BLOCK_BYTES)).enumerate() {
         if let Err(refused) = check(block) {
             let done = index * BLOCK_BYTES;
-            combine(&mut total[..done], &words[..done], subtract);
-            return Err(NotReduced { word: done / 8 + refused.word, ..refused });
+            let first = done / 8;
+            let done = (total[..done].as_chunks_mut().0, words[..done].as_chunks().0);
+            at_its_best(subtract_each, done);
+            return Err(NotReduced { word: first + refused.word, ..refused });
         }
-        combine(sum, block, add);
+        at_its_best(add_each, (sum.as_chunks_mut().0, block.as_chunks().0));
     }
     Ok(())
 }
@@ -28,7 +30,7 @@ pub fn accumulate(total: &mut [u8], words: &[u8]) -> Result<(), NotReduced> {
 /// The first word that is not below p, if there is one.
 pub fn check(bytes: &[u8]) -> Result<(), NotReduced> {
     let words = bytes.as_chunks::<8>().0;
-    if any_not_reduced(words) {
+    if at_its_best(any_not_reduced, words) {
         let mut values = words.iter().map(|&word| u64::from_le_bytes(word)).enumerate();
         if let Some((word, value)) = values.find(|&(_, value)| value >= P) {
             return Err(NotReduced { word, value });
@@ -37,17 +39,23 @@ pub fn check(bytes: &[u8]) -> Result<(), NotReduced> {
     Ok(())
 }
 
+#[inline(always)]
 fn any_not_reduced(words: &[[u8; 8]]) -> bool {
-    at_its_best(|| words.iter().fold(false, |any, &word| any | (u64::from_le_bytes(word) >= P)))
+    words.iter().fold(false, |any, &word| any | (u64::from_le_bytes(word) >= P))
 }
 
-fn combine(total: &mut [u8], words: &[u8], operation: impl Fn(u64, u64) -> u64) {
-    let words = words.as_chunks::<8>().0;
-    at_its_best(|| {
-        for (total, &word) in total.as_chunks_mut::<8>().0.iter_mut().zip(words) {
-            *total = operation(u64::from_le_bytes(*total), u64::from_le_bytes(word)).to_le_bytes();
-        }
-    });
+#[inline(always)]
+fn add_each((total, words): (&mut [[u8; 8]], &[[u8; 8]])) {
+    for (total, &word) in total.iter_mut().zip(words) {
+        *total = add(u64::from_le_bytes(*total), u64::from_le_bytes(word)).to_le_bytes();
+    }
+}
+
+#[inline(always)]
+fn subtract_each((total, words): (&mut [[u8; 8]], &[[u8; 8]])) {
+    for (total, &word) in total.iter_mut().zip(words) {
+        *total = subtract(u64::from_le_bytes(*total), u64::from_le_bytes(word)).to_le_bytes();
+    }
 }
 
 /// Like `field::add`, in a form that the compiler can make wide.

@@ -38,7 +38,7 @@ impl TileTwiddles {
 /// Multiply by `factor` point by point, then take evaluations to N times the coefficients.
 ///
 /// # Safety
-/// The processor has these features: `processor::has_avx512` is true.
+/// The processor has these features: `processor::Level::Avx512` is here.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw")]
 pub fn multiply_and_invert(x: &mut [u64; N], factor: &[u64; N], twiddles: &[u64], tiles: &TileTwiddles) {
     let rows = x.as_chunks_mut::<8>().0;

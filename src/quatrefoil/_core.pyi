@@ -26,14 +26,14 @@ class Layout:
     def block_bytes(self, values: int) -> int: ...
 
 class Accumulator:
-    """A sum of blocks that grows as ciphertexts arrive, and holds none of them."""
+    """A sum of blocks that grows as ciphertexts arrive, and holds none of them. It takes no memory before the first."""
 
     def __new__(cls, block_bytes: int) -> Accumulator: ...
     def add(self, input: bytes, offset: int) -> None:
         """Add the blocks that start at ``offset``; the sum stays as it was when they are refused."""
 
     def total(self, header: bytes) -> bytes:
-        """``header`` followed by the sum so far."""
+        """``header`` followed by the sum so far, of at least one ciphertext."""
 
 def encrypt(
     layout: Layout,
@@ -47,7 +47,8 @@ def encrypt(
     noise_seed: bytes | bytearray,
     threads: int,
 ) -> bytes:
-    """``header`` followed by the blocks that encrypt ``values``, which must not change during the call."""
+    """``header`` followed by the blocks that encrypt ``values``. Each value is read once: when another thread writes to
+    them meanwhile, some old and some new values are encrypted, and each was checked."""
 
 def combine_keys(layout: Layout, header: bytes, seeds: Sequence[bytes | bytearray]) -> bytes:
     """``header`` followed by the sum of the secret polynomials that the seeds expand to."""
@@ -72,3 +73,9 @@ def sampled_mask(layout: Layout, context: bytes, block: int) -> NDArray[np.uint6
 
 def sampled_noise(layout: Layout, context: bytes, noise_seed: bytes | bytearray, block: int) -> NDArray[np.int64]:
     """The error polynomial e_j that a noise seed expands to. For tests of the sampler."""
+
+def processor_levels() -> list[str]:
+    """The copies of the hot loops that run on this processor, the best first; "portable" is always the last."""
+
+def limit_processor(level: str) -> None:
+    """Use no copy above ``level``, in the whole process. For tests: all copies give the same bytes."""

@@ -1,0 +1,57 @@
+//! What tests look at from Python: the samplers, and the copies of the hot loops.
+
+use numpy::PyArray1;
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::ntt::{N, Polynomial};
+use crate::processor::{self, Level};
+use crate::sampling::Sampler;
+use crate::stream::{Purpose, Stream};
+use crate::{PyLayout, exactly, seed};
+
+/// The public polynomial a_j of a context, as evaluations.
+#[pyfunction]
+pub fn sampled_mask<'py>(
+    py: Python<'py>,
+    layout: &PyLayout,
+    context: &[u8],
+    block: u64,
+) -> PyResult<Bound<'py, PyArray1<u64>>> {
+    let mut reader = Stream::new(&exactly(context, "context")?, Purpose::Mask, &[&layout.digest]).reader();
+    let mut out = Polynomial::zero();
+    Sampler::new().uniform(&mut reader, block, &mut out);
+    Ok(PyArray1::from_slice(py, out.as_slice()))
+}
+
+/// The error polynomial e_j that a noise seed expands to.
+#[pyfunction]
+pub fn sampled_noise<'py>(
+    py: Python<'py>,
+    layout: &PyLayout,
+    context: &[u8],
+    noise_seed: PyBuffer<u8>,
+    block: u64,
+) -> PyResult<Bound<'py, PyArray1<i64>>> {
+    let context = exactly(context, "context")?;
+    let mut reader = Stream::new(&*seed(py, &noise_seed)?, Purpose::Noise, &[&layout.digest, &context]).reader();
+    let mut out = [0; N];
+    Sampler::new().binomial(&mut reader, block, &mut out);
+    Ok(PyArray1::from_slice(py, &out))
+}
+
+/// The copies of the hot loops that run on this processor, the best first.
+#[pyfunction]
+pub fn processor_levels() -> Vec<&'static str> {
+    Level::ALL.into_iter().filter(|level| level.is_here()).map(Level::name).collect()
+}
+
+/// Use no copy above this one, in the whole process. They all give the same bytes.
+#[pyfunction]
+pub fn limit_processor(level: &str) -> PyResult<()> {
+    let known = Level::ALL.into_iter().find(|known| known.name() == level && known.is_here());
+    let level = known.ok_or_else(|| PyValueError::new_err(format!("no level {level:?} on this processor")))?;
+    processor::limit(level);
+    Ok(())
+}
