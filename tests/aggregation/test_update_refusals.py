@@ -92,14 +92,27 @@ def test_a_source_of_randomness_of_the_wrong_length(given: bytes) -> None:
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1.0000002, -1.0000002, 1e30])
-@pytest.mark.parametrize("index", [0, 4095, 8192, 29_999])
-def test_a_value_that_is_not_finite_or_beyond_the_clip_bound(kind: type, bad: float, index: int) -> None:
-    values = np.zeros(30_000, dtype=kind)
-    values[index] = bad
-    for threads in (1, 3):
-        backend = AdditiveAggregation(SETS[0], threads=threads)
-        with pytest.raises(UpdateRefused, match=rf"value {index} is .* clip bound of 1\.0"):
-            backend.encrypt(values, weight=0.001, shape=shape(30_000))
+@pytest.mark.parametrize("parameters", SETS, ids=lambda p: p.name)
+def test_a_value_that_is_not_finite_or_beyond_the_clip_bound(kind: type, bad: float, parameters: ParameterSet) -> None:
+    """In every slot, at both ends of slots and blocks, alone in the last block, and where eight values are no longer
+    left for a wide register."""
+    length = 2 * 4096 * parameters.slots + 4096 + 11
+    ends = {4096 * n + offset for n in range(length // 4096 + 1) for offset in (-1, 0, 1)}
+    for index in sorted(i for i in (*ends, length - 11, length - 1) if 0 <= i < length):
+        values = np.zeros(length, dtype=kind)
+        values[index] = bad
+        for threads in (1, 3):
+            backend = AdditiveAggregation(parameters, threads=threads)
+            with pytest.raises(UpdateRefused, match=rf"value {index} is .* clip bound of 1\.0"):
+                backend.encrypt(values, weight=0.001, shape=shape(length))
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 8, 9, 4095, 4096, 4097])
+def test_the_only_bad_value_is_the_last_of_an_update_of_any_length(length: int) -> None:
+    values = np.zeros(length)
+    values[-1] = np.nan
+    with pytest.raises(UpdateRefused, match=f"value {length - 1} is nan"):
+        BACKEND.encrypt(values, weight=1.0, shape=shape(length))
 
 
 def test_the_first_of_several_bad_values_is_named() -> None:
@@ -149,6 +162,7 @@ def test_weights_out_of_range(weight: float) -> None:
         (SumShape(100, float("nan"), bytes(32)), "clip bound of nan"),
         (SumShape(100, float("inf"), bytes(32)), "clip bound of inf"),
         (SumShape(100, 1e-300, bytes(32)), "clip bound of 1e-300"),
+        (SumShape(100, np.float32(0.1), bytes(32)), "clip bound of 0.1"),  # type: ignore[arg-type]
         (SumShape(100, 1.0, bytes(31)), "digest of 31 bytes"),
     ],
 )

@@ -109,6 +109,14 @@ def test_values_that_do_not_fit_are_named(backend: PrivateAggregation, bad: floa
         backend.encrypt(update, weight=1e-9, shape=FORM)
 
 
+@pytest.mark.parametrize("weight", [5e-324, 1e-300, 1e-30])
+def test_weights_next_to_zero_are_within_the_error_bound(backend: PrivateAggregation, weight: float) -> None:
+    encrypted = backend.encrypt(updates()[0], weight=weight, shape=FORM)
+    key = backend.combine_keys([encrypted.key])
+    decrypted = backend.decrypt(encrypted.ciphertext, key, shape=FORM, count=1)
+    assert np.abs(decrypted.values - weight * updates()[0]).max() <= decrypted.error_bound
+
+
 @pytest.mark.parametrize("weight", [0.0, -1.0, 1.5, np.nan, np.inf])
 def test_weights_outside_zero_to_one_are_refused(backend: PrivateAggregation, weight: float) -> None:
     with pytest.raises(UpdateRefused, match="weight"):

@@ -191,7 +191,8 @@ def _check_shape(shape: SumShape) -> None:
     hint = "All parties take the shape of the sum from the signed round context"
     if type(shape.length) is not int or not 1 <= shape.length <= LARGEST_LENGTH:
         raise ParametersRefused(f"a length of {shape.length} values is not 1 to {LARGEST_LENGTH}", hint=hint)
-    if not CLIP_RANGE[0] <= shape.clip <= CLIP_RANGE[1]:
+    # A float32 would carry its precision into the scale, beyond the error bound.
+    if not isinstance(shape.clip, float | int) or not CLIP_RANGE[0] <= shape.clip <= CLIP_RANGE[1]:
         raise ParametersRefused(
             f"a clip bound of {shape.clip} is not within {CLIP_RANGE[0]} to {CLIP_RANGE[1]}", hint=hint
         )
