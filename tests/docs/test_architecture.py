@@ -1,0 +1,92 @@
+"""ARCHITECTURE.md lists contracts, backends and parties with exactly the signatures that the code has."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+from pages import ROOT, rows
+
+PACKAGE = ROOT / "src" / "quatrefoil"
+PAGE = ROOT / "ARCHITECTURE.md"
+CONTRACTS = ("TransportSecurity", "ComputeIsolation", "PrivateAggregation", "IntegrityProof")
+
+
+def classes() -> dict[str, list[tuple[str, ast.ClassDef]]]:
+    """Every class of the package by name, with the file that it stands in."""
+    found: dict[str, list[tuple[str, ast.ClassDef]]] = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef):
+                where = file.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".")
+                found.setdefault(node.name, []).append((where, node))
+    return found
+
+
+def methods(node: ast.ClassDef) -> dict[str, ast.FunctionDef]:
+    return {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
+
+
+def public(node: ast.ClassDef) -> set[str]:
+    """Public methods, properties and class attributes."""
+    assigned = {t.id for item in node.body if isinstance(item, ast.Assign) for t in item.targets if hasattr(t, "id")}
+    return {name for name in {*methods(node), *assigned} if not name.startswith("_")}
+
+
+def signature(node: ast.ClassDef) -> str:
+    arguments = methods(node)["__init__"].args
+    arguments.args = arguments.args[1:]
+    return ast.unparse(arguments)
+
+
+def documented(text: str) -> str:
+    """The arguments in ``Name(arguments)``, in the form of :func:`signature`."""
+    function = ast.parse(f"def f({text.partition('(')[2].removesuffix(')')}): ...").body[0]
+    assert isinstance(function, ast.FunctionDef)
+    return ast.unparse(function.args)
+
+
+def constructors() -> list[str]:
+    found = rows(PAGE, "## The four contracts and their backends") + rows(PAGE, "## The parties")
+    return [cell.strip("`") for row in found if "(" in (cell := row[-1])]
+
+
+@pytest.mark.parametrize("constructor", constructors(), ids=lambda text: text.partition("(")[0])
+def test_constructors_are_written_as_they_are(constructor: str) -> None:
+    room, name = constructor.partition("(")[0].rsplit(".", 1)
+    found = [node for where, node in classes()[name] if where.startswith(room)]
+    assert len(found) == 1, f"{name} is not one class of {room}"
+    assert documented(constructor) == signature(found[0])
+
+
+def test_the_comparison_would_notice() -> None:
+    assert documented("a.B(x: int, *, y: str)") != documented("a.B(x: int, y: str)")
+    assert documented("a.B(x: int = 1)") != documented("a.B(x: int = 2)")
+
+
+def test_the_contracts_are_listed_with_their_methods() -> None:
+    listed = {
+        row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1]))
+        for row in rows(PAGE, "## The four contracts and their backends")
+        if "(" not in row[-1] and row[1] != "none yet"
+    }
+    assert listed == {name: public(classes()[name][0][1]) for name in CONTRACTS}
+
+
+def test_every_class_that_fulfils_a_contract_is_listed() -> None:
+    """But for what the demo's attacks put in a party's place."""
+    contracts = {name: public(classes()[name][0][1]) for name in CONTRACTS}
+    fulfilling = {
+        (contract, name)
+        for name, found in classes().items()
+        for where, node in found
+        for contract, wanted in contracts.items()
+        if wanted <= public(node) and where != "contracts" and not where.startswith("demo.attacks.")
+    }
+    listed = {
+        (row[0].strip("`"), row[2].strip("`").partition("(")[0].rpartition(".")[2])
+        for row in rows(PAGE, "## The four contracts and their backends")
+        if "(" in row[-1]
+    }
+    assert listed == fulfilling
