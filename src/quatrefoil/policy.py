@@ -61,6 +61,9 @@ STAND_INS: Mapping[str, tuple[str, str]] = {
 VALUE_BITS = (16, 32)
 """Signed bits to which one value of an update is rounded; each has one parameter set per aggregation backend."""
 
+CLIP_RANGE = (2.0**-100, 2.0**100)
+"""Within these bounds the error bound of an encrypted sum holds; every backend takes them."""
+
 ON_EXCESS = ("refuse", "clip")
 MOST_SILOS = 2048
 LARGEST_COUNT = 1 << 40
@@ -99,6 +102,8 @@ class Limits(WireObject):
             )
         check_range("limits.largest_sample_count", self.largest_sample_count, 1, LARGEST_COUNT)
         check_positive("limits.clip", self.clip)
+        if not CLIP_RANGE[0] <= self.clip <= CLIP_RANGE[1]:
+            raise FieldInvalid("limits.clip", f"is {self.clip}, outside 2^-100 to 2^100", hint="Correct the number")
         if self.value_bits not in VALUE_BITS:
             known = " or ".join(map(str, VALUE_BITS))
             raise FieldInvalid("limits.value_bits", f"is {self.value_bits}, not {known}", hint=f"Use {known}")
