@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.planner.made_up import ADDITIVE, PLAIN, TRAINING, make_available, make_costs, policy
 
@@ -60,6 +62,22 @@ def test_in_the_clear_the_plan_says_what_is_lost() -> None:
     left = {(u.threat, u.phase) for u in planned.unprotected}
     assert {("curious-aggregator", "collect"), ("colluding-silos", "aggregate")} <= left
     assert all(answer.backend == "pq-tls" for phase in planned.phases for answer in phase.threats)
+
+
+def test_a_policy_without_colluders_is_not_told_that_collusion_is_answered() -> None:
+    alone = made(limits=Limits(2, 0, 1000, 1.0, 16, 2, 100))
+    (condition,) = [a.condition for a in alone.phase("sum").threats if a.threat == "colluding-silos"]
+    assert condition.startswith("no silo colludes, nor takes its own update out of the published sum, of at least 2")
+
+
+def test_the_limit_on_pairs_of_rosters_is_not_claimed_to_hold_for_more() -> None:
+    """Three rosters that differ pairwise in two silos: the first silo's update is a combination of their sums."""
+    (condition,) = [a.condition for a in made().phase("sum").threats if a.threat == "curious-aggregator"]
+    assert "differ in at least 3 silos; sums over three or more different rosters can still combine" in condition
+    rosters = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]])
+    assert all(np.abs(one - other).sum() == 2 for one, other in itertools.combinations(rosters, 2))
+    updates = np.random.default_rng(1).normal(size=(3, 5))
+    np.testing.assert_allclose(np.array([1, 1, -1]) / 2 @ (rosters @ updates), updates[0])
 
 
 def test_rosters_that_may_nearly_repeat_weaken_the_claim_in_words() -> None:

@@ -20,7 +20,7 @@ EXPOSED: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("transport", "record"): ("recorder", "network"),
     ("transport", "log"): ("recorder", "network"),
     ("transport", "public"): ("network",),
-    ("collect", "update"): ("recorder", "network", "curious-aggregator", "colluding-silos"),
+    ("collect", "update"): ("recorder", "network", "curious-aggregator", "colluding-silos", "malicious-server"),
     ("aggregate", "update"): (
         "curious-aggregator",
         "colluding-silos",
@@ -28,7 +28,14 @@ EXPOSED: Mapping[tuple[str, str], tuple[str, ...]] = {
         "byzantine-silo",
         "malicious-server",
     ),
-    ("keys", "key"): ("recorder", "network", "curious-aggregator", "colluding-silos", "curious-host"),
+    ("keys", "key"): (
+        "recorder",
+        "network",
+        "curious-aggregator",
+        "colluding-silos",
+        "curious-host",
+        "malicious-server",
+    ),
     ("audit", "log"): ("malicious-server",),
     ("infer", "record"): ("recorder", "network", "curious-host", "tampered-model", "malicious-server"),
     ("score", "record"): ("recorder", "network", "curious-host", "tampered-model", "malicious-server"),
@@ -66,17 +73,26 @@ class Answer:
         """The same with the policy's numbers in its condition."""
         limits = policy.limits
         filled = self.condition.format(
-            colluding_silos=limits.colluding_silos,
+            colluders=_colluders(policy),
             minimum_silos=limits.minimum_silos,
             rosters=_rosters(policy),
         )
         return Answer(self.layer, self.backend, self.kind, self.threat, self.how, filled)
 
 
+def _colluders(policy: Policy) -> str:
+    if policy.limits.colluding_silos:
+        return f"at most {policy.limits.colluding_silos} of the silos collude"
+    return "no silo colludes, nor takes its own update out of the published sum"
+
+
 def _rosters(policy: Policy) -> str:
     difference, safe = policy.limits.minimum_roster_difference, policy.limits.colluding_silos + 2
     if difference >= safe:
-        return f"contributors of two rounds are the same, or differ in at least {difference} silos"
+        return (
+            f"contributors of two rounds are the same, or differ in at least {difference} silos; sums over three or "
+            "more different rosters can still combine to one update"
+        )
     return (
         f"contributors of two rounds may differ in as few as {difference} silos: subtracting the two sums then "
         f"comes close to one update (at least {safe} would prevent it)"
@@ -85,10 +101,13 @@ def _rosters(policy: Policy) -> str:
 
 _HYBRID = "X25519 and ML-KEM-768 together: what is recorded opens only to someone who breaks both"
 _MUTUAL = "TLS 1.3 with ML-DSA certificates on both ends; chain, host name and role are checked"
+_AUTHORITY = "the authority certifies only the parties that it names, and nobody else holds its key"
 _SIGNED = "messages are signed with ML-DSA-65 and bound to the round"
 _APART = "the keeper and the aggregator are run by parties that do not pool what they know"
 _COLLUDING = (
-    "at most {colluding_silos} of the silos collude, of at least {minimum_silos} in a round; " + _APART + "; {rosters}"
+    "{colluders}, of at least {minimum_silos} in a round; each silo is an institution of its own; "
+    + _APART
+    + "; {rosters}"
 )
 _ONE_SUM = "each update is encrypted under a fresh key; only the key of the sum of all of them is ever released"
 _ONE_ANSWER = "keys travel sealed to the keeper, which answers once a round, for one roster of at least the minimum"
@@ -99,7 +118,7 @@ def _pq_tls(kind: str) -> tuple[Answer, ...]:
     secret = _HYBRID if kind != "keys" else f"{_HYBRID}; keys are sealed to the round's key, which is wiped at its end"
     return (
         Answer("transport", "pq-tls", kind, "recorder", secret),
-        Answer("transport", "pq-tls", kind, "network", authentic),
+        Answer("transport", "pq-tls", kind, "network", authentic, _AUTHORITY),
     )
 
 
@@ -131,13 +150,22 @@ ANSWERS: tuple[Answer, ...] = (
     ),
     # Not offered by any host yet: what a refusal names.
     *_attested("keys", "curious-host", "keys are released only to attested code in memory that the host cannot read"),
+    *_attested("keys", "malicious-server", "attested code answers once a round, for one roster"),
     *_attested("aggregate", "malicious-server", "the sum is computed by attested code"),
-    Answer("proofs", "bounded-update", "aggregate", "byzantine-silo", "an update out of bounds is refused unseen"),
+    Answer(
+        "proofs",
+        "bounded-update",
+        "aggregate",
+        "byzantine-silo",
+        "an update out of bounds is refused unseen",
+        "what a silo can do within the bounds is accepted as damage",
+    ),
 )
 """Everything that a plan may claim. At most one row for a backend, kind and threat."""
 
 NOTHING_YET: Mapping[tuple[str, str], str] = {
     ("transport", "tampered-model"): "signed models do not exist yet",
+    ("collect", "malicious-server"): "nothing shows that a model was not chosen to draw out a silo's data",
     ("audit", "malicious-server"): "a transparency log that outsiders check does not exist yet",
 }
 """(kind, threat) that no row answers: what would, and that it is missing."""
