@@ -134,10 +134,9 @@ def round_values(
     for block, start in enumerate(range(0, len(values), per_block)):
         coins = words(stream(seed, "rounding", p.digest() + context, block, 4 * per_block), 4)
         for value, coin in zip(values[start : start + per_block], coins, strict=False):
-            x = float(value) * factor
+            x = max(-float(p.largest), min(float(p.largest), float(value) * factor))
             floor = math.floor(x)
-            q = floor + (coin / 2**32 < x - floor)
-            rounded.append(max(-p.largest, min(p.largest, q)))
+            rounded.append(floor + (coin / 2**32 < x - floor))
     return rounded
 
 
