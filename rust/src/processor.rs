@@ -55,6 +55,7 @@ pub fn limit(level: Level) {
 }
 
 /// The best level that is here and within the limit.
+#[cfg(target_arch = "x86_64")]
 pub fn level() -> Level {
     let limit = LIMIT.load(Ordering::Relaxed);
     Level::ALL.into_iter().find(|&level| level as u8 <= limit && level.is_here()).unwrap_or(Level::Portable)
