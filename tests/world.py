@@ -171,6 +171,7 @@ class World:
     rounds: int = 5
     initial: list[NDArray[np.floating]] = field(default_factory=lambda: [np.zeros((3, 2)), np.zeros(4, np.float32)])
     clock: Clock = field(default_factory=Clock)
+    aggregator_kind: type[Aggregator] = Aggregator
 
     def __post_init__(self) -> None:
         self.policy = policy(self.backend, **self.limits)
@@ -263,7 +264,7 @@ class World:
         return self
 
     def make_aggregator(self, job: AgreedJob) -> Aggregator:
-        return Aggregator(
+        return self.aggregator_kind(
             job,
             self.model_bytes,
             security=self.hub_security,

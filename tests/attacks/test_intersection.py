@@ -1,0 +1,121 @@
+"""Sums over several rosters, subtracted: what the limit on rosters stops, and what it does not.
+
+The attacker here is the aggregator. It publishes that the model did not change, which nobody can check yet, so every
+silo trains from the same model in every round and its update stays the same; and it leaves out whom it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from quatrefoil.errors import PolicyError
+from quatrefoil.federation.aggregator import Aggregator, FinishedRound
+from world import MORE_NAMES, NAMES, SAMPLES, World
+
+LARGEST = max(SAMPLES.values())
+
+
+class FreezingAggregator(Aggregator):
+    """Keeps what it learns, and publishes a mean of zeros."""
+
+    def __init__(self, *arguments: object, **named: object) -> None:
+        super().__init__(*arguments, **named)
+        self.sums: list[np.ndarray] = []
+
+    def _publish(self, attempt: Any, contributors: tuple[str, ...], *rest: Any) -> FinishedRound:
+        release, mean, error_bound = rest
+        self.sums.append(np.frombuffer(mean, "<f8") * sum(self._job.weight(name) for name in contributors))
+        return super()._publish(attempt, contributors, release, bytes(len(mean)), error_bound)
+
+
+def train(name: str, model: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """A step towards the silo's own data: from another model, it would be another step."""
+    data = np.random.default_rng(MORE_NAMES.index(name)).normal(size=10)
+    return [model[0] + 0.5 * np.tanh(data - model[0])]
+
+
+def update_of(name: str) -> np.ndarray:
+    return train(name, [np.zeros(10)])[0]
+
+
+def run(world: World, names: Sequence[str]) -> None:
+    offer = world.open()
+    for name in names:
+        silo = world.silos[name]
+        world.aggregator.receive(name, silo.contribute(offer, train(name, silo.model), world.aggregator.voids))
+    world.accept(world.finish())
+
+
+def attacked(difference: int, names: Sequence[str] = NAMES) -> World:
+    limits = {"difference": difference}
+    world = World(names=names, limits=limits, initial=[np.zeros(10)], aggregator_kind=FreezingAggregator)
+    return world.begin()
+
+
+def stolen(world: World, found: np.ndarray, victim: str) -> float:
+    """Largest distance of what was worked out from the victim's update, in units of the update's largest value."""
+    exact = update_of(victim)
+    return float(np.abs(found * LARGEST / SAMPLES[victim] - exact).max() / np.abs(exact).max())
+
+
+def test_without_the_limit_two_rounds_give_a_silos_update() -> None:
+    world = attacked(difference=1)
+    run(world, NAMES)
+    run(world, NAMES[1:])
+    first, second = world.aggregator.sums
+    assert stolen(world, first - second, "ambon") < 1e-3
+
+
+def test_with_the_limit_the_second_sum_is_not_given() -> None:
+    world = attacked(difference=3)
+    run(world, NAMES)
+    with pytest.raises(PolicyError, match="differ from those of round 1 only in ambon: 1, the policy's minimum is 3"):
+        run(world, NAMES[1:])
+    (only,) = world.aggregator.sums
+    assert stolen(world, only, "ambon") > 0.5
+    assert world.logged("refusal")[-1]["asked"] == "answer"
+
+
+def test_with_the_limit_a_difference_holds_at_least_that_many_silos() -> None:
+    world = attacked(difference=3, names=MORE_NAMES)
+    run(world, MORE_NAMES)
+    run(world, MORE_NAMES[3:])
+    first, second = world.aggregator.sums
+    for victim in MORE_NAMES[:3]:
+        assert stolen(world, first - second, victim) > 0.5
+
+
+def test_the_limit_three_rosters_give_what_two_may_not() -> None:
+    """All pairs are far apart, and yet all seven, less three, less the other three, is the seventh.
+
+    The rule compares two rosters at a time. Against an aggregator that chooses rosters over many rounds only equal
+    rosters help (``minimum_roster_difference`` above the number of silos), or noise in every sum.
+    """
+    world = attacked(difference=3, names=MORE_NAMES)
+    run(world, MORE_NAMES[:3])
+    run(world, MORE_NAMES[3:6])
+    run(world, MORE_NAMES)
+    one, other, everybody = world.aggregator.sums
+    assert stolen(world, everybody - one - other, MORE_NAMES[6]) < 1e-2
+
+
+def test_a_difference_above_the_number_of_silos_keeps_every_roster_the_same() -> None:
+    world = attacked(difference=len(MORE_NAMES) + 1, names=MORE_NAMES)
+    run(world, MORE_NAMES[:3])
+    with pytest.raises(PolicyError, match="differ from those of round 1 only in"):
+        run(world, MORE_NAMES[3:6])
+    assert len(world.aggregator.sums) == 1
+
+
+def test_the_limit_two_jobs_are_not_compared() -> None:
+    """The keeper compares the rounds of one job. Who signs a second job should look at whom it leaves out."""
+    first, second = attacked(difference=3), attacked(difference=3, names=NAMES[1:])
+    second.states["keeper"] = first.states["keeper"]
+    second.keeper = second.make_keeper()
+    run(first, NAMES)
+    run(second, NAMES[1:])
+    assert stolen(first, first.aggregator.sums[0] - second.aggregator.sums[0], "ambon") < 1e-3
