@@ -1,0 +1,221 @@
+"""Every command: its help, what it refuses and how, and the form of its JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import commands, options
+from pages import ROOT
+
+from quatrefoil import cli
+from support import Consortium
+
+POLICY = ROOT / "examples" / "policies" / "hospitals.toml"
+STRICT = ROOT / "examples" / "policies" / "strict.toml"
+WORKLOAD = ROOT / "examples" / "own_model" / "workload.toml"
+MODEL = "quatrefoil.demo.job:initial"
+TRAIN = "quatrefoil.demo.job:train"
+
+each_command = pytest.mark.parametrize("name", list(commands()), ids=lambda name: " ".join(name) or "quatrefoil")
+
+
+@pytest.fixture
+def identities(consortium: Consortium) -> dict[str, str]:
+    """``{silo}``, ``{keeper}``, ``{aggregator}`` and ``{root}``, as paths for a command line."""
+    made = {role: f"one-{role}" for role in ("silo", "keeper", "aggregator")}
+    for role, name in made.items():
+        consortium.identity(name, role)
+    return {role: str(consortium.folder(name, role)) for role, name in made.items()} | {
+        "root": str(consortium.directory / "root.pem")
+    }
+
+
+def run(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Exit code, output and error output. Parties run in a process of their own: they hold files until they end."""
+    arguments = line.split()
+    if arguments[0] in ("keeper", "aggregator", "silo"):
+        ran = subprocess.run([sys.executable, "-m", "quatrefoil.cli", *arguments], capture_output=True, text=True)
+        return ran.returncode, ran.stdout, ran.stderr
+    code = cli.main(arguments)
+    return code, *capsys.readouterr()
+
+
+# ----------------------------------------------------------------------------------------------------------- help
+
+
+@each_command
+def test_help_works_and_names_every_option(name: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*name, "--help"])
+    shown = capsys.readouterr()
+    assert ended.value.code == 0 and shown.err == ""
+    assert all(option in shown.out for option in options(commands()[name]))
+
+
+@each_command
+def test_every_argument_has_a_help_text(name: tuple[str, ...]) -> None:
+    command = commands()[name]
+    groups = [a for a in command._actions if isinstance(a, argparse._SubParsersAction)]
+    silent = [a.dest for a in command._actions if a not in groups and not (a.help and a.help is not argparse.SUPPRESS)]
+    silent += [c.dest for group in groups for c in group._choices_actions if not c.help]
+    assert silent == []
+
+
+def test_help_texts_are_written_alike() -> None:
+    texts = {a.help for command in commands().values() for a in command._actions if a.option_strings} - {None}
+    texts |= {command.description for name, command in commands().items() if len(name) == 1}
+    assert [text for text in texts if text and (text[0].isupper() or text.endswith("."))] == []
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert f'version = "{capsys.readouterr().out.split()[1]}"' in (ROOT / "pyproject.toml").read_text()
+
+
+# ---------------------------------------------------------------------------------------------------------- usage
+
+WRONG_USAGE = [
+    [],
+    ["train"],
+    ["demo", "--attack", "everything"],
+    ["demo", "--splits", "many"],
+    ["demo", "--splits", "0"],
+    ["plan"],
+    ["plan", str(WORKLOAD)],
+    ["bench"],
+    ["bench", "transport"],
+    ["doctor", "--fix"],
+    ["ca"],
+    ["ca", "issue", "somewhere", "north", "--role", "king"],
+    ["keeper", "--listen", "127.0.0.1:1"],
+    ["aggregator"],
+    ["silo", "--aggregator", "nowhere"],
+    ["log"],
+]
+
+
+@pytest.mark.parametrize(
+    "arguments", WRONG_USAGE, ids=lambda arguments: " ".join(map(str, arguments))[:40] or "nothing"
+)
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    shown = capsys.readouterr()
+    assert ended.value.code == 2 and shown.out == ""
+    assert shown.err.startswith("usage: quatrefoil") and ": error: " in shown.err.splitlines()[-1]
+
+
+# -------------------------------------------------------------------------------------------------------- refusals
+
+PARTY = "--root {root} --policy {policy} --state {tmp}/state"
+HUB = (
+    f"aggregator {PARTY} --identity {{aggregator}} --listen 127.0.0.1:0 --keeper 127.0.0.1:1 --silos a,b,c,d"
+    f" --workload {ROOT}/src/quatrefoil/demo/workload.toml --job one --give-up 0.1"
+)
+SILO = f"silo {PARTY} --identity {{silo}} --aggregator 127.0.0.1:1 --give-up 0.1"
+
+REFUSED = {
+    "demo of a policy that is not there": ("demo --policy {tmp}/none.toml", "none.toml: cannot be read"),
+    "demo of an attack under another policy": ("demo --attack poison --policy {policy}", "the demo's own policy"),
+    "demo with nowhere to write": ("demo --json {tmp}/no/where.json", "where.json cannot be written"),
+    "plan of a workload that is not there": ("plan {tmp}/none.toml --policy {policy}", "none.toml: cannot be read"),
+    "plan of a policy that is none": (f"plan {WORKLOAD} --policy {WORKLOAD}", "workload.toml:4: phases"),
+    "bench of nothing": ("bench aggregation --parameters 0", "0 parameters are not at least 1"),
+    "bench of one silo": ("bench aggregation --silos 1", "1 silos are in no parameter set"),
+    "doctor with nowhere to write": ("doctor --json {tmp}/no/where.json", "where.json cannot be written"),
+    "ca without its root": ("ca issue {tmp} north --role silo", "root.key cannot be read"),
+    "ca showing something else": (f"ca show {WORKLOAD}", "is not a PEM certificate"),
+    "keeper with a silo's identity": (
+        f"keeper {PARTY} --identity {{silo}} --listen 127.0.0.1:0",
+        "the role needed is keeper",
+    ),
+    "keeper without an identity": (f"keeper {PARTY} --identity {{tmp}} --listen 127.0.0.1:0", "cannot be read"),
+    "aggregator without a model": (f"{HUB} --initial {{tmp}}/none.npz", "none.npz"),
+    "aggregator with a silo's identity": (
+        f"{HUB} --initial {MODEL}".replace("{aggregator}", "{silo}"),
+        "the role needed is aggregator",
+    ),
+    "silo without data": (f"{SILO} --train {TRAIN} --data {{tmp}}/none.npz", "there is no data file"),
+    "silo with a keeper's identity": (
+        f"{SILO} --train {TRAIN} --data x.npz".replace("{silo}", "{keeper}"),
+        "the role needed is silo",
+    ),
+    "log that is not there": ("log {tmp}/none.jsonl", "there is no log at"),
+    "log that is none": (f"log {WORKLOAD}", "line 1 is not a log entry"),
+}
+WARNING = "INSECURE stand-in accepted by the policy: software-keeper"
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_refusal_is_one_readable_line_and_exit_code_1(
+    case: str, identities: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line, problem = REFUSED[case]
+    code, out, err = run(line.format(**identities, tmp=tmp_path, policy=POLICY), capsys)
+    said = [text for text in err.splitlines() if text != WARNING]  # a start under this policy always says it
+    assert len(said) == 1 and said[0].startswith("quatrefoil: ") and problem in said[0]
+    assert (code, out) == (1, "")
+    # What is wrong, and then what to do about it.
+    assert ". " in said[0]
+
+
+def test_every_command_has_a_refusal_and_a_wrong_use() -> None:
+    assert {line.split()[0] for line, _ in REFUSED.values()} == set(cli.COMMANDS)
+    assert {arguments[0] for arguments in WRONG_USAGE if arguments} >= set(cli.COMMANDS)
+
+
+def test_a_refused_plan_ends_with_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", str(WORKLOAD), "--policy", str(STRICT)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert [text.partition(":")[0] for text in said[-1:]] == ["quatrefoil"]
+    assert all("measuring" in text for text in said[:-1])
+
+
+def test_another_job_on_the_same_state_is_refused(
+    identities: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = f"{HUB} --initial {MODEL}".format(**identities, tmp=tmp_path, policy=POLICY)
+    first, second = run(line, capsys), run(line.replace("--job one", "--job two"), capsys)
+    assert first[0] == second[0] == 1
+    assert "the keeper does not answer" in first[2]
+    assert "holds job one, not two" in second[2]
+
+
+# ------------------------------------------------------------------------------------------------------------ json
+
+JSON = {
+    "plan": f"plan {WORKLOAD} --policy {POLICY}",
+    "doctor": "doctor",
+    "demo-attack": "demo --attack transport",
+    "bench-aggregation": "bench aggregation --parameters 1000 --silos 2",
+    "log": "log {log}",
+}
+
+
+@pytest.mark.parametrize("schema", JSON)
+def test_json_says_its_schema_and_machine_and_nothing_else_is_printed(
+    schema: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log.jsonl").touch()
+    arguments = JSON[schema].format(log=tmp_path / "log.jsonl").split()
+    assert cli.main([*arguments, "--json", "-"]) == 0
+    content = json.loads(capfd.readouterr().out)
+    assert content["schema"] == f"quatrefoil.{schema}/1"
+    assert set(content["machine"]) == {"processor", "cores", "memory_gib", "system", "python"}
+
+
+@pytest.mark.slow
+def test_the_demo_in_full(tmp_path: Path) -> None:
+    assert cli.main(["demo", "--splits", "1", "--json", str(tmp_path / "demo.json")]) == 0
+    content = json.loads((tmp_path / "demo.json").read_text())
+    assert content["schema"] == "quatrefoil.demo/1" and "machine" in content
+    wanted = {"accuracy", "auc", "differing_predictions", "attack", "channels", "rounds", "insecure"}
+    assert wanted <= content.keys()
+    assert content["accuracy"].keys() == content["auc"].keys() >= {"alone", "pooled", "federated", "encrypted"}
