@@ -21,6 +21,11 @@ from quatrefoil.transport import CertificateAuthority, system_clock
 
 HOST = "127.0.0.1"
 STOP_SECONDS = 5.0
+GLANCE = 0.02
+"""Seconds between two looks at the running parties."""
+
+SETTLE = 0.3
+"""Seconds that are given to others to end too once one party failed: the failure may have come from them."""
 
 
 class Processes:
@@ -43,8 +48,8 @@ class Processes:
         for name, role in (("keeper", "keeper"), ("aggregator", "aggregator"), *((silo, "silo") for silo in silos)):
             authority.issue(name, role, directory=folder / "identities" / name)
 
-    def start_keeper(self) -> None:
-        self._start("keeper", ["keeper", "--listen", f"{HOST}:{self.keeper_port}"])
+    def start_keeper(self, *, arguments: Sequence[str] = ()) -> None:
+        self._start("keeper", ["keeper", "--listen", f"{HOST}:{self.keeper_port}", *arguments])
 
     def start_aggregator(self, *, initial: str, job: str, arguments: Sequence[str] = ()) -> None:
         self._start(
@@ -75,19 +80,35 @@ class Processes:
         process.wait()
 
     def wait(self, name: str, seconds: float) -> None:
-        """Wait for a party to end well; ``HostError`` with its last lines when it fails or takes too long."""
+        """Wait for a party to end well.
+
+        ``HostError`` with its last line when it fails, as soon as any other party fails, or after ``seconds``.
+        """
         process = self.running[name]
-        try:
-            code = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise HostError(f"{name} did not end within {seconds} s: {self.output(name)}", hint="See its log") from None
-        del self.running[name]
-        if code != 0:
-            raise HostError(f"{name} failed: {self.output(name)}", hint="See its log") from None
+        end = time.monotonic() + seconds
+        while process.poll() is None and not self._failed():
+            if time.monotonic() > end:
+                raise HostError(f"{name} did not end within {seconds:g} s: {self.output(name)}", hint="Try again")
+            time.sleep(GLANCE)
+        if process.poll() is None:
+            time.sleep(SETTLE)
+        if process.poll() == 0:
+            del self.running[name]
+            return
+        failed = sorted(self._failed(), key=lambda one: one != name)  # the awaited party first
+        for one in failed:
+            del self.running[one]
+        told = "; ".join(f"{one} failed: {self.output(one)}" for one in failed)
+        raise HostError(told, hint="Correct that, and start again")
+
+    def _failed(self) -> list[str]:
+        """Parties that have ended, and not well."""
+        return [name for name, process in self.running.items() if process.poll() not in (None, 0)]
 
     def output(self, name: str) -> str:
-        """The last lines that a party printed."""
-        return " / ".join((self.folder / f"{name}.out").read_text().splitlines()[-4:])
+        """The last line that a party printed: when it was refused or failed, its reason."""
+        lines = (self.folder / f"{name}.out").read_text().strip().splitlines()
+        return lines[-1].removeprefix("quatrefoil: ") if lines else "it printed nothing"
 
     def result(self, name: str) -> dict[str, Any]:
         """What a party wrote with --json."""
@@ -112,6 +133,9 @@ class Processes:
             *("--identity", str(self.folder / "identities" / name), "--root", str(self.root)),
             *("--policy", str(self.policy), "--state", str(self.folder / "state" / name)),
         ]
+        self._spawn(name, command)
+
+    def _spawn(self, name: str, command: Sequence[str]) -> None:
         with (self.folder / f"{name}.out").open("a") as output:
             self.running[name] = subprocess.Popen(  # noqa: S603
                 command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.cwd, text=True
@@ -135,7 +159,15 @@ class Processes:
 
 
 def free_port() -> int:
-    """A port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port of this host for a server that starts within the next minute; nobody else is given it.
+
+    A closed connection is left behind on it (TIME_WAIT, RFC 9293 section 3.6.1). While that lasts, the kernel picks the
+    port neither for a connection nor for a socket that asks for any port, and still lets a server with SO_REUSEADDR,
+    which asyncio sets, listen on it.
+    """
+    with socket.create_server((HOST, 0)) as listener:
+        port = int(listener.getsockname()[1])
+        with socket.create_connection((HOST, port)) as client:
+            listener.accept()[0].close()  # the end that closes first is the one that is left behind
+            client.recv(1)
+    return port
