@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from quatrefoil.errors import CallerError
-from quatrefoil.federation.user_code import count_samples, load_data, load_function, load_model, save_model
+from quatrefoil.errors import CallerError, HostError
+from quatrefoil.federation.user_code import (
+    as_arrays,
+    call,
+    count_samples,
+    load_data,
+    load_function,
+    load_model,
+    save_model,
+)
 
 
 @pytest.fixture
@@ -59,10 +69,77 @@ def test_a_module_that_lacks_another_names_that_one(folder: Path) -> None:
         load_function("qf_lacking:train")
 
 
-def test_an_error_inside_the_users_module_is_the_users_to_see(folder: Path) -> None:
+def test_an_error_inside_the_users_module_is_shown_with_its_line(folder: Path) -> None:
     (folder / "qf_broken.py").write_text("import os\nos.absent_attribute\ndef train(p, d): return p\n")
-    with pytest.raises(AttributeError, match="absent_attribute"):
+    with pytest.raises(CallerError, match=r"qf_broken failed at qf_broken\.py line 2 .*absent_attribute") as refused:
         load_function("qf_broken:train")
+    assert isinstance(refused.value.__cause__, AttributeError)
+
+
+@pytest.mark.parametrize("code", ["this is no python", "raise SystemExit(0)", "1 / 0", "import sys; sys.exit()"])
+def test_a_module_that_cannot_be_loaded_is_refused_in_one_line(folder: Path, code: str) -> None:
+    (folder / "qf_bad.py").write_text(code + "\n")
+    sys.modules.pop("qf_bad", None)
+    with pytest.raises(CallerError, match="qf_bad failed") as refused:
+        load_function("qf_bad:train")
+    assert str(refused.value).isprintable()
+
+
+# --------------------------------------------------------------------------------------------------- calling functions
+
+
+def failing(parameters: list[np.ndarray], data: object) -> list[np.ndarray]:
+    raise ValueError("first line\nsecond line")
+
+
+def leaving(parameters: list[np.ndarray], data: object) -> list[np.ndarray]:
+    raise SystemExit(0)
+
+
+def refusing(parameters: list[np.ndarray], data: object) -> list[np.ndarray]:
+    raise HostError("no GPU", hint="Buy one")
+
+
+@pytest.mark.parametrize("function", [failing, leaving])
+def test_what_a_function_raises_is_one_line_with_its_place(function: Callable[..., object]) -> None:
+    with pytest.raises(CallerError, match=rf":{function.__name__} failed at test_user_code\.py line \d+") as refused:
+        call(function, [], None)
+    assert str(refused.value).isprintable()
+    assert refused.value.__cause__ is not None
+
+
+def test_an_error_of_ours_passes_through_a_users_function() -> None:
+    with pytest.raises(HostError, match="no GPU"):
+        call(refusing, [], None)
+
+
+def test_an_interrupt_passes_through_a_users_function() -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        call(interrupted)
+
+
+@pytest.mark.parametrize("returned", [None, 3.5, "weights", b"weights", {"w": np.zeros(2)}])
+def test_what_is_no_list_is_refused(returned: object) -> None:
+    with pytest.raises(CallerError, match=r"returned .*, no list of arrays"):
+        as_arrays(returned, "m:train")
+
+
+def test_ragged_lists_are_refused() -> None:
+    with pytest.raises(CallerError, match="no array"):
+        as_arrays([[[1.0], [1.0, 2.0]]], "m:train")
+
+
+def test_lists_tuples_and_generators_of_arrays_are_taken() -> None:
+    for returned in ([np.zeros(2), 1.5], (np.zeros(2), 1.5), (each for each in (np.zeros(2), 1.5))):
+        assert [array.shape for array in as_arrays(returned, "m:train")] == [(2,), ()]
+
+
+def test_a_model_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="cannot be written"):
+        save_model(tmp_path / "nowhere" / "model.npz", [np.zeros(2)])
 
 
 # ---------------------------------------------------------------------------------------------------------------- data

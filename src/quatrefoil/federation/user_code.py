@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quatrefoil.errors import CallerError
+from quatrefoil.errors import CallerError, HostError, QuatrefoilError
 from quatrefoil.federation.vectors import Arrays
 
+_LONGEST_TEXT = 300
+_OWN, _LIBRARY = str(Path(__file__).parents[1]), str(Path(traceback.__file__).parent)
 _UNREADABLE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError)
 
 
@@ -38,6 +41,8 @@ def load_function(name: str) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise CallerError(f"there is no module {error.name}", hint="Run in its folder, or install it") from None
+    except (Exception, SystemExit) as error:
+        raise _failed(module_name, error) from error
     if (function := getattr(module, function_name, None)) is None:
         raise CallerError(f"{module_name} has no function {function_name}", hint="Check the spelling")
     if not callable(function):
@@ -46,13 +51,36 @@ def load_function(name: str) -> Callable[..., Any]:
     return found
 
 
+def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What the user's function returns; what it raises is ``CallerError``, with the line of the user's file."""
+    try:
+        return function(*arguments)
+    except QuatrefoilError:
+        raise
+    except (Exception, SystemExit) as error:
+        name = getattr(function, "__qualname__", type(function).__name__)
+        raise _failed(f"{getattr(function, '__module__', '')}:{name}", error) from error
+
+
+def as_arrays(returned: Any, name: str) -> Arrays:
+    """What a user's function returned, as a list of NumPy arrays; their layout is checked where it is known."""
+    if not isinstance(returned, Iterable) or isinstance(returned, str | bytes | Mapping):
+        raise CallerError(
+            f"{name} returned {type(returned).__name__}, no list of arrays", hint="Return the parameters as a list"
+        )
+    try:
+        return [np.asarray(array) for array in returned]
+    except Exception as error:  # whatever converts or generates an item is the user's
+        raise CallerError(f"{name} returned what is no array ({error})", hint="Return NumPy arrays") from error
+
+
 def load_data(file: Path, train: Callable[..., Any]) -> Any:
     """A silo's data, read by the training module's own ``load`` or by the file's suffix."""
     if not file.is_file():
         raise CallerError(f"there is no data file {file}", hint="Check --data")
     module = sys.modules.get(getattr(train, "__module__", ""))
     if callable(load := getattr(module, "load", None)):
-        return load(file)
+        return call(load, file)
     try:
         if file.suffix == ".npz":
             return _read_arrays(file)
@@ -84,7 +112,7 @@ def count_samples(data: Any) -> int:
 def load_model(source: str) -> Arrays:
     """A first model from an ``.npz`` file (arrays in their order) or from a ``module:function`` that returns it."""
     if ":" in source and not Path(source).exists():
-        return [np.asarray(array) for array in load_function(source)()]
+        return as_arrays(call(load_function(source)), source)
     try:
         return list(_read_arrays(Path(source)).values())
     except _UNREADABLE as error:
@@ -95,8 +123,24 @@ def load_model(source: str) -> Arrays:
 
 def save_model(file: Path, model: Sequence[NDArray[np.floating]]) -> None:
     """Write the arrays to an ``.npz`` file, in their order."""
-    with file.open("wb") as opened:  # given a name, NumPy would add a suffix to it
-        np.savez(opened, *model)
+    try:
+        with file.open("wb") as opened:  # given a name, NumPy would add a suffix to it
+            np.savez(opened, *model)
+    except OSError as error:
+        raise HostError(f"{file} cannot be written ({error.strerror})", hint="Name a file in another folder") from None
+
+
+def _failed(what: str, error: BaseException) -> CallerError:
+    """The user's error in one line: its type, its text, and where in the user's files it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith("<") and _is_users(frame.filename)]
+    where = f" at {Path(own[-1].filename).name} line {own[-1].lineno}" if own else ""
+    text = f"{type(error).__name__}: {error}"[:_LONGEST_TEXT]
+    return CallerError(f"{what} failed{where} ({text})", hint="Correct it; what was sent before is kept")
+
+
+def _is_users(file: str) -> bool:
+    return "site-packages" not in Path(file).parts and not file.startswith((_OWN, _LIBRARY))
 
 
 # Files are opened here, so that they are closed again when NumPy finds something else in them.
