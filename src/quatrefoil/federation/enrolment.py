@@ -60,8 +60,14 @@ class Enrolments:
         self._log = log
         self._clock = clock
         self._random = random
+        self._made: tuple[bytes, Job] | None = None
         # Its own certificate, as others see it: taken from a signature of its own.
         self._own = security.verify(security.sign(b"quatrefoil/self"))
+
+    @property
+    def invited(self) -> frozenset[str]:
+        """The silos of the job."""
+        return frozenset(self._terms.silos)
 
     def invite(self, silo: str) -> bytes:
         """The signed :class:`Invitation` of a silo: always the same bytes for one silo of one job."""
@@ -99,22 +105,15 @@ class Enrolments:
         """Invited silos that have not enrolled."""
         return [silo for silo in sorted(self._terms.silos) if self._state.get(f"enrolment/{silo}") is None]
 
+    def unsigned(self) -> list[str]:
+        """Invited silos that have not consented to the job."""
+        return [silo for silo in sorted(self._terms.silos) if self._state.get(f"consent/{silo}") is None]
+
     def job(self) -> bytes:
         """The signed :class:`Job` over everyone invited, once all have enrolled."""
-        if missing := self.missing():
-            raise MessageRefused(
-                f"still waiting for {', '.join(missing)} to enrol", hint="Wait, or make the job without them"
-            )
-        job = self._job_of_terms()
-        if (signed := self._state.get("job/signed")) is not None:
-            if (stored := Job.decode(self._security.verify(signed).body)) != job:
-                raise CallerError(
-                    f"this state holds job {stored.name}, made with other terms, policy or certificate",
-                    hint="Start it as it was made, or give the new job a new --state folder",
-                )
-            return signed
-        check_job(job, self._policy, self._aggregation)
-        return self._state.put_once("job/signed", self._security.sign(job.encode()))
+        if self._made is None:
+            self._made = self._make_job()
+        return self._made[0]
 
     def consent(self, signed: bytes) -> str:
         """Accept a silo's signed :class:`Consent`; returns its name."""
@@ -138,6 +137,22 @@ class Enrolments:
             return None
         return self._agree([consent for consent in consents if consent is not None])
 
+    def _make_job(self) -> tuple[bytes, Job]:
+        if missing := self.missing():
+            raise MessageRefused(
+                f"still waiting for {', '.join(missing)} to enrol", hint="Wait, or make the job without them"
+            )
+        job = self._job_of_terms()
+        if (signed := self._state.get("job/signed")) is not None:
+            if (stored := Job.decode(self._security.verify(signed).body)) != job:
+                raise CallerError(
+                    f"this state holds job {stored.name}, made with other terms, policy or certificate",
+                    hint="Start it as it was made, or give the new job a new --state folder",
+                )
+            return signed, job
+        check_job(job, self._policy, self._aggregation)
+        return self._state.put_once("job/signed", self._security.sign(job.encode())), job
+
     def _agree(self, consents: Sequence[bytes]) -> AgreedJob:
         encoded = EnrolledJob(self.job(), tuple(consents)).encode()
         return agree(encoded, security=self._security, policy=self._policy, aggregation=self._aggregation)
@@ -160,7 +175,9 @@ class Enrolments:
         )
 
     def _job(self) -> Job:
-        return Job.decode(self._security.verify(self.job()).body)
+        self.job()
+        assert self._made is not None
+        return self._made[1]
 
     def _check_invitation(self, silo: str, enrolment: Enrolment) -> None:
         issued = self._state.get(f"invitation/{silo}")

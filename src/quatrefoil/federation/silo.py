@@ -71,6 +71,7 @@ class Silo:
         self._log = log
         self._clock = clock
         self._job: AgreedJob | None = None
+        self._length = 0
         if (encoded := state.get("job/enrolled")) is not None:
             self._job = agree(encoded, security=security, policy=policy, aggregation=aggregation)
 
@@ -108,6 +109,7 @@ class Silo:
         digest = job.digest()
         if self._state.put_once(f"consent/{job.name}", digest) != digest:
             raise MessageRefused(f"another job named {job.name} was signed before", hint="Give the new job a new name")
+        self._length = job.layout.length
         self._log.append("consent", {"job": digest.hex(), "name": job.name, "roster": [m.name for m in job.roster]})
         return self._security.sign(Consent(digest).encode())
 
@@ -137,6 +139,11 @@ class Silo:
         return self._agreed().job
 
     @property
+    def length(self) -> int:
+        """Values in the model of the job that was signed or started; 0 before."""
+        return self._length if self._job is None else self._job.job.layout.length
+
+    @property
     def model(self) -> Arrays:
         """The current model: what the next update is trained from."""
         return decode_arrays(self._current()[1], self.job.layout)
@@ -161,6 +168,11 @@ class Silo:
         self._isolation.appraise(wanted.evidence, report_data=context.digest())
         return context
 
+    def recorded(self, context: RoundContext) -> bytes | None:
+        """The message that was recorded for this attempt, to be sent again as it is; None before there is one."""
+        stored = self._state.get(_outbox(context))
+        return None if stored is None else parts.split(stored, 2)[1]
+
     def contribute(self, offer: bytes, trained: Sequence[NDArray[np.floating]], voids: Sequence[bytes] = ()) -> bytes:
         """This silo's message for an offered attempt: ``trained`` minus the current model, encrypted and signed.
 
@@ -168,11 +180,10 @@ class Silo:
         the bytes that were recorded first, whatever ``trained`` holds.
         """
         context = self.check_offer(offer, voids)
-        name = _outbox(context)
-        if (recorded := self._state.get(name)) is not None:
-            return parts.split(recorded, 2)[1]
+        if (recorded := self.recorded(context)) is not None:
+            return recorded
         message = self._encrypt(context, self._update(trained))
-        stored = self._state.put_once(name, parts.join([context.digest(), message]))
+        stored = self._state.put_once(_outbox(context), parts.join([context.digest(), message]))
         self._log.append(
             "contribution",
             {
