@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quatrefoil.errors import PolicyInvalid
+from quatrefoil.errors import MessageRefused, PolicyInvalid
 from quatrefoil.workload import DATA, KINDS, SIZES, Phase, Workload
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples" / "workloads").glob("*.toml"))
@@ -145,6 +145,16 @@ def test_a_phase_built_in_python_is_checked_as_strictly() -> None:
         Phase("a", "audit", "log", 1.0, batch=1, silos=2)
     with pytest.raises(PolicyInvalid, match="batch: is 0"):
         Phase("a", "audit", "log", 1.0)
+
+
+@pytest.mark.parametrize(("kind", "other"), [(b"keys", b"ke5s"), (b"update", b"u@date"), (b"collect", b"Collect")])
+def test_a_workload_that_a_peer_sent_and_that_is_none_is_the_peers_fault(kind: bytes, other: bytes) -> None:
+    (training,) = (Workload.load(file) for file in EXAMPLES if file.stem == "hospital-training")
+    sent = training.encode()
+    assert Workload.decode(sent) == training
+    assert kind in sent
+    with pytest.raises(MessageRefused, match="Workload"):
+        Workload.decode(sent.replace(kind, other, 1))
 
 
 def test_the_vocabularies_fit_together() -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from quatrefoil import configuration
 from quatrefoil.configuration import FieldInvalid, Table, check_choice, check_name, check_positive, check_range
+from quatrefoil.errors import MessageRefused, PolicyInvalid
 from quatrefoil.wire import WireObject
 
 DATA: Mapping[str, str] = {
@@ -151,6 +152,14 @@ class Workload(WireObject):
         phases = tuple(_phase(table) for table in root.tables("phases"))
         with root.placing():
             return cls(name=root.text("name"), phases=phases)
+
+    @classmethod
+    def _from_cbor(cls, value: Any) -> Self:
+        """A workload that a peer sent and that contradicts itself is the peer's fault: ``MessageRefused``."""
+        try:
+            return super()._from_cbor(value)
+        except PolicyInvalid as error:
+            raise MessageRefused(f"Workload.{error.problem}", hint="Ask the sender for a valid workload") from None
 
 
 def _phase(table: Table) -> Phase:
