@@ -18,12 +18,14 @@ told the attacker nothing about a patient that a public data set would not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quatrefoil.aggregation import ParameterSet
+from quatrefoil.aggregation.ciphertext import HEADER_BYTES
 from quatrefoil.demo import metrics, models
 from quatrefoil.demo.data import Labelled
 from quatrefoil.demo.models import Arrays
@@ -31,6 +33,9 @@ from quatrefoil.errors import CallerError
 
 Records = NDArray[np.float64]
 """n x d, features in [0, 1]."""
+
+Read = Callable[[bytes, int], NDArray[np.float64]]
+"""What an aggregator received of one silo, and how many values an update has, to the best reading of that update."""
 
 DRAWS = 16
 """How many draws a random guess is averaged over."""
@@ -58,6 +63,12 @@ class Packing:
     shift: int = 15
     slot_bits: int = 24
     slots: int = 2
+
+    @classmethod
+    def of(cls, parameters: ParameterSet) -> Packing:
+        """The packing of a parameter set."""
+        degree, shift = parameters.ring_degree, parameters.delta
+        return cls(HEADER_BYTES, degree, shift, parameters.slot_width, parameters.slots)
 
 
 GOLDILOCKS = (1 << 64) - (1 << 32) + 1
@@ -105,6 +116,13 @@ def ciphertext_as_update(ciphertext: bytes, length: int, packing: Packing | None
         slots.append(low)
         rest = (rest - low) >> packing.slot_bits
     return np.stack(slots, axis=1).ravel()[:length].astype(np.float64)
+
+
+def plain_as_update(received: bytes, length: int) -> NDArray[np.float64]:
+    """What an aggregator reads where nothing is encrypted: the last ``length`` numbers are the update, weighted."""
+    if length < 1 or len(received) < 8 * length:
+        raise CallerError(f"{len(received)} bytes do not hold {length} values", hint="Pass one update of that length")
+    return np.frombuffer(received[-8 * length :], "<f8")
 
 
 def shaped_like(vector: NDArray[np.float64], arrays: Arrays) -> models.Parameters:
