@@ -9,6 +9,7 @@ from quatrefoil.contracts import SumShape
 from quatrefoil.demo import baselines, inversion, leakage, models
 from quatrefoil.demo.inversion import GOLDILOCKS, Match, Packing
 from quatrefoil.errors import CallerError
+from quatrefoil.insecure import PlainAggregation
 
 HEADER = b"h" * Packing().header_bytes
 
@@ -95,6 +96,33 @@ def test_the_packing_is_that_of_the_additive_encryption():
     assert np.abs(found / parameters.largest_integer - values).max() < 1 / parameters.largest_integer
 
 
+@pytest.mark.parametrize("name", ["sum-256-w16", "sum-2048-w32"])
+def test_every_parameter_set_has_its_packing(name):
+    parameters = ParameterSet.named(name)
+    assert Packing.of(ParameterSet.named("sum-256-w16")) == Packing()
+    shape = SumShape(length=5000, clip=1.0, context=bytes(32))
+    sealed = AdditiveAggregation(parameters).encrypt(np.zeros(5000), weight=1.0, shape=shape).ciphertext
+    assert len(inversion.ciphertext_as_update(sealed, 5000, Packing.of(parameters))) == 5000
+
+
+def test_a_stand_in_hides_nothing(observed):
+    """What an aggregator reads where sums are in the clear is the update itself, and the view says so."""
+    plain = PlainAggregation(accept_insecure="plain-aggregation")
+    shape = SumShape(length=sum(array.size for array in observed.start), clip=1.0, context=bytes(32))
+    received = {}
+    for name, update in observed.updates.items():
+        vector = np.concatenate([array.ravel() for array in update])
+        received[name] = plain.encrypt(vector, weight=0.25, shape=shape).ciphertext
+        assert np.array_equal(inversion.plain_as_update(received[name], shape.length), 0.25 * vector)
+    bare = leakage.ObservedRound(observed.start, observed.train, observed.updates, received, observed.mean)
+    found = leakage.measure(bare, read=inversion.plain_as_update, seed=1)
+    assert found.views["ciphertext"].closest_db == pytest.approx(found.views["update"].closest_db)
+    assert found.meaning("ciphertext") == "all of the plain update"
+    for data, length in ((bytes(15), 2), (bytes(16), 0)):
+        with pytest.raises(CallerError, match="do not hold"):
+            inversion.plain_as_update(data, length)
+
+
 def test_random_words_unpack_to_the_whole_range():
     values = inversion.ciphertext_as_update(uniform_ciphertext(7), 8192)
     assert abs(values.mean()) < 0.05 * (1 << 23) and values.max() > 0.99 * (1 << 23) > -0.99 * (1 << 23) > values.min()
@@ -138,4 +166,4 @@ def test_what_does_not_fit_is_refused(start, observed):
     with pytest.raises(CallerError, match="nothing to average"):
         inversion.average([])
     with pytest.raises(CallerError, match="with parts of"):
-        leakage.ObservedRound(observed.start, observed.train, {}, observed.ciphertexts, observed.mean)
+        leakage.ObservedRound(observed.start, observed.train, {}, observed.received, observed.mean)

@@ -1,16 +1,19 @@
-"""``quatrefoil demo``: four real hospitals train together, and every layer is attacked."""
+"""``quatrefoil demo``: four real hospitals train together, and every layer is attacked. docs/demo.md explains it."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from quatrefoil.cli.output import add_json_option, console, only_json, progress_console, write_json
 from quatrefoil.demo import mounted
-from quatrefoil.demo.flow import SPLITS, built_in, run_demo
-from quatrefoil.demo.report import render, render_outcome
+from quatrefoil.demo.flow import SPLITS, Tell, prepare, run_demo
+from quatrefoil.demo.job import built_in
+from quatrefoil.demo.report import render, render_opening, render_outcome
 from quatrefoil.errors import CallerError
 
 NAME = "demo"
@@ -25,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"turn one layer off and show the loss: {', '.join(sorted(mounted.ATTACKS))}",
     )
     parser.add_argument("--policy", type=Path, metavar="FILE", help="another policy than the demo's own")
-    parser.add_argument("--splits", type=int, metavar="N", help=f"repeated splits (default: {SPLITS})")
+    parser.add_argument("--splits", type=_at_least_one, metavar="N", help=f"repeated splits (default: {SPLITS})")
     add_json_option(parser)
 
 
@@ -33,16 +36,32 @@ def run(options: argparse.Namespace) -> None:
     if options.attack is not None:
         if options.policy is not None or options.splits is not None:
             raise CallerError("an attack runs on the demo's own policy and split", hint="Leave out --policy, --splits")
-        outcome = mounted.ATTACKS[options.attack]()
-        if not only_json(options):
-            render_outcome(console(), outcome)
-        write_json(options.json, "quatrefoil.demo-attack/1", outcome.as_json())
+        _attack(options)
         return
-    policy = options.policy if options.policy is not None else built_in("policy.toml")
-    splits = options.splits if options.splits is not None else SPLITS
-    if splits < 1:
-        raise CallerError(f"{splits} splits are none", hint="Give --splits of at least 1")
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with _progress() as tell:
+        prepared = prepare(options.policy or built_in("policy.toml"), tell=tell)
+    if not only_json(options):
+        render_opening(console(), prepared.plan)
+    with _progress() as tell:
+        result = run_demo(prepared, splits=options.splits or SPLITS, tell=tell)
+    if not only_json(options):
+        render(console(), result)
+    write_json(options.json, "quatrefoil.demo/1", result.as_json())
+
+
+def _attack(options: argparse.Namespace) -> None:
+    with _progress() as tell:
+        tell(f"mounting the attack {options.attack}, without its layer and with it")
+        outcome = mounted.ATTACKS[options.attack]()
+    if not only_json(options):
+        render_outcome(console(), outcome)
+    write_json(options.json, "quatrefoil.demo-attack/1", outcome.as_json())
+
+
+@contextmanager
+def _progress() -> Iterator[Tell]:
+    """What is being done: one moving line on a terminal, a line each in a log; on standard error."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     shown = progress_console()
     with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as progress:
         task = progress.add_task("starting", total=None)
@@ -52,7 +71,11 @@ def run(options: argparse.Namespace) -> None:
             if not shown.is_terminal:
                 shown.print(text, markup=False)
 
-        result = run_demo(policy, splits=splits, tell=tell)
-    if not only_json(options):
-        render(console(), result)
-    write_json(options.json, "quatrefoil.demo/1", result.as_json())
+        yield tell
+
+
+def _at_least_one(text: str) -> int:
+    """A count of splits, for argparse."""
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)

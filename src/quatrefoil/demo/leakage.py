@@ -14,7 +14,7 @@ import numpy as np
 from quatrefoil.demo import inversion, models
 from quatrefoil.demo.baselines import Train, train_round
 from quatrefoil.demo.data import Labelled
-from quatrefoil.demo.inversion import Match, Packing, Records
+from quatrefoil.demo.inversion import Match, Read, Records
 from quatrefoil.demo.models import Arrays, Parameters
 from quatrefoil.errors import CallerError
 
@@ -22,18 +22,24 @@ VIEWS: Mapping[str, str] = {
     "gradient": "one patient's gradient, plain",
     "one_patient": "one-patient hospital's update, plain",
     "update": "hospital's update, plain",
-    "ciphertext": "aggregator's view: ciphertext",
-    "sum": "everyone's view: decrypted sum",
+    "ciphertext": "aggregator's view: what it receives",
+    "sum": "everyone's view: the published mean",
     "chance": "chance: random numbers",
     "mean": "guess: other hospitals' average",
     "strangers": "guess: other hospitals' patients",
 }
+
+REQUIRED = ("gradient", "update", "ciphertext", "sum", "chance")
+"""The views that scripts read, by these names."""
 
 ONE_PATIENT_SAMPLE = 25
 """Of how many patients a hospital the one-patient update is tried."""
 
 RECORD_DB = 60.0
 """From here on a reconstruction is the record: an error of one thousandth of the range."""
+
+SAME_DB = 0.1
+"""Within this, two reconstructions are one: rounding to the policy's bits moves them less."""
 
 NOISE_DB = 2.0
 """How far random numbers may stray from chance: five times the deviation of ``closest_db`` over ciphertexts, 0.4 dB."""
@@ -51,6 +57,8 @@ class Leakage:
         one, chance = self.views[view], self.views["chance"]
         if view in ("chance", "mean", "strangers"):
             return "for comparison"
+        if view == "ciphertext" and self._same_as_the_update():
+            return "all of the plain update"
         if one.closest_db >= RECORD_DB:
             return "the record itself"
         if one.closest_db - chance.closest_db < NOISE_DB and one.typical_db - chance.typical_db < NOISE_DB:
@@ -60,29 +68,42 @@ class Leakage:
         return "an average patient, no record"
 
     def as_json(self) -> dict[str, float]:
-        """The keys of ``quatrefoil demo --json``: ``<view>_psnr_db`` is the closest patient, ``<view>_typical_psnr_db``
-        the mean over patients."""
-        closest = {f"{view}_psnr_db": round(one.closest_db, 2) for view, one in self.views.items()}
-        typical = {f"{view}_typical_psnr_db": round(one.typical_db, 2) for view, one in self.views.items()}
-        return {**closest, **typical}
+        """``<view>_psnr_db`` of the :data:`REQUIRED` views: the closest patient, in decibel, at most 99."""
+        return {f"{view}_psnr_db": round(self.views[view].closest_db, 2) for view in REQUIRED}
+
+    def views_as_json(self) -> dict[str, dict[str, float | str]]:
+        """Every view with both figures and its meaning."""
+        return {
+            view: {
+                "closest_psnr_db": round(one.closest_db, 2),
+                "typical_psnr_db": round(one.typical_db, 2),
+                "meaning": self.meaning(view),
+            }
+            for view, one in self.views.items()
+        }
+
+    def _same_as_the_update(self) -> bool:
+        read, plain = self.views["ciphertext"], self.views["update"]
+        far = max(abs(read.closest_db - plain.closest_db), abs(read.typical_db - plain.typical_db))
+        return far < SAME_DB
 
 
 @dataclass(frozen=True)
 class ObservedRound:
     """One round as its parties saw it, by hospital name. All hospitals trained from ``start`` on ``train``.
 
-    ``updates``: what they would have sent in the clear; ``ciphertexts``: what they sent; ``mean``: the decrypted mean
-    of the updates, weighted by patients. ``CallerError`` where the names differ.
+    ``updates``: what they would have sent in the clear; ``received``: what the aggregator received; ``mean``: the
+    published mean of the updates, weighted by patients. ``CallerError`` where the names differ.
     """
 
     start: Parameters
     train: Mapping[str, Labelled]
     updates: Mapping[str, Arrays]
-    ciphertexts: Mapping[str, bytes]
+    received: Mapping[str, bytes]
     mean: Arrays
 
     def __post_init__(self) -> None:
-        for part in (self.updates, self.ciphertexts):
+        for part in (self.updates, self.received):
             if set(part) != set(self.train) or len(self.train) < 2:
                 raise CallerError(
                     f"a round of {sorted(self.train)} with parts of {sorted(part)}", hint="Pass each hospital's part"
@@ -90,9 +111,10 @@ class ObservedRound:
 
 
 def measure(
-    observed: ObservedRound, *, packing: Packing | None = None, train: Train = train_round, seed: int
+    observed: ObservedRound, *, read: Read = inversion.ciphertext_as_update, train: Train = train_round, seed: int
 ) -> Leakage:
-    """The attack in every view of the round, and every guess beside it."""
+    """The attack in every view of the round, and every guess beside it. ``read``: what an aggregator can make of what
+    it receives, by the scheme in use."""
     start = observed.start
     length = sum(array.size for array in start)
     candidates = len(inversion.invert_update(start))
@@ -111,15 +133,14 @@ def measure(
     def of_update(update: Arrays, records: Records) -> Match:
         return inversion.match(inversion.invert_update(update), records)
 
-    def of_ciphertext(name: str, records: Records) -> Match:
-        vector = inversion.ciphertext_as_update(observed.ciphertexts[name], length, packing)
-        return of_update(inversion.shaped_like(vector, start), records)
+    def of_received(name: str, records: Records) -> Match:
+        return of_update(inversion.shaped_like(read(observed.received[name], length), start), records)
 
     views = {
         "gradient": seen(lambda name, *_: inversion.single_gradients(start, observed.train[name])),
         "one_patient": seen(lambda name, *_: _one_patient(start, observed.train[name], train)),
         "update": seen(lambda name, records, _: of_update(observed.updates[name], records)),
-        "ciphertext": seen(lambda name, records, _: of_ciphertext(name, records)),
+        "ciphertext": seen(lambda name, records, _: of_received(name, records)),
         "sum": seen(lambda _, records, __: of_update(observed.mean, records)),
         "chance": seen(lambda _, records, __: inversion.chance(start, records, seed=seed)),
         "mean": seen(lambda _, records, public: inversion.mean_guess(public, records)),

@@ -1,69 +1,118 @@
-"""The attacks of ``quatrefoil demo --attack``, each on the hospitals' data and the layers as they run."""
+"""The attacks of ``quatrefoil demo --attack``, each on the hospitals' data and on the layers as they run."""
 
 from __future__ import annotations
 
 import secrets
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
-
-from quatrefoil import api
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
-from quatrefoil.contracts import SumShape
-from quatrefoil.demo import attacks, baselines, job, models
-from quatrefoil.demo.attacks import Outcome
-from quatrefoil.demo.baselines import CLIP
-from quatrefoil.demo.data import load_hospitals, split_all
-from quatrefoil.demo.flow import built_in, workload_for
+from quatrefoil.contracts import SumShape, TransportSecurity
+from quatrefoil.demo import attacks, baselines, models
+from quatrefoil.demo.attacks import CuriousKeeper, Outcome
+from quatrefoil.demo.baselines import CLIP, ROUNDS
+from quatrefoil.demo.data import Labelled
 from quatrefoil.demo.models import Arrays, Parameters
+from quatrefoil.demo.scene import Scene, Seen, flat, honest
 from quatrefoil.errors import PolicyError
+from quatrefoil.federation import parts
+from quatrefoil.federation.agreement import shape_of
+from quatrefoil.federation.messages import RoundOffer
+from quatrefoil.planner.host import PARAMETER_SETS
 from quatrefoil.policy import Policy
+from quatrefoil.transport import CertificateAuthority, PostQuantumTransport, system_clock
 
-VICTIM = "switzerland"
+LONE = "cleveland"
+"""The hospital that trains on a single patient where an attack is on a record; its records have few gaps."""
+
+LEAVING = "switzerland"
+POISONING = "cleveland"
 
 
 def aggregation() -> Outcome:
     """The aggregator receives updates in the clear."""
-    hospital = load_hospitals()[VICTIM]
-    start = job.initial()
-    record = (hospital.features[:1], hospital.labels[:1])
-    update = models.difference(baselines.train_round(start, record), start)
-    return attacks.read_plain_update(hospital, start, _encrypt(update))
+    scene = Scene.load()
+    data = {**scene.train, LONE: _first(scene.train[LONE])}
+    plain, encrypted = Seen(), Seen()
+    scene.run(plain, policy=_in_the_clear(scene.policy), data=data, rounds=1)
+    scene.run(encrypted, data=data, rounds=1)
+    received = [parts.split(seen.messages[LONE], 3)[2] for seen in (plain, encrypted)]
+    return attacks.read_what_arrives(data[LONE][0][0], scene.start, plain=received[0], encrypted=received[1])
 
 
 def transport() -> Outcome:
     """Envelopes are sealed classically."""
-    return attacks.harvest_now_decrypt_later(secrets.token_bytes(32))
+    scene = Scene.load()
+    record = _first(scene.train[LONE])
+    update = models.difference(baselines.train_round(scene.start, record), scene.start)
+    shape = SumShape(length=len(flat(update)), clip=CLIP, context=secrets.token_bytes(32))
+    with tempfile.TemporaryDirectory() as folder:
+        authority = CertificateAuthority.create(Path(folder) / "ca", "demo", clock=system_clock)
+        silo = PostQuantumTransport(authority.issue(LONE, "silo"), authority.trust, clock=system_clock)
+        return attacks.harvest_now_decrypt_later(silo, _kernel(scene.policy), update, record[0][0], shape=shape)
 
 
 def roster() -> Outcome:
     """Rosters may change by one hospital between rounds."""
-    splits = split_all(load_hospitals(), 0)
-    start = job.initial()
-    updates = {name: models.difference(baselines.train_round(start, s.train), start) for name, s in splits.items()}
-    counts = {name: len(split.train[1]) for name, split in splits.items()}
-    weighted = {name: [counts[name] * array for array in update] for name, update in updates.items()}
-    everyone = _sum([weighted[name] for name in splits])
-    without_victim = _sum([weighted[name] for name in splits if name != VICTIM])
-    outcome = attacks.subtract_two_sums(everyone, without_victim, weighted[VICTIM], splits[VICTIM].train[0])
-    return replace(outcome, with_layer={**outcome.with_layer, "second_roster": _refusal_of_second_roster()})
+    scene = Scene.load()
+    away = {ROUNDS: [LEAVING]}
+    loose = replace(scene.policy, limits=replace(scene.policy.limits, minimum_roster_difference=1))
+    seen = Seen()
+    scene.run(seen, policy=loose, away=away)
+    model = seen.models[ROUNDS - 1]
+    return attacks.subtract_two_means(
+        LEAVING,
+        {name: len(labels) for name, (_, labels) in scene.train.items()},
+        everyone=seen.means[ROUNDS - 1],
+        without_victim=seen.means[ROUNDS],
+        truth=flat(models.difference(honest(LEAVING, model, scene.train[LEAVING]), model)),
+        refusal=_refusal(scene, away),
+    )
 
 
 def keeper() -> Outcome:
     """The keeper helps the aggregator."""
-    train = split_all(load_hospitals(), 0)[VICTIM].train
-    start = job.initial()
-    update = models.difference(baselines.train_round(start, train), start)
-    shape = SumShape(length=sum(array.size for array in start), clip=CLIP, context=bytes(32))
-    return attacks.collude_with_keeper(_kernel(), update, train[0], shape=shape)
+    scene = Scene.load()
+    received: dict[str, bytes] = {}
+    curious: list[CuriousKeeper] = []
+
+    def corrupt(security: TransportSecurity) -> CuriousKeeper:
+        curious.append(CuriousKeeper(security))
+        return curious[0]
+
+    with tempfile.TemporaryDirectory() as folder:
+        job = scene.local_job(Path(folder), corrupt)
+        finished = job.run_round(
+            lambda name, model: honest(name, model, scene.train[name]), on_message=received.__setitem__
+        )
+    trained = {name: baselines.train_round(scene.start, data) for name, data in scene.train.items()}
+    weights = {name: len(labels) for name, (_, labels) in scene.train.items()}
+    return attacks.collude_with_keeper(
+        _kernel(scene.policy),
+        ciphertexts={name: parts.split(message, 3)[2] for name, message in received.items()},
+        keys=curious[0].keys,
+        sent={
+            name: flat(models.difference(new, scene.start)) * weights[name] / max(weights.values())
+            for name, new in trained.items()
+        },
+        shape=shape_of(RoundOffer.decode(curious[0].verify(finished.offer).body).context),
+    )
 
 
 def poison() -> Outcome:
     """One hospital sends -10 times its update."""
-    splits = split_all(load_hospitals(), 0)
-    held_out = tuple(np.concatenate([split.test[part] for split in splits.values()]) for part in (0, 1))
-    return attacks.poison_the_mean(job.initial(), [s.train for s in splits.values()], (held_out[0], held_out[1]))
+    scene = Scene.load()
+
+    def poisoning(name: str, parameters: Arrays, data: Labelled) -> Parameters:
+        trained = honest(name, parameters, data)
+        return attacks.poisoned(parameters, trained) if name == POISONING else trained
+
+    honestly, ruined = (
+        baselines.score(scene.run(Seen(), train=train).parameters, scene.held_out) for train in (honest, poisoning)
+    )
+    return attacks.poison_the_model(POISONING, rounds=ROUNDS, honest=honestly, ruined=ruined)
 
 
 ATTACKS: Mapping[str, Callable[[], Outcome]] = {
@@ -75,33 +124,29 @@ ATTACKS: Mapping[str, Callable[[], Outcome]] = {
 }
 
 
-def _kernel() -> AdditiveAggregation:
-    return AdditiveAggregation(ParameterSet.named("sum-256-w16"))
+def _first(data: Labelled) -> Labelled:
+    """A hospital with only the first of its patients."""
+    return data[0][:1], data[1][:1]
 
 
-def _encrypt(update: Arrays) -> bytes:
-    vector = np.concatenate([array.ravel() for array in update])
-    shape = SumShape(length=len(vector), clip=CLIP, context=secrets.token_bytes(32))
-    return _kernel().encrypt(np.clip(vector, -CLIP, CLIP), weight=1.0, shape=shape).ciphertext
+def _kernel(policy: Policy) -> AdditiveAggregation:
+    return AdditiveAggregation(ParameterSet.named(PARAMETER_SETS[policy.limits.value_bits]))
 
 
-def _sum(updates: list[Parameters]) -> Parameters:
-    return [np.sum(arrays, axis=0) for arrays in zip(*updates, strict=True)]
+def _in_the_clear(policy: Policy) -> Policy:
+    """The demo's policy with sums in the clear: two threats are given up, and the stand-in is accepted by name."""
+    return replace(
+        policy,
+        threats=tuple(one for one in policy.threats if one not in ("curious-aggregator", "colluding-silos")),
+        allow=replace(policy.allow, aggregation=("plain",)),
+        accept_insecure=tuple(sorted({*policy.accept_insecure, "plain-aggregation"})),
+    )
 
 
-def _refusal_of_second_roster() -> str:
-    """What the keeper answers when a round leaves the victim out after one that had it."""
-    splits = split_all(load_hospitals(), 0)
-    start = job.initial()
+def _refusal(scene: Scene, away: Mapping[int, list[str]]) -> str:
+    """What the keeper answers under the demo's own policy; empty if it lets the hospital leave."""
     try:
-        api.run(
-            workload_for(start),
-            Policy.load(built_in("policy.toml")),
-            train=baselines.train_round,
-            data={name: split.train for name, split in splits.items()},
-            initial=start,
-            away={2: [VICTIM]},
-        )
+        scene.run(Seen(), away=away)
     except PolicyError as refusal:
-        return f"refused: {refusal.problem}"
-    return "answered"
+        return refusal.problem
+    return ""

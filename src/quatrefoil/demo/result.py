@@ -1,4 +1,7 @@
-"""What one run of the demo found: one immutable value, for the report and for ``quatrefoil demo --json``."""
+"""What one run of the demo found: one immutable value, for the report and for ``quatrefoil demo --json``.
+
+docs/demo.md says what every key means and how it is measured.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from quatrefoil.demo.baselines import Score
+from quatrefoil.demo.fidelity import Fidelity
 from quatrefoil.demo.leakage import Leakage
+from quatrefoil.planner import Plan
+from quatrefoil.policy import STAND_INS
 
 COLUMNS = ("alone", "pooled", "federated", "encrypted")
 
 
 @dataclass(frozen=True)
 class Trainings:
-    """One row of scores: each hospital alone, all records pooled, federated in the clear, federated encrypted."""
+    """One row of scores: each hospital alone, all records pooled, federated in the clear, federated under the plan."""
 
     alone: Score
     pooled: Score
@@ -39,7 +45,7 @@ class ModelResult:
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel: ``peer`` names both ends for a person, ``group`` is the negotiated key exchange."""
+    """One channel of the aggregator: the certified name of the other end, and the negotiated key exchange."""
 
     peer: str
     group: str
@@ -47,22 +53,13 @@ class Channel:
 
 @dataclass(frozen=True)
 class LayerCost:
-    """What a layer took in one round beside the same work in the clear: milliseconds, and bytes sent."""
+    """What a layer took in one round beside the same work in the clear: milliseconds, and bytes."""
 
     layer: str
-    milliseconds: float
-    plain_milliseconds: float
+    ms: float
+    plain_ms: float
     bytes: int
     plain_bytes: int
-
-
-@dataclass(frozen=True)
-class PhaseFollowed:
-    """One phase of the plan: the layers on its way and the threats that they answer."""
-
-    name: str
-    layers: Sequence[str]
-    threats: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -70,9 +67,8 @@ class DemoResult:
     """One run of the demo.
 
     ``headline``: the key of ``models`` that the top-level JSON figures are from. ``predictions``: how many were
-    compared for ``differing_predictions``. ``weight_difference`` and ``weight_bound``: largest difference of any
-    weight between encrypted and clear federated training, and what quantisation allows. ``data``: the rows of
-    ``data.summary``. ``insecure``: the stand-ins used, ``unprotected``: the threats that nothing answers.
+    compared for ``differing_predictions``. ``data``: the rows of ``data.summary``. ``clipped_values``: values of
+    updates that silos set to the policy's bound, over all splits.
     """
 
     headline: str
@@ -82,21 +78,24 @@ class DemoResult:
     rounds: int
     differing_predictions: int
     predictions: int
-    weight_difference: float
-    weight_bound: float
+    fidelity: Fidelity
+    clipped_values: int
     attack: Leakage
     channels: Sequence[Channel]
     costs: Sequence[LayerCost]
-    plan: Sequence[PhaseFollowed]
-    unprotected: Sequence[str]
-    insecure: Sequence[str]
+    plan: Plan
     seconds: float
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the plan's sums are over ciphertexts; a stand-in adds what it can read."""
+        return ("aggregation", self.plan.backend("aggregation")) not in STAND_INS.values()
 
     def as_json(self) -> dict[str, Any]:
         """The keys that scripts rely on first; ``schema`` and ``machine`` are added by whoever writes the file.
 
-        ``accuracy.alone`` and ``auc.alone`` are ``anywhere`` of the headline model (one model, all patients, like the
-        other three); ``alone_own_patients`` is ``together``.
+        ``accuracy.alone`` and ``auc.alone`` are ``anywhere`` of the headline model: one model for all patients, like
+        the other three.
         """
         headline = self.models[self.headline]
         return {
@@ -104,23 +103,22 @@ class DemoResult:
             "auc": _figures(headline, "auc"),
             "differing_predictions": self.differing_predictions,
             "attack": self.attack.as_json(),
-            "channels": [asdict(channel) for channel in self.channels],
+            "channels": [{"group": channel.group, "peer": channel.peer} for channel in self.channels],
             "rounds": self.rounds,
-            "insecure": list(self.insecure),
+            "insecure": list(self.plan.insecure),
             "model": self.headline,
             "models": {key: asdict(model) for key, model in self.models.items()},
+            "views": self.attack.views_as_json(),
             "predictions": self.predictions,
             "splits": self.splits,
-            "weight_difference": self.weight_difference,
-            "weight_bound": self.weight_bound,
+            "weights": asdict(self.fidelity),
+            "clipped_values": self.clipped_values,
             "data": [dict(row) for row in self.data],
             "costs": [asdict(cost) for cost in self.costs],
-            "plan": [asdict(phase) for phase in self.plan],
-            "unprotected": list(self.unprotected),
-            "seconds": self.seconds,
+            "plan": self.plan.to_json(),
+            "seconds": round(self.seconds, 3),
         }
 
 
 def _figures(model: ModelResult, figure: str) -> dict[str, float]:
-    values = {column: float(getattr(getattr(model.anywhere, column), figure)) for column in COLUMNS}
-    return {**values, "alone_own_patients": float(getattr(model.together.alone, figure))}
+    return {column: float(getattr(getattr(model.anywhere, column), figure)) for column in COLUMNS}

@@ -4,61 +4,42 @@ from __future__ import annotations
 
 import numpy as np
 
-from quatrefoil.demo import inversion, models
-from quatrefoil.demo.attacks.outcome import Outcome
-from quatrefoil.demo.baselines import Train, train_round
-from quatrefoil.demo.data import Hospital
-from quatrefoil.demo.encoding import FEATURES
-from quatrefoil.demo.inversion import Packing
-from quatrefoil.demo.models import Parameters
-
-SHOWN = ("age", "trestbps", "chol", "thalch")
+from quatrefoil.demo import inversion
+from quatrefoil.demo.attacks.outcome import DECIBEL, Outcome, patient
+from quatrefoil.demo.inversion import Packing, Records
+from quatrefoil.demo.models import Arrays
 
 
-def read_plain_update(
-    hospital: Hospital,
-    start: Parameters,
-    ciphertext: bytes,
-    *,
-    patient: int = 0,
-    train: Train = train_round,
-    packing: Packing | None = None,
+def read_what_arrives(
+    record: Records, start: Arrays, *, plain: bytes, encrypted: bytes, packing: Packing | None = None
 ) -> Outcome:
-    """The record of ``patient`` from her update in the clear, and from ``ciphertext``, the encryption of that update.
+    """The only ``record`` (d values) of a hospital, read from what the aggregator received of it in two real rounds.
 
-    The figures are features in [0, 1]; the PSNR is over all of them.
+    ``plain``: under a plan whose aggregation is a stand-in. ``encrypted``: under one that encrypts, read as if it were
+    not. In both the attacker's luckiest guess counts, chosen with knowledge of the truth.
     """
-    record, label = hospital.features[patient], hospital.labels[patient]
-    update = models.difference(train(start, (record[None], label[None])), start)
     length = sum(array.size for array in start)
-    unreadable = inversion.ciphertext_as_update(ciphertext, length, packing)
-    plain = _closest(inversion.invert_update(update), record)
-    sealed = _closest(inversion.invert_update(inversion.shaped_like(unreadable, start)), record)
-    chance = inversion.chance(start, record[None], seed=patient).closest_db
+    unlocked = _closest(inversion.plain_as_update(plain, length), start, record)
+    locked = _closest(inversion.ciphertext_as_update(encrypted, length, packing), start, record)
+    chance = inversion.chance(start, record[None], seed=0).closest_db
+    read_db, locked_db = (inversion.best_psnr(guess[None], record[None]) for guess in (unlocked, locked))
     return Outcome(
         name="aggregation",
         layer="additive encryption",
-        without={
-            "psnr_db": inversion.best_psnr(plain[None], record[None]),
-            **_shown("true", record),
-            **_shown("read", plain),
-        },
-        with_layer={
-            "psnr_db": inversion.best_psnr(sealed[None], record[None]),
-            "chance_psnr_db": chance,
-            **_shown("read", sealed),
-        },
+        turned_off="One real round in which Cleveland trains on one patient, under a policy that gives up "
+        "curious-aggregator and colluding-silos and accepts plain-aggregation.",
+        won=f"From {len(plain):,} bytes that the aggregator received: {patient(unlocked)}. The truth: "
+        f"{patient(record)}. Over all {len(record)} features {read_db:.0f} dB {DECIBEL}.",
+        left=f"The same round encrypted, {len(encrypted):,} bytes: {patient(locked)}. Over all features "
+        f"{locked_db:.1f} dB; random numbers read the same way reach {chance:.1f} dB on average.",
+        verdict="In the clear, one patient's update is the patient's record; encrypted, it is noise.",
+        without={"psnr_db": read_db},
+        with_layer={"psnr_db": locked_db, "chance_psnr_db": chance},
         protected=True,
-        verdict="In the clear, the update of a hospital with one patient is that patient's record. "
-        "Encrypted, it reads like random numbers.",
     )
 
 
-def _closest(candidates: inversion.Records, record: inversion.Records) -> inversion.Records:
-    """The attacker's luckiest candidate: chosen with knowledge of the truth, in the attacker's favour."""
-    closest: inversion.Records = candidates[np.argmin(((candidates - record) ** 2).mean(axis=1))]
+def _closest(update: np.ndarray, start: Arrays, record: Records) -> Records:
+    candidates = inversion.invert_update(inversion.shaped_like(update, start))
+    closest: Records = candidates[np.argmin(((candidates - record) ** 2).mean(axis=1))]
     return closest
-
-
-def _shown(prefix: str, record: inversion.Records) -> dict[str, float]:
-    return {f"{prefix}_{name}": round(float(record[FEATURES.index(name)]), 3) for name in SHOWN}

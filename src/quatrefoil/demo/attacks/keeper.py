@@ -6,46 +6,105 @@ every ciphertext: put together, they decrypt each hospital by itself.
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
 
-from quatrefoil.contracts import PrivateAggregation, SumShape
+import numpy as np
+from numpy.typing import NDArray
+
+from quatrefoil.contracts import Opened, PrivateAggregation, Recipient, SumShape, TransportSecurity, VerifiedStatement
 from quatrefoil.demo import inversion
 from quatrefoil.demo.attacks.outcome import Outcome
-from quatrefoil.demo.inversion import Packing, Records
-from quatrefoil.demo.models import Parameters
+from quatrefoil.demo.inversion import Packing
+
+Vector = NDArray[np.float64]
+
+
+class CuriousKeeper:
+    """A keeper's ``TransportSecurity`` in the hands of an operator who writes down every key that it opens."""
+
+    def __init__(self, inner: TransportSecurity) -> None:
+        self._inner = inner
+        self.keys: dict[str, bytes] = {}
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    def sign(self, body: bytes) -> bytes:
+        return self._inner.sign(body)
+
+    def verify(self, signed: bytes) -> VerifiedStatement:
+        return self._inner.verify(signed)
+
+    def seal(self, recipient: bytes, plaintext: bytes | bytearray, *, context: bytes) -> bytes:
+        return self._inner.seal(recipient, plaintext, context=context)
+
+    def new_recipient(self) -> Recipient:
+        return _Watched(self._inner.new_recipient(), self.keys)
+
+
+class _Watched:
+    """A recipient whose plaintexts are copied, by sender, before the keeper wipes them."""
+
+    def __init__(self, inner: Recipient, keys: dict[str, bytes]) -> None:
+        self._inner = inner
+        self._keys = keys
+
+    @property
+    def public(self) -> bytes:
+        return self._inner.public
+
+    def open(self, sealed: bytes, *, context: bytes) -> Opened:
+        opened = self._inner.open(sealed, context=context)
+        self._keys[opened.sender.signer] = bytes(opened.plaintext)
+        return opened
+
+    def wipe(self) -> None:
+        self._inner.wipe()
 
 
 def collude_with_keeper(
     aggregation: PrivateAggregation,
-    update: Parameters,
-    records: Records,
     *,
+    ciphertexts: Mapping[str, bytes],
+    keys: Mapping[str, bytes],
+    sent: Mapping[str, Vector],
     shape: SumShape,
     packing: Packing | None = None,
 ) -> Outcome:
-    """One hospital's ``update`` (values within ``shape.clip``) encrypted; the aggregator alone, then with the keeper.
+    """What the aggregator holds of a round (``ciphertexts``), alone and with what the keeper opened (``keys``).
 
-    ``without`` is the coalition, ``with_layer`` the aggregator alone, which an honest keeper leaves with a ciphertext.
+    ``sent``: what every hospital encrypted, its update times its weight. All by hospital.
     """
-    vector = np.concatenate([array.ravel() for array in update])
-    encrypted = aggregation.encrypt(vector, weight=1.0, shape=shape)
-    combined = aggregation.combine_keys([encrypted.key])
-    opened = aggregation.decrypt(encrypted.ciphertext, combined, shape=shape, count=1)  # a sum of one
-    closed = inversion.ciphertext_as_update(encrypted.ciphertext, shape.length, packing)
+    opened = {}
+    for name, ciphertext in ciphertexts.items():
+        combined = aggregation.combine_keys([keys[name]])
+        opened[name] = aggregation.decrypt(ciphertext, combined, shape=shape, count=1).values  # a sum of one
+    together = max(_relative(opened[name], sent[name]) for name in sent)
+    closed = {name: inversion.ciphertext_as_update(one, shape.length, packing) for name, one in ciphertexts.items()}
+    alone = min(_relative(_scaled(closed[name], sent[name]), sent[name]) for name in sent)
     return Outcome(
         name="keeper",
-        layer="a keeper that does not collude",
-        without=_figures(opened.values, vector, update, records),
-        with_layer=_figures(closed * (np.linalg.norm(vector) / np.linalg.norm(closed)), vector, update, records),
+        layer="a keeper that keeps to itself",
+        turned_off="One real round of the demo's job, in which the keeper's operator copies every key that the "
+        "keeper opens, and gives the copies to the aggregator.",
+        won=f"The updates of all {len(opened)} hospitals ({', '.join(sorted(opened))}), each by itself, to "
+        f"{together:.2%} of its length or better: the rounding of the encryption.",
+        left=f"The aggregator alone has {len(closed)} ciphertexts. Unpacked as if they were not encrypted, and scaled "
+        f"to fit, the best is {alone:.0%} of its update's length away from it.",
+        verdict="Nothing protects against this today: the keeper is software and unattested. Have it run by somebody "
+        "who does not run the aggregator.",
+        without={"updates_read": len(opened), "relative_error": together},
+        with_layer={"updates_read": 0, "relative_error": alone},
         protected=False,
-        verdict="Keeper and aggregator together read every hospital's update. Nothing here stops them: "
-        "the keeper is software and unattested. Run it where the aggregator's operator has no access.",
     )
 
 
-def _figures(found: np.ndarray, truth: np.ndarray, update: Parameters, records: Records) -> dict[str, float]:
-    candidates = inversion.invert_update(inversion.shaped_like(found, update))
-    return {
-        "relative_error": float(np.linalg.norm(found - truth) / np.linalg.norm(truth)),
-        "psnr_db": inversion.best_psnr(candidates, records),
-    }
+def _scaled(found: Vector, truth: Vector) -> Vector:
+    """``found`` at the length of the truth: the attacker does not lose for want of a scale."""
+    return np.asarray(found * (np.linalg.norm(truth) / np.linalg.norm(found)), np.float64)
+
+
+def _relative(found: Vector, truth: Vector) -> float:
+    """The Euclidean distance from the truth, as a share of the truth's length."""
+    return float(np.linalg.norm(found - truth) / np.linalg.norm(truth))

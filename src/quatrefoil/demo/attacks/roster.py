@@ -1,48 +1,59 @@
-"""Roster limits off: two sums over nearly equal rosters, subtracted, are one hospital's update (intersection attack).
+"""Roster limits off: two sums over nearly equal rosters, subtracted, are close to one hospital's update.
 
-Each sum by itself is protected. The common model is the same in both rounds (a repeated round), as an aggregator that
-controls the schedule would arrange it.
+Each sum by itself is protected. The attacker needs nothing but two published means and the sample counts, so every
+hospital can mount this as well as the aggregator. The common model has moved between the two rounds, so the difference
+is not exact; late in training it hardly moves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
-from quatrefoil.demo import inversion
 from quatrefoil.demo.attacks.outcome import Outcome
-from quatrefoil.demo.inversion import Records
-from quatrefoil.demo.models import Arrays, Parameters
+
+Vector = NDArray[np.float64]
 
 
-def subtract_two_sums(all_of_them: Arrays, without_one: Arrays, victim: Arrays, records: Records) -> Outcome:
-    """The victim's update from the decrypted sums with it and without it; ``records`` are the victim's patients.
+def subtract_two_means(
+    victim: str, counts: Mapping[str, int], *, everyone: Vector, without_victim: Vector, truth: Vector, refusal: str
+) -> Outcome:
+    """The victim's update from two published means, of a round with it and of the next one without it.
 
-    All three are weighted alike: ``victim`` is the contribution as it entered the sum. ``with_layer`` is what one sum
-    alone gives away; that the second is refused is for the caller to show.
+    ``truth``: what it sent in the first of the two. ``refusal``: what the keeper answers to the second round under the
+    demo's policy; empty where it answers.
     """
-    found: Parameters = [np.asarray(a - b, np.float64) for a, b in zip(all_of_them, without_one, strict=True)]
+    total, own = sum(counts.values()), counts[victim]
+    found = (total * everyone - (total - own) * without_victim) / own
+    gap, gap_of_one = _relative(found, truth), _relative(everyone, truth)
     return Outcome(
         name="roster",
-        layer="limit on how rosters may change",
-        without={"relative_error": _relative(found, victim), "psnr_db": _psnr(found, records)},
-        with_layer={"relative_error": _relative(all_of_them, victim), "psnr_db": _psnr(all_of_them, records)},
-        protected=True,
-        verdict="Two sums that differ by one hospital give that hospital's update by subtraction. "
-        "A second roster that close to the first is refused.",
+        layer="the limit on how rosters may change",
+        turned_off="A job under minimum_roster_difference = 1 instead of 3, in which the hospital "
+        f"{victim} leaves before the last round. The keeper answers every round.",
+        won=f"The last but one mean less the last one, times the numbers of patients, is {victim}'s own update to "
+        f"{gap:.1%} of its length, correlation {_correlation(found, truth):.4f}. The two means are published.",
+        left=(f"The last round is refused: {refusal}. " if refusal else "The keeper answers all the same. ")
+        + f"One mean alone is {gap_of_one:.0%} of the update's length away from it, correlation "
+        f"{_correlation(everyone, truth):.2f}.",
+        verdict="Two sums that differ by one hospital give that hospital away; the keeper refuses the second one.",
+        without={"relative_error": gap, "correlation": _correlation(found, truth)},
+        with_layer={
+            "relative_error": gap_of_one,
+            "correlation": _correlation(everyone, truth),
+            "second_roster": f"refused: {refusal}" if refusal else "answered",
+        },
+        protected=bool(refusal),
     )
 
 
-def _relative(found: Arrays, truth: Arrays) -> float:
+def _relative(found: Vector, truth: Vector) -> float:
     """The Euclidean distance from the truth, as a share of the truth's length."""
-    flat, true = _flat(found), _flat(truth)
-    return float(np.linalg.norm(flat - true) / np.linalg.norm(true))
+    return float(np.linalg.norm(found - truth) / np.linalg.norm(truth))
 
 
-def _psnr(update: Arrays, records: Records) -> float:
-    return inversion.best_psnr(inversion.invert_update(update), records)
-
-
-def _flat(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([np.ravel(array) for array in arrays]).astype(np.float64)
+def _correlation(found: Vector, truth: Vector) -> float:
+    """The cosine of the angle between the two."""
+    return float(found @ truth / (np.linalg.norm(found) * np.linalg.norm(truth)))
