@@ -147,7 +147,9 @@ def test_a_phase_built_in_python_is_checked_as_strictly() -> None:
         Phase("a", "audit", "log", 1.0)
 
 
-@pytest.mark.parametrize(("kind", "other"), [(b"keys", b"ke5s"), (b"update", b"u@date"), (b"collect", b"Collect")])
+@pytest.mark.parametrize(
+    ("kind", "other"), [(b"transport", b"tran}port"), (b"update", b"u@date"), (b"collect", b"Collect")]
+)
 def test_a_workload_that_a_peer_sent_and_that_is_none_is_the_peers_fault(kind: bytes, other: bytes) -> None:
     (training,) = (Workload.load(file) for file in EXAMPLES if file.stem == "hospital-training")
     sent = training.encode()
