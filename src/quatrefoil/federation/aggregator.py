@@ -3,8 +3,13 @@
 It is trusted with nothing but availability: what it receives of one silo is a ciphertext. It can publish a wrong mean,
 which every silo would take; docs/protocol.md and SECURITY.md say so.
 
-Rules (docs/protocol.md, "The aggregator"): one contribution a silo and attempt; a second, different one is refused and
-named; a refusal is logged and stops nobody else; the sum is over exactly the contributors of the keeper's answer.
+Rules (docs/protocol.md, "The aggregator"):
+
+1. One contribution a silo and attempt. A second, different one is refused, and the first stays.
+2. Who delivers a contribution is who the channel says it is; nobody can have another silo refused.
+3. A refusal names the silo, is logged, and stops nobody else.
+4. The sum is over exactly the contributors of the keeper's answer.
+5. What is published is durable first.
 """
 
 from __future__ import annotations
