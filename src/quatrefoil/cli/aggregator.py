@@ -9,23 +9,38 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from quatrefoil import stack
 from quatrefoil.api import plan_logged, training_phase
-from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
-from quatrefoil.cli.parties import TIMEOUT, PartyFiles, add_party_options, address, report, warn_insecure
-from quatrefoil.errors import CallerError, PeerError
+from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
+from quatrefoil.cli.parties import (
+    TIMEOUT,
+    PartyFiles,
+    Refusals,
+    add_party_options,
+    address,
+    report,
+    report_failures,
+    seconds,
+    warn_insecure,
+)
+from quatrefoil.errors import CallerError, HostError
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
-from quatrefoil.federation.aggregator_service import AggregatorService, KeeperLink, Waiting
+from quatrefoil.federation.aggregator_service import AggregatorService
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
+from quatrefoil.federation.keeper_link import KeeperLink
 from quatrefoil.federation.messages import Member
 from quatrefoil.federation.user_code import load_model, save_model
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
+from quatrefoil.federation.waiting import Waiting
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredTransport
 from quatrefoil.planner import Costs, Plan
 from quatrefoil.planner.host import availability
-from quatrefoil.transport import AsyncChannel, open_channel, serve, system_clock
+from quatrefoil.transport import AsyncChannel, Party, open_channel, serve, system_clock
+from quatrefoil.transport.profile import check_name
 from quatrefoil.workload import Workload
 
 NAME = "aggregator"
@@ -46,10 +61,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--job", required=True, metavar="NAME", help="a name that no earlier job had")
     parser.add_argument("--costs", type=Path, metavar="FILE", help="measured costs (default: a short calibration)")
     parser.add_argument(
-        "--deadline", type=float, default=60.0, metavar="S", help="seconds a round waits for every silo (default: 60)"
+        "--deadline", type=seconds, default=60.0, metavar="S", help="seconds a round waits for every silo (default: 60)"
     )
     parser.add_argument(
-        "--give-up", type=float, default=600.0, metavar="S", help="seconds it waits for the minimum (default: 600)"
+        "--give-up", type=seconds, default=600.0, metavar="S", help="seconds it waits for the minimum (default: 600)"
     )
     parser.add_argument(
         "--record", type=Path, metavar="DIR", help="keep contributions as received: what crosses the wire"
@@ -67,10 +82,12 @@ class _Run:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
+        require_writable(options.out)
         self.files = PartyFiles(options, "aggregator")
+        self.refusals = Refusals(self.files.log)
         self.meter = Meter()
         self.channels: list[dict[str, str]] = []
-        self.silos = tuple(name.strip() for name in options.silos.split(",") if name.strip())
+        self.silos = tuple(check_name(name.strip()) for name in options.silos.split(",") if name.strip())
         self.initial = load_model(options.initial)
         self.layout = layout_of(self.initial)
         self._require_job()
@@ -88,19 +105,32 @@ class _Run:
 
     async def serve(self) -> None:
         """Enrol, run every round, report."""
+        report_failures()
         begin = time.perf_counter()
-        link = KeeperLink(self._dial_keeper, self.options.give_up)
-        service = AggregatorService(
-            self._enrolments(await self._keeper(link)),
+        link = KeeperLink(self._dial_keeper, self.options.give_up, report)
+        try:
+            service = self._service(await link.peer(), link)
+            aggregator = await self._serve(service)
+        finally:
+            await link.close()
+        if self.options.record is not None:
+            self._keep_means(aggregator)
+        self._show(aggregator, service.round_ms, time.perf_counter() - begin)
+
+    def _service(self, keeper: Party, link: KeeperLink) -> AggregatorService:
+        return AggregatorService(
+            self._enrolments(Member(keeper.name, keeper.fingerprint, 0)),
             self._aggregator,
             self._model(),
             keeper=link,
             rounds=self.rounds,
             waiting=Waiting(self.options.deadline, self.options.give_up),
             on_received=self._keep,
+            on_refused=self.refusals.question,
             report=report,
         )
 
+    async def _serve(self, service: AggregatorService) -> Aggregator:
         async def handle(channel: AsyncChannel) -> None:
             self._record(channel)
             await service.handle(channel)
@@ -111,14 +141,12 @@ class _Run:
             trust=self.files.trust,
             allow_roles=("silo",),
             handler=handle,
-            on_refused=self._refused,
+            on_refused=self.refusals.connection,
             timeout=TIMEOUT,
             clock=system_clock,
-        ):
-            report(f"aggregator {self.files.identity.name} listens on {':'.join(map(str, self.options.listen))}")
-            aggregator = await service.run()
-        self._keep_means(aggregator)
-        self._show(aggregator, service.round_ms, time.perf_counter() - begin)
+        ) as server:
+            report(f"aggregator {self.files.identity.name} listens on {self.options.listen[0]}:{server.port}")
+            return await service.run()
 
     def _require_job(self) -> None:
         """One job for one state: the invitations and the job in it are signed, and go on after a restart."""
@@ -147,10 +175,6 @@ class _Run:
         )
         self._record(channel)
         return channel
-
-    async def _keeper(self, link: KeeperLink) -> Member:
-        peer = await link.peer()
-        return Member(peer.name, peer.fingerprint, 0)
 
     def _enrolments(self, keeper: Member) -> Enrolments:
         digest = model_digest(self.initial, self.layout)
@@ -185,25 +209,27 @@ class _Run:
             self.channels.append(entry)
             self.files.log.append("channel", entry)
 
-    def _refused(self, where: str, error: PeerError) -> None:
-        self.files.log.append("refusal", {"address": where, "reason": error.problem})
-        report(f"refused {where}: {error}")
-
     def _keep(self, number: int, silo: str, message: bytes) -> None:
-        if self.options.record is not None:
-            folder = self.options.record / f"round-{number}"
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{silo}.bin").write_bytes(message)
+        self._write_record(number, f"{silo}.bin", message)
 
     def _keep_means(self, aggregator: Aggregator) -> None:
-        if self.options.record is not None:
-            for number in range(1, self.rounds + 1):
-                if (finished := aggregator.finished(number)) is not None:
-                    (self.options.record / f"round-{number}" / "mean.bin").write_bytes(
-                        parts.split(finished.result, 2)[1]
-                    )
+        for number in range(1, self.rounds + 1):
+            if (finished := aggregator.finished(number)) is not None:
+                self._write_record(number, "mean.bin", parts.split(finished.result, 2)[1])
 
-    def _show(self, aggregator: Aggregator, round_ms: dict[int, float], seconds: float) -> None:
+    def _write_record(self, number: int, name: str, content: bytes) -> None:
+        if self.options.record is None:
+            return
+        folder = self.options.record / f"round-{number}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        except OSError as error:
+            raise HostError(
+                f"{folder / name} cannot be written ({error.strerror})", hint="Give --record a folder with space"
+            ) from None
+
+    def _show(self, aggregator: Aggregator, round_ms: dict[int, float], elapsed: float) -> None:
         if self.options.out is not None:
             save_model(self.options.out, aggregator.model)
         finished = [aggregator.finished(number) for number in range(1, self.rounds + 1)]
@@ -220,7 +246,7 @@ class _Run:
         rows = [(str(row["number"]), ", ".join(row["contributors"]), f"{row['error_bound']:.2e}") for row in rounds]
         if not only_json(self.options):
             console().print(
-                table(f"Job {self.options.job}, {seconds:.1f} s", ("round", "added", "error at most"), rows)
+                table(escape(f"Job {self.options.job}, {elapsed:.1f} s"), ("round", "added", "error at most"), rows)
             )
         write_json(
             self.options.json,
@@ -232,6 +258,6 @@ class _Run:
                 "channels": self.channels,
                 "costs": self.meter.as_rows(),
                 "insecure": list(self.plan.insecure),
-                "seconds": round(seconds, 3),
+                "seconds": round(elapsed, 3),
             },
         )

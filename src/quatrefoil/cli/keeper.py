@@ -7,8 +7,16 @@ import asyncio
 import signal
 
 from quatrefoil import stack
-from quatrefoil.cli.parties import TIMEOUT, PartyFiles, add_party_options, address, report, warn_insecure
-from quatrefoil.errors import PeerError
+from quatrefoil.cli.parties import (
+    TIMEOUT,
+    PartyFiles,
+    Refusals,
+    add_party_options,
+    address,
+    report,
+    report_failures,
+    warn_insecure,
+)
 from quatrefoil.federation.keeper import Keeper
 from quatrefoil.federation.keeper_service import KeeperService
 from quatrefoil.transport import serve, system_clock
@@ -39,26 +47,24 @@ def run(options: argparse.Namespace) -> None:
         log=files.log,
     )
 
-    def refused(where: str, error: PeerError) -> None:
-        files.log.append("refusal", {"address": where, "reason": error.problem})
-        report(f"refused {where}: {error}")
-
-    asyncio.run(_serve(files, KeeperService(keeper), options.listen, refused))
+    asyncio.run(_serve(files, keeper, options.listen))
 
 
-async def _serve(files: PartyFiles, service: KeeperService, listen: tuple[str, int], refused: object) -> None:
+async def _serve(files: PartyFiles, keeper: Keeper, listen: tuple[str, int]) -> None:
+    report_failures()
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    refusals = Refusals(files.log)
     async with await serve(
         *listen,
         identity=files.identity,
         trust=files.trust,
         allow_roles=("aggregator",),
-        handler=service.handle,
-        on_refused=refused,  # type: ignore[arg-type]
+        handler=KeeperService(keeper, on_refused=refusals.question).handle,
+        on_refused=refusals.connection,
         timeout=TIMEOUT,
         clock=system_clock,
-    ):
-        report(f"keeper {files.identity.name} listens on {listen[0]}:{listen[1]}")
+    ) as server:
+        report(f"keeper {files.identity.name} listens on {listen[0]}:{server.port}")
         await stop.wait()

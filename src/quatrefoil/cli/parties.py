@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import math
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from quatrefoil.audit import FileLog
+from quatrefoil.audit import FileLog, Log
 from quatrefoil.cli.output import progress_console
-from quatrefoil.errors import CallerError
+from quatrefoil.errors import CallerError, HostError, MessageRefused, PeerError, QuatrefoilError
 from quatrefoil.federation.state import SqliteState
 from quatrefoil.policy import Policy
 from quatrefoil.transport import Identity, PostQuantumTransport, TrustAnchor, system_clock
@@ -25,7 +31,7 @@ def add_party_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder for what must survive a crash")
     parser.add_argument("--backend", metavar="NAME", help="aggregation backend, where the policy allows several")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the kernel (default: 1)")
+    parser.add_argument("--threads", type=count, default=1, metavar="N", help="threads of the kernel (default: 1)")
 
 
 class PartyFiles:
@@ -39,10 +45,74 @@ class PartyFiles:
                 hint=f"Have `quatrefoil ca issue` make one with --role {role}",
             )
         self.trust = TrustAnchor.load(options.root)
+        try:
+            self.trust.verify(self.identity.certificate_der, at=system_clock(), refusal=MessageRefused)
+        except MessageRefused as error:  # one's own: every other party would refuse it too
+            raise HostError(error.problem, hint=error.hint) from None
         self.policy = Policy.load(options.policy)
         self.security = PostQuantumTransport(self.identity, self.trust, clock=system_clock)
+        _make_private(options.state)
         self.state = SqliteState(options.state / "state.sqlite")
         self.log = FileLog(options.state / "log.jsonl")
+
+
+class Refusals:
+    """What is refused to whoever connects, for the log and for people.
+
+    Anybody can have a connection refused, so of a flood ``MOST_A_MINUTE`` are written: the next entry counts the rest.
+    """
+
+    MOST_A_MINUTE = 60
+
+    def __init__(self, log: Log, now: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._now = now
+        self._minute = now()
+        self._written = 0
+        self._left_out = 0
+
+    def connection(self, where: str, error: PeerError) -> None:
+        """A connection from ``where``, refused in its handshake or ended by what it sent."""
+        if self._now() - self._minute >= 60:
+            self._minute, self._written = self._now(), 0
+        if self._written >= self.MOST_A_MINUTE:
+            self._left_out += 1
+            return
+        self._written += 1
+        body: dict[str, object] = {"address": where, "reason": error.problem}
+        if self._left_out:
+            body["left_out"], self._left_out = self._left_out, 0
+        report(f"refused {where}: {error}")
+        try:
+            self._log.append("refusal", body)
+        except HostError as full:
+            report(str(full))
+
+    def question(self, asker: str, error: QuatrefoilError) -> None:
+        """A certified party's question: what it does wrong in a round is logged where it is found."""
+        report(f"{asker} was refused: {error}")
+
+
+def report_failures() -> None:
+    """In the running loop, print in one line what of our errors ends a handler; anything else is a fault to trace."""
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(error := context.get("exception"), QuatrefoilError):
+            report(str(error))
+        else:
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(handle)
+
+
+def _make_private(folder: Path) -> None:
+    """The folder of a party's state, for its owner's eyes only if it is new."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostError(
+            f"state folder {folder} cannot be made ({error.strerror})", hint="Name a folder that you may write"
+        ) from None
 
 
 def address(text: str) -> tuple[str, int]:
@@ -53,9 +123,25 @@ def address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def seconds(text: str) -> float:
+    """A time to wait, for argparse: finite; 0 means one attempt."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return value
+
+
+def count(text: str) -> int:
+    """A number of at least 1, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not at least 1")
+    return value
+
+
 def report(text: str) -> None:
     """A line of progress, on standard error."""
-    progress_console().print(text, markup=False)
+    print(text, file=sys.stderr, flush=True)
 
 
 def warn_insecure(policy: Policy) -> None:

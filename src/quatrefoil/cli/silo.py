@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil import stack
-from quatrefoil.cli.output import add_json_option, write_json
-from quatrefoil.cli.parties import TIMEOUT, PartyFiles, add_party_options, address, report, warn_insecure
+from quatrefoil.cli.output import add_json_option, require_writable, write_json
+from quatrefoil.cli.parties import TIMEOUT, PartyFiles, add_party_options, address, report, seconds, warn_insecure
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.silo_service import SiloService
-from quatrefoil.federation.user_code import count_samples, load_data, load_function, save_model
+from quatrefoil.federation.user_code import as_arrays, call, count_samples, load_data, load_function, save_model
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.transport import Channel, connect, system_clock
 
@@ -34,12 +34,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, metavar="N", help="number of samples, if the data has no length")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the final model (.npz)")
     parser.add_argument(
-        "--give-up", type=float, default=600.0, metavar="S", help="seconds without the aggregator (default: 600)"
+        "--give-up", type=seconds, default=600.0, metavar="S", help="seconds without the aggregator (default: 600)"
     )
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
+    require_writable(options.out)
     files = PartyFiles(options, "silo")
     policy = files.policy
     warn_insecure(policy)
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
         )
 
     def train_once(parameters: Arrays) -> Sequence[NDArray[np.floating]]:
-        return [np.asarray(array) for array in train(parameters, data)]
+        return as_arrays(call(train, parameters, data), options.train)
 
     finished = SiloService(silo, dial, give_up=options.give_up, report=report).run(train_once)
     if options.out is not None:

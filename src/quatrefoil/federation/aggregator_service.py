@@ -2,92 +2,37 @@
 
 Silos need no inbound port. They poll with long questions: an answer comes as soon as there is one, or ``wait`` after
 ``PATIENCE`` seconds. Every question can be asked again after a lost connection without changing anything.
+
+A silo is offered an attempt until its contribution is in. One whose contribution was refused is offered it no more,
+unless what was refused was sent before the attempt had been offered to it: an answer to an earlier one, come late.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable
 
-from quatrefoil.errors import HostError, MessageRefused, PeerUnreachable, PolicyError, RoundVoided
+from quatrefoil.errors import MessageRefused, PeerError, PolicyError, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.enrolment import Enrolments
-from quatrefoil.federation.rpc import SMALL, answer_all, ask_async
-from quatrefoil.transport import AsyncChannel, Party
-from quatrefoil.wire import LARGEST_MESSAGE
+from quatrefoil.federation.keeper_link import KeeperLink
+from quatrefoil.federation.rpc import SMALL, Method, OnRefused, answer_all
+from quatrefoil.federation.waiting import Waiting, wait_until, wake
+from quatrefoil.transport import AsyncChannel
 
 PATIENCE = 20.0
 MOST_ATTEMPTS = 16
 LARGEST_EXPANSION = 16
 """Bytes a parameter that a contribution may have, beside what every message may."""
 
-Result = TypeVar("Result")
 Report = Callable[[str], None]
-Dial = Callable[[], Awaitable[AsyncChannel]]
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """How long a round waits, in seconds: ``deadline`` for silos beyond the minimum, ``give_up`` for the minimum."""
-
-    deadline: float
-    give_up: float
-
-
-class KeeperLink:
-    """Questions to the keeper over a channel that is made again when it breaks: every question may be repeated."""
-
-    def __init__(self, dial: Dial, give_up: float) -> None:
-        self._dial = dial
-        self._give_up = give_up
-        self._channel: AsyncChannel | None = None
-
-    async def peer(self) -> Party:
-        """Who the keeper is, as certified."""
-        return (await self._trying(self._connected)).peer
-
-    async def ask(self, method: str, body: bytes) -> bytes:
-        """The keeper's answer; waits for a keeper that is away, at most ``give_up`` seconds."""
-
-        async def once() -> bytes:
-            answer = await ask_async(await self._connected(), method, body, limit=LARGEST_MESSAGE)
-            if answer is None:
-                raise PeerUnreachable("the keeper has no answer yet", hint="Ask again")
-            return answer
-
-        return await self._trying(once)
-
-    async def _connected(self) -> AsyncChannel:
-        if self._channel is None:
-            self._channel = await self._dial()
-        return self._channel
-
-    async def _trying(self, action: Callable[[], Awaitable[Result]]) -> Result:
-        end = asyncio.get_running_loop().time() + self._give_up
-        while True:
-            try:
-                return await action()
-            except PeerUnreachable as error:
-                await self.close()
-                if asyncio.get_running_loop().time() > end:
-                    raise HostError(
-                        f"the keeper does not answer ({error.problem})", hint="Start it again on its own state"
-                    ) from None
-                await asyncio.sleep(0.3)
-
-    async def close(self) -> None:
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close()
 
 
 class AggregatorService:
-    """Enrols silos, then runs the rounds of the job; ``finished`` holds what has been published."""
+    """Enrols silos, then runs the rounds of the job, and goes on until the silos have taken the last result."""
 
     def __init__(
         self,
@@ -99,6 +44,7 @@ class AggregatorService:
         rounds: int,
         waiting: Waiting,
         on_received: Callable[[int, str, bytes], None],
+        on_refused: OnRefused,
         report: Report,
     ) -> None:
         self._enrolments = enrolments
@@ -108,17 +54,30 @@ class AggregatorService:
         self._rounds = rounds
         self._waiting = waiting
         self._on_received = on_received
+        self._on_refused = on_refused
         self._report = report
+        # What is asked at every turn is kept here: the machines read it from their state, and verify it.
+        self._invited = enrolments.invited
+        self._missing = set(enrolments.missing())
+        self._unsigned = set(self._invited)
+        self._signed_job: bytes | None = None
         self._aggregator: Aggregator | None = None
+        self._job_digest = b""
+        self._rounds_done = 0
+        self._latest: FinishedRound | None = None
         self._offer: bytes | None = None
-        self._changed = asyncio.Condition()
+        self._offered: set[str] = set()
+        self._told: set[str] = set()
         self._informed: set[str] = set()
+        # Two, so that a contribution does not wake every waiting silo.
+        self._for_silos = asyncio.Condition()
+        self._for_rounds = asyncio.Condition()
         self.round_ms: dict[int, float] = {}
         """Wall-clock milliseconds of each round that this process ran, attempts and waiting included."""
 
     async def handle(self, channel: AsyncChannel) -> None:
         """Serve one connected silo until it leaves."""
-        methods = {
+        methods: dict[str, Method] = {
             "invitation": self._invitation,
             "enrol": self._enrol,
             "job": self._job,
@@ -127,38 +86,57 @@ class AggregatorService:
             "next": self._next,
             "contribute": self._contribute,
         }
-        await answer_all(channel, methods, limit=self._limit)
+        silo = channel.peer.name
+        checked = {name: self._for_invited(method) for name, method in methods.items()}
+        await answer_all(channel, checked, limit=self._limit, on_refused=self._on_refused)
+        if silo in self._told and channel.closed_by_peer:
+            # It has read that the job is done, and has said goodbye.
+            self._informed.add(silo)
+            await wake(self._for_rounds)
 
     async def run(self) -> Aggregator:
         """All rounds of the job; returns when every silo has been told, or after a while of waiting for that."""
-        job = await self._agree()
-        self._aggregator = aggregator = self._make_aggregator(job)
-        await self._notify()
-        while aggregator.rounds_done < self._rounds:
-            begin = time.perf_counter()
-            finished = await self._round(aggregator)
-            self.round_ms[finished.number] = (time.perf_counter() - begin) * 1e3
-            self._report(f"round {finished.number}/{self._rounds}: {len(finished.contributors)} silos added")
-        await self._notify()
-        await self._wait_for(lambda: self._informed >= {m.name for m in job.job.roster}, self._waiting.deadline)
-        await self._keeper.close()
-        return aggregator
+        try:
+            job = await self._agree()
+            aggregator = self._begin(job)
+            await wake(self._for_silos)
+            while self._rounds_done < self._rounds:
+                begin = time.perf_counter()
+                finished = await self._round(aggregator)
+                self.round_ms[finished.number] = (time.perf_counter() - begin) * 1e3
+                self._report(f"round {finished.number}/{self._rounds}: {len(finished.contributors)} silos added")
+            await wait_until(lambda: self._informed >= self._invited, self._for_rounds, self._waiting.deadline)
+            return aggregator
+        finally:
+            await self._keeper.close()
 
     # ---------------------------------------------------------------------------------------------------- the rounds
 
     async def _agree(self) -> AgreedJob:
-        def agreed() -> bool:
-            return self._enrolments.agreed() is not None
-
-        if not await self._wait_for(agreed, self._waiting.give_up):
-            missing = ", ".join(self._enrolments.missing()) or "a consent"
+        if not await wait_until(lambda: not self._missing, self._for_rounds, self._waiting.give_up):
             raise PolicyError(
-                f"the job was not agreed in time: missing {missing}", hint="Start the silos that are missing"
+                f"the job was not agreed in time: missing {', '.join(sorted(self._missing))}",
+                hint="Start the silos that are missing",
+            )
+        self._signed_job = self._enrolments.job()
+        self._unsigned = set(self._enrolments.unsigned())
+        await wake(self._for_silos)
+        if not await wait_until(lambda: not self._unsigned, self._for_rounds, self._waiting.give_up):
+            raise PolicyError(
+                f"the job was not agreed in time: no consent of {', '.join(sorted(self._unsigned))}",
+                hint="See in their output what they refuse",
             )
         job = self._enrolments.agreed()
         assert job is not None
         self._report(f"job {job.job.name}: agreed and signed by {len(job.job.roster)} silos")
         return job
+
+    def _begin(self, job: AgreedJob) -> Aggregator:
+        aggregator = self._make_aggregator(job)
+        self._job_digest = job.digest
+        self._rounds_done = aggregator.rounds_done
+        self._aggregator = aggregator
+        return aggregator
 
     async def _round(self, aggregator: Aggregator) -> FinishedRound:
         for _ in range(MOST_ATTEMPTS):
@@ -166,12 +144,15 @@ class AggregatorService:
                 request = parts.join([aggregator.enrolled_job, aggregator.open_request()])
                 offer = await self._keeper.ask("open", request)
                 aggregator.opened(offer)
+                self._offered.clear()
                 self._offer = offer
-                await self._notify()
+                await wake(self._for_silos)
                 await self._gather(aggregator)
                 finished = aggregator.finish(await self._answer(aggregator))
                 self._offer = None
-                await self._notify()
+                self._latest = finished
+                self._rounds_done = finished.number
+                await wake(self._for_silos)
                 return finished
             except RoundVoided as void:
                 self._offer = None
@@ -182,30 +163,66 @@ class AggregatorService:
         )
 
     async def _gather(self, aggregator: Aggregator) -> None:
-        roster = {member.name for member in aggregator.job.roster}
         minimum = aggregator.minimum_silos
-        if await self._wait_for(lambda: len(aggregator.received) == len(roster), self._waiting.deadline):
-            return
-        if await self._wait_for(lambda: len(aggregator.received) >= minimum, self._waiting.give_up):
-            missing = sorted(roster - set(aggregator.received))
-            self._report(f"going on without {', '.join(missing)}")
-            return
-        raise PolicyError(
-            f"{len(aggregator.received)} of at least {minimum} silos contributed in time",
-            hint="Start the missing silos and run the aggregator again on the same state",
-        )
+        if not await wait_until(lambda: not self._wanted(), self._for_rounds, self._waiting.deadline):
+
+            def enough() -> bool:
+                return len(aggregator.received) >= minimum or not self._wanted()
+
+            await wait_until(enough, self._for_rounds, self._waiting.give_up)
+        received = aggregator.received
+        missing = ", ".join(sorted(self._invited - set(received)))
+        if len(received) < minimum:
+            raise PolicyError(
+                f"{len(received)} of at least {minimum} silos contributed in time; missing {missing}",
+                hint="See what they say, and run the aggregator again on the same state",
+            )
+        if missing:
+            self._report(f"going on without {missing}")
 
     async def _answer(self, aggregator: Aggregator) -> bytes:
         while True:
             try:
                 return await self._keeper.ask("answer", aggregator.key_request())
-            except MessageRefused as error:
-                if error.party is None or error.party not in aggregator.received:
+            except RoundVoided:
+                raise
+            except (PeerError, PolicyError) as error:
+                party = error.party if isinstance(error, PeerError) else None
+                if party in aggregator.received:
+                    self._report(f"the keeper refuses {party}: {error.problem}")
+                    aggregator.exclude(party, error.problem)
+                elif not await self._more_arrived(aggregator, error.problem):
                     raise
-                self._report(f"the keeper refuses {error.party}: {error.problem}")
-                aggregator.exclude(error.party, error.problem)
+
+    async def _more_arrived(self, aggregator: Aggregator, why: str) -> bool:
+        """Wait for contributions beyond those at hand: too few, too nearly those of an earlier round, or not all of
+        those that the keeper has answered for before a restart. Only more can help."""
+        at_hand = aggregator.received
+
+        def changed() -> bool:
+            return aggregator.received != at_hand
+
+        if self._wanted():
+            self._report(f"{why}: waiting for {', '.join(sorted(self._wanted()))}")
+            await wait_until(lambda: changed() or not self._wanted(), self._for_rounds, self._waiting.give_up)
+        return changed()
+
+    def _wanted(self) -> list[str]:
+        return [silo for silo in self._invited if self._is_wanted(silo)]
+
+    def _is_wanted(self, silo: str) -> bool:
+        aggregator = self._running()
+        return aggregator.is_awaited(silo) or (silo not in self._offered and silo not in aggregator.received)
 
     # ------------------------------------------------------------------------------------------------------- questions
+
+    def _for_invited(self, method: Method) -> Method:
+        async def checked(silo: str, body: bytes) -> bytes | None:
+            if silo not in self._invited:
+                raise MessageRefused(f"{silo} is not invited to this job", hint="Ask the aggregator's operator")
+            return await method(silo, body)
+
+        return checked
 
     async def _invitation(self, silo: str, _: bytes) -> bytes:
         return self._enrolments.invite(silo)
@@ -214,55 +231,72 @@ class AggregatorService:
         if self._enrolments.enrol(body) != silo:
             raise MessageRefused(f"{silo} brings the enrolment of another silo", hint="Enrol for yourself")
         self._report(f"{silo} enrolled")
-        await self._notify()
+        self._missing.discard(silo)
+        await wake(self._for_rounds)
         return b""
 
     async def _job(self, _: str, __: bytes) -> bytes | None:
-        if not await self._wait_for(lambda: not self._enrolments.missing(), PATIENCE):
-            return None
-        return self._enrolments.job()
+        await wait_until(lambda: self._signed_job is not None, self._for_silos, PATIENCE)
+        return self._signed_job
 
     async def _consent(self, _: str, body: bytes) -> bytes:
-        self._enrolments.consent(body)
-        await self._notify()
+        self._unsigned.discard(self._enrolments.consent(body))
+        await wake(self._for_rounds)
         return b""
 
     async def _start(self, _: str, __: bytes) -> bytes | None:
-        if not await self._wait_for(lambda: self._aggregator is not None, PATIENCE):
+        if not await wait_until(lambda: self._aggregator is not None, self._for_silos, PATIENCE):
             return None
         return parts.join([self._running().enrolled_job, self._model])
 
     async def _next(self, silo: str, body: bytes) -> bytes | None:
-        done = int.from_bytes(body, "big")
-        found: list[bytes] = []
-
-        def something() -> bool:
-            found[:] = self._news(silo, done)
-            return bool(found)
-
-        await self._wait_for(something, PATIENCE)
-        return parts.join([found[0], parts.join(found[1:])]) if found else None
+        job, number = parts.split(body, 2)
+        if len(number) != 8:
+            raise MessageRefused(f"{silo} counts its rounds in {len(number)} bytes, not 8", hint="Check its version")
+        done = int.from_bytes(number, "big")
+        self._require_same_job(silo, job, done)
+        if not await wait_until(lambda: self._has_news(silo, done), self._for_silos, PATIENCE):
+            return None
+        return self._news(silo, done)
 
     async def _contribute(self, silo: str, body: bytes) -> bytes:
         aggregator = self._running()
-        aggregator.receive(silo, body)
-        self._on_received(aggregator.rounds_done + 1, silo, body)
-        await self._notify()
+        number = self._rounds_done + 1
+        try:
+            aggregator.receive(silo, body)
+        finally:
+            await wake(self._for_rounds)  # also of a refusal: the round may be waiting for nobody else
+        self._on_received(number, silo, body)
         return b""
 
-    def _news(self, silo: str, done: int) -> list[bytes]:
-        aggregator = self._aggregator
-        if aggregator is None:
-            return []
-        if (finished := aggregator.finished(done + 1)) is not None:
-            return [b"result", finished.offer, finished.release, finished.result]
+    def _require_same_job(self, silo: str, job: bytes, done: int) -> None:
+        if silo in self._missing or (self._aggregator is not None and job != self._job_digest):
+            raise MessageRefused(f"{silo} is at another job", hint="Give it a new --state folder for this one")
+        if self._aggregator is not None and done > self._rounds_done:
+            raise MessageRefused(
+                f"{silo} has {done} rounds, the aggregator only {self._rounds_done}: its state is an old copy",
+                hint="Start a new job",
+            )
+
+    def _has_news(self, silo: str, done: int) -> bool:
+        if self._aggregator is None:
+            return False
+        if done < self._rounds_done or done >= self._rounds:
+            return True
+        return self._offer is not None and done == self._rounds_done and self._is_wanted(silo)
+
+    def _news(self, silo: str, done: int) -> bytes:
+        if done < self._rounds_done:
+            latest = self._latest
+            finished = latest if latest and latest.number == done + 1 else self._running().finished(done + 1)
+            assert finished is not None
+            return _kind(b"result", finished.offer, finished.release, finished.result)
         if done >= self._rounds:
-            self._informed.add(silo)
-            asyncio.get_running_loop().create_task(self._notify())
-            return [b"done"]
-        if self._offer is not None and done == aggregator.rounds_done and aggregator.is_awaited(silo):
-            return [b"offer", self._offer, parts.join(aggregator.voids)]
-        return []
+            self._told.add(silo)
+            return _kind(b"done")
+        assert self._offer is not None
+        self._offered.add(silo)
+        return _kind(b"offer", self._offer, parts.join(self._running().voids))
 
     # --------------------------------------------------------------------------------------------------------- details
 
@@ -272,16 +306,8 @@ class AggregatorService:
         return self._aggregator
 
     def _limit(self) -> int:
-        return SMALL if self._aggregator is None else SMALL + LARGEST_EXPANSION * self._aggregator.job.layout.length
+        return SMALL + LARGEST_EXPANSION * (len(self._model) // 4)  # at least four bytes each
 
-    async def _notify(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
 
-    async def _wait_for(self, ready: Callable[[], bool], seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds), self._changed:
-                await self._changed.wait_for(ready)
-        except TimeoutError:
-            return ready()
-        return True
+def _kind(kind: bytes, *content: bytes) -> bytes:
+    return parts.join([kind, parts.join(content)])

@@ -6,7 +6,7 @@ import asyncio
 
 from quatrefoil.federation import parts
 from quatrefoil.federation.keeper import Keeper
-from quatrefoil.federation.rpc import answer_all
+from quatrefoil.federation.rpc import OnRefused, answer_all
 from quatrefoil.transport import AsyncChannel
 from quatrefoil.wire import LARGEST_MESSAGE
 
@@ -14,15 +14,16 @@ from quatrefoil.wire import LARGEST_MESSAGE
 class KeeperService:
     """Answers ``open`` (parts: enrolled job, request), ``answer`` (request) and ``void`` (request)."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: Keeper, *, on_refused: OnRefused) -> None:
         self._keeper = keeper
+        self._on_refused = on_refused
         # The machine's methods read and write state in several steps: one question at a time.
         self._turn = asyncio.Lock()
 
     async def handle(self, channel: AsyncChannel) -> None:
         """Serve one connected aggregator until it leaves."""
         methods = {"open": self._open, "answer": self._answer, "void": self._void}
-        await answer_all(channel, methods, limit=lambda: LARGEST_MESSAGE)
+        await answer_all(channel, methods, limit=lambda: LARGEST_MESSAGE, on_refused=self._on_refused)
 
     async def _open(self, _: str, body: bytes) -> bytes:
         job, request = parts.split(body, 2)

@@ -3,25 +3,33 @@
 A request is the parts ``[method, body]``, a response ``[status, body]`` with status ``ok``, ``wait`` (ask again:
 nothing has happened within the answerer's patience) or the name of an error class, whose body is then JSON. An error
 keeps its class across the wire, so that the asker handles it as if it had been raised there; a class that is not in
-the tree of ``quatrefoil.errors`` arrives as ``MessageRefused``.
+the tree of ``quatrefoil.errors`` arrives as ``MessageRefused``. What the answerer's own machine lacks is not for the
+asker to handle: a ``HostError`` arrives as ``PeerUnreachable``, without its text, and the asker may ask again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Mapping
 
 from quatrefoil import errors
-from quatrefoil.errors import MessageRefused, PeerError, PeerUnreachable, QuatrefoilError
+from quatrefoil.errors import HostError, MessageRefused, PeerError, PeerUnreachable, QuatrefoilError
 from quatrefoil.federation import parts
 from quatrefoil.transport import AsyncChannel, Channel
 
 Method = Callable[[str, bytes], Awaitable["bytes | None"]]
 """Called with the certified name of the asker and the body; returns the answer, or None for ``wait``."""
 
+OnRefused = Callable[[str, QuatrefoilError], None]
+"""Told the certified name of an asker and what it was refused, or what failed here: for the operator's eyes."""
+
 SMALL = 1 << 20
 """Bytes that a request may have where nothing larger is expected."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0
+"""Seconds before a question is asked again of a party that is away: at first, and at last."""
 
 _OK, _WAIT = b"ok", b"wait"
 _LONGEST_TEXT = 2000
@@ -47,27 +55,35 @@ async def ask_async(channel: AsyncChannel, method: str, body: bytes = b"", *, li
     return _answer(response)
 
 
-async def answer_all(channel: AsyncChannel, methods: Mapping[str, Method], *, limit: Callable[[], int]) -> None:
-    """Answer a peer's questions one after another until it closes the channel.
+def longer(pause: float) -> float:
+    """The pause after this one."""
+    return min(1.5 * pause, LONGEST_PAUSE)
 
-    A refusal is an answer like any other. Anything else that goes wrong in a method is a fault of this program: the
-    peer learns no more than that, and the error goes on to the caller.
+
+async def answer_all(
+    channel: AsyncChannel, methods: Mapping[str, Method], *, limit: Callable[[], int], on_refused: OnRefused
+) -> None:
+    """Answer a peer's questions one after another until it leaves.
+
+    A refusal is an answer like any other, and reported. Anything else that goes wrong in a method is a fault of this
+    program: the peer learns no more than that, and the error goes on to the caller. So does a request that is refused
+    before it could be read: too long, cut off or altered.
     """
     while True:
         try:
             request = await channel.receive(limit())
-        except PeerError:
+            try:
+                response = await _respond(channel.peer.name, request, methods)
+            except QuatrefoilError as error:
+                on_refused(channel.peer.name, error)
+                response = _encoded(error)
+            except Exception:
+                with contextlib.suppress(PeerUnreachable):
+                    await channel.send(_encoded(MessageRefused("the other side failed", hint="Ask its operator")))
+                raise
+            await channel.send(response)
+        except PeerUnreachable:
             return
-        try:
-            response = await _respond(channel.peer.name, request, methods)
-        except QuatrefoilError as error:
-            response = _refusal(error)
-        except Exception:
-            await channel.send(
-                _refusal(MessageRefused("the other side failed", hint="Ask its operator to read its log"))
-            )
-            raise
-        await channel.send(response)
 
 
 async def _respond(peer: str, request: bytes, methods: Mapping[str, Method]) -> bytes:
@@ -79,7 +95,9 @@ async def _respond(peer: str, request: bytes, methods: Mapping[str, Method]) -> 
     return parts.join([_WAIT, b""] if answer is None else [_OK, answer])
 
 
-def _refusal(error: QuatrefoilError) -> bytes:
+def _encoded(error: QuatrefoilError) -> bytes:
+    if isinstance(error, HostError):
+        error = PeerUnreachable("the other side cannot answer now", hint="Ask its operator: it was told why")
     content = {"problem": error.problem[:_LONGEST_TEXT], "hint": error.hint[:_LONGEST_TEXT]}
     if isinstance(error, PeerError) and error.party is not None:
         content["party"] = error.party

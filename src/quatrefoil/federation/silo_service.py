@@ -5,21 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.errors import HostError, MessageRefused, PeerUnreachable, RoundVoided
 from quatrefoil.federation import parts
-from quatrefoil.federation.aggregator_service import LARGEST_EXPANSION, MOST_ATTEMPTS
-from quatrefoil.federation.rpc import ask
+from quatrefoil.federation.aggregator_service import LARGEST_EXPANSION
+from quatrefoil.federation.rpc import FIRST_PAUSE, ask, longer
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.transport import Channel
 from quatrefoil.wire import LARGEST_MESSAGE
 
-Result = TypeVar("Result")
+MOST_VOIDS = 1 << 10
+"""Attempts at one round, over all restarts of the aggregator."""
+
 Train = Callable[[Arrays], Sequence[NDArray[np.floating]]]
 
 
@@ -48,21 +49,24 @@ class SiloService:
 
     def run(self, train: Train) -> Finished:
         """Enrol, then train and send every round until the aggregator says that the job is done."""
-        self._join()
-        while True:
-            kind, content = parts.split(self._ask("next", self._silo.rounds_done.to_bytes(8, "big")), 2)
-            if kind == b"done":
-                break
-            if kind == b"result":
-                self._silo.accept(*parts.split(content, 3))
-                self._report(f"round {self._silo.rounds_done}: result accepted")
-            elif kind == b"offer":
-                offer, voids = parts.split(content, 2)
-                self._contribute(offer, voids, train)
-            else:
-                raise MessageRefused(f"the aggregator sent {kind[:20]!r}", hint="Check its version")
-        self._close()
-        return Finished(self._silo.model, self._silo.rounds_done, *self._peer)
+        try:
+            self._join()
+            job = self._silo.job.digest()
+            while True:
+                done = self._silo.rounds_done.to_bytes(8, "big")
+                kind, content = parts.split(self._ask("next", parts.join([job, done])), 2)
+                if kind == b"done":
+                    return Finished(self._silo.model, self._silo.rounds_done, *self._peer)
+                if kind == b"result":
+                    self._silo.accept(*parts.split(content, 3))
+                    self._report(f"round {self._silo.rounds_done}: result accepted")
+                elif kind == b"offer":
+                    offer, voids = parts.split(content, 2)
+                    self._contribute(offer, parts.split_list(voids, MOST_VOIDS), train)
+                else:
+                    raise MessageRefused(f"the aggregator sent {kind[:20]!r}", hint="Check its version")
+        finally:
+            self._close()
 
     def _join(self) -> None:
         if not self._silo.started:
@@ -72,10 +76,11 @@ class SiloService:
             self._silo.start(*parts.split(self._ask("start"), 2))
         self._report(f"job {self._silo.job.name}: started")
 
-    def _contribute(self, offer: bytes, encoded_voids: bytes, train: Train) -> None:
-        voids = parts.split_list(encoded_voids, MOST_ATTEMPTS)
+    def _contribute(self, offer: bytes, voids: Sequence[bytes], train: Train) -> None:
         context = self._silo.check_offer(offer, voids)
-        message = self._silo.contribute(offer, train(self._silo.model), voids)
+        message = self._silo.recorded(context)
+        if message is None:
+            message = self._silo.contribute(offer, train(self._silo.model), voids)
         try:
             self._ask("contribute", message)
             self._report(f"round {context.round}: sent {len(message):,} bytes, encrypted")
@@ -84,27 +89,33 @@ class SiloService:
             self._report(f"round {context.round}: the aggregator refused the contribution ({error.problem})")
 
     def _ask(self, method: str, body: bytes = b"") -> bytes:
-        end = time.monotonic() + self._give_up
+        """The answer, asked for again until there is one; ``HostError`` after ``give_up`` seconds of silence."""
+        end, pause = time.monotonic() + self._give_up, FIRST_PAUSE
         while True:
             try:
-                if self._channel is None:
-                    self._channel = self._dial()
-                    self._peer = (self._channel.group, self._channel.peer.name)
-                answer = ask(self._channel, method, body, limit=self._limit())
-                end = time.monotonic() + self._give_up
+                answer = ask(self._connected(), method, body, limit=self._limit())
                 if answer is not None:
                     return answer
+                end, pause = time.monotonic() + self._give_up, FIRST_PAUSE
             except PeerUnreachable as error:
-                self._channel = None
+                self._close()
                 if time.monotonic() > end:
                     raise HostError(
                         f"the aggregator does not answer ({error.problem})", hint="Ask its operator"
                     ) from None
-                time.sleep(0.3)
+                if pause == FIRST_PAUSE:
+                    self._report(f"the aggregator does not answer ({error.problem}): trying again")
+                time.sleep(pause)
+                pause = longer(pause)
+
+    def _connected(self) -> Channel:
+        if self._channel is None:
+            self._channel = self._dial()
+            self._peer = (self._channel.group, self._channel.peer.name)
+        return self._channel
 
     def _limit(self) -> int:
-        length = self._silo.job.layout.length if self._silo.started else 0
-        return LARGEST_MESSAGE + LARGEST_EXPANSION * length
+        return LARGEST_MESSAGE + LARGEST_EXPANSION * self._silo.length
 
     def _close(self) -> None:
         if self._channel is not None:

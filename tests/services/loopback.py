@@ -1,0 +1,259 @@
+"""A job over real channels on loopback: aggregator and keeper in this loop, silos in threads. Every wait is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quatrefoil.audit import MemoryLog
+from quatrefoil.errors import QuatrefoilError
+from quatrefoil.federation import parts
+from quatrefoil.federation.aggregator import Aggregator
+from quatrefoil.federation.aggregator_service import AggregatorService
+from quatrefoil.federation.keeper import Keeper
+from quatrefoil.federation.keeper_link import KeeperLink
+from quatrefoil.federation.keeper_service import KeeperService
+from quatrefoil.federation.rpc import ask_async
+from quatrefoil.federation.silo import Silo
+from quatrefoil.federation.silo_service import Finished, SiloService
+from quatrefoil.federation.waiting import Waiting
+from quatrefoil.transport import AsyncChannel, Channel, Server, connect, open_channel, serve
+from quatrefoil.wire import LARGEST_MESSAGE
+from world import TRUSTED, UPDATES, World, consortium, identity
+
+HOST = "127.0.0.1"
+SOON = 15.0
+"""Seconds after which a test has failed; nothing here takes nearly as long."""
+
+Arrays = list[NDArray[np.floating]]
+
+
+class Loopback:
+    """``async with``: a listening keeper and aggregator of ``world``; ``run`` is the task of the aggregator."""
+
+    def __init__(
+        self, world: World, *, deadline: float = SOON, give_up: float = SOON, timeout: float = 10.0, keeper: bool = True
+    ) -> None:
+        self.world = world
+        self.waiting = Waiting(deadline, give_up)
+        self.timeout = timeout
+        self.reports: list[str] = []
+        self.refused: list[tuple[str, QuatrefoilError]] = []
+        self.dropped: list[QuatrefoilError] = []
+        self.received: list[tuple[int, str]] = []
+        self.keeper_port = 0
+        self.run: asyncio.Task[Aggregator]
+        self.threads = ThreadPoolExecutor(16)
+        self._keeper_wanted = keeper
+        self._servers: dict[str, Server] = {}
+
+    async def __aenter__(self) -> Loopback:
+        if self._keeper_wanted:
+            await self.start_keeper()
+        await self.start_aggregator()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop_aggregator()
+        for server in self._servers.values():
+            await server.close()
+        await asyncio.to_thread(self.threads.shutdown)
+
+    # ------------------------------------------------------------------------------------------------------- servers
+
+    async def start_keeper(self, keeper: Keeper | None = None) -> None:
+        service = KeeperService(keeper or self.world.keeper, on_refused=self._refuse)
+        server = await self._serve("keeper", "aggregator", service.handle, self.keeper_port)
+        self.keeper_port = server.port
+
+    async def stop_keeper(self) -> None:
+        await self._servers.pop("keeper").close()
+
+    async def start_aggregator(self) -> None:
+        world = self.world
+        self.service = AggregatorService(
+            world.enrolments,
+            self._make_aggregator,
+            world.model_bytes,
+            keeper=KeeperLink(self._dial_keeper, self.waiting.give_up, self.reports.append),
+            rounds=world.rounds,
+            waiting=self.waiting,
+            on_received=lambda number, silo, _: self.received.append((number, silo)),
+            on_refused=self._refuse,
+            report=self.reports.append,
+        )
+        self.port = (await self._serve("hub", "silo", self.service.handle, getattr(self, "port", 0))).port
+        self.run = asyncio.create_task(self.service.run())
+
+    async def stop_aggregator(self) -> None:
+        self.run.cancel()
+        await asyncio.gather(self.run, return_exceptions=True)
+        if "hub" in self._servers:
+            await self._servers.pop("hub").close()
+
+    async def finished(self) -> Aggregator:
+        """The aggregator, once all rounds are done."""
+        return await asyncio.wait_for(asyncio.shield(self.run), SOON)
+
+    async def until(self, ready: Callable[[], bool]) -> None:
+        async with asyncio.timeout(SOON):
+            while not ready():
+                await asyncio.sleep(0.01)
+
+    # --------------------------------------------------------------------------------------------------------- silos
+
+    def silo(self, name: str, train: Callable[[Arrays], Sequence[Any]] | None = None, **changes: Any) -> RunningSilo:
+        """A silo in a thread of its own; ``changes`` go to :meth:`World.make_silo`."""
+        machine = changes.pop("machine", None) or self.world.make_silo(name, **{"log": MemoryLog()} | changes)
+        return RunningSilo(self, name, machine, train or (lambda model: trained(name, model)))
+
+    def silos(self, *names: str) -> list[RunningSilo]:
+        return [self.silo(name) for name in names or self.world.names]
+
+    async def channel(self, name: str, role: str = "silo") -> AsyncChannel:
+        """A bare channel of a silo, for whoever does not keep to the protocol."""
+        return await open_channel(
+            HOST,
+            self.port,
+            identity=identity(name, role),
+            trust=consortium(TRUSTED).trust,
+            expect_role="aggregator",
+            timeout=self.timeout,
+            clock=self.world.clock,
+        )
+
+    def dial(self, name: str) -> Channel:
+        return connect(
+            HOST,
+            self.port,
+            identity=identity(name, "silo"),
+            trust=consortium(TRUSTED).trust,
+            expect_role="aggregator",
+            timeout=self.timeout,
+            clock=self.world.clock,
+        )
+
+    # ------------------------------------------------------------------------------------------------------- details
+
+    def _make_aggregator(self, job: Any) -> Aggregator:
+        self.world.aggregator = self.world.make_aggregator(job)
+        return self.world.aggregator
+
+    async def _serve(self, name: str, allowed: str, handler: Any, port: int) -> Server:
+        server = await serve(
+            HOST,
+            port,
+            identity=identity(name, "keeper" if name == "keeper" else "aggregator"),
+            trust=consortium(TRUSTED).trust,
+            allow_roles=[allowed],
+            handler=handler,
+            on_refused=lambda _, error: self.dropped.append(error),
+            timeout=self.timeout,
+            clock=self.world.clock,
+        )
+        self._servers[name] = server
+        return server
+
+    async def _dial_keeper(self) -> AsyncChannel:
+        return await open_channel(
+            HOST,
+            self.keeper_port or 1,
+            identity=identity("hub", "aggregator"),
+            trust=consortium(TRUSTED).trust,
+            expect_role="keeper",
+            timeout=self.timeout,
+            clock=self.world.clock,
+        )
+
+    def _refuse(self, asker: str, error: QuatrefoilError) -> None:
+        self.refused.append((asker, error))
+
+
+class RunningSilo:
+    """``result()``: what it ended with. ``reports``: what it said. ``questions``: what it asked for, in order."""
+
+    def __init__(self, hub: Loopback, name: str, machine: Silo, train: Callable[[Arrays], Sequence[Any]]) -> None:
+        self.name = name
+        self.machine = machine
+        self.reports: list[str] = []
+        service = SiloService(machine, lambda: hub.dial(name), give_up=hub.waiting.give_up, report=self.reports.append)
+        self._running = asyncio.get_running_loop().run_in_executor(hub.threads, service.run, train)
+
+    async def result(self) -> Finished:
+        return await asyncio.wait_for(asyncio.shield(self._running), SOON)
+
+    @property
+    def ended(self) -> bool:
+        return self._running.done()
+
+
+class Gate:
+    """A training that waits until it is opened."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._opened = threading.Event()
+        self.reached = threading.Event()
+
+    def train(self, model: Arrays) -> Arrays:
+        self.reached.set()
+        assert self._opened.wait(SOON)
+        return trained(self._name, model)
+
+    def open(self) -> None:
+        self._opened.set()
+
+
+def trained(name: str, model: Arrays) -> Arrays:
+    return [array + array.dtype.type(UPDATES[name]) for array in model]
+
+
+async def ask(channel: AsyncChannel, method: str, body: bytes = b"") -> bytes | None:
+    return await ask_async(channel, method, body, limit=LARGEST_MESSAGE)
+
+
+async def join(channel: AsyncChannel, silo: Silo) -> None:
+    """Everything before the rounds, question by question, as often as it takes."""
+    invitation = await ask(channel, "invitation")
+    assert invitation is not None
+    await ask(channel, "enrol", silo.enrol(invitation))
+    while (job := await ask(channel, "job")) is None:
+        pass
+    await ask(channel, "consent", silo.consent(job))
+    while (start := await ask(channel, "start")) is None:
+        pass
+    silo.start(*parts.split(start, 2))
+
+
+async def ask_next(channel: AsyncChannel, silo: Silo, done: int | None = None) -> tuple[bytes, bytes] | None:
+    """Kind and content of what comes next, or None for ``wait``."""
+    number = (silo.rounds_done if done is None else done).to_bytes(8, "big")
+    answer = await ask(channel, "next", parts.join([silo.job.digest(), number]))
+    if answer is None:
+        return None
+    kind, content = parts.split(answer, 2)
+    return kind, content
+
+
+async def take_offer(channel: AsyncChannel, silo: Silo) -> tuple[bytes, list[bytes]]:
+    """The offer of the open attempt, with the voids before it."""
+    while (found := await ask_next(channel, silo)) is None or found[0] == b"result":
+        if found is not None:
+            silo.accept(*parts.split(found[1], 3))
+    assert found[0] == b"offer", found[0]
+    offer, voids = parts.split(found[1], 2)
+    return offer, parts.split_list(voids, 16)
+
+
+async def leave(channel: AsyncChannel, silo: Silo) -> None:
+    """Take every result, hear that the job is done, and say goodbye."""
+    while (found := await ask_next(channel, silo)) is None or found[0] != b"done":
+        if found is not None and found[0] == b"result":
+            silo.accept(*parts.split(found[1], 3))
+    await channel.close()
