@@ -391,7 +391,7 @@ def test_a_count_of_rounds_that_is_none_is_refused_and_disturbs_nobody(number):
     asyncio.run(job())
 
 
-def test_a_silo_ahead_of_the_aggregator_is_told_that_its_state_is_old():
+def test_a_silo_ahead_of_the_aggregator_or_at_another_job_is_told_so():
     world = World(rounds=3)
 
     async def job() -> None:
@@ -402,6 +402,8 @@ def test_a_silo_ahead_of_the_aggregator_is_told_that_its_state_is_old():
             await take_offer(channels["bari"], silos["bari"])
             with pytest.raises(MessageRefused, match="bari has 2 rounds, the aggregator only 0"):
                 await ask_next(channels["bari"], silos["bari"], done=2)
+            with pytest.raises(MessageRefused, match="bari is at another job"):
+                await ask(channels["bari"], "next", parts.join([bytes(32), bytes(8)]))
             for channel in channels.values():
                 await channel.close()
 

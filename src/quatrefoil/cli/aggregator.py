@@ -74,16 +74,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    asyncio.run(_Run(options).serve())
+    require_writable(options.out)
+    with PartyFiles(options, "aggregator") as files:
+        asyncio.run(_Run(options, files).serve())
 
 
 class _Run:
     """One aggregator process: its parts, put together from the options."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, files: PartyFiles) -> None:
         self.options = options
-        require_writable(options.out)
-        self.files = PartyFiles(options, "aggregator")
+        self.files = files
         self.refusals = Refusals(self.files.log)
         self.meter = Meter()
         self.channels: list[dict[str, str]] = []

@@ -33,21 +33,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    files = PartyFiles(options, "keeper")
-    policy = files.policy
-    warn_insecure(policy)
-    keeper = Keeper(
-        security=files.security,
-        aggregation=stack.aggregation_of(
-            policy, options.backend or stack.only_allowed(policy, "aggregation"), threads=options.threads
-        ),
-        isolation=stack.isolation_of(policy, stack.only_allowed(policy, "enclave")),
-        policy=policy,
-        state=files.state,
-        log=files.log,
-    )
-
-    asyncio.run(_serve(files, keeper, options.listen))
+    with PartyFiles(options, "keeper") as files:
+        policy = files.policy
+        warn_insecure(policy)
+        keeper = Keeper(
+            security=files.security,
+            aggregation=stack.aggregation_of(
+                policy, options.backend or stack.only_allowed(policy, "aggregation"), threads=options.threads
+            ),
+            isolation=stack.isolation_of(policy, stack.only_allowed(policy, "enclave")),
+            policy=policy,
+            state=files.state,
+            log=files.log,
+        )
+        asyncio.run(_serve(files, keeper, options.listen))
 
 
 async def _serve(files: PartyFiles, keeper: Keeper, listen: tuple[str, int]) -> None:

@@ -35,7 +35,7 @@ def add_party_options(parser: argparse.ArgumentParser) -> None:
 
 
 class PartyFiles:
-    """What a party's files hold, loaded once and checked."""
+    """What a party's files hold, loaded once and checked. ``with`` closes its state and its log."""
 
     def __init__(self, options: argparse.Namespace, role: str) -> None:
         self.identity = Identity.load(options.identity)
@@ -52,8 +52,19 @@ class PartyFiles:
         self.policy = Policy.load(options.policy)
         self.security = PostQuantumTransport(self.identity, self.trust, clock=system_clock)
         _make_private(options.state)
-        self.state = SqliteState(options.state / "state.sqlite")
         self.log = FileLog(options.state / "log.jsonl")
+        try:
+            self.state = SqliteState(options.state / "state.sqlite")
+        except BaseException:
+            self.log.close()
+            raise
+
+    def __enter__(self) -> PartyFiles:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.state.close()
+        self.log.close()
 
 
 class Refusals:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,40 +41,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     require_writable(options.out)
-    files = PartyFiles(options, "silo")
-    policy = files.policy
-    warn_insecure(policy)
-    train = load_function(options.train)
-    data = load_data(options.data, train)
-    silo = Silo(
-        security=files.security,
-        aggregation=stack.aggregation_of(
-            policy, options.backend or stack.only_allowed(policy, "aggregation"), threads=options.threads
-        ),
-        isolation=stack.isolation_of(policy, stack.only_allowed(policy, "enclave")),
-        policy=policy,
-        samples=options.samples if options.samples is not None else count_samples(data),
-        state=files.state,
-        log=files.log,
-        clock=system_clock,
-    )
+    with PartyFiles(options, "silo") as files:
+        warn_insecure(files.policy)
+        train = load_function(options.train)
+        data = load_data(options.data, train)
 
-    def dial() -> Channel:
-        host, port = options.aggregator
-        return connect(
-            host,
-            port,
-            identity=files.identity,
-            trust=files.trust,
-            expect_role="aggregator",
-            timeout=TIMEOUT,
-            clock=system_clock,
+        def train_once(parameters: Arrays) -> Sequence[NDArray[np.floating]]:
+            return as_arrays(call(train, parameters, data), options.train)
+
+        samples = options.samples if options.samples is not None else count_samples(data)
+        service = SiloService(
+            _silo(options, files, samples), _dial(options, files), give_up=options.give_up, report=report
         )
-
-    def train_once(parameters: Arrays) -> Sequence[NDArray[np.floating]]:
-        return as_arrays(call(train, parameters, data), options.train)
-
-    finished = SiloService(silo, dial, give_up=options.give_up, report=report).run(train_once)
+        finished = service.run(train_once)
     if options.out is not None:
         save_model(options.out, finished.model)
     report(f"{finished.rounds} rounds done, over {finished.group}")
@@ -85,6 +64,39 @@ def run(options: argparse.Namespace) -> None:
             "silo": files.identity.name,
             "rounds": finished.rounds,
             "channels": [{"group": finished.group, "peer": finished.peer}],
-            "insecure": list(policy.accept_insecure),
+            "insecure": list(files.policy.accept_insecure),
         },
     )
+
+
+def _silo(options: argparse.Namespace, files: PartyFiles, samples: int) -> Silo:
+    policy = files.policy
+    return Silo(
+        security=files.security,
+        aggregation=stack.aggregation_of(
+            policy, options.backend or stack.only_allowed(policy, "aggregation"), threads=options.threads
+        ),
+        isolation=stack.isolation_of(policy, stack.only_allowed(policy, "enclave")),
+        policy=policy,
+        samples=samples,
+        state=files.state,
+        log=files.log,
+        clock=system_clock,
+    )
+
+
+def _dial(options: argparse.Namespace, files: PartyFiles) -> Callable[[], Channel]:
+    host, port = options.aggregator
+
+    def dial() -> Channel:
+        return connect(
+            host,
+            port,
+            identity=files.identity,
+            trust=files.trust,
+            expect_role="aggregator",
+            timeout=TIMEOUT,
+            clock=system_clock,
+        )
+
+    return dial
