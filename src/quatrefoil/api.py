@@ -93,6 +93,7 @@ def run(
     chosen = plan_logged(workload, policy, costs or stack.measure_host(available), available, record)
     collect = training_phase(workload, parameters=layout_of(initial).length, silos=len(data))
     counts = {name: _samples_of(name, content, samples, policy) for name, content in data.items()}
+    _check_away(away or {}, set(data), collect.rounds)
     meter = Meter()
     with tempfile.TemporaryDirectory() as folder:
         parties = _Parties(Path(folder), chosen, policy, threads, meter)
@@ -151,6 +152,16 @@ def training_phase(workload: Workload, *, parameters: int, silos: int) -> Phase:
                 hint=f"Write {name} = {found} in its phases, so that the plan is priced for what runs",
             )
     return phases[0]
+
+
+def _check_away(away: Mapping[int, Collection[str]], silos: Collection[str], rounds: int) -> None:
+    for number, names in away.items():
+        unknown = sorted(set(names) - set(silos))
+        if unknown or not 1 <= number <= rounds:
+            raise CallerError(
+                f"{', '.join(unknown) or 'nobody'} cannot be away in round {number} of {rounds}",
+                hint="Name silos of the data, and rounds of the workload",
+            )
 
 
 def _samples_of(name: str, content: Any, samples: Mapping[str, int] | None, policy: Policy) -> int:
