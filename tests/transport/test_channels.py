@@ -253,7 +253,7 @@ def test_what_a_handler_refuses_is_reported_and_the_server_goes_on(consortium):
 
 def test_one_connection_over_the_limit_is_refused_and_may_try_again(consortium):
     with listening(consortium, limit=1) as server, dial(consortium, server.port):
-        with pytest.raises(PeerUnreachable, match="ended the connection during the handshake"):
+        with pytest.raises(PeerUnreachable):
             dial(consortium, server.port)
         assert "one connection more than the limit of 1" in server.refusal().problem
 
