@@ -202,7 +202,7 @@ def test_a_silo_with_another_model_takes_no_part_in_the_next_round() -> None:
 def test_the_limit_an_old_disk_of_the_keeper_gives_a_second_roster() -> None:
     """A backup from before the answer forgets the answer and its roster. Started on it, the keeper voids the attempt
     that it had answered, the silos take the void, and the second sum is without one of them, whatever
-    ``minimum_roster_difference`` says. The aggregator withholds the first result."""
+    ``minimum_roster_group`` says. The aggregator withholds the first result."""
     world = World(limits={"difference": 3}).begin()
     offer = world.open()
     keeper, hub = world.states["keeper"], world.states["hub"]
