@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import tempfile
 import time
@@ -27,6 +28,8 @@ from quatrefoil.planner.host import availability
 from quatrefoil.policy import Policy
 from quatrefoil.transport import CertificateAuthority, Identity, PostQuantumTransport, TrustAnchor, system_clock
 from quatrefoil.workload import Phase, Workload
+
+_AGGREGATOR, _KEEPER = "aggregator", "keeper"
 
 Train = Callable[[Arrays, Any], Sequence[NDArray[np.floating]]]
 
@@ -89,17 +92,15 @@ def run(
     record = log if log is not None else MemoryLog()
     chosen = plan_logged(workload, policy, costs or stack.measure_host(available), available, record)
     collect = training_phase(workload, parameters=layout_of(initial).length, silos=len(data))
+    counts = {name: _samples_of(name, content, samples, policy) for name, content in data.items()}
     meter = Meter()
     with tempfile.TemporaryDirectory() as folder:
         parties = _Parties(Path(folder), chosen, policy, threads, meter)
         job = LocalJob(
             workload.name,
-            silos={
-                name: (parties.make(name, "silo"), samples[name] if samples is not None else count_samples(content))
-                for name, content in data.items()
-            },
-            aggregator=parties.make("aggregator", "aggregator"),
-            keeper=parties.make("keeper", "keeper"),
+            silos={name: (parties.make(name, "silo"), count) for name, count in counts.items()},
+            aggregator=parties.make(_AGGREGATOR, "aggregator"),
+            keeper=parties.make(_KEEPER, "keeper"),
             policy=policy,
             plan=chosen.digest(),
             initial=list(initial),
@@ -150,6 +151,25 @@ def training_phase(workload: Workload, *, parameters: int, silos: int) -> Phase:
                 hint=f"Write {name} = {found} in its phases, so that the plan is priced for what runs",
             )
     return phases[0]
+
+
+def _samples_of(name: str, content: Any, samples: Mapping[str, int] | None, policy: Policy) -> int:
+    if name in (_AGGREGATOR, _KEEPER):
+        raise CallerError(f"a silo cannot be called {name}: the {name} is", hint="Give its data another name")
+    if samples is not None and name not in samples:
+        raise CallerError(f"no number of samples is given for {name}", hint="Give one for every silo, or none at all")
+    given = count_samples(content) if samples is None else samples[name]
+    limit = policy.limits.largest_sample_count
+    try:
+        count = operator.index(given)
+    except TypeError:
+        raise CallerError(f"the samples of {name} are {given!r}, not a whole number", hint="Count its rows") from None
+    if not 1 <= count <= limit:
+        raise CallerError(
+            f"{name} counts {count} samples, outside 1 to the policy's {limit}",
+            hint="Correct the count, or raise limits.largest_sample_count",
+        )
+    return count
 
 
 class _Parties:

@@ -1,0 +1,39 @@
+"""Questions to a keeper, as its aggregator or anybody else would ask them."""
+
+from __future__ import annotations
+
+from quatrefoil.federation import parts
+from quatrefoil.federation.messages import (
+    KeyRelease,
+    KeyRequest,
+    OpenRound,
+    RoundOffer,
+    SealedContribution,
+)
+from world import World, body_of, changed, identity, speaking_as
+
+HUB = ("hub", "aggregator")
+
+
+def opening(world: World, holder: tuple[str, ...] = HUB, **changes: object) -> bytes:
+    """The aggregator's next opening request, changed, by whoever is named."""
+    return changed(world.aggregator.open_request(), OpenRound, identity(*holder), **changes)
+
+
+def sent(world: World, offer: bytes, name: str) -> SealedContribution:
+    signed, sealed, _ = parts.split(world.contribution(name, offer), 3)
+    return SealedContribution(signed, sealed)
+
+
+def ask(world: World, offer: bytes, *contributions: SealedContribution, holder: tuple[str, ...] = HUB) -> bytes:
+    """The keeper's answer to a request for exactly these contributions."""
+    request = KeyRequest(RoundOffer.decode(body_of(offer)).context.digest(), contributions)
+    return world.keeper.answer(speaking_as(identity(*holder)).sign(request.encode()))
+
+
+def roster_of(answer: bytes) -> tuple[str, ...]:
+    return KeyRelease.decode(body_of(parts.split(answer, 2)[0])).contributors
+
+
+def everybody(world: World, offer: bytes) -> list[SealedContribution]:
+    return [sent(world, offer, name) for name in world.names]

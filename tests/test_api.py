@@ -1,0 +1,207 @@
+"""``quatrefoil.run``: a whole job from Python, and everything a caller can get wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import quatrefoil
+from quatrefoil import stack
+from quatrefoil.audit import MemoryLog
+from quatrefoil.errors import CallerError, PhaseUnprotected, PolicyError, UpdateRefused
+from quatrefoil.planner import Costs
+from quatrefoil.planner.host import availability
+from quatrefoil.policy import Policy
+from quatrefoil.workload import Workload
+from world import POLICY, policy
+
+WORKLOAD = """
+name = "api-test"
+[[phases]]
+name = "channels"
+kind = "transport"
+data = "update"
+message_bytes = 1000
+silos = 3
+latency_ms = 60000
+[[phases]]
+name = "collect"
+kind = "collect"
+data = "update"
+parameters = 5
+silos = 3
+rounds = {rounds}
+latency_ms = 60000
+[[phases]]
+name = "aggregate"
+kind = "aggregate"
+data = "update"
+parameters = 5
+silos = 3
+rounds = {rounds}
+latency_ms = 60000
+[[phases]]
+name = "keys"
+kind = "keys"
+data = "key"
+silos = 3
+rounds = {rounds}
+latency_ms = 60000
+[[phases]]
+name = "audit"
+kind = "audit"
+data = "log"
+batch = 4
+latency_ms = 60000
+"""
+DATA = {"a": np.full((10, 1), 0.1), "b": np.full((20, 1), -0.2), "c": np.full((70, 1), 0.3)}
+MEAN = (0.1 * 10 - 0.2 * 20 + 0.3 * 70) / 100
+
+
+def workload(rounds: int = 2) -> Workload:
+    return Workload.parse(WORKLOAD.format(rounds=rounds), source="test")
+
+
+def train(parameters: Sequence[np.ndarray], data: np.ndarray) -> list[np.ndarray]:
+    return [array + array.dtype.type(data.mean()) for array in parameters]
+
+
+@pytest.fixture(scope="module")
+def costs() -> Costs:
+    return stack.measure_host(availability())
+
+
+def run(costs: Costs, **changes: Any) -> quatrefoil.Outcome:
+    given: dict[str, Any] = {
+        "workload": workload(), "policy": policy(), "train": train, "data": DATA,
+        "initial": [np.zeros((2, 2)), np.zeros(1, np.float32)], "costs": costs,
+    }  # fmt: skip
+    return quatrefoil.run(**(given | changes))
+
+
+@pytest.mark.parametrize("backend", ["additive-rlwe", "plain"])
+def test_the_weighted_mean_comes_out_in_the_shapes_that_went_in(costs: Costs, backend: str) -> None:
+    chosen = policy(backend) if backend == "additive-rlwe" else clear()
+    outcome = run(costs, policy=chosen)
+    assert [(a.shape, a.dtype) for a in outcome.parameters] == [((2, 2), np.float64), ((1,), np.float32)]
+    error = sum(done.error_bound for done in outcome.rounds) + 1e-6
+    for array in outcome.parameters:
+        np.testing.assert_allclose(array, 2 * MEAN, atol=error)
+    assert outcome.plan.backend("aggregation") == backend
+    assert [done.contributors for done in outcome.rounds] == [("a", "b", "c")] * 2
+
+
+def clear() -> Policy:
+    """What the plain stand-in can satisfy: it answers neither a curious aggregator nor colluding silos."""
+    text = policy_text("plain").replace(', "curious-aggregator", "colluding-silos"', "")
+    return Policy.parse(text, source="test")
+
+
+def policy_text(backend: str) -> str:
+    return POLICY.format(
+        backend=backend, accept='"software-keeper", "plain-aggregation"', on_excess="refuse", minimum_silos=3,
+        colluding_silos=1, difference=1, clip=1.0, rounds=20, largest_sample_count=1000,
+    )  # fmt: skip
+
+
+def test_stand_ins_are_named(costs: Costs) -> None:
+    assert run(costs).insecure == ("software-keeper",)
+    assert set(run(costs, policy=clear()).insecure) == {"software-keeper", "plain-aggregation"}
+
+
+def test_every_step_is_metered_and_logged(costs: Costs) -> None:
+    outcome = run(costs)
+    steps = {str(row["step"]): row for row in outcome.costs}
+    assert steps["aggregation.encrypt"]["calls"] == steps["training"]["calls"] == 6
+    assert steps["transport.seal"]["calls"] == 6 and int(steps["transport.seal"]["bytes"]) > 0
+    kinds = [entry.kind for entry in outcome.log]
+    assert kinds[0] == "plan" and kinds.count("key-release") == 2 and kinds.count("round-accepted") == 6
+
+
+def test_what_the_caller_watches(costs: Costs) -> None:
+    messages, models, log = [], [], MemoryLog()
+    outcome = run(
+        costs,
+        log=log,
+        on_message=lambda name, message: messages.append((name, message)),
+        on_round=lambda finished, model: models.append((finished.number, model)),
+    )
+    assert [name for name, _ in messages] == ["a", "b", "c"] * 2
+    assert [number for number, _ in models] == [1, 2]
+    assert all(np.array_equal(a, b) for a, b in zip(models[-1][1], outcome.parameters, strict=True))
+    assert tuple(log.entries()) == outcome.log
+    for _, message in messages:
+        assert np.full(4, 0.1).tobytes() not in message
+
+
+def test_samples_may_be_given(costs: Costs) -> None:
+    outcome = run(costs, workload=workload(1), samples={"a": 1, "b": np.int64(1), "c": 2})
+    np.testing.assert_allclose(outcome.parameters[0], (0.1 - 0.2 + 2 * 0.3) / 4, atol=1e-3)
+
+
+def test_a_function_that_changes_what_it_is_given_changes_its_own_copy(costs: Costs) -> None:
+    def in_place(parameters: list[np.ndarray], data: np.ndarray) -> list[np.ndarray]:
+        for array in parameters:
+            array += array.dtype.type(data.mean())
+        return parameters
+
+    outcome = run(costs, train=in_place)
+    np.testing.assert_allclose(outcome.parameters[0], 2 * MEAN, atol=1e-3)
+
+
+def test_the_callers_arrays_are_left_alone(costs: Costs) -> None:
+    initial = [np.zeros((2, 2)), np.zeros(1, np.float32)]
+    run(costs, initial=initial)
+    assert not any(array.any() for array in initial)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "problem"),
+    [
+        ({"initial": [np.zeros(4)]}, CallerError, "says 5 parameters, there are 4"),
+        ({"initial": []}, UpdateRefused, "without arrays"),
+        ({"initial": [np.zeros(5, int)]}, UpdateRefused, "parameter 0 is int64"),
+        ({"initial": [[0.0] * 5]}, UpdateRefused, "parameter 0 is list"),
+        ({"data": {"a": DATA["a"], "b": DATA["b"]}}, CallerError, "says 3 silos, there are 2"),
+        ({"data": {}}, CallerError, "says 3 silos, there are 0"),
+        ({"data": {**DATA, "c": 5}}, CallerError, "int has no length"),
+        ({"samples": {"a": 1, "b": 1}}, CallerError, "no number of samples is given for c"),
+        ({"samples": {"a": 1, "b": 1, "c": 1.5}}, CallerError, r"samples of c are 1\.5"),
+        ({"samples": {"a": 1, "b": 1, "c": 0}}, CallerError, "c counts 0 samples"),
+        ({"samples": {"a": 1, "b": 1, "c": 1001}}, CallerError, "c counts 1001 samples"),
+        ({"samples": {"a": 1, "b": 1, "c": -1}}, CallerError, "c counts -1 samples"),
+        ({"data": {"a/..": DATA["a"], "b": DATA["b"], "c": DATA["c"]}}, CallerError, "name"),
+        ({"data": {"keeper": DATA["a"], "b": DATA["b"], "c": DATA["c"]}}, CallerError, "cannot be called keeper"),
+        ({"train": lambda parameters, data: parameters[:1]}, UpdateRefused, "agreed layout"),
+        ({"train": lambda parameters, data: [p + 2 for p in parameters]}, UpdateRefused, "clip bound"),
+        ({"train": lambda parameters, data: [p + np.float32(np.nan) for p in parameters]}, UpdateRefused, "not finite"),
+        ({"threads": 0}, CallerError, "0 threads"),
+        ({"workload": workload(21)}, PolicyError, "21 rounds"),
+    ],
+    ids=lambda value: "" if not isinstance(value, dict) else next(iter(value)),
+)
+def test_what_does_not_fit_is_refused(
+    costs: Costs, changes: dict[str, Any], error: type[Exception], problem: str
+) -> None:
+    with pytest.raises(error, match=problem):
+        run(costs, **changes)
+
+
+def test_an_error_in_training_is_the_callers_to_see(costs: Costs) -> None:
+    def broken(parameters: object, data: object) -> list[np.ndarray]:
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        run(costs, train=broken)
+
+
+def test_a_policy_that_nothing_satisfies_stops_before_anything_runs(costs: Costs) -> None:
+    text = policy_text("additive-rlwe").replace('"colluding-silos"]', '"colluding-silos", "malicious-server"]')
+    log, asked = MemoryLog(), []
+    unsatisfied = Policy.parse(text.replace(', "plain-aggregation"', ""), source="test")
+    with pytest.raises(PhaseUnprotected):
+        run(costs, policy=unsatisfied, log=log, train=lambda *_: asked.append(1))
+    assert [entry.kind for entry in log.entries()] == ["plan-refused"] and asked == []
