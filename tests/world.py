@@ -23,7 +23,7 @@ from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.keeper import Keeper
-from quatrefoil.federation.local import answer_of
+from quatrefoil.federation.local import check_keys
 from quatrefoil.federation.messages import Member
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.state import MemoryState, State
@@ -47,7 +47,7 @@ colluding_silos = {colluding_silos}
 largest_sample_count = {largest_sample_count}
 clip = {clip}
 value_bits = 16
-minimum_roster_difference = {difference}
+minimum_roster_group = {difference}
 rounds = {rounds}
 [allow]
 transport = ["pq-tls"]
@@ -279,6 +279,7 @@ class World:
     def open(self) -> bytes:
         offer = self.keeper.open_round(self.aggregator.enrolled_job, self.aggregator.open_request())
         self.aggregator.opened(offer)
+        self.offer = offer
         return offer
 
     def contribution(self, name: str, offer: bytes, value: float | None = None) -> bytes:
@@ -290,8 +291,23 @@ class World:
         for name in self.names if names is None else names:
             self.aggregator.receive(name, self.contribution(name, offer))
 
-    def finish(self) -> FinishedRound:
-        return self.aggregator.finish(answer_of(self.keeper.answer, self.aggregator))
+    def propose(self) -> bytes:
+        """Have the keys checked, and close the roster."""
+        check_keys(self.keeper.check, self.aggregator)
+        return self.aggregator.propose()
+
+    def confirm(self, proposal: bytes, confirming: Sequence[str] | None = None) -> None:
+        """Have silos (default: all) confirm what is proposed for the open attempt."""
+        for name in self.silos if confirming is None else confirming:
+            self.aggregator.confirm(name, self.silos[name].confirm(self.offer, proposal, self.aggregator.voids))
+
+    def answer(self, confirming: Sequence[str] | None = None) -> bytes:
+        """The keeper's answer for everything received, confirmed by silos (default: all)."""
+        self.confirm(self.propose(), confirming)
+        return self.keeper.answer(self.aggregator.key_request())
+
+    def finish(self, confirming: Sequence[str] | None = None) -> FinishedRound:
+        return self.aggregator.finish(self.answer(confirming))
 
     def accept(self, finished: FinishedRound) -> None:
         for silo in self.silos.values():

@@ -86,7 +86,7 @@ class Limits(WireObject):
     """Every value of an update lies in [-clip, clip]."""
     value_bits: int
     """Signed bits a value is rounded to: 16 (up to 256 silos) or 32 (up to 2,048)."""
-    minimum_roster_difference: int
+    minimum_roster_group: int
     """Contributor sets of two answered rounds of a job are equal, or differ in at least this many silos."""
     rounds: int
     """Most rounds of one job."""
@@ -107,7 +107,7 @@ class Limits(WireObject):
         if self.value_bits not in VALUE_BITS:
             known = " or ".join(map(str, VALUE_BITS))
             raise FieldInvalid("limits.value_bits", f"is {self.value_bits}, not {known}", hint=f"Use {known}")
-        check_range("limits.minimum_roster_difference", self.minimum_roster_difference, 1, MOST_SILOS)
+        check_range("limits.minimum_roster_group", self.minimum_roster_group, 1, MOST_SILOS)
         check_range("limits.rounds", self.rounds, 1, LARGEST_ROUNDS)
 
 
@@ -206,7 +206,7 @@ class Policy(WireObject):
                     largest_sample_count=limits.integer("largest_sample_count"),
                     clip=limits.number("clip"),
                     value_bits=limits.integer("value_bits"),
-                    minimum_roster_difference=limits.integer("minimum_roster_difference"),
+                    minimum_roster_group=limits.integer("minimum_roster_group"),
                     rounds=limits.integer("rounds"),
                 ),
                 allow=Allow(*(allow.texts(layer) for layer in LAYERS)),

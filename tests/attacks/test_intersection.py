@@ -93,7 +93,7 @@ def test_the_limit_three_rosters_give_what_two_may_not() -> None:
     """All pairs are far apart, and yet all seven, less three, less the other three, is the seventh.
 
     The rule compares two rosters at a time. Against an aggregator that chooses rosters over many rounds only equal
-    rosters help (``minimum_roster_difference`` above the number of silos), or noise in every sum.
+    rosters help (``minimum_roster_group`` above the number of silos), or noise in every sum.
     """
     world = attacked(difference=3, names=MORE_NAMES)
     run(world, MORE_NAMES[:3])

@@ -62,7 +62,7 @@ def test_an_old_disk_helps_nobody_once_the_silos_have_the_result() -> None:
 def test_the_limit_an_old_disk_and_a_withheld_result_give_two_sums_of_the_same_updates(difference: int) -> None:
     """Who can put back the keeper's disk and runs the aggregator withholds the first answer from the silos. The keeper
     voids the attempt, as it must. The silos see that void and encrypt the same updates again, for another roster.
-    The keeper has forgotten the first answer, so ``minimum_roster_difference`` does not help either."""
+    The keeper has forgotten the first answer, so ``minimum_roster_group`` does not help either."""
     world, first, backup, request = opened({"difference": difference})
     everybody = sum_by(world, first, NAMES, parts.split(world.keeper.answer(request), 2)[1])
     world.keeper = world.make_keeper(backup)

@@ -25,11 +25,13 @@ from quatrefoil.errors import CallerError, CiphertextRefused, MessageRefused, Pe
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, read, require_author, sha256, shape_of
 from quatrefoil.federation.messages import (
+    Confirmation,
     Contribution,
     Job,
     KeyRelease,
     KeyRequest,
     OpenRound,
+    RosterProposal,
     RoundContext,
     RoundOffer,
     RoundResult,
@@ -69,6 +71,8 @@ class _Attempt:
     received: dict[str, _Received] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     total: Accumulator | None = None
+    proposal: RosterProposal | None = None
+    confirmations: dict[str, bytes] = field(default_factory=dict)
 
 
 class Aggregator:
@@ -180,6 +184,10 @@ class Aggregator:
                 )
             if self._is_repeated(name, contribution):
                 return
+            if attempt.proposal is not None:
+                raise MessageRefused(
+                    f"{name} comes after the roster was closed", hint="Wait for the next round", party=name
+                )
             self._add(attempt, name, _Received(signed, sealed_key, ciphertext))
         except PeerError as error:
             self._refuse(name, error.problem)
@@ -213,10 +221,58 @@ class Aggregator:
         attempt.total = None
         self._refuse(name, reason)
 
+    # ------------------------------------------------------------------------------------------------------ confirming
+
+    def propose(self) -> bytes:
+        """A signed :class:`RosterProposal` for the silos: from here on the attempt's roster is closed.
+
+        A proposal is durable, because silos confirm only one: after a restart it is the same again, and
+        ``MessageRefused`` names the silos whose contributions it still lacks.
+        """
+        attempt = self._current_attempt()
+        names = tuple(sorted(attempt.received))
+        proposal = RosterProposal(
+            attempt.context.digest(), names, tuple(sha256(attempt.received[name].signed) for name in names)
+        )
+        stored = self._state.put_once(f"proposal/{proposal.context.hex()}", self._security.sign(proposal.encode()))
+        proposal = RosterProposal.decode(self._security.verify(stored).body)
+        if missing := sorted(set(proposal.contributors) - set(names)):
+            raise MessageRefused(
+                f"still waiting for {', '.join(missing)}, who were in the roster that was proposed before a restart",
+                hint="Wait for them, or void the round",
+            )
+        attempt.proposal = proposal
+        return stored
+
+    def confirm(self, name: str, signed: bytes) -> None:
+        """Take the confirmation that the silo called ``name`` delivered. What is refused is logged and raised."""
+        attempt = self._current_attempt()
+        if attempt.proposal is None:
+            raise MessageRefused("no roster has been proposed", hint="Ask for the next offer")
+        try:
+            confirmation = read(self._security, signed, Confirmation, self._job.member(name), "silo")
+            if (confirmation.context, confirmation.proposal) != (attempt.proposal.context, attempt.proposal.digest()):
+                raise MessageRefused(f"{name} confirms another roster", hint="Confirm the one proposed", party=name)
+        except PeerError as error:
+            self._log_refusal(name, error.problem)
+            raise
+        attempt.confirmations.setdefault(name, signed)
+
+    @property
+    def confirmed(self) -> list[str]:
+        """Silos that have confirmed the proposed roster, sorted."""
+        return sorted(self._current_attempt().confirmations)
+
+    @property
+    def quorum(self) -> int:
+        """How many silos must confirm."""
+        return self._job.quorum(self._policy.limits.colluding_silos)
+
     # ------------------------------------------------------------------------------------------------------- finishing
 
     def key_request(self) -> bytes:
-        """A signed :class:`KeyRequest` for everything received, once that is at least the policy's minimum."""
+        """A signed :class:`KeyRequest` for the proposed roster with its confirmations; before there is a proposal, for
+        everything received, which the keeper can only check. ``PolicyError`` under the policy's minimum."""
         attempt = self._current_attempt()
         minimum = self._policy.limits.minimum_silos
         if len(attempt.received) < minimum:
@@ -226,9 +282,10 @@ class Aggregator:
             )
         sealed = tuple(
             SealedContribution(attempt.received[name].signed, attempt.received[name].sealed_key)
-            for name in sorted(attempt.received)
+            for name in (sorted(attempt.received) if attempt.proposal is None else attempt.proposal.contributors)
         )
-        return self._security.sign(KeyRequest(attempt.context.digest(), sealed).encode())
+        confirmations = tuple(attempt.confirmations[name] for name in sorted(attempt.confirmations))
+        return self._security.sign(KeyRequest(attempt.context.digest(), sealed, confirmations).encode())
 
     def finish(self, answer: bytes) -> FinishedRound:
         """Decrypt the sum with the keeper's answer, and publish the mean: durable before it is returned."""
@@ -357,8 +414,11 @@ class Aggregator:
         return FinishedRound(context.round, attempt.offer, release, result, contributors, error_bound)
 
     def _refuse(self, name: str, reason: str) -> None:
+        self._current_attempt().refused[name] = reason
+        self._log_refusal(name, reason)
+
+    def _log_refusal(self, name: str, reason: str) -> None:
         attempt = self._current_attempt()
-        attempt.refused[name] = reason
         self._log.append(
             "refusal",
             {"round": attempt.context.round, "attempt": attempt.context.attempt, "silo": name, "reason": reason},

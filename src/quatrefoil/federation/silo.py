@@ -7,6 +7,7 @@ Rules (docs/protocol.md, "The silo"):
 3. It encrypts for another attempt at a round only against the keeper's void of every attempt it has sent to.
 4. It trains only from the model that the published sums of the earlier rounds lead to, and goes only forward.
 5. It encrypts only after the evidence of the sealing key's holder was appraised.
+6. It confirms one roster for the updates of a round, and none that sets a small group apart: ``confirmations``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from quatrefoil.contracts import ComputeIsolation, FloatVector, PrivateAggregati
 from quatrefoil.errors import CallerError, MessageRefused, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, agree, open_job, read, sha256, shape_of
+from quatrefoil.federation.confirmations import Confirmations
 from quatrefoil.federation.messages import (
     Consent,
     Contribution,
@@ -29,6 +31,7 @@ from quatrefoil.federation.messages import (
     Invitation,
     Job,
     KeyRelease,
+    RosterProposal,
     RoundContext,
     RoundOffer,
     RoundResult,
@@ -70,6 +73,7 @@ class Silo:
         self._state = state
         self._log = log
         self._clock = clock
+        self._confirmations = Confirmations(state)
         self._job: AgreedJob | None = None
         self._length = 0
         if (encoded := state.get("job/enrolled")) is not None:
@@ -195,6 +199,34 @@ class Silo:
         )
         return parts.split(stored, 2)[1]
 
+    def confirm(self, offer: bytes, signed_proposal: bytes, voids: Sequence[bytes] = ()) -> bytes:
+        """A signed :class:`Confirmation` of the roster that the aggregator proposes for an offered attempt.
+
+        Durable before it is returned. Refused for a second roster of the same updates, for one that leaves this
+        silo's contribution changed, and for one that sets a small group apart: ``confirmations``, ``rosters``.
+        """
+        context = self.check_offer(offer, voids)
+        job = self._agreed()
+        proposal = read(self._security, signed_proposal, RosterProposal, job.job.aggregator, "aggregator")
+        self._check_proposal(context, proposal)
+        signed = self._confirmations.confirm(
+            context,
+            proposal,
+            minimum_group=self._policy.limits.minimum_roster_group,
+            voids=self._read_voids(voids),
+            sign=self._security.sign,
+        )
+        self._log.append(
+            "confirmation",
+            {
+                "round": context.round,
+                "attempt": context.attempt,
+                "context": context.digest().hex(),
+                "contributors": list(proposal.contributors),
+            },
+        )
+        return signed
+
     def accept(self, offer: bytes, release: bytes, result: bytes) -> Arrays:
         """The next model, from the mean update of a finished round: the model plus exactly what was published.
 
@@ -220,7 +252,7 @@ class Silo:
             )
         arrays = next_model(self.model, mean, job)
         _require_model(announced.model, model_digest(arrays, job.job.layout), "model after the round")
-        self._advance(context, encode_arrays(arrays, job.job.layout))
+        self._advance(context, contributors, encode_arrays(arrays, job.job.layout))
         self._log.append(
             "round-accepted",
             {
@@ -246,9 +278,35 @@ class Silo:
         number, model = parts.split(stored, 2)
         return int.from_bytes(number, "big"), model
 
+    def _read_voids(self, voids: Sequence[bytes]) -> list[RoundVoid]:
+        keeper = self._agreed().job.keeper
+        return [read(self._security, void, RoundVoid, keeper, "keeper") for void in voids]
+
+    def _check_proposal(self, context: RoundContext, proposal: RosterProposal) -> None:
+        names, job = proposal.contributors, self._agreed().job
+        roster = {member.name for member in job.roster}
+        minimum = self._policy.limits.minimum_silos
+        if proposal.context != context.digest():
+            raise MessageRefused("the proposed roster is of another round or attempt", hint="Take the current offer")
+        if list(names) != sorted(roster & set(names)) or len(proposal.contributions) != len(names):
+            raise MessageRefused(
+                "the proposed roster is not sorted, or names silos that are not of the job", hint="Ask the aggregator"
+            )
+        if len(names) < minimum:
+            raise MessageRefused(
+                f"the proposed roster has {len(names)} silos, the policy's minimum is {minimum}", hint="Wait for more"
+            )
+        own = dict(zip(names, proposal.contributions, strict=True)).get(self._security.name)
+        recorded = self.recorded(context)
+        sent = None if recorded is None else sha256(parts.split(recorded, 3)[0])
+        if own is not None and own != sent:
+            raise MessageRefused(
+                f"the proposed roster has another contribution of {self._security.name} than was sent",
+                hint="Ask the aggregator's operator",
+            )
+
     def _require_voids(self, context: RoundContext, voids: Sequence[bytes]) -> None:
-        job = self._agreed().job
-        voided = {read(self._security, void, RoundVoid, job.keeper, "keeper").context for void in voids}
+        voided = {void.context for void in self._read_voids(voids)}
         for name in self._state.names(_outbox_prefix(context.round)):
             recorded = self._state.get(name)
             assert recorded is not None
@@ -304,8 +362,9 @@ class Silo:
             )
         return release.contributors
 
-    def _advance(self, context: RoundContext, model: bytes) -> None:
+    def _advance(self, context: RoundContext, contributors: Sequence[str], model: bytes) -> None:
         changes: dict[str, bytes | None] = dict.fromkeys(self._state.names("outbox/"))
+        changes |= self._confirmations.after_round(context.round, contributors)
         self._state.replace({**changes, "model": parts.join([_number(context.round), model])})
 
 

@@ -87,7 +87,7 @@ def _colluders(policy: Policy) -> str:
 
 
 def _rosters(policy: Policy) -> str:
-    difference, safe = policy.limits.minimum_roster_difference, policy.limits.colluding_silos + 2
+    difference, safe = policy.limits.minimum_roster_group, policy.limits.colluding_silos + 2
     if difference >= safe:
         return (
             f"contributors of two rounds are the same, or differ in at least {difference} silos; sums over three or "
