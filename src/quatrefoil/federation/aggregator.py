@@ -258,6 +258,10 @@ class Aggregator:
             raise
         attempt.confirmations.setdefault(name, signed)
 
+    def declined(self, name: str, reason: str) -> None:
+        """Log that a silo will not confirm the proposed roster."""
+        self._log_refusal(name, f"does not confirm the roster: {reason}")
+
     @property
     def confirmed(self) -> list[str]:
         """Silos that have confirmed the proposed roster, sorted."""
