@@ -87,7 +87,7 @@ class Limits(WireObject):
     value_bits: int
     """Signed bits a value is rounded to: 16 (up to 256 silos) or 32 (up to 2,048)."""
     minimum_roster_group: int
-    """Contributor sets of two answered rounds of a job are equal, or differ in at least this many silos."""
+    """Silos of a job that were in exactly the same sums form a group; no sum is given that leaves a smaller one."""
     rounds: int
     """Most rounds of one job."""
 
@@ -108,6 +108,12 @@ class Limits(WireObject):
             known = " or ".join(map(str, VALUE_BITS))
             raise FieldInvalid("limits.value_bits", f"is {self.value_bits}, not {known}", hint=f"Use {known}")
         check_range("limits.minimum_roster_group", self.minimum_roster_group, 1, MOST_SILOS)
+        if self.minimum_roster_group > self.minimum_silos:
+            raise FieldInvalid(
+                "limits.minimum_roster_group",
+                f"{self.minimum_roster_group} is above minimum_silos = {self.minimum_silos}",
+                hint="A round of the fewest silos would be refused: require more silos, or let groups be smaller",
+            )
         check_range("limits.rounds", self.rounds, 1, LARGEST_ROUNDS)
 
 

@@ -14,16 +14,16 @@ Rules (docs/protocol.md, "The aggregator"):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from quatrefoil.audit import Log
-from quatrefoil.contracts import Accumulator, PrivateAggregation, TransportSecurity
-from quatrefoil.errors import CallerError, CiphertextRefused, MessageRefused, PeerError, PolicyError
+from quatrefoil.contracts import PrivateAggregation, TransportSecurity
+from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyError
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, read, require_author, sha256, shape_of
+from quatrefoil.federation.gathering import Gathering, Received
 from quatrefoil.federation.messages import (
     Confirmation,
     Contribution,
@@ -36,7 +36,6 @@ from quatrefoil.federation.messages import (
     RoundOffer,
     RoundResult,
     RoundVoid,
-    SealedContribution,
     VoidRequest,
 )
 from quatrefoil.federation.silo import next_model
@@ -55,24 +54,6 @@ class FinishedRound:
     result: bytes
     contributors: tuple[str, ...]
     error_bound: float
-
-
-@dataclass(frozen=True)
-class _Received:
-    signed: bytes
-    sealed_key: bytes
-    ciphertext: bytes
-
-
-@dataclass
-class _Attempt:
-    context: RoundContext
-    offer: bytes
-    received: dict[str, _Received] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-    total: Accumulator | None = None
-    proposal: RosterProposal | None = None
-    confirmations: dict[str, bytes] = field(default_factory=dict)
 
 
 class Aggregator:
@@ -95,7 +76,7 @@ class Aggregator:
         self._policy = policy
         self._state = state
         self._log = log
-        self._attempt: _Attempt | None = None
+        self._attempt: Gathering | None = None
         initial = decode_arrays(model, job.job.layout)
         if model_digest(initial, job.job.layout) != job.job.model:
             raise CallerError(
@@ -154,7 +135,7 @@ class Aggregator:
                 f"the keeper offers round {context.round} attempt {context.attempt}, not the one asked for",
                 hint="Ask again",
             )
-        self._attempt = _Attempt(context, offer)
+        self._attempt = Gathering(context, offer, self._aggregation, self._proposed(context))
         self._log.append(
             "round-opened", {"round": context.round, "attempt": context.attempt, "context": context.digest().hex()}
         )
@@ -184,11 +165,7 @@ class Aggregator:
                 )
             if self._is_repeated(name, contribution):
                 return
-            if attempt.proposal is not None:
-                raise MessageRefused(
-                    f"{name} comes after the roster was closed", hint="Wait for the next round", party=name
-                )
-            self._add(attempt, name, _Received(signed, sealed_key, ciphertext))
+            attempt.add(name, Received(signed, sealed_key, ciphertext))
         except PeerError as error:
             self._refuse(name, error.problem)
             raise
@@ -204,9 +181,9 @@ class Aggregator:
         return sorted(self._current_attempt().received)
 
     def is_awaited(self, name: str) -> bool:
-        """Whether a contribution of this silo to the current attempt is still wanted: not in yet, and not refused."""
-        attempt = self._current_attempt()
-        return name not in attempt.received and name not in attempt.refused
+        """Whether a contribution of this silo to the current attempt is still wanted: not in yet, not refused, and not
+        after the roster was closed."""
+        return self._current_attempt().wants(name)
 
     @property
     def refused(self) -> dict[str, str]:
@@ -214,11 +191,11 @@ class Aggregator:
         return dict(self._current_attempt().refused)
 
     def exclude(self, name: str, reason: str) -> None:
-        """Leave a silo out of the current attempt, as the keeper asked for when its key cannot be used."""
-        attempt = self._current_attempt()
-        if attempt.received.pop(name, None) is None:
-            raise CallerError(f"{name} has not contributed", hint="Exclude a silo that has")
-        attempt.total = None
+        """Leave a silo out of the current attempt, as the keeper asked for when its key cannot be used.
+
+        Refused once the roster is closed.
+        """
+        self._current_attempt().exclude(name)
         self._refuse(name, reason)
 
     # ------------------------------------------------------------------------------------------------------ confirming
@@ -230,18 +207,10 @@ class Aggregator:
         ``MessageRefused`` names the silos whose contributions it still lacks.
         """
         attempt = self._current_attempt()
-        names = tuple(sorted(attempt.received))
-        proposal = RosterProposal(
-            attempt.context.digest(), names, tuple(sha256(attempt.received[name].signed) for name in names)
-        )
-        stored = self._state.put_once(f"proposal/{proposal.context.hex()}", self._security.sign(proposal.encode()))
-        proposal = RosterProposal.decode(self._security.verify(stored).body)
-        if missing := sorted(set(proposal.contributors) - set(names)):
-            raise MessageRefused(
-                f"still waiting for {', '.join(missing)}, who were in the roster that was proposed before a restart",
-                hint="Wait for them, or void the round",
-            )
-        attempt.proposal = proposal
+        attempt.sealed()
+        name, signed = _proposal_name(attempt.context), self._security.sign(attempt.roster().encode())
+        stored = self._state.put_once(name, signed)
+        attempt.proposal = self._proposed(attempt.context)
         return stored
 
     def confirm(self, name: str, signed: bytes) -> None:
@@ -284,12 +253,8 @@ class Aggregator:
                 f"{len(attempt.received)} of at least {minimum} silos contributed to round {attempt.context.round}",
                 hint="Wait for more, or void the round",
             )
-        sealed = tuple(
-            SealedContribution(attempt.received[name].signed, attempt.received[name].sealed_key)
-            for name in (sorted(attempt.received) if attempt.proposal is None else attempt.proposal.contributors)
-        )
         confirmations = tuple(attempt.confirmations[name] for name in sorted(attempt.confirmations))
-        return self._security.sign(KeyRequest(attempt.context.digest(), sealed, confirmations).encode())
+        return self._security.sign(KeyRequest(attempt.context.digest(), attempt.sealed(), confirmations).encode())
 
     def finish(self, answer: bytes) -> FinishedRound:
         """Decrypt the sum with the keeper's answer, and publish the mean: durable before it is returned."""
@@ -308,7 +273,7 @@ class Aggregator:
                 hint="Receive it again first",
             )
         shape = shape_of(attempt.context)
-        total = self._total(attempt, release.contributors)
+        total = attempt.total(release.contributors)
         decrypted = self._aggregation.decrypt(total, key, shape=shape, count=len(release.contributors))
         weight = sum(self._job.weight(name) for name in release.contributors)
         mean = np.ascontiguousarray(decrypted.values / weight, dtype="<f8").tobytes()
@@ -345,10 +310,15 @@ class Aggregator:
         assert stored is not None
         return parts.split(stored, 2)
 
-    def _current_attempt(self) -> _Attempt:
+    def _current_attempt(self) -> Gathering:
         if self._attempt is None:
             raise MessageRefused("no round is open", hint="Ask for the next offer")
         return self._attempt
+
+    def _proposed(self, context: RoundContext) -> RosterProposal | None:
+        """The roster that was closed for this attempt, perhaps before a restart."""
+        stored = self._state.get(_proposal_name(context))
+        return None if stored is None else RosterProposal.decode(self._security.verify(stored).body)
 
     def _voids_prefix(self) -> str:
         return f"void/{self.rounds_done + 1:08d}/"
@@ -363,30 +333,8 @@ class Aggregator:
             f"{name} sent a second, different contribution", hint="Send the recorded bytes again", party=name
         )
 
-    def _add(self, attempt: _Attempt, name: str, received: _Received) -> None:
-        total = attempt.total or self._sum_of(attempt, sorted(attempt.received))
-        try:
-            total.add(received.ciphertext)
-        except CiphertextRefused as error:
-            raise CiphertextRefused(f"{name}: {error.problem}", hint=error.hint, party=name) from None
-        attempt.total = total
-        attempt.received[name] = received
-        attempt.refused.pop(name, None)
-
-    def _total(self, attempt: _Attempt, contributors: tuple[str, ...]) -> bytes:
-        total = attempt.total
-        if total is None or set(contributors) != set(attempt.received):
-            total = self._sum_of(attempt, contributors)
-        return total.total()
-
-    def _sum_of(self, attempt: _Attempt, names: Sequence[str]) -> Accumulator:
-        total = self._aggregation.accumulator(shape=shape_of(attempt.context))
-        for name in names:
-            total.add(attempt.received[name].ciphertext)
-        return total
-
     def _publish(
-        self, attempt: _Attempt, contributors: tuple[str, ...], release: bytes, mean: bytes, error_bound: float
+        self, attempt: Gathering, contributors: tuple[str, ...], release: bytes, mean: bytes, error_bound: float
     ) -> FinishedRound:
         layout = self._job.job.layout
         context = attempt.context
@@ -427,3 +375,7 @@ class Aggregator:
             "refusal",
             {"round": attempt.context.round, "attempt": attempt.context.attempt, "silo": name, "reason": reason},
         )
+
+
+def _proposal_name(context: RoundContext) -> str:
+    return f"proposal/{context.digest().hex()}"

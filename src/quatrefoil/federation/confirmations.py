@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
-from quatrefoil.federation.messages import Confirmation, RosterProposal, RoundContext, RoundVoid
+from quatrefoil.federation.messages import Confirmation, Job, RosterProposal, RoundContext, RoundVoid
 from quatrefoil.federation.rosters import check_rosters
 from quatrefoil.federation.state import State
 
@@ -50,11 +50,12 @@ class Confirmations:
         return signed
 
     def after_round(self, number: int, contributors: Sequence[str]) -> Mapping[str, bytes | None]:
-        """The changes of state when a round's result is accepted: its roster is kept, once for each set of silos."""
-        kept = [(_roster_name(contributors), _join_names(contributors))]
-        for _, proposal in self._of_round(number):
-            kept.append((_roster_name(proposal.contributors), _join_names(proposal.contributors)))
-        return {**dict.fromkeys(self._state.names(_prefix(number))), **dict(kept)}
+        """The changes of state when a round's result is accepted: its roster is kept, once for each set of silos.
+
+        Only that one: of the rosters that were confirmed in the round, no other has been answered.
+        """
+        kept = {_roster_name(contributors): _join_names(contributors)}
+        return {**dict.fromkeys(self._state.names(_prefix(number))), **kept}
 
     def _check(
         self, context: RoundContext, proposal: RosterProposal, minimum_group: int, voids: Sequence[RoundVoid]
@@ -84,6 +85,30 @@ class Confirmations:
     def _rosters(self) -> list[list[str]]:
         stored = [self._state.get(name) for name in self._state.names("roster/")]
         return [[name.decode() for name in parts.split_list(one, MOST_SILOS)] for one in stored if one is not None]
+
+
+def check_proposal(
+    proposal: RosterProposal, context: RoundContext, job: Job, own: str, sent: bytes | None, minimum_silos: int
+) -> None:
+    """Refuse a proposal that no silo of this round could confirm, or that has another contribution of the silo ``own``
+    than it sent (SHA-256 of the signed one; None: it has sent none)."""
+    names = proposal.contributors
+    if proposal.context != context.digest():
+        raise MessageRefused("the proposed roster is of another round or attempt", hint="Take the current offer")
+    roster = {member.name for member in job.roster}
+    if list(names) != sorted(roster & set(names)) or len(proposal.contributions) != len(names):
+        raise MessageRefused(
+            "the proposed roster is not sorted, or names silos that are not of the job", hint="Ask the aggregator"
+        )
+    if len(names) < minimum_silos:
+        raise MessageRefused(
+            f"the proposed roster has {len(names)} silos, the policy's minimum is {minimum_silos}", hint="Wait for more"
+        )
+    if own in names and proposal.contributions[names.index(own)] != sent:
+        raise MessageRefused(
+            f"the proposed roster has another contribution of {own} than was sent",
+            hint="Ask the aggregator's operator",
+        )
 
 
 def _prefix(number: int) -> str:

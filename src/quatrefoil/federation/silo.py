@@ -23,7 +23,7 @@ from quatrefoil.contracts import ComputeIsolation, FloatVector, PrivateAggregati
 from quatrefoil.errors import CallerError, MessageRefused, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, agree, open_job, read, sha256, shape_of
-from quatrefoil.federation.confirmations import Confirmations
+from quatrefoil.federation.confirmations import Confirmations, check_proposal
 from quatrefoil.federation.messages import (
     Consent,
     Contribution,
@@ -208,7 +208,9 @@ class Silo:
         context = self.check_offer(offer, voids)
         job = self._agreed()
         proposal = read(self._security, signed_proposal, RosterProposal, job.job.aggregator, "aggregator")
-        self._check_proposal(context, proposal)
+        recorded = self.recorded(context)
+        sent = None if recorded is None else sha256(parts.split(recorded, 3)[0])
+        check_proposal(proposal, context, job.job, self._security.name, sent, self._policy.limits.minimum_silos)
         signed = self._confirmations.confirm(
             context,
             proposal,
@@ -281,29 +283,6 @@ class Silo:
     def _read_voids(self, voids: Sequence[bytes]) -> list[RoundVoid]:
         keeper = self._agreed().job.keeper
         return [read(self._security, void, RoundVoid, keeper, "keeper") for void in voids]
-
-    def _check_proposal(self, context: RoundContext, proposal: RosterProposal) -> None:
-        names, job = proposal.contributors, self._agreed().job
-        roster = {member.name for member in job.roster}
-        minimum = self._policy.limits.minimum_silos
-        if proposal.context != context.digest():
-            raise MessageRefused("the proposed roster is of another round or attempt", hint="Take the current offer")
-        if list(names) != sorted(roster & set(names)) or len(proposal.contributions) != len(names):
-            raise MessageRefused(
-                "the proposed roster is not sorted, or names silos that are not of the job", hint="Ask the aggregator"
-            )
-        if len(names) < minimum:
-            raise MessageRefused(
-                f"the proposed roster has {len(names)} silos, the policy's minimum is {minimum}", hint="Wait for more"
-            )
-        own = dict(zip(names, proposal.contributions, strict=True)).get(self._security.name)
-        recorded = self.recorded(context)
-        sent = None if recorded is None else sha256(parts.split(recorded, 3)[0])
-        if own is not None and own != sent:
-            raise MessageRefused(
-                f"the proposed roster has another contribution of {self._security.name} than was sent",
-                hint="Ask the aggregator's operator",
-            )
 
     def _require_voids(self, context: RoundContext, voids: Sequence[bytes]) -> None:
         voided = {void.context for void in self._read_voids(voids)}
