@@ -139,7 +139,6 @@ def confirmation(world: World, name: str, holder: tuple[str, ...] | None = None,
 Forge = Callable[[World], bytes]
 WRONG: dict[str, tuple[Forge, str]] = {
     "of another proposal": (lambda w: confirmation(w, "ambon", proposal=bytes(32)), "ambon confirms another roster"),
-    "of another attempt": (lambda w: confirmation(w, "ambon", context=bytes(32)), "ambon confirms another roster"),
     "of another silo": (lambda w: confirmation(w, "bari"), "signed by silo bari, not by silo ambon"),
     "in another role": (lambda w: confirmation(w, "ambon", ("ambon", "aggregator")), "signed by aggregator ambon"),
     "of another consortium": (lambda w: confirmation(w, "ambon", ("ambon", "silo", STRANGER)), "no trusted root"),
@@ -149,6 +148,15 @@ WRONG: dict[str, tuple[Forge, str]] = {
     "damaged": (lambda w: damaged(confirmation(w, "ambon")), "signature of 'ambon'"),
     "another message": (lambda w: w.silos["ambon"].consent(w.enrolments.job()), "expected urn:quatrefoil:confirmation"),
 }  # fmt: skip
+
+
+def test_a_confirmation_of_an_earlier_attempt_that_comes_late_changes_nothing() -> None:
+    world = World().begin()
+    world.send(world.open())
+    late = confirmation(world, "ambon", context=bytes(32))
+    world.aggregator.confirm("ambon", late)
+    assert world.aggregator.confirmed == []
+    assert "refusal" not in [entry.kind for entry in world.logs["hub"].entries()]
 
 
 @pytest.mark.parametrize(("forge", "problem"), WRONG.values(), ids=WRONG)

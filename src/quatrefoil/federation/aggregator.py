@@ -10,6 +10,8 @@ Rules (docs/protocol.md, "The aggregator"):
 3. A refusal names the silo, is logged, and stops nobody else.
 4. The sum is over exactly the contributors of the keeper's answer.
 5. What is published is durable first.
+6. One roster is proposed for an attempt, durable before it is sent. From then on it takes the contributions of that
+   roster and no others, also after a restart.
 """
 
 from __future__ import annotations
@@ -186,6 +188,11 @@ class Aggregator:
         return self._current_attempt().wants(name)
 
     @property
+    def roster_is_closed(self) -> bool:
+        """Whether a roster has been proposed for the current attempt, perhaps before a restart."""
+        return self._current_attempt().proposal is not None
+
+    @property
     def refused(self) -> dict[str, str]:
         """Silos refused in the current attempt, with the reason."""
         return dict(self._current_attempt().refused)
@@ -214,13 +221,16 @@ class Aggregator:
         return stored
 
     def confirm(self, name: str, signed: bytes) -> None:
-        """Take the confirmation that the silo called ``name`` delivered. What is refused is logged and raised."""
+        """Take the confirmation that the silo called ``name`` delivered. What is refused is logged and raised; one of
+        an earlier attempt, come late, changes nothing."""
         attempt = self._current_attempt()
         if attempt.proposal is None:
             raise MessageRefused("no roster has been proposed", hint="Ask for the next offer")
         try:
             confirmation = read(self._security, signed, Confirmation, self._job.member(name), "silo")
-            if (confirmation.context, confirmation.proposal) != (attempt.proposal.context, attempt.proposal.digest()):
+            if confirmation.context != attempt.proposal.context:
+                return
+            if confirmation.proposal != attempt.proposal.digest():
                 raise MessageRefused(f"{name} confirms another roster", hint="Confirm the one proposed", party=name)
         except PeerError as error:
             self._log_refusal(name, error.problem)

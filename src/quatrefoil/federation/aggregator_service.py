@@ -254,7 +254,10 @@ class AggregatorService:
 
     def _is_wanted(self, silo: str) -> bool:
         aggregator = self._running()
-        return aggregator.is_awaited(silo) or (silo not in self._offered and silo not in aggregator.received)
+        if aggregator.is_awaited(silo):
+            return True
+        # One that was refused before this attempt was offered to it answered an earlier one, and may try again.
+        return not aggregator.roster_is_closed and silo not in self._offered and silo not in aggregator.received
 
     # ------------------------------------------------------------------------------------------------------- questions
 
@@ -312,8 +315,9 @@ class AggregatorService:
         return b""
 
     async def _confirmation(self, silo: str, body: bytes) -> bytes:
-        self._running().confirm(silo, body)
-        await wake(self._for_rounds)
+        if self._proposal is not None:  # one that comes after the answer is late, and nothing else
+            self._running().confirm(silo, body)
+            await wake(self._for_rounds)
         return b""
 
     async def _decline(self, silo: str, body: bytes) -> bytes:

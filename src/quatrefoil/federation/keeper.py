@@ -19,13 +19,12 @@ The keeper sees keys and never ciphertexts. Together with the aggregator it read
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quatrefoil.audit import Log
 from quatrefoil.contracts import ComputeIsolation, PrivateAggregation, Recipient, TransportSecurity
-from quatrefoil.errors import CiphertextRefused, MessageRefused, PeerError, PolicyError
+from quatrefoil.errors import MessageRefused, PolicyError
 from quatrefoil.federation.agreement import AgreedJob, agree, read, require_author, sha256
 from quatrefoil.federation.attempts import ANSWER, VOID, Attempts, Ending, Offered
 from quatrefoil.federation.messages import (
@@ -42,6 +41,7 @@ from quatrefoil.federation.messages import (
     SealedContribution,
     VoidRequest,
 )
+from quatrefoil.federation.refusals import refusals_logged
 from quatrefoil.federation.rosters import check_rosters
 from quatrefoil.federation.state import State
 from quatrefoil.policy import Policy
@@ -83,7 +83,7 @@ class Keeper:
         """A signed :class:`RoundOffer` for a signed :class:`OpenRound`. The same request gives the same offer."""
         job = agree(enrolled_job, security=self._security, policy=self._policy, aggregation=self._aggregation)
         wanted = read(self._security, request, OpenRound, job.job.aggregator, "aggregator")
-        with self._refusals_logged("open"):
+        with refusals_logged(self._log, "open"):  # of the job\'s aggregator: nobody else fills the log
             self._check_mine(job)
             if wanted.job != job.digest:
                 raise MessageRefused("the request opens a round of another job", hint="Send it with its own job")
@@ -100,7 +100,7 @@ class Keeper:
         a silo whose key cannot be used is named in what is raised.
         """
         wanted, name = self._wanted(request)
-        with self._refusals_logged("check"):
+        with refusals_logged(self._log, "check"):  # of the job\'s aggregator: nobody else fills the log
             if (ending := self._ending(name)) is not None:
                 _answer_again(ending, wanted)
                 return
@@ -113,7 +113,7 @@ class Keeper:
     def answer(self, request: bytes) -> bytes:
         """Signed :class:`KeyRelease` and combined key, joined by ``parts``, for a signed :class:`KeyRequest`."""
         wanted, name = self._wanted(request)
-        with self._refusals_logged("answer"):
+        with refusals_logged(self._log, "answer"):  # of the job\'s aggregator: nobody else fills the log
             if (ending := self._ending(name)) is not None:
                 return _answer_again(ending, wanted)
             attempt = self._open[wanted.context]
@@ -333,17 +333,6 @@ class Keeper:
         ending = self._attempts.end(name, Ending(VOID, void, self._security.sign(void), b""))
         self._forget(digest)
         return ending
-
-    @contextmanager
-    def _refusals_logged(self, asked: str) -> Iterator[None]:
-        """Log what is refused inside. Used once the asker is known to be the job's aggregator, so that nobody else can
-        fill the log."""
-        try:
-            yield
-        except (MessageRefused, CiphertextRefused, PolicyError) as error:
-            party = error.party if isinstance(error, PeerError) else None
-            self._log.append("refusal", {"asked": asked, "silo": party or "", "reason": error.problem[:400]})
-            raise
 
     def _forget(self, context: bytes) -> None:
         if (attempt := self._open.pop(context, None)) is not None:
