@@ -40,9 +40,8 @@ from quatrefoil.federation.messages import (
     RoundVoid,
     VoidRequest,
 )
-from quatrefoil.federation.silo import next_model
 from quatrefoil.federation.state import State
-from quatrefoil.federation.vectors import Arrays, decode_arrays, encode_arrays, model_digest
+from quatrefoil.federation.vectors import Arrays, decode_arrays, encode_arrays, model_digest, next_model
 from quatrefoil.policy import Policy
 
 
@@ -348,7 +347,7 @@ class Aggregator:
     ) -> FinishedRound:
         layout = self._job.job.layout
         context = attempt.context
-        model = next_model(self.model, mean, self._job)
+        model = next_model(self.model, mean, layout)
         digest = model_digest(model, layout)
         announced = RoundResult(context.digest(), sha256(release), sha256(mean), digest)
         result = parts.join([self._security.sign(announced.encode()), mean])

@@ -132,6 +132,11 @@ def open_job(signed: bytes, *, security: TransportSecurity, policy: Policy, aggr
     return job
 
 
+def statement_digest(statement: VerifiedStatement) -> bytes:
+    """32 bytes that name what was signed, and by which certificate."""
+    return sha256(statement.fingerprint + statement.body)
+
+
 def sha256(data: bytes) -> bytes:
     """SHA-256: names what travels beside a signed message."""
     return hashlib.sha256(data).digest()

@@ -22,7 +22,7 @@ from quatrefoil.audit import Log
 from quatrefoil.contracts import ComputeIsolation, FloatVector, PrivateAggregation, TransportSecurity, VerifiedStatement
 from quatrefoil.errors import CallerError, MessageRefused, RoundVoided
 from quatrefoil.federation import parts
-from quatrefoil.federation.agreement import AgreedJob, agree, open_job, read, sha256, shape_of
+from quatrefoil.federation.agreement import AgreedJob, agree, open_job, read, sha256, shape_of, statement_digest
 from quatrefoil.federation.confirmations import Confirmations, check_proposal
 from quatrefoil.federation.messages import (
     Consent,
@@ -46,7 +46,7 @@ from quatrefoil.federation.vectors import (
     flatten,
     largest_within,
     model_digest,
-    unflatten,
+    next_model,
 )
 from quatrefoil.policy import Policy
 
@@ -260,7 +260,7 @@ class Silo:
                     "the result belongs to another round, release or sum",
                     hint="Ask the aggregator for this round's result",
                 )
-            arrays = next_model(self.model, mean, job)
+            arrays = next_model(self.model, mean, job.job.layout)
             _require_model(announced.model, model_digest(arrays, job.job.layout), "model after the round")
             self._advance(context, contributors, encode_arrays(arrays, job.job.layout))
             self._log.append(
@@ -367,29 +367,6 @@ class Silo:
         changes: dict[str, bytes | None] = dict.fromkeys(self._state.names("outbox/"))
         changes |= self._confirmations.after_round(context.round, contributors)
         self._state.replace({**changes, "model": parts.join([_number(context.round), model])})
-
-
-def next_model(model: Arrays, mean: bytes, job: AgreedJob) -> Arrays:
-    """``model`` plus the published mean update, computed alike by every party."""
-    layout = job.job.layout
-    if len(mean) != 8 * layout.length:
-        raise MessageRefused(
-            f"a mean of {len(mean)} bytes arrived where {8 * layout.length} were agreed", hint="Check the aggregator"
-        )
-    values = np.frombuffer(mean, "<f8")
-    with np.errstate(over="ignore", invalid="ignore"):
-        moved = unflatten(flatten(model, layout).astype(np.float64) + values, layout)
-    if not (np.isfinite(values).all() and all(np.isfinite(array).all() for array in moved)):
-        raise MessageRefused(
-            "the published mean, or the model that it leads to, holds values that are not finite",
-            hint="Ask the aggregator's operator",
-        )
-    return moved
-
-
-def statement_digest(statement: VerifiedStatement) -> bytes:
-    """32 bytes that name what was signed, and by which certificate."""
-    return sha256(statement.fingerprint + statement.body)
 
 
 def _require_role(statement: VerifiedStatement, role: str) -> None:
