@@ -25,7 +25,7 @@ colluding_silos = 1
 largest_sample_count = 1000
 clip = 1.5
 value_bits = 16
-minimum_roster_difference = 1
+minimum_roster_group = 1
 rounds = 10
 
 [allow]
@@ -107,7 +107,7 @@ CHANGES = [
     ("largest_sample_count", "largest_sample_count = 1001"),
     ("clip", "clip = 1.5000000000000002"),
     ("value_bits", "value_bits = 32"),
-    ("minimum_roster_difference", "minimum_roster_difference = 2"),
+    ("minimum_roster_group", "minimum_roster_group = 2"),
     ("rounds", "rounds = 11"),
     ("enclave", 'enclave = ["software", "tdx"]'),
     ("aggregation", 'aggregation = ["additive-rlwe", "ckks"]'),
@@ -182,7 +182,10 @@ REFUSED = {
     "a clip that is no number": ("clip", "clip = nan", "limits.clip: is nan, not a finite number"),
     "a clip beyond floats": ("clip", f"clip = {'9' * 400}", "limits.clip: is too large for a number"),
     "eight bits": ("value_bits", "value_bits = 8", "limits.value_bits: is 8, not 16 or 32"),
-    "rosters that differ in none": ("minimum_roster_difference", "minimum_roster_difference = 0", "is 0, outside 1"),
+    "groups of nobody": ("minimum_roster_group", "minimum_roster_group = 0", "is 0, outside 1"),
+    "groups larger than the smallest round": (
+        "minimum_roster_group", "minimum_roster_group = 4", "limits.minimum_roster_group: 4 is above minimum_silos = 3",
+    ),
     "no rounds": ("rounds", "rounds = 0", "limits.rounds: is 0, outside 1"),
     "an unknown excess": ("on_excess", 'on_excess = "ignore"', "on_excess: 'ignore' is not 'refuse' or 'clip'"),
     "an unknown backend": ("transport", 'transport = ["tls"]', "allow.transport: 'tls' is unknown. Known: pq-tls"),

@@ -14,17 +14,18 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+from cryptography import x509
 from numpy.typing import NDArray
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.audit import Log, MemoryLog
 from quatrefoil.contracts import PrivateAggregation, VerifiedStatement
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
-from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.agreement import AgreedJob, sha256
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.keeper import Keeper
-from quatrefoil.federation.local import answer_of
-from quatrefoil.federation.messages import Member
+from quatrefoil.federation.local import check_keys
+from quatrefoil.federation.messages import Confirmation, KeyRequest, Member, RosterProposal, SealedContribution
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.state import MemoryState, State
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
@@ -47,7 +48,7 @@ colluding_silos = {colluding_silos}
 largest_sample_count = {largest_sample_count}
 clip = {clip}
 value_bits = 16
-minimum_roster_difference = {difference}
+minimum_roster_group = {difference}
 rounds = {rounds}
 [allow]
 transport = ["pq-tls"]
@@ -149,6 +150,25 @@ def body_of(signed: bytes) -> bytes:
 def changed(signed: bytes, kind: type[Message], holder: Identity, **changes: object) -> bytes:
     """A signed message with some fields changed, signed anew by ``holder``: what a lying party would send."""
     return speaking_as(holder).sign(dataclasses.replace(kind.decode(body_of(signed)), **changes).encode())
+
+
+def signer_of(signed: bytes) -> str:
+    """Whose certificate it has, without asking who certified that."""
+    subject = x509.load_der_x509_certificate(Signed.decode(signed).certificate).subject
+    return str(subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+
+
+def agreeing(context: bytes, contributions: Sequence[SealedContribution], names: Sequence[str]) -> tuple[bytes, ...]:
+    """Confirmations of these contributions by silos that confirm anything: what is refused then, a keeper refuses."""
+    sent = {signer_of(sealed.contribution): sha256(sealed.contribution) for sealed in contributions}
+    proposal = RosterProposal(context, tuple(sorted(sent)), tuple(sent[name] for name in sorted(sent)))
+    confirmation = Confirmation(context, proposal.digest()).encode()
+    return tuple(speaking_as(identity(name, "silo")).sign(confirmation) for name in names)
+
+
+def asked_for(context: bytes, contributions: Sequence[SealedContribution], names: Sequence[str] = NAMES) -> KeyRequest:
+    """A request for the key of these contributions, to which the silos called ``names`` agree whatever it is."""
+    return KeyRequest(context, tuple(contributions), agreeing(context, contributions, names))
 
 
 def damaged(data: bytes, position: int = -1) -> bytes:
@@ -279,6 +299,7 @@ class World:
     def open(self) -> bytes:
         offer = self.keeper.open_round(self.aggregator.enrolled_job, self.aggregator.open_request())
         self.aggregator.opened(offer)
+        self.offer = offer
         return offer
 
     def contribution(self, name: str, offer: bytes, value: float | None = None) -> bytes:
@@ -290,8 +311,23 @@ class World:
         for name in self.names if names is None else names:
             self.aggregator.receive(name, self.contribution(name, offer))
 
-    def finish(self) -> FinishedRound:
-        return self.aggregator.finish(answer_of(self.keeper.answer, self.aggregator))
+    def propose(self) -> bytes:
+        """Have the keys checked, and close the roster."""
+        check_keys(self.keeper.check, self.aggregator)
+        return self.aggregator.propose()
+
+    def confirm(self, proposal: bytes, confirming: Sequence[str] | None = None) -> None:
+        """Have silos (default: all) confirm what is proposed for the open attempt."""
+        for name in self.silos if confirming is None else confirming:
+            self.aggregator.confirm(name, self.silos[name].confirm(self.offer, proposal, self.aggregator.voids))
+
+    def answer(self, confirming: Sequence[str] | None = None) -> bytes:
+        """The keeper's answer for everything received, confirmed by silos (default: all)."""
+        self.confirm(self.propose(), confirming)
+        return self.keeper.answer(self.aggregator.key_request())
+
+    def finish(self, confirming: Sequence[str] | None = None) -> FinishedRound:
+        return self.aggregator.finish(self.answer(confirming))
 
     def accept(self, finished: FinishedRound) -> None:
         for silo in self.silos.values():

@@ -86,8 +86,8 @@ class Limits(WireObject):
     """Every value of an update lies in [-clip, clip]."""
     value_bits: int
     """Signed bits a value is rounded to: 16 (up to 256 silos) or 32 (up to 2,048)."""
-    minimum_roster_difference: int
-    """Contributor sets of two answered rounds of a job are equal, or differ in at least this many silos."""
+    minimum_roster_group: int
+    """Silos of a job that were in exactly the same sums form a group; no sum is given that leaves a smaller one."""
     rounds: int
     """Most rounds of one job."""
 
@@ -107,7 +107,13 @@ class Limits(WireObject):
         if self.value_bits not in VALUE_BITS:
             known = " or ".join(map(str, VALUE_BITS))
             raise FieldInvalid("limits.value_bits", f"is {self.value_bits}, not {known}", hint=f"Use {known}")
-        check_range("limits.minimum_roster_difference", self.minimum_roster_difference, 1, MOST_SILOS)
+        check_range("limits.minimum_roster_group", self.minimum_roster_group, 1, MOST_SILOS)
+        if self.minimum_roster_group > self.minimum_silos:
+            raise FieldInvalid(
+                "limits.minimum_roster_group",
+                f"{self.minimum_roster_group} is above minimum_silos = {self.minimum_silos}",
+                hint="A round of the fewest silos would be refused: require more silos, or let groups be smaller",
+            )
         check_range("limits.rounds", self.rounds, 1, LARGEST_ROUNDS)
 
 
@@ -206,7 +212,7 @@ class Policy(WireObject):
                     largest_sample_count=limits.integer("largest_sample_count"),
                     clip=limits.number("clip"),
                     value_bits=limits.integer("value_bits"),
-                    minimum_roster_difference=limits.integer("minimum_roster_difference"),
+                    minimum_roster_group=limits.integer("minimum_roster_group"),
                     rounds=limits.integer("rounds"),
                 ),
                 allow=Allow(*(allow.texts(layer) for layer in LAYERS)),

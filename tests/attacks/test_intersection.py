@@ -1,4 +1,4 @@
-"""Sums over several rosters, subtracted: what the limit on rosters stops, and what it does not.
+"""Sums over several rosters, combined: what the limit on rosters stops, and what it does not.
 
 The attacker here is the aggregator. It publishes that the model did not change, which nobody can check yet, so every
 silo trains from the same model in every round and its update stays the same; and it leaves out whom it likes.
@@ -17,6 +17,7 @@ from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from world import MORE_NAMES, NAMES, SAMPLES, World
 
 LARGEST = max(SAMPLES.values())
+PAIRS = (("ambon", "bari"), ("ambon", "cusco"), ("bari", "cusco"))
 
 
 class FreezingAggregator(Aggregator):
@@ -50,8 +51,8 @@ def run(world: World, names: Sequence[str]) -> None:
     world.accept(world.finish())
 
 
-def attacked(difference: int, names: Sequence[str] = NAMES) -> World:
-    limits = {"difference": difference}
+def attacked(difference: int, names: Sequence[str] = NAMES, **more: object) -> World:
+    limits = {"difference": difference, **more}
     world = World(names=names, limits=limits, initial=[np.zeros(10)], aggregator_kind=FreezingAggregator)
     return world.begin()
 
@@ -73,11 +74,11 @@ def test_without_the_limit_two_rounds_give_a_silos_update() -> None:
 def test_with_the_limit_the_second_sum_is_not_given() -> None:
     world = attacked(difference=3)
     run(world, NAMES)
-    with pytest.raises(PolicyError, match="differ from those of round 1 only in ambon: 1, the policy's minimum is 3"):
+    with pytest.raises(PolicyError, match="this roster sets apart ambon: 1, the policy's minimum is 3"):
         run(world, NAMES[1:])
     (only,) = world.aggregator.sums
     assert stolen(world, only, "ambon") > 0.5
-    assert world.logged("refusal")[-1]["asked"] == "answer"
+    assert world.logged("refusal")[-1]["asked"] == "check"
 
 
 def test_with_the_limit_a_difference_holds_at_least_that_many_silos() -> None:
@@ -89,26 +90,61 @@ def test_with_the_limit_a_difference_holds_at_least_that_many_silos() -> None:
         assert stolen(world, first - second, victim) > 0.5
 
 
-def test_the_limit_three_rosters_give_what_two_may_not() -> None:
-    """All pairs are far apart, and yet all seven, less three, less the other three, is the seventh.
+def test_without_the_limit_three_rosters_that_differ_in_two_each_give_an_update() -> None:
+    """AB, AC and BC: no two of them differ in one silo, and AB + AC - BC is twice A."""
+    world = attacked(difference=1, names=NAMES[:3], minimum_silos=2, colluding_silos=0)
+    for pair in PAIRS:
+        run(world, pair)
+    ambon_bari, ambon_cusco, bari_cusco = world.aggregator.sums
+    assert stolen(world, (ambon_bari + ambon_cusco - bari_cusco) / 2, "ambon") < 1e-3
 
-    The rule compares two rosters at a time. Against an aggregator that chooses rosters over many rounds only equal
-    rosters help (``minimum_roster_difference`` above the number of silos), or noise in every sum.
-    """
-    world = attacked(difference=3, names=MORE_NAMES)
+
+def test_with_the_limit_even_the_second_of_them_is_not_given() -> None:
+    world = attacked(difference=2, names=NAMES[:3], minimum_silos=2, colluding_silos=0)
+    run(world, PAIRS[0])
+    for pair in PAIRS[1:]:
+        with pytest.raises(PolicyError, match=r"sets apart (ambon|bari): 1, the policy's minimum is 2"):
+            run(world, pair)
+        world.void()
+    assert len(world.aggregator.sums) == 1
+
+
+@pytest.mark.parametrize(("difference", "given"), [(1, True), (3, False)])
+def test_seven_less_three_less_the_other_three(difference: int, given: bool) -> None:
+    """All pairs of these rosters are three or more apart, and together they give the seventh silo's update."""
+    world = attacked(difference, names=MORE_NAMES)
     run(world, MORE_NAMES[:3])
     run(world, MORE_NAMES[3:6])
-    run(world, MORE_NAMES)
-    one, other, everybody = world.aggregator.sums
-    assert stolen(world, everybody - one - other, MORE_NAMES[6]) < 1e-2
+    if given:
+        run(world, MORE_NAMES)
+        one, other, everybody = world.aggregator.sums
+        assert stolen(world, everybody - one - other, MORE_NAMES[6]) < 1e-2
+    else:
+        with pytest.raises(PolicyError, match="sets apart graz: 1, the policy's minimum is 3"):
+            run(world, MORE_NAMES)
+        assert len(world.aggregator.sums) == 2
 
 
-def test_a_difference_above_the_number_of_silos_keeps_every_roster_the_same() -> None:
-    world = attacked(difference=len(MORE_NAMES) + 1, names=MORE_NAMES)
-    run(world, MORE_NAMES[:3])
-    with pytest.raises(PolicyError, match="differ from those of round 1 only in"):
-        run(world, MORE_NAMES[3:6])
-    assert len(world.aggregator.sums) == 1
+def test_the_silos_refuse_what_a_keeper_without_the_limit_would_answer() -> None:
+    """Each silo remembers the rosters of the job by itself: a keeper that lost its memory gets no confirmation."""
+    world = attacked(difference=3)
+    run(world, NAMES)
+    world.keeper._check_roster = lambda *_: None  # type: ignore[method-assign]
+    with pytest.raises(PolicyError, match="sets apart ambon: 1, the policy's minimum is 3"):
+        run(world, NAMES[1:])
+    with pytest.raises(PolicyError, match="0 of 4 silos confirmed the roster, 3 must"):
+        world.keeper.answer(world.aggregator.key_request())
+
+
+def test_a_group_of_more_than_half_keeps_every_roster_the_same() -> None:
+    world = attacked(difference=4, names=MORE_NAMES, minimum_silos=4)
+    run(world, MORE_NAMES[:4])
+    for second in (MORE_NAMES, MORE_NAMES[3:], MORE_NAMES[:5], MORE_NAMES[1:6]):
+        with pytest.raises(PolicyError, match="this roster sets apart"):
+            run(world, second)
+        world.void()
+    run(world, MORE_NAMES[:4])
+    assert len(world.aggregator.sums) == 2
 
 
 def test_the_limit_two_jobs_are_not_compared() -> None:

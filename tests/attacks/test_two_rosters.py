@@ -1,4 +1,7 @@
-"""A malicious aggregator asks for two rosters of one round."""
+"""A malicious aggregator asks for two rosters of one round.
+
+All silos confirm both here: what is refused, the keeper refuses by itself.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ import pytest
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import shape_of
-from quatrefoil.federation.messages import KeyRelease, KeyRequest, OpenRound, RoundOffer, SealedContribution
-from world import NAMES, SAMPLES, UPDATES, World, body_of, changed, identity
+from quatrefoil.federation.messages import KeyRelease, OpenRound, RoundOffer, SealedContribution
+from world import NAMES, SAMPLES, UPDATES, World, asked_for, body_of, changed, identity
 
 VICTIM = "dakar"
 WEIGHT = SAMPLES[VICTIM] / max(SAMPLES[name] for name in NAMES)
@@ -22,7 +25,7 @@ def received(world: World, offer: bytes) -> dict[str, list[bytes]]:
 
 def ask(world: World, offer: bytes, sent: dict[str, list[bytes]], names: tuple[str, ...]) -> bytes:
     context = RoundOffer.decode(body_of(offer)).context.digest()
-    request = KeyRequest(context, tuple(SealedContribution(sent[name][0], sent[name][1]) for name in names))
+    request = asked_for(context, [SealedContribution(sent[name][0], sent[name][1]) for name in names])
     return world.keeper.answer(world.hub_security.sign(request.encode()))
 
 

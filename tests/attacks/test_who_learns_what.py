@@ -15,8 +15,7 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import FinishedRound
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.messages import RoundResult
-from quatrefoil.federation.silo import next_model
-from quatrefoil.federation.vectors import model_digest
+from quatrefoil.federation.vectors import model_digest, next_model
 from quatrefoil.transport.envelope import SUITE, Binding, Envelope
 from world import SAMPLES, UPDATES, World, body_of, changed, identity, speaking_as
 
@@ -102,7 +101,7 @@ def test_a_silo_with_another_model_takes_no_part_in_the_next_round() -> None:
     signed, mean = parts.split(finished.result, 2)
     other = (np.frombuffer(mean, "<f8") + 0.25).astype("<f8").tobytes()
     victim = world.silos["bari"]
-    moved = model_digest(next_model(world.initial, other, world.enrolments.agreed()), world.layout)
+    moved = model_digest(next_model(world.initial, other, world.layout), world.layout)
     forged = changed(signed, RoundResult, identity("hub", "aggregator"), mean=sha256(other), model=moved)
     victim.accept(finished.offer, finished.release, parts.join([forged, other]))
     for name in world.names:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from quatrefoil.federation import parts
 from quatrefoil.federation.messages import (
     KeyRelease,
-    KeyRequest,
     OpenRound,
     RoundOffer,
     SealedContribution,
 )
-from world import World, body_of, changed, identity, speaking_as
+from world import World, asked_for, body_of, changed, identity, speaking_as
 
 HUB = ("hub", "aggregator")
 
@@ -26,8 +25,8 @@ def sent(world: World, offer: bytes, name: str) -> SealedContribution:
 
 
 def ask(world: World, offer: bytes, *contributions: SealedContribution, holder: tuple[str, ...] = HUB) -> bytes:
-    """The keeper's answer to a request for exactly these contributions."""
-    request = KeyRequest(RoundOffer.decode(body_of(offer)).context.digest(), contributions)
+    """The keeper's answer to a request for exactly these contributions, to which all silos agree whatever they are."""
+    request = asked_for(RoundOffer.decode(body_of(offer)).context.digest(), contributions, world.names)
     return world.keeper.answer(speaking_as(identity(*holder)).sign(request.encode()))
 
 

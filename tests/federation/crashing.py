@@ -9,8 +9,8 @@ from typing import Any
 from quatrefoil.audit import Entry, Log, MemoryLog
 from quatrefoil.errors import RoundVoided
 from quatrefoil.federation import parts
-from quatrefoil.federation.local import answer_of
-from quatrefoil.federation.messages import KeyRelease, RoundOffer, RoundVoid
+from quatrefoil.federation.local import check_keys
+from quatrefoil.federation.messages import Confirmation, KeyRelease, RosterProposal, RoundOffer, RoundVoid
 from quatrefoil.federation.state import MemoryState, State
 from world import UPDATES, World, body_of
 
@@ -53,7 +53,8 @@ class FusedState:
         return self.inner.names(prefix)
 
     def put_once(self, name: str, value: bytes) -> bytes:
-        dies = self._fuse.burn(f"put {name.split('/')[0]}/{name.split('/')[-1][:9]}")
+        kind, _, last = name.partition("/")  # digests stay out: they differ from run to run, and name the tests
+        dies = self._fuse.burn(f"put {kind}/{last}" if last.isalpha() else f"put {kind}")
         stored = self.inner.put_once(name, value)
         self._done(dies)
         return stored
@@ -93,6 +94,8 @@ class Witness:
     voids: dict[bytes, set[bytes]] = field(default_factory=dict)
     messages: dict[tuple[str, bytes], set[bytes]] = field(default_factory=dict)
     offers: dict[tuple[int, int], set[bytes]] = field(default_factory=dict)
+    proposals: dict[bytes, set[bytes]] = field(default_factory=dict)
+    confirmations: dict[tuple[str, bytes], set[bytes]] = field(default_factory=dict)
 
     def answered(self, answer: bytes) -> bytes:
         context = KeyRelease.decode(body_of(parts.split(answer, 2)[0])).context
@@ -116,8 +119,19 @@ class Witness:
         self.messages.setdefault((name, context), set()).add(message)
         return message
 
+    def proposed(self, proposal: bytes) -> bytes:
+        self.proposals.setdefault(RosterProposal.decode(body_of(proposal)).context, set()).add(proposal)
+        return proposal
+
+    def confirmed(self, name: str, confirmation: bytes) -> bytes:
+        context = Confirmation.decode(body_of(confirmation)).context
+        self.confirmations.setdefault((name, context), set()).add(confirmation)
+        return confirmation
+
     def check(self) -> None:
-        for what in (self.answers, self.voids, self.messages, self.offers):
+        for what in (
+            self.answers, self.voids, self.messages, self.offers, self.proposals, self.confirmations,
+        ):  # fmt: skip
             assert all(len(forms) == 1 for forms in what.values()), "one question, two answers"
         contexts = [RoundOffer.decode(body_of(offer)).context for forms in self.offers.values() for offer in forms]
         answered = [context.round for context in contexts if context.digest() in self.answers]
@@ -194,7 +208,12 @@ class Drive:
                 trained = [array + array.dtype.type(UPDATES[name]) for array in silo.model]
                 message = silo.contribute(offer, trained, world.aggregator.voids)
                 world.aggregator.receive(name, self.witness.sent(name, offer, message))
-            world.aggregator.finish(self.witness.answered(answer_of(world.keeper.answer, world.aggregator)))
+            check_keys(world.keeper.check, world.aggregator)
+            proposal = self.witness.proposed(world.aggregator.propose())
+            for name, silo in world.silos.items():
+                confirmation = silo.confirm(offer, proposal, world.aggregator.voids)
+                world.aggregator.confirm(name, self.witness.confirmed(name, confirmation))
+            world.aggregator.finish(self.witness.answered(world.keeper.answer(world.aggregator.key_request())))
         except RoundVoided:
             void = world.keeper.void(world.aggregator.void_request("lost"))
             world.aggregator.voided(self.witness.voided(void))

@@ -9,7 +9,7 @@ import pytest
 from quatrefoil.errors import CallerError, CiphertextRefused, MessageRefused, PeerError, PolicyError
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
-from quatrefoil.federation.local import answer_of
+from quatrefoil.federation.local import check_keys
 from quatrefoil.federation.messages import Contribution, RoundOffer
 from world import (
     NAMES,
@@ -207,7 +207,7 @@ def test_what_it_stores_and_logs_of_one_silo_is_no_update(world: World) -> None:
     offer = world.open()
     messages = [parts.split(world.contribution(name, offer), 3) for name in NAMES]
     world.send(offer)
-    answer = world.keeper.answer(world.aggregator.key_request())
+    answer = world.answer()
     world.aggregator.finish(answer)
     disk = b"".join(world.states["hub"].get(name) or b"" for name in world.states["hub"].names(""))
     logged = repr(list(world.log.entries())).encode()
@@ -261,7 +261,7 @@ def test_a_refusal_without_a_silo_is_not_retried(world: World) -> None:
 
     for _ in range(2):
         with pytest.raises(MessageRefused, match="no"):
-            answer_of(refuse, world.aggregator)
+            check_keys(refuse, world.aggregator)
     assert len(asked) == 2 and world.aggregator.received == list(NAMES)
 
 
@@ -274,7 +274,7 @@ def test_the_limit_a_key_that_does_not_belong_to_its_ciphertext_spoils_the_round
     world.aggregator.receive("ambon", with_key_of(world.contribution("ambon", offer), world, offer, bytes(range(32))))
     world.send(offer, NAMES[1:])
     with pytest.raises(CiphertextRefused, match="key does not belong to this sum") as caught:
-        world.finish()
+        world.finish(NAMES[1:])
     assert caught.value.party is None
     assert world.aggregator.rounds_done == 0
     with pytest.raises(MessageRefused, match="has been answered and cannot be voided"):

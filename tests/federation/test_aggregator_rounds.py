@@ -38,7 +38,7 @@ def world() -> World:
 @pytest.fixture
 def answered(world: World) -> bytes:
     world.send(world.open())
-    return world.keeper.answer(world.aggregator.key_request())
+    return world.answer()
 
 
 def released(answer: bytes, holder: tuple[str, ...] = KEEPER, **changes: object) -> bytes:
@@ -74,11 +74,12 @@ def test_a_key_for_other_contributors_does_not_decrypt(world: World, answered: b
         world.aggregator.finish(released(answered, contributors=NAMES[:3]))
 
 
-def test_the_sum_is_over_the_answered_not_over_the_received(world: World) -> None:
+def test_who_comes_after_the_roster_was_closed_is_not_in_the_sum(world: World) -> None:
     offer = world.open()
     world.send(offer, NAMES[:3])
-    answer = world.keeper.answer(world.aggregator.key_request())
-    world.send(offer, ["dakar"])
+    answer = world.answer()
+    with pytest.raises(MessageRefused, match="dakar comes after the roster was closed"):
+        world.send(offer, ["dakar"])
     finished = world.aggregator.finish(answer)
     assert finished.contributors == NAMES[:3]
     assert world.moved() == pytest.approx(expected_mean(NAMES[:3]), abs=finished.error_bound + 1e-6)
@@ -93,12 +94,14 @@ def test_what_was_answered_must_be_here(world: World, answered: bytes) -> None:
     assert world.aggregator.finish(answered).contributors == NAMES
 
 
-def test_a_lost_answer_is_asked_for_again_even_if_a_late_silo_has_come(world: World) -> None:
+def test_a_lost_answer_is_asked_for_again_even_if_a_late_silo_comes(world: World) -> None:
     offer = world.open()
     world.send(offer, NAMES[:3])
-    world.keeper.answer(world.aggregator.key_request())  # lost on the way
+    world.answer()  # lost on the way
     world.aggregator = world.make_aggregator(world.aggregator._job)
-    world.send(world.open(), NAMES)
+    world.send(world.open(), NAMES[:3])
+    with pytest.raises(MessageRefused, match="dakar comes after the roster was closed"):
+        world.send(world.offer, ["dakar"])
     finished = world.finish()
     assert finished.contributors == NAMES[:3]
     assert world.moved() == pytest.approx(expected_mean(NAMES[:3]), abs=finished.error_bound + 1e-6)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from quatrefoil.errors import CallerError, MessageRefused, ParametersRefused, PolicyError
+from quatrefoil.federation.agreement import statement_digest
 from quatrefoil.federation.enrolment import INVITATION_LIFE
 from quatrefoil.federation.messages import Consent, EnrolledJob, Enrolment, Invitation, Job
-from quatrefoil.federation.silo import statement_digest
 from world import NAMES, STRANGER, World, body_of, changed, identity, renewed, speaking_as
 
 
@@ -122,7 +122,7 @@ def test_a_silo_refuses_an_invitation_from_another_consortium(world: World) -> N
 def test_a_refused_invitation_is_not_logged_as_an_enrolment(world: World) -> None:
     with pytest.raises(MessageRefused):
         world.silos["ambon"].enrol(world.enrolments.invite("bari"))
-    assert world.kinds() == []
+    assert world.kinds() == ["refusal"]
 
 
 # ---------------------------------------------------------------------------------------------------------- enrolments

@@ -36,6 +36,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     if isinstance(kind, type) and issubclass(kind, WireObject):
         return of(kind)
     plain: dict[Any, st.SearchStrategy[Any]] = {
+        bool: st.booleans(),
         int: st.integers(0, 2**64 - 1),
         float: st.floats(allow_nan=False),
         str: st.text(max_size=20),
@@ -53,8 +54,8 @@ anything = st.sampled_from(KINDS).flatmap(of)
 
 
 def test_there_are_as_many_kinds_as_documented() -> None:
-    assert len(KINDS) == 16
-    assert len({kind.TYPE for kind in KINDS}) == 16
+    assert len(KINDS) == 18
+    assert len({kind.TYPE for kind in KINDS}) == 18
     assert all(kind.TYPE.startswith("urn:quatrefoil:") and kind.VERSION == 1 for kind in KINDS)
 
 

@@ -61,8 +61,9 @@ def job_with_everything() -> World:
 
 def test_every_name_of_state_is_documented() -> None:
     world = job_with_everything()
+    finished = world.finish()
     before = {name for state in world.states.values() for name in state.names("")}
-    world.accept(world.finish())
+    world.accept(finished)
     names = before | {name for state in world.states.values() for name in state.names("")}
     section = PAGE.partition("\n## What is remembered")[2]
     rows = re.findall(r"^\| (?:silo|aggregator|keeper) \| (`[^|]*`) \| [^|]* \| [^|]* \|$", section, re.MULTILINE)

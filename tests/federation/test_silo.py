@@ -350,3 +350,12 @@ def test_a_full_disk_stops_the_silo_before_it_sends(world: World, monkeypatch: p
     assert world.states["ambon"].names("outbox/") == []
     world.send(offer)
     assert world.finish().contributors == NAMES
+
+
+def test_what_a_silo_refuses_is_an_entry_in_its_log() -> None:
+    world = World().begin()
+    offer = world.open()
+    with pytest.raises(MessageRefused):
+        world.silos["ambon"].contribute(damaged(offer), world.silos["ambon"].model)
+    refusals = [entry.body for entry in world.logs["ambon"].entries() if entry.kind == "refusal"]
+    assert [(one["asked"], bool(one["reason"])) for one in refusals] == [("contribute", True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,8 @@ import numpy as np
 import pytest
 from tests.planner.made_up import ADDITIVE, PLAIN, TRAINING, make_available, make_costs, policy
 
-from quatrefoil.errors import CallerError, PhaseUnprotected, PolicyInvalid
+from quatrefoil.errors import CallerError, PhaseUnprotected, PolicyError, PolicyInvalid
+from quatrefoil.federation.rosters import check_rosters
 from quatrefoil.planner import Availability, Costs, Plan, plan
 from quatrefoil.policy import BACKENDS, Limits, Policy
 from quatrefoil.workload import Workload
@@ -70,20 +70,29 @@ def test_a_policy_without_colluders_is_not_told_that_collusion_is_answered() -> 
     assert condition.startswith("no silo colludes, nor takes its own update out of the published sum, of at least 2")
 
 
-def test_the_limit_on_pairs_of_rosters_is_not_claimed_to_hold_for_more() -> None:
-    """Three rosters that differ pairwise in two silos: the first silo's update is a combination of their sums."""
+def test_the_limit_on_rosters_is_claimed_for_every_combination_of_sums() -> None:
+    """Three rosters that differ pairwise in two silos: the first silo's update is a combination of their sums. The rule
+    that the claim rests on refuses the second of them."""
     (condition,) = [a.condition for a in made().phase("sum").threats if a.threat == "curious-aggregator"]
-    assert "differ in at least 3 silos; sums over three or more different rosters can still combine" in condition
+    assert "no combination of a job's sums sets fewer than 3 silos apart" in condition
     rosters = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]])
-    assert all(np.abs(one - other).sum() == 2 for one, other in itertools.combinations(rosters, 2))
     updates = np.random.default_rng(1).normal(size=(3, 5))
     np.testing.assert_allclose(np.array([1, 1, -1]) / 2 @ (rosters @ updates), updates[0])
+    with pytest.raises(PolicyError, match="sets apart A: 1"):
+        check_rosters(["AB"], "AC", 2)
 
 
-def test_rosters_that_may_nearly_repeat_weaken_the_claim_in_words() -> None:
-    weak = made(limits=Limits(3, 1, 1000, 1.0, 16, 1, 100))
+@pytest.mark.parametrize(("group", "colluding"), [(1, 1), (2, 1), (1, 0)])
+def test_rosters_that_may_nearly_repeat_weaken_the_claim_in_words(group: int, colluding: int) -> None:
+    weak = made(limits=Limits(3, colluding, 1000, 1.0, 16, group, 100))
     (condition,) = [a.condition for a in weak.phase("sum").threats if a.threat == "curious-aggregator"]
-    assert "may differ in as few as 1 silos" in condition and "at least 3 would prevent it" in condition
+    assert f"may set as few as {group} of the silos apart" in condition
+    assert f"at least {colluding + 2} would prevent it" in condition
+
+
+def test_a_majority_that_must_confirm_is_said() -> None:
+    (how,) = [a.how for a in made().phase("keys").threats if a.threat == "curious-aggregator"]
+    assert "only when more than half of the job's silos have confirmed it" in how
 
 
 def test_a_real_backend_is_preferred_to_an_accepted_stand_in_however_cheap() -> None:

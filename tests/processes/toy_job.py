@@ -25,7 +25,7 @@ colluding_silos = 0
 largest_sample_count = 1000
 clip = 1.0
 value_bits = 16
-minimum_roster_difference = 1
+minimum_roster_group = 1
 rounds = 20
 [allow]
 transport = ["pq-tls"]

@@ -243,17 +243,24 @@ async def ask_next(channel: AsyncChannel, silo: Silo, done: int | None = None) -
 
 async def take_offer(channel: AsyncChannel, silo: Silo) -> tuple[bytes, list[bytes]]:
     """The offer of the open attempt, with the voids before it."""
-    while (found := await ask_next(channel, silo)) is None or found[0] == b"result":
-        if found is not None:
-            silo.accept(*parts.split(found[1], 3))
+    while (found := await ask_next(channel, silo)) is None or found[0] in (b"result", b"confirm"):
+        await go_along(channel, silo, found)
     assert found[0] == b"offer", found[0]
     offer, voids = parts.split(found[1], 2)
     return offer, parts.split_list(voids, 16)
 
 
+async def go_along(channel: AsyncChannel, silo: Silo, found: tuple[bytes, bytes] | None) -> None:
+    """Accept a result, confirm a roster."""
+    if found is not None and found[0] == b"result":
+        silo.accept(*parts.split(found[1], 3))
+    if found is not None and found[0] == b"confirm":
+        offer, proposal, voids = parts.split(found[1], 3)
+        await ask(channel, "confirm", silo.confirm(offer, proposal, parts.split_list(voids, 16)))
+
+
 async def leave(channel: AsyncChannel, silo: Silo) -> None:
     """Take every result, hear that the job is done, and say goodbye."""
     while (found := await ask_next(channel, silo)) is None or found[0] != b"done":
-        if found is not None and found[0] == b"result":
-            silo.accept(*parts.split(found[1], 3))
+        await go_along(channel, silo, found)
     await channel.close()

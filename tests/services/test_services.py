@@ -207,7 +207,7 @@ def test_too_nearly_the_same_silos_end_the_job_when_nobody_comes():
                 return gate.train(model) if world.aggregator.rounds_done else trained("dakar", model)
 
             silos = [*hub.silos(*NAMES[:3]), hub.silo("dakar", train)]
-            with pytest.raises(PolicyError, match="differ from those of round 1 only in dakar"):
+            with pytest.raises(PolicyError, match="sets apart dakar"):
                 await hub.finished()
             gate.open()
             await hub.stop_aggregator()
@@ -240,9 +240,8 @@ def test_a_refused_silo_is_offered_nothing_more_and_holds_up_nobody():
                     gate.open()
                 while (found := await ask_next(channel, broken)) is None:
                     pass
-                assert found[0] == b"result"
-                broken.accept(*parts.split(found[1], 3))
-                assert (await ask_next(channel, broken) or (b"",))[0] == b"done"
+                assert found[0] in (b"confirm", b"result")
+                await leave(channel, broken)
             await hub.finished()
             for silo in others:
                 await silo.result()
@@ -298,6 +297,50 @@ def test_a_silo_that_delivers_another_silos_contribution_is_refused_under_its_ow
     asyncio.run(job())
     assert contributors(world) == [("ambon", "cusco", "dakar")]
     assert [entry.body["silo"] for entry in world.log.entries() if entry.kind == "refusal"] == ["bari"]
+
+
+def test_a_silo_that_is_gone_after_sending_does_not_stop_the_round():
+    world = World(rounds=1)
+
+    async def job() -> None:
+        async with Loopback(world) as hub:
+            others = hub.silos(*NAMES[1:])
+            gone = world.make_silo(NAMES[0], log=MemoryLog())
+            channel = await hub.channel(NAMES[0])
+            await join(channel, gone)
+            offer, voids = await take_offer(channel, gone)
+            await ask(channel, "contribute", gone.contribute(offer, trained(NAMES[0], gone.model), voids))
+            await channel.close()
+            for silo in others:
+                await silo.result()
+            await hub.stop_aggregator()
+
+    asyncio.run(job())
+    assert contributors(world) == [NAMES]  # it is in the sum, though it confirmed nothing
+
+
+def test_a_roster_that_most_silos_decline_ends_the_round_with_their_reasons():
+    world = World(rounds=1)
+
+    def declines(*_: object) -> bytes:
+        raise PolicyError("this silo has seen another roster", hint="Ask its operator")
+
+    async def job() -> None:
+        async with Loopback(world, deadline=0.5, give_up=1.0) as hub:
+            silos = hub.silos(*NAMES)
+            for silo in silos[:2]:
+                silo.machine.confirm = declines
+            with pytest.raises(PolicyError, match=r"confirmed the roster, 3 must.*ambon: this silo has seen another"):
+                await hub.finished()
+            await hub.stop_aggregator()
+            for silo in silos:
+                with pytest.raises(HostError):
+                    await silo.result()
+
+    asyncio.run(job())
+    reasons = [entry.body["reason"] for entry in world.log.entries() if entry.kind == "refusal"]
+    assert any("does not confirm the roster" in reason for reason in reasons)
+    assert "key-release" not in [entry.kind for entry in world.log.entries()]
 
 
 def test_two_connections_of_one_silo_count_once():

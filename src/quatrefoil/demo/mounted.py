@@ -58,7 +58,7 @@ def roster() -> Outcome:
     """Rosters may change by one hospital between rounds."""
     scene = Scene.load()
     away = {ROUNDS: [LEAVING]}
-    loose = replace(scene.policy, limits=replace(scene.policy.limits, minimum_roster_difference=1))
+    loose = replace(scene.policy, limits=replace(scene.policy.limits, minimum_roster_group=1))
     seen = Seen()
     scene.run(seen, policy=loose, away=away)
     model = seen.models[ROUNDS - 1]

@@ -10,36 +10,38 @@ Rules (docs/protocol.md, "The aggregator"):
 3. A refusal names the silo, is logged, and stops nobody else.
 4. The sum is over exactly the contributors of the keeper's answer.
 5. What is published is durable first.
+6. One roster is proposed for an attempt, durable before it is sent. From then on it takes the contributions of that
+   roster and no others, also after a restart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from quatrefoil.audit import Log
-from quatrefoil.contracts import Accumulator, PrivateAggregation, TransportSecurity
-from quatrefoil.errors import CallerError, CiphertextRefused, MessageRefused, PeerError, PolicyError
+from quatrefoil.contracts import PrivateAggregation, TransportSecurity
+from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyError
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, read, require_author, sha256, shape_of
+from quatrefoil.federation.gathering import Gathering, Received
 from quatrefoil.federation.messages import (
+    Confirmation,
     Contribution,
     Job,
     KeyRelease,
     KeyRequest,
     OpenRound,
+    RosterProposal,
     RoundContext,
     RoundOffer,
     RoundResult,
     RoundVoid,
-    SealedContribution,
     VoidRequest,
 )
-from quatrefoil.federation.silo import next_model
 from quatrefoil.federation.state import State
-from quatrefoil.federation.vectors import Arrays, decode_arrays, encode_arrays, model_digest
+from quatrefoil.federation.vectors import Arrays, decode_arrays, encode_arrays, model_digest, next_model
 from quatrefoil.policy import Policy
 
 
@@ -53,22 +55,6 @@ class FinishedRound:
     result: bytes
     contributors: tuple[str, ...]
     error_bound: float
-
-
-@dataclass(frozen=True)
-class _Received:
-    signed: bytes
-    sealed_key: bytes
-    ciphertext: bytes
-
-
-@dataclass
-class _Attempt:
-    context: RoundContext
-    offer: bytes
-    received: dict[str, _Received] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-    total: Accumulator | None = None
 
 
 class Aggregator:
@@ -91,7 +77,7 @@ class Aggregator:
         self._policy = policy
         self._state = state
         self._log = log
-        self._attempt: _Attempt | None = None
+        self._attempt: Gathering | None = None
         initial = decode_arrays(model, job.job.layout)
         if model_digest(initial, job.job.layout) != job.job.model:
             raise CallerError(
@@ -150,7 +136,7 @@ class Aggregator:
                 f"the keeper offers round {context.round} attempt {context.attempt}, not the one asked for",
                 hint="Ask again",
             )
-        self._attempt = _Attempt(context, offer)
+        self._attempt = Gathering(context, offer, self._aggregation, self._proposed(context))
         self._log.append(
             "round-opened", {"round": context.round, "attempt": context.attempt, "context": context.digest().hex()}
         )
@@ -180,7 +166,7 @@ class Aggregator:
                 )
             if self._is_repeated(name, contribution):
                 return
-            self._add(attempt, name, _Received(signed, sealed_key, ciphertext))
+            attempt.add(name, Received(signed, sealed_key, ciphertext))
         except PeerError as error:
             self._refuse(name, error.problem)
             raise
@@ -196,9 +182,14 @@ class Aggregator:
         return sorted(self._current_attempt().received)
 
     def is_awaited(self, name: str) -> bool:
-        """Whether a contribution of this silo to the current attempt is still wanted: not in yet, and not refused."""
-        attempt = self._current_attempt()
-        return name not in attempt.received and name not in attempt.refused
+        """Whether a contribution of this silo to the current attempt is still wanted: not in yet, not refused, and not
+        after the roster was closed."""
+        return self._current_attempt().wants(name)
+
+    @property
+    def roster_is_closed(self) -> bool:
+        """Whether a roster has been proposed for the current attempt, perhaps before a restart."""
+        return self._current_attempt().proposal is not None
 
     @property
     def refused(self) -> dict[str, str]:
@@ -206,17 +197,64 @@ class Aggregator:
         return dict(self._current_attempt().refused)
 
     def exclude(self, name: str, reason: str) -> None:
-        """Leave a silo out of the current attempt, as the keeper asked for when its key cannot be used."""
-        attempt = self._current_attempt()
-        if attempt.received.pop(name, None) is None:
-            raise CallerError(f"{name} has not contributed", hint="Exclude a silo that has")
-        attempt.total = None
+        """Leave a silo out of the current attempt, as the keeper asked for when its key cannot be used.
+
+        Refused once the roster is closed.
+        """
+        self._current_attempt().exclude(name)
         self._refuse(name, reason)
+
+    # ------------------------------------------------------------------------------------------------------ confirming
+
+    def propose(self) -> bytes:
+        """A signed :class:`RosterProposal` for the silos: from here on the attempt's roster is closed.
+
+        A proposal is durable, because silos confirm only one: after a restart it is the same again, and
+        ``MessageRefused`` names the silos whose contributions it still lacks.
+        """
+        attempt = self._current_attempt()
+        attempt.sealed()
+        name, signed = _proposal_name(attempt.context), self._security.sign(attempt.roster().encode())
+        stored = self._state.put_once(name, signed)
+        attempt.proposal = self._proposed(attempt.context)
+        return stored
+
+    def confirm(self, name: str, signed: bytes) -> None:
+        """Take the confirmation that the silo called ``name`` delivered. What is refused is logged and raised; one of
+        an earlier attempt, come late, changes nothing."""
+        attempt = self._current_attempt()
+        if attempt.proposal is None:
+            raise MessageRefused("no roster has been proposed", hint="Ask for the next offer")
+        try:
+            confirmation = read(self._security, signed, Confirmation, self._job.member(name), "silo")
+            if confirmation.context != attempt.proposal.context:
+                return
+            if confirmation.proposal != attempt.proposal.digest():
+                raise MessageRefused(f"{name} confirms another roster", hint="Confirm the one proposed", party=name)
+        except PeerError as error:
+            self._log_refusal(name, error.problem)
+            raise
+        attempt.confirmations.setdefault(name, signed)
+
+    def declined(self, name: str, reason: str) -> None:
+        """Log that a silo will not confirm the proposed roster."""
+        self._log_refusal(name, f"does not confirm the roster: {reason}")
+
+    @property
+    def confirmed(self) -> list[str]:
+        """Silos that have confirmed the proposed roster, sorted."""
+        return sorted(self._current_attempt().confirmations)
+
+    @property
+    def quorum(self) -> int:
+        """How many silos must confirm."""
+        return self._job.quorum(self._policy.limits.colluding_silos)
 
     # ------------------------------------------------------------------------------------------------------- finishing
 
     def key_request(self) -> bytes:
-        """A signed :class:`KeyRequest` for everything received, once that is at least the policy's minimum."""
+        """A signed :class:`KeyRequest` for the proposed roster with its confirmations; before there is a proposal, for
+        everything received, which the keeper can only check. ``PolicyError`` under the policy's minimum."""
         attempt = self._current_attempt()
         minimum = self._policy.limits.minimum_silos
         if len(attempt.received) < minimum:
@@ -224,11 +262,8 @@ class Aggregator:
                 f"{len(attempt.received)} of at least {minimum} silos contributed to round {attempt.context.round}",
                 hint="Wait for more, or void the round",
             )
-        sealed = tuple(
-            SealedContribution(attempt.received[name].signed, attempt.received[name].sealed_key)
-            for name in sorted(attempt.received)
-        )
-        return self._security.sign(KeyRequest(attempt.context.digest(), sealed).encode())
+        confirmations = tuple(attempt.confirmations[name] for name in sorted(attempt.confirmations))
+        return self._security.sign(KeyRequest(attempt.context.digest(), attempt.sealed(), confirmations).encode())
 
     def finish(self, answer: bytes) -> FinishedRound:
         """Decrypt the sum with the keeper's answer, and publish the mean: durable before it is returned."""
@@ -247,7 +282,7 @@ class Aggregator:
                 hint="Receive it again first",
             )
         shape = shape_of(attempt.context)
-        total = self._total(attempt, release.contributors)
+        total = attempt.total(release.contributors)
         decrypted = self._aggregation.decrypt(total, key, shape=shape, count=len(release.contributors))
         weight = sum(self._job.weight(name) for name in release.contributors)
         mean = np.ascontiguousarray(decrypted.values / weight, dtype="<f8").tobytes()
@@ -284,10 +319,15 @@ class Aggregator:
         assert stored is not None
         return parts.split(stored, 2)
 
-    def _current_attempt(self) -> _Attempt:
+    def _current_attempt(self) -> Gathering:
         if self._attempt is None:
             raise MessageRefused("no round is open", hint="Ask for the next offer")
         return self._attempt
+
+    def _proposed(self, context: RoundContext) -> RosterProposal | None:
+        """The roster that was closed for this attempt, perhaps before a restart."""
+        stored = self._state.get(_proposal_name(context))
+        return None if stored is None else RosterProposal.decode(self._security.verify(stored).body)
 
     def _voids_prefix(self) -> str:
         return f"void/{self.rounds_done + 1:08d}/"
@@ -302,34 +342,12 @@ class Aggregator:
             f"{name} sent a second, different contribution", hint="Send the recorded bytes again", party=name
         )
 
-    def _add(self, attempt: _Attempt, name: str, received: _Received) -> None:
-        total = attempt.total or self._sum_of(attempt, sorted(attempt.received))
-        try:
-            total.add(received.ciphertext)
-        except CiphertextRefused as error:
-            raise CiphertextRefused(f"{name}: {error.problem}", hint=error.hint, party=name) from None
-        attempt.total = total
-        attempt.received[name] = received
-        attempt.refused.pop(name, None)
-
-    def _total(self, attempt: _Attempt, contributors: tuple[str, ...]) -> bytes:
-        total = attempt.total
-        if total is None or set(contributors) != set(attempt.received):
-            total = self._sum_of(attempt, contributors)
-        return total.total()
-
-    def _sum_of(self, attempt: _Attempt, names: Sequence[str]) -> Accumulator:
-        total = self._aggregation.accumulator(shape=shape_of(attempt.context))
-        for name in names:
-            total.add(attempt.received[name].ciphertext)
-        return total
-
     def _publish(
-        self, attempt: _Attempt, contributors: tuple[str, ...], release: bytes, mean: bytes, error_bound: float
+        self, attempt: Gathering, contributors: tuple[str, ...], release: bytes, mean: bytes, error_bound: float
     ) -> FinishedRound:
         layout = self._job.job.layout
         context = attempt.context
-        model = next_model(self.model, mean, self._job)
+        model = next_model(self.model, mean, layout)
         digest = model_digest(model, layout)
         announced = RoundResult(context.digest(), sha256(release), sha256(mean), digest)
         result = parts.join([self._security.sign(announced.encode()), mean])
@@ -357,9 +375,16 @@ class Aggregator:
         return FinishedRound(context.round, attempt.offer, release, result, contributors, error_bound)
 
     def _refuse(self, name: str, reason: str) -> None:
+        self._current_attempt().refused[name] = reason
+        self._log_refusal(name, reason)
+
+    def _log_refusal(self, name: str, reason: str) -> None:
         attempt = self._current_attempt()
-        attempt.refused[name] = reason
         self._log.append(
             "refusal",
             {"round": attempt.context.round, "attempt": attempt.context.attempt, "silo": name, "reason": reason},
         )
+
+
+def _proposal_name(context: RoundContext) -> str:
+    return f"proposal/{context.digest().hex()}"

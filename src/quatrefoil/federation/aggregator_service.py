@@ -25,6 +25,7 @@ from quatrefoil.transport import AsyncChannel
 
 PATIENCE = 20.0
 MOST_ATTEMPTS = 16
+MOST_REASON = 400
 LARGEST_EXPANSION = 16
 """Bytes a parameter that a contribution may have, beside what every message may."""
 
@@ -67,6 +68,8 @@ class AggregatorService:
         self._latest: FinishedRound | None = None
         self._offer: bytes | None = None
         self._offered: set[str] = set()
+        self._proposal: bytes | None = None
+        self._declined: dict[str, str] = {}
         self._told: set[str] = set()
         self._informed: set[str] = set()
         # Two, so that a contribution does not wake every waiting silo.
@@ -85,6 +88,8 @@ class AggregatorService:
             "start": self._start,
             "next": self._next,
             "contribute": self._contribute,
+            "confirm": self._confirmation,
+            "decline": self._decline,
         }
         silo = channel.peer.name
         checked = {name: self._for_invited(method) for name, method in methods.items()}
@@ -148,14 +153,17 @@ class AggregatorService:
                 self._offer = offer
                 await wake(self._for_silos)
                 await self._gather(aggregator)
-                finished = aggregator.finish(await self._answer(aggregator))
-                self._offer = None
+                await self._propose(aggregator)
+                await self._confirm(aggregator)
+                answer = await self._keeper.ask("answer", aggregator.key_request())
+                finished = aggregator.finish(answer)
+                self._offer = self._proposal = None
                 self._latest = finished
                 self._rounds_done = finished.number
                 await wake(self._for_silos)
                 return finished
             except RoundVoided as void:
-                self._offer = None
+                self._offer = self._proposal = None
                 self._report(f"{void.problem}: trying again")
                 aggregator.voided(await self._keeper.ask("void", aggregator.void_request(void.problem)))
         raise PolicyError(
@@ -180,10 +188,44 @@ class AggregatorService:
         if missing:
             self._report(f"going on without {missing}")
 
-    async def _answer(self, aggregator: Aggregator) -> bytes:
+    async def _propose(self, aggregator: Aggregator) -> None:
+        """Close the roster, once the keeper can use every key in it."""
+        while True:
+            await self._check(aggregator)
+            try:
+                self._proposal = aggregator.propose()
+                return
+            except MessageRefused as error:
+                if not await self._more_arrived(aggregator, error.problem):
+                    raise RoundVoided(error.problem, hint="Try the next attempt") from None
+
+    async def _confirm(self, aggregator: Aggregator) -> None:
+        """Gather the confirmations of the roster: a quorum, or everybody who comes before the deadline."""
+        self._declined.clear()
+        await wake(self._for_silos)
+
+        def enough() -> bool:
+            return len(aggregator.confirmed) >= aggregator.quorum
+
+        def hopeless() -> bool:
+            return len(self._invited) - len(self._declined) < aggregator.quorum
+
+        await wait_until(lambda: enough() or hopeless(), self._for_rounds, self._waiting.give_up)
+        if not enough():
+            silent = sorted(self._invited - set(aggregator.confirmed) - set(self._declined))
+            reasons = "; ".join(f"{silo}: {reason}" for silo, reason in sorted(self._declined.items()))
+            raise PolicyError(
+                f"{len(aggregator.confirmed)} silos confirmed the roster, {aggregator.quorum} must"
+                + (f"; no word from {', '.join(silent)}" if silent else "")
+                + (f"; {reasons}" if reasons else ""),
+                hint="Start the missing silos, and run the aggregator again on the same state",
+            )
+
+    async def _check(self, aggregator: Aggregator) -> None:
         while True:
             try:
-                return await self._keeper.ask("answer", aggregator.key_request())
+                await self._keeper.ask("check", aggregator.key_request())
+                return
             except RoundVoided:
                 raise
             except (PeerError, PolicyError) as error:
@@ -212,7 +254,10 @@ class AggregatorService:
 
     def _is_wanted(self, silo: str) -> bool:
         aggregator = self._running()
-        return aggregator.is_awaited(silo) or (silo not in self._offered and silo not in aggregator.received)
+        if aggregator.is_awaited(silo):
+            return True
+        # One that was refused before this attempt was offered to it answered an earlier one, and may try again.
+        return not aggregator.roster_is_closed and silo not in self._offered and silo not in aggregator.received
 
     # ------------------------------------------------------------------------------------------------------- questions
 
@@ -269,6 +314,20 @@ class AggregatorService:
         self._on_received(number, silo, body)
         return b""
 
+    async def _confirmation(self, silo: str, body: bytes) -> bytes:
+        if self._proposal is not None:  # one that comes after the answer is late, and nothing else
+            self._running().confirm(silo, body)
+            await wake(self._for_rounds)
+        return b""
+
+    async def _decline(self, silo: str, body: bytes) -> bytes:
+        reason = body.decode("utf-8", "replace")[:MOST_REASON]
+        self._running().declined(silo, reason)
+        self._declined[silo] = reason
+        self._report(f"{silo} does not confirm the roster: {reason}")
+        await wake(self._for_rounds)
+        return b""
+
     def _require_same_job(self, silo: str, job: bytes, done: int) -> None:
         if silo in self._missing or (self._aggregator is not None and job != self._job_digest):
             raise MessageRefused(f"{silo} is at another job", hint="Give it a new --state folder for this one")
@@ -283,7 +342,12 @@ class AggregatorService:
             return False
         if done < self._rounds_done or done >= self._rounds:
             return True
-        return self._offer is not None and done == self._rounds_done and self._is_wanted(silo)
+        if self._proposal is not None:
+            return self._is_to_confirm(silo)
+        return self._offer is not None and self._is_wanted(silo)
+
+    def _is_to_confirm(self, silo: str) -> bool:
+        return silo not in self._declined and silo not in self._running().confirmed
 
     def _news(self, silo: str, done: int) -> bytes:
         if done < self._rounds_done:
@@ -295,6 +359,8 @@ class AggregatorService:
             self._told.add(silo)
             return _kind(b"done")
         assert self._offer is not None
+        if self._proposal is not None:
+            return _kind(b"confirm", self._offer, self._proposal, parts.join(self._running().voids))
         self._offered.add(silo)
         return _kind(b"offer", self._offer, parts.join(self._running().voids))
 

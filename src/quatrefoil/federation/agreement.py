@@ -39,6 +39,13 @@ class AgreedJob:
         """A silo's share of the largest silo's sample count: in (0, 1]. FedAvg weighs updates by it."""
         return self.member(name).samples / max(member.samples for member in self.job.roster)
 
+    def quorum(self, colluding: int) -> int:
+        """How many silos must confirm a roster: so many that two quorums share more than ``colluding`` silos.
+
+        Then an honest silo is in both, and confirms no second roster for the same updates.
+        """
+        return (len(self.job.roster) + colluding) // 2 + 1
+
     def context_matches(self, context: RoundContext) -> None:
         """Refuse a round context that contradicts the job."""
         job = self.job
@@ -123,6 +130,11 @@ def open_job(signed: bytes, *, security: TransportSecurity, policy: Policy, aggr
     require_author(statement, job.aggregator, "aggregator")
     check_job(job, policy, aggregation)
     return job
+
+
+def statement_digest(statement: VerifiedStatement) -> bytes:
+    """32 bytes that name what was signed, and by which certificate."""
+    return sha256(statement.fingerprint + statement.body)
 
 
 def sha256(data: bytes) -> bytes:

@@ -12,9 +12,8 @@ from datetime import datetime, timedelta
 from quatrefoil.audit import Log
 from quatrefoil.contracts import PrivateAggregation, TransportSecurity, VerifiedStatement
 from quatrefoil.errors import CallerError, MessageRefused
-from quatrefoil.federation.agreement import AgreedJob, agree, check_job, read
+from quatrefoil.federation.agreement import AgreedJob, agree, check_job, read, statement_digest
 from quatrefoil.federation.messages import Consent, EnrolledJob, Enrolment, Invitation, Job, Member
-from quatrefoil.federation.silo import statement_digest
 from quatrefoil.federation.state import State
 from quatrefoil.federation.vectors import Layout
 from quatrefoil.policy import Policy

@@ -8,8 +8,10 @@ Rules (docs/protocol.md, "The keeper"):
    aggregator only.
 3. An attempt that was opened and has no answer when the keeper starts is voided: its key is gone, so the void takes
    nothing from anybody. An ending, answer or void, is stored once and never changed.
-4. Contributor sets of two answered rounds of a job are equal or differ in at least ``minimum_roster_difference``
-   silos, because the difference of two sums over nearly equal rosters is an update.
+4. It answers for a roster only if a quorum of the job's silos has confirmed exactly that roster, each at most once
+   for the updates of a round. Any two quorums share an honest silo: so not even a keeper that was started on an old
+   disk, or on a copy of one, answers for a second roster.
+5. Answered rosters of a job set no group of fewer than ``minimum_roster_group`` silos apart: ``rosters``.
 
 The keeper sees keys and never ciphertexts. Together with the aggregator it reads everything: SECURITY.md.
 """
@@ -17,27 +19,30 @@ The keeper sees keys and never ciphertexts. Together with the aggregator it read
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quatrefoil.audit import Log
 from quatrefoil.contracts import ComputeIsolation, PrivateAggregation, Recipient, TransportSecurity
-from quatrefoil.errors import CiphertextRefused, MessageRefused, PeerError, PolicyError
+from quatrefoil.errors import MessageRefused, PolicyError
 from quatrefoil.federation.agreement import AgreedJob, agree, read, require_author, sha256
 from quatrefoil.federation.attempts import ANSWER, VOID, Attempts, Ending, Offered
 from quatrefoil.federation.messages import (
+    Confirmation,
     Contribution,
     KeyRelease,
     KeyRequest,
     Member,
     OpenRound,
+    RosterProposal,
     RoundContext,
     RoundOffer,
     RoundVoid,
     SealedContribution,
     VoidRequest,
 )
+from quatrefoil.federation.refusals import refusals_logged
+from quatrefoil.federation.rosters import check_rosters
 from quatrefoil.federation.state import State
 from quatrefoil.policy import Policy
 
@@ -78,7 +83,7 @@ class Keeper:
         """A signed :class:`RoundOffer` for a signed :class:`OpenRound`. The same request gives the same offer."""
         job = agree(enrolled_job, security=self._security, policy=self._policy, aggregation=self._aggregation)
         wanted = read(self._security, request, OpenRound, job.job.aggregator, "aggregator")
-        with self._refusals_logged("open"):
+        with refusals_logged(self._log, "open"):  # of the job\'s aggregator: nobody else fills the log
             self._check_mine(job)
             if wanted.job != job.digest:
                 raise MessageRefused("the request opens a round of another job", hint="Send it with its own job")
@@ -88,24 +93,39 @@ class Keeper:
             self._check_may_open(job, wanted)
         return self._new_attempt(job, wanted, name)
 
+    def check(self, request: bytes) -> None:
+        """Whether the keys of a signed :class:`KeyRequest` can be used and its roster be answered for.
+
+        Asked before the silos confirm the roster, so that they confirm none that has to be changed. Answers nothing:
+        a silo whose key cannot be used is named in what is raised.
+        """
+        wanted, name = self._wanted(request)
+        with refusals_logged(self._log, "check"):  # of the job\'s aggregator: nobody else fills the log
+            if (ending := self._ending(name)) is not None:
+                _answer_again(ending, wanted)
+                return
+            attempt = self._open[wanted.context]
+            proposal, keys = self._open_keys(attempt, wanted.contributions)
+            for key in keys:
+                _wipe(key)
+            self._check_roster(attempt, proposal.contributors)
+
     def answer(self, request: bytes) -> bytes:
         """Signed :class:`KeyRelease` and combined key, joined by ``parts``, for a signed :class:`KeyRequest`."""
-        statement = self._security.verify(request)
-        wanted = KeyRequest.decode(statement.body)
-        name = self._attempts.find(wanted.context)
-        require_author(statement, self._attempts.offered(name).aggregator, "aggregator")
-        with self._refusals_logged("answer"):
+        wanted, name = self._wanted(request)
+        with refusals_logged(self._log, "answer"):  # of the job\'s aggregator: nobody else fills the log
             if (ending := self._ending(name)) is not None:
                 return _answer_again(ending, wanted)
             attempt = self._open[wanted.context]
-            contributors, digests, keys = self._open_keys(attempt, wanted.contributions)
+            proposal, keys = self._open_keys(attempt, wanted.contributions)
             try:
-                self._check_roster(attempt, contributors)
+                self._check_roster(attempt, proposal.contributors)
+                self._check_confirmations(attempt, proposal, wanted.confirmations)
                 combined = self._aggregation.combine_keys(keys)
             finally:
                 for key in keys:
                     _wipe(key)
-        return self._release(attempt, contributors, digests, combined)
+        return self._release(attempt, proposal, combined)
 
     def void(self, request: bytes) -> bytes:
         """The signed :class:`RoundVoid` of an attempt for a signed :class:`VoidRequest`: ends it if it is open.
@@ -184,11 +204,19 @@ class Keeper:
 
     # ---------------------------------------------------------------------------------------------------- answering
 
+    def _wanted(self, request: bytes) -> tuple[KeyRequest, str]:
+        """A key request of the job's aggregator, and the name of its attempt."""
+        statement = self._security.verify(request)
+        wanted = KeyRequest.decode(statement.body)
+        name = self._attempts.find(wanted.context)
+        require_author(statement, self._attempts.offered(name).aggregator, "aggregator")
+        return wanted, name
+
     def _open_keys(
         self, attempt: _OpenAttempt, contributions: Sequence[SealedContribution]
-    ) -> tuple[tuple[str, ...], tuple[bytes, ...], list[bytearray]]:
-        """Names, contribution digests and keys, by name. One that does not open refuses the request and names its silo:
-        the aggregator asks again without it, and nothing has been answered yet."""
+    ) -> tuple[RosterProposal, list[bytearray]]:
+        """The roster of these contributions, and their keys in its order. One that does not open refuses the request
+        and names its silo: the aggregator asks again without it, and nothing has been answered yet."""
         opened: dict[str, tuple[bytes, bytearray]] = {}
         owners: dict[bytes, str] = {}
         try:
@@ -206,7 +234,8 @@ class Keeper:
                 _wipe(key)
             raise
         names = tuple(sorted(opened))
-        return names, tuple(opened[name][0] for name in names), [opened[name][1] for name in names]
+        proposal = RosterProposal(attempt.context.digest(), names, tuple(opened[name][0] for name in names))
+        return proposal, [opened[name][1] for name in names]
 
     def _open_key(self, attempt: _OpenAttempt, sealed: SealedContribution) -> tuple[str, bytearray]:
         statement = self._security.verify(sealed.contribution)
@@ -238,21 +267,31 @@ class Keeper:
                 f"{len(contributors)} silos contributed, the policy's minimum is {limits.minimum_silos}",
                 hint="Wait for more silos, or void the round",
             )
-        for number, earlier in self._attempts.rosters(attempt.job.digest):
-            difference = set(contributors) ^ set(earlier)
-            if difference and len(difference) < limits.minimum_roster_difference:
-                raise PolicyError(
-                    f"the contributors differ from those of round {number} only in {', '.join(sorted(difference))}: "
-                    f"{len(difference)}, the policy's minimum is {limits.minimum_roster_difference}",
-                    hint="Wait for the missing silos, leave out more, or void the round",
-                )
+        earlier = [names for _, names in self._attempts.rosters(attempt.job.digest)]
+        check_rosters(earlier, contributors, limits.minimum_roster_group)
 
-    def _release(
-        self, attempt: _OpenAttempt, contributors: tuple[str, ...], digests: tuple[bytes, ...], combined: bytes
-    ) -> bytes:
+    def _check_confirmations(
+        self, attempt: _OpenAttempt, proposal: RosterProposal, confirmations: Sequence[bytes]
+    ) -> None:
+        confirmed = set()
+        for signed in confirmations:
+            statement = self._security.verify(signed)
+            require_author(statement, attempt.job.member(statement.signer), "silo")
+            confirmation = Confirmation.decode(statement.body)
+            if (confirmation.context, confirmation.proposal) != (proposal.context, proposal.digest()):
+                raise _refused(statement.signer, "confirmed another roster than the one asked for")
+            confirmed.add(statement.signer)
+        quorum = attempt.job.quorum(self._policy.limits.colluding_silos)
+        if len(confirmed) < quorum:
+            raise PolicyError(
+                f"{len(confirmed)} of {len(attempt.job.job.roster)} silos confirmed the roster, {quorum} must",
+                hint="Wait for more confirmations, or void the round",
+            )
+
+    def _release(self, attempt: _OpenAttempt, proposal: RosterProposal, combined: bytes) -> bytes:
         context = attempt.context
         digest = context.digest()
-        body = KeyRelease(digest, contributors, digests, sha256(combined))
+        body = KeyRelease(digest, proposal.contributors, proposal.contributions, sha256(combined))
         release = self._security.sign(body.encode())
         name = Attempts.name_of(context.job, context.round, context.attempt)
         # Logged before it is given: an answer that nobody can find in the log must not exist. A crash between the two
@@ -262,7 +301,7 @@ class Keeper:
             {
                 **_where(context),
                 "context": digest.hex(),
-                "contributors": list(contributors),
+                "contributors": list(proposal.contributors),
                 "isolation": self._isolation.kind,
             },
         )
@@ -287,22 +326,13 @@ class Keeper:
 
     def _void(self, name: str, context: RoundContext, reason: str) -> Ending:
         digest = context.digest()
-        void = RoundVoid(context.job, context.round, context.attempt, digest, reason).encode()
-        self._log.append("round-void", {**_where(context), "context": digest.hex(), "reason": reason})
+        held = digest in self._open
+        void = RoundVoid(context.job, context.round, context.attempt, digest, held, reason).encode()
+        entry = {"context": digest.hex(), "unanswered": held, "reason": reason}
+        self._log.append("round-void", {**_where(context), **entry})
         ending = self._attempts.end(name, Ending(VOID, void, self._security.sign(void), b""))
         self._forget(digest)
         return ending
-
-    @contextmanager
-    def _refusals_logged(self, asked: str) -> Iterator[None]:
-        """Log what is refused inside. Used once the asker is known to be the job's aggregator, so that nobody else can
-        fill the log."""
-        try:
-            yield
-        except (MessageRefused, CiphertextRefused, PolicyError) as error:
-            party = error.party if isinstance(error, PeerError) else None
-            self._log.append("refusal", {"asked": asked, "silo": party or "", "reason": error.problem[:400]})
-            raise
 
     def _forget(self, context: bytes) -> None:
         if (attempt := self._open.pop(context, None)) is not None:

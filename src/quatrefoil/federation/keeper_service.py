@@ -12,7 +12,7 @@ from quatrefoil.wire import LARGEST_MESSAGE
 
 
 class KeeperService:
-    """Answers ``open`` (parts: enrolled job, request), ``answer`` (request) and ``void`` (request)."""
+    """Answers ``open`` (parts: enrolled job, request), ``check``, ``answer`` and ``void`` (a request each)."""
 
     def __init__(self, keeper: Keeper, *, on_refused: OnRefused) -> None:
         self._keeper = keeper
@@ -22,13 +22,18 @@ class KeeperService:
 
     async def handle(self, channel: AsyncChannel) -> None:
         """Serve one connected aggregator until it leaves."""
-        methods = {"open": self._open, "answer": self._answer, "void": self._void}
+        methods = {"open": self._open, "check": self._check, "answer": self._answer, "void": self._void}
         await answer_all(channel, methods, limit=lambda: LARGEST_MESSAGE, on_refused=self._on_refused)
 
     async def _open(self, _: str, body: bytes) -> bytes:
         job, request = parts.split(body, 2)
         async with self._turn:
             return self._keeper.open_round(job, request)
+
+    async def _check(self, _: str, body: bytes) -> bytes:
+        async with self._turn:
+            self._keeper.check(body)
+        return b""
 
     async def _answer(self, _: str, body: bytes) -> bytes:
         async with self._turn:

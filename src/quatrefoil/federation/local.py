@@ -130,17 +130,22 @@ class LocalJob:
             if on_message is not None:
                 on_message(name, message)
             aggregator.receive(name, message)
-        finished = aggregator.finish(answer_of(self.keeper.answer, aggregator))
+        check_keys(self.keeper.check, aggregator)
+        proposal = aggregator.propose()
+        for name, silo in self.silos.items():
+            if name not in away:
+                aggregator.confirm(name, silo.confirm(offer, proposal, aggregator.voids))
+        finished = aggregator.finish(self.keeper.answer(aggregator.key_request()))
         for silo in self.silos.values():
             silo.accept(finished.offer, finished.release, finished.result)
         return finished
 
 
-def answer_of(ask: Callable[[bytes], bytes], aggregator: Aggregator) -> bytes:
-    """The keeper's answer; a silo that the keeper names is left out and the keeper asked again."""
+def check_keys(check: Callable[[bytes], None], aggregator: Aggregator) -> None:
+    """Have the keeper check what was received; a silo that it names is left out, and the keeper asked again."""
     while True:
         try:
-            return ask(aggregator.key_request())
+            return check(aggregator.key_request())
         except MessageRefused as error:
             if error.party is None or error.party not in aggregator.received:
                 raise

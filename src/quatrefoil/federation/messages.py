@@ -152,12 +152,33 @@ class SealedContribution(WireObject):
 
 
 @dataclass(frozen=True)
+class RosterProposal(WireObject):
+    """Aggregator to silos: the contributions whose sum it will ask for. ``contributors`` sorted by name;
+    ``contributions``: SHA-256 of each one's signed :class:`Contribution`."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:roster-proposal"
+    context: bytes
+    contributors: tuple[str, ...]
+    contributions: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Confirmation(WireObject):
+    """Silo to keeper: this attempt may be answered for exactly this proposal (its digest), and for no other."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:confirmation"
+    context: bytes
+    proposal: bytes
+
+
+@dataclass(frozen=True)
 class KeyRequest(WireObject):
-    """Aggregator to keeper: release the combined key of exactly these contributions."""
+    """Aggregator to keeper: release the combined key of exactly these contributions, to which these silos agree."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:key-request"
     context: bytes
     contributions: tuple[SealedContribution, ...]
+    confirmations: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -174,13 +195,18 @@ class KeyRelease(WireObject):
 
 @dataclass(frozen=True)
 class RoundVoid(WireObject):
-    """Keeper to all: this attempt has no answer and never will; its sealing key is gone."""
+    """Keeper to all: this attempt has no answer and never will; its sealing key is gone.
+
+    ``unanswered``: the keeper held the key until now, so it knows that nothing was answered. A keeper that was started
+    anew cannot know: what it runs on may be an old copy of its disk.
+    """
 
     TYPE: ClassVar[str] = "urn:quatrefoil:round-void"
     job: bytes
     round: int
     attempt: int
     context: bytes
+    unanswered: bool
     reason: str
 
 

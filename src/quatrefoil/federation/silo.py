@@ -7,6 +7,7 @@ Rules (docs/protocol.md, "The silo"):
 3. It encrypts for another attempt at a round only against the keeper's void of every attempt it has sent to.
 4. It trains only from the model that the published sums of the earlier rounds lead to, and goes only forward.
 5. It encrypts only after the evidence of the sealing key's holder was appraised.
+6. It confirms one roster for the updates of a round, and none that sets a small group apart: ``confirmations``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from quatrefoil.audit import Log
 from quatrefoil.contracts import ComputeIsolation, FloatVector, PrivateAggregation, TransportSecurity, VerifiedStatement
 from quatrefoil.errors import CallerError, MessageRefused, RoundVoided
 from quatrefoil.federation import parts
-from quatrefoil.federation.agreement import AgreedJob, agree, open_job, read, sha256, shape_of
+from quatrefoil.federation.agreement import AgreedJob, agree, open_job, read, sha256, shape_of, statement_digest
+from quatrefoil.federation.confirmations import Confirmations, check_proposal
 from quatrefoil.federation.messages import (
     Consent,
     Contribution,
@@ -29,11 +31,13 @@ from quatrefoil.federation.messages import (
     Invitation,
     Job,
     KeyRelease,
+    RosterProposal,
     RoundContext,
     RoundOffer,
     RoundResult,
     RoundVoid,
 )
+from quatrefoil.federation.refusals import refusals_logged
 from quatrefoil.federation.state import State
 from quatrefoil.federation.vectors import (
     Arrays,
@@ -42,7 +46,7 @@ from quatrefoil.federation.vectors import (
     flatten,
     largest_within,
     model_digest,
-    unflatten,
+    next_model,
 )
 from quatrefoil.policy import Policy
 
@@ -70,6 +74,7 @@ class Silo:
         self._state = state
         self._log = log
         self._clock = clock
+        self._confirmations = Confirmations(state)
         self._job: AgreedJob | None = None
         self._length = 0
         if (encoded := state.get("job/enrolled")) is not None:
@@ -79,52 +84,61 @@ class Silo:
 
     def enrol(self, invitation: bytes) -> bytes:
         """A signed :class:`Enrolment` for an :class:`Invitation` that an aggregator signed for this silo."""
-        statement = self._security.verify(invitation)
-        _require_role(statement, "aggregator")
-        wanted = Invitation.decode(statement.body)
-        if wanted.silo != self._security.name:
-            raise MessageRefused(
-                f"the invitation is for {wanted.silo}, not {self._security.name}", hint="Ask for your own"
-            )
-        if wanted.expires <= self._clock().timestamp():
-            raise MessageRefused(
-                f"the invitation to job {wanted.job} has expired", hint="Ask the aggregator for a new one"
-            )
-        if wanted.policy != self._policy.digest():
-            raise MessageRefused(
-                f"the invitation is to a job under policy {wanted.policy.hex()[:16]}, "
-                f"this silo's is {self._policy.digest().hex()[:16]}",
-                hint="Compare the two policy files; every party of a job loads the same one",
-            )
-        self._log.append("enrolment", {"job": wanted.job, "aggregator": statement.signer, "samples": self._samples})
-        return self._security.sign(Enrolment(statement_digest(statement), self._samples).encode())
+        with refusals_logged(self._log, "invitation"):
+            statement = self._security.verify(invitation)
+            _require_role(statement, "aggregator")
+            wanted = Invitation.decode(statement.body)
+            if wanted.silo != self._security.name:
+                raise MessageRefused(
+                    f"the invitation is for {wanted.silo}, not {self._security.name}", hint="Ask for your own"
+                )
+            if wanted.expires <= self._clock().timestamp():
+                raise MessageRefused(
+                    f"the invitation to job {wanted.job} has expired", hint="Ask the aggregator for a new one"
+                )
+            if wanted.policy != self._policy.digest():
+                raise MessageRefused(
+                    f"the invitation is to a job under policy {wanted.policy.hex()[:16]}, "
+                    f"this silo's is {self._policy.digest().hex()[:16]}",
+                    hint="Compare the two policy files; every party of a job loads the same one",
+                )
+            self._log.append("enrolment", {"job": wanted.job, "aggregator": statement.signer, "samples": self._samples})
+            return self._security.sign(Enrolment(statement_digest(statement), self._samples).encode())
 
     def consent(self, signed_job: bytes) -> bytes:
         """A signed :class:`Consent` to a signed :class:`Job`, if it says of this silo what this silo says of itself."""
-        job = open_job(signed_job, security=self._security, policy=self._policy, aggregation=self._aggregation)
-        mine = next((member for member in job.roster if member.name == self._security.name), None)
-        if mine is None or mine.samples != self._samples:
-            counted = "is missing" if mine is None else f"counts {mine.samples} samples, not {self._samples}"
-            raise MessageRefused(f"{self._security.name} {counted} on the roster of job {job.name}", hint="Enrol again")
-        digest = job.digest()
-        if self._state.put_once(f"consent/{job.name}", digest) != digest:
-            raise MessageRefused(f"another job named {job.name} was signed before", hint="Give the new job a new name")
-        self._length = job.layout.length
-        self._log.append("consent", {"job": digest.hex(), "name": job.name, "roster": [m.name for m in job.roster]})
-        return self._security.sign(Consent(digest).encode())
+        with refusals_logged(self._log, "job"):
+            job = open_job(signed_job, security=self._security, policy=self._policy, aggregation=self._aggregation)
+            mine = next((member for member in job.roster if member.name == self._security.name), None)
+            if mine is None or mine.samples != self._samples:
+                counted = "is missing" if mine is None else f"counts {mine.samples} samples, not {self._samples}"
+                raise MessageRefused(
+                    f"{self._security.name} {counted} on the roster of job {job.name}", hint="Enrol again"
+                )
+            digest = job.digest()
+            if self._state.put_once(f"consent/{job.name}", digest) != digest:
+                raise MessageRefused(
+                    f"another job named {job.name} was signed before", hint="Give the new job a new name"
+                )
+            self._length = job.layout.length
+            self._log.append("consent", {"job": digest.hex(), "name": job.name, "roster": [m.name for m in job.roster]})
+            return self._security.sign(Consent(digest).encode())
 
     def start(self, enrolled_job: bytes, model: bytes) -> None:
         """Begin a job that every silo has signed, from its initial model. A job that has begun is left as it is."""
-        job = agree(enrolled_job, security=self._security, policy=self._policy, aggregation=self._aggregation)
-        if self._state.get(f"consent/{job.job.name}") != job.digest:
-            raise MessageRefused(f"this silo has not signed job {job.job.name}", hint="Sign it first")
-        if self._job is not None and self._job.digest != job.digest:
-            raise MessageRefused(f"job {self._job.job.name} is running on this state", hint="Use a new --state folder")
-        if self._job is None:
-            arrays = decode_arrays(model, job.job.layout)
-            _require_model(model_digest(arrays, job.job.layout), job.job.model, "initial model")
-            self._state.replace({"job/enrolled": enrolled_job, "model": parts.join([_number(0), model])})
-            self._job = job
+        with refusals_logged(self._log, "start"):
+            job = agree(enrolled_job, security=self._security, policy=self._policy, aggregation=self._aggregation)
+            if self._state.get(f"consent/{job.job.name}") != job.digest:
+                raise MessageRefused(f"this silo has not signed job {job.job.name}", hint="Sign it first")
+            if self._job is not None and self._job.digest != job.digest:
+                raise MessageRefused(
+                    f"job {self._job.job.name} is running on this state", hint="Use a new --state folder"
+                )
+            if self._job is None:
+                arrays = decode_arrays(model, job.job.layout)
+                _require_model(model_digest(arrays, job.job.layout), job.job.model, "initial model")
+                self._state.replace({"job/enrolled": enrolled_job, "model": parts.join([_number(0), model])})
+                self._job = job
 
     # --------------------------------------------------------------------------------------------------------- rounds
 
@@ -155,6 +169,114 @@ class Silo:
 
     def check_offer(self, offer: bytes, voids: Sequence[bytes] = ()) -> RoundContext:
         """The context of a round that this silo may train for, after every check but those on the update itself."""
+        with refusals_logged(self._log, "offer"):
+            return self._check_offer(offer, voids)
+
+    def recorded(self, context: RoundContext) -> bytes | None:
+        """The message that was recorded for this attempt, to be sent again as it is; None before there is one."""
+        stored = self._state.get(_outbox(context))
+        return None if stored is None else parts.split(stored, 2)[1]
+
+    def contribute(self, offer: bytes, trained: Sequence[NDArray[np.floating]], voids: Sequence[bytes] = ()) -> bytes:
+        """This silo's message for an offered attempt: ``trained`` minus the current model, encrypted and signed.
+
+        The parts: signed :class:`Contribution`, sealed key, ciphertext. Called again for the same attempt, it returns
+        the bytes that were recorded first, whatever ``trained`` holds.
+        """
+        with refusals_logged(self._log, "contribute"):
+            context = self._check_offer(offer, voids)
+            if (recorded := self.recorded(context)) is not None:
+                return recorded
+            message = self._encrypt(context, self._update(trained))
+            stored = self._state.put_once(_outbox(context), parts.join([context.digest(), message]))
+            self._log.append(
+                "contribution",
+                {
+                    "round": context.round,
+                    "attempt": context.attempt,
+                    "context": context.digest().hex(),
+                    "bytes": len(message),
+                },
+            )
+            return parts.split(stored, 2)[1]
+
+    def confirm(self, offer: bytes, signed_proposal: bytes, voids: Sequence[bytes] = ()) -> bytes:
+        """A signed :class:`Confirmation` of the roster that the aggregator proposes for an offered attempt.
+
+        Durable before it is returned. Refused for a second roster of the same updates, for one that leaves this
+        silo's contribution changed, and for one that sets a small group apart: ``confirmations``, ``rosters``.
+        """
+        with refusals_logged(self._log, "confirm"):
+            context = self._check_offer(offer, voids)
+            job = self._agreed()
+            proposal = read(self._security, signed_proposal, RosterProposal, job.job.aggregator, "aggregator")
+            recorded = self.recorded(context)
+            sent = None if recorded is None else sha256(parts.split(recorded, 3)[0])
+            check_proposal(proposal, context, job.job, self._security.name, sent, self._policy.limits.minimum_silos)
+            signed = self._confirmations.confirm(
+                context,
+                proposal,
+                minimum_group=self._policy.limits.minimum_roster_group,
+                voids=self._read_voids(voids),
+                sign=self._security.sign,
+            )
+            self._log.append(
+                "confirmation",
+                {
+                    "round": context.round,
+                    "attempt": context.attempt,
+                    "context": context.digest().hex(),
+                    "contributors": list(proposal.contributors),
+                },
+            )
+            return signed
+
+    def accept(self, offer: bytes, release: bytes, result: bytes) -> Arrays:
+        """The next model, from the mean update of a finished round: the model plus exactly what was published.
+
+        ``result`` joins the signed :class:`RoundResult` and the mean as little-endian float64.
+        """
+        with refusals_logged(self._log, "result"):
+            job = self._agreed()
+            context = read(self._security, offer, RoundOffer, job.job.keeper, "keeper").context
+            job.context_matches(context)
+            if context.round == self.rounds_done:
+                return self.model
+            if context.round != self.rounds_done + 1:
+                raise MessageRefused(
+                    f"the result of round {context.round} arrived, {self.rounds_done + 1} is next",
+                    hint="Send them in order",
+                )
+            _require_model(context.model, model_digest(self.model, job.job.layout), "model of the round")
+            contributors = self._check_release(job, context, release)
+            signed, mean = parts.split(result, 2)
+            announced = read(self._security, signed, RoundResult, job.job.aggregator, "aggregator")
+            if (announced.context, announced.mean, announced.release) != (
+                context.digest(),
+                sha256(mean),
+                sha256(release),
+            ):
+                raise MessageRefused(
+                    "the result belongs to another round, release or sum",
+                    hint="Ask the aggregator for this round's result",
+                )
+            arrays = next_model(self.model, mean, job.job.layout)
+            _require_model(announced.model, model_digest(arrays, job.job.layout), "model after the round")
+            self._advance(context, contributors, encode_arrays(arrays, job.job.layout))
+            self._log.append(
+                "round-accepted",
+                {
+                    "round": context.round,
+                    "context": context.digest().hex(),
+                    "contributors": list(contributors),
+                    "model": announced.model.hex(),
+                },
+            )
+            return arrays
+
+    # -------------------------------------------------------------------------------------------------------- details
+
+    def _check_offer(self, offer: bytes, voids: Sequence[bytes]) -> RoundContext:
         job = self._agreed()
         wanted = read(self._security, offer, RoundOffer, job.job.keeper, "keeper")
         context = wanted.context
@@ -168,72 +290,6 @@ class Silo:
         self._isolation.appraise(wanted.evidence, report_data=context.digest())
         return context
 
-    def recorded(self, context: RoundContext) -> bytes | None:
-        """The message that was recorded for this attempt, to be sent again as it is; None before there is one."""
-        stored = self._state.get(_outbox(context))
-        return None if stored is None else parts.split(stored, 2)[1]
-
-    def contribute(self, offer: bytes, trained: Sequence[NDArray[np.floating]], voids: Sequence[bytes] = ()) -> bytes:
-        """This silo's message for an offered attempt: ``trained`` minus the current model, encrypted and signed.
-
-        The parts: signed :class:`Contribution`, sealed key, ciphertext. Called again for the same attempt, it returns
-        the bytes that were recorded first, whatever ``trained`` holds.
-        """
-        context = self.check_offer(offer, voids)
-        if (recorded := self.recorded(context)) is not None:
-            return recorded
-        message = self._encrypt(context, self._update(trained))
-        stored = self._state.put_once(_outbox(context), parts.join([context.digest(), message]))
-        self._log.append(
-            "contribution",
-            {
-                "round": context.round,
-                "attempt": context.attempt,
-                "context": context.digest().hex(),
-                "bytes": len(message),
-            },
-        )
-        return parts.split(stored, 2)[1]
-
-    def accept(self, offer: bytes, release: bytes, result: bytes) -> Arrays:
-        """The next model, from the mean update of a finished round: the model plus exactly what was published.
-
-        ``result`` joins the signed :class:`RoundResult` and the mean as little-endian float64.
-        """
-        job = self._agreed()
-        context = read(self._security, offer, RoundOffer, job.job.keeper, "keeper").context
-        job.context_matches(context)
-        if context.round == self.rounds_done:
-            return self.model
-        if context.round != self.rounds_done + 1:
-            raise MessageRefused(
-                f"the result of round {context.round} arrived, {self.rounds_done + 1} is next",
-                hint="Send them in order",
-            )
-        _require_model(context.model, model_digest(self.model, job.job.layout), "model of the round")
-        contributors = self._check_release(job, context, release)
-        signed, mean = parts.split(result, 2)
-        announced = read(self._security, signed, RoundResult, job.job.aggregator, "aggregator")
-        if (announced.context, announced.mean, announced.release) != (context.digest(), sha256(mean), sha256(release)):
-            raise MessageRefused(
-                "the result belongs to another round, release or sum", hint="Ask the aggregator for this round's result"
-            )
-        arrays = next_model(self.model, mean, job)
-        _require_model(announced.model, model_digest(arrays, job.job.layout), "model after the round")
-        self._advance(context, encode_arrays(arrays, job.job.layout))
-        self._log.append(
-            "round-accepted",
-            {
-                "round": context.round,
-                "context": context.digest().hex(),
-                "contributors": list(contributors),
-                "model": announced.model.hex(),
-            },
-        )
-        return arrays
-
-    # -------------------------------------------------------------------------------------------------------- details
-
     def _agreed(self) -> AgreedJob:
         if self._job is None:
             raise CallerError("no job has been started", hint="Call start() with the job that every silo signed")
@@ -246,9 +302,12 @@ class Silo:
         number, model = parts.split(stored, 2)
         return int.from_bytes(number, "big"), model
 
+    def _read_voids(self, voids: Sequence[bytes]) -> list[RoundVoid]:
+        keeper = self._agreed().job.keeper
+        return [read(self._security, void, RoundVoid, keeper, "keeper") for void in voids]
+
     def _require_voids(self, context: RoundContext, voids: Sequence[bytes]) -> None:
-        job = self._agreed().job
-        voided = {read(self._security, void, RoundVoid, job.keeper, "keeper").context for void in voids}
+        voided = {void.context for void in self._read_voids(voids)}
         for name in self._state.names(_outbox_prefix(context.round)):
             recorded = self._state.get(name)
             assert recorded is not None
@@ -304,32 +363,10 @@ class Silo:
             )
         return release.contributors
 
-    def _advance(self, context: RoundContext, model: bytes) -> None:
+    def _advance(self, context: RoundContext, contributors: Sequence[str], model: bytes) -> None:
         changes: dict[str, bytes | None] = dict.fromkeys(self._state.names("outbox/"))
+        changes |= self._confirmations.after_round(context.round, contributors)
         self._state.replace({**changes, "model": parts.join([_number(context.round), model])})
-
-
-def next_model(model: Arrays, mean: bytes, job: AgreedJob) -> Arrays:
-    """``model`` plus the published mean update, computed alike by every party."""
-    layout = job.job.layout
-    if len(mean) != 8 * layout.length:
-        raise MessageRefused(
-            f"a mean of {len(mean)} bytes arrived where {8 * layout.length} were agreed", hint="Check the aggregator"
-        )
-    values = np.frombuffer(mean, "<f8")
-    with np.errstate(over="ignore", invalid="ignore"):
-        moved = unflatten(flatten(model, layout).astype(np.float64) + values, layout)
-    if not (np.isfinite(values).all() and all(np.isfinite(array).all() for array in moved)):
-        raise MessageRefused(
-            "the published mean, or the model that it leads to, holds values that are not finite",
-            hint="Ask the aggregator's operator",
-        )
-    return moved
-
-
-def statement_digest(statement: VerifiedStatement) -> bytes:
-    """32 bytes that name what was signed, and by which certificate."""
-    return sha256(statement.fingerprint + statement.body)
 
 
 def _require_role(statement: VerifiedStatement, role: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quatrefoil.errors import HostError, MessageRefused, PeerUnreachable, RoundVoided
+from quatrefoil.errors import HostError, MessageRefused, PeerUnreachable, PolicyError, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator_service import LARGEST_EXPANSION
 from quatrefoil.federation.rpc import FIRST_PAUSE, ask, longer
@@ -20,6 +20,9 @@ from quatrefoil.wire import LARGEST_MESSAGE
 
 MOST_VOIDS = 1 << 10
 """Attempts at one round, over all restarts of the aggregator."""
+
+MOST_REASON = 400
+"""Bytes of a reason that travel."""
 
 Train = Callable[[Arrays], Sequence[NDArray[np.floating]]]
 
@@ -63,6 +66,9 @@ class SiloService:
                 elif kind == b"offer":
                     offer, voids = parts.split(content, 2)
                     self._contribute(offer, parts.split_list(voids, MOST_VOIDS), train)
+                elif kind == b"confirm":
+                    offer, proposal, voids = parts.split(content, 3)
+                    self._confirm(offer, proposal, parts.split_list(voids, MOST_VOIDS))
                 else:
                     raise MessageRefused(f"the aggregator sent {kind[:20]!r}", hint="Check its version")
         finally:
@@ -87,6 +93,18 @@ class SiloService:
         except (MessageRefused, RoundVoided) as error:
             # The attempt may have ended meanwhile; what comes next says so. A lasting refusal shows in the log.
             self._report(f"round {context.round}: the aggregator refused the contribution ({error.problem})")
+
+    def _confirm(self, offer: bytes, proposal: bytes, voids: Sequence[bytes]) -> None:
+        try:
+            confirmation = self._silo.confirm(offer, proposal, voids)
+        except (MessageRefused, PolicyError) as error:
+            self._report(f"refused to confirm a roster: {error.problem}")
+            self._ask("decline", error.problem.encode()[:MOST_REASON])
+            return
+        try:
+            self._ask("confirm", confirmation)
+        except (MessageRefused, RoundVoided) as error:
+            self._report(f"the aggregator refused the confirmation ({error.problem})")
 
     def _ask(self, method: str, body: bytes = b"") -> bytes:
         """The answer, asked for again until there is one; ``HostError`` after ``give_up`` seconds of silence."""

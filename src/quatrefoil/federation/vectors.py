@@ -132,6 +132,23 @@ def decode_arrays(data: bytes, layout: Layout) -> Arrays:
     return arrays
 
 
+def next_model(model: Arrays, mean: bytes, layout: Layout) -> Arrays:
+    """``model`` plus the published mean update, computed alike by every party."""
+    if len(mean) != 8 * layout.length:
+        raise MessageRefused(
+            f"a mean of {len(mean)} bytes arrived where {8 * layout.length} were agreed", hint="Check the aggregator"
+        )
+    values = np.frombuffer(mean, "<f8")
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = unflatten(flatten(model, layout).astype(np.float64) + values, layout)
+    if not (np.isfinite(values).all() and all(np.isfinite(array).all() for array in moved)):
+        raise MessageRefused(
+            "the published mean, or the model that it leads to, holds values that are not finite",
+            hint="Ask the aggregator's operator",
+        )
+    return moved
+
+
 def model_digest(arrays: Sequence[NDArray[np.floating]], layout: Layout) -> bytes:
     """32 bytes that name a model: its layout and every value."""
     return hashlib.sha256(b"quatrefoil/model/v1\x00" + layout.digest() + encode_arrays(arrays, layout)).digest()

@@ -87,15 +87,12 @@ def _colluders(policy: Policy) -> str:
 
 
 def _rosters(policy: Policy) -> str:
-    difference, safe = policy.limits.minimum_roster_difference, policy.limits.colluding_silos + 2
-    if difference >= safe:
-        return (
-            f"contributors of two rounds are the same, or differ in at least {difference} silos; sums over three or "
-            "more different rosters can still combine to one update"
-        )
+    group, safe = policy.limits.minimum_roster_group, policy.limits.colluding_silos + 2
+    if group >= safe:
+        return f"no combination of a job's sums sets fewer than {group} silos apart"
     return (
-        f"contributors of two rounds may differ in as few as {difference} silos: subtracting the two sums then "
-        f"comes close to one update (at least {safe} would prevent it)"
+        f"a combination of a job's sums may set as few as {group} of the silos apart, which can come close to one "
+        f"update (at least {safe} would prevent it)"
     )
 
 
@@ -110,7 +107,10 @@ _COLLUDING = (
     + "; {rosters}"
 )
 _ONE_SUM = "each update is encrypted under a fresh key; only the key of the sum of all of them is ever released"
-_ONE_ANSWER = "keys travel sealed to the keeper, which answers once a round, for one roster of at least the minimum"
+_ONE_ANSWER = (
+    "keys travel sealed to the keeper, which answers once a round, for one roster of at least the minimum, and only "
+    "when more than half of the job's silos have confirmed it"
+)
 
 
 def _pq_tls(kind: str) -> tuple[Answer, ...]:

@@ -31,7 +31,7 @@ def subtract_two_means(
     return Outcome(
         name="roster",
         layer="the limit on how rosters may change",
-        turned_off="A job under minimum_roster_difference = 1 instead of 3, in which the hospital "
+        turned_off="A job under minimum_roster_group = 1 instead of 3, in which the hospital "
         f"{victim} leaves before the last round. The keeper answers every round.",
         won=f"The last but one mean less the last one, times the numbers of patients, is {victim}'s own update to "
         f"{gap:.1%} of its length, correlation {_correlation(found, truth):.4f}. The two means are published.",
