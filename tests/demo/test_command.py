@@ -87,12 +87,12 @@ def test_under_a_policy_in_the_clear_the_attack_succeeds_and_the_report_says_so(
 
 
 @pytest.mark.slow
-def test_a_policy_that_clips_and_one_with_wider_values_run(demo, changed):
+def test_a_policy_that_clips_and_one_with_narrower_values_run(demo, changed):
     code, found, shown, _ = demo("--splits", 1, "--policy", changed("clip = 1.0 ", "clip = 0.05 "))
     assert code == 0 and found["clipped_values"] > 0
     assert "set to the policy's clip bound" in shown
-    code, found, _, _ = demo("--splits", 1, "--policy", changed("value_bits = 16", "value_bits = 32"))
-    assert code == 0 and found["weights"]["mean_bound"] < 1e-8
+    code, found, _, _ = demo("--splits", 1, "--policy", changed("value_bits = 32", "value_bits = 16"))
+    assert code == 0 and 1e-5 < found["weights"]["mean_bound"] < 1e-4
     assert abs(found["attack"]["ciphertext_psnr_db"] - found["attack"]["chance_psnr_db"]) < 2
 
 
