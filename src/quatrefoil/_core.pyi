@@ -28,12 +28,13 @@ class Layout:
 class Accumulator:
     """A sum of blocks that grows as ciphertexts arrive, and holds none of them. It takes no memory before the first."""
 
-    def __new__(cls, block_bytes: int) -> Accumulator: ...
+    def __new__(cls, header_bytes: int, block_bytes: int) -> Accumulator: ...
     def add(self, input: bytes, offset: int) -> None:
         """Add the blocks that start at ``offset``; the sum stays as it was when they are refused."""
 
     def total(self, header: bytes) -> bytes:
-        """``header`` followed by the sum so far, of at least one ciphertext."""
+        """``header``, of ``header_bytes``, followed by the sum so far, of at least one ciphertext. No copy is made unless
+        more is added afterwards."""
 
 def encrypt(
     layout: Layout,

@@ -162,7 +162,7 @@ class Accumulator:
     def __init__(self, parameters: ParameterSet, *, shape: SumShape) -> None:
         _check_shape(shape)
         self._form = Form(parameters, shape)
-        self._sum = _core.Accumulator(self._form.block_bytes)
+        self._sum = _core.Accumulator(HEADER_BYTES, self._form.block_bytes)
         self._count = 0
 
     @property
