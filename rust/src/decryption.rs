@@ -27,6 +27,8 @@ pub struct Decryption<'a> {
     pub context: &'a [u8; 32],
     /// How many contributions were added.
     pub count: u32,
+    /// The block of the sum that comes first.
+    pub first: usize,
     /// The value of one unit: clip / (2^(w-1) - 1).
     pub unit: f64,
 }
@@ -58,7 +60,7 @@ impl Decryption<'_> {
             };
             let blocks = blocks.chunks_exact(BLOCK_BYTES).zip(out.chunks_mut(capacity));
             for (offset, (words, out)) in blocks.enumerate() {
-                worker.block(part * share + offset, words, out)?;
+                worker.block(self.first + part * share + offset, words, out)?;
             }
             Ok(())
         })

@@ -40,6 +40,8 @@ pub struct Encryption<'a> {
     pub clip: f64,
     /// ... and become integers when multiplied by this: weight * (2^(w-1) - 1) / clip.
     pub factor: f64,
+    /// The block that the first value is in.
+    pub first: u64,
     pub key_seed: &'a [u8; 32],
     pub noise_seed: &'a [u8; 32],
 }
@@ -110,7 +112,7 @@ impl<V: Value> Worker<'_, V> {
     fn run(&mut self, first: usize, values: Shared<'_, V>, out: &mut [u8]) -> Result<(), usize> {
         let capacity = self.setup.layout.block_values();
         for (offset, (values, out)) in values.chunks(capacity).zip(out.chunks_exact_mut(BLOCK_BYTES)).enumerate() {
-            self.block((first + offset) as u64, values, out).map_err(|index| offset * capacity + index)?;
+            self.block(self.setup.first + (first + offset) as u64, values, out).map_err(|index| offset * capacity + index)?;
         }
         Ok(())
     }

@@ -73,7 +73,7 @@ impl PyLayout {
 
 /// `header` followed by the blocks that encrypt `values`, an array of float32 or float64.
 #[pyfunction]
-#[pyo3(signature = (layout, header, values, *, clip, factor, context, key_seed, noise_seed, threads))]
+#[pyo3(signature = (layout, header, values, *, clip, factor, context, key_seed, noise_seed, threads, first_block=0))]
 #[allow(clippy::too_many_arguments)]
 fn encrypt<'py>(
     py: Python<'py>,
@@ -86,6 +86,7 @@ fn encrypt<'py>(
     key_seed: PyBuffer<u8>,
     noise_seed: PyBuffer<u8>,
     threads: usize,
+    first_block: u64,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let context = exactly(context, "context")?;
     let (key_seed, noise_seed) = (seed(py, &key_seed)?, seed(py, &noise_seed)?);
@@ -102,6 +103,7 @@ fn encrypt<'py>(
         context: &context,
         clip,
         factor,
+        first: checked_block(first_block)?,
         key_seed: &key_seed,
         noise_seed: &noise_seed,
     };
@@ -250,7 +252,7 @@ fn combine_keys<'py>(
 
 /// The `length` values that the blocks at `offset` of `total` hold under the sum of secrets at `key_offset` of `key`.
 #[pyfunction]
-#[pyo3(signature = (layout, total, key, *, offset, key_offset, length, count, unit, context, threads))]
+#[pyo3(signature = (layout, total, key, *, offset, key_offset, length, count, unit, context, threads, first_block=0))]
 #[allow(clippy::too_many_arguments)]
 fn decrypt<'py>(
     py: Python<'py>,
@@ -264,6 +266,7 @@ fn decrypt<'py>(
     unit: f64,
     context: &[u8],
     threads: usize,
+    first_block: u64,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let threads = checked_threads(threads)?;
     let context = exactly(context, "context")?;
@@ -279,7 +282,9 @@ fn decrypt<'py>(
     for (coefficient, word) in secret.iter_mut().zip(key.chunks_exact(8)) {
         *coefficient = layout::read_word(word);
     }
-    let decryption = Decryption { layout: layout.layout, parameters: &layout.digest, context: &context, count, unit };
+    let first = checked_block(first_block)? as usize;
+    let decryption =
+        Decryption { layout: layout.layout, parameters: &layout.digest, context: &context, count, first, unit };
     if let Some((index, _)) = decryption.oversized(&secret) {
         return Err(SumRefused::new_err(format!("coefficient {index} of the key is no sum of {count} secrets")));
     }
@@ -319,6 +324,14 @@ fn checked_threads(threads: usize) -> PyResult<usize> {
         return Err(PyValueError::new_err(format!("{threads} threads are not 1 to {LARGEST_THREADS}")));
     }
     Ok(threads)
+}
+
+/// Positions are counted in coefficients, and those in 64 bits.
+fn checked_block(block: u64) -> PyResult<u64> {
+    if block > 1 << 40 {
+        return Err(PyValueError::new_err(format!("block {block} is beyond {}", 1u64 << 40)));
+    }
+    Ok(block)
 }
 
 fn word_refused(refused: NotReduced) -> PyErr {
