@@ -181,7 +181,7 @@ REFUSED = {
     "an infinite clip": ("clip", "clip = inf", "limits.clip: is inf, not a finite number"),
     "a clip that is no number": ("clip", "clip = nan", "limits.clip: is nan, not a finite number"),
     "a clip beyond floats": ("clip", f"clip = {'9' * 400}", "limits.clip: is too large for a number"),
-    "eight bits": ("value_bits", "value_bits = 8", "limits.value_bits: is 8, not 16 or 32"),
+    "eight bits": ("value_bits", "value_bits = 8", "limits.value_bits: is 8, not 12, 16 or 32"),
     "groups of nobody": ("minimum_roster_group", "minimum_roster_group = 0", "is 0, outside 1"),
     "groups larger than the smallest round": (
         "minimum_roster_group", "minimum_roster_group = 4", "limits.minimum_roster_group: 4 is above minimum_silos = 3",

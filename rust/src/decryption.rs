@@ -4,6 +4,7 @@ use crate::field::{self, P};
 use crate::layout::{BLOCK_BYTES, Layout, read_word};
 use crate::ntt::{self, N, Polynomial};
 use crate::parallel;
+use crate::processor::at_its_best;
 use crate::sampling::{ETA, Sampler};
 use crate::stream::{Purpose, Reader, Stream};
 
@@ -26,6 +27,8 @@ pub struct Decryption<'a> {
     pub context: &'a [u8; 32],
     /// How many contributions were added.
     pub count: u32,
+    /// The block of the sum that comes first.
+    pub first: usize,
     /// The value of one unit: clip / (2^(w-1) - 1).
     pub unit: f64,
 }
@@ -52,12 +55,12 @@ impl Decryption<'_> {
                 setup: self,
                 key: &key,
                 mask: mask.reader(),
-                sampler: Sampler::new(),
                 product: Polynomial::zero(),
+                packed: Box::new([0; N]),
             };
             let blocks = blocks.chunks_exact(BLOCK_BYTES).zip(out.chunks_mut(capacity));
             for (offset, (words, out)) in blocks.enumerate() {
-                worker.block(part * share + offset, words, out)?;
+                worker.block(self.first + part * share + offset, words, out)?;
             }
             Ok(())
         })
@@ -76,50 +79,129 @@ struct Worker<'a> {
     setup: &'a Decryption<'a>,
     key: &'a Polynomial,
     mask: Reader,
-    sampler: Sampler,
     product: Polynomial,
+    /// What is left of the messages while slots come off them.
+    packed: Box<[i64; N]>,
 }
 
 impl Worker<'_> {
     fn block(&mut self, block: usize, words: &[u8], out: &mut [f64]) -> Result<(), Refused> {
-        let layout = self.setup.layout;
-        let (noise_bound, slot_bound) = (self.setup.noise_bound(), self.setup.slot_bound());
-        self.sampler.uniform(&mut self.mask, block as u64, &mut self.product);
+        Sampler::uniform(&mut self.mask, block as u64, &mut self.product);
         ntt::multiply_and_invert(&mut self.product, self.key);
 
+        if !self.unpacked(words, out) {
+            return Err(self.first_refused(block, words, out.len()));
+        }
+        Ok(())
+    }
+
+    /// Fill `out`; false when something is refused, and then what is there means nothing.
+    fn unpacked(&mut self, words: &[u8], out: &mut [f64]) -> bool {
+        let Layout { slots, slot_width, delta, .. } = self.setup.layout;
+        let (words, packed) = (words.as_chunks().0, &mut *self.packed);
+        let mut sound = at_its_best(separated, (packed, words, &self.product, delta, self.setup.noise_bound()));
+        let bounds = (slot_width, self.setup.slot_bound(), self.setup.unit);
+        let mut filled = out.chunks_mut(N);
+        for _ in 0..slots {
+            let filled = filled.next().unwrap_or_default();
+            let (some, none) = packed.split_at_mut(filled.len());
+            sound &= at_its_best(slot_taken, (some, filled, bounds));
+            sound &= at_its_best(slot_empty, (none, slot_width));
+        }
+        sound & at_its_best(all_zero, packed)
+    }
+
+    /// The first coefficient that [`Worker::unpacked`] refuses, and why. Nothing in it is secret then: it is no sum.
+    fn first_refused(&self, block: usize, words: &[u8], length: usize) -> Refused {
+        let layout = self.setup.layout;
+        let (noise_bound, slot_bound) = (self.setup.noise_bound(), self.setup.slot_bound());
         for (index, word) in words.chunks_exact(8).enumerate() {
             let coefficient = block * N + index;
             let word = read_word(word);
             if word >= P {
-                return Err(Refused::Word { word: coefficient, value: word });
+                return Refused::Word { word: coefficient, value: word };
             }
             let noisy = field::centred(field::sub(word, self.product[index]));
             let (mut packed, residual) = rounded(noisy, layout.delta);
             if residual.abs() > noise_bound {
-                return Err(Refused::Residual { coefficient, residual, bound: noise_bound });
+                return Refused::Residual { coefficient, residual, bound: noise_bound };
             }
             for slot in 0..layout.slots {
-                let unused = 64 - layout.slot_width;
-                let value = (packed << unused) >> unused;
-                packed = (packed - value) >> layout.slot_width;
+                let (value, rest) = lowest_slot(packed, layout.slot_width);
+                packed = rest;
                 if value.abs() > slot_bound {
-                    return Err(Refused::Slot { coefficient, value, bound: slot_bound });
+                    return Refused::Slot { coefficient, value, bound: slot_bound };
                 }
-                match out.get_mut(slot * N + index) {
-                    Some(entry) => *entry = value as f64 * self.setup.unit,
-                    None if value == 0 => (),
-                    None => return Err(Refused::Padding { coefficient, value }),
+                if slot * N + index >= length && value != 0 {
+                    return Refused::Padding { coefficient, value };
                 }
             }
             if packed != 0 {
-                return Err(Refused::Slot { coefficient, value: packed, bound: 0 });
+                return Refused::Slot { coefficient, value: packed, bound: 0 };
             }
         }
-        Ok(())
+        unreachable!("the wide loops refuse what this one does")
     }
 }
 
+/// What one step of the wide loops works on: the messages, the ciphertext, a S, delta and the bound of the noise.
+type Noisy<'a> = (&'a mut [i64; N], &'a [[u8; 8]], &'a [u64; N], u32, i64);
+
+/// Take b - a S apart into message and noise; whether every word is below p and the noise within its bound.
+#[inline(always)]
+fn separated((packed, words, product, delta, bound): Noisy) -> bool {
+    let mut sound = true;
+    for ((packed, &word), &product) in packed.iter_mut().zip(words).zip(product) {
+        let word = u64::from_le_bytes(word);
+        let difference = word.wrapping_sub(product).wrapping_add(if word < product { P } else { 0 });
+        let centred = difference.wrapping_sub(if difference > P / 2 { P } else { 0 }) as i64;
+        let (message, residual) = rounded(centred, delta);
+        *packed = message;
+        sound &= (word < P) & (-bound <= residual) & (residual <= bound);
+    }
+    sound
+}
+
+/// Take the lowest slot off every message; whether each is within its bound. `bounds`: its width, the bound, the unit.
+#[inline(always)]
+fn slot_taken((packed, out, (width, bound, unit)): (&mut [i64], &mut [f64], (u32, i64, f64))) -> bool {
+    let mut sound = true;
+    for (packed, out) in packed.iter_mut().zip(out) {
+        let (value, rest) = lowest_slot(*packed, width);
+        *packed = rest;
+        *out = value as f64 * unit;
+        sound &= (-bound <= value) & (value <= bound);
+    }
+    sound
+}
+
+/// The same behind the last value, where every slot is empty.
+#[inline(always)]
+fn slot_empty((packed, width): (&mut [i64], u32)) -> bool {
+    let mut sound = true;
+    for packed in packed {
+        let (value, rest) = lowest_slot(*packed, width);
+        *packed = rest;
+        sound &= value == 0;
+    }
+    sound
+}
+
+#[inline(always)]
+fn all_zero(packed: &mut [i64; N]) -> bool {
+    packed.iter().fold(0, |any, &rest| any | rest) == 0
+}
+
+/// The low `width` bits, sign-extended, and what lies above them.
+#[inline(always)]
+fn lowest_slot(packed: i64, width: u32) -> (i64, i64) {
+    let unused = 64 - width;
+    let value = (packed << unused) >> unused;
+    (value, (packed - value) >> width)
+}
+
 /// The multiple of 2^delta nearest to `noisy` (of two, the larger), over 2^delta; and what is left.
+#[inline(always)]
 fn rounded(noisy: i64, delta: u32) -> (i64, i64) {
     // floor((d + 2^(delta-1)) / 2^delta) without the addition, which could leave 64 bits.
     let packed = (noisy >> delta) + ((noisy >> (delta - 1)) & 1);

@@ -1,7 +1,5 @@
 //! b_j = a_j * s + e_j + 2^delta * pack(m_j), with a fresh s: one silo's contribution to one round.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::field;
@@ -11,27 +9,25 @@ use crate::ntt::{self, N, Polynomial};
 use crate::parallel;
 use crate::processor::at_its_best;
 use crate::sampling::Sampler;
+use crate::shared::Shared;
 use crate::stream::{Purpose, Reader, Stream};
 
-/// One value of an update, in memory that other threads may write to: each is read once, and what was read is what is
-/// checked and encrypted. A plain slice would make such a write undefined behaviour.
-pub trait Value: Sync {
-    fn read(&self) -> f64;
+/// One value of an update.
+pub trait Value: Copy + Default + Sync + Send {
+    fn widened(self) -> f64;
 }
 
-/// A float32.
-impl Value for AtomicU32 {
+impl Value for f32 {
     #[inline(always)]
-    fn read(&self) -> f64 {
-        f64::from(f32::from_bits(self.load(Ordering::Relaxed)))
+    fn widened(self) -> f64 {
+        f64::from(self)
     }
 }
 
-/// A float64.
-impl Value for AtomicU64 {
+impl Value for f64 {
     #[inline(always)]
-    fn read(&self) -> f64 {
-        f64::from_bits(self.load(Ordering::Relaxed))
+    fn widened(self) -> f64 {
+        self
     }
 }
 
@@ -44,12 +40,14 @@ pub struct Encryption<'a> {
     pub clip: f64,
     /// ... and become integers when multiplied by this: weight * (2^(w-1) - 1) / clip.
     pub factor: f64,
+    /// The block that the first value is in.
+    pub first: u64,
     pub key_seed: &'a [u8; 32],
     pub noise_seed: &'a [u8; 32],
 }
 
 /// Everything that turns one block of values into one block of ciphertext; one for each thread.
-struct Worker<'a> {
+struct Worker<'a, V: Value> {
     setup: &'a Encryption<'a>,
     secret: &'a Polynomial,
     mask: Reader,
@@ -60,22 +58,27 @@ struct Worker<'a> {
     /// 2^delta * pack(m_j) and e_j, as signed integers
     message: Box<[i64; N]>,
     error: Box<[i64; N]>,
-    coins: Zeroizing<Vec<u32>>,
-    /// The values of one slot, as they were read.
+    /// The coins of the block, as they are in the stream.
+    coins: Zeroizing<Vec<u8>>,
+    /// The values of one slot, as they were read, and widened.
+    raw: Box<[V; N]>,
     values: Box<[f64; N]>,
 }
 
-impl Drop for Worker<'_> {
+impl<V: Value> Drop for Worker<'_, V> {
     fn drop(&mut self) {
         self.message.zeroize();
         self.error.zeroize();
+        // A byte view: `V` is a float of either size, without padding.
+        // SAFETY: the pointer and the size are those of the array, and zero bytes are floats.
+        unsafe { std::slice::from_raw_parts_mut(self.raw.as_mut_ptr().cast::<u8>(), size_of::<[V; N]>()) }.zeroize();
         self.values.zeroize();
     }
 }
 
 impl Encryption<'_> {
     /// Fill `out` with the blocks of `values`, or give the index of the first value that is not within the clip range.
-    pub fn run<V: Value>(&self, values: &[V], out: &mut [u8], threads: usize) -> Result<(), usize> {
+    pub fn run<V: Value>(&self, values: Shared<'_, V>, out: &mut [u8], threads: usize) -> Result<(), usize> {
         assert_eq!(out.len(), self.layout.blocks(values.len()) * BLOCK_BYTES);
         let mut secret = key::secret(self.key_seed, self.parameters);
         ntt::forward(&mut secret);
@@ -93,7 +96,8 @@ impl Encryption<'_> {
             product: Polynomial::zero(),
             message: Box::new([0; N]),
             error: Box::new([0; N]),
-            coins: Zeroizing::new(vec![0; self.layout.block_values()]),
+            coins: Zeroizing::new(vec![0; 4 * self.layout.block_values()]),
+            raw: Box::new([V::default(); N]),
             values: Box::new([0.0; N]),
         };
         let share = parallel::share(self.layout.blocks(values.len()), threads);
@@ -104,17 +108,17 @@ impl Encryption<'_> {
     }
 }
 
-impl Worker<'_> {
-    fn run<V: Value>(&mut self, first: usize, values: &[V], out: &mut [u8]) -> Result<(), usize> {
+impl<V: Value> Worker<'_, V> {
+    fn run(&mut self, first: usize, values: Shared<'_, V>, out: &mut [u8]) -> Result<(), usize> {
         let capacity = self.setup.layout.block_values();
         for (offset, (values, out)) in values.chunks(capacity).zip(out.chunks_exact_mut(BLOCK_BYTES)).enumerate() {
-            self.block((first + offset) as u64, values, out).map_err(|index| offset * capacity + index)?;
+            self.block(self.setup.first + (first + offset) as u64, values, out).map_err(|index| offset * capacity + index)?;
         }
         Ok(())
     }
 
-    fn block<V: Value>(&mut self, block: u64, values: &[V], out: &mut [u8]) -> Result<(), usize> {
-        self.sampler.uniform(&mut self.mask, block, &mut self.product);
+    fn block(&mut self, block: u64, values: Shared<'_, V>, out: &mut [u8]) -> Result<(), usize> {
+        Sampler::uniform(&mut self.mask, block, &mut self.product);
         ntt::multiply_and_invert(&mut self.product, self.secret);
 
         self.sampler.coins(&mut self.rounding, block, &mut self.coins);
@@ -126,14 +130,13 @@ impl Worker<'_> {
     }
 
     /// The rounded values in their slots, above the noise; or the index of the first one that is refused.
-    fn pack<V: Value>(&mut self, values: &[V]) -> Result<(), usize> {
+    fn pack(&mut self, values: Shared<'_, V>) -> Result<(), usize> {
         let layout = self.setup.layout;
         self.message.fill(0);
-        for (slot, (cells, coins)) in values.chunks(N).zip(self.coins.chunks_exact(N)).enumerate() {
-            let values = &mut self.values[..cells.len()];
-            for (value, cell) in values.iter_mut().zip(cells) {
-                *value = cell.read();
-            }
+        for (slot, (shared, coins)) in values.chunks(N).zip(self.coins.chunks_exact(4 * N)).enumerate() {
+            let (raw, values) = (&mut self.raw[..shared.len()], &mut self.values[..shared.len()]);
+            shared.read(raw);
+            at_its_best(widen, (&mut *values, &*raw));
             let rounding = Rounding {
                 clip: self.setup.clip,
                 factor: self.setup.factor,
@@ -141,7 +144,7 @@ impl Worker<'_> {
                 shift: layout.delta + layout.slot_width * slot as u32,
             };
             // The flag says that something is refused, and the search that follows says what: neither is secret then.
-            if at_its_best(add_rounded, (&mut *self.message, &*values, coins, rounding)) {
+            if at_its_best(add_rounded, (&mut *self.message, &*values, coins.as_chunks().0, rounding)) {
                 let first = values.iter().position(|&value| !rounding.takes(value));
                 return Err(slot * N + first.expect("the flag is the same check"));
             }
@@ -157,6 +160,13 @@ type Block<'a> = (&'a mut [[u8; 8]], &'a [u64; N], &'a [i64; N], &'a [i64; N]);
 fn add_noisy((out, product, message, error): Block) {
     for (index, word) in out.iter_mut().enumerate() {
         *word = field::add_signed(product[index], message[index] + error[index]).to_le_bytes();
+    }
+}
+
+#[inline(always)]
+fn widen<V: Value>((values, raw): (&mut [f64], &[V])) {
+    for (value, raw) in values.iter_mut().zip(raw) {
+        *value = raw.widened();
     }
 }
 
@@ -196,9 +206,10 @@ impl Rounding {
 
 /// Add the rounded values to their slot; true when one of them is refused.
 #[inline(always)]
-fn add_rounded((message, values, coins, rounding): (&mut [i64; N], &[f64], &[u32], Rounding)) -> bool {
+fn add_rounded((message, values, coins, rounding): (&mut [i64; N], &[f64], &[[u8; 4]], Rounding)) -> bool {
     let mut refused = false;
     for ((message, &value), &coin) in message.iter_mut().zip(values).zip(coins) {
+        let coin = u32::from_le_bytes(coin);
         refused |= !rounding.takes(value);
         *message += rounding.round(value, coin) << rounding.shift;
     }

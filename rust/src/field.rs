@@ -69,6 +69,46 @@ pub fn add_signed(a: u64, b: i64) -> u64 {
     difference.wrapping_add(P & borrow.wrapping_neg())
 }
 
+/// All ones where a - b borrows, in bit operations that the compiler can make wide.
+#[inline(always)]
+fn borrow(a: u64, b: u64, difference: u64) -> u64 {
+    (((!a & b) | ((!a | b) & difference)) >> 63).wrapping_neg()
+}
+
+/// [`sub`] in a form that the compiler can make wide.
+#[inline(always)]
+pub fn sub_widely(a: u64, b: u64) -> u64 {
+    let difference = a.wrapping_sub(b);
+    difference.wrapping_add(P & borrow(a, b, difference))
+}
+
+/// [`add`] in a form that the compiler can make wide.
+#[inline(always)]
+pub fn add_widely(a: u64, b: u64) -> u64 {
+    sub_widely(a, P - b)
+}
+
+/// [`mul`] in a form that the compiler can make wide: the product from four of 32 bits.
+#[inline(always)]
+pub fn mul_widely(a: u64, b: u64) -> u64 {
+    let (a_low, a_high, b_low, b_high) = (a & EPSILON, a >> 32, b & EPSILON, b >> 32);
+    let low_low = a_low * b_low;
+    let cross = a_low * b_high + (low_low >> 32);
+    let carry = a_high * b_low + (cross & EPSILON);
+    let low = (low_low & EPSILON) | (carry << 32);
+    let high = a_high * b_high + (cross >> 32) + (carry >> 32);
+
+    let difference = low.wrapping_sub(high >> 32);
+    let folded = difference.wrapping_sub(EPSILON & borrow(low, high >> 32, difference));
+    let middle = high & EPSILON;
+    let shifted = (middle << 32) - middle;
+    let sum = folded.wrapping_add(shifted);
+    // A sum that carries is less than what was added.
+    let sum = sum.wrapping_add(EPSILON & borrow(sum, shifted, sum.wrapping_sub(shifted)));
+    let reduced = sum.wrapping_sub(P);
+    reduced.wrapping_add(P & borrow(sum, P, reduced))
+}
+
 /// `base` to a public `exponent`.
 pub fn pow(mut base: u64, mut exponent: u64) -> u64 {
     let mut result = 1;
@@ -89,12 +129,6 @@ pub fn invert(a: u64) -> u64 {
 /// An element of exact order `order`, a power of two up to 2^32.
 pub fn root_of_unity(order: u64) -> u64 {
     pow(GENERATOR, (P - 1) / order)
-}
-
-/// The element congruent to a signed integer with |value| <= (p - 1) / 2.
-#[inline(always)]
-pub fn from_signed(value: i64) -> u64 {
-    (value as u64).wrapping_add(P & mask(value < 0))
 }
 
 /// The representative in [-(p - 1) / 2, (p - 1) / 2].
@@ -140,6 +174,7 @@ mod tests {
             assert_eq!(add(a, b), wide(x + y), "{a} + {b}");
             assert_eq!(sub(a, b), wide(x + u128::from(P) - y), "{a} - {b}");
             assert_eq!(mul(a, b), wide(x * y), "{a} * {b}");
+            assert_eq!([add_widely(a, b), sub_widely(a, b), mul_widely(a, b)], [add(a, b), sub(a, b), mul(a, b)]);
         }
     }
 
@@ -164,11 +199,11 @@ mod tests {
     fn signed_values_survive_the_way_there_and_back() {
         let half = (P / 2) as i64;
         for value in [0, 1, -1, 42, -42, half, -half, half - 1, 1 - half] {
-            assert_eq!(centred(from_signed(value)), value);
+            let element = (i128::from(value).rem_euclid(i128::from(P))) as u64;
+            assert_eq!(centred(element), value);
             for a in EDGES {
-                assert_eq!(add_signed(a, value), add(a, from_signed(value)), "{a} + {value}");
+                assert_eq!(add_signed(a, value), add(a, element), "{a} + {value}");
             }
         }
-        assert_eq!(from_signed(-1), P - 1);
     }
 }

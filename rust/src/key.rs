@@ -4,25 +4,46 @@ use zeroize::Zeroize;
 
 use crate::field;
 use crate::ntt::{N, Polynomial};
+use crate::processor::at_its_best;
 use crate::sampling::Sampler;
 use crate::stream::{Purpose, Stream};
 
-/// The coefficients of s, expanded from a silo's key seed.
-pub fn secret(seed: &[u8; 32], parameters: &[u8; 32]) -> Polynomial {
-    let mut small = Box::new([0i64; N]);
-    let mut reader = Stream::new(seed, Purpose::Secret, &[parameters]).reader();
-    Sampler::new().binomial(&mut reader, 0, &mut small);
-    let mut secret = Polynomial::zero();
-    for (coefficient, &value) in secret.iter_mut().zip(small.iter()) {
-        *coefficient = field::from_signed(value);
-    }
-    small.zeroize();
-    secret
+/// Expands the secrets of silos, one after the other.
+pub struct Secrets<'a> {
+    parameters: &'a [u8; 32],
+    sampler: Sampler,
+    small: Box<[i64; N]>,
 }
 
-/// Add the secret of one more silo to a sum of secrets.
-pub fn accumulate(sum: &mut Polynomial, seed: &[u8; 32], parameters: &[u8; 32]) {
-    for (total, &value) in sum.iter_mut().zip(secret(seed, parameters).iter()) {
-        *total = field::add(*total, value);
+impl Drop for Secrets<'_> {
+    fn drop(&mut self) {
+        self.small.zeroize();
     }
+}
+
+impl<'a> Secrets<'a> {
+    pub fn new(parameters: &'a [u8; 32]) -> Self {
+        Self { parameters, sampler: Sampler::new(), small: Box::new([0; N]) }
+    }
+
+    /// Add the coefficients of s, expanded from a silo's key seed, to a sum of secrets.
+    pub fn add(&mut self, seed: &[u8; 32], sum: &mut Polynomial) {
+        let mut reader = Stream::new(seed, Purpose::Secret, &[self.parameters]).reader();
+        self.sampler.binomial(&mut reader, 0, &mut self.small);
+        at_its_best(add_small, (&mut **sum, &*self.small));
+    }
+}
+
+#[inline(always)]
+fn add_small((sum, small): (&mut [u64; N], &[i64; N])) {
+    for (sum, &small) in sum.iter_mut().zip(small) {
+        *sum = field::add_signed(*sum, small);
+    }
+}
+
+/// The coefficients of s, expanded from a silo's key seed.
+pub fn secret(seed: &[u8; 32], parameters: &[u8; 32]) -> Polynomial {
+    let mut secret = Polynomial::zero();
+    Secrets::new(parameters).add(seed, &mut secret);
+    secret
 }

@@ -4,37 +4,43 @@
 //! computes, and turns refusals into exceptions. Values come in as NumPy arrays. Another thread may write to one during a
 //! call: some of the old and some of the new values are then encrypted, each of them checked.
 
+mod buffer;
 mod decryption;
 mod encryption;
 mod field;
 mod key;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod layout;
 mod ntt;
 mod parallel;
 mod probes;
 mod processor;
 mod sampling;
+mod shared;
 mod stream;
 mod sum;
+#[cfg(target_arch = "x86_64")]
+mod vaes;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("lengths are counted in 64 bits: build for a 64-bit target");
 
-use std::sync::atomic::{AtomicU32, AtomicU64};
-
 use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyException, PyMemoryError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use zeroize::Zeroizing;
 
 use decryption::{Decryption, Refused};
 use encryption::{Encryption, Value};
+use key::Secrets;
 use layout::{BLOCK_BYTES, Layout};
 use ntt::{N, Polynomial};
+use shared::Shared;
 use sum::NotReduced;
 
 const LARGEST_THREADS: usize = 256;
@@ -67,7 +73,7 @@ impl PyLayout {
 
 /// `header` followed by the blocks that encrypt `values`, an array of float32 or float64.
 #[pyfunction]
-#[pyo3(signature = (layout, header, values, *, clip, factor, context, key_seed, noise_seed, threads))]
+#[pyo3(signature = (layout, header, values, *, clip, factor, context, key_seed, noise_seed, threads, first_block=0))]
 #[allow(clippy::too_many_arguments)]
 fn encrypt<'py>(
     py: Python<'py>,
@@ -80,6 +86,7 @@ fn encrypt<'py>(
     key_seed: PyBuffer<u8>,
     noise_seed: PyBuffer<u8>,
     threads: usize,
+    first_block: u64,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let context = exactly(context, "context")?;
     let (key_seed, noise_seed) = (seed(py, &key_seed)?, seed(py, &noise_seed)?);
@@ -96,36 +103,35 @@ fn encrypt<'py>(
         context: &context,
         clip,
         factor,
+        first: checked_block(first_block)?,
         key_seed: &key_seed,
         noise_seed: &noise_seed,
     };
     if let Ok(values) = values.extract::<PyReadonlyArray1<'py, f32>>() {
-        encrypt_values::<f32, AtomicU32>(py, &encryption, header, &values, threads)
+        encrypt_values(py, &encryption, header, &values, threads)
     } else if let Ok(values) = values.extract::<PyReadonlyArray1<'py, f64>>() {
-        encrypt_values::<f64, AtomicU64>(py, &encryption, header, &values, threads)
+        encrypt_values(py, &encryption, header, &values, threads)
     } else {
         Err(PyTypeError::new_err("values are a one-dimensional array of float32 or float64"))
     }
 }
 
-/// `V` is the atomic integer of `T`'s size.
-fn encrypt_values<'py, T: numpy::Element, V: Value>(
+fn encrypt_values<'py, V: numpy::Element + Value>(
     py: Python<'py>,
     encryption: &Encryption<'_>,
     header: &[u8],
-    array: &PyReadonlyArray1<'py, T>,
+    array: &PyReadonlyArray1<'py, V>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    const { assert!(size_of::<T>() == size_of::<V>() && align_of::<T>() == align_of::<V>()) };
     let threads = checked_threads(threads)?;
-    let values: &[T] = array.as_slice()?;
-    // SAFETY: the same memory, contiguous, aligned and held by `array`, read by atomic loads of the same size.
-    let values: &[V] = unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len()) };
+    let values = array.as_slice()?;
+    // SAFETY: contiguous, aligned and held by `array`; all bits are a float.
+    let values = unsafe { Shared::new(values.as_ptr(), values.len()) };
     let length = encryption.layout.blocks(values.len()).checked_mul(BLOCK_BYTES);
     let length = length.and_then(|bytes| bytes.checked_add(header.len()));
     let length =
         length.ok_or_else(|| PyValueError::new_err(format!("{} values do not fit in memory", values.len())))?;
-    PyBytes::new_with(py, length, |bytes| {
+    buffer::filled(py, length, |bytes| {
         let (head, blocks) = bytes.split_at_mut(header.len());
         head.copy_from_slice(header);
         py.detach(|| encryption.run(values, blocks, threads)).map_err(ValueRefused::new_err)
@@ -135,18 +141,22 @@ fn encrypt_values<'py, T: numpy::Element, V: Value>(
 /// A sum that grows as ciphertexts arrive, and holds none of them. Until the first has arrived it takes no memory.
 #[pyclass(module = "quatrefoil._core")]
 struct Accumulator {
+    header_bytes: usize,
     block_bytes: usize,
-    total: Vec<u8>,
+    /// Room for a header, and the sum.
+    total: Option<Py<PyBytes>>,
+    /// Whether the object was given out, and must not change any more. Until then nothing else refers to it.
+    given: bool,
 }
 
 #[pymethods]
 impl Accumulator {
     #[new]
-    fn new(block_bytes: usize) -> PyResult<Self> {
+    fn new(header_bytes: usize, block_bytes: usize) -> PyResult<Self> {
         if block_bytes == 0 || !block_bytes.is_multiple_of(BLOCK_BYTES) {
             return Err(PyValueError::new_err(format!("{block_bytes} bytes are not whole blocks of {BLOCK_BYTES}")));
         }
-        Ok(Self { block_bytes, total: Vec::new() })
+        Ok(Self { header_bytes, block_bytes, total: None, given: false })
     }
 
     /// Add the blocks that start at `offset`; the sum stays as it was when they are refused.
@@ -155,24 +165,64 @@ impl Accumulator {
         if blocks.len() != self.block_bytes {
             return Err(PyValueError::new_err(format!("{} bytes are not {}", blocks.len(), self.block_bytes)));
         }
-        let total = &mut self.total;
-        if !total.is_empty() {
-            return py.detach(|| sum::accumulate(total, blocks)).map_err(word_refused);
+        if self.total.is_some() {
+            self.make_own(py)?;
+            let total = self.total.as_ref().expect("it has begun").bind(py);
+            // SAFETY: the object was not given out, so nothing else refers to it.
+            let sum = &mut unsafe { buffer::contents(total) }[self.header_bytes..];
+            return py.detach(|| sum::accumulate(sum, blocks)).map_err(word_refused);
         }
-        total.try_reserve_exact(blocks.len()).map_err(|error| PyMemoryError::new_err(error.to_string()))?;
-        py.detach(|| sum::check(blocks).map(|()| total.extend_from_slice(blocks))).map_err(word_refused)
+        let length = self.header_bytes.checked_add(self.block_bytes);
+        let length = length.ok_or_else(|| PyValueError::new_err("the sum does not fit in memory"))?;
+        let total = buffer::filled(py, length, |bytes| {
+            let (head, sum) = bytes.split_at_mut(self.header_bytes);
+            head.fill(0);
+            py.detach(|| sum::begin(sum, blocks)).map_err(word_refused)
+        })?;
+        self.total = Some(total.unbind());
+        Ok(())
     }
 
-    /// `header` followed by the sum so far, of at least one ciphertext.
-    fn total<'py>(&self, py: Python<'py>, header: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-        if self.total.is_empty() {
-            return Err(PyValueError::new_err("nothing has been added yet"));
+    /// `header` followed by the sum so far, of at least one ciphertext. The object itself is given out, not a copy: the
+    /// next addition makes one.
+    fn total<'py>(&mut self, py: Python<'py>, header: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        if header.len() != self.header_bytes {
+            return Err(PyValueError::new_err(format!(
+                "a header of {} bytes is not {}",
+                header.len(),
+                self.header_bytes
+            )));
         }
-        PyBytes::new_with(py, header.len() + self.total.len(), |bytes| {
-            bytes[..header.len()].copy_from_slice(header);
-            bytes[header.len()..].copy_from_slice(&self.total);
-            Ok(())
-        })
+        let Some(total) = &self.total else {
+            return Err(PyValueError::new_err("nothing has been added yet"));
+        };
+        if self.given && total.as_bytes(py)[..header.len()] != *header {
+            self.make_own(py)?;
+        }
+        let total = self.total.as_ref().expect("it has begun").bind(py).clone();
+        if !self.given {
+            // SAFETY: the object was not given out, so nothing reads it yet.
+            let contents = unsafe { buffer::contents(&total) };
+            contents[..header.len()].copy_from_slice(header);
+            self.given = true;
+        }
+        Ok(total)
+    }
+}
+
+impl Accumulator {
+    /// Where the sum was given out, go on with a copy.
+    fn make_own(&mut self, py: Python<'_>) -> PyResult<()> {
+        if let (true, Some(total)) = (self.given, &self.total) {
+            let old = total.as_bytes(py);
+            let copy = buffer::filled(py, old.len(), |bytes| {
+                bytes.copy_from_slice(old);
+                Ok(())
+            })?;
+            self.total = Some(copy.unbind());
+            self.given = false;
+        }
+        Ok(())
     }
 }
 
@@ -187,10 +237,11 @@ fn combine_keys<'py>(
     let seeds: Vec<_> = seeds.iter().map(|buffer| seed(py, buffer)).collect::<PyResult<_>>()?;
     let sum = py.detach(|| {
         let mut sum = Polynomial::zero();
-        seeds.iter().for_each(|seed| key::accumulate(&mut sum, seed, &layout.digest));
+        let mut secrets = Secrets::new(&layout.digest);
+        seeds.iter().for_each(|seed| secrets.add(seed, &mut sum));
         sum
     });
-    PyBytes::new_with(py, header.len() + BLOCK_BYTES, |bytes| {
+    buffer::filled(py, header.len() + BLOCK_BYTES, |bytes| {
         bytes[..header.len()].copy_from_slice(header);
         for (out, coefficient) in bytes[header.len()..].chunks_exact_mut(8).zip(sum.iter()) {
             out.copy_from_slice(&coefficient.to_le_bytes());
@@ -201,7 +252,7 @@ fn combine_keys<'py>(
 
 /// The `length` values that the blocks at `offset` of `total` hold under the sum of secrets at `key_offset` of `key`.
 #[pyfunction]
-#[pyo3(signature = (layout, total, key, *, offset, key_offset, length, count, unit, context, threads))]
+#[pyo3(signature = (layout, total, key, *, offset, key_offset, length, count, unit, context, threads, first_block=0))]
 #[allow(clippy::too_many_arguments)]
 fn decrypt<'py>(
     py: Python<'py>,
@@ -215,6 +266,7 @@ fn decrypt<'py>(
     unit: f64,
     context: &[u8],
     threads: usize,
+    first_block: u64,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let threads = checked_threads(threads)?;
     let context = exactly(context, "context")?;
@@ -230,12 +282,15 @@ fn decrypt<'py>(
     for (coefficient, word) in secret.iter_mut().zip(key.chunks_exact(8)) {
         *coefficient = layout::read_word(word);
     }
-    let decryption = Decryption { layout: layout.layout, parameters: &layout.digest, context: &context, count, unit };
+    let first = checked_block(first_block)? as usize;
+    let decryption =
+        Decryption { layout: layout.layout, parameters: &layout.digest, context: &context, count, first, unit };
     if let Some((index, _)) = decryption.oversized(&secret) {
         return Err(SumRefused::new_err(format!("coefficient {index} of the key is no sum of {count} secrets")));
     }
-    // NumPy's own function, which raises MemoryError where the crate's would panic.
-    let values = py.import("numpy")?.call_method1("zeros", (length,))?.cast_into::<PyArray1<f64>>()?;
+    // NumPy's own function, which raises MemoryError where the crate's would panic. It leaves out the zeros: every value
+    // is written, or the array is dropped.
+    let values = py.import("numpy")?.call_method1("empty", (length,))?.cast_into::<PyArray1<f64>>()?;
     let mut writable = values.readwrite();
     let out = writable.as_slice_mut()?;
     py.detach(|| decryption.run(blocks, secret, out, threads)).map_err(sum_refused)?;
@@ -269,6 +324,14 @@ fn checked_threads(threads: usize) -> PyResult<usize> {
         return Err(PyValueError::new_err(format!("{threads} threads are not 1 to {LARGEST_THREADS}")));
     }
     Ok(threads)
+}
+
+/// Positions are counted in coefficients, and those in 64 bits.
+fn checked_block(block: u64) -> PyResult<u64> {
+    if block > 1 << 40 {
+        return Err(PyValueError::new_err(format!("block {block} is beyond {}", 1u64 << 40)));
+    }
+    Ok(block)
 }
 
 fn word_refused(refused: NotReduced) -> PyErr {

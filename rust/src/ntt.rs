@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use zeroize::Zeroize;
 
 use crate::field;
+use crate::processor::at_its_best;
 #[cfg(target_arch = "x86_64")]
 use crate::processor::{Level, level};
 #[cfg(target_arch = "x86_64")]
@@ -20,30 +21,34 @@ pub const N: usize = 4096;
 const LOG_N: u32 = N.trailing_zeros();
 
 /// N coefficients or evaluations on the heap, wiped when dropped.
-pub struct Polynomial(Box<[u64; N]>);
+pub struct Polynomial(Box<Aligned>);
+
+/// Whole cache lines: a wide load that crosses two takes twice as long.
+#[repr(align(64))]
+struct Aligned([u64; N]);
 
 impl Polynomial {
     pub fn zero() -> Self {
-        Self(Box::new([0; N]))
+        Self(Box::new(Aligned([0; N])))
     }
 }
 
 impl Deref for Polynomial {
     type Target = [u64; N];
     fn deref(&self) -> &[u64; N] {
-        &self.0
+        &self.0.0
     }
 }
 
 impl DerefMut for Polynomial {
     fn deref_mut(&mut self) -> &mut [u64; N] {
-        &mut self.0
+        &mut self.0.0
     }
 }
 
 impl Drop for Polynomial {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.0.0.zeroize();
     }
 }
 
@@ -53,17 +58,17 @@ struct Twiddles {
     inverse: Vec<u64>,
     degree_inverse: u64,
     #[cfg(target_arch = "x86_64")]
-    tiles: wide::TileTwiddles,
+    twists: wide::Twists,
 }
 
 static TWIDDLES: LazyLock<Twiddles> = LazyLock::new(|| {
     let psi = field::root_of_unity(2 * N as u64);
-    let inverse = reversed_powers(field::invert(psi));
+    let inverse = field::invert(psi);
     Twiddles {
         forward: reversed_powers(psi),
+        inverse: reversed_powers(inverse),
         #[cfg(target_arch = "x86_64")]
-        tiles: wide::TileTwiddles::new(&inverse),
-        inverse,
+        twists: wide::Twists::new(|exponent| field::pow(inverse, exponent as u64)),
         degree_inverse: field::invert(N as u64),
     }
 });
@@ -91,6 +96,10 @@ pub fn forward(x: &mut [u64; N]) {
         half >>= 1;
         for (group, &twiddle) in x.chunks_exact_mut(2 * half).zip(&twiddles[groups..2 * groups]) {
             let (left, right) = group.split_at_mut(half);
+            if half >= 8 {
+                at_its_best(butterflies, (left, right, twiddle));
+                continue;
+            }
             for (a, b) in left.iter_mut().zip(right) {
                 let scaled = field::mul(*b, twiddle);
                 *b = field::sub(*a, scaled);
@@ -101,12 +110,36 @@ pub fn forward(x: &mut [u64; N]) {
     }
 }
 
+/// a + t b and a - t b in operations that the compiler can make wide.
+#[inline(always)]
+fn butterflies((left, right, twiddle): (&mut [u64], &mut [u64], u64)) {
+    for (a, b) in left.iter_mut().zip(right) {
+        let scaled = field::mul_widely(*b, twiddle);
+        (*a, *b) = (field::add_widely(*a, scaled), field::sub_widely(*a, scaled));
+    }
+}
+
 /// Multiply evaluations by those of another polynomial, and take them to N times the coefficients of the product.
 pub fn multiply_and_invert(x: &mut [u64; N], factor: &[u64; N]) {
     #[cfg(target_arch = "x86_64")]
-    if level() == Level::Avx512 {
-        // SAFETY: `level` gives only what is here.
-        return unsafe { wide::multiply_and_invert(x, factor, &TWIDDLES.inverse, &TWIDDLES.tiles) };
+    {
+        #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw")]
+        fn avx512(x: &mut [u64; N], factor: &[u64; N]) {
+            // SAFETY: the instructions of the register are enabled.
+            unsafe { wide::multiply_and_invert::<std::arch::x86_64::__m512i>(x, factor, &TWIDDLES.twists) }
+        }
+        #[target_feature(enable = "avx2")]
+        fn avx2(x: &mut [u64; N], factor: &[u64; N]) {
+            // SAFETY: the instructions of the register are enabled.
+            unsafe { wide::multiply_and_invert::<std::arch::x86_64::__m256i>(x, factor, &TWIDDLES.twists) }
+        }
+        match level() {
+            // SAFETY: `level` gives only what is here.
+            Level::Avx512 => return unsafe { avx512(x, factor) },
+            // SAFETY: as above.
+            Level::Avx2 => return unsafe { avx2(x, factor) },
+            Level::Portable => (),
+        }
     }
     multiply_and_invert_portably(x, factor);
 }

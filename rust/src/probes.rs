@@ -21,7 +21,7 @@ pub fn sampled_mask<'py>(
 ) -> PyResult<Bound<'py, PyArray1<u64>>> {
     let mut reader = Stream::new(&exactly(context, "context")?, Purpose::Mask, &[&layout.digest]).reader();
     let mut out = Polynomial::zero();
-    Sampler::new().uniform(&mut reader, block, &mut out);
+    Sampler::uniform(&mut reader, block, &mut out);
     Ok(PyArray1::from_slice(py, out.as_slice()))
 }
 

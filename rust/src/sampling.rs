@@ -28,15 +28,11 @@ impl Sampler {
     }
 
     /// N uniform elements of F_p from one part: its little-endian words in order, without those that are not below p.
-    pub fn uniform(&mut self, reader: &mut Reader, part: u64, out: &mut [u64; N]) {
+    pub fn uniform(reader: &mut Reader, part: u64, out: &mut [u64; N]) {
         reader.seek(part);
-        let bytes = &mut self.bytes[..8 * N];
-        reader.fill(bytes);
-        let mut refused = false;
-        for (value, word) in out.iter_mut().zip(bytes.chunks_exact(8)) {
-            *value = read_word(word);
-            refused |= *value >= P;
-        }
+        // SAFETY: the words' own bytes, all of which are written; any bits are a word.
+        reader.fill(unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast(), 8 * N) });
+        let refused = at_its_best(take_little_endian, out);
         // One word in 2^32 is refused, so this is rare; `a` is public, so branching on it tells nothing.
         if refused {
             replace_refused(out, || {
@@ -57,17 +53,22 @@ impl Sampler {
         at_its_best(count_bits, (out, long, short));
     }
 
-    /// Words of 32 bits from one part, in order, for the coins of stochastic rounding; a multiple of four of them.
-    pub fn coins(&mut self, reader: &mut Reader, part: u64, out: &mut [u32]) {
+    /// The first bytes of one part, a multiple of sixteen of them, for the coins of stochastic rounding.
+    pub fn coins(&mut self, reader: &mut Reader, part: u64, out: &mut [u8]) {
         reader.seek(part);
-        for values in out.chunks_mut(N) {
-            let bytes = &mut self.bytes[..4 * values.len()];
-            reader.fill(bytes);
-            for (value, word) in values.iter_mut().zip(bytes.chunks_exact(4)) {
-                *value = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
-            }
-        }
+        reader.fill(out);
     }
+}
+
+/// Words as they are in the stream to numbers; whether one of them is not below p.
+#[inline(always)]
+fn take_little_endian(words: &mut [u64; N]) -> bool {
+    let mut refused = false;
+    for word in words {
+        *word = u64::from_le(*word);
+        refused |= *word >= P;
+    }
+    refused
 }
 
 #[inline(always)]

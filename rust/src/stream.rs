@@ -12,6 +12,11 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
+#[cfg(target_arch = "x86_64")]
+use crate::processor::{Level, level};
+#[cfg(target_arch = "x86_64")]
+use crate::vaes::{self, RoundKeys};
+
 /// What a stream is for: the label that separates it from every other one derived from the same seed.
 #[derive(Clone, Copy)]
 pub enum Purpose {
@@ -39,7 +44,29 @@ impl Purpose {
 /// A seeded keystream; its key schedule is wiped when it is dropped.
 #[derive(Clone)]
 pub struct Stream {
-    cipher: Aes256,
+    cipher: Cipher,
+}
+
+/// AES-256 under one key.
+#[allow(clippy::large_enum_variant)] // One a thread: its size does not matter.
+#[derive(Clone)]
+enum Cipher {
+    /// By the crate: one or two blocks a register, or none.
+    Narrow(Aes256),
+    /// Four blocks a register.
+    #[cfg(target_arch = "x86_64")]
+    Wide(RoundKeys),
+}
+
+impl Cipher {
+    fn new(key: &[u8; 32]) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if level() == Level::Avx512 && vaes::is_here() {
+            // SAFETY: it is here.
+            return Self::Wide(unsafe { RoundKeys::new(key) });
+        }
+        Self::Narrow(Aes256::new(key.into()))
+    }
 }
 
 impl Stream {
@@ -50,31 +77,54 @@ impl Stream {
         let (mut extracted, hkdf) = Hkdf::<Sha256>::extract(None, seed);
         extracted.as_mut_slice().zeroize();
         hkdf.expand(&info, key.as_mut_slice()).expect("32 bytes are within the 8160 that HKDF-SHA256 can give");
-        Self { cipher: Aes256::new((&*key).into()) }
+        Self { cipher: Cipher::new(&key) }
     }
 
     /// A reader at the start of part `part`.
     pub fn reader(&self) -> Reader {
-        Reader { core: CtrCore::inner_iv_init(self.cipher.clone(), &counter_block(0)) }
+        match &self.cipher {
+            Cipher::Narrow(cipher) => Reader::Narrow(CtrCore::inner_iv_init(cipher.clone(), &counter_block(0))),
+            #[cfg(target_arch = "x86_64")]
+            Cipher::Wide(keys) => Reader::Wide { keys: keys.clone(), part: 0, next: 0 },
+        }
     }
 }
 
 /// Reads the parts of a stream one after the other.
-pub struct Reader {
-    core: CtrCore<Aes256, Ctr128BE>,
+#[allow(clippy::large_enum_variant)] // As above.
+pub enum Reader {
+    Narrow(CtrCore<Aes256, Ctr128BE>),
+    /// `next`: the block of the part that is read next.
+    #[cfg(target_arch = "x86_64")]
+    Wide {
+        keys: RoundKeys,
+        part: u64,
+        next: u64,
+    },
 }
 
 impl Reader {
     /// Go to the start of a part.
-    pub fn seek(&mut self, part: u64) {
-        self.core.set_iv(&counter_block(part));
+    pub fn seek(&mut self, to: u64) {
+        match self {
+            Self::Narrow(core) => core.set_iv(&counter_block(to)),
+            #[cfg(target_arch = "x86_64")]
+            Self::Wide { part, next, .. } => (*part, *next) = (to, 0),
+        }
     }
 
     /// The next bytes of the part, a multiple of 16 of them.
     pub fn fill(&mut self, bytes: &mut [u8]) {
-        let (blocks, rest) = Array::<u8, U16>::slice_as_chunks_mut(bytes);
-        assert!(rest.is_empty(), "a stream is read in whole AES blocks");
-        self.core.write_keystream_blocks(blocks);
+        assert!(bytes.len().is_multiple_of(16), "a stream is read in whole AES blocks");
+        match self {
+            Self::Narrow(core) => core.write_keystream_blocks(Array::<u8, U16>::slice_as_chunks_mut(bytes).0),
+            #[cfg(target_arch = "x86_64")]
+            Self::Wide { keys, part, next } => {
+                // SAFETY: there are round keys for it only where it is here.
+                unsafe { keys.keystream(*part, *next, bytes) };
+                *next += (bytes.len() / 16) as u64;
+            }
+        }
     }
 }
 
@@ -96,6 +146,29 @@ mod tests {
         }
         assert_eq!(parts[0], parts[2]);
         assert_ne!(parts[0], parts[1]);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn four_blocks_a_register_give_the_bytes_of_the_crate() {
+        if !vaes::is_here() {
+            return;
+        }
+        for (number, part) in [0, 1, 0x0102_0304_0506_0708, u64::MAX].into_iter().enumerate() {
+            let key: [u8; 32] = std::array::from_fn(|index| (index * 37 + number * 101) as u8);
+            // SAFETY: it is here.
+            let keys = unsafe { RoundKeys::new(&key) };
+            let mut wide = Reader::Wide { keys, part: 0, next: 0 };
+            let mut narrow = Reader::Narrow(CtrCore::inner_iv_init(Aes256::new((&key).into()), &counter_block(0)));
+            wide.seek(part);
+            narrow.seek(part);
+            for length in [16, 512, 48, 32768, 528, 0, 4080, 49152] {
+                let (mut here, mut there) = (vec![0u8; length], vec![1u8; length]);
+                wide.fill(&mut here);
+                narrow.fill(&mut there);
+                assert_eq!(here, there, "{length} bytes of part {part}");
+            }
+        }
     }
 
     #[test]

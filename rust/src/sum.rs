@@ -1,8 +1,12 @@
 //! Adding ciphertexts: one addition modulo p a word, whatever they hold. Ciphertexts are public.
 
+use std::cmp::Ordering;
+
 use crate::field::P;
-use crate::layout::BLOCK_BYTES;
 use crate::processor::at_its_best;
+
+/// What is added before the next look at whether a word was refused.
+const TILE_BYTES: usize = 16384;
 
 /// A word that is not below p, and its position.
 #[derive(Debug, PartialEq)]
@@ -13,16 +17,23 @@ pub struct NotReduced {
 
 /// Add a ciphertext to a sum of the same length, which is left as it was when a word is refused.
 pub fn accumulate(total: &mut [u8], words: &[u8]) -> Result<(), NotReduced> {
-    // Block by block, so that the checked words are still in the cache when they are added.
-    for (index, (sum, block)) in total.chunks_mut(BLOCK_BYTES).zip(words.chunks(BLOCK_BYTES)).enumerate() {
-        if let Err(refused) = check(block) {
-            let done = index * BLOCK_BYTES;
-            let first = done / 8;
-            let done = (total[..done].as_chunks_mut().0, words[..done].as_chunks().0);
-            at_its_best(subtract_each, done);
-            return Err(NotReduced { word: first + refused.word, ..refused });
+    for (index, (sum, tile)) in total.chunks_mut(TILE_BYTES).zip(words.chunks(TILE_BYTES)).enumerate() {
+        if at_its_best(add_each, (sum.as_chunks_mut().0, tile.as_chunks().0)) {
+            let (start, end) = (index * TILE_BYTES, index * TILE_BYTES + tile.len());
+            take_back(total[..end].as_chunks_mut().0, words[..end].as_chunks().0);
+            let refused = check(tile).expect_err("the addition found a word that is not below p");
+            return Err(NotReduced { word: start / 8 + refused.word, ..refused });
         }
-        at_its_best(add_each, (sum.as_chunks_mut().0, block.as_chunks().0));
+    }
+    Ok(())
+}
+
+/// Begin a sum: a copy of its first ciphertext, or the first word that is refused.
+pub fn begin(total: &mut [u8], words: &[u8]) -> Result<(), NotReduced> {
+    for (index, (sum, tile)) in total.chunks_mut(TILE_BYTES).zip(words.chunks(TILE_BYTES)).enumerate() {
+        let first = index * TILE_BYTES / 8;
+        check(tile).map_err(|refused| NotReduced { word: first + refused.word, ..refused })?;
+        sum.copy_from_slice(tile);
     }
     Ok(())
 }
@@ -44,17 +55,28 @@ fn any_not_reduced(words: &[[u8; 8]]) -> bool {
     words.iter().fold(false, |any, &word| any | (u64::from_le_bytes(word) >= P))
 }
 
+/// Add each word to its sum; true when one of them is not below p.
 #[inline(always)]
-fn add_each((total, words): (&mut [[u8; 8]], &[[u8; 8]])) {
+fn add_each((total, words): (&mut [[u8; 8]], &[[u8; 8]])) -> bool {
+    let mut refused = false;
     for (total, &word) in total.iter_mut().zip(words) {
-        *total = add(u64::from_le_bytes(*total), u64::from_le_bytes(word)).to_le_bytes();
+        let word = u64::from_le_bytes(word);
+        refused |= word >= P;
+        *total = add(u64::from_le_bytes(*total), word).to_le_bytes();
     }
+    refused
 }
 
-#[inline(always)]
-fn subtract_each((total, words): (&mut [[u8; 8]], &[[u8; 8]])) {
+/// Undo [`add_each`], also for words that are not below p: what `add` made of those is known.
+fn take_back(total: &mut [[u8; 8]], words: &[[u8; 8]]) {
     for (total, &word) in total.iter_mut().zip(words) {
-        *total = subtract(u64::from_le_bytes(*total), u64::from_le_bytes(word)).to_le_bytes();
+        let (sum, word) = (u64::from_le_bytes(*total), u64::from_le_bytes(word));
+        let before = match word.cmp(&P) {
+            Ordering::Less => subtract(sum, word),
+            Ordering::Equal => sum,
+            Ordering::Greater => sum.wrapping_sub(word),
+        };
+        *total = before.to_le_bytes();
     }
 }
 
@@ -96,7 +118,7 @@ mod tests {
 
     #[test]
     fn names_the_word_that_is_not_reduced_and_leaves_the_total() {
-        for (position, value) in [(0, P), (4095, u64::MAX), (4096, P + 1), (9000, P)] {
+        for (position, value) in [(0, P), (4095, u64::MAX), (4096, P + 1), (9000, P), (12287, u64::MAX - 1)] {
             let mut words: Vec<u64> = (0..3 * 4096).map(|i| P - 1 - i).collect();
             let mut total = bytes(&words);
             let before = total.clone();

@@ -1,179 +1,262 @@
-//! The inverse transform for processors with AVX-512, eight words at a time: the same results as in `ntt`.
+//! The inverse transform for processors with AVX-512 or AVX2: the same results as in `ntt`, several words at a time.
 //!
-//! Arithmetic follows `field`: compare, then add or subtract under a mask, so no step depends on a value. Stages that
-//! pair words closer than eight apart run on a transposed tile of 64, where each register holds one position of eight
-//! groups.
+//! The polynomial is a square of 64 rows of 64 words. The six stages that pair words within a row are, for each row, a
+//! cyclic transform of 64 points and then a twist; those that pair rows are the same for each column (Bailey's four
+//! steps, with the order of `ntt`). A transform of 64 points is two layers of eight points, and all its roots of unity
+//! are powers of two, since 2^192 = 1: of twelve stages, multiplications are left in three places.
+//!
+//! Within eight points a word is held as two signed limbs, x = low + 2^32 high, on which the powers of two are shifts and
+//! nothing has to be reduced. With inputs of 34 bits, no limb passes 2^60.
 
-use std::arch::x86_64::*;
-
-use crate::field::P;
+use crate::lanes::Lanes;
 use crate::ntt::N;
 
-const TILES: usize = N / 64;
+const SIDE: usize = 64;
 
-/// Inverse twiddles of the three closest stages, one register for each pair of positions in a tile.
-pub struct TileTwiddles(Vec<[[u64; 8]; 7]>);
+/// The inverse of psi^128, of order 64, is 2 to this power.
+const ROOT_EXPONENT: u32 = 153;
 
-impl TileTwiddles {
-    /// `twiddles`: the powers in bit-reversed order that the scalar transform uses.
-    pub fn new(twiddles: &[u64]) -> Self {
-        let lanes = |tile: usize, stage: usize, groups: usize, pair: usize| {
-            std::array::from_fn(|lane| twiddles[stage + (tile * 8 + lane) * groups + pair])
-        };
-        let tile = |tile| {
-            [
-                lanes(tile, N / 2, 4, 0),
-                lanes(tile, N / 2, 4, 1),
-                lanes(tile, N / 2, 4, 2),
-                lanes(tile, N / 2, 4, 3),
-                lanes(tile, N / 4, 2, 0),
-                lanes(tile, N / 4, 2, 1),
-                lanes(tile, N / 8, 1, 0),
-            ]
-        };
-        Self((0..TILES).map(tile).collect())
+/// What comes between the rows and the columns, row by row, and what comes after the columns, one for each row.
+pub struct Twists {
+    between: Vec<u64>,
+    after: Vec<u64>,
+}
+
+impl Twists {
+    /// `power(k)`: psi^-k.
+    pub fn new(power: impl Fn(usize) -> u64) -> Self {
+        let reversed = |index: usize| index.reverse_bits() >> (usize::BITS - 6);
+        let between = |row: usize, column: usize| power(column * (2 * reversed(row) + 1) % (2 * N));
+        Self {
+            between: (0..N).map(|index| between(index / SIDE, index % SIDE)).collect(),
+            after: (0..SIDE).map(|row| power(SIDE * row)).collect(),
+        }
     }
 }
 
 /// Multiply by `factor` point by point, then take evaluations to N times the coefficients.
 ///
 /// # Safety
-/// The processor has these features: `processor::Level::Avx512` is here.
-#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw")]
-pub fn multiply_and_invert(x: &mut [u64; N], factor: &[u64; N], twiddles: &[u64], tiles: &TileTwiddles) {
-    let rows = x.as_chunks_mut::<8>().0;
-    let factors = factor.as_chunks::<8>().0;
-    for (tile, twiddles) in tiles.0.iter().enumerate() {
-        let rows = &mut rows[8 * tile..8 * tile + 8];
-        let factors = &factors[8 * tile..8 * tile + 8];
-        let mut v = [zero(); 8];
-        for ((v, row), factor) in v.iter_mut().zip(rows.iter()).zip(factors) {
-            *v = mul(load(row), load(factor));
-        }
-        v = transposed(v);
-        for (pair, twiddle) in twiddles[..4].iter().enumerate() {
-            butterfly(&mut v, 2 * pair, 2 * pair + 1, load(twiddle));
-        }
-        for (pair, twiddle) in twiddles[4..6].iter().enumerate() {
-            butterfly(&mut v, 4 * pair, 4 * pair + 2, load(twiddle));
-            butterfly(&mut v, 4 * pair + 1, 4 * pair + 3, load(twiddle));
-        }
-        for position in 0..4 {
-            butterfly(&mut v, position, position + 4, load(&twiddles[6]));
-        }
-        v = transposed(v);
-        for (row, v) in rows.iter_mut().zip(v) {
-            store(row, v);
-        }
-    }
-    let mut half = 1;
-    let mut groups = N / 16;
-    while groups >= 1 {
-        for (group, &twiddle) in rows.chunks_exact_mut(2 * half).zip(&twiddles[groups..2 * groups]) {
-            let twiddle = _mm512_set1_epi64(twiddle as i64);
-            let (left, right) = group.split_at_mut(half);
-            for (left, right) in left.iter_mut().zip(right) {
-                let (a, b) = (load(left), load(right));
-                store(left, add(a, b));
-                store(right, mul(sub(a, b), twiddle));
+/// The processor has the instructions of `V`.
+#[inline(always)]
+pub unsafe fn multiply_and_invert<V: Lanes>(x: &mut [u64; N], factor: &[u64; N], twists: &Twists) {
+    // SAFETY: every pointer below stays within the square, or within the twists: SIDE^2 and SIDE of them.
+    unsafe {
+        let mut square = [V::splat(0); SIDE];
+        for start in (0..N).step_by(SIDE * V::COUNT) {
+            let words = x.as_mut_ptr().add(start);
+            transform_64(&mut square, &Rows { words, factors: factor.as_ptr().add(start) });
+            for eight in 0..8 {
+                let mut columns = [square[8 * eight]; 8];
+                columns.copy_from_slice(&square[8 * eight..8 * eight + 8]);
+                for (index, row) in V::rows(columns).into_iter().enumerate() {
+                    row.store(words.add(offset::<V>(eight, index)));
+                }
             }
         }
-        half <<= 1;
-        groups >>= 1;
+        for column in (0..SIDE).step_by(V::COUNT) {
+            let words = x.as_mut_ptr().add(column);
+            transform_64(&mut square, &Columns { words, twists: twists.between.as_ptr().add(column) });
+            for (row, &value) in square.iter().enumerate() {
+                let after = V::splat(twists.after[row]);
+                value.mul(after).canonical().store(words.add(row * SIDE));
+            }
+        }
     }
 }
 
-#[inline]
-#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw")]
-fn butterfly(v: &mut [__m512i; 8], left: usize, right: usize, twiddle: __m512i) {
-    let (a, b) = (v[left], v[right]);
-    v[left] = add(a, b);
-    v[right] = mul(sub(a, b), twiddle);
+/// COUNT rows hold eight columns in eight registers: where each lies.
+#[inline(always)]
+fn offset<V: Lanes>(eight: usize, index: usize) -> usize {
+    let per_row = 8 / V::COUNT;
+    index / per_row * SIDE + 8 * eight + index % per_row * V::COUNT
 }
 
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn zero() -> __m512i {
-    _mm512_setzero_si512()
+/// What is transformed, one point of COUNT transforms a register. (A trait and not closures: those would be compiled on
+/// their own, for any processor.)
+trait Points<V> {
+    /// Eight consecutive points.
+    unsafe fn load(&self, eight: usize) -> [Limbs<V>; 8];
 }
 
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn load(words: &[u64; 8]) -> __m512i {
-    // SAFETY: 64 readable bytes; the instruction takes any alignment.
-    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
+/// COUNT rows, multiplied by those of a factor.
+struct Rows {
+    words: *const u64,
+    factors: *const u64,
 }
 
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn store(words: &mut [u64; 8], value: __m512i) {
-    // SAFETY: 64 writable bytes; the instruction takes any alignment.
-    unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), value) }
+impl<V: Lanes> Points<V> for Rows {
+    #[inline(always)]
+    unsafe fn load(&self, eight: usize) -> [Limbs<V>; 8] {
+        unsafe {
+            let mut rows = [V::splat(0); 8];
+            for (index, row) in rows.iter_mut().enumerate() {
+                let offset = offset::<V>(eight, index);
+                *row = V::load(self.words.add(offset)).mul(V::load(self.factors.add(offset)));
+            }
+            let columns = V::columns(rows);
+            let mut points = [Limbs(columns[0], columns[0]); 8];
+            for (point, column) in points.iter_mut().zip(columns) {
+                *point = Limbs::of(column);
+            }
+            points
+        }
+    }
 }
 
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn add(a: __m512i, b: __m512i) -> __m512i {
-    sub(a, _mm512_sub_epi64(_mm512_set1_epi64(P as i64), b))
+/// COUNT columns, multiplied by their twists.
+struct Columns {
+    words: *const u64,
+    twists: *const u64,
 }
 
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn sub(a: __m512i, b: __m512i) -> __m512i {
-    let difference = _mm512_sub_epi64(a, b);
-    let borrow = _mm512_cmplt_epu64_mask(a, b);
-    _mm512_mask_add_epi64(difference, borrow, difference, _mm512_set1_epi64(P as i64))
+impl<V: Lanes> Points<V> for Columns {
+    #[inline(always)]
+    unsafe fn load(&self, eight: usize) -> [Limbs<V>; 8] {
+        unsafe {
+            let zero = V::splat(0);
+            let mut points = [Limbs(zero, zero); 8];
+            for (index, point) in points.iter_mut().enumerate() {
+                let offset = (8 * eight + index) * SIDE;
+                *point = Limbs::product(V::load(self.words.add(offset)), V::load(self.twists.add(offset)));
+            }
+            points
+        }
+    }
 }
 
-/// The product from four of 32 bits, then the reduction of `field::mul`.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn mul(a: __m512i, b: __m512i) -> __m512i {
-    let epsilon = _mm512_set1_epi64(0xFFFF_FFFF);
-    let (a_high, b_high) = (_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
-    let low_low = _mm512_mul_epu32(a, b);
-    let low_high = _mm512_mul_epu32(a, b_high);
-    let high_low = _mm512_mul_epu32(a_high, b);
-    let high_high = _mm512_mul_epu32(a_high, b_high);
-    let cross = _mm512_add_epi64(low_high, _mm512_srli_epi64(low_low, 32));
-    let carry = _mm512_add_epi64(high_low, _mm512_and_si512(cross, epsilon));
-    let low = _mm512_mask_blend_epi32(0xAAAA, low_low, _mm512_slli_epi64(carry, 32));
-    let high =
-        _mm512_add_epi64(high_high, _mm512_add_epi64(_mm512_srli_epi64(cross, 32), _mm512_srli_epi64(carry, 32)));
-
-    let top = _mm512_srli_epi64(high, 32);
-    let mut folded = _mm512_sub_epi64(low, top);
-    let borrow = _mm512_cmplt_epu64_mask(low, top);
-    folded = _mm512_mask_sub_epi64(folded, borrow, folded, epsilon);
-    let middle = _mm512_and_si512(high, epsilon);
-    let shifted = _mm512_sub_epi64(_mm512_slli_epi64(middle, 32), middle);
-    let mut sum = _mm512_add_epi64(folded, shifted);
-    let carry = _mm512_cmplt_epu64_mask(sum, shifted);
-    sum = _mm512_mask_add_epi64(sum, carry, sum, epsilon);
-    _mm512_min_epu64(sum, _mm512_sub_epi64(sum, _mm512_set1_epi64(P as i64)))
+/// The cyclic inverse transform of 64 points in bit-reversed order.
+#[inline(always)]
+unsafe fn transform_64<V: Lanes, P: Points<V>>(square: &mut [V; SIDE], points: &P) {
+    unsafe {
+        // Written out, so that each rotation compiles to its own shifts: the second number reverses the first.
+        macro_rules! first_layer {
+            ($($eight:literal => $k0:literal),*) => {$(
+                let y = transform_8(points.load($eight));
+                square[8 * $eight] = y[0];
+                square[8 * $eight + 1] = rotated::<V>(y[1], $k0);
+                square[8 * $eight + 2] = rotated::<V>(y[2], 2 * $k0);
+                square[8 * $eight + 3] = rotated::<V>(y[3], 3 * $k0);
+                square[8 * $eight + 4] = rotated::<V>(y[4], 4 * $k0);
+                square[8 * $eight + 5] = rotated::<V>(y[5], 5 * $k0);
+                square[8 * $eight + 6] = rotated::<V>(y[6], 6 * $k0);
+                square[8 * $eight + 7] = rotated::<V>(y[7], 7 * $k0);
+            )*};
+        }
+        first_layer!(0 => 0, 1 => 4, 2 => 2, 3 => 6, 4 => 1, 5 => 5, 6 => 3, 7 => 7);
+        for c0 in 0..8 {
+            let mut column = [Limbs(square[c0], square[c0]); 8];
+            for (index, point) in column.iter_mut().enumerate() {
+                *point = Limbs::of(square[8 * index + c0]);
+            }
+            let y = transform_8(column);
+            square[c0] = y[0];
+            square[8 + c0] = y[1];
+            square[16 + c0] = y[2];
+            square[24 + c0] = y[3];
+            square[32 + c0] = y[4];
+            square[40 + c0] = y[5];
+            square[48 + c0] = y[6];
+            square[56 + c0] = y[7];
+        }
+    }
 }
 
-/// Rows to columns of an 8 by 8 tile.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn transposed(r: [__m512i; 8]) -> [__m512i; 8] {
-    let even = [0, 2, 4, 6].map(|i| _mm512_unpacklo_epi64(r[i], r[i + 1]));
-    let odd = [0, 2, 4, 6].map(|i| _mm512_unpackhi_epi64(r[i], r[i + 1]));
-    let [c0, c2, c4, c6] = transposed_pairs(even);
-    let [c1, c3, c5, c7] = transposed_pairs(odd);
-    [c0, c1, c2, c3, c4, c5, c6, c7]
+/// x * 2^(153 power) modulo p, of any 64 bits, in any 64 bits.
+#[inline(always)]
+unsafe fn rotated<V: Lanes>(x: V, power: u32) -> V {
+    unsafe {
+        let exponent = ROOT_EXPONENT * power % 192;
+        let bits = exponent % 96;
+        let low = x.left(bits % 64);
+        let high = x.right(64 - bits % 64);
+        let epsilon = V::splat(0xFFFF_FFFF);
+        let turned = match bits {
+            0 => x,
+            1..32 => low.add_folded(high.mul_low(epsilon)),
+            32..64 => V::reduced(low, high),
+            // 2^64 (l + 2^32 h) = (2^32 - 1) l - h, and 2^128 = -2^32
+            _ => low.mul_low(epsilon).sub_folded(low.right(32)).sub_folded(high.left(32)),
+        };
+        if exponent < 96 { turned } else { V::splat(crate::field::P).sub(turned.canonical()) }
+    }
 }
 
-/// The same for a 4 by 4 tile of 128-bit pairs.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn transposed_pairs([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
-    let (low_ab, high_ab) = (_mm512_shuffle_i64x2(a, b, 0x44), _mm512_shuffle_i64x2(a, b, 0xEE));
-    let (low_cd, high_cd) = (_mm512_shuffle_i64x2(c, d, 0x44), _mm512_shuffle_i64x2(c, d, 0xEE));
-    [
-        _mm512_shuffle_i64x2(low_ab, low_cd, 0x88),
-        _mm512_shuffle_i64x2(low_ab, low_cd, 0xDD),
-        _mm512_shuffle_i64x2(high_ab, high_cd, 0x88),
-        _mm512_shuffle_i64x2(high_ab, high_cd, 0xDD),
-    ]
+/// A word as low + 2^32 high, both signed.
+#[derive(Clone, Copy)]
+struct Limbs<V>(V, V);
+
+impl<V: Lanes> Limbs<V> {
+    #[inline(always)]
+    unsafe fn of(word: V) -> Self {
+        unsafe { Self(word.and(V::splat(0xFFFF_FFFF)), word.right(32)) }
+    }
+
+    /// The product of two words, not yet reduced: in 2^64 (l, h) = (-l - h, l).
+    #[inline(always)]
+    unsafe fn product(a: V, b: V) -> Self {
+        unsafe {
+            let below = V::splat(0xFFFF_FFFF);
+            let (low, cross, high) = V::wide_product(a, b);
+            let top = high.right(32);
+            let middle = high.and(below);
+            Self(low.and(below).sub(middle).sub(top), cross.and(below).add(middle))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn plus(self, other: Self) -> Self {
+        unsafe { Self(self.0.add(other.0), self.1.add(other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn minus(self, other: Self) -> Self {
+        unsafe { Self(self.0.sub(other.0), self.1.sub(other.1)) }
+    }
+
+    /// self + w other and self - w other for w = -2^48: 2^32 (l, h) = (-h, l + h).
+    #[inline(always)]
+    unsafe fn quarter_turn(self, other: Self) -> (Self, Self) {
+        unsafe {
+            let (low, high) = (other.1.left(16), other.0.add(other.1).left(16));
+            (Self(self.0.add(low), self.1.sub(high)), Self(self.0.sub(low), self.1.add(high)))
+        }
+    }
+
+    /// The word, in any 64 bits: (h 2^32 + l) 2^32 = (l + h) 2^32 - h carries the limbs' upper halves over, and once
+    /// more what that leaves. The last sum stays within 64 bits, since there the carry is -1, 0 or 1 and the limb it
+    /// comes from is far from the other end.
+    #[inline(always)]
+    unsafe fn word(self) -> V {
+        unsafe {
+            let carried = self.1.signed_high();
+            let low = self.0.sub(carried);
+            let high = self.1.and(V::splat(0xFFFF_FFFF)).add(carried).add(low.signed_high());
+            let over = high.signed_high();
+            low.below(high.add(over).left(32)).sub(over)
+        }
+    }
+}
+
+/// The cyclic inverse transform of eight points in bit-reversed order, by the root 2^72.
+#[inline(always)]
+unsafe fn transform_8<V: Lanes>(points: [Limbs<V>; 8]) -> [V; 8] {
+    unsafe {
+        let [p0, p1, p2, p3, p4, p5, p6, p7] = points;
+        let (a0, a1) = (p0.plus(p1), p0.minus(p1));
+        let (a2, a3) = (p2.plus(p3), p2.minus(p3));
+        let (a4, a5) = (p4.plus(p5), p4.minus(p5));
+        let (a6, a7) = (p6.plus(p7), p6.minus(p7));
+        let (b0, b2) = (a0.plus(a2), a0.minus(a2));
+        let (b1, b3) = a1.quarter_turn(a3);
+        let (b4, b6) = (a4.plus(a6), a4.minus(a6));
+        // 2^72 a5 + 2^24 a7 and 2^24 a5 + 2^72 a7, with 2^64 (l, h) = (-l - h, l)
+        let odd = Limbs(a7.0.left(24).sub(a5.0.add(a5.1).left(8)), a5.0.left(8).add(a7.1.left(24)));
+        let opposite = Limbs(a5.0.left(24).sub(a7.0.add(a7.1).left(8)), a5.1.left(24).add(a7.0.left(8)));
+        let (y0, y4) = (b0.plus(b4), b0.minus(b4));
+        let (y1, y5) = (b1.plus(odd), b1.minus(odd));
+        let (y2, y6) = b2.quarter_turn(b6);
+        let (y3, y7) = (b3.plus(opposite), b3.minus(opposite));
+        [y0.word(), y1.word(), y2.word(), y3.word(), y4.word(), y5.word(), y6.word(), y7.word()]
+    }
 }

@@ -28,12 +28,13 @@ class Layout:
 class Accumulator:
     """A sum of blocks that grows as ciphertexts arrive, and holds none of them. It takes no memory before the first."""
 
-    def __new__(cls, block_bytes: int) -> Accumulator: ...
+    def __new__(cls, header_bytes: int, block_bytes: int) -> Accumulator: ...
     def add(self, input: bytes, offset: int) -> None:
         """Add the blocks that start at ``offset``; the sum stays as it was when they are refused."""
 
     def total(self, header: bytes) -> bytes:
-        """``header`` followed by the sum so far, of at least one ciphertext."""
+        """``header``, of ``header_bytes``, followed by the sum so far, of at least one ciphertext. No copy is
+        made unless more is added afterwards."""
 
 def encrypt(
     layout: Layout,
@@ -46,9 +47,11 @@ def encrypt(
     key_seed: bytes | bytearray,
     noise_seed: bytes | bytearray,
     threads: int,
+    first_block: int = 0,
 ) -> bytes:
     """``header`` followed by the blocks that encrypt ``values``. Each value is read once: when another thread writes to
-    them meanwhile, some old and some new values are encrypted, and each was checked."""
+    them meanwhile, some old and some new values are encrypted, and each was checked. ``first_block``: where in an
+    update they start, in blocks."""
 
 def combine_keys(layout: Layout, header: bytes, seeds: Sequence[bytes | bytearray]) -> bytes:
     """``header`` followed by the sum of the secret polynomials that the seeds expand to."""
@@ -65,8 +68,10 @@ def decrypt(
     unit: float,
     context: bytes,
     threads: int,
+    first_block: int = 0,
 ) -> NDArray[np.float64]:
-    """The values that the blocks at ``offset`` of ``total`` hold, in multiples of ``unit``."""
+    """The values that the blocks at ``offset`` of ``total`` hold, in multiples of ``unit``. They start at block
+    ``first_block`` of the sum."""
 
 def sampled_mask(layout: Layout, context: bytes, block: int) -> NDArray[np.uint64]:
     """The public polynomial a_j of a context, as evaluations. For tests of the sampler."""

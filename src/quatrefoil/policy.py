@@ -58,7 +58,7 @@ STAND_INS: Mapping[str, tuple[str, str]] = {
 }
 """The closed vocabulary of ``[insecure] accept``: stand-in -> the layer and backend that it lets through."""
 
-VALUE_BITS = (16, 32)
+VALUE_BITS = (12, 16, 32)
 """Signed bits to which one value of an update is rounded; each has one parameter set per aggregation backend."""
 
 CLIP_RANGE = (2.0**-100, 2.0**100)
@@ -105,7 +105,7 @@ class Limits(WireObject):
         if not CLIP_RANGE[0] <= self.clip <= CLIP_RANGE[1]:
             raise FieldInvalid("limits.clip", f"is {self.clip}, outside 2^-100 to 2^100", hint="Correct the number")
         if self.value_bits not in VALUE_BITS:
-            known = " or ".join(map(str, VALUE_BITS))
+            known = ", ".join(map(str, VALUE_BITS[:-1])) + f" or {VALUE_BITS[-1]}"
             raise FieldInvalid("limits.value_bits", f"is {self.value_bits}, not {known}", hint=f"Use {known}")
         check_range("limits.minimum_roster_group", self.minimum_roster_group, 1, MOST_SILOS)
         if self.minimum_roster_group > self.minimum_silos:

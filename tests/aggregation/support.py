@@ -10,7 +10,7 @@ import numpy as np
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.contracts import SumShape
 
-SETS = [ParameterSet.named("sum-256-w16"), ParameterSet.named("sum-2048-w32")]
+SETS = [ParameterSet.named(name) for name in ("sum-256-w16", "sum-2048-w32", "sum-32-w12")]
 CONTEXT = bytes(range(32))
 
 

@@ -187,13 +187,13 @@ def test_the_kernel_checks_lengths_itself() -> None:
             _core.encrypt(layout, b"", np.zeros(5), **{**known, **change})
     with pytest.raises(TypeError):
         _core.encrypt(layout, b"", np.zeros(5, dtype=np.int32), **known)
-    accumulator = _core.Accumulator(32768)
+    accumulator = _core.Accumulator(0, 32768)
     for data, offset in ((b"", 0), (bytes(32767), 0), (bytes(65536), 0), (bytes(32768), 1), (bytes(32768), 1 << 40)):
         with pytest.raises(ValueError):
             accumulator.add(data, offset)
     with pytest.raises(ValueError):
         _core.Layout(16, 2, 24, 16, bytes(32))
     with pytest.raises(ValueError):
-        _core.Accumulator(0)
+        _core.Accumulator(96, 0)
     with pytest.raises(ValueError):
         _core.combine_keys(layout, b"", [bytes(31)])

@@ -46,7 +46,7 @@ def test_a_header_that_claims_the_largest_size_is_refused_before_anything_is_all
 @pytest.mark.parametrize("blocks", [1 << 40, (1 << 48) - 1])
 def test_the_kernel_raises_where_memory_does_not_suffice(blocks: int) -> None:
     layout = SETS[0].layout
-    accumulator = _core.Accumulator(blocks * 32768)
+    accumulator = _core.Accumulator(0, blocks * 32768)
     with pytest.raises(ValueError, match="are not"):
         accumulator.add(bytes(32768), 0)
     with pytest.raises(ValueError, match="nothing has been added"):
@@ -81,3 +81,27 @@ def test_an_array_that_changes_during_encryption_gives_old_or_new_values(kind: t
         found = backend.decrypt(one.ciphertext, backend.combine_keys([one.key]), shape=form, count=1)
         distance = np.minimum(np.abs(found.values - 0.25), np.abs(found.values + 0.75))
         assert distance.max() <= found.error_bound
+
+
+def test_a_sum_that_was_given_out_stays_as_it_was() -> None:
+    """The accumulator gives out its own memory, and goes on with a copy."""
+    backend, form = AdditiveAggregation(SETS[0]), shape(9_000)
+    one = backend.encrypt(np.zeros(form.length), weight=1.0, shape=form).ciphertext
+    accumulator = backend.accumulator(shape=form)
+    accumulator.add(one)
+    first, kept = accumulator.total(), bytes(bytearray(accumulator.total()))
+    accumulator.add(one)
+    second = accumulator.total()
+    assert first == kept == one
+    assert second != first and accumulator.total() == second
+
+
+def test_the_kernel_puts_another_header_in_a_copy() -> None:
+    accumulator = _core.Accumulator(4, 32768)
+    accumulator.add(b"head" + bytes(32768), 4)
+    first = accumulator.total(b"one.")
+    second = accumulator.total(b"two.")
+    assert (first[:4], second[:4]) == (b"one.", b"two.") and first[4:] == second[4:] == bytes(32768)
+    for header in (b"", b"one", b"three"):
+        with pytest.raises(ValueError, match="a header of"):
+            accumulator.total(header)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from quatrefoil.aggregation import AdditiveAggregation, ParameterSet, additive
+from quatrefoil.aggregation import AdditiveAggregation, ParameterSet, encryption
 from quatrefoil.contracts import SumShape
 from quatrefoil.planner.host import PARAMETER_SETS
 from quatrefoil.policy import CLIP_RANGE, MOST_SILOS, VALUE_BITS
 
 
 def test_clip_bounds_and_rosters_of_policies_fit() -> None:
-    assert CLIP_RANGE == additive.CLIP_RANGE
+    assert CLIP_RANGE == encryption.CLIP_RANGE
     sets = {bits: ParameterSet.named(PARAMETER_SETS[bits]) for bits in VALUE_BITS}
     assert all(sets[bits].value_bits == bits for bits in VALUE_BITS)
     assert max(parameters.max_silos for parameters in sets.values()) == MOST_SILOS

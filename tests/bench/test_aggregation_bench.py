@@ -30,7 +30,11 @@ def parse(*arguments: str) -> argparse.Namespace:
 def test_a_row_for_each_parameter_set_and_the_missing_peer_is_said(without_tenseal: None) -> None:
     said: list[str] = []
     rows = measure(9_000, 3, 1, said.append)
-    assert [row["backend"] for row in rows] == ["additive-rlwe/sum-256-w16", "additive-rlwe/sum-2048-w32"]
+    assert [row["backend"] for row in rows] == [
+        "additive-rlwe/sum-256-w16",
+        "additive-rlwe/sum-2048-w32",
+        "additive-rlwe/sum-32-w12",
+    ]
     assert any("tenseal is not installed" in line for line in said)
     for row in rows:
         assert (row["parameters"], row["silos"], row["threads"]) == (9_000, 3, 1)
@@ -45,6 +49,14 @@ def test_a_million_parameters_take_at_most_a_twentieth_more_than_float32() -> No
 
     size = ParameterSet.named("sum-256-w16").layout.block_bytes(1_000_000) + HEADER_BYTES
     assert size <= 1.05 * 4_000_000
+
+
+def test_twelve_bits_take_at_most_seven_tenths_of_float32() -> None:
+    from quatrefoil.aggregation import ParameterSet
+    from quatrefoil.aggregation.ciphertext import HEADER_BYTES
+
+    size = ParameterSet.named("sum-32-w12").layout.block_bytes(1_000_000) + HEADER_BYTES
+    assert size <= 0.7 * 4_000_000
 
 
 def test_sets_too_small_for_the_roster_are_left_out(without_tenseal: None) -> None:

@@ -13,6 +13,7 @@ from quatrefoil.errors import CiphertextRefused, ParametersRefused, PolicyInvali
 from quatrefoil.insecure import PlainAggregation
 
 BACKENDS: dict[str, Callable[[], PrivateAggregation]] = {
+    "additive-32": lambda: AdditiveAggregation(ParameterSet.named("sum-32-w12")),
     "additive-256": lambda: AdditiveAggregation(ParameterSet.named("sum-256-w16")),
     "additive-2048": lambda: AdditiveAggregation(ParameterSet.named("sum-2048-w32"), threads=2),
     "insecure-plain": lambda: PlainAggregation(accept_insecure="plain-aggregation"),

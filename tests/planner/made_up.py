@@ -69,7 +69,7 @@ def make_available(*present: tuple[str, str]) -> Availability:
         if (layer, backend) not in today | set(present)
     }
     return Availability(
-        absent, {(b, n): {16: 256, 32: 2048}[n] for b in ("additive-rlwe", "plain") for n in VALUE_BITS}
+        absent, {(b, n): {12: 32, 16: 256, 32: 2048}[n] for b in ("additive-rlwe", "plain") for n in VALUE_BITS}
     )
 
 

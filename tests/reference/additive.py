@@ -44,7 +44,14 @@ class Parameters:
         return sha256(b"quatrefoil/additive/v1/parameters" + struct.pack("<I", len(name)) + name + numbers).digest()
 
 
-SETS = {p.name: p for p in (Parameters("sum-256-w16", 16, 2, 256, 15), Parameters("sum-2048-w32", 32, 1, 2048, 20))}
+SETS = {
+    p.name: p
+    for p in (
+        Parameters("sum-32-w12", 12, 3, 32, 12),
+        Parameters("sum-256-w16", 16, 2, 256, 15),
+        Parameters("sum-2048-w32", 32, 1, 2048, 20),
+    )
+}
 
 
 def stream(seed: bytes, label: str, context: bytes, part: int, length: int) -> bytes:

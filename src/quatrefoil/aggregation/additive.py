@@ -8,28 +8,42 @@ unaudited.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quatrefoil import _core
 from quatrefoil.aggregation import ciphertext as form
 from quatrefoil.aggregation.ciphertext import HEADER_BYTES, KEY_HEADER_BYTES, Form
+from quatrefoil.aggregation.encryption import (
+    LARGEST_LENGTH,
+    OneEncryption,
+    check_shape,
+    check_values,
+    check_weight,
+    wipe,
+)
 from quatrefoil.aggregation.parameters import ParameterSet
+from quatrefoil.aggregation.streams import (
+    CHUNK_BLOCKS,
+    Sink,
+    Source,
+    chunks_of_blocks,
+    chunks_of_values,
+    decrypted,
+    write_all,
+)
 from quatrefoil.contracts import DecryptedSum, Encrypted, FloatVector, SchemeIdentity, SumShape
-from quatrefoil.errors import CiphertextRefused, ParametersRefused, UpdateRefused
+from quatrefoil.errors import CiphertextRefused, ParametersRefused
 
 RandomBytes = Callable[[int], bytes]
 """Gives this many bytes that nobody can predict, like ``os.urandom``."""
 
 SEED_BYTES = 32
-LARGEST_LENGTH = 1 << 36
 LARGEST_THREADS = 256
-CLIP_RANGE = (2.0**-100, 2.0**100)
-"""Within these bounds no product under- or overflows, so the error bound holds."""
-
 _WRONG_KEY = "Combine the keys of exactly the silos whose ciphertexts were added, of this round"
 
 
@@ -68,34 +82,48 @@ class AdditiveAggregation:
         ``values``: contiguous float32 or float64 of shape (length,), each finite and within [-clip, clip] before it is
         weighted; 0 < weight <= 1. Anything else is ``UpdateRefused``, naming the index and the value.
         """
-        _check_shape(shape)
-        _check_values(values, weight, shape)
-        parameters = self._parameters
-        key, noise = self._seed(), self._seed()
-        try:
-            ciphertext = _core.encrypt(
-                parameters.layout,
-                Form(parameters, shape).header(1),
-                values,
-                clip=shape.clip,
-                factor=float(weight) * (parameters.largest_integer / shape.clip),
-                context=shape.context,
-                key_seed=key,
-                noise_seed=noise,
-                threads=self._threads,
-            )
-        except BaseException as error:
-            _wipe(key)
-            if isinstance(error, _core.ValueRefused):
-                index = error.args[0]
-                raise UpdateRefused(
-                    f"value {index} is {values[index]}, not finite and within the clip bound of {shape.clip}",
-                    hint="Clip the update before it is encrypted, and look for diverging training",
-                ) from None
-            raise
-        finally:
-            _wipe(noise)
-        return Encrypted(ciphertext, key)
+        check_shape(shape)
+        check_values(values, shape)
+        with self._encryption(weight, shape) as encryption:
+            ciphertext = encryption.blocks(Form(self._parameters, shape).header(1), values)
+        return Encrypted(ciphertext, encryption.key)
+
+    def encrypt_stream(self, values: FloatVector | Source, sink: Sink, *, weight: float, shape: SumShape) -> bytearray:
+        """:meth:`encrypt` for what is too large to hold: the same bytes go to ``sink``, piece by piece, and the key is
+        returned. ``values``: an array, mapped into memory perhaps, or a source of raw little-endian float32.
+
+        When a value is refused, or reading or writing fails, the key is wiped: what was written is of no use.
+        """
+        check_shape(shape)
+        if isinstance(values, np.ndarray):
+            check_values(values, shape)
+        size = CHUNK_BLOCKS * self._block_values
+        with self._encryption(weight, shape) as encryption:
+            write_all(sink, Form(self._parameters, shape).header(1))
+            for index, some in enumerate(chunks_of_values(values, shape, size)):
+                write_all(sink, encryption.blocks(b"", some, first_block=index * CHUNK_BLOCKS, start=index * size))
+        return encryption.key
+
+    def add_stream(self, ciphertexts: Sequence[Source], sink: Sink, *, shape: SumShape) -> None:
+        """Write the ciphertext of the sum of these to ``sink``, holding a piece of each at a time. All must be there
+        from the start; :meth:`accumulator` takes them as they arrive. When one is refused, what was written is of no
+        use."""
+        check_shape(shape)
+        form.check_roster(self._parameters, len(ciphertexts))
+        whole = Form(self._parameters, shape)
+        names = [f"ciphertext {position}" for position in range(len(ciphertexts))]
+        streams = [chunks_of_blocks(c, whole, count=1, what=n) for c, n in zip(ciphertexts, names, strict=True)]
+        write_all(sink, whole.header(len(streams)))
+        word = 0
+        while pieces := [piece for piece in (next(stream, None) for stream in streams) if piece is not None]:
+            total = _core.Accumulator(0, len(pieces[0]))
+            for name, piece in zip(names, pieces, strict=True):
+                try:
+                    total.add(piece, 0)
+                except _core.WordRefused as error:
+                    raise _word_refused(name, error, first=word) from None
+            word += len(pieces[0]) // 8
+            write_all(sink, total.total(b""))
 
     def accumulator(self, *, shape: SumShape) -> Accumulator:
         """An empty sum, for ciphertexts that arrive one after the other."""
@@ -123,29 +151,82 @@ class AdditiveAggregation:
         ``error_bound``: each silo rounds to a neighbouring integer, less than one unit of clip / (2^(w-1) - 1) away;
         scaling there and back in float64 adds less than 8 units in the last place of the clip bound for each silo.
         """
-        _check_shape(shape)
+        check_shape(shape)
         form.check_roster(self._parameters, count)
         Form(self._parameters, shape).check(total, count=count, what="the sum")
         form.check_key(combined_key, self._parameters, count=count)
+        values = self._decrypted(total, combined_key, shape, count, length=shape.length, offset=HEADER_BYTES)
+        return DecryptedSum(values, error_bound=self.error_bound(shape, count))
+
+    def decrypt_stream(
+        self, total: Source, combined_key: bytes, *, shape: SumShape, count: int
+    ) -> Iterator[NDArray[np.float64]]:
+        """:meth:`decrypt` for what is too large to hold: the values in order, some at a time. Use none of them before
+        the last has come: a piece that is refused later means that all of them are."""
+        check_shape(shape)
+        form.check_roster(self._parameters, count)
+        form.check_key(combined_key, self._parameters, count=count)
+        chunks = chunks_of_blocks(total, Form(self._parameters, shape), count=count, what="the sum")
+        return decrypted(
+            chunks,
+            shape,
+            self._block_values,
+            lambda data, first, length: self._decrypted(
+                data, combined_key, shape, count, length=length, first_block=first
+            ),
+        )
+
+    def error_bound(self, shape: SumShape, count: int) -> float:
+        """The largest difference of any entry of a decrypted sum of ``count`` contributions from the exact sum."""
         unit = shape.clip / self._parameters.largest_integer
+        return count * (unit + 2.0**-50 * shape.clip)
+
+    @property
+    def _block_values(self) -> int:
+        return self._parameters.ring_degree * self._parameters.slots
+
+    def _decrypted(
+        self,
+        blocks: bytes,
+        combined_key: bytes,
+        shape: SumShape,
+        count: int,
+        *,
+        length: int,
+        offset: int = 0,
+        first_block: int = 0,
+    ) -> NDArray[np.float64]:
         try:
-            values = _core.decrypt(
+            return _core.decrypt(
                 self._parameters.layout,
-                total,
+                blocks,
                 combined_key,
-                offset=HEADER_BYTES,
+                offset=offset,
                 key_offset=KEY_HEADER_BYTES,
-                length=shape.length,
+                length=length,
                 count=count,
-                unit=unit,
+                unit=shape.clip / self._parameters.largest_integer,
                 context=shape.context,
                 threads=self._threads,
+                first_block=first_block,
             )
         except _core.WordRefused as error:
             raise _word_refused("the sum", error) from None
         except _core.SumRefused as error:
             raise CiphertextRefused(f"the key does not belong to this sum: {error.args[0]}", hint=_WRONG_KEY) from None
-        return DecryptedSum(values, error_bound=count * (unit + 2.0**-50 * shape.clip))
+
+    @contextmanager
+    def _encryption(self, weight: float, shape: SumShape) -> Iterator[OneEncryption]:
+        """One encryption under fresh seeds. The noise seed is wiped when it ends, the key when it fails."""
+        check_weight(weight)
+        encryption = OneEncryption(self._parameters, weight, shape, self._threads, key=self._seed(), noise=self._seed())
+        try:
+            yield encryption
+        except BaseException:
+            wipe(encryption.key)
+            raise
+        finally:
+            wipe(encryption.noise)
 
     def _seed(self) -> bytearray:
         seed = bytearray(self._random(SEED_BYTES))
@@ -160,9 +241,9 @@ class Accumulator:
     """A sum of contributions that grows as they arrive. It holds the sum and none of the ciphertexts."""
 
     def __init__(self, parameters: ParameterSet, *, shape: SumShape) -> None:
-        _check_shape(shape)
+        check_shape(shape)
         self._form = Form(parameters, shape)
-        self._sum = _core.Accumulator(self._form.block_bytes)
+        self._sum = _core.Accumulator(HEADER_BYTES, self._form.block_bytes)
         self._count = 0
 
     @property
@@ -187,40 +268,10 @@ class Accumulator:
         return self._sum.total(self._form.header(self._count))
 
 
-def _check_shape(shape: SumShape) -> None:
-    hint = "All parties take the shape of the sum from the signed round context"
-    if type(shape.length) is not int or not 1 <= shape.length <= LARGEST_LENGTH:
-        raise ParametersRefused(f"a length of {shape.length} values is not 1 to {LARGEST_LENGTH}", hint=hint)
-    # A float32 would carry its precision into the scale, beyond the error bound.
-    if not isinstance(shape.clip, float | int) or not CLIP_RANGE[0] <= shape.clip <= CLIP_RANGE[1]:
-        raise ParametersRefused(
-            f"a clip bound of {shape.clip} is not within {CLIP_RANGE[0]} to {CLIP_RANGE[1]}", hint=hint
-        )
-    if len(shape.context) != 32:
-        raise ParametersRefused(f"a context digest of {len(shape.context)} bytes is not 32 bytes", hint=hint)
-
-
-def _check_values(values: FloatVector, weight: float, shape: SumShape) -> None:
-    hint = f"Pass a contiguous float32 or float64 vector of {shape.length} values, and a weight in (0, 1]"
-    if not isinstance(values, np.ndarray) or values.dtype not in (np.float32, np.float64):
-        kind = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
-        raise UpdateRefused(f"the update is {kind}, not an array of float32 or float64", hint=hint)
-    if values.shape != (shape.length,):
-        raise UpdateRefused(f"the update has the shape {values.shape}, not ({shape.length},)", hint=hint)
-    if not (values.flags.c_contiguous and values.flags.aligned):
-        raise UpdateRefused(f"the update is not contiguous (strides of {values.strides[0]} bytes)", hint=hint)
-    if not (math.isfinite(weight) and 0 < weight <= 1):
-        raise UpdateRefused(f"the weight {weight} is not within (0, 1]", hint=hint)
-
-
-def _word_refused(what: str, error: _core.WordRefused) -> CiphertextRefused:
+def _word_refused(what: str, error: _core.WordRefused, *, first: int = 0) -> CiphertextRefused:
     word, value = error.args
-    problem = f"{what} holds {value} at word {word}, not below the modulus {_core.MODULUS}"
+    problem = f"{what} holds {value} at word {first + word}, not below the modulus {_core.MODULUS}"
     return CiphertextRefused(problem, hint="Ask the sender again; the bytes were damaged or forged")
 
 
-def _wipe(secret: bytearray) -> None:
-    secret[:] = bytes(len(secret))
-
-
-__all__ = ["Accumulator", "AdditiveAggregation", "RandomBytes"]
+__all__ = ["LARGEST_LENGTH", "Accumulator", "AdditiveAggregation", "RandomBytes"]

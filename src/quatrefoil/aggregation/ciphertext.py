@@ -43,9 +43,16 @@ class Form:
 
     def check(self, ciphertext: bytes, *, count: int, what: str) -> None:
         """Raise ``CiphertextRefused``, naming ``what`` and the numbers, unless ``ciphertext`` has this form."""
-        if len(ciphertext) < HEADER_BYTES:
-            raise _refused(f"{what} has {len(ciphertext)} bytes, fewer than a header of {HEADER_BYTES}")
-        magic, version, reserved, summed, length, digest, context, clip = _CIPHERTEXT.unpack_from(ciphertext)
+        self.check_header(ciphertext[:HEADER_BYTES], count=count, what=what)
+        expected_bytes = HEADER_BYTES + self.block_bytes
+        if len(ciphertext) != expected_bytes:
+            raise _refused(f"{what} has {len(ciphertext)} bytes, not {expected_bytes} for {self.shape.length} values")
+
+    def check_header(self, header: bytes, *, count: int, what: str) -> None:
+        """The same for the header alone, where the blocks are read one after the other."""
+        if len(header) < HEADER_BYTES:
+            raise _refused(f"{what} has {len(header)} bytes, fewer than a header of {HEADER_BYTES}")
+        magic, version, reserved, summed, length, digest, context, clip = _CIPHERTEXT.unpack(header)
         _check_start(what, magic, _CIPHERTEXT_MAGIC, version, reserved)
         _check_digest(what, digest, self.parameters)
         if context != self.shape.context:
@@ -57,9 +64,6 @@ class Form:
             raise _refused(f"{what} is scaled to a clip bound of {clip!r}, not {self.shape.clip!r}")
         if summed != count:
             raise _refused(f"{what} says that it sums {summed} contributions, not {count}")
-        expected_bytes = HEADER_BYTES + self.block_bytes
-        if len(ciphertext) != expected_bytes:
-            raise _refused(f"{what} has {len(ciphertext)} bytes, not {expected_bytes} for {length} values")
 
 
 def key_header(parameters: ParameterSet, count: int) -> bytes:

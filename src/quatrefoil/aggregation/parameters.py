@@ -113,8 +113,9 @@ def _check_exact(p: ParameterSet) -> None:
 NAMED = {
     parameters.name: parameters
     for parameters in (
+        ParameterSet("sum-32-w12", value_bits=12, slots=3, max_silos=32, delta=12),
         ParameterSet("sum-256-w16", value_bits=16, slots=2, max_silos=256, delta=15),
         ParameterSet("sum-2048-w32", value_bits=32, slots=1, max_silos=2048, delta=20),
     )
 }
-"""The sets that policies name. 4 bytes a value for up to 256 silos; 8 bytes for up to 2,048."""
+"""The sets that policies name. 8/3 bytes a value for up to 32 silos; 4 for up to 256; 8 for up to 2,048."""

@@ -20,7 +20,7 @@ from quatrefoil.errors import DependencyMissing, ParametersRefused
 
 CLIP = 0.2
 REPETITIONS = 7
-PARAMETER_SETS = ("sum-256-w16", "sum-2048-w32")
+PARAMETER_SETS = ("sum-256-w16", "sum-2048-w32", "sum-32-w12")
 
 Progress = Callable[[str], None]
 Row = dict[str, Any]

@@ -15,7 +15,7 @@ from quatrefoil.errors import QuatrefoilError
 from quatrefoil.planner.availability import Availability
 from quatrefoil.policy import BACKENDS, VALUE_BITS
 
-PARAMETER_SETS: Mapping[int, str] = {16: "sum-256-w16", 32: "sum-2048-w32"}
+PARAMETER_SETS: Mapping[int, str] = {12: "sum-32-w12", 16: "sum-256-w16", 32: "sum-2048-w32"}
 """Value bits of a policy -> the additive parameter set for them."""
 
 NOT_WRITTEN: Mapping[tuple[str, str], str] = {
