@@ -91,6 +91,8 @@ def test_a_key_is_certified_again_and_shown(here, consortium, capsys):
         ("seal content --to old --identity north --root root.pem --out -", "before its end is known"),
         ("seal content --to old --identity north --root root.pem --out content", "content exists already"),
         ("seal none --to old --identity north --root root.pem --out x", "none cannot be read"),
+        ("seal . --to old --identity north --root root.pem --out x", ". cannot be read (Is a directory)"),
+        ("seal /proc/self/mem --to old --identity north --root root.pem --out x", "mem cannot be read (Input/output"),
         ("seal content --to content --identity north --root root.pem --out x", "content is no sealing certificate"),
         ("seal content --to north --identity north --root root.pem --out x", "sealing.key cannot be read"),
         ("seal content --to old --to old --identity north --root root.pem --out x", "named twice"),

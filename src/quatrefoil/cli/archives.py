@@ -129,7 +129,12 @@ def reading(file: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise HostError(f"{file} cannot be read ({error.strerror})", hint="Check the path and its rights") from None
     with stream:
-        yield stream
+        try:
+            yield stream
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # what is written says by itself which file it was
+            raise HostError(f"{file} cannot be read ({error.strerror})", hint="Check the disk") from None
 
 
 def no_stdout(out: Path) -> None:
