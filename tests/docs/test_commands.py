@@ -98,6 +98,10 @@ WRONG_USAGE = [
     ["aggregator"],
     ["silo", "--aggregator", "nowhere"],
     ["log"],
+    ["seal-key"],
+    ["seal", "content", "--to", "key"],
+    ["open", "content"],
+    ["rewrap", "content", "--key", "one", "--from-cms", "two"],
 ]
 
 
@@ -147,6 +151,20 @@ REFUSED = {
         f"{SILO} --train {TRAIN} --data x.npz".replace("{silo}", "{keeper}"),
         "the role needed is silo",
     ),
+    "seal-key in the place of a file": (
+        "seal-key new {policy} --identity {silo} --root {root}",
+        "hospitals.toml exists already",
+    ),
+    "seal for nobody who is certified": (
+        "seal {policy} --to {policy} --identity {silo} --root {root} --out {tmp}/x",
+        "is no sealing certificate",
+    ),
+    "open without a key": ("open {policy} --key {tmp} --root {root} --out {tmp}/x", "sealing.key cannot be read"),
+    "rewrap of an archive without its certificate": (
+        "rewrap {policy} --from-cms {policy} --to {tmp} --identity {silo} --root {root} --out {tmp}/x",
+        "goes with --cms-certificate",
+    ),
+    "doctor with nowhere to write the inventory": ("doctor --inventory {tmp}/no/where.json", "cannot be written"),
     "log that is not there": ("log {tmp}/none.jsonl", "there is no log at"),
     "log that is none": (f"log {WORKLOAD}", "line 1 is not a log entry"),
 }

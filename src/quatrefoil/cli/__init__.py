@@ -14,7 +14,11 @@ from importlib import import_module, metadata
 from quatrefoil.cli.output import require_writable
 from quatrefoil.errors import QuatrefoilError
 
-COMMANDS = ("demo", "plan", "bench", "doctor", "ca", "keeper", "aggregator", "silo", "log")
+COMMANDS = (
+    *("demo", "plan", "bench", "doctor"),
+    *("ca", "keeper", "aggregator", "silo", "log"),
+    *("seal-key", "seal", "open", "rewrap"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = root.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
-        module = import_module(f"quatrefoil.cli.{name}")
+        module = import_module(f"quatrefoil.cli.{name.replace('-', '_')}")
         command = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
         module.configure(command)
         command.set_defaults(run=module.run)
