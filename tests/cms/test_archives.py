@@ -138,6 +138,14 @@ def test_malformed_ber_is_refused(encoded, problem):
         list(parse_all(bytes.fromhex(encoded)))
 
 
+def test_an_element_that_reaches_beyond_what_holds_it_is_refused():
+    stream = BerStream(io.BytesIO(bytes.fromhex("30020403010203")))
+    stream.enter(0x30)
+    assert stream.element().value == b"\x01\x02\x03"
+    with pytest.raises(MessageRefused, match="a wrong length"):
+        stream.leave()
+
+
 def test_deeply_divided_content_is_refused():
     stream = BerStream(io.BytesIO(bytes.fromhex("a080" + "2480" * 1000)))
     with pytest.raises(MessageRefused, match="nested too deeply"):

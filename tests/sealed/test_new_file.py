@@ -43,6 +43,16 @@ def test_the_file_is_there_at_the_end_and_not_before(tmp_path, way, mode):
     assert (tmp_path / "out").stat().st_mode & 0o777 == mode
 
 
+def test_the_mode_is_what_was_asked_for_whatever_the_umask(tmp_path, way):
+    before = os.umask(0o077)
+    try:
+        with new_file(tmp_path / "out", mode=0o644):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o644
+
+
 def test_nothing_is_left_when_the_block_fails(tmp_path, way):
     with pytest.raises(ZeroDivisionError), new_file(tmp_path / "out", mode=0o600) as stream:
         stream.write(b"secret" * 100_000)
