@@ -69,9 +69,8 @@ def test_parameters_do_not_change_and_every_number_is_in_the_digest() -> None:
 
 
 def test_the_named_sets_are_as_promised() -> None:
-    small, large = SETS
-    assert (small.max_silos, small.bytes_per_value, small.value_bits) == (256, 4, 16)
-    assert (large.max_silos, large.bytes_per_value, large.value_bits) == (2048, 8, 32)
+    promised = {one.name: (one.max_silos, one.bytes_per_value, one.value_bits) for one in SETS}
+    assert promised == {"sum-32-w12": (32, 8 / 3, 12), "sum-256-w16": (256, 4, 16), "sum-2048-w32": (2048, 8, 32)}
 
 
 @pytest.mark.parametrize("threads", [0, -1, 257])

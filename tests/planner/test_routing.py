@@ -271,5 +271,5 @@ def test_availability_is_complete_or_refused() -> None:
         Availability({("enclave", "magic"): "no"}, {})
     with pytest.raises(CallerError, match="absent without a reason"):
         Availability({("enclave", "tdx"): ""}, {})
-    with pytest.raises(CallerError, match="without its largest roster at 16 bits"):
+    with pytest.raises(CallerError, match="without its largest roster at 12 bits"):
         Availability({}, {})

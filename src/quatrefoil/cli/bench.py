@@ -5,58 +5,64 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from quatrefoil.bench import aggregation
+from quatrefoil.bench.accuracy import measure_accuracy
+from quatrefoil.bench.aggregation import measure
+from quatrefoil.bench.streaming import measure_streams
 from quatrefoil.cli import output
 
 NAME = "bench"
 HELP = "measure a layer beside doing without it, and beside its peers"
-SCHEMA = "quatrefoil.bench-aggregation/1"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     benches = parser.add_subparsers(metavar="LAYER", required=True, dest="layer")
-    parser = benches.add_parser(
-        "aggregation", help="encrypted sums beside plain ones", description="encrypted sums beside plain ones"
-    )
-    parser.add_argument(
-        "--parameters", type=int, default=1_000_000, metavar="N", help="values in an update (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--silos", type=int, default=8, metavar="K", help="updates that are added (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--threads", type=int, default=1, metavar="T", help="threads each backend may use (default: %(default)s)"
-    )
-    output.add_json_option(parser)
+    for name, what, add_options in (
+        ("aggregation", "encrypted sums beside plain ones", _aggregation),
+        ("accuracy", "what rounding to fewer bits costs, on real digits", _accuracy),
+    ):
+        add_options(benches.add_parser(name, help=what, description=what))
 
 
 def run(args: argparse.Namespace) -> None:
-    progress = output.progress_console()
-    rows = aggregation.measure(args.parameters, args.silos, args.threads, lambda step: progress.print(step))
-    output.write_json(args.json, SCHEMA, {"rows": rows})
+    args.bench(args)
+
+
+def _aggregation(parser: argparse.ArgumentParser) -> None:
+    _number(parser, "--parameters", 1_000_000, "N", "values in an update")
+    _number(parser, "--silos", 8, "K", "updates that are added")
+    _number(parser, "--threads", 1, "T", "threads each backend may use")
+    parser.add_argument(
+        "--stream", action="store_true", help="stream from and to files, holding no update or ciphertext whole"
+    )
+    output.add_json_option(parser)
+    parser.set_defaults(bench=_run_aggregation)
+
+
+def _accuracy(parser: argparse.ArgumentParser) -> None:
+    _number(parser, "--silos", 8, "K", "silos that train together, 2 to 32")
+    _number(parser, "--rounds", 20, "R", "rounds of a training")
+    _number(parser, "--seeds", 5, "S", "trainings from different starts")
+    output.add_json_option(parser)
+    parser.set_defaults(bench=_run_accuracy)
+
+
+def _run_aggregation(args: argparse.Namespace) -> None:
+    if args.stream:
+        _run_streams(args)
+        return
+    rows = measure(args.parameters, args.silos, args.threads, _progress())
+    output.write_json(args.json, "quatrefoil.bench-aggregation/1", {"rows": rows})
     if output.only_json(args):
         return
     first = rows[0]
-    console = output.console()
-    console.print(
-        output.table(
-            f"{first['silos']} silos x {first['parameters']} float32, {first['threads']} thread(s), "
-            f"milliseconds; plain sum {first['plain_ms']:.2f}",
-            (
-                "backend",
-                "encrypt",
-                "serialise",
-                "deserialise",
-                "add",
-                "keys",
-                "decrypt",
-                "overhead",
-                "bytes/silo",
-                "error",
-            ),
-            [_cells(row) for row in rows],
-        )
+    steps = ("encrypt", "serialise", "deserialise", "add", "keys", "decrypt")
+    title = (
+        f"{first['silos']} silos x {first['parameters']} float32, {first['threads']} thread(s), "
+        f"milliseconds; plain sum {first['plain_ms']:.2f}"
     )
+    columns = ("backend", *steps, "overhead", "bytes/silo", "error")
+    console = output.console()
+    console.print(output.table(title, columns, [_cells(row) for row in rows]))
     console.print("Overhead: one silo's encrypt and serialise, and everything at the server, over the plain sum.")
     peer = next((row for row in rows if row["backend"] == "tenseal"), None)
     if peer is None:
@@ -64,6 +70,35 @@ def run(args: argparse.Namespace) -> None:
     else:
         ratio = peer["encrypt_serialise_over_additive"]
         console.print(f"Encrypt and serialise: tenseal takes {ratio:.1f} times as long as {first['backend']}.")
+
+
+def _run_streams(args: argparse.Namespace) -> None:
+    row = measure_streams(args.parameters, args.silos, args.threads, _progress())
+    output.write_json(args.json, "quatrefoil.bench-streams/1", {"rows": [row]})
+    if not output.only_json(args):
+        _print_fields(f"Streams of {args.parameters} float32 by {args.silos} silos, from and to files", row)
+
+
+def _run_accuracy(args: argparse.Namespace) -> None:
+    rows = measure_accuracy(args.silos, args.rounds, args.seeds, _progress())
+    output.write_json(args.json, "quatrefoil.bench-accuracy/1", {"rows": rows})
+    if output.only_json(args):
+        return
+    title = f"Digits, {args.silos} silos, {args.rounds} rounds, mean of {args.seeds} trainings"
+    shown = [key for key in rows[0] if key not in ("silos", "rounds", "seeds")]
+    drawn = output.table(
+        title, [key.replace("_", " ") for key in shown], [[_shown(r[key]) for key in shown] for r in rows]
+    )
+    output.console().print(drawn)
+
+
+def _print_fields(title: str, row: dict[str, Any]) -> None:
+    cells = [(key.replace("_", " "), _shown(value)) for key, value in row.items()]
+    output.console().print(output.table(title, ("figure", "value"), cells))
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -75,3 +110,12 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['bytes_per_silo']}",
         f"{row['max_abs_error']:.1e}",
     )
+
+
+def _number(parser: argparse.ArgumentParser, name: str, default: int, metavar: str, what: str) -> None:
+    parser.add_argument(name, type=int, default=default, metavar=metavar, help=f"{what} (default: {default})")
+
+
+def _progress() -> Any:
+    console = output.progress_console()
+    return lambda step: console.print(step)
