@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_the_command_writes_what_it_shows(
     file = tmp_path / "bench.json"
     bench.run(parse("aggregation", "--parameters", "500", "--silos", "2", "--json", str(file)))
     written = json.loads(file.read_text())
-    assert written["schema"] == bench.SCHEMA and "machine" in written
+    assert written["schema"] == "quatrefoil.bench-aggregation/1" and "machine" in written
     assert all(name in row for row in written["rows"] for name in FIGURES)
     shown = capsys.readouterr().out
     assert "sum-256-w16" in shown and "Peer tenseal: not installed" in shown
@@ -102,3 +103,22 @@ def test_a_layer_has_to_be_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         parse()
     assert stopped.value.code == 2
+
+
+def test_streams_are_measured_within_their_bound(tmp_path: Path) -> None:
+    (row,) = run_bench(tmp_path, "aggregation", "--stream", "--parameters", "20000", "--silos", "2")
+    assert row["parameters"] == 20_000 and 0 < row["max_abs_error"] <= row["error_bound"]
+    assert row["bytes_per_silo"] > 4 * 20_000 and row["peak_rss_mib"] > 0
+
+
+def test_accuracy_is_measured_for_the_sum_in_the_clear_and_each_rounding(tmp_path: Path) -> None:
+    rows = run_bench(tmp_path, "accuracy", "--rounds", "3", "--seeds", "1", "--silos", "2")
+    assert [row["sum"] for row in rows] == ["clear", "sum-256-w16", "sum-32-w12"]
+    assert rows[0]["difference"] == 0 and all(row["accuracy"] > 0.3 and row["loss"] > 0 for row in rows)
+
+
+def run_bench(folder: Path, *arguments: str) -> list[dict[str, Any]]:
+    """The rows that a bench writes."""
+    bench.run(parse(*arguments, "--json", str(folder / "rows.json")))
+    rows: list[dict[str, Any]] = json.loads((folder / "rows.json").read_text())["rows"]
+    return rows
