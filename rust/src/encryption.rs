@@ -112,7 +112,8 @@ impl<V: Value> Worker<'_, V> {
     fn run(&mut self, first: usize, values: Shared<'_, V>, out: &mut [u8]) -> Result<(), usize> {
         let capacity = self.setup.layout.block_values();
         for (offset, (values, out)) in values.chunks(capacity).zip(out.chunks_exact_mut(BLOCK_BYTES)).enumerate() {
-            self.block(self.setup.first + (first + offset) as u64, values, out).map_err(|index| offset * capacity + index)?;
+            self.block(self.setup.first + (first + offset) as u64, values, out)
+                .map_err(|index| offset * capacity + index)?;
         }
         Ok(())
     }
