@@ -80,10 +80,11 @@ fn take_back(total: &mut [[u8; 8]], words: &[[u8; 8]]) {
     }
 }
 
-/// Like `field::add`, in a form that the compiler can make wide.
+/// Like `field::add`, in a form that the compiler can make wide. For a `b` that is not below p it gives a + b modulo
+/// 2^64, or `a` where `b` is p: [`take_back`] counts on that.
 #[inline(always)]
 fn add(a: u64, b: u64) -> u64 {
-    subtract(a, P - b)
+    subtract(a, P.wrapping_sub(b))
 }
 
 #[inline(always)]
