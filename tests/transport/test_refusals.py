@@ -21,7 +21,7 @@ from listening import dial, dial_async, listening
 from OpenSSL import SSL, crypto
 
 from quatrefoil.errors import CallerError, ChannelRefused, PeerUnreachable
-from quatrefoil.transport import CertificateAuthority, ChannelPolicy, Identity
+from quatrefoil.transport import CertificateAuthority, ChannelPolicy, Identity, tls_refusal
 from support import Consortium, days_from_now
 
 HYBRID = "X25519MLKEM768"
@@ -302,6 +302,26 @@ def test_a_client_certificate_outside_the_profile_is_refused(consortium, defect)
         for _ in range(2):
             assert isinstance(server.refusal(), ChannelRefused)
     assert server.peers == []
+
+
+@pytest.mark.parametrize(
+    ("defect", "expected"),
+    [
+        ("not for clients", "is not for this use: its key usage or extended key usage is another"),
+        ("unknown critical extension", "holds a critical extension that is not of the profile"),
+        ("is an authority", "basicConstraints"),
+    ],
+)
+def test_what_openssl_finds_wrong_is_not_put_down_to_the_root(consortium, defect, expected):
+    with listening(consortium) as server:
+        with contextlib.suppress(ChannelRefused):
+            dial(consortium, server.port, identity=Identity(*forgery.forge(forgery.DEFECTS[defect][0], consortium)))
+        assert expected in server.refusal().problem
+
+
+def test_what_openssl_finds_wrong_and_has_no_words_for_keeps_its_number(consortium):
+    refusal = tls_refusal.untrusted("a client", consortium.identity("cleveland", "silo").certificate, 66)
+    assert refusal.problem == "certificate CN=cleveland of a client is not of the profile (verify error 66)"
 
 
 @pytest.mark.parametrize("defect", WITH_IDENTITY)

@@ -37,6 +37,16 @@ _CERTIFICATE_ALERTS = (
 )
 """The first is what OpenSSL sends when a check of the certificate profile fails, rather than one of its own."""
 
+_NO_ROOT = (2, 18, 19, 20, 21)
+"""X509_V_ERR of OpenSSL when no chain leads to a root: issuer not found, or self-signed."""
+
+_DEFECTS = {
+    7: "carries a signature that its issuer did not make",
+    26: "is not for this use: its key usage or extended key usage is another",
+    34: "holds a critical extension that is not of the profile",
+}
+"""What a chain that does lead to a root may still have wrong, by X509_V_ERR."""
+
 _NEITHER = ("handshake failure", "illegal parameter", "insufficient security")
 
 
@@ -81,12 +91,17 @@ def explain(error: SSL.Error, address: str, groups: Sequence[str], *, server_sid
 
 
 def untrusted(address: str, certificate: x509.Certificate, code: int) -> ChannelRefused:
-    """The refusal of a certificate whose chain OpenSSL could not build. ``code``: X509_V_ERR of OpenSSL."""
-    subject = certificate.subject.rfc4514_string()[:100]
+    """The refusal of a certificate whose chain OpenSSL did not accept. ``code``: its X509_V_ERR, which says why."""
+    who = f"certificate {certificate.subject.rfc4514_string()[:100]} of {address}"
     issuer = certificate.issuer.rfc4514_string()[:100]
+    if code in _NO_ROOT:
+        return ChannelRefused(
+            f"{who} is signed by no trusted root (issuer: {issuer}; verify error {code})",
+            hint="Check that both sides hold one root.pem",
+        )
     return ChannelRefused(
-        f"certificate {subject} of {address} is signed by no trusted root (issuer: {issuer}; verify error {code})",
-        hint="Check that both sides hold one root.pem",
+        f"{who} {_DEFECTS.get(code, 'is not of the profile')} (verify error {code})",
+        hint="Have `quatrefoil ca` issue one",
     )
 
 
