@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 CARGO  := cargo
 CRATE  := --manifest-path rust/Cargo.toml
+PEERS  := --manifest-path tests/peers/Cargo.toml
 SOURCES := pyproject.toml rust/Cargo.toml rust/Cargo.lock $(shell find rust/src -name '*.rs')
 
 export PYO3_PYTHON = $(CURDIR)/$(BIN)/python
@@ -20,10 +21,12 @@ demo: install  ## train across four real hospitals, encrypted, and show what eac
 
 test: install  ## everything but the slow tests
 	$(CARGO) test --quiet $(CRATE)
+	$(CARGO) build --quiet --locked $(PEERS)
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
 test-all: install  ## every test
 	$(CARGO) test --quiet $(CRATE)
+	$(CARGO) build --quiet --locked $(PEERS)
 	$(BIN)/python -m pytest -n auto
 
 lint: install  ## ruff, mypy --strict, cargo fmt and clippy
@@ -32,13 +35,15 @@ lint: install  ## ruff, mypy --strict, cargo fmt and clippy
 	$(BIN)/mypy
 	$(CARGO) fmt $(CRATE) --check
 	$(CARGO) clippy --quiet $(CRATE) --all-targets -- -D warnings
+	$(CARGO) fmt $(PEERS) --check
+	$(CARGO) clippy --quiet --locked $(PEERS) --all-targets -- -D warnings
 
 bench: install  ## the kernel beside plain addition and TenSEAL, in one run
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/quatrefoil bench aggregation --parameters 1000000 --silos 8
 
 clean:         ## remove what was built and installed here
-	rm -rf $(VENV) rust/target
+	rm -rf $(VENV) rust/target tests/peers/target
 
 $(VENV)/.installed: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \

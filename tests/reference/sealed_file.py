@@ -1,6 +1,6 @@
 """A second reader of sealed files, written from docs/sealed-files.md: whole in memory, slow, and nothing of ours.
 
-HPKE is done by hand: the hybrid KEMs of draft-ietf-hpke-pq, then the key schedule of RFC 9180 section 5.1 over hmac.
+HPKE is done by hand, in ``hpke`` beside this file.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 
 import cbor2
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
+from cryptography.hazmat.primitives.asymmetric import mlkem
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from tests.reference import hpke
 
 MAGIC = b"quatrefoil sealed file 1\n"
 CONTEXT = b"quatrefoil statement v1"
@@ -92,54 +93,14 @@ def unwrap(keys: list[Any], key_pem: bytes, header: bytes, wrapper: bytes) -> by
     first, second = key_pem.split(b"-----END PRIVATE KEY-----\n")[:2]
     ml_kem = load_pem_private_key(first + b"-----END PRIVATE KEY-----\n", None)
     curve = load_pem_private_key(second + b"-----END PRIVATE KEY-----\n", None)
-    public_curve = curve_point(curve)
+    public_curve = hpke.curve_point(curve)
     public = ml_kem.public_key().public_bytes_raw() + public_curve
     (suite, recipient, sealed) = next(
         content for _, _, content in keys if content[1] == sha256(public)
     )  # StopIteration: not sealed to this key
     info = encode("urn:quatrefoil:sealed-file-binding", [suite, recipient, header, wrapper])
-    split = 1088 if isinstance(ml_kem, mlkem.MLKEM768PrivateKey) else 1568
-    share = sealed[split : split + len(public_curve)]
-    shared = combine(ml_kem.decapsulate(sealed[:split]), exchange(curve, share), share, public_curve)
-    return open_base(suite, shared, info, sealed[split + len(public_curve) :])
-
-
-def combine(ml_kem: bytes, curve: bytes, share: bytes, public: bytes) -> bytes:
-    """The shared secret of the hybrid KEM (draft-irtf-cfrg-concrete-hybrid-kems)."""
-    label = rb"\.//^" + b"\\" if len(public) == 32 else b"MLKEM1024-P384"
-    return hashlib.sha3_256(ml_kem + curve + share + public + label).digest()
-
-
-def exchange(curve: Any, share: bytes) -> bytes:
-    if isinstance(curve, x25519.X25519PrivateKey):
-        return curve.exchange(x25519.X25519PublicKey.from_public_bytes(share))
-    return curve.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP384R1(), share))
-
-
-def curve_point(curve: Any) -> bytes:
-    if isinstance(curve, x25519.X25519PrivateKey):
-        return curve.public_key().public_bytes_raw()
-    return curve.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-
-
-def open_base(identifiers: bytes, shared: bytes, info: bytes, ciphertext: bytes) -> bytes:
-    """RFC 9180 section 5.1, mode base, AES-256-GCM, first message, no associated data."""
-    name = {b"\x00\x01": "sha256", b"\x00\x02": "sha384"}[identifiers[2:4]]
-    size = hashlib.new(name).digest_size
-    suite = b"HPKE" + identifiers
-
-    def extract(salt: bytes, label: bytes, material: bytes) -> bytes:
-        return hmac.digest(salt or bytes(size), b"HPKE-v1" + suite + label + material, name)
-
-    def expand(secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
-        return hmac.digest(secret, length.to_bytes(2, "big") + b"HPKE-v1" + suite + label + context + b"\x01", name)[
-            :length
-        ]
-
-    schedule = b"\x00" + extract(b"", b"psk_id_hash", b"") + extract(b"", b"info_hash", info)
-    secret = extract(shared, b"secret", b"")
-    key, base = expand(secret, b"key", schedule, 32), expand(secret, b"base_nonce", schedule, 12)
-    return AESGCM(key).decrypt(base, ciphertext, b"")
+    split = (1088 if isinstance(ml_kem, mlkem.MLKEM768PrivateKey) else 1568) + len(public_curve)
+    return hpke.schedule(suite, hpke.decapsulate(ml_kem, curve, sealed[:split]), info).open(sealed[split:])
 
 
 def hkdf(key: bytes, salt: bytes, info: bytes) -> bytes:

@@ -14,6 +14,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
+from tests.reference import hpke as by_hand
 from tests.reference import sealed_file
 
 from quatrefoil.transport import sealed, system_clock
@@ -55,14 +56,14 @@ def file_key(archive, ml_kem_secret: bytes) -> bytes:
     _, curve, wrapped, info, _ = archive
     share, ciphertext = wrapped.sealed[1088:1120], wrapped.sealed[1120:]
     public = curve.public_key().public_bytes_raw()
-    shared = sealed_file.combine(ml_kem_secret, sealed_file.exchange(curve, share), share, public)
-    return sealed_file.open_base(wrapped.suite, shared, info, ciphertext)
+    shared = by_hand.combine(ml_kem_secret, by_hand.exchange(curve, share), share, public)
+    return by_hand.schedule(wrapped.suite, shared, info).open(ciphertext)
 
 
 def test_of_a_sealed_file_the_recorder_reads_nothing_with_the_curve_broken(archive) -> None:
     _, curve, wrapped, _, _ = archive
     ciphertext = wrapped.sealed[:1088]
-    known = sealed_file.exchange(curve, wrapped.sealed[1088:1120])
+    known = by_hand.exchange(curve, wrapped.sealed[1088:1120])
     other = mlkem.MLKEM768PrivateKey.generate()
     for guess in (b"", bytes(32), known, hashlib.sha3_256(ciphertext).digest(), other.decapsulate(ciphertext)):
         with pytest.raises(InvalidTag):

@@ -1,0 +1,14 @@
+"""What several tests of this folder ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from asking import Peer
+
+
+@pytest.fixture(scope="session")
+def peer() -> Iterator[Peer]:
+    with Peer() as running:
+        yield running
