@@ -8,13 +8,13 @@ import pytest
 from asking import package
 from cryptography.hazmat.primitives.asymmetric import mldsa, mlkem
 from pkcs8 import seed_pem
+from published import acvp
 from tests.reference import hpke
 
 from quatrefoil.errors import MessageRefused
 from quatrefoil.transport.identity import read_key
 from quatrefoil.transport.sealed.keys import RecipientKey
 from quatrefoil.transport.sealed.suites import HYBRID_768
-from vectors import acvp
 
 INFO, FILE_KEY = b"info", bytes(range(32))
 

@@ -12,10 +12,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import mldsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from pkcs8 import expanded_pem, seed_pem
+from published import Case, naming, wycheproof
 
 from quatrefoil.errors import StateCorrupt
 from quatrefoil.transport.identity import read_key
-from vectors import Case, naming, wycheproof
 
 SETS = {
     "65": (mldsa.MLDSA65PublicKey, mldsa.MLDSA65PrivateKey),

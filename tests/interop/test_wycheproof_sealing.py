@@ -15,13 +15,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pkcs8 import expanded_pem, seed_pem
+from published import naming, wycheproof
 from tests.reference import hpke
 
 from quatrefoil.errors import MessageRefused, StateCorrupt
 from quatrefoil.transport import envelope
 from quatrefoil.transport.sealed.keys import KEY_FILE, RecipientKey
 from quatrefoil.transport.sealed.suites import HYBRID_768, HYBRID_1024, Suite
-from vectors import naming, wycheproof
 
 INFO, FILE_KEY = b"info", bytes(range(32))
 KINDS = {HYBRID_768: mlkem.MLKEM768PrivateKey, HYBRID_1024: mlkem.MLKEM1024PrivateKey}

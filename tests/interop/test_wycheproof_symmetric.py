@@ -7,8 +7,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-from vectors import naming, wycheproof
+from published import naming, wycheproof
 
 
 def test_aes_256_gcm():
