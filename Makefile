@@ -21,11 +21,13 @@ demo: install  ## train across four real hospitals, encrypted, and show what eac
 
 test: install  ## everything but the slow tests
 	$(CARGO) test --quiet $(CRATE)
+	$(CARGO) fetch --quiet --locked $(PEERS)
 	$(CARGO) build --quiet --locked $(PEERS)
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
 test-all: install  ## every test
 	$(CARGO) test --quiet $(CRATE)
+	$(CARGO) fetch --quiet --locked $(PEERS)
 	$(CARGO) build --quiet --locked $(PEERS)
 	$(BIN)/python -m pytest -n auto
 
