@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import queue
-import socket
-import threading
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager
@@ -20,8 +17,8 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes every refusal to st
 
 import grpc
 import pytest
+from classical_server import classical_server
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from OpenSSL import SSL
 from tests.transport import forgery
 from tests.transport.listening import dial, listening
 
@@ -52,46 +49,14 @@ def trying(port: int, root: bytes, identity: tuple[bytes, bytes] | tuple[None, N
         yield
 
 
-@contextmanager
-def classical_server(group: str) -> Iterator[tuple[int, bytes, queue.Queue[str]]]:
-    """A TLS server of pyOpenSSL with an ordinary certificate, and one group: port, certificate, what it saw."""
-    key, certificate = forgery.classical()
-    seen: queue.Queue[str] = queue.Queue()
-    context = SSL.Context(SSL.TLS_METHOD)
-    assert SSL._lib.SSL_CTX_set1_curves_list(context._context, group.encode()) == 1
-    context.use_privatekey(key)
-    context.use_certificate(certificate)
-    context.set_alpn_select_callback(lambda connection, offered: b"h2")
-
-    def answer() -> None:
-        stream, _ = listener.accept()
-        with stream:
-            stream.settimeout(None)
-            connection = SSL.Connection(context, stream)
-            connection.set_accept_state()
-            try:
-                connection.do_handshake()
-                seen.put(f"{connection.get_group_name()} {connection.recv(24)!r}")
-            except SSL.Error as error:
-                seen.put(str(error))
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
-        worker = threading.Thread(target=answer)
-        worker.start()
-        yield listener.getsockname()[1], certificate.public_bytes(Encoding.PEM), seen
-        worker.join(10)
-        assert not worker.is_alive()
-
-
 def test_the_key_share_of_boringssl_is_one_that_we_can_use():
     """The control: with a certificate that gRPC knows, and our group and no other, the channel comes about."""
-    with classical_server(HYBRID) as (port, root, seen), trying(port, root):
+    with classical_server(HYBRID, b"h2") as (port, root, seen), trying(port, root):
         assert seen.get(timeout=10).startswith(f"{HYBRID} b'PRI * HTTP/2.0")
 
 
 def test_a_group_that_boringssl_lacks_is_seen_to_be_missing():
-    with classical_server("SecP384r1MLKEM1024") as (port, root, seen), trying(port, root):
+    with classical_server("SecP384r1MLKEM1024", b"h2") as (port, root, seen), trying(port, root):
         assert "no suitable key share" in seen.get(timeout=10)
 
 
