@@ -47,6 +47,11 @@ _DEFECTS = {
 }
 """What a chain that does lead to a root may still have wrong, by X509_V_ERR."""
 
+_COMMON = "X25519MLKEM768"
+"""The group that every post-quantum TLS library has: who lacks it is classical."""
+
+_OTHER = "Use a TLS library there that has it; a policy is never lowered"
+
 _NEITHER = ("handshake failure", "illegal parameter", "insufficient security")
 
 
@@ -73,8 +78,12 @@ def explain(error: SSL.Error, address: str, groups: Sequence[str], *, server_sid
     hybrid = ", ".join(groups)
     upgrade = "Upgrade its TLS library; classical key exchange and certificates are never accepted"
     if is_alert(error):
-        return _peer_refused(reason, address, hybrid, server_side=server_side)
+        return _peer_refused(reason, address, groups, server_side=server_side)
     if _matches(reason, _NO_GROUP):
+        if _COMMON not in groups:  # then it may well offer a hybrid group, but another
+            return ChannelRefused(
+                f"{address} offers no key exchange that the policy allows, none of {hybrid} ({reason})", hint=_OTHER
+            )
         return ChannelRefused(
             f"{address} offers only classical key exchange, none of {hybrid} ({reason})", hint=upgrade
         )
@@ -105,9 +114,14 @@ def untrusted(address: str, certificate: x509.Certificate, code: int) -> Channel
     )
 
 
-def _peer_refused(reason: str, address: str, hybrid: str, *, server_side: bool) -> ChannelRefused:
+def _peer_refused(reason: str, address: str, groups: Sequence[str], *, server_side: bool) -> ChannelRefused:
+    hybrid = ", ".join(groups)
     if _matches(reason, _NOT_TLS13):
         return ChannelRefused(f"{address} does not speak TLS 1.3 ({reason})", hint="Upgrade its TLS library")
+    if _matches(reason, _NEITHER) and not server_side and _COMMON not in groups:
+        return ChannelRefused(
+            f"{address} lacks our key exchange ({hybrid}) or ML-DSA certificates ({reason})", hint=_OTHER
+        )
     if _matches(reason, _NEITHER) and not server_side:
         return ChannelRefused(
             f"{address} accepts neither our key exchange ({hybrid}) nor ML-DSA certificates: it offers only classical "
