@@ -185,6 +185,6 @@ def test_a_server_of_another_protocol_is_refused(consortium):
 
 
 def test_the_server_in_rtls_asks_nobody_for_a_certificate(consortium):
-    """So what is not shown here is that rustls verifies our client's; docs/interop.md says so."""
+    """So nobody verifies our client's here; test_mutual_rustls.py has a server that does."""
     with rustls_server(consortium) as (port, seen), dial(consortium, port):
         assert not seen.get(timeout=10).getpeercert(True)
