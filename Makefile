@@ -6,9 +6,12 @@ CARGO  := cargo
 CRATE  := --manifest-path rust/Cargo.toml
 SOURCES := pyproject.toml rust/Cargo.toml rust/Cargo.lock $(shell find rust/src -name '*.rs')
 
+# What memcheck sees is written to a file; the tests count it.
+UNDER_VALGRIND := CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --log-file=$(CURDIR)/rust/target/valgrind.log"
+
 export PYO3_PYTHON = $(CURDIR)/$(BIN)/python
 
-.PHONY: help install demo test test-all lint bench clean
+.PHONY: help install demo test test-all lint constant-time bench clean
 
 help:          ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile
@@ -32,6 +35,13 @@ lint: install  ## ruff, mypy --strict, cargo fmt and clippy
 	$(BIN)/mypy
 	$(CARGO) fmt $(CRATE) --check
 	$(CARGO) clippy --quiet $(CRATE) --all-targets -- -D warnings
+
+constant-time: install  ## follow secrets through the kernel under valgrind, then read its machine code for branches
+	@command -v valgrind > /dev/null || { echo "this needs valgrind, and objdump and addr2line of binutils"; exit 1; }
+	$(UNDER_VALGRIND) $(CARGO) test --quiet --release $(CRATE) taint -- --ignored --nocapture --test-threads=1
+	RUSTFLAGS='--cfg aes_backend="soft"' $(UNDER_VALGRIND) $(CARGO) test --quiet --release $(CRATE) \
+	  --target-dir rust/target/soft-aes taint -- --ignored --nocapture --test-threads=1
+	$(BIN)/python tests/constant_time/machine_code.py
 
 bench: install  ## the kernel beside plain addition and TenSEAL, in one run
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
