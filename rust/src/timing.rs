@@ -69,6 +69,9 @@ pub fn time_step<'py>(
 ) -> PyResult<Bound<'py, PyArray1<u64>>> {
     let found = STEPS.into_iter().find(|(name, ..)| *name == step);
     let step = found.ok_or_else(|| PyValueError::new_err(format!("no step {step:?}")))?;
+    if !takes(step.0, fixed) {
+        return Err(PyValueError::new_err(format!("{} does not take the word {fixed:#x}", step.0)));
+    }
     if let Some(class) = classes.iter().find(|&&class| class > 1) {
         return Err(PyValueError::new_err(format!("class {class} is not 0 or 1")));
     }
@@ -76,6 +79,20 @@ pub fn time_step<'py>(
     let classes = classes.to_vec();
     let ticks = py.detach(|| measure(step, fixed, &classes, &random_seed));
     Ok(PyArray1::from_vec(py, ticks))
+}
+
+/// Whether a word may be a step's secret: values are within the clip bound, and elements below p.
+fn takes(step: &str, fixed: u64) -> bool {
+    let within = |value: f64| value.abs() <= CLIP;
+    match step {
+        "encryption, values" => within(f64::from_bits(fixed)),
+        "encryption, float32" => {
+            [fixed as u32, (fixed >> 32) as u32].iter().all(|&half| within(f32::from_bits(half).into()))
+        }
+        "key transform" | "key times a" => fixed < P,
+        "key sum" => (fixed as i64).unsigned_abs() <= u64::from(ETA),
+        _ => true,
+    }
 }
 
 fn measure((_, prepare, run): Step, fixed: u64, classes: &[u8], random_seed: &[u8; 32]) -> Vec<u64> {

@@ -86,6 +86,13 @@ def test_too_few_measurements_are_refused(measurements: int) -> None:
 def test_the_kernel_refuses_steps_and_classes_it_does_not_know() -> None:
     with pytest.raises(ValueError, match="no step"):
         _core.time_step("nothing", 0, b"\0", bytes(32))
+    for step, word in (
+        ("encryption, values", 1 << 63 | 0x7FF << 52),
+        ("encryption, float32", 0x7FC00000),
+        ("key sum", 43),
+    ):
+        with pytest.raises(ValueError, match="does not take the word"):
+            _core.time_step(step, word, b"\0", bytes(32))
     with pytest.raises(ValueError, match="class 2"):
         _core.time_step("key sum", 0, b"\0\1\2", bytes(32))
     with pytest.raises(ValueError, match="31 bytes"):
