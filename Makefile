@@ -11,7 +11,7 @@ UNDER_VALGRIND := CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --log-f
 
 export PYO3_PYTHON = $(CURDIR)/$(BIN)/python
 
-.PHONY: help install demo test test-all lint constant-time bench clean
+.PHONY: help install demo test test-all lint constant-time fuzz bench clean
 
 help:          ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile
@@ -42,6 +42,10 @@ constant-time: install  ## follow secrets through the kernel under valgrind, the
 	RUSTFLAGS='--cfg aes_backend="soft"' $(UNDER_VALGRIND) $(CARGO) test --quiet --release $(CRATE) \
 	  --target-dir rust/target/soft-aes taint -- --ignored --nocapture --test-threads=1
 	$(BIN)/python tests/constant_time/machine_code.py
+
+fuzz: install  ## every parser under a coverage-guided fuzzer, FUZZ_SECONDS each (60)
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	$(BIN)/python tests/fuzz/run.py --seconds $(or $(FUZZ_SECONDS),60)
 
 bench: install  ## the kernel beside plain addition and TenSEAL, in one run
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
