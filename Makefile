@@ -7,9 +7,12 @@ CRATE  := --manifest-path rust/Cargo.toml
 PEERS  := --manifest-path tests/peers/Cargo.toml
 SOURCES := pyproject.toml rust/Cargo.toml rust/Cargo.lock $(shell find rust/src -name '*.rs')
 
+# What memcheck sees is written to a file; the tests count it.
+UNDER_VALGRIND := CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --log-file=$(CURDIR)/rust/target/valgrind.log"
+
 export PYO3_PYTHON = $(CURDIR)/$(BIN)/python
 
-.PHONY: help install demo test test-all lint bench clean
+.PHONY: help install demo test test-all lint constant-time fuzz bench clean
 
 help:          ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile
@@ -39,6 +42,17 @@ lint: install  ## ruff, mypy --strict, cargo fmt and clippy
 	$(CARGO) clippy --quiet $(CRATE) --all-targets -- -D warnings
 	$(CARGO) fmt $(PEERS) --check
 	$(CARGO) clippy --quiet --locked $(PEERS) --all-targets -- -D warnings
+
+constant-time: install  ## follow secrets through the kernel under valgrind, then read its machine code for branches
+	@command -v valgrind > /dev/null || { echo "this needs valgrind, and objdump and addr2line of binutils"; exit 1; }
+	$(UNDER_VALGRIND) $(CARGO) test --quiet --release $(CRATE) taint -- --ignored --nocapture --test-threads=1
+	RUSTFLAGS='--cfg aes_backend="soft"' $(UNDER_VALGRIND) $(CARGO) test --quiet --release $(CRATE) \
+	  --target-dir rust/target/soft-aes taint -- --ignored --nocapture --test-threads=1
+	$(BIN)/python tests/constant_time/machine_code.py
+
+fuzz: install  ## every parser under a coverage-guided fuzzer, FUZZ_SECONDS each (60)
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	$(BIN)/python tests/fuzz/run.py --seconds $(or $(FUZZ_SECONDS),60)
 
 bench: install  ## the kernel beside plain addition and TenSEAL, in one run
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

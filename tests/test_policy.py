@@ -170,6 +170,7 @@ REFUSED = {
     "one silo": ("minimum_silos", "minimum_silos = 1", "limits.minimum_silos: is 1, outside 2 to 2048"),
     "negative collusion": ("colluding_silos", "colluding_silos = -1", "limits.colluding_silos: is -1, outside 0 to"),
     "a count of zero": ("largest_sample_count", "largest_sample_count = 0", "largest_sample_count: is 0, outside 1"),
+    "a width that Python does not write out": ("value_bits", "value_bits = 0x" + "f" * 5000, "value_bits: is huge"),
     "a huge count": ("largest_sample_count", f"largest_sample_count = {10**30}", "largest_sample_count: is huge"),
     "a boolean for an integer": ("rounds", "rounds = true", "limits.rounds: is a boolean, not an integer"),
     "a float for an integer": ("rounds", "rounds = 1.0", "limits.rounds: is a float, not an integer"),

@@ -35,7 +35,7 @@ impl<'a> Secrets<'a> {
 }
 
 #[inline(always)]
-fn add_small((sum, small): (&mut [u64; N], &[i64; N])) {
+pub fn add_small((sum, small): (&mut [u64; N], &[i64; N])) {
     for (sum, &small) in sum.iter_mut().zip(small) {
         *sum = field::add_signed(*sum, small);
     }

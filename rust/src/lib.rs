@@ -20,6 +20,9 @@ mod sampling;
 mod shared;
 mod stream;
 mod sum;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod taint;
+mod timing;
 #[cfg(target_arch = "x86_64")]
 mod vaes;
 #[cfg(target_arch = "x86_64")]
@@ -370,5 +373,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(probes::sampled_mask, module)?)?;
     module.add_function(wrap_pyfunction!(probes::sampled_noise, module)?)?;
     module.add_function(wrap_pyfunction!(probes::processor_levels, module)?)?;
-    module.add_function(wrap_pyfunction!(probes::limit_processor, module)?)
+    module.add_function(wrap_pyfunction!(probes::limit_processor, module)?)?;
+    module.add_function(wrap_pyfunction!(timing::timed_steps, module)?)?;
+    module.add_function(wrap_pyfunction!(timing::time_step, module)?)
 }

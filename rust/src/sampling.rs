@@ -72,7 +72,7 @@ fn take_little_endian(words: &mut [u64; N]) -> bool {
 }
 
 #[inline(always)]
-fn count_bits((out, long, short): (&mut [i64; N], &[[u8; 8]], &[[u8; 4]])) {
+pub fn count_bits((out, long, short): (&mut [i64; N], &[[u8; 8]], &[[u8; 4]])) {
     for ((value, &long), &short) in out.iter_mut().zip(long).zip(short) {
         let (long, short) = (u64::from_le_bytes(long), u64::from(u32::from_le_bytes(short)));
         // ones(up) - ones(down) = ones(up) + zeros(down) - 42, which takes one count less

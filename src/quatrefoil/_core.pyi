@@ -84,3 +84,10 @@ def processor_levels() -> list[str]:
 
 def limit_processor(level: str) -> None:
     """Use no copy above ``level``, in the whole process. For tests: all copies give the same bytes."""
+
+def timed_steps() -> list[str]:
+    """The steps on secrets that :func:`time_step` knows."""
+
+def time_step(step: str, fixed: int, classes: bytes, random_seed: bytes | bytearray) -> NDArray[np.uint64]:
+    """Ticks that a step takes in each measurement. ``classes``: a byte for each, 0 for inputs that are all the word
+    ``fixed``, 1 for random ones. For the bench of constant time."""

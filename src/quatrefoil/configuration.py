@@ -188,11 +188,16 @@ def check_name(field: str, name: str) -> None:
         )
 
 
+def written(value: int) -> str:
+    """``value`` for a message. Python refuses to write out thousands of digits, which hexadecimal notation can hold."""
+    return str(value) if abs(value) < 1 << 64 else "huge"
+
+
 def check_range(field: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
         raise FieldInvalid(
             field,
-            f"is {value if abs(value) < 1 << 64 else 'huge'}, outside {least} to {most}",
+            f"is {written(value)}, outside {least} to {most}",
             hint="Correct the number",
         )
 
@@ -282,4 +287,5 @@ __all__ = [
     "parse",
     "read_text",
     "shown",
+    "written",
 ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from quatrefoil import configuration
-from quatrefoil.configuration import FieldInvalid, check_choice, check_name, check_positive, check_range, shown
+from quatrefoil.configuration import FieldInvalid, check_choice, check_name, check_positive, check_range, shown, written
 from quatrefoil.errors import MessageRefused, PolicyInvalid
 from quatrefoil.wire import WireObject
 
@@ -106,7 +106,7 @@ class Limits(WireObject):
             raise FieldInvalid("limits.clip", f"is {self.clip}, outside 2^-100 to 2^100", hint="Correct the number")
         if self.value_bits not in VALUE_BITS:
             known = ", ".join(map(str, VALUE_BITS[:-1])) + f" or {VALUE_BITS[-1]}"
-            raise FieldInvalid("limits.value_bits", f"is {self.value_bits}, not {known}", hint=f"Use {known}")
+            raise FieldInvalid("limits.value_bits", f"is {written(self.value_bits)}, not {known}", hint=f"Use {known}")
         check_range("limits.minimum_roster_group", self.minimum_roster_group, 1, MOST_SILOS)
         if self.minimum_roster_group > self.minimum_silos:
             raise FieldInvalid(

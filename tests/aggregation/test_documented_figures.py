@@ -4,48 +4,18 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
-from math import floor, log2, sqrt
+from math import log2
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.aggregation.support import SETS, shape
 from tests.reference import additive as reference
-from tests.reference import lattice
 
-from quatrefoil import _core
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 
 TEXT = (Path(__file__).parents[2] / "docs" / "additive-encryption.md").read_text()
 WORDS = " ".join(TEXT.split())
-
-
-def bits(beta: int) -> tuple[int, int]:
-    return floor(lattice.CLASSICAL * beta), round(lattice.QUANTUM * beta)
-
-
-@pytest.mark.parametrize(
-    ("variance", "sentence"),
-    [
-        (21.0, "block size of {beta}: {classical} bits classical, {quantum} quantum"),
-        (10.5, "block size {beta}, {classical} and {quantum} bits"),
-    ],
-    ids=["one key", "with the sums known"],
-)
-def test_the_security_estimate_is_what_the_page_says(variance: float, sentence: str) -> None:
-    beta = lattice.block_size(n=_core.RING_DEGREE, q=_core.MODULUS, deviation=sqrt(variance))
-    classical, quantum = bits(beta)
-    assert sentence.format(beta=beta, classical=classical, quantum=quantum) in WORDS
-
-
-def test_the_estimate_follows_the_published_one_for_new_hope() -> None:
-    """Table 1 of Alkim and others: n = 1024, q = 12289, deviation sqrt(8), primal: beta 967 or one less or more."""
-    assert abs(lattice.block_size(n=1024, q=12289, deviation=sqrt(8)) - 967) <= 2
-
-
-def test_less_noise_is_less_security() -> None:
-    sizes = [lattice.block_size(n=4096, q=2**64, deviation=deviation) for deviation in (1.0, 3.0, 9.0)]
-    assert sizes == sorted(set(sizes))
 
 
 @pytest.mark.parametrize("parameters", SETS, ids=lambda p: p.name)

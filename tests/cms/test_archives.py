@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from quatrefoil import cli
 from quatrefoil.errors import HostError, MessageRefused
 from quatrefoil.transport.cms import ClassicalKey, open_archive
-from quatrefoil.transport.cms.ber import BerStream, parse_all
+from quatrefoil.transport.cms.ber import INTEGER, OID, SEQUENCE, BerStream, Node, parse_all
+from quatrefoil.transport.cms.recipients import der
 from support import Consortium
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "cms"
@@ -212,6 +213,40 @@ def test_a_migration_that_is_refused_leaves_nothing(here, capsys, line, problem)
     assert run(f"rewrap {FOLDER}/{line} {WITH}") == 1
     assert problem in capsys.readouterr().err
     assert sorted(here.iterdir()) == before
+
+
+@pytest.mark.parametrize("size", [65, 3000, 1 << 20])
+def test_numbers_that_no_archive_needs_are_refused_before_they_are_computed(size):
+    """A megabyte of object identifier took minutes, and a number of thousands of digits cannot be written out."""
+    (name,), (number,) = (list(parse_all(der(tag, b"\xff" * (size - 1) + b"\x7f"))) for tag in (OID, INTEGER))
+    with pytest.raises(MessageRefused, match=f"a number of {size} bytes"):
+        name.dotted  # noqa: B018
+    with pytest.raises(MessageRefused, match=f"a number of {size} bytes"):
+        number.number  # noqa: B018
+
+
+def test_a_tag_size_of_thousands_of_digits_is_refused():
+    archive = (FOLDER / "rsa-oaep-sha256-aes256-gcm.der").read_bytes()
+    with pytest.raises(MessageRefused, match="a number of 3000 bytes"):
+        content_of(with_tag_size(archive, b"\x7f" * 3000), "rsa")
+
+
+def with_tag_size(archive: bytes, size: bytes) -> bytes:
+    """The archive with another ICVlen in its GCMParameters, and every length around it corrected."""
+    (outer,) = parse_all(archive)
+    kind, wrapped = outer.children()
+    version, recipients, (content_type, algorithm, content), *rest = split(wrapped.inside(0xA0))
+    name, parameters = algorithm.children()
+    nonce, *_ = parameters.children()
+    new = der(SEQUENCE, name.raw + der(SEQUENCE, nonce.raw + der(INTEGER, size)))
+    inner = der(SEQUENCE, content_type.raw + new + content.raw)
+    fields = version.raw + recipients.raw + inner + b"".join(one.raw for one in rest)
+    return der(SEQUENCE, kind.raw + der(0xA0, der(SEQUENCE, fields)))
+
+
+def split(enveloped: Node) -> tuple:
+    version, recipients, content, *rest = enveloped.children()
+    return version, recipients, content.children(), *rest
 
 
 def test_a_cut_or_altered_archive_leaves_nothing(here, capsys):

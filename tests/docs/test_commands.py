@@ -92,6 +92,7 @@ WRONG_USAGE = [
     ["bench"],
     ["bench", "transport"],
     ["doctor", "--fix"],
+    ["security-level", "--honest"],
     ["ca"],
     ["ca", "issue", "somewhere", "north", "--role", "king"],
     ["keeper", "--listen", "127.0.0.1:1"],
@@ -134,6 +135,10 @@ REFUSED = {
     "bench of nothing": ("bench aggregation --parameters 0", "0 parameters are not at least 1"),
     "bench of one silo": ("bench aggregation --silos 1", "1 silos are in no parameter set"),
     "doctor with nowhere to write": ("doctor --json {tmp}/no/where.json", "where.json cannot be written"),
+    "security-level with nowhere to write": (
+        "security-level --json {tmp}/no/where.json",
+        "where.json cannot be written",
+    ),
     "ca without its root": ("ca issue {tmp} north --role silo", "root.key cannot be read"),
     "ca showing something else": (f"ca show {WORKLOAD}", "is not a PEM certificate"),
     "keeper with a silo's identity": (
@@ -211,6 +216,7 @@ def test_another_job_on_the_same_state_is_refused(
 JSON = {
     "plan": f"plan {WORKLOAD} --policy {POLICY}",
     "doctor": "doctor",
+    "security-level": "security-level",
     "demo-attack": "demo --attack transport",
     "bench-aggregation": "bench aggregation --parameters 1000 --silos 2",
     "log": "log {log}",

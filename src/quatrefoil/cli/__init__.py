@@ -15,7 +15,7 @@ from quatrefoil.cli.output import require_writable
 from quatrefoil.errors import QuatrefoilError
 
 COMMANDS = (
-    *("demo", "plan", "bench", "doctor"),
+    *("demo", "plan", "bench", "doctor", "security-level"),
     *("ca", "keeper", "aggregator", "silo", "log"),
     *("seal-key", "seal", "open", "rewrap"),
 )

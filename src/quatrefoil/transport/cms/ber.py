@@ -16,6 +16,10 @@ INTEGER, BIT_STRING, OCTET_STRING, OID, SEQUENCE, SET = 0x02, 0x03, 0x04, 0x06, 
 LARGEST_ELEMENT = 1 << 20
 """Bytes of an element that is read into memory: all recipients of an archive together."""
 
+LARGEST_NUMBER = 64
+"""Bytes of a number and of an object identifier. Serial numbers have at most 20 (RFC 5280 section 4.1.2.2), and so have
+identifiers of algorithms; numbers of a megabyte would take minutes to write out, or could not be."""
+
 PIECE = 1 << 16
 _DEEPEST = 24
 _END = (0, 0)
@@ -54,13 +58,13 @@ class Node:
 
     @property
     def number(self) -> int:
-        return int.from_bytes(self.expect(INTEGER).value, "big", signed=True)
+        return int.from_bytes(self._short(INTEGER), "big", signed=True)
 
     @property
     def dotted(self) -> str:
         """An object identifier in dotted form (X.690 section 8.19)."""
         arcs, value = [], 0
-        for byte in self.expect(OID).value:
+        for byte in self._short(OID):
             value = value << 7 | byte & 0x7F
             if not byte & 0x80:
                 arcs.append(value)
@@ -69,6 +73,12 @@ class Node:
             raise refused("holds an empty object identifier")
         first = min(arcs[0] // 40, 2)
         return ".".join(map(str, [first, arcs[0] - 40 * first, *arcs[1:]]))
+
+    def _short(self, tag: int) -> bytes:
+        value = self.expect(tag).value
+        if len(value) > LARGEST_NUMBER:
+            raise refused(f"holds a number of {len(value)} bytes, over the limit of {LARGEST_NUMBER}")
+        return value
 
 
 def parse_all(data: bytes) -> Iterator[Node]:

@@ -1,0 +1,68 @@
+"""Every fuzz target, for a bounded number of inputs: its seeds, altered seeds, and what once broke it."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+from tests.fuzz.mutations import altered
+from tests.fuzz.run import TARGETS
+
+FOUND = Path(__file__).with_name("found")
+INPUTS = 300
+
+each_target = pytest.mark.parametrize("name", TARGETS)
+
+
+def target(name: str):
+    return importlib.import_module(f"tests.fuzz.targets.{name}")
+
+
+def test_the_parsers_all_have_targets() -> None:
+    assert {"archive", "ber", "certificate", "ciphertext", "envelope", "frames", "jobs", "kernel", "messages"} <= set(
+        TARGETS
+    )
+
+
+@each_target
+def test_seeds_hold(name: str) -> None:
+    found = target(name)
+    assert found.seeds()
+    for seed in (b"", *found.seeds()):
+        found.one(seed)
+
+
+@each_target
+@pytest.mark.parametrize("part", range(2))
+def test_altered_seeds_hold(name: str, part: int) -> None:
+    found = target(name)
+    for data in altered(found.seeds(), INPUTS // 2, number=part):
+        found.one(data)
+
+
+@pytest.mark.parametrize("file", sorted(FOUND.glob("*-*")), ids=lambda file: file.name)
+def test_what_once_broke_a_target_does_not_any_more(file: Path) -> None:
+    """``found`` holds inputs by the name of their target and of what they broke."""
+    target(file.name.partition("-")[0]).one(file.read_bytes())
+
+
+def test_alterations_are_the_same_each_time_and_differ() -> None:
+    once, again = (list(altered([b"seed" * 20], 50, number=3)) for _ in range(2))
+    assert once == again and len(set(once)) > 40
+    assert once != list(altered([b"seed" * 20], 50, number=4))
+
+
+def test_a_parser_that_raises_anything_else_is_noticed() -> None:
+    from tests.fuzz.held import refused_or, refused_or_same
+
+    from quatrefoil.errors import MessageRefused
+
+    def refuse() -> None:
+        raise MessageRefused("it is wrong", hint="send another")
+
+    assert refused_or(refuse) is None
+    with pytest.raises(ZeroDivisionError):
+        refused_or(lambda: 1 // 0)
+    with pytest.raises(AssertionError, match="another encoding"):
+        refused_or_same(lambda: b"a", lambda value: value + b"b", b"a")
