@@ -114,8 +114,9 @@ def test_a_wrapping_that_names_a_recipient_twice_or_nobody_is_refused(parts, nor
         open_(parts.rewritten(north, keys=many).whole, trust, KEY)
 
 
-def test_an_old_file_opens_only_when_it_is_judged_at_its_claimed_time(parts, trust):
+def test_an_old_file_opens_only_when_it_is_judged_at_its_claimed_time(parts, consortium):
     later = days_from_now(400)
+    trust = consortium.trust_with(consortium.list_of(clock=later))
     with pytest.raises(MessageRefused, match="expired"):
         open_(parts.whole, trust, KEY, clock=later)
     assert open_(parts.whole, trust, KEY, clock=later, judged=Judged.AT_CLAIMED_TIME)[0] == TRUTH

@@ -35,6 +35,8 @@ class Recipe:
     begins: timedelta = timedelta(minutes=-5)
     ends: timedelta = timedelta(days=1)
     critical_unknown: bool = False
+    extra: x509.ExtensionType | None = None
+    extra_critical: bool = False
 
 
 GOOD = Recipe()
@@ -91,6 +93,8 @@ def issue(recipe: Recipe, issuer_key: Any, issuer: x509.Name) -> tuple[Any, x509
     )
     if recipe.usage is not None:
         builder = builder.add_extension(recipe.usage, critical=True)
+    if recipe.extra is not None:
+        builder = builder.add_extension(recipe.extra, critical=recipe.extra_critical)
     if recipe.critical_unknown:
         unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
         builder = builder.add_extension(unknown, critical=True)

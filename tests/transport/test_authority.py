@@ -37,6 +37,7 @@ def test_an_issued_identity_is_whole_and_private(authority):
         "key.pem": 0o600,
         "certificate.pem": 0o644,
         "root.pem": 0o644,
+        "crl.pem": 0o644,
     }
     loaded = Identity.load(folder)
     assert (loaded.name, loaded.role, loaded.fingerprint) == ("cleveland", "silo", identity.fingerprint)
@@ -231,7 +232,8 @@ def test_only_a_root_of_the_profile_is_a_trust_anchor(authority, tmp_path):
 
 
 def test_several_roots_may_be_trusted(consortium, stranger):
-    both = TrustAnchor([*consortium.trust.roots, *stranger.trust.roots])
+    first, second = consortium.trust, stranger.trust
+    both = TrustAnchor([*first.roots, *second.roots], lists=[*first.lists, *second.lists])
     verifier = PostQuantumTransport(consortium.identity("hub", "aggregator"), both, clock=consortium.clock)
     for origin in (consortium, stranger):
         assert verifier.verify(origin.transport("cleveland", "silo").sign(b"x")).signer == "cleveland"

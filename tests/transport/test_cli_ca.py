@@ -99,8 +99,67 @@ def test_wrong_usage_exits_with_2(arguments, capsys):
     assert "usage: quatrefoil ca" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("action", ["init", "issue", "request", "sign", "show"])
+@pytest.mark.parametrize("action", ["init", "issue", "request", "sign", "revoke", "crl", "show"])
 def test_every_action_has_a_help(action, capsys):
     with pytest.raises(SystemExit) as exit_:
         run(action, "--help")
     assert exit_.value.code == 0 and action in capsys.readouterr().out
+
+
+def lists_of(root: Path) -> tuple[int, int]:
+    (held,) = TrustAnchor.load(root).lists
+    return held.number, len(held.entries)
+
+
+def test_revoke_takes_a_party_a_serial_number_or_a_certificate(root, capsys):
+    for name in ("north", "south", "west"):
+        run("issue", root, name, "--role", "silo")
+    serial = Identity.load(root / "south").certificate.serial_number
+    run("revoke", root, "north", "--reason", "key-compromise")
+    run("revoke", root, f"{serial:x}")
+    run("revoke", root, root / "west", "--reason", "superseded", "--days", 3)
+    printed = capsys.readouterr().out
+    assert "is list 4 with 3 revoked" in printed and "Give it to every party" in printed
+    assert lists_of(root) == (4, 3)
+
+
+def test_crl_renews_the_list(root, capsys):
+    run("crl", root, "--days", 3)
+    assert "is list 2 with 0 revoked" in capsys.readouterr().out
+    assert lists_of(root) == (2, 0)
+
+
+def test_a_name_with_several_certificates_is_revoked_only_when_all_are_meant(root):
+    run("issue", root, "north", "--role", "silo")
+    run("issue", root, "north", "--role", "keeper", "--out", root / "second")
+    with pytest.raises(CallerError, match=r"2 valid certificates: [0-9a-f]+ \((silo|keeper)\), "):
+        run("revoke", root, "north")
+    assert lists_of(root) == (1, 0)
+    run("revoke", root, "north", "--all")
+    assert lists_of(root) == (2, 2)
+    with pytest.raises(CallerError, match="expired or is revoked"):
+        run("revoke", root, "north")
+
+
+def test_what_cannot_be_revoked_is_refused(root, tmp_path):
+    run("init", tmp_path / "other", "--name", "other")
+    run("issue", tmp_path / "other", "north", "--role", "silo")
+    for what, error, expected in (
+        ("nobody", CallerError, "nothing was issued here to 'nobody'"),
+        ("7f", CallerError, "nothing was issued here"),
+        (tmp_path / "other" / "north", CallerError, "not of this root"),
+        (tmp_path / "other" / "root.key", HostError, "not a PEM certificate"),
+        (tmp_path / "none.pem", HostError, "cannot be read"),
+    ):
+        with pytest.raises(error, match=expected):
+            run("revoke", root, what)
+    with pytest.raises(CallerError, match="no lifetime"):
+        run("crl", root, "--days", 0)
+    assert lists_of(root) == (1, 0)
+
+
+def test_sign_hands_out_the_list_too(root, tmp_path):
+    home = tmp_path / "home"
+    run("request", home, "hungary", "--role", "silo")
+    run("sign", root, home / "request.pem", "--name", "hungary", "--role", "silo", "--out", home)
+    assert TrustAnchor.load(home).lists == TrustAnchor.load(root).lists

@@ -9,11 +9,13 @@ from pathlib import Path
 from cryptography import x509
 from rich.markup import escape
 
-from quatrefoil.cli import output
+from quatrefoil.cli import output, revoking
 from quatrefoil.errors import CallerError, HostError
 from quatrefoil.transport import ROLES, CertificateAuthority, authority, files, profile, system_clock
 from quatrefoil.transport.authority import LEAF_LIFETIME, ROOT_LIFETIME
-from quatrefoil.transport.identity import CERTIFICATE_FILE, ROOT_FILE
+from quatrefoil.transport.identity import CERTIFICATE_FILE, LIST_FILE, ROOT_FILE
+from quatrefoil.transport.revocation import REASONS
+from quatrefoil.transport.revocations import LIST_LIFETIME
 
 NAME = "ca"
 HELP = "make the root of a consortium, and give its parties ML-DSA identities in one role each"
@@ -25,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     init = commands.add_parser("init", help="make an ML-DSA-87 root in a new folder")
     _add_folder(init)
     init.add_argument("--name", required=True, help="what the root is called in certificates")
-    _add_days(init, ROOT_LIFETIME)
+    _add_days(init, ROOT_LIFETIME, "how long it is valid")
     init.set_defaults(action=_init)
 
     issue = commands.add_parser("issue", help="make a key and a certificate for a party")
@@ -47,9 +49,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sign.add_argument("--name", required=True, help="the party that you know this request to come from")
     _add_grant(sign)
     sign.add_argument(
-        "--out", metavar="FOLDER", type=Path, required=True, help="where to put certificate.pem and root.pem"
+        "--out", metavar="FOLDER", type=Path, required=True, help="where to put certificate.pem, root.pem and crl.pem"
     )
     sign.set_defaults(action=_sign)
+
+    revoke = commands.add_parser("revoke", help="take a certificate back, and sign a new list that says so")
+    _add_folder(revoke)
+    revoke.add_argument(
+        "what", metavar="NAME|SERIAL|CERT", help="a party, a serial number, or a PEM file or folder that holds it"
+    )
+    revoke.add_argument(
+        "--reason", choices=REASONS, default="unspecified", help="why; what is signed before counts on under some"
+    )
+    revoke.add_argument("--all", action="store_true", help="every valid certificate of the party NAME")
+    _add_days(revoke, LIST_LIFETIME, "how long the new list is current")
+    revoke.set_defaults(action=_revoke)
+
+    crl = commands.add_parser("crl", help="sign a new list of what was taken back, before the last one ends")
+    _add_folder(crl)
+    _add_days(crl, LIST_LIFETIME, "how long it is current")
+    crl.set_defaults(action=_crl)
 
     show = commands.add_parser("show", help="print what a certificate says")
     show.add_argument("certificate", metavar="CERT", type=Path, help="a PEM file, or the folder of an identity")
@@ -63,7 +82,8 @@ def run(args: argparse.Namespace) -> None:
 def _init(args: argparse.Namespace) -> None:
     made = CertificateAuthority.create(args.directory, args.name, clock=system_clock, lifetime=_lifetime(args))
     _print(made.root)
-    _say(f"Give {args.directory / ROOT_FILE} to every party. Keep {args.directory / authority.ROOT_KEY_FILE} offline.")
+    root, crl, key = (args.directory / file for file in (ROOT_FILE, LIST_FILE, authority.ROOT_KEY_FILE))
+    _say(f"Give {root} and {crl} to every party. Keep {key} offline.")
 
 
 def _issue(args: argparse.Namespace) -> None:
@@ -81,7 +101,7 @@ def _request(args: argparse.Namespace) -> None:
 
 def _sign(args: argparse.Namespace) -> None:
     ca = CertificateAuthority.load(args.directory, clock=system_clock)
-    for file in (CERTIFICATE_FILE, ROOT_FILE):
+    for file in (CERTIFICATE_FILE, *ca.public_files()):
         if (args.out / file).exists():
             raise HostError(f"{args.out / file} exists already", hint="Name another place; nothing is overwritten")
     certificate = ca.sign_request(
@@ -92,17 +112,35 @@ def _sign(args: argparse.Namespace) -> None:
         lifetime=_lifetime(args),
     )
     files.write_new(args.out / CERTIFICATE_FILE, authority.to_pem(certificate))
-    files.write_new(args.out / ROOT_FILE, authority.to_pem(ca.root))
+    for file, content in ca.public_files().items():
+        files.write_new(args.out / file, content)
     _print(certificate)
+
+
+def _revoke(args: argparse.Namespace) -> None:
+    ca = CertificateAuthority.load(args.directory, clock=system_clock)
+    chosen = revoking.choose(ca, args.what, every=args.all, at=system_clock())
+    lifetime = _lifetime(args)
+    for certificate in chosen:
+        ca.revoke(certificate, reason=args.reason)
+        _print(certificate)
+    _publish(args, ca, lifetime)
+
+
+def _crl(args: argparse.Namespace) -> None:
+    _publish(args, CertificateAuthority.load(args.directory, clock=system_clock), _lifetime(args))
+
+
+def _publish(args: argparse.Namespace, ca: CertificateAuthority, lifetime: timedelta) -> None:
+    made = ca.publish(lifetime=lifetime)
+    _say(
+        f"{args.directory / LIST_FILE} is list {made.number} with {len(made.entries)} revoked, current until "
+        f"{made.ends:%Y-%m-%d %H:%M} UTC. Give it to every party: until then it goes by the list before."
+    )
 
 
 def _show(args: argparse.Namespace) -> None:
-    file = args.certificate / CERTIFICATE_FILE if args.certificate.is_dir() else args.certificate
-    try:
-        certificate = x509.load_pem_x509_certificate(files.read(file, "certificate"))
-    except ValueError:
-        raise HostError(f"{file} is not a PEM certificate", hint="Name a certificate.pem or root.pem") from None
-    _print(certificate)
+    _print(revoking.read_certificate(args.certificate))
 
 
 def _print(certificate: x509.Certificate) -> None:
@@ -139,5 +177,7 @@ def _add_grant(parser: argparse.ArgumentParser) -> None:
     _add_days(parser, LEAF_LIFETIME)
 
 
-def _add_days(parser: argparse.ArgumentParser, default: timedelta) -> None:
-    parser.add_argument("--days", type=int, default=default.days, help="how long it is valid (default: %(default)s)")
+def _add_days(
+    parser: argparse.ArgumentParser, default: timedelta, what: str = "how long it is valid; up to 7, it needs no list"
+) -> None:
+    parser.add_argument("--days", type=int, default=default.days, help=f"{what} (default: %(default)s)")

@@ -1,7 +1,7 @@
 """The certificate authority of a consortium: an ML-DSA-87 root that names parties and gives each one role.
 
-It is offline: it writes files and answers nobody. There is no revocation list; certificates are short-lived instead,
-and a party that is thrown out is left out of the next signed roster.
+It is offline: it writes files and answers nobody. What it takes back stands in the lists that it signs
+(``revocations.py``); a leaf so short-lived that it needs none says so itself.
 """
 
 from __future__ import annotations
@@ -17,9 +17,21 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.x509.oid import NameOID
 
 from quatrefoil.errors import CallerError, MessageRefused, StateCorrupt
-from quatrefoil.transport import files, profile
-from quatrefoil.transport.identity import CERTIFICATE_FILE, KEY_FILE, ROOT_FILE, Clock, Identity, TrustAnchor, read_key
+from quatrefoil.transport import files, profile, revocation
+from quatrefoil.transport.identity import (
+    CERTIFICATE_FILE,
+    KEY_FILE,
+    LIST_FILE,
+    ROOT_FILE,
+    Clock,
+    Identity,
+    TrustAnchor,
+    read_key,
+    read_roots,
+)
 from quatrefoil.transport.profile import DEFAULT_HOSTS
+from quatrefoil.transport.revocation import RevocationList
+from quatrefoil.transport.revocations import LIST_LIFETIME, Revocations, sign_list
 
 ROOT_KEY_FILE = "root.key"
 REQUEST_FILE = "request.pem"
@@ -40,19 +52,21 @@ class CertificateAuthority:
         self._key = key
         self._root = profile.read_root(root)
         self._clock = clock
+        self._revocations = Revocations(directory, key, root, clock=clock)
 
     @classmethod
     def create(
         cls, directory: Path | str, name: str, *, clock: Clock, lifetime: timedelta = ROOT_LIFETIME
     ) -> CertificateAuthority:
-        """A new root in ``directory``, which must not exist or be empty."""
+        """A new root in ``directory``, which must not exist or be empty, with a first list that names nobody."""
         folder = Path(directory)
         profile.check_name(name)
         key = mldsa.MLDSA87PrivateKey.generate()
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        now = _now(clock)
         root = (
-            _builder(subject, subject, key.public_key(), _now(clock), lifetime)
+            _builder(subject, subject, key.public_key(), now, lifetime)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(profile.key_usage(certificates=True), critical=True)
             .add_extension(identifier, critical=False)
@@ -60,7 +74,12 @@ class CertificateAuthority:
             .sign(key, None)
         )
         files.write_new_directory(
-            folder, {ROOT_KEY_FILE: (_key_pem(key), files.PRIVATE), ROOT_FILE: (to_pem(root), files.PUBLIC)}
+            folder,
+            {
+                ROOT_KEY_FILE: (_key_pem(key), files.PRIVATE),
+                ROOT_FILE: (to_pem(root), files.PUBLIC),
+                LIST_FILE: (sign_list(key, root, 1, [], now=now, lifetime=LIST_LIFETIME), files.PUBLIC),
+            },
         )
         return cls(folder, key, root, clock=clock)
 
@@ -70,7 +89,7 @@ class CertificateAuthority:
         folder = Path(directory)
         key_file = folder / ROOT_KEY_FILE
         key_pem = files.read_private(key_file, "root key")
-        (root,) = TrustAnchor.load(folder / ROOT_FILE).roots[:1]
+        (root,) = read_roots(folder / ROOT_FILE)[:1]
         key = read_key(key_pem, f"root key {key_file}", "Restore it from a copy")
         if not isinstance(key, mldsa.MLDSA87PrivateKey) or key.public_key() != root.public_key():
             raise StateCorrupt(
@@ -88,8 +107,32 @@ class CertificateAuthority:
 
     @property
     def trust(self) -> TrustAnchor:
-        """What to hand to every party."""
-        return TrustAnchor([self._root])
+        """What to hand to every party: the root and its newest list."""
+        newest = self._revocations.newest()
+        return TrustAnchor([self._root], lists=[] if newest is None else [newest])
+
+    def revoke(self, certificate: x509.Certificate, *, reason: str) -> None:
+        """Take ``certificate`` back, durably; parties learn it from the list that :meth:`publish` signs next.
+
+        ``CallerError`` when this root has not signed it, or ``reason`` is none of ``revocation.REASONS``.
+        """
+        if not profile.issued_by(certificate, self._root):
+            raise CallerError(
+                f"certificate {certificate.serial_number:x} is not of this root", hint="Name the authority's own folder"
+            )
+        self._revocations.record(certificate, reason)
+
+    def publish(self, *, lifetime: timedelta = LIST_LIFETIME) -> RevocationList:
+        """A new list of everything taken back, in the place of ``crl.pem``."""
+        return self._revocations.publish(lifetime=lifetime)
+
+    def issued(self) -> list[x509.Certificate]:
+        """Every certificate ever signed here, oldest first."""
+        found = [
+            x509.load_pem_x509_certificate(files.read(file, "issued certificate"))
+            for file in (self._directory / ISSUED_FOLDER).glob("*.pem")
+        ]
+        return sorted(found, key=lambda one: one.not_valid_before_utc)
 
     def issue(
         self,
@@ -102,20 +145,21 @@ class CertificateAuthority:
     ) -> Identity:
         """A new identity, written whole to ``directory`` (default: ``NAME`` under the authority's own).
 
-        The directory then holds the key (mode 0600), the certificate and the root. Nothing is overwritten.
+        The directory then holds the key (mode 0600), the certificate, the root and its list. Nothing is overwritten.
         """
         folder = self._directory / profile.check_name(name) if directory is None else Path(directory)
         key = mldsa.MLDSA65PrivateKey.generate()
         certificate = self._certify(name, role, key.public_key(), hosts, lifetime)
+        files.require_absent(folder)
+        self._record(certificate)  # first, so that there is no identity that the authority cannot take back
         files.write_new_directory(
             folder,
             {
                 KEY_FILE: (_key_pem(key), files.PRIVATE),
                 CERTIFICATE_FILE: (to_pem(certificate), files.PUBLIC),
-                ROOT_FILE: (to_pem(self._root), files.PUBLIC),
+                **{name: (content, files.PUBLIC) for name, content in self.public_files().items()},
             },
         )
-        self._record(certificate)
         return Identity(key, certificate)
 
     def sign_request(
@@ -166,7 +210,7 @@ class CertificateAuthority:
                 f"({self._root.not_valid_after_utc:%Y-%m-%d})",
                 hint="Ask for a shorter one, or make a new root",
             )
-        return (
+        builder = (
             _builder(subject, self._root.subject, key, now, lifetime)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(profile.key_usage(certificates=False), critical=True)
@@ -174,8 +218,17 @@ class CertificateAuthority:
             .add_extension(alternatives, critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, None)
         )
+        if lifetime + _SKEW <= revocation.SHORT_LIVED:
+            builder = builder.add_extension(revocation.NO_REVOCATION, critical=False)
+        return builder.sign(self._key, None)
+
+    def public_files(self) -> dict[str, bytes]:
+        """What every party is to have of this authority: the root and the newest list, by file name."""
+        found = {ROOT_FILE: to_pem(self._root)}
+        if (self._directory / LIST_FILE).exists():
+            found[LIST_FILE] = files.read(self._directory / LIST_FILE, "revocation list")
+        return found
 
     def _record(self, certificate: x509.Certificate) -> None:
         """Keep a copy of everything ever issued, by serial number."""

@@ -1,10 +1,11 @@
-"""Who a party is (a private key with its certificate) and whom it believes (the roots it was given beforehand)."""
+"""Who a party is (a private key with its certificate) and whom it believes (roots, and what they have taken back)."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
@@ -16,10 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import mldsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from quatrefoil.errors import CallerError, HostError, PeerError, StateCorrupt
-from quatrefoil.transport import files, profile
+from quatrefoil.transport import files, profile, revocation
 from quatrefoil.transport.profile import Host, Party
+from quatrefoil.transport.revocation import RevocationList, read_lists
 
-KEY_FILE, CERTIFICATE_FILE, ROOT_FILE = "key.pem", "certificate.pem", "root.pem"
+KEY_FILE, CERTIFICATE_FILE, ROOT_FILE, LIST_FILE = "key.pem", "certificate.pem", "root.pem", "crl.pem"
 
 MOST_REMEMBERED = 4096
 """Verified certificates that a trust anchor remembers: more than the parties of the largest job."""
@@ -34,28 +36,35 @@ def system_clock() -> datetime:
 
 
 class TrustAnchor:
-    """The ML-DSA-87 roots that a party believes: an argument of everything that verifies, never a default."""
+    """The ML-DSA-87 roots that a party believes, and what each has taken back: an argument of everything that verifies,
+    never a default. It does not change: a newer list makes another anchor."""
 
-    def __init__(self, roots: Sequence[x509.Certificate]) -> None:
+    def __init__(self, roots: Sequence[x509.Certificate], *, lists: Sequence[RevocationList] = ()) -> None:
+        """``lists``: of several of one root the newest counts; of a root without any, only short-lived leaves do."""
         if not roots:
             raise CallerError(
                 "no root certificate was given", hint="Pass at least one: nothing can be verified without"
             )
         self._roots = tuple(profile.read_root(root) for root in roots)
-        self._verified: dict[bytes, tuple[Party, datetime, datetime]] = {}
+        self._lists: dict[bytes, RevocationList] = {}
+        for one in sorted(lists, key=lambda one: one.number):
+            if one.root not in self.fingerprints:
+                raise CallerError(f"revocation list {one.number} is of no root given here", hint="Pass its root too")
+            self._lists[one.root] = one
+        self._verified: dict[bytes, _Verified] = {}
         self._lock = threading.Lock()
 
     @classmethod
     def load(cls, path: Path | str) -> TrustAnchor:
-        """The roots in a PEM file, or in the ``root.pem`` of a directory."""
+        """The roots in a PEM file, or in the ``root.pem`` of a directory, and the lists in ``crl.pem`` beside it."""
         file = Path(path)
         file = file / ROOT_FILE if file.is_dir() else file
-        content = files.read(file, "trust anchor")
-        try:
-            roots = x509.load_pem_x509_certificates(content)
-        except ValueError:
-            raise StateCorrupt(f"trust anchor {file} is not a PEM certificate", hint="Copy root.pem again") from None
-        return cls(roots)
+        roots = read_roots(file)
+        list_file = file.with_name(LIST_FILE)
+        if not list_file.exists():  # then nothing long-lived is accepted, and each refusal says why
+            return cls(roots)
+        content = files.read(list_file, "revocation list")
+        return cls(roots, lists=read_lists(content, f"revocation list {list_file}", roots))
 
     @property
     def roots(self) -> tuple[x509.Certificate, ...]:
@@ -64,30 +73,56 @@ class TrustAnchor:
     @property
     def fingerprints(self) -> tuple[bytes, ...]:
         """SHA-256 of each root in DER: what two people compare when they exchange roots."""
-        return tuple(hashlib.sha256(_der(root)).digest() for root in self._roots)
+        return tuple(revocation.fingerprint(root) for root in self._roots)
+
+    @property
+    def lists(self) -> tuple[RevocationList, ...]:
+        """The newest list of each root that has one."""
+        return tuple(self._lists.values())
 
     def verify(
-        self, certificate: bytes, *, at: datetime, refusal: type[PeerError], server: Host | None = None
+        self,
+        certificate: bytes,
+        *,
+        at: datetime,
+        refusal: type[PeerError],
+        server: Host | None = None,
+        claimed: datetime | None = None,
     ) -> Party:
-        """The party that ``certificate`` (DER) names at the time ``at``; see :func:`profile.verify_leaf`.
+        """The party that ``certificate`` (DER) names at the time ``at``, if its root has not taken it back.
+
+        ``claimed``: for what was signed long ago, when it says it was. Validity is then judged there, while revocation
+        is judged at ``at`` all the same; see :func:`profile.verify_leaf` and :func:`revocation.judge`.
 
         A chain that has been verified is remembered by the SHA-256 of its leaf: what a signature covers does not change
-        with time, only whether ``at`` lies in the validity of leaf and roots, and that is looked at each time. Whatever
-        is not plainly inside, or asked for a host, is verified from the beginning.
+        with time, only whether the time lies in the validity of leaf and roots, and whether a list names the leaf, and
+        both are looked at each time. Whatever is not plainly inside, or asked for a host, is verified from the
+        beginning.
         """
         if at.tzinfo is None:
             raise CallerError("the clock gives a time without a zone", hint="Pass a clock like system_clock")
-        if server is not None:
-            return profile.verify_leaf(certificate, self._roots, at=at, refusal=refusal, server=server)
+        found = self._chain(certificate, claimed or at, refusal, server)
+
+        def refuse(problem: str, hint: str) -> PeerError:
+            return refusal(f"certificate of {found.party.name!r} {problem}", hint=hint, party=found.party.name)
+
+        held = self._lists.get(found.root)
+        revocation.judge(found.party.certificate, held, at=at, claimed=claimed, refuse=refuse)
+        return found.party
+
+    def _chain(self, certificate: bytes, at: datetime, refusal: type[PeerError], server: Host | None) -> _Verified:
         fingerprint = hashlib.sha256(certificate).digest()
-        if (known := self._verified.get(fingerprint)) is not None and known[1] <= at <= known[2]:
-            return known[0]
-        party = profile.verify_leaf(certificate, self._roots, at=at, refusal=refusal)
+        known = self._verified.get(fingerprint)
+        if server is None and known is not None and known.begins <= at <= known.ends:
+            return known
+        party, root = profile.verify_leaf(certificate, self._roots, at=at, refusal=refusal, server=server)
+        found = _Verified(party, revocation.fingerprint(root), *self._validity(party.certificate))
         with self._lock:
+            self._verified.pop(fingerprint, None)
             while len(self._verified) >= MOST_REMEMBERED:
                 del self._verified[next(iter(self._verified))]
-            self._verified[fingerprint] = (party, *self._validity(party.certificate))
-        return party
+            self._verified[fingerprint] = found
+        return found
 
     def _validity(self, leaf: x509.Certificate) -> tuple[datetime, datetime]:
         """The time in which the leaf and every root are valid, whichever root signed it."""
@@ -96,6 +131,16 @@ class TrustAnchor:
 
     def __repr__(self) -> str:
         return f"TrustAnchor({', '.join(root.subject.rfc4514_string() for root in self._roots)})"
+
+
+@dataclass(frozen=True)
+class _Verified:
+    """A chain that holds: the party, the root that signed its leaf (SHA-256), and between which times."""
+
+    party: Party
+    root: bytes
+    begins: datetime
+    ends: datetime
 
 
 class Identity:
@@ -163,6 +208,15 @@ class Identity:
 
     def __repr__(self) -> str:
         return f"Identity(name={self._name!r}, role={self._role!r}, key=<secret>)"
+
+
+def read_roots(file: Path) -> list[x509.Certificate]:
+    """The certificates in a PEM file of roots."""
+    content = files.read(file, "trust anchor")
+    try:
+        return x509.load_pem_x509_certificates(content)
+    except ValueError:
+        raise StateCorrupt(f"trust anchor {file} is not a PEM certificate", hint="Copy root.pem again") from None
 
 
 def read_key(pem: bytes, what: str, hint: str) -> PrivateKeyTypes:

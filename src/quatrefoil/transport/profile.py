@@ -138,8 +138,9 @@ def verify_leaf(
     at: datetime,
     refusal: type[PeerError],
     server: Host | None = None,
-) -> Party:
-    """The party that a leaf certificate names, after every check of the profile and of RFC 5280 path validation.
+) -> tuple[Party, x509.Certificate]:
+    """The party that a leaf certificate names, and the root that signed it, after every check of the profile and of
+    RFC 5280 path validation but one: whether the root has taken it back is for :func:`revocation.judge`.
 
     ``at``: the time to judge validity at. ``server``: also demand that the certificate is for this host.
     Raises ``refusal``, naming the party as it calls itself and the check that failed.
@@ -161,7 +162,8 @@ def verify_leaf(
 
     if not isinstance(key, mldsa.MLDSA65PublicKey):
         raise refuse("holds no ML-DSA-65 key: it is classical or of another profile", "Have `quatrefoil ca` issue one")
-    if not any(_issued_by(certificate, root) for root in roots):
+    signer = next((root for root in roots if issued_by(certificate, root)), None)
+    if signer is None:
         raise refuse(
             f"is signed by no trusted root (its issuer: {issuer})", "Check that both sides hold the same root.pem"
         )
@@ -175,7 +177,7 @@ def verify_leaf(
     role = _role(extensions)
     if role is None or not _NAME.fullmatch(name):
         raise refuse("does not name exactly one party in one known role", "Have `quatrefoil ca` issue one")
-    return Party(name=name, role=role, fingerprint=hashlib.sha256(der).digest(), certificate=certificate)
+    return Party(name=name, role=role, fingerprint=hashlib.sha256(der).digest(), certificate=certificate), signer
 
 
 def requested(request: x509.CertificateSigningRequest) -> tuple[str, str | None]:
@@ -217,7 +219,8 @@ def _validate_path(
         raise refuse(f"fails path validation ({error})", "Have `quatrefoil ca` issue one") from None
 
 
-def _issued_by(certificate: x509.Certificate, root: x509.Certificate) -> bool:
+def issued_by(certificate: x509.Certificate, root: x509.Certificate) -> bool:
+    """Whether ``root`` has signed ``certificate``."""
     try:
         certificate.verify_directly_issued_by(root)
     except Exception:  # wrong name, key type or signature: all mean "not by this root"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from cryptography.exceptions import InvalidSignature
@@ -49,13 +50,15 @@ def sign(body: bytes, identity: Identity) -> bytes:
     return Signed(body=bytes(body), certificate=identity.certificate_der, signature=signature).encode()
 
 
-def verify(signed: bytes, trust: TrustAnchor, *, clock: Clock) -> VerifiedStatement:
-    """The statement inside, after the certificate's chain, validity and usage and the signature have been checked.
+def verify(signed: bytes, trust: TrustAnchor, *, clock: Clock, claimed: datetime | None = None) -> VerifiedStatement:
+    """The statement inside, after the certificate's chain, validity, usage and revocation and the signature have been
+    checked.
 
+    ``claimed``: for a statement that is kept, the time it claims to be made at; see ``TrustAnchor.verify``.
     Raises ``MessageRefused`` naming the check that failed and who signed.
     """
     parsed = Signed.decode(signed)
-    party = trust.verify(parsed.certificate, at=clock(), refusal=MessageRefused)
+    party = trust.verify(parsed.certificate, at=clock(), refusal=MessageRefused, claimed=claimed)
     message = Statement(certificate=hashlib.sha256(parsed.certificate).digest(), body=parsed.body).encode()
     try:
         party.public_key.verify(parsed.signature, message, SIGNATURE_CONTEXT)

@@ -77,8 +77,8 @@ def open_early(
     """
     wrapping, header = read_front(source)
     unwrapped = unwrap(wrapping, header, key, trust, judged=judged, clock=clock)
-    judging = sender_clock(header, judged, clock)
-    check_sender(trust.verify(header.sender, at=judging(), refusal=MessageRefused), sender)
+    claimed = sender_judged_at(header, judged, clock)
+    check_sender(trust.verify(header.sender, at=clock(), refusal=MessageRefused, claimed=claimed), sender)
     if not hmac.compare_digest(header.context, hashlib.sha256(context).digest()):
         raise MessageRefused(
             "the file was sealed for another context", hint="Give the context that the sender gave, or none if none"
@@ -87,7 +87,7 @@ def open_early(
     for plaintext in chunks.decrypt(reader, layout.payload_key(unwrapped.file_key, header)):
         sink.write(plaintext)
     return Opened(
-        sender=verify_payload(reader, header, trust, judging),
+        sender=verify_payload(reader, header, trust, clock=clock, claimed=claimed),
         sealed_at=layout.moment(header.sealed_at, "the file claims to be sealed"),
         wrapper=unwrapped.wrapper,
         wrapped_at=unwrapped.wrapped_at,
@@ -96,9 +96,9 @@ def open_early(
     )
 
 
-def sender_clock(header: Header, judged: Judged, clock: Clock) -> Clock:
-    """The clock to judge the sender's certificate by."""
-    return layout.judging_clock(judged, header.sealed_at, clock, "the file claims to be sealed")
+def sender_judged_at(header: Header, judged: Judged, clock: Clock) -> datetime | None:
+    """When the sender's certificate is to be valid; None: now."""
+    return layout.judged_at(judged, header.sealed_at, clock, "the file claims to be sealed")
 
 
 def check_sender(party: Party, expected: str | None) -> None:
@@ -111,8 +111,10 @@ def check_sender(party: Party, expected: str | None) -> None:
         )
 
 
-def verify_payload(reader: ChunkReader, header: Header, trust: TrustAnchor, judging: Clock) -> Signer:
+def verify_payload(
+    reader: ChunkReader, header: Header, trust: TrustAnchor, *, clock: Clock, claimed: datetime | None
+) -> Signer:
     """Who signed header, size and every chunk that ``reader`` has read, to the end."""
     payload = Payload(header=header.digest(), size=reader.size, ciphertext=reader.ciphertext)
     signed = Signed(body=payload.encode(), certificate=header.sender, signature=reader.signature)
-    return Signer.of(statement.verify(signed.encode(), trust, clock=judging))
+    return Signer.of(statement.verify(signed.encode(), trust, clock=clock, claimed=claimed))
