@@ -49,8 +49,8 @@ DEFECTS = {
     "is an authority": (replace(GOOD, ca=True), "path validation"),
     "not for clients": (replace(GOOD, extended=(ExtendedKeyUsageOID.SERVER_AUTH,)), "path validation"),
     "for code signing": (replace(GOOD, extended=(ExtendedKeyUsageOID.CODE_SIGNING,)), "path validation"),
-    "classical key": (replace(GOOD, key=ec.generate_private_key(ec.SECP256R1())), "no ML-DSA-65 key"),
-    "weaker key": (replace(GOOD, key=mldsa.MLDSA44PrivateKey.generate()), "no ML-DSA-65 key"),
+    "classical key": (replace(GOOD, key=ec.generate_private_key(ec.SECP256R1())), "no ML-DSA-65 or ML-DSA-87 key"),
+    "weaker key": (replace(GOOD, key=mldsa.MLDSA44PrivateKey.generate()), "no ML-DSA-65 or ML-DSA-87 key"),
     "no role": (replace(GOOD, alternatives=LOCAL), "one known role"),
     "unknown role": (
         replace(GOOD, alternatives=(*LOCAL, x509.UniformResourceIdentifier("urn:quatrefoil:role:king"))),

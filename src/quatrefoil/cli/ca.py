@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from quatrefoil.cli import output, revoking
 from quatrefoil.errors import CallerError, HostError
-from quatrefoil.transport import ROLES, CertificateAuthority, authority, files, profile, system_clock
+from quatrefoil.transport import ROLES, CertificateAuthority, authority, files, leaf_keys, profile, system_clock
 from quatrefoil.transport.authority import LEAF_LIFETIME, ROOT_LIFETIME
 from quatrefoil.transport.identity import CERTIFICATE_FILE, LIST_FILE, ROOT_FILE
 from quatrefoil.transport.revocation import REASONS
@@ -34,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_folder(issue)
     issue.add_argument("name", metavar="NAME", help="the party")
     _add_grant(issue)
+    _add_algorithm(issue)
     issue.add_argument("--out", metavar="FOLDER", type=Path, help="new folder for the identity (default: DIR/NAME)")
     issue.set_defaults(action=_issue)
 
@@ -41,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     request.add_argument("directory", metavar="DIR", type=Path, help="new folder for the identity")
     request.add_argument("name", metavar="NAME", help="the party")
     request.add_argument("--role", required=True, choices=ROLES, help="what it will act as")
+    _add_algorithm(request)
     request.set_defaults(action=_request)
 
     sign = commands.add_parser("sign", help="certify the key in a request, for one name and role")
@@ -89,13 +91,20 @@ def _init(args: argparse.Namespace) -> None:
 def _issue(args: argparse.Namespace) -> None:
     ca = CertificateAuthority.load(args.directory, clock=system_clock)
     folder = args.directory / args.name if args.out is None else args.out
-    identity = ca.issue(args.name, args.role, hosts=_hosts(args), lifetime=_lifetime(args), directory=args.out)
+    identity = ca.issue(
+        args.name,
+        args.role,
+        hosts=_hosts(args),
+        lifetime=_lifetime(args),
+        algorithm=args.algorithm,
+        directory=args.out,
+    )
     _print(identity.certificate)
     _say(f"{folder} is the whole identity. Whoever has it is {args.name!r}.")
 
 
 def _request(args: argparse.Namespace) -> None:
-    authority.request(args.directory, args.name, args.role)
+    authority.request(args.directory, args.name, args.role, algorithm=args.algorithm)
     _say(f"Send {args.directory / authority.REQUEST_FILE} to the authority; put what it returns into {args.directory}.")
 
 
@@ -175,6 +184,15 @@ def _add_grant(parser: argparse.ArgumentParser) -> None:
         help=f"a host name or address it answers for; repeat for more (default: {', '.join(profile.DEFAULT_HOSTS)})",
     )
     _add_days(parser, LEAF_LIFETIME)
+
+
+def _add_algorithm(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--algorithm",
+        choices=leaf_keys.ALGORITHMS,
+        default=leaf_keys.DEFAULT,
+        help="what the party signs with (default: %(default)s)",
+    )
 
 
 def _add_days(

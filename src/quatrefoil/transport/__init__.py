@@ -1,6 +1,6 @@
 """Layer 1, transport: who says what, and to whom it is readable, against a quantum computer. Unaudited.
 
-Identities are ML-DSA certificates of a consortium's own authority. Statements are signed with ML-DSA-65, envelopes
+Identities are ML-DSA certificates of a consortium's own authority. Statements are signed with ML-DSA, envelopes
 sealed with HPKE over X25519 + ML-KEM-768, channels are TLS 1.3 with hybrid groups only. docs/transport.md is the
 specification.
 """

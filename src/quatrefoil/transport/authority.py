@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.x509.oid import NameOID
 
 from quatrefoil.errors import CallerError, MessageRefused, StateCorrupt
-from quatrefoil.transport import files, profile, revocation
+from quatrefoil.transport import files, leaf_keys, profile, revocation
 from quatrefoil.transport.identity import (
     CERTIFICATE_FILE,
     KEY_FILE,
@@ -29,6 +29,7 @@ from quatrefoil.transport.identity import (
     read_key,
     read_roots,
 )
+from quatrefoil.transport.leaf_keys import PublicKey
 from quatrefoil.transport.profile import DEFAULT_HOSTS
 from quatrefoil.transport.revocation import RevocationList
 from quatrefoil.transport.revocations import LIST_LIFETIME, Revocations, sign_list
@@ -141,6 +142,7 @@ class CertificateAuthority:
         *,
         hosts: Sequence[str] = DEFAULT_HOSTS,
         lifetime: timedelta = LEAF_LIFETIME,
+        algorithm: str = leaf_keys.DEFAULT,
         directory: Path | str | None = None,
     ) -> Identity:
         """A new identity, written whole to ``directory`` (default: ``NAME`` under the authority's own).
@@ -148,7 +150,7 @@ class CertificateAuthority:
         The directory then holds the key (mode 0600), the certificate, the root and its list. Nothing is overwritten.
         """
         folder = self._directory / profile.check_name(name) if directory is None else Path(directory)
-        key = mldsa.MLDSA65PrivateKey.generate()
+        key = leaf_keys.named(algorithm).generate()
         certificate = self._certify(name, role, key.public_key(), hosts, lifetime)
         files.require_absent(folder)
         self._record(certificate)  # first, so that there is no identity that the authority cannot take back
@@ -186,8 +188,10 @@ class CertificateAuthority:
             raise MessageRefused(
                 f"the request cannot be read ({type(error).__name__})", hint="Have `quatrefoil ca request` make one"
             ) from None
-        if not isinstance(key, mldsa.MLDSA65PublicKey):
-            raise MessageRefused("the request holds no ML-DSA-65 key", hint="Have `quatrefoil ca request` make one")
+        if not isinstance(key, PublicKey):
+            raise MessageRefused(
+                "the request holds no ML-DSA-65 or ML-DSA-87 key", hint="Have `quatrefoil ca request` make one"
+            )
         if not signed:
             raise MessageRefused("the request is not signed by the key it holds", hint="Ask for it again")
         if (asked_name, asked_role) != (name, role):
@@ -200,7 +204,7 @@ class CertificateAuthority:
         return certificate
 
     def _certify(
-        self, name: str, role: str, key: mldsa.MLDSA65PublicKey, hosts: Sequence[str], lifetime: timedelta
+        self, name: str, role: str, key: PublicKey, hosts: Sequence[str], lifetime: timedelta
     ) -> x509.Certificate:
         subject, alternatives = profile.leaf_names(name, role, hosts)
         now = _now(self._clock)
@@ -238,13 +242,13 @@ class CertificateAuthority:
         return f"CertificateAuthority({self._root.subject.rfc4514_string()}, key=<secret>)"
 
 
-def request(directory: Path | str, name: str, role: str) -> bytes:
+def request(directory: Path | str, name: str, role: str, *, algorithm: str = leaf_keys.DEFAULT) -> bytes:
     """Make a key in ``directory`` (new or empty) and return a PEM request (PKCS #10) for its certificate.
 
     The key never leaves the directory. Put the signed ``certificate.pem`` and ``root.pem`` beside it.
     """
     subject, alternatives = profile.leaf_names(name, role, ())
-    key = mldsa.MLDSA65PrivateKey.generate()
+    key = leaf_keys.named(algorithm).generate()
     signed = (
         x509.CertificateSigningRequestBuilder().subject_name(subject).add_extension(alternatives, False).sign(key, None)
     )
@@ -258,7 +262,7 @@ def request(directory: Path | str, name: str, role: str) -> bytes:
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey,
+    key: PublicKey,
     now: datetime,
     lifetime: timedelta,
 ) -> x509.CertificateBuilder:

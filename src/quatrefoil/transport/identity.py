@@ -13,11 +13,11 @@ from typing import TypeAlias
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import mldsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from quatrefoil.errors import CallerError, HostError, PeerError, StateCorrupt
-from quatrefoil.transport import files, profile, revocation
+from quatrefoil.transport import files, leaf_keys, profile, revocation
+from quatrefoil.transport.leaf_keys import PrivateKey
 from quatrefoil.transport.profile import Host, Party
 from quatrefoil.transport.revocation import RevocationList, read_lists
 
@@ -144,11 +144,11 @@ class _Verified:
 
 
 class Identity:
-    """A party's ML-DSA-65 key and the certificate that names it. Prints as its name: the key never appears."""
+    """A party's ML-DSA key and the certificate that names it. Prints as its name: the key never appears."""
 
-    def __init__(self, key: mldsa.MLDSA65PrivateKey, certificate: x509.Certificate) -> None:
-        if not isinstance(key, mldsa.MLDSA65PrivateKey):
-            raise CallerError("an identity needs an ML-DSA-65 key", hint="Have `quatrefoil ca` make one")
+    def __init__(self, key: PrivateKey, certificate: x509.Certificate) -> None:
+        if not isinstance(key, PrivateKey):
+            raise CallerError("an identity needs an ML-DSA-65 or ML-DSA-87 key", hint="Have `quatrefoil ca` make one")
         if certificate.public_key() != key.public_key():
             raise CallerError("certificate and key do not belong together", hint="Load both from one directory")
         self._key = key
@@ -173,8 +173,8 @@ class Identity:
             certificate.public_key()
         except (ValueError, UnsupportedAlgorithm):
             raise StateCorrupt(f"certificate {certificate_file} cannot be read", hint=hint) from None
-        if not isinstance(key, mldsa.MLDSA65PrivateKey) or certificate.public_key() != key.public_key():
-            raise StateCorrupt(f"{folder} does not hold an ML-DSA-65 key with its own certificate", hint=hint)
+        if not isinstance(key, PrivateKey) or certificate.public_key() != key.public_key():
+            raise StateCorrupt(f"{folder} does not hold an ML-DSA key with its own certificate", hint=hint)
         return cls(key, certificate)
 
     @property
@@ -199,10 +199,15 @@ class Identity:
         return hashlib.sha256(self._der).digest()
 
     def sign(self, message: bytes, *, context: bytes) -> bytes:
-        """An ML-DSA-65 signature (FIPS 204 section 5.2, hedged) under a context string of at most 255 bytes."""
+        """An ML-DSA signature (FIPS 204 section 5.2, hedged) under a context string of at most 255 bytes."""
         return self._key.sign(message, context)
 
-    def private_key(self) -> mldsa.MLDSA65PrivateKey:
+    @property
+    def algorithm(self) -> str:
+        """``ml-dsa-65`` or ``ml-dsa-87``."""
+        return leaf_keys.algorithm_of(self._key).name
+
+    def private_key(self) -> PrivateKey:
         """The key itself, for the TLS library. Nothing else should ask."""
         return self._key
 

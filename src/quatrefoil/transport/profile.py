@@ -1,7 +1,7 @@
 """The certificate profile: what a Quatrefoil certificate holds, and the one place where it is checked.
 
-A root is ML-DSA-87, signs leaves only (path length 0), and is given to every party beforehand. A leaf is ML-DSA-65
-(RFC 9881), for signatures only, for both ends of TLS, and names
+A root is ML-DSA-87, signs leaves only (path length 0), and is given to every party beforehand. A leaf is ML-DSA-65 or
+ML-DSA-87 (RFC 9881), for signatures only, for both ends of TLS, and names
 
 * the party in the subject's common name,
 * its role in the subject alternative name, as the URI ``urn:quatrefoil:role:ROLE``,
@@ -29,6 +29,7 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from quatrefoil.errors import CallerError, HostError, PeerError
+from quatrefoil.transport.leaf_keys import PublicKey
 
 ROLES = ("silo", "aggregator", "keeper", "auditor")
 """What a certificate may let its holder act as."""
@@ -55,9 +56,9 @@ class Party:
     certificate: x509.Certificate = field(repr=False, compare=False)
 
     @property
-    def public_key(self) -> mldsa.MLDSA65PublicKey:
+    def public_key(self) -> PublicKey:
         key = self.certificate.public_key()
-        assert isinstance(key, mldsa.MLDSA65PublicKey)
+        assert isinstance(key, PublicKey)
         return key
 
 
@@ -160,8 +161,11 @@ def verify_leaf(
     def refuse(problem: str, hint: str) -> PeerError:
         return refusal(f"certificate of {name[:64]!r} {problem}", hint=hint)
 
-    if not isinstance(key, mldsa.MLDSA65PublicKey):
-        raise refuse("holds no ML-DSA-65 key: it is classical or of another profile", "Have `quatrefoil ca` issue one")
+    if not isinstance(key, PublicKey):
+        raise refuse(
+            "holds no ML-DSA-65 or ML-DSA-87 key: it is classical or of another profile",
+            "Have `quatrefoil ca` issue one",
+        )
     signer = next((root for root in roots if issued_by(certificate, root)), None)
     if signer is None:
         raise refuse(

@@ -1,4 +1,4 @@
-"""Signed statements: a body, the signer's certificate, and an ML-DSA-65 signature over both.
+"""Signed statements: a body, the signer's certificate, and an ML-DSA signature over both.
 
 The signature covers the encoding of :class:`Statement`, so that neither the body nor the certificate can be
 exchanged (one key may be certified twice, in two roles), under a context string (FIPS 204 section 5.2) that keeps it
@@ -34,7 +34,7 @@ class Statement(WireObject):
 
 @dataclass(frozen=True)
 class Signed(WireObject):
-    """What is sent. ``certificate``: DER. ``signature``: 3,309 bytes of ML-DSA-65."""
+    """What is sent. ``certificate``: DER. ``signature``: 3,309 bytes of ML-DSA-65, or 4,627 of ML-DSA-87."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:signed"
 

@@ -31,8 +31,6 @@ CHUNK = 65_536
 
 TAG = 16
 
-SIGNATURE = 3309
-"""Bytes of an ML-DSA-65 signature (FIPS 204 table 2): the end of every sealed file."""
 
 MOST_RECIPIENTS = 256
 

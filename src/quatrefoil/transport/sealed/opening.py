@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from quatrefoil.errors import MessageRefused
-from quatrefoil.transport import files, statement
+from quatrefoil.transport import files, leaf_keys, statement
 from quatrefoil.transport.identity import Clock, TrustAnchor
 from quatrefoil.transport.profile import Party
 from quatrefoil.transport.sealed import chunks, layout
@@ -78,12 +78,12 @@ def open_early(
     wrapping, header = read_front(source)
     unwrapped = unwrap(wrapping, header, key, trust, judged=judged, clock=clock)
     claimed = sender_judged_at(header, judged, clock)
-    check_sender(trust.verify(header.sender, at=clock(), refusal=MessageRefused, claimed=claimed), sender)
+    party = check_sender(trust.verify(header.sender, at=clock(), refusal=MessageRefused, claimed=claimed), sender)
     if not hmac.compare_digest(header.context, hashlib.sha256(context).digest()):
         raise MessageRefused(
             "the file was sealed for another context", hint="Give the context that the sender gave, or none if none"
         )
-    reader = ChunkReader(source)
+    reader = ChunkReader(source, leaf_keys.algorithm_of(party.public_key).signature)
     for plaintext in chunks.decrypt(reader, layout.payload_key(unwrapped.file_key, header)):
         sink.write(plaintext)
     return Opened(
@@ -101,14 +101,15 @@ def sender_judged_at(header: Header, judged: Judged, clock: Clock) -> datetime |
     return layout.judged_at(judged, header.sealed_at, clock, "the file claims to be sealed")
 
 
-def check_sender(party: Party, expected: str | None) -> None:
-    """``MessageRefused`` when someone else than ``expected`` says to have sealed the file."""
+def check_sender(party: Party, expected: str | None) -> Party:
+    """``party``, or ``MessageRefused`` when someone else than ``expected`` says to have sealed the file."""
     if expected is not None and party.name != expected:
         raise MessageRefused(
             f"the file was sealed by {party.name!r} ({party.role}), not by {expected[:64]!r}",
             hint="Ask the party that you expect it from",
             party=party.name,
         )
+    return party
 
 
 def verify_payload(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from quatrefoil.errors import MessageRefused
+from quatrefoil.transport import leaf_keys
 from quatrefoil.transport.identity import Clock, Identity, TrustAnchor
 from quatrefoil.transport.sealed.chunks import ChunkReader
 from quatrefoil.transport.sealed.keys import Recipient, RecipientKey
@@ -49,9 +50,9 @@ def rewrap(
     wrapping, header = read_front(source)
     unwrapped = unwrap(wrapping, header, key, trust, judged=judged, clock=clock)
     claimed = sender_judged_at(header, judged, clock)
-    check_sender(trust.verify(header.sender, at=clock(), refusal=MessageRefused, claimed=claimed), sender)
+    party = check_sender(trust.verify(header.sender, at=clock(), refusal=MessageRefused, claimed=claimed), sender)
     write_front(sink, wrap(unwrapped.file_key, header, recipients, wrapper, minimum=minimum, clock=clock), header)
-    reader = ChunkReader(source)
+    reader = ChunkReader(source, leaf_keys.algorithm_of(party.public_key).signature)
     for chunk, _number, _final in reader:
         sink.write(chunk)
     said = verify_payload(reader, header, trust, clock=clock, claimed=claimed)
