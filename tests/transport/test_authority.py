@@ -21,7 +21,8 @@ from quatrefoil.transport import (
     profile,
     system_clock,
 )
-from quatrefoil.transport.authority import ROOT_KEY_FILE, request, to_pem
+from quatrefoil.transport.authority import ROOT_KEY_FILE, to_pem
+from quatrefoil.transport.request import request
 from support import Consortium
 
 

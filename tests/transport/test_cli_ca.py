@@ -10,6 +10,7 @@ import pytest
 from quatrefoil.cli import ca
 from quatrefoil.errors import CallerError, HostError, MessageRefused
 from quatrefoil.transport import Identity, PostQuantumTransport, TrustAnchor, profile, system_clock
+from quatrefoil.transport.identity import generations
 
 
 def run(*arguments: object) -> None:
@@ -99,7 +100,7 @@ def test_wrong_usage_exits_with_2(arguments, capsys):
     assert "usage: quatrefoil ca" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("action", ["init", "issue", "request", "sign", "revoke", "crl", "show"])
+@pytest.mark.parametrize("action", ["init", "issue", "renew", "request", "sign", "revoke", "crl", "show"])
 def test_every_action_has_a_help(action, capsys):
     with pytest.raises(SystemExit) as exit_:
         run(action, "--help")
@@ -163,3 +164,53 @@ def test_sign_hands_out_the_list_too(root, tmp_path):
     run("request", home, "hungary", "--role", "silo")
     run("sign", root, home / "request.pem", "--name", "hungary", "--role", "silo", "--out", home)
     assert TrustAnchor.load(home).lists == TrustAnchor.load(root).lists
+
+
+def test_renew_puts_the_next_key_beside_the_old(root, capsys):
+    run("issue", root, "hub", "--role", "aggregator", "--host", "hub.example.org", "--days", 30)
+    old = Identity.load(root / "hub")
+    run("renew", root, "hub")
+    assert "is shown by new channels" in capsys.readouterr().out
+    new = Identity.load(root / "hub")
+    assert new.fingerprint != old.fingerprint and new.algorithm == old.algorithm == "ml-dsa-65"
+    assert (new.name, new.role, profile.hosts_of(new.certificate)) == ("hub", "aggregator", ["hub.example.org"])
+    assert (new.certificate.not_valid_after_utc - system_clock()).days in (29, 30)
+    run("renew", root, "hub", "--host", "other.example.org", "--days", 7, "--algorithm", "ml-dsa-87")
+    third = Identity.load(root / "hub")
+    assert third.algorithm == "ml-dsa-87" and profile.hosts_of(third.certificate) == ["other.example.org"]
+    assert [place.name for place in generations(root / "hub")] == ["hub", "0001", "0002"]
+
+
+def test_a_renewal_may_be_requested_so_that_the_key_stays(root, tmp_path, capsys):
+    home = tmp_path / "home"
+    run("request", home, "hungary", "--role", "silo", "--algorithm", "ml-dsa-87")
+    run("sign", root, home / "request.pem", "--name", "hungary", "--role", "silo", "--out", home)
+    old = Identity.load(home)
+    run("request", home, "--renew")
+    place = home / "renewed" / "0001"
+    assert str(place / "request.pem") in capsys.readouterr().out
+    assert Identity.load(home).fingerprint == old.fingerprint
+    run("sign", root, place / "request.pem", "--name", "hungary", "--role", "silo", "--out", place)
+    new = Identity.load(home)
+    assert new.fingerprint != old.fingerprint and new.algorithm == "ml-dsa-87"
+
+
+def test_what_cannot_be_renewed_is_refused(root, tmp_path):
+    run("issue", root, "hub", "--role", "aggregator")
+    with pytest.raises(CallerError, match="is the identity of 'hub', not of 'north'"):
+        run("renew", root, "north", "--identity", root / "hub")
+    with pytest.raises(HostError, match="not a directory"):
+        run("renew", root, "north")
+    with pytest.raises(CallerError, match="no lifetime"):
+        run("renew", root, "hub", "--days", 0)
+    run("init", tmp_path / "other", "--name", "other")
+    with pytest.raises(CallerError, match="of another root"):
+        run("renew", tmp_path / "other", "hub", "--identity", root / "hub")
+    assert not (root / "hub" / "renewed").exists()
+
+
+@pytest.mark.parametrize("arguments", [["north"], ["--role", "silo"], [], ["north", "--role", "silo", "--renew"]])
+def test_a_request_is_a_first_one_or_a_renewal(tmp_path, arguments):
+    with pytest.raises(CallerError, match="or --renew"):
+        run("request", tmp_path / "home", *arguments)
+    assert not (tmp_path / "home").exists()

@@ -10,7 +10,7 @@ from listening import dial, listening
 
 from quatrefoil.errors import CallerError, MessageRefused
 from quatrefoil.transport import Identity, PostQuantumTransport, leaf_keys, statement
-from quatrefoil.transport.authority import request
+from quatrefoil.transport.request import request
 from quatrefoil.transport.statement import Signed
 
 ALGORITHMS = tuple(leaf_keys.ALGORITHMS)

@@ -138,8 +138,7 @@ class _Run:
 
         async with await serve(
             *self.options.listen,
-            identity=self.files.identity,
-            trust=self.files.trust,
+            credentials=self.files.credentials,
             allow_roles=("silo",),
             handler=handle,
             on_refused=self.refusals.connection,
@@ -165,11 +164,12 @@ class _Run:
 
     async def _dial_keeper(self) -> AsyncChannel:
         host, port = self.options.keeper
+        standing = self.files.credentials.current()
         channel = await open_channel(
             host,
             port,
-            identity=self.files.identity,
-            trust=self.files.trust,
+            identity=standing.identity,
+            trust=standing.trust,
             expect_role="keeper",
             timeout=TIMEOUT,
             clock=system_clock,

@@ -11,9 +11,19 @@ from rich.markup import escape
 
 from quatrefoil.cli import output, revoking
 from quatrefoil.errors import CallerError, HostError
-from quatrefoil.transport import ROLES, CertificateAuthority, authority, files, leaf_keys, profile, system_clock
+from quatrefoil.transport import (
+    ROLES,
+    CertificateAuthority,
+    Identity,
+    authority,
+    files,
+    leaf_keys,
+    profile,
+    system_clock,
+)
 from quatrefoil.transport.authority import LEAF_LIFETIME, ROOT_LIFETIME
-from quatrefoil.transport.identity import CERTIFICATE_FILE, LIST_FILE, ROOT_FILE
+from quatrefoil.transport.identity import CERTIFICATE_FILE, LIST_FILE, ROOT_FILE, generations
+from quatrefoil.transport.request import REQUEST_FILE, request, request_renewal
 from quatrefoil.transport.revocation import REASONS
 from quatrefoil.transport.revocations import LIST_LIFETIME
 
@@ -38,12 +48,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     issue.add_argument("--out", metavar="FOLDER", type=Path, help="new folder for the identity (default: DIR/NAME)")
     issue.set_defaults(action=_issue)
 
-    request = commands.add_parser("request", help="make a key that stays here, and a request for its certificate")
-    request.add_argument("directory", metavar="DIR", type=Path, help="new folder for the identity")
-    request.add_argument("name", metavar="NAME", help="the party")
-    request.add_argument("--role", required=True, choices=ROLES, help="what it will act as")
-    _add_algorithm(request)
-    request.set_defaults(action=_request)
+    renew = commands.add_parser("renew", help="make the next key and certificate of a party, beside the old ones")
+    _add_folder(renew)
+    renew.add_argument("name", metavar="NAME", help="the party")
+    renew.add_argument("--identity", metavar="FOLDER", type=Path, help="where its identity is (default: DIR/NAME)")
+    _add_hosts(renew, "as in the certificate before")
+    renew.add_argument("--days", type=int, help="how long it is valid (default: as long as the one before)")
+    _add_algorithm(renew, renewing=True)
+    renew.set_defaults(action=_renew)
+
+    asking = commands.add_parser("request", help="make a key that stays here, and a request for its certificate")
+    asking.add_argument("directory", metavar="DIR", type=Path, help="new folder for the identity")
+    asking.add_argument("name", metavar="NAME", nargs="?", help="the party")
+    asking.add_argument("--role", choices=ROLES, help="what it will act as")
+    asking.add_argument(
+        "--renew", action="store_true", help="ask for the next certificate of the identity in DIR, with a new key"
+    )
+    _add_algorithm(asking, renewing=True)
+    asking.set_defaults(action=_request)
 
     sign = commands.add_parser("sign", help="certify the key in a request, for one name and role")
     _add_folder(sign)
@@ -103,9 +125,36 @@ def _issue(args: argparse.Namespace) -> None:
     _say(f"{folder} is the whole identity. Whoever has it is {args.name!r}.")
 
 
+def _renew(args: argparse.Namespace) -> None:
+    ca = CertificateAuthority.load(args.directory, clock=system_clock)
+    folder = args.directory / args.name if args.identity is None else args.identity
+    old = Identity.load(folder)
+    if old.name != args.name:
+        raise CallerError(f"{folder} is the identity of {old.name!r}, not of {args.name!r}", hint="Name its folder")
+    made = ca.renew(
+        folder,
+        hosts=tuple(args.host) if args.host else None,
+        lifetime=None if args.days is None else _lifetime(args),
+        algorithm=args.algorithm,
+    )
+    _print(made.certificate)
+    _say(
+        f"{generations(folder)[-1]} is shown by new channels from now on. The old key still ends the jobs that it "
+        f"began; its certificate is valid until {old.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC."
+    )
+
+
 def _request(args: argparse.Namespace) -> None:
-    authority.request(args.directory, args.name, args.role, algorithm=args.algorithm)
-    _say(f"Send {args.directory / authority.REQUEST_FILE} to the authority; put what it returns into {args.directory}.")
+    if args.renew != (args.name is None) or args.renew != (args.role is None):
+        raise CallerError(
+            "a renewal keeps name and role, and a first request needs both", hint="Give NAME and --role, or --renew"
+        )
+    place: Path = args.directory
+    if args.renew:
+        place = request_renewal(args.directory, algorithm=args.algorithm)
+    else:
+        request(args.directory, args.name, args.role, algorithm=args.algorithm or leaf_keys.DEFAULT)
+    _say(f"Send {place / REQUEST_FILE} to the authority; put what it returns into {place}.")
 
 
 def _sign(args: argparse.Namespace) -> None:
@@ -177,21 +226,25 @@ def _add_folder(parser: argparse.ArgumentParser) -> None:
 
 def _add_grant(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--role", required=True, choices=ROLES, help="what it may act as")
+    _add_hosts(parser, ", ".join(profile.DEFAULT_HOSTS))
+    _add_days(parser, LEAF_LIFETIME)
+
+
+def _add_hosts(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--host",
         metavar="HOST",
         action="append",
-        help=f"a host name or address it answers for; repeat for more (default: {', '.join(profile.DEFAULT_HOSTS)})",
+        help=f"a host name or address it answers for; repeat for more (default: {default})",
     )
-    _add_days(parser, LEAF_LIFETIME)
 
 
-def _add_algorithm(parser: argparse.ArgumentParser) -> None:
+def _add_algorithm(parser: argparse.ArgumentParser, *, renewing: bool = False) -> None:
     parser.add_argument(
         "--algorithm",
         choices=leaf_keys.ALGORITHMS,
-        default=leaf_keys.DEFAULT,
-        help="what the party signs with (default: %(default)s)",
+        default=None if renewing else leaf_keys.DEFAULT,
+        help=f"what the party signs with (default: {'as before, or ' if renewing else ''}{leaf_keys.DEFAULT})",
     )
 
 

@@ -13,10 +13,13 @@ from typing import Any
 
 from quatrefoil.audit import FileLog, Log
 from quatrefoil.cli.output import progress_console
-from quatrefoil.errors import CallerError, HostError, MessageRefused, PeerError, QuatrefoilError
+from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
 from quatrefoil.federation.state import SqliteState
 from quatrefoil.policy import Policy
-from quatrefoil.transport import Identity, PostQuantumTransport, TrustAnchor, system_clock
+from quatrefoil.transport import PostQuantumTransport, files, system_clock
+from quatrefoil.transport.credentials import CurrentTrust, FolderCredentials, Standing
+from quatrefoil.transport.expiry import ends_soon
+from quatrefoil.transport.seen_lists import SeenLists
 
 TIMEOUT = 60.0
 """Seconds for a handshake, and the longest silence in a channel: more than the patience of a long question."""
@@ -38,26 +41,37 @@ class PartyFiles:
     """What a party's files hold, loaded once and checked. ``with`` closes its state and its log."""
 
     def __init__(self, options: argparse.Namespace, role: str) -> None:
-        self.identity = Identity.load(options.identity)
+        self.credentials = FolderCredentials(
+            options.identity, options.root, clock=system_clock, on_problem=self._problem, on_change=self._changed
+        )
+        self.identity = self.credentials.current().identity
         if self.identity.role != role:
             raise CallerError(
                 f"{options.identity} is {self.identity.role} {self.identity.name}, and the role needed is {role}",
                 hint=f"Have `quatrefoil ca issue` make one with --role {role}",
             )
-        self.trust = TrustAnchor.load(options.root)
-        try:
-            self.trust.verify(self.identity.certificate_der, at=system_clock(), refusal=MessageRefused)
-        except MessageRefused as error:  # one's own: every other party would refuse it too
-            raise HostError(error.problem, hint=error.hint) from None
         self.policy = Policy.load(options.policy)
-        self.security = PostQuantumTransport(self.identity, self.trust, clock=system_clock)
-        _make_private(options.state)
+        self.security = PostQuantumTransport(self.identity, CurrentTrust(self.credentials), clock=system_clock)
+        files.make_private(options.state)
         self.log = FileLog(options.state / "log.jsonl")
         try:
+            self.credentials.remember_in(SeenLists(options.state / "lists"))
+            for line in ends_soon(self.credentials.current(), at=system_clock()):
+                report(f"soon: {line}")
             self.state = SqliteState(options.state / "state.sqlite")
         except BaseException:
             self.log.close()
             raise
+
+    def _changed(self, standing: Standing) -> None:
+        lists = {one.root.hex(): one.number for one in standing.trust.lists}
+        self.log.append("credentials", {"certificate": standing.identity.fingerprint.hex(), "lists": lists})
+        shown = ", ".join(str(one.number) for one in standing.trust.lists) or "none"
+        report(f"new channels show certificate {standing.identity.fingerprint.hex()[:16]}; revocation lists: {shown}")
+
+    def _problem(self, error: QuatrefoilError) -> None:
+        report(f"not taken, the one before stays in force: {error}")
+        self.log.append("credentials", {"problem": error.problem})
 
     def __enter__(self) -> PartyFiles:
         return self
@@ -114,16 +128,6 @@ def report_failures() -> None:
             loop.default_exception_handler(context)
 
     asyncio.get_running_loop().set_exception_handler(handle)
-
-
-def _make_private(folder: Path) -> None:
-    """The folder of a party's state, for its owner's eyes only if it is new."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise HostError(
-            f"state folder {folder} cannot be made ({error.strerror})", hint="Name a folder that you may write"
-        ) from None
 
 
 def address(text: str) -> tuple[str, int]:

@@ -89,11 +89,12 @@ def _dial(options: argparse.Namespace, files: PartyFiles) -> Callable[[], Channe
     host, port = options.aggregator
 
     def dial() -> Channel:
+        standing = files.credentials.current()
         return connect(
             host,
             port,
-            identity=files.identity,
-            trust=files.trust,
+            identity=standing.identity,
+            trust=standing.trust,
             expect_role="aggregator",
             timeout=TIMEOUT,
             clock=system_clock,

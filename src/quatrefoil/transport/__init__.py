@@ -9,6 +9,13 @@ from quatrefoil.transport.aio import AsyncChannel, open_channel
 from quatrefoil.transport.authority import CertificateAuthority
 from quatrefoil.transport.backend import PostQuantumTransport
 from quatrefoil.transport.channel import Channel, connect
+from quatrefoil.transport.credentials import (
+    Credentials,
+    FixedCredentials,
+    FolderCredentials,
+    RotatingCredentials,
+    Standing,
+)
 from quatrefoil.transport.envelope import SealingKey
 from quatrefoil.transport.identity import Clock, Identity, TrustAnchor, system_clock
 from quatrefoil.transport.profile import ROLES, Party
@@ -24,6 +31,9 @@ __all__ = [
     "Channel",
     "ChannelPolicy",
     "Clock",
+    "Credentials",
+    "FixedCredentials",
+    "FolderCredentials",
     "Handler",
     "HandshakeRefused",
     "HybridContext",
@@ -31,8 +41,10 @@ __all__ = [
     "OnRefused",
     "Party",
     "PostQuantumTransport",
+    "RotatingCredentials",
     "SealingKey",
     "Server",
+    "Standing",
     "TrustAnchor",
     "connect",
     "open_channel",

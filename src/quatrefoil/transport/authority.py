@@ -13,7 +13,6 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import mldsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import NameOID
 
 from quatrefoil.errors import CallerError, MessageRefused, StateCorrupt
@@ -26,16 +25,16 @@ from quatrefoil.transport.identity import (
     Clock,
     Identity,
     TrustAnchor,
+    next_generation,
     read_key,
     read_roots,
 )
-from quatrefoil.transport.leaf_keys import PublicKey
+from quatrefoil.transport.leaf_keys import PublicKey, key_pem
 from quatrefoil.transport.profile import DEFAULT_HOSTS
 from quatrefoil.transport.revocation import RevocationList
 from quatrefoil.transport.revocations import LIST_LIFETIME, Revocations, sign_list
 
 ROOT_KEY_FILE = "root.key"
-REQUEST_FILE = "request.pem"
 ISSUED_FOLDER = "issued"
 
 ROOT_LIFETIME = timedelta(days=3650)
@@ -77,7 +76,7 @@ class CertificateAuthority:
         files.write_new_directory(
             folder,
             {
-                ROOT_KEY_FILE: (_key_pem(key), files.PRIVATE),
+                ROOT_KEY_FILE: (key_pem(key), files.PRIVATE),
                 ROOT_FILE: (to_pem(root), files.PUBLIC),
                 LIST_FILE: (sign_list(key, root, 1, [], now=now, lifetime=LIST_LIFETIME), files.PUBLIC),
             },
@@ -157,12 +156,40 @@ class CertificateAuthority:
         files.write_new_directory(
             folder,
             {
-                KEY_FILE: (_key_pem(key), files.PRIVATE),
+                KEY_FILE: (key_pem(key), files.PRIVATE),
                 CERTIFICATE_FILE: (to_pem(certificate), files.PUBLIC),
                 **{name: (content, files.PUBLIC) for name, content in self.public_files().items()},
             },
         )
         return Identity(key, certificate)
+
+    def renew(
+        self,
+        directory: Path | str,
+        *,
+        hosts: Sequence[str] | None = None,
+        lifetime: timedelta | None = None,
+        algorithm: str | None = None,
+    ) -> Identity:
+        """The next key and certificate of the party whose identity is in ``directory``, put whole beside the old.
+
+        Same name and role. Hosts, lifetime and algorithm are those of the certificate before unless they are given.
+        """
+        old = Identity.load(directory)
+        if not profile.issued_by(old.certificate, self._root):
+            raise CallerError(
+                f"the certificate of {old.name!r} is of another root",
+                hint="Under a new root, say which role it is to have: `quatrefoil ca request --renew`, then `ca sign`",
+            )
+        begins, ends = old.certificate.not_valid_before_utc, old.certificate.not_valid_after_utc
+        return self.issue(
+            old.name,
+            old.role,
+            hosts=profile.hosts_of(old.certificate) if hosts is None else hosts,
+            lifetime=ends - begins - _SKEW if lifetime is None else lifetime,
+            algorithm=algorithm or old.algorithm,
+            directory=next_generation(Path(directory)),
+        )
 
     def sign_request(
         self,
@@ -242,23 +269,6 @@ class CertificateAuthority:
         return f"CertificateAuthority({self._root.subject.rfc4514_string()}, key=<secret>)"
 
 
-def request(directory: Path | str, name: str, role: str, *, algorithm: str = leaf_keys.DEFAULT) -> bytes:
-    """Make a key in ``directory`` (new or empty) and return a PEM request (PKCS #10) for its certificate.
-
-    The key never leaves the directory. Put the signed ``certificate.pem`` and ``root.pem`` beside it.
-    """
-    subject, alternatives = profile.leaf_names(name, role, ())
-    key = leaf_keys.named(algorithm).generate()
-    signed = (
-        x509.CertificateSigningRequestBuilder().subject_name(subject).add_extension(alternatives, False).sign(key, None)
-    )
-    pem = signed.public_bytes(serialization.Encoding.PEM)
-    files.write_new_directory(
-        Path(directory), {KEY_FILE: (_key_pem(key), files.PRIVATE), REQUEST_FILE: (pem, files.PUBLIC)}
-    )
-    return pem
-
-
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
@@ -286,10 +296,4 @@ def to_pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _key_pem(key: CertificateIssuerPrivateKeyTypes) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-__all__ = ["LEAF_LIFETIME", "ROOT_LIFETIME", "CertificateAuthority", "request"]
+__all__ = ["LEAF_LIFETIME", "ROOT_LIFETIME", "CertificateAuthority"]

@@ -64,6 +64,25 @@ def write_new_directory(directory: Path, files: dict[str, tuple[bytes, int]]) ->
         ) from None
 
 
+def make_private(directory: Path) -> None:
+    """``directory``, made for its owner's eyes only if it is new."""
+    try:
+        directory.mkdir(mode=PRIVATE | 0o100, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostError(
+            f"folder {directory} cannot be made ({error.strerror})", hint="Name a folder that you may write"
+        ) from None
+
+
+def stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file or the entries of a folder do; None where there is nothing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def require_absent(directory: Path) -> None:
     """``HostError`` when ``directory`` holds anything: :func:`write_new_directory` would refuse it."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):

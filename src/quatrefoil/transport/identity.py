@@ -22,6 +22,7 @@ from quatrefoil.transport.profile import Host, Party
 from quatrefoil.transport.revocation import RevocationList, read_lists
 
 KEY_FILE, CERTIFICATE_FILE, ROOT_FILE, LIST_FILE = "key.pem", "certificate.pem", "root.pem", "crl.pem"
+RENEWED_FOLDER = "renewed"
 
 MOST_REMEMBERED = 4096
 """Verified certificates that a trust anchor remembers: more than the parties of the largest job."""
@@ -158,11 +159,28 @@ class Identity:
         self._name, self._role = name, role
 
     @classmethod
-    def load(cls, directory: Path | str) -> Identity:
-        """The identity in a directory that ``quatrefoil ca issue`` (or ``request`` and ``sign``) has filled."""
+    def load(cls, directory: Path | str, *, fingerprint: bytes | None = None) -> Identity:
+        """The newest identity in a directory that ``quatrefoil ca issue`` (or ``request`` and ``sign``) has filled.
+
+        ``fingerprint``: the one with this certificate instead, however old; ``HostError`` if it is not there.
+        """
         folder = Path(directory)
         if not folder.is_dir():
             raise HostError(f"identity {folder} is not a directory", hint="Name one that `quatrefoil ca issue` wrote")
+        places = generations(folder)
+        if fingerprint is None:
+            return cls._read(places[-1])
+        for place in reversed(places):
+            found = cls._read(place)
+            if found.fingerprint == fingerprint:
+                return found
+        raise HostError(
+            f"{folder} does not hold the certificate {fingerprint.hex()[:16]}",
+            hint="Put its key and certificate back, under renewed/ or in the folder itself",
+        )
+
+    @classmethod
+    def _read(cls, folder: Path) -> Identity:
         key_file, certificate_file = folder / KEY_FILE, folder / CERTIFICATE_FILE
         key_pem = files.read_private(key_file, "key")
         certificate_pem = files.read(certificate_file, "certificate")
@@ -213,6 +231,32 @@ class Identity:
 
     def __repr__(self) -> str:
         return f"Identity(name={self._name!r}, role={self._role!r}, key=<secret>)"
+
+
+def generations(folder: Path) -> list[Path]:
+    """Where the keys of one party lie, oldest first: ``folder`` itself, then every finished ``renewed/NNNN`` in it.
+
+    A new key comes whole and beside the old ones, so that no reader ever sees one with another's certificate, and what
+    the old key has begun can be ended. A key that waits for its certificate does not count yet.
+    """
+    return [folder, *(place for place in _numbered(folder) if (place / CERTIFICATE_FILE).exists())]
+
+
+def next_generation(folder: Path) -> Path:
+    """Where the next key of the party in ``folder`` is to be put: after all others, finished or not."""
+    taken = _numbered(folder)
+    return folder / RENEWED_FOLDER / f"{int(taken[-1].name) + 1 if taken else 1:04}"
+
+
+def _numbered(folder: Path) -> list[Path]:
+    places = [place for place in (folder / RENEWED_FOLDER).glob("*") if place.name.isdecimal()]
+    return sorted(places, key=lambda place: int(place.name))
+
+
+def identity_files(folder: Path) -> list[Path]:
+    """What changes when the identity in ``folder`` does."""
+    newest = generations(folder)[-1]
+    return [newest, newest / KEY_FILE, newest / CERTIFICATE_FILE]
 
 
 def read_roots(file: Path) -> list[x509.Certificate]:
