@@ -11,6 +11,7 @@ from quatrefoil.cli import ca
 from quatrefoil.errors import CallerError, HostError, MessageRefused
 from quatrefoil.transport import Identity, PostQuantumTransport, TrustAnchor, profile, system_clock
 from quatrefoil.transport.identity import generations
+from quatrefoil.transport.leaf_keys import key_digest
 
 
 def run(*arguments: object) -> None:
@@ -214,3 +215,20 @@ def test_a_request_is_a_first_one_or_a_renewal(tmp_path, arguments):
     with pytest.raises(CallerError, match="or --renew"):
         run("request", tmp_path / "home", *arguments)
     assert not (tmp_path / "home").exists()
+
+
+def test_show_prints_what_is_to_be_pinned_before_the_key_is_in_use(root, tmp_path, capsys):
+    home = tmp_path / "home"
+    run("request", home, "hungary", "--role", "silo")
+    capsys.readouterr()
+    run("show", home / "request.pem")
+    asked = capsys.readouterr().out
+    run("sign", root, home / "request.pem", "--name", "hungary", "--role", "silo", "--out", home)
+    pin = key_digest(Identity.load(home).certificate.public_key()).hex()
+    capsys.readouterr()
+    run("show", home)
+    assert pin in asked and pin in capsys.readouterr().out
+    begin, end = b"-----BEGIN CERTIFICATE REQUEST-----\n", b"-----END CERTIFICATE REQUEST-----\n"
+    (tmp_path / "bad.pem").write_bytes(begin + b"AAAA\n" + end)
+    with pytest.raises(MessageRefused, match="cannot be read"):
+        run("show", tmp_path / "bad.pem")

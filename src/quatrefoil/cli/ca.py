@@ -23,7 +23,7 @@ from quatrefoil.transport import (
 )
 from quatrefoil.transport.authority import LEAF_LIFETIME, ROOT_LIFETIME
 from quatrefoil.transport.identity import CERTIFICATE_FILE, LIST_FILE, ROOT_FILE, generations
-from quatrefoil.transport.request import REQUEST_FILE, request, request_renewal
+from quatrefoil.transport.request import REQUEST_FILE, read_request, request, request_renewal
 from quatrefoil.transport.revocation import REASONS
 from quatrefoil.transport.revocations import LIST_LIFETIME
 
@@ -94,7 +94,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_days(crl, LIST_LIFETIME, "how long it is current")
     crl.set_defaults(action=_crl)
 
-    show = commands.add_parser("show", help="print what a certificate says")
+    show = commands.add_parser("show", help="print what a certificate or a request says")
     show.add_argument("certificate", metavar="CERT", type=Path, help="a PEM file, or the folder of an identity")
     show.set_defaults(action=_show)
 
@@ -198,12 +198,19 @@ def _publish(args: argparse.Namespace, ca: CertificateAuthority, lifetime: timed
 
 
 def _show(args: argparse.Namespace) -> None:
-    _print(revoking.read_certificate(args.certificate))
+    if args.certificate.is_file() and b"CERTIFICATE REQUEST" in (content := files.read(args.certificate, "request")):
+        _table("Request", read_request(content).describe())
+    else:
+        _print(revoking.read_certificate(args.certificate))
 
 
 def _print(certificate: x509.Certificate) -> None:
-    rows = [(field, escape(value)) for field, value in profile.describe(certificate)]
-    output.console().print(output.table("Certificate", ("field", "value"), rows))
+    _table("Certificate", profile.describe(certificate))
+
+
+def _table(title: str, fields: list[tuple[str, str]]) -> None:
+    rows = [(field, escape(value)) for field, value in fields]
+    output.console().print(output.table(title, ("field", "value"), rows))
 
 
 def _say(text: str) -> None:

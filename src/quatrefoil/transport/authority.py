@@ -31,6 +31,7 @@ from quatrefoil.transport.identity import (
 )
 from quatrefoil.transport.leaf_keys import PublicKey, key_pem
 from quatrefoil.transport.profile import DEFAULT_HOSTS
+from quatrefoil.transport.request import read_request
 from quatrefoil.transport.revocation import RevocationList
 from quatrefoil.transport.revocations import LIST_LIFETIME, Revocations, sign_list
 
@@ -207,26 +208,13 @@ class CertificateAuthority:
         """
         profile.check_name(name)
         profile.check_role(role)
-        try:
-            parsed = x509.load_pem_x509_csr(request)
-            key, signed = parsed.public_key(), parsed.is_signature_valid
-            asked_name, asked_role = profile.requested(parsed)
-        except Exception as error:  # the parser raises many kinds; every one means the same to us
+        asked = read_request(request)
+        if (asked.name, asked.role) != (name, role):
             raise MessageRefused(
-                f"the request cannot be read ({type(error).__name__})", hint="Have `quatrefoil ca request` make one"
-            ) from None
-        if not isinstance(key, PublicKey):
-            raise MessageRefused(
-                "the request holds no ML-DSA-65 or ML-DSA-87 key", hint="Have `quatrefoil ca request` make one"
-            )
-        if not signed:
-            raise MessageRefused("the request is not signed by the key it holds", hint="Ask for it again")
-        if (asked_name, asked_role) != (name, role):
-            raise MessageRefused(
-                f"the request is for {asked_name[:64]!r} as {asked_role}, not for {name!r} as {role}",
+                f"the request is for {asked.name[:64]!r} as {asked.role}, not for {name!r} as {role}",
                 hint="Check with its sender; sign it under the name and role that it asks for, or not at all",
             )
-        certificate = self._certify(name, role, key, hosts, lifetime)
+        certificate = self._certify(name, role, asked.key, hosts, lifetime)
         self._record(certificate)
         return certificate
 

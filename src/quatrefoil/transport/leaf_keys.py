@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -9,6 +10,7 @@ from typing import TypeAlias
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import mldsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from quatrefoil.errors import CallerError
 
@@ -48,6 +50,12 @@ def algorithm_of(key: PrivateKey | PublicKey) -> Algorithm:
     return ALGORITHMS["ml-dsa-65" if isinstance(key, mldsa.MLDSA65PrivateKey | mldsa.MLDSA65PublicKey) else "ml-dsa-87"]
 
 
+def key_digest(key: CertificatePublicKeyTypes) -> bytes:
+    """SHA-256 over the SubjectPublicKeyInfo of a key in DER (as in RFC 7469 section 2.4): the key's pin."""
+    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).digest()
+
+
 def key_pem(key: PrivateKey) -> bytes:
     """The file form of a private key, PKCS #8 and not encrypted: for :func:`files.write_new` and mode 0600."""
     return key.private_bytes(
@@ -55,4 +63,14 @@ def key_pem(key: PrivateKey) -> bytes:
     )
 
 
-__all__ = ["ALGORITHMS", "DEFAULT", "Algorithm", "PrivateKey", "PublicKey", "algorithm_of", "key_pem", "named"]
+__all__ = [
+    "ALGORITHMS",
+    "DEFAULT",
+    "Algorithm",
+    "PrivateKey",
+    "PublicKey",
+    "algorithm_of",
+    "key_digest",
+    "key_pem",
+    "named",
+]

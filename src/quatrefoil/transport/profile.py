@@ -29,7 +29,7 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from quatrefoil.errors import CallerError, HostError, PeerError
-from quatrefoil.transport.leaf_keys import PublicKey
+from quatrefoil.transport.leaf_keys import PublicKey, key_digest
 
 ROLES = ("silo", "aggregator", "keeper", "auditor")
 """What a certificate may let its holder act as."""
@@ -275,6 +275,7 @@ def describe(certificate: x509.Certificate) -> list[tuple[str, str]]:
         ("valid to", f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"),
         ("serial", f"{certificate.serial_number:x}"),
         ("SHA-256", fingerprint),
+        ("SHA-256 of the key", key_digest(certificate.public_key()).hex()),
     ]
 
 
