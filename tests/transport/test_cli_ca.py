@@ -232,3 +232,17 @@ def test_show_prints_what_is_to_be_pinned_before_the_key_is_in_use(root, tmp_pat
     (tmp_path / "bad.pem").write_bytes(begin + b"AAAA\n" + end)
     with pytest.raises(MessageRefused, match="cannot be read"):
         run("show", tmp_path / "bad.pem")
+
+
+def test_show_prints_a_list_that_the_root_beside_it_has_signed(root, tmp_path, capsys):
+    run("issue", root, "north", "--role", "silo")
+    run("revoke", root, "north", "--reason", "superseded")
+    capsys.readouterr()
+    run("show", root / "crl.pem")
+    printed = capsys.readouterr().out
+    serial = Identity.load(root / "north").certificate.serial_number
+    assert f"{serial:x}" in printed and "(superseded)" in printed
+    run("init", tmp_path / "other", "--name", "hearts")
+    (tmp_path / "other" / "crl.pem").write_bytes((root / "crl.pem").read_bytes())
+    with pytest.raises(HostError, match="not signed by it"):
+        run("show", tmp_path / "other" / "crl.pem")

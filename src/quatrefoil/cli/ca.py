@@ -22,9 +22,9 @@ from quatrefoil.transport import (
     system_clock,
 )
 from quatrefoil.transport.authority import LEAF_LIFETIME, ROOT_LIFETIME
-from quatrefoil.transport.identity import CERTIFICATE_FILE, LIST_FILE, ROOT_FILE, generations
+from quatrefoil.transport.identity import CERTIFICATE_FILE, LIST_FILE, ROOT_FILE, generations, read_roots
 from quatrefoil.transport.request import REQUEST_FILE, read_request, request, request_renewal
-from quatrefoil.transport.revocation import REASONS
+from quatrefoil.transport.revocation import REASONS, read_lists
 from quatrefoil.transport.revocations import LIST_LIFETIME
 
 NAME = "ca"
@@ -94,7 +94,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_days(crl, LIST_LIFETIME, "how long it is current")
     crl.set_defaults(action=_crl)
 
-    show = commands.add_parser("show", help="print what a certificate or a request says")
+    show = commands.add_parser("show", help="print what a certificate, a request or a revocation list says")
     show.add_argument("certificate", metavar="CERT", type=Path, help="a PEM file, or the folder of an identity")
     show.set_defaults(action=_show)
 
@@ -200,8 +200,22 @@ def _publish(args: argparse.Namespace, ca: CertificateAuthority, lifetime: timed
 def _show(args: argparse.Namespace) -> None:
     if args.certificate.is_file() and b"CERTIFICATE REQUEST" in (content := files.read(args.certificate, "request")):
         _table("Request", read_request(content).describe())
+    elif args.certificate.is_file() and b"X509 CRL" in files.read(args.certificate, "revocation list"):
+        _show_lists(args.certificate)
     else:
         _print(revoking.read_certificate(args.certificate))
+
+
+def _show_lists(file: Path) -> None:
+    """Each list in ``file``, under the roots beside it: nothing is shown that they have not signed."""
+    roots = read_roots(file.with_name(ROOT_FILE))
+    for one in read_lists(files.read(file, "revocation list"), f"revocation list {file}", roots):
+        revoked = [
+            (f"{entry.serial:x}", f"since {entry.since:%Y-%m-%d %H:%M} UTC ({entry.reason.value})")
+            for entry in one.entries.values()
+        ]
+        rows = [("number", str(one.number)), ("begins", f"{one.begins:%Y-%m-%d %H:%M} UTC")]
+        _table("Revocation list", [*rows, ("ends", f"{one.ends:%Y-%m-%d %H:%M} UTC"), *revoked])
 
 
 def _print(certificate: x509.Certificate) -> None:

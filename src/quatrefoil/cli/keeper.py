@@ -30,10 +30,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--listen", required=True, type=address, metavar="HOST:PORT", help="where the aggregator connects to"
     )
+    parser.add_argument(
+        "--new-key",
+        action="store_true",
+        help="sign with the identity's newest key from now on; jobs agreed under an older one end",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
-    with PartyFiles(options, "keeper") as files:
+    with PartyFiles(options, "keeper", renewing=options.new_key) as files:
         policy = files.policy
         warn_insecure(policy)
         keeper = Keeper(

@@ -7,7 +7,7 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from quatrefoil.cli.output import progress_console
 from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
 from quatrefoil.federation.state import SqliteState
 from quatrefoil.policy import Policy
-from quatrefoil.transport import PostQuantumTransport, files, system_clock
-from quatrefoil.transport.credentials import CurrentTrust, FolderCredentials, Standing
+from quatrefoil.transport import Identity, PostQuantumTransport, files, system_clock
+from quatrefoil.transport.credentials import Credentials, CurrentTrust, FolderCredentials, Standing, require_own
 from quatrefoil.transport.expiry import ends_soon
+from quatrefoil.transport.pins import PinnedCredentials, Pins, parse_pin
 from quatrefoil.transport.seen_lists import SeenLists
 
 TIMEOUT = 60.0
@@ -37,10 +38,25 @@ def add_party_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=count, default=1, metavar="N", help="threads of the kernel (default: 1)")
 
 
+def add_pin_option(parser: argparse.ArgumentParser, peer: str) -> None:
+    parser.add_argument(
+        "--pin",
+        action="append",
+        type=pin,
+        metavar="SHA256",
+        help=f"refuse {peer} unless this is its key or certificate, as `ca show` prints them; repeat for its next key",
+    )
+
+
+_SIGNING = "party/certificate"
+"""In the state: the certificate whose key has signed everything there."""
+
+
 class PartyFiles:
     """What a party's files hold, loaded once and checked. ``with`` closes its state and its log."""
 
-    def __init__(self, options: argparse.Namespace, role: str) -> None:
+    def __init__(self, options: argparse.Namespace, role: str, *, renewing: bool = False) -> None:
+        """``renewing``: sign with the newest key, whatever this state has signed with before."""
         self.credentials = FolderCredentials(
             options.identity, options.root, clock=system_clock, on_problem=self._problem, on_change=self._changed
         )
@@ -51,7 +67,6 @@ class PartyFiles:
                 hint=f"Have `quatrefoil ca issue` make one with --role {role}",
             )
         self.policy = Policy.load(options.policy)
-        self.security = PostQuantumTransport(self.identity, CurrentTrust(self.credentials), clock=system_clock)
         files.make_private(options.state)
         self.log = FileLog(options.state / "log.jsonl")
         try:
@@ -62,6 +77,36 @@ class PartyFiles:
         except BaseException:
             self.log.close()
             raise
+        try:
+            signing = self._signing(options.identity, renewing=renewing)
+            self.security = PostQuantumTransport(signing, CurrentTrust(self.credentials), clock=system_clock)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _signing(self, folder: Path, *, renewing: bool) -> Identity:
+        """The identity that this state signs with: the one that it began with, since jobs name its certificate."""
+        newest = self.identity
+        if renewing:
+            self.state.replace({_SIGNING: newest.fingerprint})
+        begun = self.state.put_once(_SIGNING, newest.fingerprint)
+        if begun == newest.fingerprint:
+            return newest
+        try:
+            signing = Identity.load(folder, fingerprint=begun)
+            require_own(signing, self.credentials.current().trust, system_clock())
+        except HostError as error:
+            raise HostError(
+                f"what this state has begun was signed with certificate {begun.hex()[:16]}: {error.problem}",
+                hint="Begin another job with a new --state folder (a keeper goes on with --new-key)",
+            ) from None
+        end = f"{signing.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+        report(f"statements are signed with certificate {begun.hex()[:16]}, until {end}, as this state began with")
+        return signing
+
+    def pinning(self, pins: Sequence[bytes] | None) -> Credentials:
+        """What to show and believe towards a peer of which ``pins`` are expected; None: whatever the root certifies."""
+        return self.credentials if pins is None else PinnedCredentials(self.credentials, Pins(pins))
 
     def _changed(self, standing: Standing) -> None:
         lists = {one.root.hex(): one.number for one in standing.trust.lists}
@@ -128,6 +173,14 @@ def report_failures() -> None:
             loop.default_exception_handler(context)
 
     asyncio.get_running_loop().set_exception_handler(handle)
+
+
+def pin(text: str) -> bytes:
+    """A pin, for argparse."""
+    try:
+        return parse_pin(text)
+    except CallerError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def address(text: str) -> tuple[str, int]:
