@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import mldsa
 
 from quatrefoil.transport import (
     CertificateAuthority,
@@ -13,6 +17,9 @@ from quatrefoil.transport import (
     TrustAnchor,
     system_clock,
 )
+from quatrefoil.transport.authority import ROOT_KEY_FILE
+from quatrefoil.transport.revocation import RevocationList, Revoked, read_lists
+from quatrefoil.transport.revocations import sign_list
 
 
 class Consortium:
@@ -30,6 +37,27 @@ class Consortium:
     @property
     def trust(self) -> TrustAnchor:
         return self.authority.trust
+
+    @property
+    def root_key(self) -> mldsa.MLDSA87PrivateKey:
+        key = serialization.load_pem_private_key((self.directory / ROOT_KEY_FILE).read_bytes(), password=None)
+        assert isinstance(key, mldsa.MLDSA87PrivateKey)
+        return key
+
+    def list_of(
+        self, entries: Iterable[Revoked] = (), *, number: int = 2, clock: Clock | None = None, days: float = 30
+    ) -> RevocationList:
+        """A list that the authority signs and does not publish: others share this consortium."""
+        now = (clock or self.clock)().replace(microsecond=0)
+        pem = sign_list(
+            self.root_key, self.authority.root, number, list(entries), now=now, lifetime=timedelta(days=days)
+        )
+        (found,) = read_lists(pem, "the list", [self.authority.root])
+        return found
+
+    def trust_with(self, *lists: RevocationList) -> TrustAnchor:
+        """The root with these lists in place of its own."""
+        return TrustAnchor([self.authority.root], lists=lists)
 
     def folder(self, name: str, role: str) -> Path:
         """Where :meth:`identity` writes."""

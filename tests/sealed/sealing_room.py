@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quatrefoil.errors import HostError
-from quatrefoil.transport import Clock, Identity, TrustAnchor, sealed, statement, system_clock
+from quatrefoil.transport import Clock, Identity, TrustAnchor, leaf_keys, sealed, statement, system_clock
 from quatrefoil.transport.sealed import HYBRID_768, Judged, RecipientKey, layout
 from quatrefoil.transport.sealed.layout import Header, Wrapping
 from quatrefoil.transport.statement import Signed
 
 CHUNK = layout.CHUNK + layout.TAG
+SIGNATURE = leaf_keys.ALGORITHMS["ml-dsa-65"].signature
 KEYS = {suite.name: RecipientKey.generate(suite) for suite in sealed.SUITES}
 OTHER = RecipientKey.generate(HYBRID_768)
 
@@ -113,7 +114,7 @@ class Parts:
             size = int.from_bytes(rest[:4], "big")
             parts.append(rest[4 : 4 + size])
             rest = rest[4 + size :]
-        body, signature = rest[: -layout.SIGNATURE], rest[-layout.SIGNATURE :]
+        body, signature = rest[:-SIGNATURE], rest[-SIGNATURE:]
         return cls(*parts, tuple(body[at : at + CHUNK] for at in range(0, len(body), CHUNK)), signature)
 
     @property

@@ -19,7 +19,8 @@ def here(tmp_path: Path, consortium: Consortium, monkeypatch: pytest.MonkeyPatch
     """A folder with content, an identity, a root and two keys."""
     consortium.identity("north", "silo")
     (tmp_path / "north").symlink_to(consortium.folder("north", "silo"))
-    (tmp_path / "root.pem").symlink_to(consortium.directory / "root.pem")
+    for file in ("root.pem", "crl.pem"):
+        (tmp_path / file).symlink_to(consortium.directory / file)
     (tmp_path / "content").write_bytes(CONTENT)
     monkeypatch.chdir(tmp_path)
     assert run("seal-key new old --identity north --root root.pem") == 0

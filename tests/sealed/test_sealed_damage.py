@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sealing_room import CHUNK, KEYS, Parts, open_, rewrap, seal
+from sealing_room import CHUNK, KEYS, SIGNATURE, Parts, open_, rewrap, seal
 
 from quatrefoil.errors import MessageRefused, QuatrefoilError
 from quatrefoil.transport.sealed import layout
@@ -32,7 +32,7 @@ def parts(file):
 @pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_flipped_bit_anywhere_before_the_chunks_is_refused(north, trust, step):
     file = seal(b"", north)
-    for position in range(0, len(file) - layout.TAG - layout.SIGNATURE, step):
+    for position in range(0, len(file) - layout.TAG - SIGNATURE, step):
         flipped = bytearray(file)
         flipped[position] ^= 1 << (position % 8)
         with pytest.raises(MessageRefused):
@@ -40,7 +40,7 @@ def test_a_flipped_bit_anywhere_before_the_chunks_is_refused(north, trust, step)
 
 
 def test_a_flipped_bit_in_any_chunk_or_the_signature_is_refused(file, trust):
-    for position in [*range(len(file) - 1, len(file) - len(CONTENT), -7919), len(file) - layout.SIGNATURE]:
+    for position in [*range(len(file) - 1, len(file) - len(CONTENT), -7919), len(file) - SIGNATURE]:
         flipped = bytearray(file)
         flipped[position] ^= 1 << (position % 8)
         with pytest.raises(MessageRefused):
@@ -58,12 +58,12 @@ def test_a_file_cut_at_or_near_a_chunk_is_refused(parts, trust, kept, extra):
 
 def test_a_file_cut_anywhere_in_its_front_or_its_signature_is_refused(file, parts, trust):
     front = len(file) - sum(map(len, parts.chunks)) - len(parts.signature)
-    for size in [*range(0, front, 97), *range(len(file) - layout.SIGNATURE, len(file), 131), len(file) - 1]:
+    for size in [*range(0, front, 97), *range(len(file) - SIGNATURE, len(file), 131), len(file) - 1]:
         with pytest.raises(MessageRefused):
             open_(file[:size], trust)
 
 
-@pytest.mark.parametrize("addition", [b"\x00", bytes(layout.TAG), bytes(CHUNK), bytes(layout.SIGNATURE)])
+@pytest.mark.parametrize("addition", [b"\x00", bytes(layout.TAG), bytes(CHUNK), bytes(SIGNATURE)])
 def test_a_file_with_something_after_its_end_is_refused(file, trust, addition):
     with pytest.raises(MessageRefused, match=r"does not open|signature"):
         open_(file + addition, trust)

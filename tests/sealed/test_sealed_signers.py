@@ -7,13 +7,17 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sealing_room import KEYS, OTHER, Parts, open_, seal
+from sealing_room import KEYS, OTHER, Parts, open_, rewrap, seal
+from tests.reference import sealed_file as reference
 
 from quatrefoil.errors import MessageRefused
 from quatrefoil.transport import CertificateAuthority, statement
+from quatrefoil.transport.revocation import Revoked
 from quatrefoil.transport.sealed import Judged, layout
 from quatrefoil.transport.sealed.chunks import nonce
+from quatrefoil.transport.sealed.keys import KEY_FILE
 from quatrefoil.transport.sealed.layout import Payload, WrappedKey
 from quatrefoil.transport.statement import Signed
 from support import clock_at, days_from_now
@@ -114,8 +118,9 @@ def test_a_wrapping_that_names_a_recipient_twice_or_nobody_is_refused(parts, nor
         open_(parts.rewritten(north, keys=many).whole, trust, KEY)
 
 
-def test_an_old_file_opens_only_when_it_is_judged_at_its_claimed_time(parts, trust):
+def test_an_old_file_opens_only_when_it_is_judged_at_its_claimed_time(parts, consortium):
     later = days_from_now(400)
+    trust = consortium.trust_with(consortium.list_of(clock=later))
     with pytest.raises(MessageRefused, match="expired"):
         open_(parts.whole, trust, KEY, clock=later)
     assert open_(parts.whole, trust, KEY, clock=later, judged=Judged.AT_CLAIMED_TIME)[0] == TRUTH
@@ -149,3 +154,38 @@ def test_a_certificate_that_had_expired_when_it_signed_is_refused(tmp_path):
     for judged in Judged:
         with pytest.raises(MessageRefused, match="expired"):
             open_(file, authority.trust, judged=judged)
+
+
+def test_the_stronger_key_signs_files_too(consortium, tmp_path):
+    strong = consortium.authority.issue("strong", "silo", algorithm="ml-dsa-87", directory=tmp_path / "strong")
+    for size in (0, 1, 65_536, 200_000):
+        file = seal(bytes(size), strong)
+        content, found = open_(file, consortium.trust, sender="strong")
+        assert content == bytes(size) and found.sender.name == "strong"
+        KEY.save(tmp_path / f"key-{size}", b"")
+        read = reference.read(file, (tmp_path / f"key-{size}" / KEY_FILE).read_bytes(), consortium.authority.root)
+        assert read.plaintext == bytes(size)
+        with pytest.raises(MessageRefused):
+            open_(file[:-1], consortium.trust)
+
+
+def revoked_at(consortium, identity, reason, since):
+    entry = Revoked(identity.certificate.serial_number, since, reason)
+    return consortium.trust_with(consortium.list_of([entry]))
+
+
+def test_a_file_of_a_revoked_sender_or_wrapper_is_refused(consortium, parts, north):
+    trust = revoked_at(consortium, north, x509.ReasonFlags.key_compromise, consortium.clock())
+    for judged in Judged:
+        with pytest.raises(MessageRefused, match="'north' was revoked"):
+            open_(parts.whole, trust, KEY, judged=judged)
+        with pytest.raises(MessageRefused, match="'north' was revoked"):
+            rewrap(parts.whole, consortium.identity("south", "auditor"), trust, [OTHER])
+
+
+def test_a_file_of_a_sender_that_has_left_opens_at_the_time_that_it_claims(consortium, parts, north):
+    tomorrow = (consortium.clock() + timedelta(days=1)).replace(microsecond=0)
+    trust = revoked_at(consortium, north, x509.ReasonFlags.cessation_of_operation, tomorrow)
+    with pytest.raises(MessageRefused, match="was revoked"):
+        open_(parts.whole, trust, KEY)
+    assert open_(parts.whole, trust, KEY, judged=Judged.AT_CLAIMED_TIME)[0] == TRUTH

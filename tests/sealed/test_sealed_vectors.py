@@ -15,6 +15,7 @@ from tests.reference import sealed_file as reference
 
 from quatrefoil.errors import MessageRefused
 from quatrefoil.transport import TrustAnchor
+from quatrefoil.transport.revocation import RevocationList, fingerprint
 from quatrefoil.transport.sealed import Judged, RecipientKey
 from quatrefoil.transport.sealed.keys import KEY_FILE
 from support import clock_at
@@ -24,6 +25,11 @@ INDEX = json.loads((FOLDER / "index.json").read_text())
 CLOCK = clock_at(datetime.fromisoformat(INDEX["at"]))
 CONTENT = hashlib.shake_256(b"quatrefoil sealed file vectors").digest(70_000)
 ROOT = x509.load_pem_x509_certificate((FOLDER / "root.pem").read_bytes())
+TRUST = TrustAnchor(
+    [ROOT],
+    # The root's key was not kept, so that no list can be signed: one that names nobody, as if it had been verified.
+    lists=[RevocationList(fingerprint(ROOT), 1, ROOT.not_valid_before_utc, ROOT.not_valid_after_utc, {})],
+)
 OPENED = [(name, key) for name, entry in INDEX["accepted"].items() for key in entry["keys"]]
 NEEDS_A_CLOCK_OR_A_CONTEXT = {"from-the-future", "context-of-another-trial"}
 
@@ -45,7 +51,7 @@ def test_every_file_is_in_the_index():
 @pytest.mark.parametrize(("name", "key"), OPENED)
 def test_an_accepted_file_opens_in_both_readers(keys, name, key):
     file, entry = (FOLDER / f"{name}.sealed").read_bytes(), INDEX["accepted"][name]
-    content, found = open_(file, TrustAnchor([ROOT]), keys[key], sender="north", clock=CLOCK)
+    content, found = open_(file, TRUST, keys[key], sender="north", clock=CLOCK)
     assert content == CONTENT[: entry["size"]] and found.wrapper.name == entry["wrapper"]
     read = reference.read(file, (FOLDER / key / KEY_FILE).read_bytes(), ROOT)
     assert read.plaintext == content and read.recipients == list(found.recipients)
@@ -55,7 +61,7 @@ def test_an_accepted_file_opens_in_both_readers(keys, name, key):
 @pytest.mark.parametrize("name", INDEX["rejected"])
 def test_a_rejected_file_is_refused_for_its_fault(keys, name):
     with pytest.raises(MessageRefused, match=INDEX["rejected"][name]):
-        open_((FOLDER / f"{name}.sealed").read_bytes(), TrustAnchor([ROOT]), keys["hybrid-768"], clock=CLOCK)
+        open_((FOLDER / f"{name}.sealed").read_bytes(), TRUST, keys["hybrid-768"], clock=CLOCK)
 
 
 @pytest.mark.parametrize("name", [name for name in INDEX["rejected"] if name not in NEEDS_A_CLOCK_OR_A_CONTEXT])
@@ -79,6 +85,5 @@ def test_the_vectors_are_not_opened_at_another_time(keys):
     file = (FOLDER / "one-byte.sealed").read_bytes()
     later = clock_at(CLOCK().replace(year=2028))
     with pytest.raises(MessageRefused, match="expired"):
-        open_(file, TrustAnchor([ROOT]), keys["hybrid-768"], clock=later)
-    trusted = TrustAnchor([ROOT])
-    assert open_(file, trusted, keys["hybrid-768"], clock=later, judged=Judged.AT_CLAIMED_TIME)[0] == CONTENT[:1]
+        open_(file, TRUST, keys["hybrid-768"], clock=later)
+    assert open_(file, TRUST, keys["hybrid-768"], clock=later, judged=Judged.AT_CLAIMED_TIME)[0] == CONTENT[:1]

@@ -157,6 +157,32 @@ def test_an_expired_identity_is_refused_at_the_start(site, tmp_path, capsys):
     assert "expired" in refusal(command, capsys)
 
 
+def test_a_party_without_a_list_is_refused_at_the_start(site, here, tmp_path, capsys):
+    (tmp_path / "root.pem").write_bytes((site.people.directory / "root.pem").read_bytes())
+    command = site.command("keeper", tmp_path / "state", root=str(tmp_path / "root.pem"))
+    assert "no revocation list of its root" in refusal(command, capsys)
+
+
+def test_what_ends_soon_is_said_at_the_start(site, here, tmp_path, capsys):
+    late = Consortium(tmp_path / "ca", clock=days_from_now(-25))
+    late.identity("silo", "silo")
+    changes = {"identity": str(late.folder("silo", "silo")), "root": str(late.directory / "root.pem")}
+    assert main(site.command("silo", tmp_path / "state", **changes)) == 1
+    assert "soon: revocation list 1 of CN=test-root ends at" in capsys.readouterr().err
+
+
+def test_what_was_begun_under_a_certificate_that_is_gone_is_not_gone_on_with(site, here, tmp_path, capsys):
+    people = Consortium(tmp_path / "ca")
+    people.identity("silo", "silo")
+    folder = people.folder("silo", "silo")
+    command = site.command("silo", tmp_path / "state", identity=str(folder), root=str(people.directory / "root.pem"))
+    assert "does not answer" in refusal(command, capsys)
+    people.authority.renew(folder)
+    assert "does not answer" in refusal(command, capsys)
+    (folder / "certificate.pem").unlink()
+    assert "was signed with certificate" in refusal(command, capsys)
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_a_state_folder_that_is_a_file_is_refused(site, here, tmp_path, capsys, role):
     (tmp_path / "file").touch()
@@ -228,6 +254,7 @@ def test_a_silo_that_cannot_begin_says_why(site, here, tmp_path, capsys, changes
         *(("silo", "give_up", value) for value in ("nan", "-0.5")),
         *((role, "threads", value) for role in ROLES for value in ("0", "-1", "many")),
         ("silo", "samples", "few"),
+        *((role, "pin", value) for role in ("silo", "aggregator") for value in ("", "abc", "0" * 63)),
     ],
 )
 def test_a_value_of_the_wrong_form_is_a_usage_error(site, tmp_path, capsys, role, option, value):

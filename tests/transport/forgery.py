@@ -35,6 +35,8 @@ class Recipe:
     begins: timedelta = timedelta(minutes=-5)
     ends: timedelta = timedelta(days=1)
     critical_unknown: bool = False
+    extra: x509.ExtensionType | None = None
+    extra_critical: bool = False
 
 
 GOOD = Recipe()
@@ -47,8 +49,8 @@ DEFECTS = {
     "is an authority": (replace(GOOD, ca=True), "path validation"),
     "not for clients": (replace(GOOD, extended=(ExtendedKeyUsageOID.SERVER_AUTH,)), "path validation"),
     "for code signing": (replace(GOOD, extended=(ExtendedKeyUsageOID.CODE_SIGNING,)), "path validation"),
-    "classical key": (replace(GOOD, key=ec.generate_private_key(ec.SECP256R1())), "no ML-DSA-65 key"),
-    "weaker key": (replace(GOOD, key=mldsa.MLDSA44PrivateKey.generate()), "no ML-DSA-65 key"),
+    "classical key": (replace(GOOD, key=ec.generate_private_key(ec.SECP256R1())), "no ML-DSA-65 or ML-DSA-87 key"),
+    "weaker key": (replace(GOOD, key=mldsa.MLDSA44PrivateKey.generate()), "no ML-DSA-65 or ML-DSA-87 key"),
     "no role": (replace(GOOD, alternatives=LOCAL), "one known role"),
     "unknown role": (
         replace(GOOD, alternatives=(*LOCAL, x509.UniformResourceIdentifier("urn:quatrefoil:role:king"))),
@@ -91,6 +93,8 @@ def issue(recipe: Recipe, issuer_key: Any, issuer: x509.Name) -> tuple[Any, x509
     )
     if recipe.usage is not None:
         builder = builder.add_extension(recipe.usage, critical=True)
+    if recipe.extra is not None:
+        builder = builder.add_extension(recipe.extra, critical=recipe.extra_critical)
     if recipe.critical_unknown:
         unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
         builder = builder.add_extension(unknown, critical=True)

@@ -21,7 +21,8 @@ from quatrefoil.transport import (
     profile,
     system_clock,
 )
-from quatrefoil.transport.authority import ROOT_KEY_FILE, request, to_pem
+from quatrefoil.transport.authority import ROOT_KEY_FILE, to_pem
+from quatrefoil.transport.request import request
 from support import Consortium
 
 
@@ -37,6 +38,7 @@ def test_an_issued_identity_is_whole_and_private(authority):
         "key.pem": 0o600,
         "certificate.pem": 0o644,
         "root.pem": 0o644,
+        "crl.pem": 0o644,
     }
     loaded = Identity.load(folder)
     assert (loaded.name, loaded.role, loaded.fingerprint) == ("cleveland", "silo", identity.fingerprint)
@@ -96,6 +98,13 @@ def test_a_bad_name_is_refused(authority, name):
     assert not (authority.directory / "issued").exists()
 
 
+@pytest.mark.parametrize("name", ["issued", "revoked", "lists"])
+def test_a_party_does_not_lie_among_the_authoritys_records(authority, tmp_path, name):
+    with pytest.raises(CallerError, match="the authority's own"):
+        authority.issue(name, "silo")
+    assert authority.issue(name, "silo", directory=tmp_path / name).name == name
+
+
 @pytest.mark.parametrize("role", ["", "Silo", "root", "silo,keeper"])
 def test_an_unknown_role_is_refused(authority, role):
     with pytest.raises(CallerError, match="is not a role"):
@@ -141,7 +150,7 @@ def test_a_classical_request_is_refused(authority):
     key = ec.generate_private_key(ec.SECP256R1())
     subject, alternatives = profile.leaf_names("hungary", "silo", ())
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject).add_extension(alternatives, critical=False)
-    with pytest.raises(MessageRefused, match="no ML-DSA-65 key"):
+    with pytest.raises(MessageRefused, match="no ML-DSA-65 or ML-DSA-87 key"):
         authority.sign_request(
             builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM), name="hungary", role="silo"
         )
@@ -231,7 +240,8 @@ def test_only_a_root_of_the_profile_is_a_trust_anchor(authority, tmp_path):
 
 
 def test_several_roots_may_be_trusted(consortium, stranger):
-    both = TrustAnchor([*consortium.trust.roots, *stranger.trust.roots])
+    first, second = consortium.trust, stranger.trust
+    both = TrustAnchor([*first.roots, *second.roots], lists=[*first.lists, *second.lists])
     verifier = PostQuantumTransport(consortium.identity("hub", "aggregator"), both, clock=consortium.clock)
     for origin in (consortium, stranger):
         assert verifier.verify(origin.transport("cleveland", "silo").sign(b"x")).signer == "cleveland"

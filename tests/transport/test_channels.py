@@ -12,7 +12,7 @@ import pytest
 from listening import LIMIT, dial, dial_async, listening
 
 from quatrefoil.errors import CallerError, ChannelRefused, HostError, MessageRefused, ParametersRefused, PeerUnreachable
-from quatrefoil.transport import Channel, ChannelPolicy, require_support, serve
+from quatrefoil.transport import Channel, ChannelPolicy, FixedCredentials, require_support, serve
 from support import Consortium, clock_at
 
 
@@ -312,8 +312,7 @@ def test_a_server_is_not_built_without_roles_or_on_a_taken_port(consortium):
         await serve(
             "127.0.0.1",
             changes.pop("port", 0),
-            identity=consortium.identity("hub", "aggregator"),
-            trust=consortium.trust,
+            credentials=FixedCredentials(consortium.identity("hub", "aggregator"), consortium.trust),
             handler=lambda channel: channel.close(),
             on_refused=lambda address, error: None,
             timeout=1,

@@ -10,9 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from quatrefoil.errors import CallerError, ChannelRefused, MessageRefused
-from quatrefoil.transport import PostQuantumTransport, TrustAnchor, profile
+from quatrefoil.transport import PostQuantumTransport, profile
 from quatrefoil.transport import identity as identity_module
 from quatrefoil.transport.profile import parse_host
+from support import days_from_now
 
 BODY = b"the body"
 
@@ -20,7 +21,7 @@ BODY = b"the body"
 @pytest.fixture
 def anchor(consortium):
     """A trust anchor that remembers nothing yet."""
-    return TrustAnchor(consortium.trust.roots)
+    return consortium.trust_with(consortium.list_of(clock=days_from_now(-1), days=4000))
 
 
 @pytest.fixture

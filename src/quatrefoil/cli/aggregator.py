@@ -19,6 +19,7 @@ from quatrefoil.cli.parties import (
     PartyFiles,
     Refusals,
     add_party_options,
+    add_pin_option,
     address,
     report,
     report_failures,
@@ -39,7 +40,7 @@ from quatrefoil.federation.waiting import Waiting
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredTransport
 from quatrefoil.planner import Costs, Plan
 from quatrefoil.planner.host import availability
-from quatrefoil.transport import AsyncChannel, Party, open_channel, serve, system_clock
+from quatrefoil.transport import AsyncChannel, open_channel, serve, system_clock
 from quatrefoil.transport.profile import check_name
 from quatrefoil.workload import Workload
 
@@ -54,6 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--listen", required=True, type=address, metavar="HOST:PORT", help="where silos connect to")
     parser.add_argument("--keeper", required=True, type=address, metavar="HOST:PORT", help="where the keeper listens")
+    add_pin_option(parser, "the keeper")
     parser.add_argument("--silos", required=True, metavar="NAME,NAME,...", help="whom to invite")
     parser.add_argument(
         "--initial", required=True, metavar="SOURCE", help="first model: an .npz file or module:function"
@@ -86,6 +88,7 @@ class _Run:
         self.options = options
         self.files = files
         self.refusals = Refusals(self.files.log)
+        self.to_keeper = files.pinning(options.pin)
         self.meter = Meter()
         self.channels: list[dict[str, str]] = []
         self.silos = tuple(check_name(name.strip()) for name in options.silos.split(",") if name.strip())
@@ -110,7 +113,7 @@ class _Run:
         begin = time.perf_counter()
         link = KeeperLink(self._dial_keeper, self.options.give_up, report)
         try:
-            service = self._service(await link.peer(), link)
+            service = self._service(await link.introduce(self.security, os.urandom(16)), link)
             aggregator = await self._serve(service)
         finally:
             await link.close()
@@ -118,9 +121,9 @@ class _Run:
             self._keep_means(aggregator)
         self._show(aggregator, service.round_ms, time.perf_counter() - begin)
 
-    def _service(self, keeper: Party, link: KeeperLink) -> AggregatorService:
+    def _service(self, keeper: Member, link: KeeperLink) -> AggregatorService:
         return AggregatorService(
-            self._enrolments(Member(keeper.name, keeper.fingerprint, 0)),
+            self._enrolments(keeper),
             self._aggregator,
             self._model(),
             keeper=link,
@@ -138,8 +141,7 @@ class _Run:
 
         async with await serve(
             *self.options.listen,
-            identity=self.files.identity,
-            trust=self.files.trust,
+            credentials=self.files.credentials,
             allow_roles=("silo",),
             handler=handle,
             on_refused=self.refusals.connection,
@@ -165,11 +167,12 @@ class _Run:
 
     async def _dial_keeper(self) -> AsyncChannel:
         host, port = self.options.keeper
+        standing = self.to_keeper.current()
         channel = await open_channel(
             host,
             port,
-            identity=self.files.identity,
-            trust=self.files.trust,
+            identity=standing.identity,
+            trust=standing.trust,
             expect_role="keeper",
             timeout=TIMEOUT,
             clock=system_clock,

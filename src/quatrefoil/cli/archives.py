@@ -15,6 +15,7 @@ from rich.markup import escape
 from quatrefoil.cli import output
 from quatrefoil.errors import CallerError, HostError, MessageRefused
 from quatrefoil.transport import Identity, TrustAnchor, files, sealed, system_clock
+from quatrefoil.transport.credentials import require_own
 from quatrefoil.transport.statement import Signed
 from quatrefoil.wire import type_of
 
@@ -87,10 +88,7 @@ def judged(args: argparse.Namespace) -> sealed.Judged:
 def signer(folder: Path, trust: TrustAnchor) -> Identity:
     """The identity in ``folder``; ``HostError`` where every other party would refuse what it signs."""
     identity = Identity.load(folder)
-    try:
-        trust.verify(identity.certificate_der, at=system_clock(), refusal=MessageRefused)
-    except MessageRefused as error:
-        raise HostError(error.problem, hint=error.hint) from None
+    require_own(identity, trust, system_clock())
     return identity
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 
 from quatrefoil import stack
@@ -25,15 +26,24 @@ NAME = "keeper"
 HELP = "hold each round's key, and release the key of the sum once"
 
 
+_DAY = 86400.0
+"""Seconds between two warnings of what ends soon: a keeper runs for months."""
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     add_party_options(parser)
     parser.add_argument(
         "--listen", required=True, type=address, metavar="HOST:PORT", help="where the aggregator connects to"
     )
+    parser.add_argument(
+        "--new-key",
+        action="store_true",
+        help="sign with the identity's newest key from now on; jobs agreed under an older one end",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
-    with PartyFiles(options, "keeper") as files:
+    with PartyFiles(options, "keeper", renewing=options.new_key) as files:
         policy = files.policy
         warn_insecure(policy)
         keeper = Keeper(
@@ -57,8 +67,7 @@ async def _serve(files: PartyFiles, keeper: Keeper, listen: tuple[str, int]) -> 
     refusals = Refusals(files.log)
     async with await serve(
         *listen,
-        identity=files.identity,
-        trust=files.trust,
+        credentials=files.credentials,
         allow_roles=("aggregator",),
         handler=KeeperService(keeper, on_refused=refusals.question).handle,
         on_refused=refusals.connection,
@@ -66,4 +75,9 @@ async def _serve(files: PartyFiles, keeper: Keeper, listen: tuple[str, int]) -> 
         clock=system_clock,
     ) as server:
         report(f"keeper {files.identity.name} listens on {listen[0]}:{server.port}")
-        await stop.wait()
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DAY):
+                    await stop.wait()
+            if not stop.is_set():
+                files.warn()

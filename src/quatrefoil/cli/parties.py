@@ -7,16 +7,20 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from quatrefoil.audit import FileLog, Log
 from quatrefoil.cli.output import progress_console
-from quatrefoil.errors import CallerError, HostError, MessageRefused, PeerError, QuatrefoilError
+from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
 from quatrefoil.federation.state import SqliteState
 from quatrefoil.policy import Policy
-from quatrefoil.transport import Identity, PostQuantumTransport, TrustAnchor, system_clock
+from quatrefoil.transport import Identity, PostQuantumTransport, files, system_clock
+from quatrefoil.transport.credentials import Credentials, CurrentTrust, FolderCredentials, Standing, require_own
+from quatrefoil.transport.expiry import ends_soon
+from quatrefoil.transport.pins import PinnedCredentials, Pins, parse_pin
+from quatrefoil.transport.seen_lists import SeenLists
 
 TIMEOUT = 60.0
 """Seconds for a handshake, and the longest silence in a channel: more than the patience of a long question."""
@@ -34,30 +38,95 @@ def add_party_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=count, default=1, metavar="N", help="threads of the kernel (default: 1)")
 
 
+def add_pin_option(parser: argparse.ArgumentParser, peer: str) -> None:
+    parser.add_argument(
+        "--pin",
+        action="append",
+        type=pin,
+        metavar="SHA256",
+        help=f"refuse {peer} unless this is its key or certificate, as `ca show` prints them; repeat for its next key",
+    )
+
+
+_SIGNING = "party/certificate"
+"""In the state: the certificate whose key has signed everything there."""
+
+
 class PartyFiles:
     """What a party's files hold, loaded once and checked. ``with`` closes its state and its log."""
 
-    def __init__(self, options: argparse.Namespace, role: str) -> None:
-        self.identity = Identity.load(options.identity)
+    def __init__(self, options: argparse.Namespace, role: str, *, renewing: bool = False) -> None:
+        """``renewing``: sign with the newest key, whatever this state has signed with before."""
+        self.credentials = FolderCredentials(
+            options.identity, options.root, clock=system_clock, on_problem=self._problem, on_change=self._changed
+        )
+        self.identity = self.credentials.current().identity
         if self.identity.role != role:
             raise CallerError(
                 f"{options.identity} is {self.identity.role} {self.identity.name}, and the role needed is {role}",
                 hint=f"Have `quatrefoil ca issue` make one with --role {role}",
             )
-        self.trust = TrustAnchor.load(options.root)
-        try:
-            self.trust.verify(self.identity.certificate_der, at=system_clock(), refusal=MessageRefused)
-        except MessageRefused as error:  # one's own: every other party would refuse it too
-            raise HostError(error.problem, hint=error.hint) from None
         self.policy = Policy.load(options.policy)
-        self.security = PostQuantumTransport(self.identity, self.trust, clock=system_clock)
-        _make_private(options.state)
+        files.make_private(options.state)
         self.log = FileLog(options.state / "log.jsonl")
         try:
+            self.credentials.remember_in(SeenLists(options.state / "lists"))
+            self.warn()
             self.state = SqliteState(options.state / "state.sqlite")
         except BaseException:
             self.log.close()
             raise
+        try:
+            signing = self._signing(options.identity, renewing=renewing)
+            self.security = PostQuantumTransport(signing, CurrentTrust(self.credentials), clock=system_clock)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _signing(self, folder: Path, *, renewing: bool) -> Identity:
+        """The identity that this state signs with: the one that it began with, since jobs name its certificate."""
+        newest = self.identity
+        if renewing:
+            self.state.replace({_SIGNING: newest.fingerprint})
+        begun = self.state.put_once(_SIGNING, newest.fingerprint)
+        if begun == newest.fingerprint:
+            return newest
+        try:
+            signing = Identity.load(folder, fingerprint=begun)
+            require_own(signing, self.credentials.current().trust, system_clock())
+        except HostError as error:
+            raise HostError(
+                f"what this state has begun was signed with certificate {begun.hex()[:16]}: {error.problem}",
+                hint="Begin another job with a new --state folder (a keeper goes on with --new-key)",
+            ) from None
+        end = f"{signing.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+        report(f"statements are signed with certificate {begun.hex()[:16]}, until {end}, as this state began with")
+        return signing
+
+    def pinning(self, pins: Sequence[bytes] | None) -> Credentials:
+        """What to show and believe towards a peer of which ``pins`` are expected; None: whatever the root certifies."""
+        return self.credentials if pins is None else PinnedCredentials(self.credentials, Pins(pins))
+
+    def warn(self) -> None:
+        """Say what ends soon: certificates, lists, roots."""
+        for line in ends_soon(self.credentials.current(), at=system_clock()):
+            report(f"soon: {line}")
+
+    def _changed(self, standing: Standing) -> None:
+        lists = {one.root.hex(): one.number for one in standing.trust.lists}
+        self._note({"certificate": standing.identity.fingerprint.hex(), "lists": lists})
+        shown = ", ".join(str(one.number) for one in standing.trust.lists) or "none"
+        report(f"new channels show certificate {standing.identity.fingerprint.hex()[:16]}; revocation lists: {shown}")
+
+    def _problem(self, error: QuatrefoilError) -> None:
+        report(f"identity, roots or list not renewed: {error}")
+        self._note({"problem": error.problem})
+
+    def _note(self, body: dict[str, object]) -> None:
+        try:
+            self.log.append("credentials", body)
+        except HostError as full:  # a log that takes nothing more stops no channel
+            report(str(full))
 
     def __enter__(self) -> PartyFiles:
         return self
@@ -116,14 +185,12 @@ def report_failures() -> None:
     asyncio.get_running_loop().set_exception_handler(handle)
 
 
-def _make_private(folder: Path) -> None:
-    """The folder of a party's state, for its owner's eyes only if it is new."""
+def pin(text: str) -> bytes:
+    """A pin, for argparse."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise HostError(
-            f"state folder {folder} cannot be made ({error.strerror})", hint="Name a folder that you may write"
-        ) from None
+        return parse_pin(text)
+    except CallerError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def address(text: str) -> tuple[str, int]:

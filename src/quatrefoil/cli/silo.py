@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from quatrefoil import stack
 from quatrefoil.cli.output import add_json_option, require_writable, write_json
-from quatrefoil.cli.parties import TIMEOUT, PartyFiles, add_party_options, address, report, seconds, warn_insecure
+from quatrefoil.cli.parties import (
+    TIMEOUT,
+    PartyFiles,
+    add_party_options,
+    add_pin_option,
+    address,
+    report,
+    seconds,
+    warn_insecure,
+)
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.silo_service import SiloService
 from quatrefoil.federation.user_code import as_arrays, call, count_samples, load_data, load_function, save_model
@@ -25,6 +34,7 @@ HELP = "train on this silo's data with your own function, and send encrypted upd
 def configure(parser: argparse.ArgumentParser) -> None:
     add_party_options(parser)
     parser.add_argument("--aggregator", required=True, type=address, metavar="HOST:PORT", help="where to connect to")
+    add_pin_option(parser, "the aggregator")
     parser.add_argument(
         "--train", required=True, metavar="MODULE:FUNCTION", help="takes (parameters, data), returns parameters"
     )
@@ -88,12 +98,15 @@ def _silo(options: argparse.Namespace, files: PartyFiles, samples: int) -> Silo:
 def _dial(options: argparse.Namespace, files: PartyFiles) -> Callable[[], Channel]:
     host, port = options.aggregator
 
+    credentials = files.pinning(options.pin)
+
     def dial() -> Channel:
+        standing = credentials.current()
         return connect(
             host,
             port,
-            identity=files.identity,
-            trust=files.trust,
+            identity=standing.identity,
+            trust=standing.trust,
             expect_role="aggregator",
             timeout=TIMEOUT,
             clock=system_clock,

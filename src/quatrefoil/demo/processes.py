@@ -44,7 +44,8 @@ class Processes:
         self.running: dict[str, subprocess.Popen[str]] = {}
         authority = CertificateAuthority.create(folder / "ca", "loopback-consortium", clock=system_clock)
         self.root = folder / "root.pem"
-        self.root.write_bytes((folder / "ca" / "root.pem").read_bytes())
+        for file, content in authority.public_files().items():
+            (folder / file).write_bytes(content)
         for name, role in (("keeper", "keeper"), ("aggregator", "aggregator"), *((silo, "silo") for silo in silos)):
             authority.issue(name, role, directory=folder / "identities" / name)
 

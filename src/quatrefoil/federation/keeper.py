@@ -30,6 +30,7 @@ from quatrefoil.federation.attempts import ANSWER, VOID, Attempts, Ending, Offer
 from quatrefoil.federation.messages import (
     Confirmation,
     Contribution,
+    Introduction,
     KeyRelease,
     KeyRequest,
     Member,
@@ -45,6 +46,9 @@ from quatrefoil.federation.refusals import refusals_logged
 from quatrefoil.federation.rosters import check_rosters
 from quatrefoil.federation.state import State
 from quatrefoil.policy import Policy
+
+LARGEST_NONCE = 64
+"""Bytes of an :class:`Introduction`'s nonce: whoever asks has no more signed than that."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,12 @@ class Keeper:
         own = security.verify(security.sign(b"quatrefoil/self"))
         self._own = Member(own.signer, own.fingerprint, 0)
         self._void_lost_attempts()
+
+    def introduce(self, nonce: bytes) -> bytes:
+        """A signed :class:`Introduction`: the certificate that this keeper signs with, which a job names."""
+        if len(nonce) > LARGEST_NONCE:
+            raise MessageRefused(f"a nonce of {len(nonce)} bytes is over {LARGEST_NONCE}", hint="Send 16 bytes")
+        return self._security.sign(Introduction(nonce).encode())
 
     def open_round(self, enrolled_job: bytes, request: bytes) -> bytes:
         """A signed :class:`RoundOffer` for a signed :class:`OpenRound`. The same request gives the same offer."""

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from quatrefoil.errors import HostError, PeerUnreachable
+from quatrefoil.contracts import TransportSecurity
+from quatrefoil.errors import HostError, MessageRefused, PeerUnreachable
+from quatrefoil.federation.messages import Introduction, Member
 from quatrefoil.federation.rpc import FIRST_PAUSE, ask_async, longer
-from quatrefoil.transport import AsyncChannel, Party
+from quatrefoil.transport import AsyncChannel
 from quatrefoil.wire import LARGEST_MESSAGE
 
 Result = TypeVar("Result")
@@ -24,9 +26,22 @@ class KeeperLink:
         self._report = report
         self._channel: AsyncChannel | None = None
 
-    async def peer(self) -> Party:
-        """Who the keeper is, as certified."""
-        return (await self._trying(self._connected)).peer
+    async def introduce(self, security: TransportSecurity, nonce: bytes) -> Member:
+        """Who the keeper is in a job: by the certificate that it signs with, which is older than that of its channel
+        when its key has been renewed meanwhile. ``MessageRefused`` when it introduces anybody else."""
+        statement = security.verify(await self.ask("introduce", nonce))
+        peer = (await self._trying(self._connected)).peer
+        if (statement.signer, statement.role) != (peer.name, "keeper"):
+            raise MessageRefused(
+                f"keeper {peer.name} introduces itself as {statement.role} {statement.signer}",
+                hint="Ask its operator which identity it was started with",
+                party=peer.name,
+            )
+        if Introduction.decode(statement.body).nonce != nonce:
+            raise MessageRefused(
+                f"keeper {peer.name} introduces itself to another", hint="Ask its operator", party=peer.name
+            )
+        return Member(statement.signer, statement.fingerprint, 0)
 
     async def ask(self, method: str, body: bytes) -> bytes:
         """The keeper's answer, or the error that it raised; ``HostError`` when it stays away."""

@@ -12,7 +12,8 @@ from quatrefoil.wire import LARGEST_MESSAGE
 
 
 class KeeperService:
-    """Answers ``open`` (parts: enrolled job, request), ``check``, ``answer`` and ``void`` (a request each)."""
+    """Answers ``introduce`` (a nonce), ``open`` (parts: enrolled job, request), ``check``, ``answer`` and ``void`` (a
+    request each)."""
 
     def __init__(self, keeper: Keeper, *, on_refused: OnRefused) -> None:
         self._keeper = keeper
@@ -22,8 +23,14 @@ class KeeperService:
 
     async def handle(self, channel: AsyncChannel) -> None:
         """Serve one connected aggregator until it leaves."""
-        methods = {"open": self._open, "check": self._check, "answer": self._answer, "void": self._void}
+        methods = {
+            **{"introduce": self._introduce, "open": self._open},
+            **{"check": self._check, "answer": self._answer, "void": self._void},
+        }
         await answer_all(channel, methods, limit=lambda: LARGEST_MESSAGE, on_refused=self._on_refused)
+
+    async def _introduce(self, _: str, body: bytes) -> bytes:
+        return self._keeper.introduce(body)
 
     async def _open(self, _: str, body: bytes) -> bytes:
         job, request = parts.split(body, 2)

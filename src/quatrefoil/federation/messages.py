@@ -67,6 +67,14 @@ class Job(WireObject):
 
 
 @dataclass(frozen=True)
+class Introduction(WireObject):
+    """The keeper shows the certificate that it signs with. ``nonce``: of whoever asked."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:introduction"
+    nonce: bytes
+
+
+@dataclass(frozen=True)
 class Consent(WireObject):
     """A silo (and the keeper, when it opens the first round) agrees to exactly this job."""
 

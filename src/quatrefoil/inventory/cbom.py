@@ -12,10 +12,11 @@ SPEC_VERSION = "1.6"
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 
 CERTIFICATES = (
-    ("certificate-root", "certificate of a consortium's root", "ml-dsa-87", "ml-dsa-87"),
-    ("certificate-leaf", "certificate of a party", "ml-dsa-87", "ml-dsa-65"),
+    ("certificate-root", "certificate of a consortium's root", "ml-dsa-87", "root-key"),
+    ("certificate-leaf", "certificate of a party", "ml-dsa-87", "identity-key"),
+    ("certificate-leaf-87", "certificate of a party, stronger key", "ml-dsa-87", "identity-key-87"),
 )
-"""(ref, name, algorithm that signs it, algorithm of the key in it): see docs/transport.md."""
+"""(ref, name, algorithm that signs it, the key in it): see docs/transport.md."""
 
 CIPHER_SUITES = (
     ("TLS_AES_256_GCM_SHA384", "0x13,0x02", ("aes-256-gcm", "sha-384")),
@@ -104,15 +105,16 @@ def location(room: str) -> str:
 
 
 def _certificate(ref: str, name: str, signer: str, key: str) -> dict[str, Any]:
+    (algorithm,) = (one.algorithm for one in MATERIALS if one.ref == key)
     return _asset(
         ref,
         name,
-        f"signed with {signer}, for a key of {key}",
+        f"signed with {signer}, for a key of {algorithm}",
         {
             "assetType": "certificate",
             "certificateProperties": {
                 "signatureAlgorithmRef": f"crypto/{signer}",
-                "subjectPublicKeyRef": f"crypto/{'root-key' if key == signer else 'identity-key'}",
+                "subjectPublicKeyRef": f"crypto/{key}",
                 "certificateFormat": "X.509",
             },
         },

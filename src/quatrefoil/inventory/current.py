@@ -137,7 +137,7 @@ CURRENT = (
         _SIGN,
         5,
         ("transport",),
-        "the root of a consortium signs certificates (FIPS 204, RFC 9881)",
+        "the root signs certificates and revocation lists; keys of parties that ask for it (FIPS 204, RFC 9881)",
         parameters="87",
         oid=f"{NIST}.3.19",
     ),
@@ -264,7 +264,9 @@ CURRENT = (
 
 MATERIALS = (
     Material("root-key", "root key of a consortium", "private-key", "ml-dsa-87", "root.key, mode 0600, offline"),
+    Material("revocation-list", "revocation list of a root", "other", "ml-dsa-87", "crl.pem, signed, public"),
     Material("identity-key", "key of a party", "private-key", "ml-dsa-65", "key.pem, mode 0600"),
+    Material("identity-key-87", "key of a party, stronger", "private-key", "ml-dsa-87", "key.pem, mode 0600"),
     Material(
         "sealing-key",
         "key that files are sealed to",

@@ -99,7 +99,7 @@ def _rosters(policy: Policy) -> str:
 _HYBRID = "X25519 and ML-KEM-768 together: what is recorded opens only to someone who breaks both"
 _MUTUAL = "TLS 1.3 with ML-DSA certificates on both ends; chain, host name and role are checked"
 _AUTHORITY = "the authority certifies only the parties that it names, and nobody else holds its key"
-_SIGNED = "messages are signed with ML-DSA-65 and bound to the round"
+_SIGNED = "messages are signed with ML-DSA and bound to the round"
 _APART = "the keeper and the aggregator are run by parties that do not pool what they know"
 _COLLUDING = (
     "{colluders}, of at least {minimum_silos} in a round; each silo is an institution of its own; "

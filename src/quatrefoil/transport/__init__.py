@@ -1,6 +1,6 @@
 """Layer 1, transport: who says what, and to whom it is readable, against a quantum computer. Unaudited.
 
-Identities are ML-DSA certificates of a consortium's own authority. Statements are signed with ML-DSA-65, envelopes
+Identities are ML-DSA certificates of a consortium's own authority. Statements are signed with ML-DSA, envelopes
 sealed with HPKE over X25519 + ML-KEM-768, channels are TLS 1.3 with hybrid groups only. docs/transport.md is the
 specification.
 """
@@ -9,6 +9,13 @@ from quatrefoil.transport.aio import AsyncChannel, open_channel
 from quatrefoil.transport.authority import CertificateAuthority
 from quatrefoil.transport.backend import PostQuantumTransport
 from quatrefoil.transport.channel import Channel, connect
+from quatrefoil.transport.credentials import (
+    Credentials,
+    FixedCredentials,
+    FolderCredentials,
+    RotatingCredentials,
+    Standing,
+)
 from quatrefoil.transport.envelope import SealingKey
 from quatrefoil.transport.identity import Clock, Identity, TrustAnchor, system_clock
 from quatrefoil.transport.profile import ROLES, Party
@@ -24,6 +31,9 @@ __all__ = [
     "Channel",
     "ChannelPolicy",
     "Clock",
+    "Credentials",
+    "FixedCredentials",
+    "FolderCredentials",
     "Handler",
     "HandshakeRefused",
     "HybridContext",
@@ -31,8 +41,10 @@ __all__ = [
     "OnRefused",
     "Party",
     "PostQuantumTransport",
+    "RotatingCredentials",
     "SealingKey",
     "Server",
+    "Standing",
     "TrustAnchor",
     "connect",
     "open_channel",

@@ -1,7 +1,7 @@
 """The certificate authority of a consortium: an ML-DSA-87 root that names parties and gives each one role.
 
-It is offline: it writes files and answers nobody. There is no revocation list; certificates are short-lived instead,
-and a party that is thrown out is left out of the next signed roster.
+It is offline: it writes files and answers nobody. What it takes back stands in the lists that it signs
+(``revocations.py``); a leaf so short-lived that it needs none says so itself.
 """
 
 from __future__ import annotations
@@ -13,16 +13,29 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import mldsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import NameOID
 
 from quatrefoil.errors import CallerError, MessageRefused, StateCorrupt
-from quatrefoil.transport import files, profile
-from quatrefoil.transport.identity import CERTIFICATE_FILE, KEY_FILE, ROOT_FILE, Clock, Identity, TrustAnchor, read_key
+from quatrefoil.transport import files, leaf_keys, profile, revocation
+from quatrefoil.transport.identity import (
+    CERTIFICATE_FILE,
+    KEY_FILE,
+    LIST_FILE,
+    ROOT_FILE,
+    Clock,
+    Identity,
+    TrustAnchor,
+    next_generation,
+    read_key,
+    read_roots,
+)
+from quatrefoil.transport.leaf_keys import PublicKey, key_pem
 from quatrefoil.transport.profile import DEFAULT_HOSTS
+from quatrefoil.transport.request import read_request
+from quatrefoil.transport.revocation import RevocationList
+from quatrefoil.transport.revocations import LIST_LIFETIME, LISTS_FOLDER, REVOKED_FOLDER, Revocations, sign_list
 
 ROOT_KEY_FILE = "root.key"
-REQUEST_FILE = "request.pem"
 ISSUED_FOLDER = "issued"
 
 ROOT_LIFETIME = timedelta(days=3650)
@@ -40,19 +53,21 @@ class CertificateAuthority:
         self._key = key
         self._root = profile.read_root(root)
         self._clock = clock
+        self._revocations = Revocations(directory, key, root, clock=clock)
 
     @classmethod
     def create(
         cls, directory: Path | str, name: str, *, clock: Clock, lifetime: timedelta = ROOT_LIFETIME
     ) -> CertificateAuthority:
-        """A new root in ``directory``, which must not exist or be empty."""
+        """A new root in ``directory``, which must not exist or be empty, with a first list that names nobody."""
         folder = Path(directory)
         profile.check_name(name)
         key = mldsa.MLDSA87PrivateKey.generate()
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        now = _now(clock)
         root = (
-            _builder(subject, subject, key.public_key(), _now(clock), lifetime)
+            _builder(subject, subject, key.public_key(), now, lifetime)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(profile.key_usage(certificates=True), critical=True)
             .add_extension(identifier, critical=False)
@@ -60,7 +75,12 @@ class CertificateAuthority:
             .sign(key, None)
         )
         files.write_new_directory(
-            folder, {ROOT_KEY_FILE: (_key_pem(key), files.PRIVATE), ROOT_FILE: (to_pem(root), files.PUBLIC)}
+            folder,
+            {
+                ROOT_KEY_FILE: (key_pem(key), files.PRIVATE),
+                ROOT_FILE: (to_pem(root), files.PUBLIC),
+                LIST_FILE: (sign_list(key, root, 1, [], now=now, lifetime=LIST_LIFETIME), files.PUBLIC),
+            },
         )
         return cls(folder, key, root, clock=clock)
 
@@ -70,7 +90,7 @@ class CertificateAuthority:
         folder = Path(directory)
         key_file = folder / ROOT_KEY_FILE
         key_pem = files.read_private(key_file, "root key")
-        (root,) = TrustAnchor.load(folder / ROOT_FILE).roots[:1]
+        (root,) = read_roots(folder / ROOT_FILE)[:1]
         key = read_key(key_pem, f"root key {key_file}", "Restore it from a copy")
         if not isinstance(key, mldsa.MLDSA87PrivateKey) or key.public_key() != root.public_key():
             raise StateCorrupt(
@@ -88,8 +108,32 @@ class CertificateAuthority:
 
     @property
     def trust(self) -> TrustAnchor:
-        """What to hand to every party."""
-        return TrustAnchor([self._root])
+        """What to hand to every party: the root and its newest list."""
+        newest = self._revocations.newest()
+        return TrustAnchor([self._root], lists=[] if newest is None else [newest])
+
+    def revoke(self, certificate: x509.Certificate, *, reason: str) -> None:
+        """Take ``certificate`` back, durably; parties learn it from the list that :meth:`publish` signs next.
+
+        ``CallerError`` when this root has not signed it, or ``reason`` is none of ``revocation.REASONS``.
+        """
+        if not profile.issued_by(certificate, self._root):
+            raise CallerError(
+                f"certificate {certificate.serial_number:x} is not of this root", hint="Name the authority's own folder"
+            )
+        self._revocations.record(certificate, reason)
+
+    def publish(self, *, lifetime: timedelta = LIST_LIFETIME) -> RevocationList:
+        """A new list of everything taken back, in the place of ``crl.pem``."""
+        return self._revocations.publish(lifetime=lifetime)
+
+    def issued(self) -> list[x509.Certificate]:
+        """Every certificate ever signed here, oldest first."""
+        found = [
+            x509.load_pem_x509_certificate(files.read(file, "issued certificate"))
+            for file in (self._directory / ISSUED_FOLDER).glob("*.pem")
+        ]
+        return sorted(found, key=lambda one: one.not_valid_before_utc)
 
     def issue(
         self,
@@ -98,25 +142,57 @@ class CertificateAuthority:
         *,
         hosts: Sequence[str] = DEFAULT_HOSTS,
         lifetime: timedelta = LEAF_LIFETIME,
+        algorithm: str = leaf_keys.DEFAULT,
         directory: Path | str | None = None,
     ) -> Identity:
         """A new identity, written whole to ``directory`` (default: ``NAME`` under the authority's own).
 
-        The directory then holds the key (mode 0600), the certificate and the root. Nothing is overwritten.
+        The directory then holds the key (mode 0600), the certificate, the root and its list. Nothing is overwritten.
         """
         folder = self._directory / profile.check_name(name) if directory is None else Path(directory)
-        key = mldsa.MLDSA65PrivateKey.generate()
+        if directory is None and name in (ISSUED_FOLDER, REVOKED_FOLDER, LISTS_FOLDER):
+            raise CallerError(f"{folder} is the authority's own", hint="Name another place for the identity")
+        key = leaf_keys.named(algorithm).generate()
         certificate = self._certify(name, role, key.public_key(), hosts, lifetime)
+        files.require_absent(folder)
+        self._record(certificate)  # first, so that there is no identity that the authority cannot take back
         files.write_new_directory(
             folder,
             {
-                KEY_FILE: (_key_pem(key), files.PRIVATE),
+                KEY_FILE: (key_pem(key), files.PRIVATE),
                 CERTIFICATE_FILE: (to_pem(certificate), files.PUBLIC),
-                ROOT_FILE: (to_pem(self._root), files.PUBLIC),
+                **{name: (content, files.PUBLIC) for name, content in self.public_files().items()},
             },
         )
-        self._record(certificate)
         return Identity(key, certificate)
+
+    def renew(
+        self,
+        directory: Path | str,
+        *,
+        hosts: Sequence[str] | None = None,
+        lifetime: timedelta | None = None,
+        algorithm: str | None = None,
+    ) -> Identity:
+        """The next key and certificate of the party whose identity is in ``directory``, put whole beside the old.
+
+        Same name and role. Hosts, lifetime and algorithm are those of the certificate before unless they are given.
+        """
+        old = Identity.load(directory)
+        if not profile.issued_by(old.certificate, self._root):
+            raise CallerError(
+                f"the certificate of {old.name!r} is of another root",
+                hint="Under a new root, say which role it is to have: `quatrefoil ca request --renew`, then `ca sign`",
+            )
+        begins, ends = old.certificate.not_valid_before_utc, old.certificate.not_valid_after_utc
+        return self.issue(
+            old.name,
+            old.role,
+            hosts=profile.hosts_of(old.certificate) if hosts is None else hosts,
+            lifetime=ends - begins - _SKEW if lifetime is None else lifetime,
+            algorithm=algorithm or old.algorithm,
+            directory=next_generation(Path(directory)),
+        )
 
     def sign_request(
         self,
@@ -134,29 +210,18 @@ class CertificateAuthority:
         """
         profile.check_name(name)
         profile.check_role(role)
-        try:
-            parsed = x509.load_pem_x509_csr(request)
-            key, signed = parsed.public_key(), parsed.is_signature_valid
-            asked_name, asked_role = profile.requested(parsed)
-        except Exception as error:  # the parser raises many kinds; every one means the same to us
+        asked = read_request(request)
+        if (asked.name, asked.role) != (name, role):
             raise MessageRefused(
-                f"the request cannot be read ({type(error).__name__})", hint="Have `quatrefoil ca request` make one"
-            ) from None
-        if not isinstance(key, mldsa.MLDSA65PublicKey):
-            raise MessageRefused("the request holds no ML-DSA-65 key", hint="Have `quatrefoil ca request` make one")
-        if not signed:
-            raise MessageRefused("the request is not signed by the key it holds", hint="Ask for it again")
-        if (asked_name, asked_role) != (name, role):
-            raise MessageRefused(
-                f"the request is for {asked_name[:64]!r} as {asked_role}, not for {name!r} as {role}",
+                f"the request is for {asked.name[:64]!r} as {asked.role}, not for {name!r} as {role}",
                 hint="Check with its sender; sign it under the name and role that it asks for, or not at all",
             )
-        certificate = self._certify(name, role, key, hosts, lifetime)
+        certificate = self._certify(name, role, asked.key, hosts, lifetime)
         self._record(certificate)
         return certificate
 
     def _certify(
-        self, name: str, role: str, key: mldsa.MLDSA65PublicKey, hosts: Sequence[str], lifetime: timedelta
+        self, name: str, role: str, key: PublicKey, hosts: Sequence[str], lifetime: timedelta
     ) -> x509.Certificate:
         subject, alternatives = profile.leaf_names(name, role, hosts)
         now = _now(self._clock)
@@ -166,7 +231,7 @@ class CertificateAuthority:
                 f"({self._root.not_valid_after_utc:%Y-%m-%d})",
                 hint="Ask for a shorter one, or make a new root",
             )
-        return (
+        builder = (
             _builder(subject, self._root.subject, key, now, lifetime)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(profile.key_usage(certificates=False), critical=True)
@@ -174,8 +239,17 @@ class CertificateAuthority:
             .add_extension(alternatives, critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, None)
         )
+        if lifetime + _SKEW <= revocation.SHORT_LIVED:
+            builder = builder.add_extension(revocation.NO_REVOCATION, critical=False)
+        return builder.sign(self._key, None)
+
+    def public_files(self) -> dict[str, bytes]:
+        """What every party is to have of this authority: the root and the newest list, by file name."""
+        found = {ROOT_FILE: to_pem(self._root)}
+        if (self._directory / LIST_FILE).exists():
+            found[LIST_FILE] = files.read(self._directory / LIST_FILE, "revocation list")
+        return found
 
     def _record(self, certificate: x509.Certificate) -> None:
         """Keep a copy of everything ever issued, by serial number."""
@@ -185,27 +259,10 @@ class CertificateAuthority:
         return f"CertificateAuthority({self._root.subject.rfc4514_string()}, key=<secret>)"
 
 
-def request(directory: Path | str, name: str, role: str) -> bytes:
-    """Make a key in ``directory`` (new or empty) and return a PEM request (PKCS #10) for its certificate.
-
-    The key never leaves the directory. Put the signed ``certificate.pem`` and ``root.pem`` beside it.
-    """
-    subject, alternatives = profile.leaf_names(name, role, ())
-    key = mldsa.MLDSA65PrivateKey.generate()
-    signed = (
-        x509.CertificateSigningRequestBuilder().subject_name(subject).add_extension(alternatives, False).sign(key, None)
-    )
-    pem = signed.public_bytes(serialization.Encoding.PEM)
-    files.write_new_directory(
-        Path(directory), {KEY_FILE: (_key_pem(key), files.PRIVATE), REQUEST_FILE: (pem, files.PUBLIC)}
-    )
-    return pem
-
-
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey,
+    key: PublicKey,
     now: datetime,
     lifetime: timedelta,
 ) -> x509.CertificateBuilder:
@@ -229,10 +286,4 @@ def to_pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _key_pem(key: CertificateIssuerPrivateKeyTypes) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-__all__ = ["LEAF_LIFETIME", "ROOT_LIFETIME", "CertificateAuthority", "request"]
+__all__ = ["LEAF_LIFETIME", "ROOT_LIFETIME", "CertificateAuthority"]

@@ -1,10 +1,15 @@
-"""Writing keys and certificates: whole or not at all, never over what is there, keys for their owner's eyes only."""
+"""Writing keys and certificates: whole or not at all, never over what is there, keys for their owner's eyes only.
+
+One file is replaced by a newer one, in one step: the revocation list, which has a number that only grows.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from quatrefoil.errors import HostError
@@ -57,6 +62,62 @@ def write_new_directory(directory: Path, files: dict[str, tuple[bytes, int]]) ->
         raise HostError(
             f"{directory} cannot be written ({error.strerror})", hint="Check the folder and its rights"
         ) from None
+
+
+def make_private(directory: Path) -> None:
+    """``directory``, made for its owner's eyes only if it is new."""
+    try:
+        directory.mkdir(mode=PRIVATE | 0o100, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostError(
+            f"folder {directory} cannot be made ({error.strerror})", hint="Name a folder that you may write"
+        ) from None
+
+
+def stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file or the entries of a folder do; None where there is nothing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def require_absent(directory: Path) -> None:
+    """``HostError`` when ``directory`` holds anything: :func:`write_new_directory` would refuse it."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise HostError(f"{directory} exists already", hint="Name another place; nothing is overwritten")
+
+
+def replace(file: Path, content: bytes, *, mode: int = PUBLIC) -> None:
+    """Put ``content`` in the place of ``file``, durable and in one step: a reader sees the old or the new, whole."""
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+    try:
+        _write_durably(temporary, content, mode)
+        try:
+            temporary.replace(file)
+        except OSError:
+            temporary.unlink()
+            raise
+        _sync_directory(file.parent)
+    except OSError as error:
+        raise HostError(
+            f"{file} cannot be written ({error.strerror})", hint="Check the folder and its rights"
+        ) from None
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """One process at a time in here, for ``directory``; the system lets go of it when the process ends."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError as error:
+        raise HostError(f"{directory} cannot be read ({error.strerror})", hint="Name a folder that exists") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def read(file: Path, what: str) -> bytes:

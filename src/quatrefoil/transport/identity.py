@@ -1,10 +1,11 @@
-"""Who a party is (a private key with its certificate) and whom it believes (the roots it was given beforehand)."""
+"""Who a party is (a private key with its certificate) and whom it believes (roots, and what they have taken back)."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
@@ -12,14 +13,16 @@ from typing import TypeAlias
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import mldsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from quatrefoil.errors import CallerError, HostError, PeerError, StateCorrupt
-from quatrefoil.transport import files, profile
+from quatrefoil.transport import files, leaf_keys, profile, revocation
+from quatrefoil.transport.leaf_keys import PrivateKey
 from quatrefoil.transport.profile import Host, Party
+from quatrefoil.transport.revocation import RevocationList, read_lists
 
-KEY_FILE, CERTIFICATE_FILE, ROOT_FILE = "key.pem", "certificate.pem", "root.pem"
+KEY_FILE, CERTIFICATE_FILE, ROOT_FILE, LIST_FILE = "key.pem", "certificate.pem", "root.pem", "crl.pem"
+RENEWED_FOLDER = "renewed"
 
 MOST_REMEMBERED = 4096
 """Verified certificates that a trust anchor remembers: more than the parties of the largest job."""
@@ -34,28 +37,35 @@ def system_clock() -> datetime:
 
 
 class TrustAnchor:
-    """The ML-DSA-87 roots that a party believes: an argument of everything that verifies, never a default."""
+    """The ML-DSA-87 roots that a party believes, and what each has taken back: an argument of everything that verifies,
+    never a default. It does not change: a newer list makes another anchor."""
 
-    def __init__(self, roots: Sequence[x509.Certificate]) -> None:
+    def __init__(self, roots: Sequence[x509.Certificate], *, lists: Sequence[RevocationList] = ()) -> None:
+        """``lists``: of several of one root the newest counts; of a root without any, only short-lived leaves do."""
         if not roots:
             raise CallerError(
                 "no root certificate was given", hint="Pass at least one: nothing can be verified without"
             )
         self._roots = tuple(profile.read_root(root) for root in roots)
-        self._verified: dict[bytes, tuple[Party, datetime, datetime]] = {}
+        self._lists: dict[bytes, RevocationList] = {}
+        for one in sorted(lists, key=lambda one: one.number):
+            if one.root not in self.fingerprints:
+                raise CallerError(f"revocation list {one.number} is of no root given here", hint="Pass its root too")
+            self._lists[one.root] = one
+        self._verified: dict[bytes, _Verified] = {}
         self._lock = threading.Lock()
 
     @classmethod
     def load(cls, path: Path | str) -> TrustAnchor:
-        """The roots in a PEM file, or in the ``root.pem`` of a directory."""
+        """The roots in a PEM file, or in the ``root.pem`` of a directory, and the lists in ``crl.pem`` beside it."""
         file = Path(path)
         file = file / ROOT_FILE if file.is_dir() else file
-        content = files.read(file, "trust anchor")
-        try:
-            roots = x509.load_pem_x509_certificates(content)
-        except ValueError:
-            raise StateCorrupt(f"trust anchor {file} is not a PEM certificate", hint="Copy root.pem again") from None
-        return cls(roots)
+        roots = read_roots(file)
+        list_file = file.with_name(LIST_FILE)
+        if not list_file.exists():  # then nothing long-lived is accepted, and each refusal says why
+            return cls(roots)
+        content = files.read(list_file, "revocation list")
+        return cls(roots, lists=read_lists(content, f"revocation list {list_file}", roots))
 
     @property
     def roots(self) -> tuple[x509.Certificate, ...]:
@@ -64,30 +74,56 @@ class TrustAnchor:
     @property
     def fingerprints(self) -> tuple[bytes, ...]:
         """SHA-256 of each root in DER: what two people compare when they exchange roots."""
-        return tuple(hashlib.sha256(_der(root)).digest() for root in self._roots)
+        return tuple(revocation.fingerprint(root) for root in self._roots)
+
+    @property
+    def lists(self) -> tuple[RevocationList, ...]:
+        """The newest list of each root that has one."""
+        return tuple(self._lists.values())
 
     def verify(
-        self, certificate: bytes, *, at: datetime, refusal: type[PeerError], server: Host | None = None
+        self,
+        certificate: bytes,
+        *,
+        at: datetime,
+        refusal: type[PeerError],
+        server: Host | None = None,
+        claimed: datetime | None = None,
     ) -> Party:
-        """The party that ``certificate`` (DER) names at the time ``at``; see :func:`profile.verify_leaf`.
+        """The party that ``certificate`` (DER) names at the time ``at``, if its root has not taken it back.
+
+        ``claimed``: for what was signed long ago, when it says it was. Validity is then judged there, while revocation
+        is judged at ``at`` all the same; see :func:`profile.verify_leaf` and :func:`revocation.judge`.
 
         A chain that has been verified is remembered by the SHA-256 of its leaf: what a signature covers does not change
-        with time, only whether ``at`` lies in the validity of leaf and roots, and that is looked at each time. Whatever
-        is not plainly inside, or asked for a host, is verified from the beginning.
+        with time, only whether the time lies in the validity of leaf and roots, and whether a list names the leaf, and
+        both are looked at each time. Whatever is not plainly inside, or asked for a host, is verified from the
+        beginning.
         """
         if at.tzinfo is None:
             raise CallerError("the clock gives a time without a zone", hint="Pass a clock like system_clock")
-        if server is not None:
-            return profile.verify_leaf(certificate, self._roots, at=at, refusal=refusal, server=server)
+        found = self._chain(certificate, claimed or at, refusal, server)
+
+        def refuse(problem: str, hint: str) -> PeerError:
+            return refusal(f"certificate of {found.party.name!r} {problem}", hint=hint, party=found.party.name)
+
+        held = self._lists.get(found.root)
+        revocation.judge(found.party.certificate, held, at=at, claimed=claimed, refuse=refuse)
+        return found.party
+
+    def _chain(self, certificate: bytes, at: datetime, refusal: type[PeerError], server: Host | None) -> _Verified:
         fingerprint = hashlib.sha256(certificate).digest()
-        if (known := self._verified.get(fingerprint)) is not None and known[1] <= at <= known[2]:
-            return known[0]
-        party = profile.verify_leaf(certificate, self._roots, at=at, refusal=refusal)
+        known = self._verified.get(fingerprint)
+        if server is None and known is not None and known.begins <= at <= known.ends:
+            return known
+        party, root = profile.verify_leaf(certificate, self._roots, at=at, refusal=refusal, server=server)
+        found = _Verified(party, revocation.fingerprint(root), *self._validity(party.certificate))
         with self._lock:
+            self._verified.pop(fingerprint, None)
             while len(self._verified) >= MOST_REMEMBERED:
                 del self._verified[next(iter(self._verified))]
-            self._verified[fingerprint] = (party, *self._validity(party.certificate))
-        return party
+            self._verified[fingerprint] = found
+        return found
 
     def _validity(self, leaf: x509.Certificate) -> tuple[datetime, datetime]:
         """The time in which the leaf and every root are valid, whichever root signed it."""
@@ -98,12 +134,22 @@ class TrustAnchor:
         return f"TrustAnchor({', '.join(root.subject.rfc4514_string() for root in self._roots)})"
 
 
-class Identity:
-    """A party's ML-DSA-65 key and the certificate that names it. Prints as its name: the key never appears."""
+@dataclass(frozen=True)
+class _Verified:
+    """A chain that holds: the party, the root that signed its leaf (SHA-256), and between which times."""
 
-    def __init__(self, key: mldsa.MLDSA65PrivateKey, certificate: x509.Certificate) -> None:
-        if not isinstance(key, mldsa.MLDSA65PrivateKey):
-            raise CallerError("an identity needs an ML-DSA-65 key", hint="Have `quatrefoil ca` make one")
+    party: Party
+    root: bytes
+    begins: datetime
+    ends: datetime
+
+
+class Identity:
+    """A party's ML-DSA key and the certificate that names it. Prints as its name: the key never appears."""
+
+    def __init__(self, key: PrivateKey, certificate: x509.Certificate) -> None:
+        if not isinstance(key, PrivateKey):
+            raise CallerError("an identity needs an ML-DSA-65 or ML-DSA-87 key", hint="Have `quatrefoil ca` make one")
         if certificate.public_key() != key.public_key():
             raise CallerError("certificate and key do not belong together", hint="Load both from one directory")
         self._key = key
@@ -113,11 +159,28 @@ class Identity:
         self._name, self._role = name, role
 
     @classmethod
-    def load(cls, directory: Path | str) -> Identity:
-        """The identity in a directory that ``quatrefoil ca issue`` (or ``request`` and ``sign``) has filled."""
+    def load(cls, directory: Path | str, *, fingerprint: bytes | None = None) -> Identity:
+        """The newest identity in a directory that ``quatrefoil ca issue`` (or ``request`` and ``sign``) has filled.
+
+        ``fingerprint``: the one with this certificate instead, however old; ``HostError`` if it is not there.
+        """
         folder = Path(directory)
         if not folder.is_dir():
             raise HostError(f"identity {folder} is not a directory", hint="Name one that `quatrefoil ca issue` wrote")
+        places = generations(folder)
+        if fingerprint is None:
+            return cls._read(places[-1])
+        for place in reversed(places):
+            found = cls._read(place)
+            if found.fingerprint == fingerprint:
+                return found
+        raise HostError(
+            f"{folder} does not hold the certificate {fingerprint.hex()[:16]}",
+            hint="Put its key and certificate back, under renewed/ or in the folder itself",
+        )
+
+    @classmethod
+    def _read(cls, folder: Path) -> Identity:
         key_file, certificate_file = folder / KEY_FILE, folder / CERTIFICATE_FILE
         key_pem = files.read_private(key_file, "key")
         certificate_pem = files.read(certificate_file, "certificate")
@@ -128,8 +191,8 @@ class Identity:
             certificate.public_key()
         except (ValueError, UnsupportedAlgorithm):
             raise StateCorrupt(f"certificate {certificate_file} cannot be read", hint=hint) from None
-        if not isinstance(key, mldsa.MLDSA65PrivateKey) or certificate.public_key() != key.public_key():
-            raise StateCorrupt(f"{folder} does not hold an ML-DSA-65 key with its own certificate", hint=hint)
+        if not isinstance(key, PrivateKey) or certificate.public_key() != key.public_key():
+            raise StateCorrupt(f"{folder} does not hold an ML-DSA key with its own certificate", hint=hint)
         return cls(key, certificate)
 
     @property
@@ -154,15 +217,55 @@ class Identity:
         return hashlib.sha256(self._der).digest()
 
     def sign(self, message: bytes, *, context: bytes) -> bytes:
-        """An ML-DSA-65 signature (FIPS 204 section 5.2, hedged) under a context string of at most 255 bytes."""
+        """An ML-DSA signature (FIPS 204 section 5.2, hedged) under a context string of at most 255 bytes."""
         return self._key.sign(message, context)
 
-    def private_key(self) -> mldsa.MLDSA65PrivateKey:
+    @property
+    def algorithm(self) -> str:
+        """``ml-dsa-65`` or ``ml-dsa-87``."""
+        return leaf_keys.algorithm_of(self._key).name
+
+    def private_key(self) -> PrivateKey:
         """The key itself, for the TLS library. Nothing else should ask."""
         return self._key
 
     def __repr__(self) -> str:
         return f"Identity(name={self._name!r}, role={self._role!r}, key=<secret>)"
+
+
+def generations(folder: Path) -> list[Path]:
+    """Where the keys of one party lie, oldest first: ``folder`` itself, then every finished ``renewed/NNNN`` in it.
+
+    A new key comes whole and beside the old ones, so that no reader ever sees one with another's certificate, and what
+    the old key has begun can be ended. A key that waits for its certificate does not count yet.
+    """
+    return [folder, *(place for place in _numbered(folder) if (place / CERTIFICATE_FILE).exists())]
+
+
+def next_generation(folder: Path) -> Path:
+    """Where the next key of the party in ``folder`` is to be put: after all others, finished or not."""
+    taken = _numbered(folder)
+    return folder / RENEWED_FOLDER / f"{int(taken[-1].name) + 1 if taken else 1:04}"
+
+
+def _numbered(folder: Path) -> list[Path]:
+    places = [place for place in (folder / RENEWED_FOLDER).glob("*") if place.name.isdecimal()]
+    return sorted(places, key=lambda place: int(place.name))
+
+
+def identity_files(folder: Path) -> list[Path]:
+    """What changes when the identity in ``folder`` does."""
+    newest = generations(folder)[-1]
+    return [newest, newest / KEY_FILE, newest / CERTIFICATE_FILE]
+
+
+def read_roots(file: Path) -> list[x509.Certificate]:
+    """The certificates in a PEM file of roots."""
+    content = files.read(file, "trust anchor")
+    try:
+        return x509.load_pem_x509_certificates(content)
+    except ValueError:
+        raise StateCorrupt(f"trust anchor {file} is not a PEM certificate", hint="Copy root.pem again") from None
 
 
 def read_key(pem: bytes, what: str, hint: str) -> PrivateKeyTypes:

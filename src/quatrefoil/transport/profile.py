@@ -1,7 +1,7 @@
 """The certificate profile: what a Quatrefoil certificate holds, and the one place where it is checked.
 
-A root is ML-DSA-87, signs leaves only (path length 0), and is given to every party beforehand. A leaf is ML-DSA-65
-(RFC 9881), for signatures only, for both ends of TLS, and names
+A root is ML-DSA-87, signs leaves only (path length 0), and is given to every party beforehand. A leaf is ML-DSA-65 or
+ML-DSA-87 (RFC 9881), for signatures only, for both ends of TLS, and names
 
 * the party in the subject's common name,
 * its role in the subject alternative name, as the URI ``urn:quatrefoil:role:ROLE``,
@@ -29,6 +29,7 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from quatrefoil.errors import CallerError, HostError, PeerError
+from quatrefoil.transport.leaf_keys import PublicKey, key_digest
 
 ROLES = ("silo", "aggregator", "keeper", "auditor")
 """What a certificate may let its holder act as."""
@@ -55,9 +56,9 @@ class Party:
     certificate: x509.Certificate = field(repr=False, compare=False)
 
     @property
-    def public_key(self) -> mldsa.MLDSA65PublicKey:
+    def public_key(self) -> PublicKey:
         key = self.certificate.public_key()
-        assert isinstance(key, mldsa.MLDSA65PublicKey)
+        assert isinstance(key, PublicKey)
         return key
 
 
@@ -138,8 +139,9 @@ def verify_leaf(
     at: datetime,
     refusal: type[PeerError],
     server: Host | None = None,
-) -> Party:
-    """The party that a leaf certificate names, after every check of the profile and of RFC 5280 path validation.
+) -> tuple[Party, x509.Certificate]:
+    """The party that a leaf certificate names, and the root that signed it, after every check of the profile and of
+    RFC 5280 path validation but one: whether the root has taken it back is for :func:`revocation.judge`.
 
     ``at``: the time to judge validity at. ``server``: also demand that the certificate is for this host.
     Raises ``refusal``, naming the party as it calls itself and the check that failed.
@@ -159,9 +161,13 @@ def verify_leaf(
     def refuse(problem: str, hint: str) -> PeerError:
         return refusal(f"certificate of {name[:64]!r} {problem}", hint=hint)
 
-    if not isinstance(key, mldsa.MLDSA65PublicKey):
-        raise refuse("holds no ML-DSA-65 key: it is classical or of another profile", "Have `quatrefoil ca` issue one")
-    if not any(_issued_by(certificate, root) for root in roots):
+    if not isinstance(key, PublicKey):
+        raise refuse(
+            "holds no ML-DSA-65 or ML-DSA-87 key: it is classical or of another profile",
+            "Have `quatrefoil ca` issue one",
+        )
+    signer = next((root for root in roots if issued_by(certificate, root)), None)
+    if signer is None:
         raise refuse(
             f"is signed by no trusted root (its issuer: {issuer})", "Check that both sides hold the same root.pem"
         )
@@ -175,7 +181,7 @@ def verify_leaf(
     role = _role(extensions)
     if role is None or not _NAME.fullmatch(name):
         raise refuse("does not name exactly one party in one known role", "Have `quatrefoil ca` issue one")
-    return Party(name=name, role=role, fingerprint=hashlib.sha256(der).digest(), certificate=certificate)
+    return Party(name=name, role=role, fingerprint=hashlib.sha256(der).digest(), certificate=certificate), signer
 
 
 def requested(request: x509.CertificateSigningRequest) -> tuple[str, str | None]:
@@ -217,7 +223,8 @@ def _validate_path(
         raise refuse(f"fails path validation ({error})", "Have `quatrefoil ca` issue one") from None
 
 
-def _issued_by(certificate: x509.Certificate, root: x509.Certificate) -> bool:
+def issued_by(certificate: x509.Certificate, root: x509.Certificate) -> bool:
+    """Whether ``root`` has signed ``certificate``."""
     try:
         certificate.verify_directly_issued_by(root)
     except Exception:  # wrong name, key type or signature: all mean "not by this root"
@@ -268,6 +275,7 @@ def describe(certificate: x509.Certificate) -> list[tuple[str, str]]:
         ("valid to", f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"),
         ("serial", f"{certificate.serial_number:x}"),
         ("SHA-256", fingerprint),
+        ("SHA-256 of the key", key_digest(certificate.public_key()).hex()),
     ]
 
 

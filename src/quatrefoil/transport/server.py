@@ -9,7 +9,8 @@ from typing import Self, TypeAlias
 
 from quatrefoil.errors import CallerError, ChannelRefused, HostError, PeerError, PeerUnreachable
 from quatrefoil.transport.aio import AsyncChannel
-from quatrefoil.transport.identity import Clock, Identity, TrustAnchor
+from quatrefoil.transport.credentials import Credentials
+from quatrefoil.transport.identity import Clock
 from quatrefoil.transport.profile import check_role
 from quatrefoil.transport.tls_context import HYBRID, ChannelPolicy, TlsContext
 from quatrefoil.transport.tls_session import CHUNK, PeerCheck, TlsSession
@@ -28,8 +29,7 @@ async def serve(
     host: str,
     port: int,
     *,
-    identity: Identity,
-    trust: TrustAnchor,
+    credentials: Credentials,
     allow_roles: Collection[str],
     handler: Handler,
     on_refused: OnRefused,
@@ -41,12 +41,13 @@ async def serve(
     """Listen, and run ``handler`` for every peer whose role is in ``allow_roles``. Port 0 takes a free one.
 
     ``timeout``: seconds for a handshake, and the longest silence in a channel. ``limit``: connections at a time.
-    A peer that is refused never disturbs the others: it is reported to ``on_refused``.
+    A peer that is refused never disturbs the others: it is reported to ``on_refused``. ``credentials`` are asked at
+    each handshake: when they change, channels go on, and new ones are made under what they have become.
     """
     if not allow_roles:
         raise CallerError("a server that allows no role answers nobody", hint="Name the roles that may connect")
-    check = PeerCheck(trust, clock, frozenset(map(check_role, allow_roles)), None)
-    server = Server(TlsContext(identity, trust, policy=policy), check, handler, on_refused, timeout, limit)
+    roles = frozenset(map(check_role, allow_roles))
+    server = Server(credentials, policy, roles, clock, handler, on_refused, timeout, limit)
     await server._listen(host, port)
     return server
 
@@ -56,15 +57,21 @@ class Server:
 
     def __init__(
         self,
-        context: TlsContext,
-        check: PeerCheck,
+        credentials: Credentials,
+        policy: ChannelPolicy,
+        roles: frozenset[str],
+        clock: Clock,
         handler: Handler,
         on_refused: OnRefused,
         timeout: float,
         limit: int,
     ) -> None:
-        self._context = context
-        self._check = check
+        self._credentials = credentials
+        self._policy = policy
+        self._roles = roles
+        self._clock = clock
+        self._standing = credentials.current()
+        self._context = TlsContext(self._standing.identity, self._standing.trust, policy=policy)
         self._handler = handler
         self._on_refused = on_refused
         self._timeout = timeout
@@ -134,7 +141,11 @@ class Server:
             raise ChannelRefused(
                 f"{address} is one connection more than the limit of {self._limit}", hint="Raise the limit, or wait"
             )
-        session = TlsSession(self._context, self._check, server_side=True, address=address)
+        if (standing := self._credentials.current()) is not self._standing:
+            self._context = TlsContext(standing.identity, standing.trust, policy=self._policy)
+            self._standing = standing
+        check = PeerCheck(standing.trust, self._clock, self._roles, None)
+        session = TlsSession(self._context, check, server_side=True, address=address)
         channel = AsyncChannel(reader, writer, session, self._timeout)
         try:
             async with asyncio.timeout(self._timeout):

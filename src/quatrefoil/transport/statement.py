@@ -1,4 +1,4 @@
-"""Signed statements: a body, the signer's certificate, and an ML-DSA-65 signature over both.
+"""Signed statements: a body, the signer's certificate, and an ML-DSA signature over both.
 
 The signature covers the encoding of :class:`Statement`, so that neither the body nor the certificate can be
 exchanged (one key may be certified twice, in two roles), under a context string (FIPS 204 section 5.2) that keeps it
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from cryptography.exceptions import InvalidSignature
@@ -33,7 +34,7 @@ class Statement(WireObject):
 
 @dataclass(frozen=True)
 class Signed(WireObject):
-    """What is sent. ``certificate``: DER. ``signature``: 3,309 bytes of ML-DSA-65."""
+    """What is sent. ``certificate``: DER. ``signature``: 3,309 bytes of ML-DSA-65, or 4,627 of ML-DSA-87."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:signed"
 
@@ -49,13 +50,15 @@ def sign(body: bytes, identity: Identity) -> bytes:
     return Signed(body=bytes(body), certificate=identity.certificate_der, signature=signature).encode()
 
 
-def verify(signed: bytes, trust: TrustAnchor, *, clock: Clock) -> VerifiedStatement:
-    """The statement inside, after the certificate's chain, validity and usage and the signature have been checked.
+def verify(signed: bytes, trust: TrustAnchor, *, clock: Clock, claimed: datetime | None = None) -> VerifiedStatement:
+    """The statement inside, after the certificate's chain, validity, usage and revocation and the signature have been
+    checked.
 
+    ``claimed``: for a statement that is kept, the time it claims to be made at; see ``TrustAnchor.verify``.
     Raises ``MessageRefused`` naming the check that failed and who signed.
     """
     parsed = Signed.decode(signed)
-    party = trust.verify(parsed.certificate, at=clock(), refusal=MessageRefused)
+    party = trust.verify(parsed.certificate, at=clock(), refusal=MessageRefused, claimed=claimed)
     message = Statement(certificate=hashlib.sha256(parsed.certificate).digest(), body=parsed.body).encode()
     try:
         party.public_key.verify(parsed.signature, message, SIGNATURE_CONTEXT)

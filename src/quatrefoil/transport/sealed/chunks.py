@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from quatrefoil.errors import CallerError, MessageRefused
-from quatrefoil.transport.sealed.layout import CHUNK, SIGNATURE, TAG
+from quatrefoil.transport.sealed.layout import CHUNK, TAG
 
 MOST_CHUNKS = 1 << 32
 """256 TiB: the bound of NIST SP 800-38D section 8.3 on invocations under one key, kept though nonces are counters."""
@@ -48,8 +48,10 @@ class ChunkReader:
     Holds two chunks and a signature at a time. ``size``: bytes of plaintext so far; ``ciphertext``: SHA-384 so far.
     """
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: BinaryIO, signature_bytes: int) -> None:
+        """``signature_bytes``: what the sender's key makes."""
         self._source = source
+        self._signature_bytes = signature_bytes
         self._digest = hashlib.sha384()
         self.size = 0
         self.signature = b""
@@ -60,14 +62,14 @@ class ChunkReader:
 
     def __iter__(self) -> Iterator[tuple[bytes, int, bool]]:
         """(chunk, number, whether it is the last). What is too short or too long for any file is refused."""
-        number, held = 0, read_up_to(self._source, CHUNK + TAG + SIGNATURE)
+        number, held = 0, read_up_to(self._source, CHUNK + TAG + self._signature_bytes)
         while following := read_up_to(self._source, CHUNK + TAG):
             yield self._account(held[: CHUNK + TAG]), number, False
             held = held[CHUNK + TAG :] + following
             number += 1
             if number >= MOST_CHUNKS:
                 raise MessageRefused(f"more than {MOST_CHUNKS} chunks in one file", hint="Have it sealed in parts")
-        last, self.signature = held[:-SIGNATURE], held[-SIGNATURE:]
+        last, self.signature = held[: -self._signature_bytes], held[-self._signature_bytes :]
         if len(last) < TAG or (len(last) == TAG and number > 0):
             raise MessageRefused("the sealed file ends inside a chunk or its signature", hint=TRUNCATED)
         yield self._account(last), number, True

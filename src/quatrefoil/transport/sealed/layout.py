@@ -31,8 +31,6 @@ CHUNK = 65_536
 
 TAG = 16
 
-SIGNATURE = 3309
-"""Bytes of an ML-DSA-65 signature (FIPS 204 table 2): the end of every sealed file."""
 
 MOST_RECIPIENTS = 256
 
@@ -142,14 +140,17 @@ def moment(seconds: int, what: str) -> datetime:
         raise MessageRefused(f"{what} at no time that there is", hint="Ask for the file again") from None
 
 
-def judging_clock(judged: Judged, claimed: int, clock: Clock, what: str) -> Clock:
-    """The clock to judge a certificate by; a claimed time that is still to come is refused either way."""
+def judged_at(judged: Judged, claimed: int, clock: Clock, what: str) -> datetime | None:
+    """The claimed time, if a certificate's validity is to be judged at it, and None if it is to be judged now.
+
+    A claimed time that is still to come is refused either way. Whether a certificate was revoked is judged now.
+    """
     at = moment(claimed, what)
     if at > clock() + SKEW:
         raise MessageRefused(
             f"{what} at {at:%Y-%m-%d %H:%M} UTC, which is still to come", hint="Check the clocks of both sides"
         )
-    return clock if judged is Judged.NOW else (lambda: at)
+    return None if judged is Judged.NOW else at
 
 
 __all__ = ["CHUNK", "CIPHER", "MAGIC", "Binding", "Header", "Judged", "Payload", "WrappedKey", "Wrapping"]

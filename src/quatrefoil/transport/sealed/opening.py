@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from quatrefoil.errors import MessageRefused
-from quatrefoil.transport import files, statement
+from quatrefoil.transport import files, leaf_keys, statement
 from quatrefoil.transport.identity import Clock, TrustAnchor
 from quatrefoil.transport.profile import Party
 from quatrefoil.transport.sealed import chunks, layout
@@ -77,17 +77,17 @@ def open_early(
     """
     wrapping, header = read_front(source)
     unwrapped = unwrap(wrapping, header, key, trust, judged=judged, clock=clock)
-    judging = sender_clock(header, judged, clock)
-    check_sender(trust.verify(header.sender, at=judging(), refusal=MessageRefused), sender)
+    claimed = sender_judged_at(header, judged, clock)
+    party = check_sender(trust.verify(header.sender, at=clock(), refusal=MessageRefused, claimed=claimed), sender)
     if not hmac.compare_digest(header.context, hashlib.sha256(context).digest()):
         raise MessageRefused(
             "the file was sealed for another context", hint="Give the context that the sender gave, or none if none"
         )
-    reader = ChunkReader(source)
+    reader = ChunkReader(source, leaf_keys.algorithm_of(party.public_key).signature)
     for plaintext in chunks.decrypt(reader, layout.payload_key(unwrapped.file_key, header)):
         sink.write(plaintext)
     return Opened(
-        sender=verify_payload(reader, header, trust, judging),
+        sender=verify_payload(reader, header, trust, clock=clock, claimed=claimed),
         sealed_at=layout.moment(header.sealed_at, "the file claims to be sealed"),
         wrapper=unwrapped.wrapper,
         wrapped_at=unwrapped.wrapped_at,
@@ -96,23 +96,26 @@ def open_early(
     )
 
 
-def sender_clock(header: Header, judged: Judged, clock: Clock) -> Clock:
-    """The clock to judge the sender's certificate by."""
-    return layout.judging_clock(judged, header.sealed_at, clock, "the file claims to be sealed")
+def sender_judged_at(header: Header, judged: Judged, clock: Clock) -> datetime | None:
+    """When the sender's certificate is to be valid; None: now."""
+    return layout.judged_at(judged, header.sealed_at, clock, "the file claims to be sealed")
 
 
-def check_sender(party: Party, expected: str | None) -> None:
-    """``MessageRefused`` when someone else than ``expected`` says to have sealed the file."""
+def check_sender(party: Party, expected: str | None) -> Party:
+    """``party``, or ``MessageRefused`` when someone else than ``expected`` says to have sealed the file."""
     if expected is not None and party.name != expected:
         raise MessageRefused(
             f"the file was sealed by {party.name!r} ({party.role}), not by {expected[:64]!r}",
             hint="Ask the party that you expect it from",
             party=party.name,
         )
+    return party
 
 
-def verify_payload(reader: ChunkReader, header: Header, trust: TrustAnchor, judging: Clock) -> Signer:
+def verify_payload(
+    reader: ChunkReader, header: Header, trust: TrustAnchor, *, clock: Clock, claimed: datetime | None
+) -> Signer:
     """Who signed header, size and every chunk that ``reader`` has read, to the end."""
     payload = Payload(header=header.digest(), size=reader.size, ciphertext=reader.ciphertext)
     signed = Signed(body=payload.encode(), certificate=header.sender, signature=reader.signature)
-    return Signer.of(statement.verify(signed.encode(), trust, clock=judging))
+    return Signer.of(statement.verify(signed.encode(), trust, clock=clock, claimed=claimed))

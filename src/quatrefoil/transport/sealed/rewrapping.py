@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from quatrefoil.errors import MessageRefused
+from quatrefoil.transport import leaf_keys
 from quatrefoil.transport.identity import Clock, Identity, TrustAnchor
 from quatrefoil.transport.sealed.chunks import ChunkReader
 from quatrefoil.transport.sealed.keys import Recipient, RecipientKey
 from quatrefoil.transport.sealed.layout import Judged
-from quatrefoil.transport.sealed.opening import check_sender, sender_clock, verify_payload
+from quatrefoil.transport.sealed.opening import check_sender, sender_judged_at, verify_payload
 from quatrefoil.transport.sealed.suites import Suite
 from quatrefoil.transport.sealed.wrapping import Signer, check_recipients, read_front, unwrap, wrap, write_front
 
@@ -48,12 +49,12 @@ def rewrap(
     check_recipients(recipients, minimum)
     wrapping, header = read_front(source)
     unwrapped = unwrap(wrapping, header, key, trust, judged=judged, clock=clock)
-    judging = sender_clock(header, judged, clock)
-    check_sender(trust.verify(header.sender, at=judging(), refusal=MessageRefused), sender)
+    claimed = sender_judged_at(header, judged, clock)
+    party = check_sender(trust.verify(header.sender, at=clock(), refusal=MessageRefused, claimed=claimed), sender)
     write_front(sink, wrap(unwrapped.file_key, header, recipients, wrapper, minimum=minimum, clock=clock), header)
-    reader = ChunkReader(source)
+    reader = ChunkReader(source, leaf_keys.algorithm_of(party.public_key).signature)
     for chunk, _number, _final in reader:
         sink.write(chunk)
-    said = verify_payload(reader, header, trust, judging)
+    said = verify_payload(reader, header, trust, clock=clock, claimed=claimed)
     sink.write(reader.signature)
     return Rewrapped(sender=said, wrapper=unwrapped.wrapper, former=unwrapped.recipients, size=reader.size)

@@ -117,8 +117,8 @@ def unwrap(
     Raises ``MessageRefused``.
     """
     claimed = Wrapping.decode(Signed.decode(signed).body)
-    judging = layout.judging_clock(judged, claimed.wrapped_at, clock, "the file claims to be wrapped")
-    wrapper = statement.verify(signed, trust, clock=judging)
+    at = layout.judged_at(judged, claimed.wrapped_at, clock, "the file claims to be wrapped")
+    wrapper = statement.verify(signed, trust, clock=clock, claimed=at)
     if claimed.header != header.digest():
         raise MessageRefused(
             f"the wrapping of {wrapper.signer!r} belongs to another payload", hint=_AGAIN, party=wrapper.signer
@@ -137,8 +137,8 @@ def unwrap(
             hint=_AGAIN,
             party=wrapper.signer,
         )
-    at = layout.moment(claimed.wrapped_at, "the file claims to be wrapped")
-    return Unwrapped(file_key=file_key, wrapper=Signer.of(wrapper), wrapped_at=at, recipients=tuple(names))
+    when = layout.moment(claimed.wrapped_at, "the file claims to be wrapped")
+    return Unwrapped(file_key=file_key, wrapper=Signer.of(wrapper), wrapped_at=when, recipients=tuple(names))
 
 
 def _for(key: RecipientKey, wrapping: Wrapping, header: Header, wrapper: VerifiedStatement) -> tuple[bytes, bytes]:
