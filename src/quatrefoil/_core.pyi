@@ -79,6 +79,13 @@ def sampled_mask(layout: Layout, context: bytes, block: int) -> NDArray[np.uint6
 def sampled_noise(layout: Layout, context: bytes, noise_seed: bytes | bytearray, block: int) -> NDArray[np.int64]:
     """The error polynomial e_j that a noise seed expands to. For tests of the sampler."""
 
+def masks_expanded() -> int:
+    """How many public polynomials this process has expanded so far. For tests: a round's are expanded once."""
+
+def limit_masks(byte_count: int = 1 << 24) -> None:
+    """Keep up to this many bytes of a round's public polynomials from now on, in the whole process, and none of those
+    that are kept now. For tests and benches."""
+
 def processor_levels() -> list[str]:
     """The copies of the hot loops that run on this processor, the best first; "portable" is always the last."""
 
