@@ -22,6 +22,7 @@ mod processor;
 mod rounding;
 mod sampling;
 mod shared;
+mod steps;
 mod stream;
 mod sum;
 #[cfg(target_arch = "x86_64")]
@@ -376,6 +377,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(probes::sampled_noise, module)?)?;
     module.add_function(wrap_pyfunction!(probes::masks_expanded, module)?)?;
     module.add_function(wrap_pyfunction!(probes::limit_masks, module)?)?;
+    module.add_function(wrap_pyfunction!(steps::run_step, module)?)?;
     module.add_function(wrap_pyfunction!(probes::processor_levels, module)?)?;
     module.add_function(wrap_pyfunction!(probes::limit_processor, module)?)
 }

@@ -86,6 +86,10 @@ def limit_masks(byte_count: int = 1 << 24) -> None:
     """Keep up to this many bytes of a round's public polynomials from now on, in the whole process, and none of those
     that are kept now. For tests and benches."""
 
+def run_step(layout: Layout, step: str, times: int) -> None:
+    """Do one step of the work on a block this many times, on memory that stays near: ``"keystream"`` (as many bytes as
+    a block has), ``"mask"``, ``"message"``, ``"transform"`` or ``"key"``. For benches."""
+
 def processor_levels() -> list[str]:
     """The copies of the hot loops that run on this processor, the best first; "portable" is always the last."""
 
