@@ -368,6 +368,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("RING_DEGREE", N)?;
     module.add("ETA", sampling::ETA)?;
     module.add("MODULUS", field::P)?;
+    module.add("BUILT_WITH", processor::built_with())?;
     module.add_class::<PyLayout>()?;
     module.add_class::<Accumulator>()?;
     module.add_function(wrap_pyfunction!(encrypt, module)?)?;

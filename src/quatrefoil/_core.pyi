@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 RING_DEGREE: int
 ETA: int
 MODULUS: int
+BUILT_WITH: list[str]
+"""What the build asks of every processor beyond the first x86-64: nothing, in a wheel for all of them."""
 
 class ValueRefused(Exception):
     """A value is not finite or beyond the clip range. ``args``: its index."""
