@@ -1,12 +1,13 @@
 //! round((b - a * S) / 2^delta) and its slots, with every check that tells a wrong key from the right one.
 
+use crate::aligned::Aligned;
 use crate::field::{self, P};
 use crate::layout::{BLOCK_BYTES, Layout, read_word};
+use crate::masks::{Masks, Round};
 use crate::ntt::{self, N, Polynomial};
 use crate::parallel;
 use crate::processor::at_its_best;
-use crate::sampling::{ETA, Sampler};
-use crate::stream::{Purpose, Reader, Stream};
+use crate::sampling::{ETA, TILE};
 
 /// Why a sum does not decrypt. Positions count coefficients, or values, over the whole sum.
 pub enum Refused {
@@ -46,7 +47,7 @@ impl Decryption<'_> {
         assert_eq!(blocks.len(), self.layout.blocks(out.len()) * BLOCK_BYTES);
         ntt::forward(&mut key);
         ntt::divide_by_degree(&mut key);
-        let mask = Stream::new(self.context, Purpose::Mask, &[self.parameters]);
+        let round = Round::of(self.context, self.parameters);
         let share = parallel::share(blocks.len() / BLOCK_BYTES, threads);
         let capacity = self.layout.block_values();
         let parts = blocks.chunks(share * BLOCK_BYTES).zip(out.chunks_mut(share * capacity));
@@ -54,9 +55,9 @@ impl Decryption<'_> {
             let mut worker = Worker {
                 setup: self,
                 key: &key,
-                mask: mask.reader(),
+                mask: round.masks(),
                 product: Polynomial::zero(),
-                packed: Box::new([0; N]),
+                packed: Aligned::zero(),
             };
             let blocks = blocks.chunks_exact(BLOCK_BYTES).zip(out.chunks_mut(capacity));
             for (offset, (words, out)) in blocks.enumerate() {
@@ -78,17 +79,15 @@ impl Decryption<'_> {
 struct Worker<'a> {
     setup: &'a Decryption<'a>,
     key: &'a Polynomial,
-    mask: Reader,
+    mask: Masks<'a>,
     product: Polynomial,
-    /// What is left of the messages while slots come off them.
-    packed: Box<[i64; N]>,
+    /// What is left of the messages of a tile while slots come off them.
+    packed: Aligned<i64, TILE>,
 }
 
 impl Worker<'_> {
     fn block(&mut self, block: usize, words: &[u8], out: &mut [f64]) -> Result<(), Refused> {
-        Sampler::uniform(&mut self.mask, block as u64, &mut self.product);
-        ntt::multiply_and_invert(&mut self.product, self.key);
-
+        ntt::multiply_and_invert(self.mask.block(block as u64), self.key, &mut self.product);
         if !self.unpacked(words, out) {
             return Err(self.first_refused(block, words, out.len()));
         }
@@ -98,17 +97,21 @@ impl Worker<'_> {
     /// Fill `out`; false when something is refused, and then what is there means nothing.
     fn unpacked(&mut self, words: &[u8], out: &mut [f64]) -> bool {
         let Layout { slots, slot_width, delta, .. } = self.setup.layout;
-        let (words, packed) = (words.as_chunks().0, &mut *self.packed);
-        let mut sound = at_its_best(separated, (packed, words, &self.product, delta, self.setup.noise_bound()));
         let bounds = (slot_width, self.setup.slot_bound(), self.setup.unit);
-        let mut filled = out.chunks_mut(N);
-        for _ in 0..slots {
-            let filled = filled.next().unwrap_or_default();
-            let (some, none) = packed.split_at_mut(filled.len());
-            sound &= at_its_best(slot_taken, (some, filled, bounds));
-            sound &= at_its_best(slot_empty, (none, slot_width));
+        let (words, products) = (words.as_chunks::<8>().0.as_chunks::<TILE>().0, self.product.as_chunks().0);
+        let mut sound = true;
+        for (tile, (words, product)) in words.iter().zip(products).enumerate() {
+            sound &= at_its_best(separated, (&mut *self.packed, words, product, delta, self.setup.noise_bound()));
+            for slot in 0..slots {
+                let rest = out.get_mut(slot * N + tile * TILE..).unwrap_or_default();
+                let filled = rest.len().min(TILE);
+                let (some, none) = self.packed.split_at_mut(filled);
+                sound &= at_its_best(slot_taken, (some, &mut rest[..filled], bounds));
+                sound &= at_its_best(slot_empty, (none, slot_width));
+            }
+            sound &= at_its_best(all_zero, &*self.packed);
         }
-        sound & at_its_best(all_zero, packed)
+        sound
     }
 
     /// The first coefficient that [`Worker::unpacked`] refuses, and why. Nothing in it is secret then: it is no sum.
@@ -145,7 +148,7 @@ impl Worker<'_> {
 }
 
 /// What one step of the wide loops works on: the messages, the ciphertext, a S, delta and the bound of the noise.
-type Noisy<'a> = (&'a mut [i64; N], &'a [[u8; 8]], &'a [u64; N], u32, i64);
+type Noisy<'a> = (&'a mut [i64; TILE], &'a [[u8; 8]; TILE], &'a [u64; TILE], u32, i64);
 
 /// Take b - a S apart into message and noise; whether every word is below p and the noise within its bound.
 #[inline(always)]
@@ -188,7 +191,7 @@ fn slot_empty((packed, width): (&mut [i64], u32)) -> bool {
 }
 
 #[inline(always)]
-fn all_zero(packed: &mut [i64; N]) -> bool {
+fn all_zero(packed: &[i64; TILE]) -> bool {
     packed.iter().fold(0, |any, &rest| any | rest) == 0
 }
 

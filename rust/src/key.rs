@@ -1,41 +1,35 @@
 //! The secret polynomials, and their sum: what decrypts the sum of exactly those silos' ciphertexts.
 
-use zeroize::Zeroize;
-
+use crate::aligned::Aligned;
 use crate::field;
-use crate::ntt::{N, Polynomial};
+use crate::ntt::Polynomial;
 use crate::processor::at_its_best;
-use crate::sampling::Sampler;
+use crate::sampling::{Noise, TILE};
 use crate::stream::{Purpose, Stream};
 
 /// Expands the secrets of silos, one after the other.
 pub struct Secrets<'a> {
     parameters: &'a [u8; 32],
-    sampler: Sampler,
-    small: Box<[i64; N]>,
-}
-
-impl Drop for Secrets<'_> {
-    fn drop(&mut self) {
-        self.small.zeroize();
-    }
+    small: Aligned<i64, TILE>,
 }
 
 impl<'a> Secrets<'a> {
     pub fn new(parameters: &'a [u8; 32]) -> Self {
-        Self { parameters, sampler: Sampler::new(), small: Box::new([0; N]) }
+        Self { parameters, small: Aligned::zero() }
     }
 
     /// Add the coefficients of s, expanded from a silo's key seed, to a sum of secrets.
     pub fn add(&mut self, seed: &[u8; 32], sum: &mut Polynomial) {
-        let mut reader = Stream::new(seed, Purpose::Secret, &[self.parameters]).reader();
-        self.sampler.binomial(&mut reader, 0, &mut self.small);
-        at_its_best(add_small, (&mut **sum, &*self.small));
+        let mut noise = Noise::new(Stream::new(seed, Purpose::Secret, &[self.parameters]).reader());
+        for (tile, sum) in sum.as_chunks_mut().0.iter_mut().enumerate() {
+            noise.tile(0, tile, &mut self.small);
+            at_its_best(add_small, (sum, &self.small));
+        }
     }
 }
 
 #[inline(always)]
-pub fn add_small((sum, small): (&mut [u64; N], &[i64; N])) {
+pub fn add_small((sum, small): (&mut [u64; TILE], &[i64; TILE])) {
     for (sum, &small) in sum.iter_mut().zip(small) {
         *sum = field::add_signed(*sum, small);
     }

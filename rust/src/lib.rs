@@ -4,6 +4,7 @@
 //! computes, and turns refusals into exceptions. Values come in as NumPy arrays. Another thread may write to one during a
 //! call: some of the old and some of the new values are then encrypted, each of them checked.
 
+mod aligned;
 mod buffer;
 mod decryption;
 mod encryption;
@@ -12,12 +13,16 @@ mod key;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod layout;
+mod masks;
+mod message;
 mod ntt;
 mod parallel;
 mod probes;
 mod processor;
+mod rounding;
 mod sampling;
 mod shared;
+mod steps;
 mod stream;
 mod sum;
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
@@ -39,10 +44,11 @@ use pyo3::types::PyBytes;
 use zeroize::Zeroizing;
 
 use decryption::{Decryption, Refused};
-use encryption::{Encryption, Value};
+use encryption::Encryption;
 use key::Secrets;
 use layout::{BLOCK_BYTES, Layout};
 use ntt::{N, Polynomial};
+use rounding::Value;
 use shared::Shared;
 use sum::NotReduced;
 
@@ -365,6 +371,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("RING_DEGREE", N)?;
     module.add("ETA", sampling::ETA)?;
     module.add("MODULUS", field::P)?;
+    module.add("BUILT_WITH", processor::built_with())?;
     module.add_class::<PyLayout>()?;
     module.add_class::<Accumulator>()?;
     module.add_function(wrap_pyfunction!(encrypt, module)?)?;
@@ -372,6 +379,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(decrypt, module)?)?;
     module.add_function(wrap_pyfunction!(probes::sampled_mask, module)?)?;
     module.add_function(wrap_pyfunction!(probes::sampled_noise, module)?)?;
+    module.add_function(wrap_pyfunction!(probes::masks_expanded, module)?)?;
+    module.add_function(wrap_pyfunction!(probes::limit_masks, module)?)?;
+    module.add_function(wrap_pyfunction!(steps::run_step, module)?)?;
     module.add_function(wrap_pyfunction!(probes::processor_levels, module)?)?;
     module.add_function(wrap_pyfunction!(probes::limit_processor, module)?)?;
     module.add_function(wrap_pyfunction!(timing::timed_steps, module)?)?;

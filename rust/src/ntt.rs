@@ -4,11 +4,9 @@
 //! transform takes coefficients to evaluations, x^[i] = x(psi^(2 r(i) + 1)), where r reverses the 12 bits of i and
 //! psi = 7^((p - 1) / 2N). The inverse leaves a factor N; callers fold 1/N into a polynomial they hold anyway.
 
-use std::ops::{Deref, DerefMut};
 use std::sync::LazyLock;
 
-use zeroize::Zeroize;
-
+use crate::aligned::Aligned;
 use crate::field;
 use crate::processor::at_its_best;
 #[cfg(target_arch = "x86_64")]
@@ -20,37 +18,8 @@ use crate::wide;
 pub const N: usize = 4096;
 const LOG_N: u32 = N.trailing_zeros();
 
-/// N coefficients or evaluations on the heap, wiped when dropped.
-pub struct Polynomial(Box<Aligned>);
-
-/// Whole cache lines: a wide load that crosses two takes twice as long.
-#[repr(align(64))]
-struct Aligned([u64; N]);
-
-impl Polynomial {
-    pub fn zero() -> Self {
-        Self(Box::new(Aligned([0; N])))
-    }
-}
-
-impl Deref for Polynomial {
-    type Target = [u64; N];
-    fn deref(&self) -> &[u64; N] {
-        &self.0.0
-    }
-}
-
-impl DerefMut for Polynomial {
-    fn deref_mut(&mut self) -> &mut [u64; N] {
-        &mut self.0.0
-    }
-}
-
-impl Drop for Polynomial {
-    fn drop(&mut self) {
-        self.0.0.zeroize();
-    }
-}
+/// N coefficients or evaluations, wiped when dropped.
+pub type Polynomial = Aligned<u64, N>;
 
 /// Powers of psi and of its inverse, in bit-reversed order.
 struct Twiddles {
@@ -119,36 +88,36 @@ fn butterflies((left, right, twiddle): (&mut [u64], &mut [u64], u64)) {
     }
 }
 
-/// Multiply evaluations by those of another polynomial, and take them to N times the coefficients of the product.
-pub fn multiply_and_invert(x: &mut [u64; N], factor: &[u64; N]) {
+/// Multiply the evaluations of two polynomials, and take them to N times the coefficients of the product.
+pub fn multiply_and_invert(x: &[u64; N], factor: &[u64; N], out: &mut [u64; N]) {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw")]
-        fn avx512(x: &mut [u64; N], factor: &[u64; N]) {
+        fn avx512(x: &[u64; N], factor: &[u64; N], out: &mut [u64; N]) {
             // SAFETY: the instructions of the register are enabled.
-            unsafe { wide::multiply_and_invert::<std::arch::x86_64::__m512i>(x, factor, &TWIDDLES.twists) }
+            unsafe { wide::multiply_and_invert::<std::arch::x86_64::__m512i>(x, factor, out, &TWIDDLES.twists) }
         }
         #[target_feature(enable = "avx2")]
-        fn avx2(x: &mut [u64; N], factor: &[u64; N]) {
+        fn avx2(x: &[u64; N], factor: &[u64; N], out: &mut [u64; N]) {
             // SAFETY: the instructions of the register are enabled.
-            unsafe { wide::multiply_and_invert::<std::arch::x86_64::__m256i>(x, factor, &TWIDDLES.twists) }
+            unsafe { wide::multiply_and_invert::<std::arch::x86_64::__m256i>(x, factor, out, &TWIDDLES.twists) }
         }
         match level() {
             // SAFETY: `level` gives only what is here.
-            Level::Avx512 => return unsafe { avx512(x, factor) },
+            Level::Avx512 => return unsafe { avx512(x, factor, out) },
             // SAFETY: as above.
-            Level::Avx2 => return unsafe { avx2(x, factor) },
+            Level::Avx2 => return unsafe { avx2(x, factor, out) },
             Level::Portable => (),
         }
     }
-    multiply_and_invert_portably(x, factor);
+    multiply_and_invert_portably(x, factor, out);
 }
 
-fn multiply_and_invert_portably(x: &mut [u64; N], factor: &[u64; N]) {
-    for (value, &factor) in x.iter_mut().zip(factor) {
-        *value = field::mul(*value, factor);
+fn multiply_and_invert_portably(x: &[u64; N], factor: &[u64; N], out: &mut [u64; N]) {
+    for ((out, &value), &factor) in out.iter_mut().zip(x).zip(factor) {
+        *out = field::mul(value, factor);
     }
-    inverse_unscaled(x);
+    inverse_unscaled(out);
 }
 
 /// Evaluations to N times the coefficients, in place.
@@ -210,12 +179,11 @@ mod tests {
         for (index, value) in edges.iter_mut().enumerate() {
             *value = [0, 1, P - 1, P - 2, 0xFFFF_FFFF, 0x1_0000_0000, P - 0xFFFF_FFFF][index % 7];
         }
-        for (mut x, factor) in [(sample(5), sample(6)), (sample(7), edges)] {
-            let mut portable = Polynomial::zero();
-            portable.copy_from_slice(x.as_slice());
-            multiply_and_invert_portably(&mut portable, &factor);
-            multiply_and_invert(&mut x, &factor);
-            assert_eq!(*x, *portable);
+        for (x, factor) in [(sample(5), sample(6)), (sample(7), edges)] {
+            let (mut best, mut portable) = (Polynomial::zero(), Polynomial::zero());
+            multiply_and_invert_portably(&x, &factor, &mut portable);
+            multiply_and_invert(&x, &factor, &mut best);
+            assert_eq!(*best, *portable);
         }
     }
 

@@ -1,13 +1,14 @@
-//! What tests look at from Python: the samplers, and the copies of the hot loops.
+//! What tests and benches look at from Python: the samplers, what is kept of a round, and the copies of the hot loops.
 
 use numpy::PyArray1;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::masks;
 use crate::ntt::{N, Polynomial};
 use crate::processor::{self, Level};
-use crate::sampling::Sampler;
+use crate::sampling::{self, Noise};
 use crate::stream::{Purpose, Stream};
 use crate::{PyLayout, exactly, seed};
 
@@ -21,7 +22,7 @@ pub fn sampled_mask<'py>(
 ) -> PyResult<Bound<'py, PyArray1<u64>>> {
     let mut reader = Stream::new(&exactly(context, "context")?, Purpose::Mask, &[&layout.digest]).reader();
     let mut out = Polynomial::zero();
-    Sampler::uniform(&mut reader, block, &mut out);
+    sampling::uniform(&mut reader, block, &mut out);
     Ok(PyArray1::from_slice(py, out.as_slice()))
 }
 
@@ -35,9 +36,9 @@ pub fn sampled_noise<'py>(
     block: u64,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
     let context = exactly(context, "context")?;
-    let mut reader = Stream::new(&*seed(py, &noise_seed)?, Purpose::Noise, &[&layout.digest, &context]).reader();
+    let reader = Stream::new(&*seed(py, &noise_seed)?, Purpose::Noise, &[&layout.digest, &context]).reader();
     let mut out = [0; N];
-    Sampler::new().binomial(&mut reader, block, &mut out);
+    Noise::new(reader).polynomial(block, &mut out);
     Ok(PyArray1::from_slice(py, &out))
 }
 
@@ -47,11 +48,26 @@ pub fn processor_levels() -> Vec<&'static str> {
     Level::ALL.into_iter().filter(|level| level.is_here()).map(Level::name).collect()
 }
 
-/// Use no copy above this one, in the whole process. They all give the same bytes.
+/// How many public polynomials this process has expanded so far, of whatever round.
+#[pyfunction]
+pub fn masks_expanded() -> u64 {
+    masks::expanded()
+}
+
+/// Keep up to this many bytes of a round's public polynomials from now on, and none of those that are kept now.
+#[pyfunction]
+#[pyo3(signature = (byte_count=masks::DEFAULT_LIMIT))]
+pub fn limit_masks(byte_count: usize) {
+    masks::limit(byte_count);
+}
+
+/// Use no copy above this one, in the whole process. They all give the same bytes. What was expanded by another copy is
+/// dropped, so that this one is what is tested.
 #[pyfunction]
 pub fn limit_processor(level: &str) -> PyResult<()> {
     let known = Level::ALL.into_iter().find(|known| known.name() == level && known.is_here());
     let level = known.ok_or_else(|| PyValueError::new_err(format!("no level {level:?} on this processor")))?;
     processor::limit(level);
+    masks::forget();
     Ok(())
 }

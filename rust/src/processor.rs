@@ -47,6 +47,16 @@ impl Level {
     }
 }
 
+/// What the whole build asks of every processor, beyond the first of its kind: nothing, where it is to serve them all.
+pub fn built_with() -> Vec<&'static str> {
+    macro_rules! asked {
+        ($($feature:tt),*) => {[$(($feature, cfg!(target_feature = $feature))),*]};
+    }
+    let asked =
+        asked!("sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi2", "aes", "avx512f", "vaes");
+    asked.into_iter().filter_map(|(feature, asked)| asked.then_some(feature)).collect()
+}
+
 static LIMIT: AtomicU8 = AtomicU8::new(Level::Avx512 as u8);
 
 /// Use nothing above `level` from now on, in the whole process. For tests that compare the copies on one machine.

@@ -1,7 +1,6 @@
 //! Uniform and centred binomial polynomials from a seeded stream.
 
-use zeroize::Zeroizing;
-
+use crate::aligned::Aligned;
 use crate::field::P;
 use crate::layout::read_word;
 use crate::ntt::N;
@@ -14,49 +13,54 @@ pub const ETA: u32 = 42;
 const LOW_42: u64 = (1 << ETA) - 1;
 const LOW_20: u64 = (1 << 20) - 1;
 
-/// What one coefficient of noise reads: a word of 64 bits, and 20 bits of one of 32.
-const NOISE_BYTES: usize = 12;
+/// Coefficients that are made at once.
+pub const TILE: usize = 512;
 
-/// Buffers for reading streams, wiped when dropped.
-pub struct Sampler {
-    bytes: Zeroizing<Vec<u8>>,
+/// N uniform elements of F_p from one part: its little-endian words in order, without those that are not below p.
+pub fn uniform(reader: &mut Reader, part: u64, out: &mut [u64; N]) {
+    reader.seek(part, 0);
+    // SAFETY: the words' own bytes, all of which are written; any bits are a word.
+    reader.fill(unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast(), 8 * N) });
+    let refused = at_its_best(take_little_endian, out);
+    // One word in 2^32 is refused, so this is rare; `a` is public, so branching on it tells nothing.
+    if refused {
+        replace_refused(out, || {
+            let mut next = [0u8; 16];
+            reader.fill(&mut next);
+            [read_word(&next[..8]), read_word(&next[8..])]
+        });
+    }
 }
 
-impl Sampler {
-    pub fn new() -> Self {
-        Self { bytes: Zeroizing::new(vec![0; N * NOISE_BYTES]) }
+/// Centred binomial polynomials from the parts of a stream, a tile at a time.
+///
+/// A part holds N little-endian words of 64 bits, then N of 32. The low 42 bits of the first count up; its other 22 bits
+/// and the low 20 of the second count down.
+pub struct Noise {
+    reader: Reader,
+    long: Aligned<u8, { 8 * TILE }>,
+    short: Aligned<u8, { 4 * TILE }>,
+}
+
+impl Noise {
+    pub fn new(reader: Reader) -> Self {
+        Self { reader, long: Aligned::zero(), short: Aligned::zero() }
     }
 
-    /// N uniform elements of F_p from one part: its little-endian words in order, without those that are not below p.
-    pub fn uniform(reader: &mut Reader, part: u64, out: &mut [u64; N]) {
-        reader.seek(part);
-        // SAFETY: the words' own bytes, all of which are written; any bits are a word.
-        reader.fill(unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast(), 8 * N) });
-        let refused = at_its_best(take_little_endian, out);
-        // One word in 2^32 is refused, so this is rare; `a` is public, so branching on it tells nothing.
-        if refused {
-            replace_refused(out, || {
-                let mut next = [0u8; 16];
-                reader.fill(&mut next);
-                [read_word(&next[..8]), read_word(&next[8..])]
-            });
+    /// Coefficients `tile * TILE` on.
+    pub fn tile(&mut self, part: u64, tile: usize, out: &mut [i64; TILE]) {
+        self.reader.seek(part, 8 * TILE * tile);
+        self.reader.fill(&mut *self.long);
+        self.reader.seek(part, 8 * N + 4 * TILE * tile);
+        self.reader.fill(&mut *self.short);
+        at_its_best(count_bits, (out, self.long.as_chunks().0, self.short.as_chunks().0));
+    }
+
+    /// All coefficients.
+    pub fn polynomial(&mut self, part: u64, out: &mut [i64; N]) {
+        for (tile, out) in out.as_chunks_mut().0.iter_mut().enumerate() {
+            self.tile(part, tile, out);
         }
-    }
-
-    /// N centred binomial integers from one part: N little-endian words of 64 bits, then N of 32. The low 42 bits of
-    /// the first count up; its other 22 bits and the low 20 of the second count down.
-    pub fn binomial(&mut self, reader: &mut Reader, part: u64, out: &mut [i64; N]) {
-        reader.seek(part);
-        reader.fill(&mut self.bytes);
-        let (long, short) = self.bytes.split_at(8 * N);
-        let (long, short) = (long.as_chunks::<8>().0, short.as_chunks::<4>().0);
-        at_its_best(count_bits, (out, long, short));
-    }
-
-    /// The first bytes of one part, a multiple of sixteen of them, for the coins of stochastic rounding.
-    pub fn coins(&mut self, reader: &mut Reader, part: u64, out: &mut [u8]) {
-        reader.seek(part);
-        reader.fill(out);
     }
 }
 
@@ -72,7 +76,7 @@ fn take_little_endian(words: &mut [u64; N]) -> bool {
 }
 
 #[inline(always)]
-pub fn count_bits((out, long, short): (&mut [i64; N], &[[u8; 8]], &[[u8; 4]])) {
+pub fn count_bits((out, long, short): (&mut [i64; TILE], &[[u8; 8]], &[[u8; 4]])) {
     for ((value, &long), &short) in out.iter_mut().zip(long).zip(short) {
         let (long, short) = (u64::from_le_bytes(long), u64::from(u32::from_le_bytes(short)));
         // ones(up) - ones(down) = ones(up) + zeros(down) - 42, which takes one count less
@@ -123,12 +127,11 @@ mod tests {
 
     #[test]
     fn binomial_stays_within_eta_and_is_centred() {
-        let mut reader = Stream::new(&[3; 32], Purpose::Noise, &[]).reader();
-        let mut sampler = Sampler::new();
+        let mut noise = Noise::new(Stream::new(&[3; 32], Purpose::Noise, &[]).reader());
         let mut values = [0i64; N];
         let (mut sum, mut squares) = (0, 0);
         for part in 0..64 {
-            sampler.binomial(&mut reader, part, &mut values);
+            noise.polynomial(part, &mut values);
             assert!(values.iter().all(|v| v.unsigned_abs() <= u64::from(ETA)));
             sum += values.iter().sum::<i64>();
             squares += values.iter().map(|v| v * v).sum::<i64>();

@@ -36,13 +36,21 @@ impl<'a, T: Copy> Shared<'a, T> {
 
     /// Runs of `size` values, the last one perhaps shorter.
     pub fn chunks(self, size: usize) -> impl ExactSizeIterator<Item = Shared<'a, T>> {
-        (0..self.length.div_ceil(size)).map(move |index| self.chunk(index, size))
+        (0..self.length.div_ceil(size)).map(move |index| self.part(index * size, size).expect("it starts within"))
     }
 
-    fn chunk(self, index: usize, size: usize) -> Self {
-        let first = index * size;
+    /// Up to `size` values from `first` on, or nothing where there are none.
+    pub fn part(self, first: usize, size: usize) -> Option<Self> {
+        if first >= self.length {
+            return None;
+        }
         // SAFETY: within the same memory.
-        unsafe { Shared::new(self.start.add(first), size.min(self.length - first)) }
+        Some(unsafe { Shared::new(self.start.add(first), size.min(self.length - first)) })
+    }
+
+    /// [`prefetch`] for memory that others may write to.
+    pub fn prefetch(self) {
+        prefetch_lines(self.start.cast(), self.length * size_of::<T>());
     }
 
     /// Copy everything to `out`, which is as long, reading each byte once.
@@ -66,6 +74,23 @@ impl<'a, T: Copy> Shared<'a, T> {
             *value = unsafe { self.start.add(index).read_volatile() };
         }
     }
+}
+
+/// Ask for memory to be brought near that is read soon, where the processor can be asked.
+pub fn prefetch<T, const LENGTH: usize>(memory: &[T; LENGTH]) {
+    prefetch_lines(memory.as_ptr().cast(), size_of_val(memory));
+}
+
+#[inline]
+fn prefetch_lines(start: *const u8, bytes: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for byte in (0..bytes).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: nothing is read, wherever the address points.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(byte).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (start, bytes);
 }
 
 #[cfg(test)]

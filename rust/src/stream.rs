@@ -83,7 +83,7 @@ impl Stream {
     /// A reader at the start of part `part`.
     pub fn reader(&self) -> Reader {
         match &self.cipher {
-            Cipher::Narrow(cipher) => Reader::Narrow(CtrCore::inner_iv_init(cipher.clone(), &counter_block(0))),
+            Cipher::Narrow(cipher) => Reader::Narrow(CtrCore::inner_iv_init(cipher.clone(), &counter_block(0, 0))),
             #[cfg(target_arch = "x86_64")]
             Cipher::Wide(keys) => Reader::Wide { keys: keys.clone(), part: 0, next: 0 },
         }
@@ -104,12 +104,14 @@ pub enum Reader {
 }
 
 impl Reader {
-    /// Go to the start of a part.
-    pub fn seek(&mut self, to: u64) {
+    /// Go to a byte of a part, the first of an AES block.
+    pub fn seek(&mut self, to: u64, byte: usize) {
+        assert!(byte.is_multiple_of(16), "a stream is read in whole AES blocks");
+        let block = (byte / 16) as u64;
         match self {
-            Self::Narrow(core) => core.set_iv(&counter_block(to)),
+            Self::Narrow(core) => core.set_iv(&counter_block(to, block)),
             #[cfg(target_arch = "x86_64")]
-            Self::Wide { part, next, .. } => (*part, *next) = (to, 0),
+            Self::Wide { part, next, .. } => (*part, *next) = (to, block),
         }
     }
 
@@ -128,8 +130,8 @@ impl Reader {
     }
 }
 
-fn counter_block(part: u64) -> Array<u8, U16> {
-    (u128::from(part) << 64).to_be_bytes().into()
+fn counter_block(part: u64, block: u64) -> Array<u8, U16> {
+    (u128::from(part) << 64 | u128::from(block)).to_be_bytes().into()
 }
 
 #[cfg(test)]
@@ -141,7 +143,7 @@ mod tests {
         let mut reader = Stream::new(&[7; 32], Purpose::Noise, &[b"context"]).reader();
         let mut parts = [[0u8; 64]; 3];
         for (part, bytes) in [0, 1, 0].into_iter().zip(parts.iter_mut()) {
-            reader.seek(part);
+            reader.seek(part, 0);
             reader.fill(bytes);
         }
         assert_eq!(parts[0], parts[2]);
@@ -159,9 +161,9 @@ mod tests {
             // SAFETY: it is here.
             let keys = unsafe { RoundKeys::new(&key) };
             let mut wide = Reader::Wide { keys, part: 0, next: 0 };
-            let mut narrow = Reader::Narrow(CtrCore::inner_iv_init(Aes256::new((&key).into()), &counter_block(0)));
-            wide.seek(part);
-            narrow.seek(part);
+            let mut narrow = Reader::Narrow(CtrCore::inner_iv_init(Aes256::new((&key).into()), &counter_block(0, 0)));
+            wide.seek(part, 0);
+            narrow.seek(part, 0);
             for length in [16, 512, 48, 32768, 528, 0, 4080, 49152] {
                 let (mut here, mut there) = (vec![0u8; length], vec![1u8; length]);
                 wide.fill(&mut here);
@@ -175,12 +177,15 @@ mod tests {
     fn two_reads_continue_one_part() {
         let mut reader = Stream::new(&[7; 32], Purpose::Mask, &[]).reader();
         let (mut whole, mut halves) = ([0u8; 512], [0u8; 512]);
-        reader.seek(5);
+        reader.seek(5, 0);
         reader.fill(&mut whole);
-        reader.seek(5);
+        reader.seek(5, 0);
         reader.fill(&mut halves[..208]);
         reader.fill(&mut halves[208..]);
         assert_eq!(whole, halves);
+        reader.seek(5, 208);
+        reader.fill(&mut halves[..304]);
+        assert_eq!(whole[208..], halves[..304]);
     }
 
     #[test]
@@ -190,7 +195,7 @@ mod tests {
             for context in [b"one", b"two"] {
                 let mut reader = Stream::new(&[1; 32], purpose, &[context]).reader();
                 let mut bytes = [0u8; 32];
-                reader.seek(0);
+                reader.seek(0, 0);
                 reader.fill(&mut bytes);
                 assert!(!seen.contains(&bytes));
                 seen.push(bytes);

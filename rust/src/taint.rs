@@ -9,7 +9,7 @@ use crate::key::{self, Secrets};
 use crate::layout::{BLOCK_BYTES, Layout};
 use crate::ntt::{self, N, Polynomial};
 use crate::processor::{self, Level};
-use crate::sampling::Sampler;
+use crate::sampling::{self, Noise, TILE};
 use crate::shared::Shared;
 use crate::stream::{Purpose, Stream};
 
@@ -117,9 +117,9 @@ fn no_branch_or_address_depends_on_a_key() {
             let mut secret = key::secret(&secret_seed(3), &[1; 32]);
             ntt::forward(&mut secret);
             ntt::divide_by_degree(&mut secret);
-            let mut product = Polynomial::zero();
-            Sampler::uniform(&mut Stream::new(&[4; 32], Purpose::Mask, &[]).reader(), 0, &mut product);
-            ntt::multiply_and_invert(&mut product, &secret);
+            let (mut mask, mut product) = (Polynomial::zero(), Polynomial::zero());
+            sampling::uniform(&mut Stream::new(&[4; 32], Purpose::Mask, &[]).reader(), 0, &mut mask);
+            ntt::multiply_and_invert(&mask, &secret, &mut product);
         });
         assert_eq!(found, 0);
     });
@@ -143,8 +143,8 @@ fn none_depends_on_the_keys_that_are_summed() {
 fn none_depends_on_the_noise() {
     at_each_level(|| {
         let found = dependent(|| {
-            let mut reader = Stream::new(&secret_seed(9), Purpose::Noise, &[]).reader();
-            Sampler::new().binomial(&mut reader, 5, &mut [0; N]);
+            let reader = Stream::new(&secret_seed(9), Purpose::Noise, &[]).reader();
+            Noise::new(reader).polynomial(5, &mut [0; N]);
         });
         assert_eq!(found, 0);
     });
@@ -163,7 +163,7 @@ fn none_of_an_encryption_depends_on_its_seeds() {
     }
 }
 
-/// One branch for each slot of a block: whether any value in it is refused. It is taken alike for all that are accepted.
+/// One branch for each tile of a slot: whether any value in it is refused. It is taken alike for all that are accepted.
 #[test]
 #[ignore = "under valgrind: make constant-time"]
 fn of_the_values_only_whether_one_is_refused() {
@@ -173,7 +173,7 @@ fn of_the_values_only_whether_one_is_refused() {
         at_each_level(|| {
             let (key_seed, noise_seed) = (secret_seed(10), secret_seed(11));
             let found = dependent(|| encrypt(&values, &key_seed, &noise_seed, layout));
-            assert_eq!(found, values.len().div_ceil(N));
+            assert_eq!(found, values.len().div_ceil(TILE));
         });
     }
 }

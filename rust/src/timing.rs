@@ -12,13 +12,14 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use zeroize::Zeroizing;
 
-use crate::encryption::{Encryption, Value};
+use crate::encryption::Encryption;
 use crate::field::P;
 use crate::key::{self, Secrets};
 use crate::layout::{BLOCK_BYTES, Layout};
 use crate::ntt::{self, N, Polynomial};
 use crate::processor::at_its_best;
-use crate::sampling::{ETA, count_bits};
+use crate::rounding::Value;
+use crate::sampling::{ETA, TILE, count_bits};
 use crate::seed;
 use crate::shared::Shared;
 use crate::stream::{Purpose, Stream};
@@ -46,6 +47,7 @@ const STEPS: [Step; 9] = [
 struct Inputs {
     words: Box<[u64; WORDS]>,
     polynomial: Polynomial,
+    product: Polynomial,
     small: Box<[i64; N]>,
     update: Box<[f64; WORDS]>,
     block: Vec<u8>,
@@ -100,6 +102,7 @@ fn measure((_, prepare, run): Step, fixed: u64, classes: &[u8], random_seed: &[u
     let mut inputs = Inputs {
         words: Box::new([0; WORDS]),
         polynomial: Polynomial::zero(),
+        product: Polynomial::zero(),
         small: Box::new([0; N]),
         update: Box::new([0.0; WORDS]),
         block: vec![0; BLOCK_BYTES],
@@ -107,7 +110,7 @@ fn measure((_, prepare, run): Step, fixed: u64, classes: &[u8], random_seed: &[u
     let mut bytes = Zeroizing::new(vec![0; 8 * WORDS]);
     let mut ticks = Vec::with_capacity(classes.len());
     for (part, &class) in classes.iter().enumerate() {
-        random.seek(part as u64);
+        random.seek(part as u64, 0);
         random.fill(&mut bytes);
         let keep = u64::from(class).wrapping_neg();
         for (word, bytes) in inputs.words.iter_mut().zip(bytes.as_chunks().0) {
@@ -165,7 +168,10 @@ fn two_values(word: u64) -> u64 {
 fn noise_bits(inputs: &mut Inputs) {
     let words = inputs.words.as_flattened_bytes();
     let (long, short) = words[..12 * N].split_at(8 * N);
-    at_its_best(count_bits, (&mut *inputs.small, long.as_chunks().0, short.as_chunks().0));
+    let tiles = long.chunks_exact(8 * TILE).zip(short.chunks_exact(4 * TILE));
+    for (out, (long, short)) in inputs.small.as_chunks_mut().0.iter_mut().zip(tiles) {
+        at_its_best(count_bits, (out, long.as_chunks().0, short.as_chunks().0));
+    }
 }
 
 fn key_transform(inputs: &mut Inputs) {
@@ -173,14 +179,17 @@ fn key_transform(inputs: &mut Inputs) {
 }
 
 fn key_times_a(inputs: &mut Inputs) {
-    ntt::multiply_and_invert(&mut inputs.polynomial, inputs.words.first_chunk().expect("more than N words"));
+    let key = inputs.words.first_chunk().expect("more than N words");
+    ntt::multiply_and_invert(&inputs.polynomial, key, &mut inputs.product);
 }
 
 fn key_sum(inputs: &mut Inputs) {
     let small: &[u64; N] = inputs.words.first_chunk().expect("more than N words");
     // SAFETY: the same size and alignment; any bits are a number.
     let small = unsafe { &*(small as *const [u64; N]).cast::<[i64; N]>() };
-    at_its_best(key::add_small, (&mut *inputs.polynomial, small));
+    for (sum, small) in inputs.polynomial.as_chunks_mut().0.iter_mut().zip(small.as_chunks().0) {
+        at_its_best(key::add_small, (sum, small));
+    }
 }
 
 fn key_expansion(inputs: &mut Inputs) {

@@ -39,13 +39,13 @@ impl Twists {
 /// # Safety
 /// The processor has the instructions of `V`.
 #[inline(always)]
-pub unsafe fn multiply_and_invert<V: Lanes>(x: &mut [u64; N], factor: &[u64; N], twists: &Twists) {
+pub unsafe fn multiply_and_invert<V: Lanes>(x: &[u64; N], factor: &[u64; N], out: &mut [u64; N], twists: &Twists) {
     // SAFETY: every pointer below stays within the square, or within the twists: SIDE^2 and SIDE of them.
     unsafe {
         let mut square = [V::splat(0); SIDE];
         for start in (0..N).step_by(SIDE * V::COUNT) {
-            let words = x.as_mut_ptr().add(start);
-            transform_64(&mut square, &Rows { words, factors: factor.as_ptr().add(start) });
+            let words = out.as_mut_ptr().add(start);
+            transform_64(&mut square, &Rows { words: x.as_ptr().add(start), factors: factor.as_ptr().add(start) });
             for eight in 0..8 {
                 let mut columns = [square[8 * eight]; 8];
                 columns.copy_from_slice(&square[8 * eight..8 * eight + 8]);
@@ -55,7 +55,7 @@ pub unsafe fn multiply_and_invert<V: Lanes>(x: &mut [u64; N], factor: &[u64; N],
             }
         }
         for column in (0..SIDE).step_by(V::COUNT) {
-            let words = x.as_mut_ptr().add(column);
+            let words = out.as_mut_ptr().add(column);
             transform_64(&mut square, &Columns { words, twists: twists.between.as_ptr().add(column) });
             for (row, &value) in square.iter().enumerate() {
                 let after = V::splat(twists.after[row]);

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 RING_DEGREE: int
 ETA: int
 MODULUS: int
+BUILT_WITH: list[str]
+"""What the build asks of every processor beyond the first x86-64: nothing, in a wheel for all of them."""
 
 class ValueRefused(Exception):
     """A value is not finite or beyond the clip range. ``args``: its index."""
@@ -78,6 +80,17 @@ def sampled_mask(layout: Layout, context: bytes, block: int) -> NDArray[np.uint6
 
 def sampled_noise(layout: Layout, context: bytes, noise_seed: bytes | bytearray, block: int) -> NDArray[np.int64]:
     """The error polynomial e_j that a noise seed expands to. For tests of the sampler."""
+
+def masks_expanded() -> int:
+    """How many public polynomials this process has expanded so far. For tests: a round's are expanded once."""
+
+def limit_masks(byte_count: int = 1 << 24) -> None:
+    """Keep up to this many bytes of a round's public polynomials from now on, in the whole process, and none of those
+    that are kept now. For tests and benches."""
+
+def run_step(layout: Layout, step: str, times: int) -> None:
+    """Do one step of the work on a block this many times, on memory that stays near: ``"keystream"`` (as many bytes as
+    a block has), ``"mask"``, ``"message"``, ``"transform"`` or ``"key"``. For benches."""
 
 def processor_levels() -> list[str]:
     """The copies of the hot loops that run on this processor, the best first; "portable" is always the last."""
