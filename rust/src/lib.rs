@@ -5,16 +5,20 @@
 //! call: some of the old and some of the new values are then encrypted, each of them checked.
 
 mod aligned;
+#[cfg(target_arch = "x86_64")]
+mod avx;
 mod buffer;
 mod decryption;
 mod encryption;
 mod field;
 mod key;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod lanes;
 mod layout;
 mod masks;
 mod message;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod ntt;
 mod parallel;
 mod probes;
@@ -27,7 +31,7 @@ mod stream;
 mod sum;
 #[cfg(target_arch = "x86_64")]
 mod vaes;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod wide;
 
 #[cfg(not(target_pointer_width = "64"))]
