@@ -5,6 +5,8 @@
 //! call: some of the old and some of the new values are then encrypted, each of them checked.
 
 mod aligned;
+#[cfg(test)]
+mod allocations;
 #[cfg(target_arch = "x86_64")]
 mod avx;
 mod buffer;
