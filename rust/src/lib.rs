@@ -5,16 +5,22 @@
 //! call: some of the old and some of the new values are then encrypted, each of them checked.
 
 mod aligned;
+#[cfg(test)]
+mod allocations;
+#[cfg(target_arch = "x86_64")]
+mod avx;
 mod buffer;
 mod decryption;
 mod encryption;
 mod field;
 mod key;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod lanes;
 mod layout;
 mod masks;
 mod message;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod ntt;
 mod parallel;
 mod probes;
@@ -30,7 +36,7 @@ mod taint;
 mod timing;
 #[cfg(target_arch = "x86_64")]
 mod vaes;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod wide;
 
 #[cfg(not(target_pointer_width = "64"))]

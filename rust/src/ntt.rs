@@ -9,9 +9,9 @@ use std::sync::LazyLock;
 use crate::aligned::Aligned;
 use crate::field;
 use crate::processor::at_its_best;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::processor::{Level, level};
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::wide;
 
 /// The ring degree.
@@ -26,7 +26,7 @@ struct Twiddles {
     forward: Vec<u64>,
     inverse: Vec<u64>,
     degree_inverse: u64,
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     twists: wide::Twists,
 }
 
@@ -36,7 +36,7 @@ static TWIDDLES: LazyLock<Twiddles> = LazyLock::new(|| {
     Twiddles {
         forward: reversed_powers(psi),
         inverse: reversed_powers(inverse),
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         twists: wide::Twists::new(|exponent| field::pow(inverse, exponent as u64)),
         degree_inverse: field::invert(N as u64),
     }
@@ -107,8 +107,15 @@ pub fn multiply_and_invert(x: &[u64; N], factor: &[u64; N], out: &mut [u64; N]) 
             Level::Avx512 => return unsafe { avx512(x, factor, out) },
             // SAFETY: as above.
             Level::Avx2 => return unsafe { avx2(x, factor, out) },
-            Level::Portable => (),
+            Level::Neon | Level::Portable => (),
         }
+    }
+    #[cfg(target_arch = "aarch64")]
+    if level() == Level::Neon {
+        // SAFETY: the instructions of the register are part of the architecture.
+        return unsafe {
+            wide::multiply_and_invert::<std::arch::aarch64::uint64x2_t>(x, factor, out, &TWIDDLES.twists)
+        };
     }
     multiply_and_invert_portably(x, factor, out);
 }

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub enum Level {
     /// What every processor of the target has.
     Portable,
+    /// The vectors of 64-bit ARM, which all of its processors have: the transform by hand, the rest by the compiler.
+    Neon,
     /// AVX2 and POPCNT.
     Avx2,
     /// AVX-512 with the parts that arithmetic and counting on 64-bit words need.
@@ -16,11 +18,12 @@ pub enum Level {
 
 impl Level {
     /// All of them, the best first.
-    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
+    pub const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
         }
@@ -30,6 +33,7 @@ impl Level {
     pub fn is_here(self) -> bool {
         match self {
             Self::Portable => true,
+            Self::Neon => cfg!(target_arch = "aarch64"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt"),
             #[cfg(target_arch = "x86_64")]
@@ -65,7 +69,7 @@ pub fn limit(level: Level) {
 }
 
 /// The best level that is here and within the limit.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn level() -> Level {
     let limit = LIMIT.load(Ordering::Relaxed);
     Level::ALL.into_iter().find(|&level| level as u8 <= limit && level.is_here()).unwrap_or(Level::Portable)
@@ -92,7 +96,7 @@ pub fn at_its_best<Arguments, Output>(work: impl FnOnce(Arguments) -> Output, ar
             Level::Avx512 => return unsafe { avx512(work, arguments) },
             // SAFETY: as above.
             Level::Avx2 => return unsafe { avx2(work, arguments) },
-            Level::Portable => (),
+            Level::Neon | Level::Portable => (),
         }
     }
     work(arguments)

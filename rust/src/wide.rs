@@ -1,4 +1,4 @@
-//! The inverse transform for processors with AVX-512 or AVX2: the same results as in `ntt`, several words at a time.
+//! The inverse transform for processors with AVX-512, AVX2 or NEON: the same results as in `ntt`, several words at a time.
 //!
 //! The polynomial is a square of 64 rows of 64 words. The six stages that pair words within a row are, for each row, a
 //! cyclic transform of 64 points and then a twist; those that pair rows are the same for each column (Bailey's four
