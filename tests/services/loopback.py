@@ -23,7 +23,7 @@ from quatrefoil.federation.rpc import ask_async
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.silo_service import Finished, SiloService
 from quatrefoil.federation.waiting import Waiting
-from quatrefoil.transport import AsyncChannel, Channel, Server, connect, open_channel, serve
+from quatrefoil.transport import AsyncChannel, Channel, FixedCredentials, Server, connect, open_channel, serve
 from quatrefoil.wire import LARGEST_MESSAGE
 from world import TRUSTED, UPDATES, World, consortium, identity
 
@@ -149,8 +149,9 @@ class Loopback:
         server = await serve(
             HOST,
             port,
-            identity=identity(name, "keeper" if name == "keeper" else "aggregator"),
-            trust=consortium(TRUSTED).trust,
+            credentials=FixedCredentials(
+                identity(name, "keeper" if name == "keeper" else "aggregator"), consortium(TRUSTED).trust
+            ),
             allow_roles=[allowed],
             handler=handler,
             on_refused=lambda _, error: self.dropped.append(error),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from quatrefoil.errors import MessageRefused, PeerError
-from quatrefoil.transport import AsyncChannel, Channel, connect, open_channel, serve
+from quatrefoil.transport import AsyncChannel, Channel, FixedCredentials, connect, open_channel, serve
 from support import Consortium
 
 LIMIT = 1 << 20
@@ -51,9 +51,9 @@ class Listening:
 def listening(consortium: Consortium, **changes: Any) -> Iterator[Listening]:
     """An echo server of the consortium's aggregator for silos; ``changes`` replace arguments of ``serve``."""
     state = Listening()
+    identity = changes.pop("identity", None) or consortium.identity("hub", "aggregator")
     arguments = {
-        "identity": consortium.identity("hub", "aggregator"),
-        "trust": consortium.trust,
+        "credentials": FixedCredentials(identity, changes.pop("trust", consortium.trust)),
         "allow_roles": ["silo"],
         "handler": state.echo,
         "on_refused": state.refused,

@@ -39,7 +39,7 @@ from quatrefoil.federation.waiting import Waiting
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredTransport
 from quatrefoil.planner import Costs, Plan
 from quatrefoil.planner.host import availability
-from quatrefoil.transport import AsyncChannel, Party, open_channel, serve, system_clock
+from quatrefoil.transport import AsyncChannel, Dialer, Party, serve, system_clock
 from quatrefoil.transport.profile import check_name
 from quatrefoil.workload import Workload
 
@@ -102,6 +102,14 @@ class _Run:
         self.aggregation = MeteredAggregation(
             stack.aggregation_of(self.files.policy, backend, threads=options.threads), self.meter
         )
+        self.keeper = Dialer(
+            *options.keeper,
+            credentials=files.credentials,
+            policy=files.channel_policy,
+            expect_role="keeper",
+            timeout=TIMEOUT,
+            clock=system_clock,
+        )
         self.security = MeteredTransport(self.files.security, self.meter)
 
     async def serve(self) -> None:
@@ -138,8 +146,8 @@ class _Run:
 
         async with await serve(
             *self.options.listen,
-            identity=self.files.identity,
-            trust=self.files.trust,
+            credentials=self.files.credentials,
+            policy=self.files.channel_policy,
             allow_roles=("silo",),
             handler=handle,
             on_refused=self.refusals.connection,
@@ -164,16 +172,7 @@ class _Run:
         return plan_logged(workload, self.files.policy, costs, available, self.files.log)
 
     async def _dial_keeper(self) -> AsyncChannel:
-        host, port = self.options.keeper
-        channel = await open_channel(
-            host,
-            port,
-            identity=self.files.identity,
-            trust=self.files.trust,
-            expect_role="keeper",
-            timeout=TIMEOUT,
-            clock=system_clock,
-        )
+        channel = await self.keeper.open()
         self._record(channel)
         return channel
 

@@ -57,8 +57,8 @@ async def _serve(files: PartyFiles, keeper: Keeper, listen: tuple[str, int]) -> 
     refusals = Refusals(files.log)
     async with await serve(
         *listen,
-        identity=files.identity,
-        trust=files.trust,
+        credentials=files.credentials,
+        policy=files.channel_policy,
         allow_roles=("aggregator",),
         handler=KeeperService(keeper, on_refused=refusals.question).handle,
         on_refused=refusals.connection,

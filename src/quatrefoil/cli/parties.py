@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from quatrefoil import stack
 from quatrefoil.audit import FileLog, Log
 from quatrefoil.cli.output import progress_console
 from quatrefoil.errors import CallerError, HostError, MessageRefused, PeerError, QuatrefoilError
 from quatrefoil.federation.state import SqliteState
 from quatrefoil.policy import Policy
-from quatrefoil.transport import Identity, PostQuantumTransport, TrustAnchor, system_clock
+from quatrefoil.transport import FixedCredentials, Identity, PostQuantumTransport, TrustAnchor, system_clock
 
 TIMEOUT = 60.0
 """Seconds for a handshake, and the longest silence in a channel: more than the patience of a long question."""
@@ -50,6 +51,8 @@ class PartyFiles:
         except MessageRefused as error:  # one's own: every other party would refuse it too
             raise HostError(error.problem, hint=error.hint) from None
         self.policy = Policy.load(options.policy)
+        self.credentials = FixedCredentials(self.identity, self.trust)
+        self.channel_policy = stack.channel_policy_of(self.policy)
         self.security = PostQuantumTransport(self.identity, self.trust, clock=system_clock)
         _make_private(options.state)
         self.log = FileLog(options.state / "log.jsonl")

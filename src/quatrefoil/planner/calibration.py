@@ -145,7 +145,7 @@ def _transport(watch: _Watch) -> TransportCosts:
     sealed = party.seal(recipient.public, key, context=context)
 
     async def channels() -> tuple[float, float, Line]:
-        from quatrefoil.transport import AsyncChannel, open_channel, serve
+        from quatrefoil.transport import AsyncChannel, FixedCredentials, open_channel, serve
 
         async def acknowledge(channel: AsyncChannel) -> None:
             while True:
@@ -156,8 +156,7 @@ def _transport(watch: _Watch) -> TransportCosts:
         server = await serve(
             "127.0.0.1",
             0,
-            identity=aggregator,
-            trust=trust,
+            credentials=FixedCredentials(aggregator, trust),
             allow_roles=["silo"],
             handler=acknowledge,
             on_refused=lambda _peer, error: refusals.append(error),

@@ -9,21 +9,29 @@ from quatrefoil.transport.aio import AsyncChannel, open_channel
 from quatrefoil.transport.authority import CertificateAuthority
 from quatrefoil.transport.backend import PostQuantumTransport
 from quatrefoil.transport.channel import Channel, connect
+from quatrefoil.transport.credentials import Credentials, FixedCredentials, Standing
+from quatrefoil.transport.dialer import Dialer
 from quatrefoil.transport.envelope import SealingKey
 from quatrefoil.transport.identity import Clock, Identity, TrustAnchor, system_clock
+from quatrefoil.transport.policies import CNSA_2_0, HYBRID_768, HYBRID_1024, ChannelPolicy, policy_named
 from quatrefoil.transport.profile import ROLES, Party
 from quatrefoil.transport.server import Handler, OnRefused, Server, serve
 from quatrefoil.transport.ssl_context import HandshakeRefused, HybridContext
-from quatrefoil.transport.tls_context import HYBRID, ChannelPolicy, require_support
+from quatrefoil.transport.tls_context import require_support
 
 __all__ = [
-    "HYBRID",
+    "CNSA_2_0",
+    "HYBRID_768",
+    "HYBRID_1024",
     "ROLES",
     "AsyncChannel",
     "CertificateAuthority",
     "Channel",
     "ChannelPolicy",
     "Clock",
+    "Credentials",
+    "Dialer",
+    "FixedCredentials",
     "Handler",
     "HandshakeRefused",
     "HybridContext",
@@ -33,9 +41,11 @@ __all__ = [
     "PostQuantumTransport",
     "SealingKey",
     "Server",
+    "Standing",
     "TrustAnchor",
     "connect",
     "open_channel",
+    "policy_named",
     "require_support",
     "serve",
     "system_clock",

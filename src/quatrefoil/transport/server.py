@@ -9,10 +9,13 @@ from typing import Self, TypeAlias
 
 from quatrefoil.errors import CallerError, ChannelRefused, HostError, PeerError, PeerUnreachable
 from quatrefoil.transport.aio import AsyncChannel
-from quatrefoil.transport.identity import Clock, Identity, TrustAnchor
+from quatrefoil.transport.aio_wire import Wire
+from quatrefoil.transport.credentials import Credentials
+from quatrefoil.transport.identity import Clock
+from quatrefoil.transport.policies import HYBRID_768, ChannelPolicy
 from quatrefoil.transport.profile import check_role
-from quatrefoil.transport.tls_context import HYBRID, ChannelPolicy, TlsContext
-from quatrefoil.transport.tls_session import CHUNK, PeerCheck, TlsSession
+from quatrefoil.transport.tls_context import ContextCache
+from quatrefoil.transport.tls_session import PeerCheck, TlsSession
 
 Handler: TypeAlias = Callable[[AsyncChannel], Awaitable[None]]
 """What a server runs for each channel; the channel is closed when it returns."""
@@ -28,25 +31,27 @@ async def serve(
     host: str,
     port: int,
     *,
-    identity: Identity,
-    trust: TrustAnchor,
+    credentials: Credentials,
     allow_roles: Collection[str],
     handler: Handler,
     on_refused: OnRefused,
     timeout: float,
     clock: Clock,
-    policy: ChannelPolicy = HYBRID,
+    policy: ChannelPolicy = HYBRID_768,
     limit: int = 4096,
 ) -> Server:
     """Listen, and run ``handler`` for every peer whose role is in ``allow_roles``. Port 0 takes a free one.
 
     ``timeout``: seconds for a handshake, and the longest silence in a channel. ``limit``: connections at a time.
-    A peer that is refused never disturbs the others: it is reported to ``on_refused``.
+    A peer that is refused never disturbs the others: it is reported to ``on_refused``. ``credentials`` are asked at
+    each handshake: when they change, channels go on, and new ones are made under what they have become.
     """
     if not allow_roles:
         raise CallerError("a server that allows no role answers nobody", hint="Name the roles that may connect")
-    check = PeerCheck(trust, clock, frozenset(map(check_role, allow_roles)), None)
-    server = Server(TlsContext(identity, trust, policy=policy), check, handler, on_refused, timeout, limit)
+    contexts = ContextCache(credentials, policy=policy, clock=clock)
+    contexts.current()  # what is wrong with them is said now
+    roles = frozenset(map(check_role, allow_roles))
+    server = Server(contexts, roles, clock, handler, on_refused, timeout, limit)
     await server._listen(host, port)
     return server
 
@@ -56,15 +61,17 @@ class Server:
 
     def __init__(
         self,
-        context: TlsContext,
-        check: PeerCheck,
+        contexts: ContextCache,
+        roles: frozenset[str],
+        clock: Clock,
         handler: Handler,
         on_refused: OnRefused,
         timeout: float,
         limit: int,
     ) -> None:
-        self._context = context
-        self._check = check
+        self._contexts = contexts
+        self._roles = roles
+        self._clock = clock
         self._handler = handler
         self._on_refused = on_refused
         self._timeout = timeout
@@ -100,48 +107,48 @@ class Server:
 
     async def _listen(self, host: str, port: int) -> None:
         try:
-            self._listener = await asyncio.start_server(self._accept, host, port, limit=CHUNK)
+            self._listener = await asyncio.get_running_loop().create_server(lambda: Wire(self._accept), host, port)
         except OSError as error:
             raise HostError(
                 f"{host}:{port} cannot be listened on ({error.strerror or error})",
                 hint="Name a free address of this host",
             ) from None
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A plain function, so that the task is ours: its failures are reported, and close() can end it.
-        task = asyncio.get_running_loop().create_task(self._run(reader, writer))
+    def _accept(self, wire: Wire) -> TlsSession:
+        context = self._contexts.current()
+        check = PeerCheck(context.standing.trust, self._clock, self._roles, None)
+        session = TlsSession(context, check, server_side=True, address=wire.address)
+        # The task is ours: its failures are reported, and close() can end it.
+        task = asyncio.get_running_loop().create_task(self._run(wire, session))
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return session
 
-    async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        name = writer.get_extra_info("peername")
-        address = f"{name[0]}:{name[1]}" if name else "a peer that is gone"
+    async def _run(self, wire: Wire, session: TlsSession) -> None:
         channel: AsyncChannel | None = None
         try:
-            channel = await self._handshake(reader, writer, address)
+            channel = await self._handshake(wire, session)
             async with channel:
                 await self._handler(channel)
         except PeerError as error:
             if not (channel and channel.closed_by_peer and isinstance(error, PeerUnreachable)):
-                self._on_refused(address, error)
+                self._on_refused(session.address, error)
         finally:
-            writer.transport.abort()  # does nothing to a channel that has been closed
+            wire.abort()  # does nothing to a channel that has been closed
 
-    async def _handshake(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str
-    ) -> AsyncChannel:
+    async def _handshake(self, wire: Wire, session: TlsSession) -> AsyncChannel:
         if len(self._tasks) > self._limit:
             raise ChannelRefused(
-                f"{address} is one connection more than the limit of {self._limit}", hint="Raise the limit, or wait"
+                f"{session.address} is one connection more than the limit of {self._limit}",
+                hint="Raise the limit, or wait",
             )
-        session = TlsSession(self._context, self._check, server_side=True, address=address)
-        channel = AsyncChannel(reader, writer, session, self._timeout)
+        channel = AsyncChannel(wire, session, self._timeout)
         try:
             async with asyncio.timeout(self._timeout):
                 await channel.establish(server_side=True)
         except TimeoutError:
             raise ChannelRefused(
-                f"{address} did not complete a handshake within {self._timeout:g} s", hint="Have it try again"
+                f"{session.address} did not complete a handshake within {self._timeout:g} s", hint="Have it try again"
             ) from None
         return channel
 
