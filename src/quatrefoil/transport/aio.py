@@ -218,6 +218,7 @@ class AsyncChannel:
             yield
         except BaseException:
             self._open = False
+            self._session.abandon()
             self._wire.abort()
             raise
 

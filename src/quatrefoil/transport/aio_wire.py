@@ -50,7 +50,7 @@ class Wire(asyncio.BufferedProtocol):
             self._transport.resume_reading()
             async with asyncio.timeout(timeout):
                 await self._readable.wait()
-        if self._error is not None:
+        if self._error is not None and not self._unread:
             raise PeerUnreachable(f"the connection was dropped ({self._error})", hint="Connect again")
         return self._unread > 0
 

@@ -200,6 +200,7 @@ class Channel:
 
     def _abandon(self) -> None:
         self._open = False
+        self._session.abandon()
         self._stream.close()
 
     def __enter__(self) -> Self:

@@ -72,6 +72,8 @@ def _take(context: TlsContext, check: PeerCheck) -> Ticket | None:
     """A session whose server would still be accepted; who would not be is asked for a new certificate instead."""
     with contextlib.suppress(IndexError):  # another thread may be quicker
         while ticket := context.tickets.pop():
+            if ticket.broken:
+                continue
             with contextlib.suppress(ChannelRefused):
                 check.verify(ticket.certificate, context.policy)
                 return ticket

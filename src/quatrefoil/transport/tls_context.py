@@ -35,12 +35,16 @@ MOST_TICKETS = 16
 """Sessions that a client keeps to resume, each once."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Ticket:
-    """A session that a client may resume once, with the certificate (DER) that its server showed."""
+    """A session that a client may resume once, with the certificate (DER) that its server showed.
+
+    ``broken``: its channel ended in an error; it is not offered.
+    """
 
     session: SSL.Session
     certificate: bytes
+    broken: bool = False
 
 
 class TlsContext:

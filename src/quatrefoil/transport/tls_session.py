@@ -10,7 +10,8 @@ whatever OpenSSL says; and group, cipher suite and kind of key are read back and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn
@@ -78,7 +79,12 @@ class TlsSession:
         self._connection = context.connection()
         self._records = Records(self._connection)
         self._began = check.clock()
-        self._connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify)
+        self._ticket: Ticket | None = None
+        # The connection must not hold this object: its buffers would wait in a cycle for the collector.
+        verify = weakref.WeakMethod(self._verify)
+        self._connection.set_verify(
+            SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *given: _alive(verify)(*given)
+        )
         if server_side:
             self._connection.set_accept_state()
         else:
@@ -157,10 +163,15 @@ class TlsSession:
         return True
 
     def ticket(self) -> Ticket | None:
-        """A client's means to resume this session, once its server has sent them; none after a broken end."""
-        session = self._connection.get_session()
-        certificate = self.peer.certificate.public_bytes(Encoding.DER)
-        return None if session is None else Ticket(session, certificate)
+        """A client's means to resume this session, once its server has welcomed us."""
+        if (session := self._connection.get_session()) is not None:
+            self._ticket = Ticket(session, self.peer.certificate.public_bytes(Encoding.DER))
+        return self._ticket
+
+    def abandon(self) -> None:
+        """Let nobody resume this session: its channel ended in an error."""
+        if self._ticket is not None:
+            self._ticket.broken = True
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Bytes from the network."""
@@ -201,6 +212,8 @@ class TlsSession:
                 f"{self._address} sent bytes that are not of this channel ({tls_refusal.reason_of(error)})",
                 hint="Something altered them on the way: connect again",
             ) from None
+        if count == CLOSED:
+            self.close()  # or OpenSSL takes the session for broken
         return {MORE: None, CLOSED: 0}.get(count, count)
 
     def close(self) -> None:
@@ -250,6 +263,12 @@ class TlsSession:
         if self._refused is not None:
             raise self._refused from None
         raise tls_refusal.explain(error, self._address, self._policy, server_side=self._server_side) from None
+
+
+def _alive(method: weakref.WeakMethod[Callable[..., bool]]) -> Callable[..., bool]:
+    found = method()
+    assert found is not None  # whoever drives a handshake holds the session
+    return found
 
 
 def _either(names: Iterable[str]) -> str:
