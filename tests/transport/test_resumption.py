@@ -7,52 +7,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from listening import LIMIT, Listening, listening
+from listening import LIMIT, Clock, Listening, credentials, dialer, listening
 
 from quatrefoil.errors import ChannelRefused, ParametersRefused, PeerUnreachable
 from quatrefoil.transport import HYBRID_768, HYBRID_1024, Dialer, FixedCredentials, Standing
 from support import Consortium
-
-
-class Clock:
-    """Set forward by hand."""
-
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def forward(self, **time: float) -> None:
-        self.now += timedelta(**time)
-
-
-class Changing:
-    """Credentials that a test replaces."""
-
-    def __init__(self, standing: Standing) -> None:
-        self.standing = standing
-
-    def current(self) -> Standing:
-        return self.standing
-
-
-def credentials(consortium: Consortium, name: str = "cleveland", role: str = "silo") -> Changing:
-    return Changing(Standing(consortium.identity(name, role), consortium.trust))
-
-
-def dialer(consortium: Consortium, port: int, **changes: Any) -> Dialer:
-    arguments = {
-        "credentials": FixedCredentials(consortium.identity("cleveland", "silo"), consortium.trust),
-        "expect_role": "aggregator",
-        "timeout": 10.0,
-        "clock": consortium.clock,
-    } | changes
-    return Dialer("127.0.0.1", port, **arguments)
 
 
 def visit(of: Dialer, server: Listening | None = None) -> bool:
