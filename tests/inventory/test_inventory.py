@@ -14,8 +14,9 @@ from cyclonedx.validation.json import JsonStrictValidator
 from quatrefoil import cli, inventory
 from quatrefoil.inventory.cbom import CIPHER_SUITES, GROUPS, SIGNATURES, location
 from quatrefoil.transport import sealed
-from quatrefoil.transport.tls_context import CIPHER_SUITES as OFFERED_SUITES
-from quatrefoil.transport.tls_context import HYBRID_GROUPS, SIGNATURE_ALGORITHMS
+from quatrefoil.transport.policies import CIPHER_SUITES as OFFERED_SUITES
+from quatrefoil.transport.policies import GROUPS as OFFERED_GROUPS
+from quatrefoil.transport.policies import SIGNATURE_ALGORITHMS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "quatrefoil"
@@ -68,7 +69,7 @@ HARMLESS = frozenset(
 """Modules, aliases and names of our own."""
 
 TEXTS = {
-    **dict(zip(HYBRID_GROUPS, ("x25519mlkem768", "secp384r1mlkem1024", "secp256r1mlkem768"), strict=True)),
+    **dict(zip(OFFERED_GROUPS, GROUPS, strict=True)),
     "mldsa65": "ml-dsa-65",
     "mldsa87": "ml-dsa-87",
     "TLS_AES_256_GCM_SHA384": "aes-256-gcm sha-384 hkdf-sha384",
@@ -163,7 +164,7 @@ def test_every_crate_of_the_kernel_that_does_cryptography_is_known() -> None:
 
 def test_what_channels_offer_is_in_the_protocol() -> None:
     assert [name for name, _, _ in CIPHER_SUITES] == list(OFFERED_SUITES)
-    assert list(GROUPS) == [group.lower() for group in HYBRID_GROUPS]
+    assert [group.replace("-", "") for group in GROUPS] == [group.lower() for group in OFFERED_GROUPS]
     assert [one.replace("-", "") for one in SIGNATURES] == list(SIGNATURE_ALGORITHMS)
 
 

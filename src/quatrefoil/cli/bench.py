@@ -8,7 +8,7 @@ from typing import Any
 from quatrefoil.bench.accuracy import measure_accuracy
 from quatrefoil.bench.aggregation import measure
 from quatrefoil.bench.streaming import measure_streams
-from quatrefoil.cli import output
+from quatrefoil.cli import bench_transport, output
 
 NAME = "bench"
 HELP = "measure a layer beside doing without it, and beside its peers"
@@ -18,6 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     benches = parser.add_subparsers(metavar="LAYER", required=True, dest="layer")
     for name, what, add_options in (
         ("aggregation", "encrypted sums beside plain ones", _aggregation),
+        ("transport", "post-quantum channels beside classical mutual TLS", bench_transport.configure),
         ("accuracy", "what rounding to fewer bits costs, on real digits", _accuracy),
     ):
         add_options(benches.add_parser(name, help=what, description=what))
