@@ -98,6 +98,13 @@ def test_a_bad_name_is_refused(authority, name):
     assert not (authority.directory / "issued").exists()
 
 
+@pytest.mark.parametrize("name", ["issued", "revoked", "lists"])
+def test_a_party_does_not_lie_among_the_authoritys_records(authority, tmp_path, name):
+    with pytest.raises(CallerError, match="the authority's own"):
+        authority.issue(name, "silo")
+    assert authority.issue(name, "silo", directory=tmp_path / name).name == name
+
+
 @pytest.mark.parametrize("role", ["", "Silo", "root", "silo,keeper"])
 def test_an_unknown_role_is_refused(authority, role):
     with pytest.raises(CallerError, match="is not a role"):

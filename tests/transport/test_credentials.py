@@ -299,6 +299,42 @@ def test_at_the_start_wrong_files_are_an_error(home):
         home.load()
 
 
+def test_a_disk_that_takes_nothing_more_keeps_no_revocation_from_counting(home, tmp_path, monkeypatch):
+    seen = SeenLists(tmp_path / "state")
+    home.credentials.remember_in(seen)
+    silo = home.people.identity("north", "silo")
+    home.authority.revoke(silo.certificate, reason="key-compromise")
+    home.authority.publish()
+    home.take_trust()
+
+    def full(*_arguments: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        for _ in range(2):
+            with pytest.raises(MessageRefused, match="was revoked"):
+                home.later().trust.verify(silo.certificate_der, at=system_clock(), refusal=MessageRefused)
+    assert len(home.problems) == 1 and "No space left" in str(home.problems[0])
+    home.later()
+    assert (tmp_path / "state").joinpath(f"{home.authority.trust.fingerprints[0].hex()}.number").read_bytes() == b"2\n"
+
+
+def test_whoever_is_told_of_a_change_may_ask_what_it_is(home):
+    told = []
+    home.credentials = FolderCredentials(
+        home.folder,
+        home.trust,
+        clock=system_clock,
+        on_problem=home.problems.append,
+        on_change=lambda standing: told.append(home.credentials.current() is standing),
+        now=lambda: home.seconds,
+    )
+    home.authority.renew(home.folder)
+    home.later()
+    assert told == [True]
+
+
 # -------------------------------------------------------------------------------------------------------- from programs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 
 from quatrefoil import stack
@@ -23,6 +24,10 @@ from quatrefoil.transport import serve, system_clock
 
 NAME = "keeper"
 HELP = "hold each round's key, and release the key of the sum once"
+
+
+_DAY = 86400.0
+"""Seconds between two warnings of what ends soon: a keeper runs for months."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -71,4 +76,9 @@ async def _serve(files: PartyFiles, keeper: Keeper, listen: tuple[str, int]) -> 
         clock=system_clock,
     ) as server:
         report(f"keeper {files.identity.name} listens on {listen[0]}:{server.port}")
-        await stop.wait()
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DAY):
+                    await stop.wait()
+            if not stop.is_set():
+                files.warn()

@@ -73,8 +73,7 @@ class PartyFiles:
         self.log = FileLog(options.state / "log.jsonl")
         try:
             self.credentials.remember_in(SeenLists(options.state / "lists"))
-            for line in ends_soon(self.credentials.current(), at=system_clock()):
-                report(f"soon: {line}")
+            self.warn()
             self.state = SqliteState(options.state / "state.sqlite")
         except BaseException:
             self.log.close()
@@ -110,15 +109,26 @@ class PartyFiles:
         """What to show and believe towards a peer of which ``pins`` are expected; None: whatever the root certifies."""
         return self.credentials if pins is None else PinnedCredentials(self.credentials, Pins(pins))
 
+    def warn(self) -> None:
+        """Say what ends soon: certificates, lists, roots."""
+        for line in ends_soon(self.credentials.current(), at=system_clock()):
+            report(f"soon: {line}")
+
     def _changed(self, standing: Standing) -> None:
         lists = {one.root.hex(): one.number for one in standing.trust.lists}
-        self.log.append("credentials", {"certificate": standing.identity.fingerprint.hex(), "lists": lists})
+        self._note({"certificate": standing.identity.fingerprint.hex(), "lists": lists})
         shown = ", ".join(str(one.number) for one in standing.trust.lists) or "none"
         report(f"new channels show certificate {standing.identity.fingerprint.hex()[:16]}; revocation lists: {shown}")
 
     def _problem(self, error: QuatrefoilError) -> None:
-        report(f"not taken, the one before stays in force: {error}")
-        self.log.append("credentials", {"problem": error.problem})
+        report(f"identity, roots or list not renewed: {error}")
+        self._note({"problem": error.problem})
+
+    def _note(self, body: dict[str, object]) -> None:
+        try:
+            self.log.append("credentials", body)
+        except HostError as full:  # a log that takes nothing more stops no channel
+            report(str(full))
 
     def __enter__(self) -> PartyFiles:
         return self

@@ -33,7 +33,7 @@ from quatrefoil.transport.leaf_keys import PublicKey, key_pem
 from quatrefoil.transport.profile import DEFAULT_HOSTS
 from quatrefoil.transport.request import read_request
 from quatrefoil.transport.revocation import RevocationList
-from quatrefoil.transport.revocations import LIST_LIFETIME, Revocations, sign_list
+from quatrefoil.transport.revocations import LIST_LIFETIME, LISTS_FOLDER, REVOKED_FOLDER, Revocations, sign_list
 
 ROOT_KEY_FILE = "root.key"
 ISSUED_FOLDER = "issued"
@@ -150,6 +150,8 @@ class CertificateAuthority:
         The directory then holds the key (mode 0600), the certificate, the root and its list. Nothing is overwritten.
         """
         folder = self._directory / profile.check_name(name) if directory is None else Path(directory)
+        if directory is None and name in (ISSUED_FOLDER, REVOKED_FOLDER, LISTS_FOLDER):
+            raise CallerError(f"{folder} is the authority's own", hint="Name another place for the identity")
         key = leaf_keys.named(algorithm).generate()
         certificate = self._certify(name, role, key.public_key(), hosts, lifetime)
         files.require_absent(folder)

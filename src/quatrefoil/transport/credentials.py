@@ -118,7 +118,7 @@ class FolderCredentials:
         self._held = RotatingCredentials(Identity.load(self._folder), TrustAnchor.load(self._root), clock=clock)
         self._seen: SeenLists | None = None
         self._told: dict[str, str] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # whoever is told of a change may ask for the current standing
 
     def remember_in(self, seen: SeenLists) -> None:
         """Refuse lists older than any that ``seen`` knows, now (``HostError``) and at each change."""
@@ -149,9 +149,9 @@ class FolderCredentials:
 
     def _reload_trust(self) -> None:
         trust = TrustAnchor.load(self._root)
-        if self._seen is not None:
-            self._seen.accept(trust.lists)
         self._held.believe(trust)
+        if self._seen is not None:  # last: a disk that takes nothing more keeps no revocation from counting
+            self._seen.accept(trust.lists)
 
     def _reload_identity(self) -> None:
         identity = Identity.load(self._folder)
