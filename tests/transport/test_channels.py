@@ -231,7 +231,7 @@ def test_bytes_altered_on_the_way_are_refused(consortium):
     with listening(consortium) as server:
         channel = dial(consortium, server.port)
         channel._session.encrypt(struct.pack(">Q", 4) + b"four")
-        wire = bytearray(channel._session.drain())
+        wire = bytearray(b"".join(map(bytes, channel._session.drain())))
         wire[-1] ^= 1
         channel._stream.sendall(wire)
         refusal = server.refusal()
@@ -283,7 +283,7 @@ def test_closing_a_channel_whose_peer_reads_nothing_ends(consortium):
         channel = await dial_async(consortium, port)
         while channel._wire.unsent < 4 << 20:  # far more than the server buffers
             channel._session.encrypt(bytes(1 << 14))
-            channel._wire._transport.write(channel._session.drain())
+            channel._wire._transport.write(b"".join(map(bytes, channel._session.drain())))
             await asyncio.sleep(0)
         await asyncio.wait_for(channel.close(), 8)
 
