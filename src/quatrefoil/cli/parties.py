@@ -53,7 +53,7 @@ class PartyFiles:
         self.policy = Policy.load(options.policy)
         self.credentials = FixedCredentials(self.identity, self.trust)
         self.channel_policy = stack.channel_policy_of(self.policy)
-        self.security = PostQuantumTransport(self.identity, self.trust, clock=system_clock)
+        self.security = PostQuantumTransport(self.identity, self.trust, clock=system_clock, policy=self.channel_policy)
         _make_private(options.state)
         self.log = FileLog(options.state / "log.jsonl")
         try:
