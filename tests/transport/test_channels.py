@@ -9,10 +9,10 @@ import threading
 from typing import Any
 
 import pytest
-from listening import LIMIT, dial, dial_async, listening
+from listening import LIMIT, dial, dial_async, listening, send_raw
 
 from quatrefoil.errors import CallerError, ChannelRefused, HostError, MessageRefused, ParametersRefused, PeerUnreachable
-from quatrefoil.transport import HYBRID_1024, Channel, ChannelPolicy, FixedCredentials, require_support, serve
+from quatrefoil.transport import HYBRID_1024, ChannelPolicy, FixedCredentials, require_support, serve
 from support import Consortium, clock_at
 
 
@@ -326,9 +326,3 @@ def test_a_server_is_not_built_without_roles_or_on_a_taken_port(consortium):
         asyncio.run(start(allow_roles=["king"]))
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(HostError, match="cannot be listened on"):
         asyncio.run(start(allow_roles=["silo"], port=taken.getsockname()[1]))
-
-
-def send_raw(channel: Channel, data: bytes) -> None:
-    """Bytes inside the channel that are not whole frames."""
-    channel._session.encrypt(data)
-    channel._flush(10)
