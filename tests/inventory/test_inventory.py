@@ -13,7 +13,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from quatrefoil import cli, inventory
 from quatrefoil.inventory.cbom import CIPHER_SUITES, GROUPS, SIGNATURES, location
-from quatrefoil.transport import sealed
+from quatrefoil.transport import sealed, suites
 from quatrefoil.transport.policies import CIPHER_SUITES as OFFERED_SUITES
 from quatrefoil.transport.policies import GROUPS as OFFERED_GROUPS
 from quatrefoil.transport.policies import SIGNATURE_ALGORITHMS
@@ -27,6 +27,7 @@ NAMES = {
     r"MLKEM(768|1024)(P(rivate|ublic)Key)?": "ml-kem-{0}",
     r"(MLKEM768_?X25519)(P(rivate|ublic)Key)?": "hpke-mlkem768-x25519 ml-kem-768 x25519 sha3-256",
     r"(MLKEM1024_?P384)(P(rivate|ublic)Key)?": "hpke-mlkem1024-p384 ml-kem-1024 ecdh-p384 sha3-256",
+    r"ML_KEM_1024": "hpke-mlkem1024 ml-kem-1024",
     r"X25519(P(rivate|ublic)Key)": "x25519",
     r"SECP384R1": "ecdh-p384",
     r"MLDSA(65|87)P(rivate|ublic)Key": "ml-dsa-{0}",
@@ -168,9 +169,10 @@ def test_what_channels_offer_is_in_the_protocol() -> None:
     assert [one.replace("-", "") for one in SIGNATURES] == list(SIGNATURE_ALGORITHMS)
 
 
-def test_the_suites_of_sealed_files_are_in_it() -> None:
+def test_the_suites_of_envelopes_and_sealed_files_are_in_it() -> None:
     hpke = {one.parameters.replace(" ", ""): one.level for one in inventory.ALGORITHMS if one.ref.startswith("hpke")}
-    assert hpke == {suite.identifiers.hex(): suite.category for suite in sealed.SUITES}
+    assert hpke == {suite.identifiers.hex(): suite.category for suite in suites.ENVELOPES}
+    assert set(sealed.SUITES) < set(suites.ENVELOPES)
 
 
 def test_references_lead_somewhere_and_names_are_unique() -> None:

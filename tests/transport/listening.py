@@ -138,3 +138,9 @@ def dialer(consortium: Consortium, port: int, **changes: Any) -> Dialer:
         "clock": consortium.clock,
     } | changes
     return Dialer("127.0.0.1", port, **arguments)
+
+
+def send_raw(channel: Channel, data: bytes) -> None:
+    """Bytes inside the channel that are not whole frames."""
+    channel._session.encrypt(data)
+    channel._flush(10)

@@ -9,10 +9,10 @@ import threading
 from typing import Any
 
 import pytest
-from listening import LIMIT, dial, dial_async, listening
+from listening import LIMIT, dial, dial_async, listening, send_raw
 
 from quatrefoil.errors import CallerError, ChannelRefused, HostError, MessageRefused, ParametersRefused, PeerUnreachable
-from quatrefoil.transport import HYBRID_1024, Channel, ChannelPolicy, FixedCredentials, require_support, serve
+from quatrefoil.transport import HYBRID_1024, ChannelPolicy, FixedCredentials, require_support, serve
 from support import Consortium, clock_at
 
 
@@ -231,7 +231,7 @@ def test_bytes_altered_on_the_way_are_refused(consortium):
     with listening(consortium) as server:
         channel = dial(consortium, server.port)
         channel._session.encrypt(struct.pack(">Q", 4) + b"four")
-        wire = bytearray(channel._session.drain())
+        wire = bytearray(b"".join(map(bytes, channel._session.drain())))
         wire[-1] ^= 1
         channel._stream.sendall(wire)
         refusal = server.refusal()
@@ -283,7 +283,7 @@ def test_closing_a_channel_whose_peer_reads_nothing_ends(consortium):
         channel = await dial_async(consortium, port)
         while channel._wire.unsent < 4 << 20:  # far more than the server buffers
             channel._session.encrypt(bytes(1 << 14))
-            channel._wire._transport.write(channel._session.drain())
+            channel._wire._transport.write(b"".join(map(bytes, channel._session.drain())))
             await asyncio.sleep(0)
         await asyncio.wait_for(channel.close(), 8)
 
@@ -326,9 +326,3 @@ def test_a_server_is_not_built_without_roles_or_on_a_taken_port(consortium):
         asyncio.run(start(allow_roles=["king"]))
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(HostError, match="cannot be listened on"):
         asyncio.run(start(allow_roles=["silo"], port=taken.getsockname()[1]))
-
-
-def send_raw(channel: Channel, data: bytes) -> None:
-    """Bytes inside the channel that are not whole frames."""
-    channel._session.encrypt(data)
-    channel._flush(10)

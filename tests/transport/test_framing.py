@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from itertools import cycle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quatrefoil.errors import MessageRefused, PeerUnreachable
-from quatrefoil.transport.framing import SLOWEST, FrameReader, Pace, header, pieces, too_slow
+from quatrefoil.transport.framing import SLOWEST, FrameReader, Pace, header, too_slow
 
 
 def frames_of(reader: FrameReader, stream: bytes, limit: int, cuts: Iterable[int] = (1 << 30,)) -> list[bytes]:
@@ -37,9 +37,10 @@ def test_frames_come_out_as_they_went_in_however_the_stream_is_cut(frames, cuts)
     assert frames_of(reader, stream, 60, cuts) == frames and not reader.inside
 
 
+@settings(deadline=None)
 @given(
     sizes=st.lists(st.sampled_from([0, 1, 16_375, 16_376, 16_377, 16_384, 262_144, 262_145, 900_000]), max_size=5),
-    cuts=st.lists(st.sampled_from([7, 5_000, 16_384, 65_536]), min_size=1),
+    cuts=st.lists(st.sampled_from([999, 5_000, 16_384, 65_536]), min_size=1),
 )
 def test_so_do_frames_around_every_size_at_which_they_are_kept_elsewhere(sizes, cuts):
     frames = [bytes([number]) * size for number, size in enumerate(sizes, 1)]
@@ -77,17 +78,6 @@ def test_an_incomplete_frame_is_known_as_such():
     assert frames_of(reader, b"\x00", 10) == []
     assert reader.inside
     assert "after 1 bytes of an incomplete message" in reader.truncated("x").problem
-
-
-@pytest.mark.parametrize("size", [0, 1, 91, 92, 93, 1000])
-def test_a_frame_is_sent_in_pieces_that_are_the_frame(size):
-    frame = bytes(range(256))[:size] + bytes(max(0, size - 256))
-    sent, offsets = b"", []
-    for piece, done in pieces(memoryview(frame), 100):
-        offsets.append(done)
-        sent += bytes(piece)
-        assert len(piece) <= 100
-    assert sent == header(size) + frame and offsets == [0, *range(92, size, 100)]
 
 
 def test_a_message_has_its_time_to_begin_and_then_a_pace_to_keep():

@@ -25,6 +25,7 @@ from quatrefoil.transport import policy_named
 
 REQUEST = 1000
 REQUESTS = 200
+CONNECTIONS = 20
 UPLOAD = 20_000_000
 MESSAGES = 5
 
@@ -108,12 +109,18 @@ def _handshake(near: Near, *, resume: bool) -> None:
         _expect(link.ask(b""), b"")  # which also brings a client of the standard library its session
 
 
-def _requests(near: Near, *, resume: bool, connections: int) -> None:
+def _requests(near: Near, *, resume: bool) -> None:
     message = bytes(REQUEST)
-    for _ in range(connections):
+    with near.connect(resume=resume) as link:
+        for _ in range(REQUESTS):
+            _expect(link.ask(message), message)
+
+
+def _connections(near: Near, *, resume: bool) -> None:
+    message = bytes(REQUEST)
+    for _ in range(CONNECTIONS):
         with near.connect(resume=resume) as link:
-            for _ in range(REQUESTS // connections):
-                _expect(link.ask(message), message)
+            _expect(link.ask(message), message)
 
 
 def _upload(near: Near) -> None:
@@ -145,21 +152,13 @@ def _expect(answer: bytes, expected: bytes) -> None:
 
 SHAPES = (
     Shape("handshake and an empty message", lambda near: _handshake(near, resume=False), resumed=False),
-    Shape("the same, resumed", lambda near: _handshake(near, resume=True), resumed=True),
-    Shape(
-        f"session of {REQUESTS} requests of {REQUEST / 1000:g} kB",
-        lambda near: _requests(near, resume=False, connections=1),
-    ),
-    Shape(
-        f"{REQUESTS} requests, a connection each",
-        lambda near: _requests(near, resume=False, connections=REQUESTS),
-    ),
-    Shape(
-        f"{REQUESTS} requests, a connection each, resumed",
-        lambda near: _requests(near, resume=True, connections=REQUESTS),
-    ),
-    Shape(f"session with an upload of {UPLOAD // 1_000_000} MB", _upload, bytes_moved=UPLOAD),
-    Shape("stream, blocking client", _stream, bytes_moved=MESSAGES * UPLOAD),
-    Shape("stream, asyncio client", _stream_async, bytes_moved=MESSAGES * UPLOAD),
+    Shape("handshake and an empty message, resumed", lambda near: _handshake(near, resume=True), resumed=True),
+    Shape("200 requests of 1 kB on a connection", lambda near: _requests(near, resume=False)),
+    Shape("200 requests of 1 kB on a connection, resumed", lambda near: _requests(near, resume=True)),
+    Shape("20 requests of 1 kB, a connection each", lambda near: _connections(near, resume=False)),
+    Shape("20 requests of 1 kB, a connection each, resumed", lambda near: _connections(near, resume=True)),
+    Shape("upload of 20 MB", _upload, bytes_moved=UPLOAD),
+    Shape("stream of 100 MB, blocking client", _stream, bytes_moved=MESSAGES * UPLOAD),
+    Shape("stream of 100 MB, asyncio client", _stream_async, bytes_moved=MESSAGES * UPLOAD),
 )
 """Sessions count from the connection to the goodbye; streams from the first message to the last answer."""

@@ -80,7 +80,9 @@ class PartyFiles:
             raise
         try:
             signing = self._signing(options.identity, renewing=renewing)
-            self.security = PostQuantumTransport(signing, CurrentTrust(self.credentials), clock=system_clock)
+            self.security = PostQuantumTransport(
+                signing, CurrentTrust(self.credentials), clock=system_clock, policy=self.channel_policy
+            )
         except BaseException:
             self.__exit__()
             raise

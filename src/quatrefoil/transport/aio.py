@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
@@ -114,12 +113,21 @@ class AsyncChannel:
 
     async def send(self, frame: bytes | bytearray | memoryview) -> None:
         """Send one message. Several tasks may send; each message stays whole."""
-        async with self._sending, self._ending_on_error():
-            with memoryview(frame).cast("B") as view:
-                pace = Pace(self._timeout, self._timeout, time.monotonic())
-                for piece, done in framing.pieces(view, CHUNK):
-                    self._session.encrypt(piece)
-                    await self._flush(pace.left(done, time.monotonic()))
+        async with self._sending:
+            self._require_open()
+            try:
+                with memoryview(frame).cast("B") as view:
+                    first = CHUNK - framing.HEADER_BYTES
+                    self._session.encrypt(framing.header(len(view)) + bytes(view[:first]))
+                    await self._flush(self._timeout)
+                    if len(view) > first:
+                        pace = Pace(self._timeout, self._timeout, time.monotonic())
+                        for start in range(first, len(view), CHUNK):
+                            self._session.encrypt(view[start : start + CHUNK])
+                            await self._flush(pace.left(start, time.monotonic()))
+            except BaseException:
+                self._abandon()
+                raise
 
     async def receive(self, limit: int, *, wait: float | None = None) -> bytes:
         """The next message of at most ``limit`` bytes. ``wait``: seconds it may take to begin (default: the timeout).
@@ -135,11 +143,15 @@ class AsyncChannel:
                 hint="Have it connect again in time",
                 party=self.peer.name,
             )
-        async with self._ending_on_error():
+        self._require_open()
+        try:
             pace = Pace(self._timeout if wait is None else wait, self._timeout, time.monotonic())
             while (frame := self._frames.take(limit)) is None:
                 await self._read_more(pace)
             return frame
+        except BaseException:
+            self._abandon()
+            raise
 
     def exporter(self, label: bytes, context: bytes, length: int) -> bytes:
         """Key material that only the two ends can compute (RFC 8446 section 7.5)."""
@@ -210,17 +222,14 @@ class AsyncChannel:
         except TimeoutError:
             raise PeerUnreachable(f"{self._session.address} takes no data", hint="Connect again") from None
 
-    @contextlib.asynccontextmanager
-    async def _ending_on_error(self) -> AsyncIterator[None]:
+    def _require_open(self) -> None:
         if not self._open:
             raise PeerUnreachable(f"the channel with {self._session.address} is closed", hint="Connect again")
-        try:
-            yield
-        except BaseException:
-            self._open = False
-            self._session.abandon()
-            self._wire.abort()
-            raise
+
+    def _abandon(self) -> None:
+        self._open = False
+        self._session.abandon()
+        self._wire.abort()
 
     async def _drop(self) -> None:
         self._open = False

@@ -20,13 +20,16 @@ class Wire(asyncio.BufferedProtocol):
 
     def __init__(self, start: Callable[[Wire], TlsSession]) -> None:
         self._start = start
-        self._space = memoryview(bytearray(_BUFFER))
+        self._space = bytearray(_BUFFER)
         self._session: TlsSession
         self._transport: asyncio.Transport
+        self._loop = asyncio.get_running_loop()
         self._unread = 0
-        self._ended = False
+        self._fresh = self._ended = self._full = False
         self._error: BaseException | None = None
-        self._readable, self._writable, self._lost = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._reader: asyncio.Future[None] | None = None
+        self._deadline, self._timer = 0.0, None  # type: float, asyncio.TimerHandle | None
+        self._writable, self._lost = asyncio.Event(), asyncio.Event()
         self._writable.set()
         self.bytes_sent = 0
         self.bytes_received = 0
@@ -43,26 +46,32 @@ class Wire(asyncio.BufferedProtocol):
         return self._transport.get_write_buffer_size()
 
     async def more(self, timeout: float) -> bool:
-        """Wait for bytes from the network, once all that came are decrypted: False at its end; or ``TimeoutError``."""
-        self._unread = 0
-        self._readable.clear()
-        if not self._ended:
-            self._transport.resume_reading()
-            async with asyncio.timeout(timeout):
-                await self._readable.wait()
-        if self._error is not None and not self._unread:
+        """Wait for bytes from the network, once those before are decrypted: False at its end; or ``TimeoutError``."""
+        if not (self._fresh or self._ended):
+            self._unread = 0
+            if self._full:
+                self._full = False
+                self._transport.resume_reading()
+            self._reader = self._loop.create_future()
+            self._expect(self._loop.time() + timeout)
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        fresh, self._fresh = self._fresh, False
+        if self._error is not None and not fresh:
             raise PeerUnreachable(f"the connection was dropped ({self._error})", hint="Connect again")
-        return self._unread > 0
+        return fresh
 
     async def flush(self, timeout: float) -> None:
         """Send what the session has for the network; ``TimeoutError`` if the peer does not take it in time."""
-        while data := self._session.drain():
-            self._transport.write(data)
-            self.bytes_sent += len(data)
+        for piece in self._session.drain():
+            self._transport.write(bytes(piece))
+            self.bytes_sent += len(piece)
         if not self._writable.is_set():
             async with asyncio.timeout(timeout):
                 await self._writable.wait()
-        if self._error is not None or self._lost.is_set():
+        if self._lost.is_set() and not self._fresh:  # what the peer said last may tell why
             raise PeerUnreachable(f"the connection was dropped ({self._error or 'closed'})", hint="Connect again")
 
     def write_eof(self) -> None:
@@ -91,32 +100,60 @@ class Wire(asyncio.BufferedProtocol):
         transport.set_write_buffer_limits(high=_BUFFER)
         self._session = self._start(self)
 
-    def get_buffer(self, _hint: int) -> memoryview:
+    def get_buffer(self, _hint: int) -> bytearray:
         return self._space
 
     def buffer_updated(self, count: int) -> None:
-        self._session.feed(self._space[:count])
+        self._session.feed(self._space, count)
         self.bytes_received += count
         self._unread += count
-        if self._unread >= _MOST_UNREAD:
+        if self._unread >= _MOST_UNREAD and not self._full:
+            self._full = True
             self._transport.pause_reading()
-        self._readable.set()
+        self._fresh = True
+        self._wake()
 
     def eof_received(self) -> bool:
         self._ended = True
-        self._readable.set()
+        self._wake()
         return True  # what is still to be said can be
 
     def connection_lost(self, error: Exception | None) -> None:
         self._ended, self._error = True, error
-        for event in (self._readable, self._writable, self._lost):
-            event.set()
+        self._wake()
+        self._writable.set()
+        self._lost.set()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def pause_writing(self) -> None:
         self._writable.clear()
 
     def resume_writing(self) -> None:
         self._writable.set()
+
+    # -------------------------------------------------------------------------------------------------------- waiting
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _expect(self, deadline: float) -> None:
+        """Let the reader wait until ``deadline``. One timer serves many waits: it looks again when it is early."""
+        self._deadline = deadline
+        if self._timer is None or self._timer.cancelled() or self._timer.when() > deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(deadline, self._late)
+
+    def _late(self) -> None:
+        self._timer = None
+        if self._reader is None or self._reader.done():
+            return
+        if self._loop.time() < self._deadline:
+            self._expect(self._deadline)
+        else:
+            self._reader.set_exception(TimeoutError())
 
 
 __all__ = ["Wire"]

@@ -76,6 +76,7 @@ class Channel:
         self._timeout = timeout
         self._frames = FrameReader()
         self._buffer = bytearray(CHUNK)
+        self._set_timeout = -1.0
         self._open = True
         self.bytes_sent = 0
         self.bytes_received = 0
@@ -105,10 +106,14 @@ class Channel:
         self._require_open()
         try:
             with memoryview(frame).cast("B") as view:
-                pace = Pace(self._timeout, self._timeout, time.monotonic())
-                for piece, done in framing.pieces(view, CHUNK):
-                    self._session.encrypt(piece)
-                    self._flush(pace.left(done, time.monotonic()))
+                first = CHUNK - framing.HEADER_BYTES
+                self._session.encrypt(framing.header(len(view)) + bytes(view[:first]))
+                self._flush(self._timeout)
+                if len(view) > first:
+                    pace = Pace(self._timeout, self._timeout, time.monotonic())
+                    for start in range(first, len(view), CHUNK):
+                        self._session.encrypt(view[start : start + CHUNK])
+                        self._flush(pace.left(start, time.monotonic()))
         except BaseException:
             self._abandon()
             raise
@@ -161,9 +166,7 @@ class Channel:
         """Bytes from the network, within ``timeout`` seconds."""
         address = self._session.address
         try:
-            if timeout <= 0:
-                raise TimeoutError
-            self._stream.settimeout(timeout)
+            self._within(timeout)
             count = self._stream.recv_into(self._buffer)
         except TimeoutError:
             raise too_slow(address, self._frames.arrived) from None
@@ -174,8 +177,7 @@ class Channel:
         if not count:
             raise self._ended()
         self.bytes_received += count
-        with memoryview(self._buffer) as view:
-            self._session.feed(view[:count])
+        self._session.feed(self._buffer, count)
 
     def _ended(self) -> QuatrefoilError:
         if self._frames.inside:
@@ -184,15 +186,22 @@ class Channel:
 
     def _flush(self, timeout: float) -> None:
         try:
-            with memoryview(self._buffer) as view:
-                while count := self._session.drain_into(view):
-                    self._stream.settimeout(max(timeout, 0.001))
-                    self._stream.sendall(view[:count])
-                    self.bytes_sent += count
+            for piece in self._session.drain():
+                self._within(timeout)
+                self._stream.sendall(piece)
+                self.bytes_sent += len(piece)
         except OSError as error:
             raise PeerUnreachable(
                 f"{self._session.address} takes no data ({error.strerror or error})", hint="Connect again"
             ) from None
+
+    def _within(self, timeout: float) -> None:
+        """Give the next call on the socket ``timeout`` seconds, to a hundredth: each change is a system call."""
+        if timeout <= 0:
+            raise TimeoutError("too slow")
+        if not 0.99 * timeout <= self._set_timeout <= 1.01 * timeout:
+            self._set_timeout = timeout
+            self._stream.settimeout(timeout)
 
     def _require_open(self) -> None:
         if not self._open:

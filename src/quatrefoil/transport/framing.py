@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from quatrefoil.errors import MessageRefused, PeerUnreachable
 
@@ -31,15 +31,6 @@ def header(length: int) -> bytes:
     return length.to_bytes(HEADER_BYTES, "big")
 
 
-def pieces(frame: memoryview, size: int) -> Iterator[tuple[bytes | memoryview, int]]:
-    """A frame as it is sent, in pieces of at most ``size`` bytes, each with the bytes of the frame before it."""
-    first = size - HEADER_BYTES
-    yield header(len(frame)) + bytes(frame[:first]), 0
-    for start in range(first, len(frame), size):
-        with frame[start : start + size] as piece:
-            yield piece, start
-
-
 class FrameReader:
     """Frames out of a stream. Memory grows only with what has arrived, whatever length was announced.
 
@@ -47,7 +38,7 @@ class FrameReader:
     """
 
     def __init__(self) -> None:
-        self._small = memoryview(bytearray(_SMALL))
+        self._small = bytearray(_SMALL)
         self._start = self._end = 0
         self._large: io.BytesIO | None = None
         self._length = self._filled = self._room = 0
@@ -68,16 +59,14 @@ class FrameReader:
             if self._end == _SMALL:
                 self._small[: self._end - self._start] = self._small[self._start :]
                 self._start, self._end = 0, self._end - self._start
-            with self._small[self._end :] as space:
-                count = read(space)
+            count = read(memoryview(self._small)[self._end :])
             self._end += count or 0
             return count
         if self._filled == self._room:
             self._room = min(self._length, max(_FIRST, 2 * self._room))
             self._large.seek(self._room - 1)
             self._large.write(b"\0")
-        with self._large.getbuffer() as whole, whole[self._filled : self._room] as space:
-            count = read(space)
+        count = read(self._large.getbuffer()[self._filled : self._room])
         self._filled += count or 0
         return count
 
@@ -101,7 +90,7 @@ class FrameReader:
                 hint="Check that both sides run the same job and version",
             )
         if begin + length <= self._end:
-            frame = bytes(self._small[begin : begin + length])
+            frame = bytes(memoryview(self._small)[begin : begin + length])
             self._start = begin + length
             if self._start == self._end:
                 self._start = self._end = 0

@@ -37,7 +37,7 @@ _WEEK = 7 * 86_400
 class ChannelPolicy:
     """``groups``, ``cipher_suites``: best first. ``leaf_signatures``: of both ends' certificates.
 
-    ``envelope``: the HPKE suite that envelopes need at least, None where there is none that would fit.
+    ``envelopes``: HPKE suites (``suites.py``) that envelopes may be sealed with; new keys are of the first.
     ``resume_seconds``: how long a session may be resumed after its certificates were shown; 0 for never.
     ``renew_bytes``, ``renew_seconds``: after either, a client makes its channel anew; after twice as much a server ends
     it. Each record counts as 16 KiB, in the direction that moved more.
@@ -47,7 +47,7 @@ class ChannelPolicy:
     groups: tuple[str, ...]
     leaf_signatures: tuple[str, ...] = SIGNATURE_ALGORITHMS
     cipher_suites: tuple[str, ...] = CIPHER_SUITES
-    envelope: str | None = "hybrid-768"
+    envelopes: tuple[str, ...] = ("hybrid-768", "hybrid-1024")
     resume_seconds: int = 3600
     renew_bytes: int = RECORD << 22
     renew_seconds: int = 3600
@@ -87,11 +87,15 @@ HYBRID_768 = ChannelPolicy("hybrid-768", ("X25519MLKEM768", "SecP256r1MLKEM768",
 """The minimum of the project. The last group is stronger, and taken by who meets a party of ``hybrid-1024``."""
 
 HYBRID_1024 = ChannelPolicy(
-    "hybrid-1024", ("SecP384r1MLKEM1024",), cipher_suites=CIPHER_SUITES[:1], envelope="hybrid-1024"
+    "hybrid-1024", ("SecP384r1MLKEM1024",), cipher_suites=CIPHER_SUITES[:1], envelopes=("hybrid-1024",)
 )
 
 CNSA_2_0 = ChannelPolicy(
-    "cnsa-2.0", ("MLKEM1024",), leaf_signatures=("mldsa87",), cipher_suites=CIPHER_SUITES[:1], envelope=None
+    "cnsa-2.0",
+    ("MLKEM1024",),
+    leaf_signatures=("mldsa87",),
+    cipher_suites=CIPHER_SUITES[:1],
+    envelopes=("cnsa-2.0",),
 )
 """ML-KEM-1024, ML-DSA-87, AES-256 and SHA-384 alone (NSA, CNSA 2.0; draft-becker-cnsa2-tls-profile): no hybrid, so
 that a break of ML-KEM alone opens what was recorded."""

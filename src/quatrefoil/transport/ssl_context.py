@@ -216,8 +216,8 @@ class HybridObject:
             self._tls.feed(self._incoming.read(_MOVE))
 
     def _give(self) -> None:
-        if data := self._tls.drain():
-            self._outgoing.write(data)
+        for piece in self._tls.drain():
+            self._outgoing.write(piece)
 
     def _require_more(self) -> None:
         if self._incoming.eof:

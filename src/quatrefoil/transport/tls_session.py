@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
@@ -153,6 +153,7 @@ class TlsSession:
 
     def handshake(self) -> bool:
         """Take the handshake further; True once both ends are verified by this one. ``ChannelRefused`` ends it."""
+        self._records.spoke()
         try:
             self._connection.do_handshake()
         except SSL.WantReadError:
@@ -173,20 +174,14 @@ class TlsSession:
         if self._ticket is not None:
             self._ticket.broken = True
 
-    def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Bytes from the network."""
-        self._records.feed(data)
+    def feed(self, data: bytes | bytearray, count: int | None = None) -> None:
+        """The first ``count`` bytes of ``data``, or all of them, from the network."""
+        self._records.feed(data, len(data) if count is None else count)
 
-    def drain(self) -> bytes:
-        """Everything that waits for the network."""
-        parts, space = [], bytearray(CHUNK)
-        while count := self._records.drain_into(space):
-            parts.append(bytes(space[:count]))
-        return b"".join(parts)
-
-    def drain_into(self, space: bytearray | memoryview) -> int:
-        """Some of what waits for the network, put into ``space``: how many bytes, 0 when there are none."""
-        return self._records.drain_into(space)
+    def drain(self) -> Iterator[Any]:
+        """Everything that waits for the network, in buffers of which each is good until the next is taken."""
+        while len(piece := self._records.drain()):
+            yield piece
 
     def encrypt(self, data: bytes | bytearray | memoryview) -> None:
         """Protect ``data``; what to send is then in :meth:`drain`."""
@@ -218,6 +213,7 @@ class TlsSession:
 
     def close(self) -> None:
         """Queue the closing alert. Without it, the session cannot be resumed."""
+        self._records.spoke()
         try:
             self._connection.shutdown()
         except SSL.Error:
