@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from quatrefoil.errors import MessageRefused, PolicyInvalid
-from quatrefoil.policy import BACKENDS, STAND_INS, THREATS, Allow, Limits, Policy
+from quatrefoil.policy import BACKENDS, CHANNEL_POLICIES, STAND_INS, THREATS, Allow, Limits, Policy
+from quatrefoil.transport.policies import POLICIES
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples" / "policies").glob("*.toml"))
 
@@ -92,6 +93,32 @@ def test_the_same_meaning_has_the_same_digest() -> None:
     assert shuffled != TEXT
     assert parse(shuffled).digest() == parse(TEXT).digest()
     assert len(parse(TEXT).digest()) == 32
+
+
+def test_channels_have_the_minimum_unless_the_policy_names_more() -> None:
+    assert parse(TEXT).channels == "hybrid-768"
+    named = {name: parse(f'{TEXT}\n[transport]\npolicy = "{name}"\n') for name in CHANNEL_POLICIES}
+    assert [policy.channels for policy in named.values()] == list(CHANNEL_POLICIES)
+    assert named["hybrid-768"].digest() == parse(TEXT).digest()
+    assert len({policy.digest() for policy in named.values()}) == len(CHANNEL_POLICIES)
+    assert all(Policy.decode(policy.encode()) == policy for policy in named.values())
+
+
+def test_the_vocabulary_of_channels_is_that_of_the_transport() -> None:
+    assert [policy.name for policy in POLICIES] == list(CHANNEL_POLICIES)
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ('policy = "classical"', "transport.policy"),
+        ("policy = 768", "transport.policy"),
+        ("", "policy"),
+        ('policy = "hybrid-768"\nminimum = 1', "minimum"),
+    ],
+)
+def test_a_transport_table_that_names_no_policy_is_refused(table: str, expected: str) -> None:
+    assert expected in refusal(f"{TEXT}\n[transport]\n{table}\n")
 
 
 def test_an_integer_and_a_float_clip_mean_the_same() -> None:

@@ -196,7 +196,9 @@ class _Parties:
 
     def make(self, name: str, role: str) -> Party:
         identity: Identity = self._authority.issue(name, role)
-        security: TransportSecurity = PostQuantumTransport(identity, self._trust, clock=system_clock)
+        security: TransportSecurity = PostQuantumTransport(
+            identity, self._trust, clock=system_clock, policy=stack.channel_policy_of(self._policy)
+        )
         aggregation = stack.aggregation_of(self._policy, self._chosen.backend("aggregation"), threads=self._threads)
         isolation = stack.isolation_of(self._policy, self._chosen.backend("enclave"))
         return Party(MeteredTransport(security, self._meter), MeteredAggregation(aggregation, self._meter), isolation)

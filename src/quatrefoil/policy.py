@@ -31,7 +31,9 @@ THREATS: Mapping[str, str] = {
 """The closed vocabulary of ``threats``, one sentence each."""
 
 BACKENDS: Mapping[str, Mapping[str, str]] = {
-    "transport": {"pq-tls": "TLS 1.3 with hybrid groups only, mutual ML-DSA certificates, sealed and signed messages"},
+    "transport": {
+        "pq-tls": "TLS 1.3 with post-quantum groups only, mutual ML-DSA certificates, sealed and signed messages"
+    },
     "enclave": {
         "software": "an ordinary process that keeps to the keeper's rules; whoever runs its machine reads it",
         "tdx": "Intel TDX virtual machine with attestation",
@@ -57,6 +59,9 @@ STAND_INS: Mapping[str, tuple[str, str]] = {
     "plain-aggregation": ("aggregation", "plain"),
 }
 """The closed vocabulary of ``[insecure] accept``: stand-in -> the layer and backend that it lets through."""
+
+CHANNEL_POLICIES = ("hybrid-768", "hybrid-1024", "cnsa-2.0")
+"""The closed vocabulary of ``[transport] policy``, the minimum first; docs/transport.md says what each allows."""
 
 VALUE_BITS = (12, 16, 32)
 """Signed bits to which one value of an update is rounded; each has one parameter set per aggregation backend."""
@@ -155,6 +160,8 @@ class Policy(WireObject):
     allow: Allow
     accept_insecure: tuple[str, ...]
     """``[insecure] accept``: stand-ins accepted by name, from :data:`STAND_INS`; sorted, empty for none."""
+    channels: str = CHANNEL_POLICIES[0]
+    """``[transport] policy``: what channels and envelopes may use at least; the minimum of the project if not given."""
     max_latency_ms: float = math.inf
     """``[workload] max_latency_ms``: no phase may be predicted to take longer for one pass; infinite when not given."""
 
@@ -179,6 +186,7 @@ class Policy(WireObject):
                     f"accepts {stand_in!r}, but allow.{layer} does not allow {backend!r}",
                     hint="Take it out, or allow it",
                 )
+        check_choice("transport.policy", self.channels, CHANNEL_POLICIES)
         if math.isnan(self.max_latency_ms) or self.max_latency_ms <= 0:
             raise FieldInvalid("workload.max_latency_ms", f"is {self.max_latency_ms}", hint="Give milliseconds above 0")
 
@@ -191,12 +199,16 @@ class Policy(WireObject):
     def parse(cls, text: str, *, source: str) -> Self:
         """The policy in TOML ``text``; ``source`` names it in messages."""
         root = configuration.parse(text, source)
-        root.expect(["name", "threats", "on_excess", "limits", "allow", "insecure"], ["workload"])
+        root.expect(["name", "threats", "on_excess", "limits", "allow", "insecure"], ["transport", "workload"])
         limits, allow, insecure = root.table("limits"), root.table("allow"), root.table("insecure")
         limits.expect([field.name for field in fields(Limits)])
         allow.expect(LAYERS)
         insecure.expect(["accept"])
-        latency = math.inf
+        channels, latency = CHANNEL_POLICIES[0], math.inf
+        if "transport" in root:
+            transport = root.table("transport")
+            transport.expect(["policy"])
+            channels = transport.text("policy")
         if "workload" in root:
             workload = root.table("workload")
             workload.expect(["max_latency_ms"])
@@ -217,6 +229,7 @@ class Policy(WireObject):
                 ),
                 allow=Allow(*(allow.texts(layer) for layer in LAYERS)),
                 accept_insecure=insecure.texts("accept"),
+                channels=channels,
                 max_latency_ms=latency,
             )
 

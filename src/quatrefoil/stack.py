@@ -18,6 +18,7 @@ from quatrefoil.planner import Availability, Costs
 from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import PARAMETER_SETS
 from quatrefoil.policy import STAND_INS, Policy
+from quatrefoil.transport import ChannelPolicy, policy_named
 
 
 def aggregation_of(policy: Policy, backend: str, *, threads: int) -> PrivateAggregation:
@@ -36,6 +37,11 @@ def isolation_of(policy: Policy, backend: str) -> ComputeIsolation:
     if backend == "software":
         return SoftwareIsolation(accept_insecure="software-keeper")
     raise DependencyMissing(f"enclave backend {backend} does not exist yet", hint="Allow and accept software")
+
+
+def channel_policy_of(policy: Policy) -> ChannelPolicy:
+    """What the parties of a job agree on for their channels and envelopes."""
+    return policy_named(policy.channels)
 
 
 def measure_host(available: Availability, *, seconds: float = 1.5) -> Costs:

@@ -90,7 +90,7 @@ WRONG_USAGE = [
     ["plan"],
     ["plan", str(WORKLOAD)],
     ["bench"],
-    ["bench", "transport"],
+    ["bench", "everything"],
     ["doctor", "--fix"],
     ["security-level", "--honest"],
     ["ca"],
@@ -133,6 +133,7 @@ REFUSED = {
     "plan of a workload that is not there": ("plan {tmp}/none.toml --policy {policy}", "none.toml: cannot be read"),
     "plan of a policy that is none": (f"plan {WORKLOAD} --policy {WORKLOAD}", "workload.toml:4: phases"),
     "bench of nothing": ("bench aggregation --parameters 0", "0 parameters are not at least 1"),
+    "bench of nothing at all": ("bench transport --repeats 0", "0 repetitions measure nothing"),
     "bench of one silo": ("bench aggregation --silos 1", "1 silos are in no parameter set"),
     "doctor with nowhere to write": ("doctor --json {tmp}/no/where.json", "where.json cannot be written"),
     "security-level with nowhere to write": (
@@ -219,6 +220,7 @@ JSON = {
     "security-level": "security-level",
     "demo-attack": "demo --attack transport",
     "bench-aggregation": "bench aggregation --parameters 1000 --silos 2",
+    "bench-transport": "bench transport --repeats 1",
     "log": "log {log}",
 }
 

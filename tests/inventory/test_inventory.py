@@ -13,9 +13,10 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from quatrefoil import cli, inventory
 from quatrefoil.inventory.cbom import CIPHER_SUITES, GROUPS, SIGNATURES, location
-from quatrefoil.transport import sealed
-from quatrefoil.transport.tls_context import CIPHER_SUITES as OFFERED_SUITES
-from quatrefoil.transport.tls_context import HYBRID_GROUPS, SIGNATURE_ALGORITHMS
+from quatrefoil.transport import sealed, suites
+from quatrefoil.transport.policies import CIPHER_SUITES as OFFERED_SUITES
+from quatrefoil.transport.policies import GROUPS as OFFERED_GROUPS
+from quatrefoil.transport.policies import SIGNATURE_ALGORITHMS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "quatrefoil"
@@ -26,6 +27,7 @@ NAMES = {
     r"MLKEM(768|1024)(P(rivate|ublic)Key)?": "ml-kem-{0}",
     r"(MLKEM768_?X25519)(P(rivate|ublic)Key)?": "hpke-mlkem768-x25519 ml-kem-768 x25519 sha3-256",
     r"(MLKEM1024_?P384)(P(rivate|ublic)Key)?": "hpke-mlkem1024-p384 ml-kem-1024 ecdh-p384 sha3-256",
+    r"ML_KEM_1024": "hpke-mlkem1024 ml-kem-1024",
     r"X25519(P(rivate|ublic)Key)": "x25519",
     r"SECP384R1": "ecdh-p384",
     r"MLDSA(65|87)P(rivate|ublic)Key": "ml-dsa-{0}",
@@ -68,7 +70,7 @@ HARMLESS = frozenset(
 """Modules, aliases and names of our own."""
 
 TEXTS = {
-    **dict(zip(HYBRID_GROUPS, ("x25519mlkem768", "secp384r1mlkem1024", "secp256r1mlkem768"), strict=True)),
+    **dict(zip(OFFERED_GROUPS, GROUPS, strict=True)),
     "mldsa65": "ml-dsa-65",
     "mldsa87": "ml-dsa-87",
     "TLS_AES_256_GCM_SHA384": "aes-256-gcm sha-384 hkdf-sha384",
@@ -163,13 +165,14 @@ def test_every_crate_of_the_kernel_that_does_cryptography_is_known() -> None:
 
 def test_what_channels_offer_is_in_the_protocol() -> None:
     assert [name for name, _, _ in CIPHER_SUITES] == list(OFFERED_SUITES)
-    assert list(GROUPS) == [group.lower() for group in HYBRID_GROUPS]
+    assert [group.replace("-", "") for group in GROUPS] == [group.lower() for group in OFFERED_GROUPS]
     assert [one.replace("-", "") for one in SIGNATURES] == list(SIGNATURE_ALGORITHMS)
 
 
-def test_the_suites_of_sealed_files_are_in_it() -> None:
+def test_the_suites_of_envelopes_and_sealed_files_are_in_it() -> None:
     hpke = {one.parameters.replace(" ", ""): one.level for one in inventory.ALGORITHMS if one.ref.startswith("hpke")}
-    assert hpke == {suite.identifiers.hex(): suite.category for suite in sealed.SUITES}
+    assert hpke == {suite.identifiers.hex(): suite.category for suite in suites.ENVELOPES}
+    assert set(sealed.SUITES) < set(suites.ENVELOPES)
 
 
 def test_references_lead_somewhere_and_names_are_unique() -> None:

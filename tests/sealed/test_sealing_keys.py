@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sealing_room import KEYS
 
 from quatrefoil.errors import CallerError, HostError, MessageRefused, StateCorrupt
-from quatrefoil.transport import sealed, statement, system_clock
-from quatrefoil.transport.sealed import HYBRID_768, HYBRID_1024, RecipientKey, suites
+from quatrefoil.transport import sealed, statement, suites, system_clock
+from quatrefoil.transport.sealed import HYBRID_768, HYBRID_1024, RecipientKey
 from quatrefoil.transport.sealed.keys import CERTIFICATE_FILE, KEY_FILE, SealingPublicKey
 from support import days_from_now
 

@@ -23,7 +23,17 @@ from quatrefoil.federation.rpc import ask_async
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.silo_service import Finished, SiloService
 from quatrefoil.federation.waiting import Waiting
-from quatrefoil.transport import AsyncChannel, Channel, FixedCredentials, Server, connect, open_channel, serve
+from quatrefoil.transport import (
+    HYBRID_768,
+    AsyncChannel,
+    Channel,
+    ChannelPolicy,
+    Dialer,
+    FixedCredentials,
+    Server,
+    open_channel,
+    serve,
+)
 from quatrefoil.wire import LARGEST_MESSAGE
 from world import TRUSTED, UPDATES, World, consortium, identity
 
@@ -38,11 +48,21 @@ class Loopback:
     """``async with``: a listening keeper and aggregator of ``world``; ``run`` is the task of the aggregator."""
 
     def __init__(
-        self, world: World, *, deadline: float = SOON, give_up: float = SOON, timeout: float = 10.0, keeper: bool = True
+        self,
+        world: World,
+        *,
+        deadline: float = SOON,
+        give_up: float = SOON,
+        timeout: float = 10.0,
+        keeper: bool = True,
+        channels: ChannelPolicy = HYBRID_768,
     ) -> None:
         self.world = world
         self.waiting = Waiting(deadline, give_up)
         self.timeout = timeout
+        self.channels = channels
+        self.dialled: list[tuple[str, bool]] = []
+        """Name of who dialled, and whether a session was resumed."""
         self.reports: list[str] = []
         self.refused: list[tuple[str, QuatrefoilError]] = []
         self.dropped: list[QuatrefoilError] = []
@@ -51,6 +71,7 @@ class Loopback:
         self.run: asyncio.Task[Aggregator]
         self.threads = ThreadPoolExecutor(16)
         self._keeper_wanted = keeper
+        self._keeper_dialer: tuple[int, Dialer] | None = None
         self._servers: dict[str, Server] = {}
 
     async def __aenter__(self) -> Loopback:
@@ -128,16 +149,27 @@ class Loopback:
             clock=self.world.clock,
         )
 
-    def dial(self, name: str) -> Channel:
-        return connect(
+    def dialer(self, name: str, role: str, port: int) -> Dialer:
+        return Dialer(
             HOST,
-            self.port,
-            identity=identity(name, "silo"),
-            trust=consortium(TRUSTED).trust,
-            expect_role="aggregator",
+            port,
+            credentials=FixedCredentials(identity(name, role), consortium(TRUSTED).trust),
+            expect_role="keeper" if role == "aggregator" else "aggregator",
             timeout=self.timeout,
             clock=self.world.clock,
+            policy=self.channels,
         )
+
+    def dialling(self, name: str) -> Callable[[], Channel]:
+        """How a silo makes its channels."""
+        of = self.dialer(name, "silo", self.port)
+
+        def dial() -> Channel:
+            channel = of.connect()
+            self.dialled.append((name, channel.resumed))
+            return channel
+
+        return dial
 
     # ------------------------------------------------------------------------------------------------------- details
 
@@ -154,6 +186,7 @@ class Loopback:
             ),
             allow_roles=[allowed],
             handler=handler,
+            policy=self.channels,
             on_refused=lambda _, error: self.dropped.append(error),
             timeout=self.timeout,
             clock=self.world.clock,
@@ -162,15 +195,11 @@ class Loopback:
         return server
 
     async def _dial_keeper(self) -> AsyncChannel:
-        return await open_channel(
-            HOST,
-            self.keeper_port or 1,
-            identity=identity("hub", "aggregator"),
-            trust=consortium(TRUSTED).trust,
-            expect_role="keeper",
-            timeout=self.timeout,
-            clock=self.world.clock,
-        )
+        if self._keeper_dialer is None or self._keeper_dialer[0] != self.keeper_port:
+            self._keeper_dialer = self.keeper_port, self.dialer("hub", "aggregator", self.keeper_port or 1)
+        channel = await self._keeper_dialer[1].open()
+        self.dialled.append(("hub", channel.resumed))
+        return channel
 
     def _refuse(self, asker: str, error: QuatrefoilError) -> None:
         self.refused.append((asker, error))
@@ -183,7 +212,7 @@ class RunningSilo:
         self.name = name
         self.machine = machine
         self.reports: list[str] = []
-        service = SiloService(machine, lambda: hub.dial(name), give_up=hub.waiting.give_up, report=self.reports.append)
+        service = SiloService(machine, hub.dialling(name), give_up=hub.waiting.give_up, report=self.reports.append)
         self._running = asyncio.get_running_loop().run_in_executor(hub.threads, service.run, train)
 
     async def result(self) -> Finished:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from quatrefoil.federation.enrolment import Enrolments
 from quatrefoil.federation.messages import Contribution, RoundContext
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.state import MemoryState
+from quatrefoil.transport import HYBRID_768
+from quatrefoil.transport.policies import RECORD
 from world import NAMES, World, expected_mean
 
 
@@ -61,6 +64,18 @@ def test_every_silo_ends_with_the_published_model_and_says_goodbye():
     assert sorted(hub.received) == sorted((number, name) for number in (1, 2, 3) for name in NAMES)
     assert hub.refused == [] and hub.dropped == []
     assert set(hub.service.round_ms) == {1, 2, 3}
+
+
+def test_channels_that_are_renewed_all_the_time_lose_no_question():
+    world = World(rounds=12)
+    few = replace(HYBRID_768, renew_bytes=12 * RECORD)  # after a dozen questions at most
+    hub = asyncio.run(run_job(world, channels=few))
+    assert contributors(world) == [NAMES] * 12 and is_mean(world, *[NAMES] * 12)
+    assert hub.refused == [] and hub.dropped == []
+    assert not [line for line in hub.reports if "does not answer" in line]
+    for name in (*NAMES, "hub"):
+        resumed = [again for who, again in hub.dialled if who == name]
+        assert len(resumed) > 3 and not resumed[0] and all(resumed[1:])
 
 
 def test_a_model_of_100_000_parameters():

@@ -7,10 +7,11 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from quatrefoil.errors import MessageRefused, PeerError
-from quatrefoil.transport import AsyncChannel, Channel, FixedCredentials, connect, open_channel, serve
+from quatrefoil.transport import AsyncChannel, Channel, Dialer, FixedCredentials, Standing, connect, open_channel, serve
 from support import Consortium
 
 LIMIT = 1 << 20
@@ -53,7 +54,7 @@ def listening(consortium: Consortium, **changes: Any) -> Iterator[Listening]:
     state = Listening()
     identity = changes.pop("identity", None) or consortium.identity("hub", "aggregator")
     arguments = {
-        "credentials": FixedCredentials(identity, changes.pop("trust", None) or consortium.trust),
+        "credentials": FixedCredentials(identity, changes.pop("trust", consortium.trust)),
         "allow_roles": ["silo"],
         "handler": state.echo,
         "on_refused": state.refused,
@@ -100,3 +101,46 @@ def dial(consortium: Consortium, port: int, **changes: Any) -> Channel:
 
 async def dial_async(consortium: Consortium, port: int, **changes: Any) -> AsyncChannel:
     return await open_channel("127.0.0.1", port, **arguments(consortium, **changes))
+
+
+class Clock:
+    """Set forward by hand."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **time: float) -> None:
+        self.now += timedelta(**time)
+
+
+class Changing:
+    """Credentials that a test replaces."""
+
+    def __init__(self, standing: Standing) -> None:
+        self.standing = standing
+
+    def current(self) -> Standing:
+        return self.standing
+
+
+def credentials(consortium: Consortium, name: str = "cleveland", role: str = "silo") -> Changing:
+    return Changing(Standing(consortium.identity(name, role), consortium.trust))
+
+
+def dialer(consortium: Consortium, port: int, **changes: Any) -> Dialer:
+    arguments = {
+        "credentials": FixedCredentials(consortium.identity("cleveland", "silo"), consortium.trust),
+        "expect_role": "aggregator",
+        "timeout": 10.0,
+        "clock": consortium.clock,
+    } | changes
+    return Dialer("127.0.0.1", port, **arguments)
+
+
+def send_raw(channel: Channel, data: bytes) -> None:
+    """Bytes inside the channel that are not whole frames."""
+    channel._session.encrypt(data)
+    channel._flush(10)

@@ -9,9 +9,11 @@ from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from quatrefoil.errors import CallerError, MessageRefused, RoundVoided
-from quatrefoil.transport import statement
-from quatrefoil.transport.envelope import PUBLIC_KEY_BYTES, Binding, Envelope
+from quatrefoil.transport import CNSA_2_0, HYBRID_768, HYBRID_1024, PostQuantumTransport, statement
+from quatrefoil.transport.envelope import Binding, Envelope
+from quatrefoil.transport.policies import POLICIES
 from quatrefoil.transport.statement import Signed
+from quatrefoil.transport.suites import ENVELOPES
 from quatrefoil.wire import LARGEST_MESSAGE
 
 SECRET = b"the seed of a silo"
@@ -30,7 +32,7 @@ def keeper(consortium):
 
 def test_an_envelope_opens_to_its_plaintext_and_sender(consortium, silo, keeper):
     recipient = keeper.new_recipient()
-    assert len(recipient.public) == PUBLIC_KEY_BYTES
+    assert len(recipient.public) == ENVELOPES[0].public_bytes
     opened = recipient.open(silo.seal(recipient.public, SECRET, context=CONTEXT), context=CONTEXT)
     assert opened.plaintext == SECRET and isinstance(opened.plaintext, bytearray)
     assert (opened.sender.signer, opened.sender.role) == ("cleveland", "silo")
@@ -138,21 +140,92 @@ def test_a_wiped_key_opens_nothing(silo, keeper):
     assert "wiped" in repr(recipient)
 
 
-@pytest.mark.parametrize("size", [0, PUBLIC_KEY_BYTES - 1, PUBLIC_KEY_BYTES + 1])
+@pytest.mark.parametrize("size", [0, ENVELOPES[0].public_bytes - 1, ENVELOPES[0].public_bytes + 1])
 def test_a_public_key_of_the_wrong_length_is_refused(silo, size):
-    with pytest.raises(MessageRefused, match=f"{size} bytes, not {PUBLIC_KEY_BYTES}"):
+    with pytest.raises(MessageRefused, match=f"{size} bytes, as none of hybrid-768, hybrid-1024 has"):
         silo.seal(bytes(size), SECRET, context=CONTEXT)
 
 
 def test_a_public_key_that_is_not_reduced_is_refused(silo):
-    with pytest.raises(MessageRefused, match="not one of ML-KEM-768"):
-        silo.seal(b"\xff" * PUBLIC_KEY_BYTES, SECRET, context=CONTEXT)
+    with pytest.raises(MessageRefused, match="not one of hybrid-768"):
+        silo.seal(b"\xff" * ENVELOPES[0].public_bytes, SECRET, context=CONTEXT)
 
 
 def test_a_degenerate_x25519_key_is_refused(silo, keeper):
     public = keeper.new_recipient().public[:1184] + bytes(32)
     with pytest.raises(MessageRefused, match="degenerate"):
         silo.seal(public, SECRET, context=CONTEXT)
+
+
+# ---------------------------------------------------------------------------------------------------- policies
+
+
+def under(consortium, name: str, role: str, policy) -> PostQuantumTransport:
+    return PostQuantumTransport(
+        consortium.identity(name, role), consortium.trust, clock=consortium.clock, policy=policy
+    )
+
+
+@pytest.mark.parametrize(("policy", "suite"), list(zip(POLICIES, ENVELOPES, strict=True)), ids=lambda one: one.name)
+def test_each_policy_has_a_suite_of_its_own(consortium, policy, suite):
+    keeper, silo = under(consortium, "keeper", "keeper", policy), under(consortium, "cleveland", "silo", policy)
+    recipient = keeper.new_recipient()
+    assert len(recipient.public) == suite.public_bytes
+    sealed = silo.seal(recipient.public, bytearray(SECRET), context=CONTEXT)
+    assert Envelope.decode(Signed.decode(sealed).body).suite == suite.identifiers
+    assert recipient.open(sealed, context=CONTEXT).plaintext == SECRET
+    with pytest.raises(MessageRefused, match="another context"):
+        recipient.open(sealed, context=b"other")
+    with pytest.raises(MessageRefused, match="'cleveland' is sealed to another key"):
+        keeper.new_recipient().open(sealed, context=CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("sender", "recipient"),
+    [(HYBRID_1024, HYBRID_768), (CNSA_2_0, HYBRID_768), (CNSA_2_0, HYBRID_1024), (HYBRID_768, CNSA_2_0)],
+    ids=lambda one: one.name,
+)
+def test_nobody_seals_to_a_key_that_the_policy_does_not_allow(consortium, sender, recipient):
+    public = under(consortium, "keeper", "keeper", recipient).new_recipient().public
+    silo = under(consortium, "cleveland", "silo", sender)
+    with pytest.raises(MessageRefused, match=f"is of {recipient.name}, which {sender.name} does not allow"):
+        silo.seal(public, SECRET, context=CONTEXT)
+
+
+def test_a_stronger_key_than_the_minimum_is_sealed_to(consortium):
+    recipient = under(consortium, "keeper", "keeper", HYBRID_1024).new_recipient()
+    sealed = under(consortium, "cleveland", "silo", HYBRID_768).seal(recipient.public, SECRET, context=CONTEXT)
+    assert recipient.open(sealed, context=CONTEXT).plaintext == SECRET
+
+
+def test_an_envelope_that_names_a_weaker_suite_is_refused(consortium):
+    recipient = under(consortium, "keeper", "keeper", HYBRID_1024).new_recipient()
+    silo = under(consortium, "cleveland", "silo", HYBRID_1024)
+    envelope = Envelope.decode(Signed.decode(silo.seal(recipient.public, SECRET, context=CONTEXT)).body)
+    for suite in (ENVELOPES[0], ENVELOPES[2]):
+        weaker = statement.sign(
+            replace(envelope, suite=suite.identifiers).encode(), consortium.identity("cleveland", "silo")
+        )
+        with pytest.raises(MessageRefused, match=f"suite {suite.identifiers.hex()}, not 005100020002"):
+            recipient.open(weaker, context=CONTEXT)
+
+
+def test_the_suite_of_cnsa_is_hpke_as_specified(consortium):
+    """ML-KEM-1024 by itself: its shared secret is the KEM's (draft-ietf-hpke-pq), and the rest is RFC 9180."""
+    ml_kem = mlkem.MLKEM1024PrivateKey.generate()
+    public = ml_kem.public_key().public_bytes_raw()
+    silo = under(consortium, "cleveland", "silo", CNSA_2_0)
+    envelope = Envelope.decode(Signed.decode(silo.seal(public, SECRET, context=CONTEXT)).body)
+    identifiers = bytes.fromhex("004200020002")
+    info = Binding(
+        suite=identifiers,
+        recipient=hashlib.sha256(public).digest(),
+        context=hashlib.sha256(CONTEXT).digest(),
+        sender=consortium.identity("cleveland", "silo").fingerprint,
+    ).encode()
+    assert (
+        opened_by_hand(identifiers, ml_kem.decapsulate(envelope.sealed[:1568]), info, envelope.sealed[1568:]) == SECRET
+    )
 
 
 def test_what_does_not_fit_is_refused_before_it_is_sealed(silo, keeper):
@@ -178,19 +251,29 @@ def test_the_envelope_is_hpke_as_specified(consortium, silo):
         context=hashlib.sha256(CONTEXT).digest(),
         sender=consortium.identity("cleveland", "silo").fingerprint,
     ).encode()
-    suite = b"HPKE" + bytes.fromhex("647a00010002")
+    assert opened_by_hand(bytes.fromhex("647a00010002"), shared, info, ciphertext) == SECRET
+
+
+def opened_by_hand(identifiers: bytes, shared: bytes, info: bytes, ciphertext: bytes) -> bytes:
+    """The key schedule of RFC 9180 section 5.1 in base mode, and AES-256-GCM."""
+    suite = b"HPKE" + identifiers
     schedule = (
         b"\x00" + labeled_extract(suite, b"", b"psk_id_hash", b"") + labeled_extract(suite, b"", b"info_hash", info)
     )
     secret = labeled_extract(suite, shared, b"secret", b"")
     key = labeled_expand(suite, secret, b"key", schedule, 32)
     nonce = labeled_expand(suite, secret, b"base_nonce", schedule, 12)
-    assert AESGCM(key).decrypt(nonce, ciphertext, b"") == SECRET
+    return AESGCM(key).decrypt(nonce, ciphertext, b"")
+
+
+def kdf(suite: bytes) -> str:
+    return {b"\x00\x01": "sha256", b"\x00\x02": "sha384"}[suite[6:8]]
 
 
 def labeled_extract(suite: bytes, salt: bytes, label: bytes, material: bytes) -> bytes:
     """RFC 9180 section 4."""
-    return hmac.digest(salt or bytes(32), b"HPKE-v1" + suite + label + material, "sha256")
+    salt = salt or bytes(hashlib.new(kdf(suite)).digest_size)
+    return hmac.digest(salt, b"HPKE-v1" + suite + label + material, kdf(suite))
 
 
 def labeled_expand(suite: bytes, secret: bytes, label: bytes, info: bytes, length: int) -> bytes:
@@ -198,7 +281,7 @@ def labeled_expand(suite: bytes, secret: bytes, label: bytes, info: bytes, lengt
     labeled = length.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info
     output, block = b"", b""
     while len(output) < length:
-        block = hmac.digest(secret, block + labeled + bytes([len(output) // 32 + 1]), "sha256")
+        block = hmac.digest(secret, block + labeled + bytes([len(output) // len(secret) + 1]), kdf(suite))
         output += block
     return output[:length]
 

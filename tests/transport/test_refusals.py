@@ -21,7 +21,8 @@ from listening import dial, dial_async, listening
 from OpenSSL import SSL, crypto
 
 from quatrefoil.errors import ChannelRefused, HostError, PeerUnreachable
-from quatrefoil.transport import CertificateAuthority, ChannelPolicy, Identity, tls_refusal
+from quatrefoil.transport import HYBRID_1024, CertificateAuthority, Identity, tls_refusal
+from quatrefoil.transport.policies import CIPHER_SUITES
 from support import Consortium, days_from_now
 
 HYBRID = "X25519MLKEM768"
@@ -79,7 +80,7 @@ def test_a_classical_client_of_the_standard_library_is_refused(consortium, versi
         refusal = server.refusal()
         assert isinstance(refusal, ChannelRefused)
         if version is ssl.TLSVersion.TLSv1_3:
-            assert "offers only classical key exchange, none of X25519MLKEM768" in refusal.problem
+            assert "offers no key exchange of policy hybrid-768, none of X25519MLKEM768" in refusal.problem
         else:
             assert "does not speak TLS 1.3" in refusal.problem
         assert "Upgrade" in refusal.hint
@@ -101,7 +102,7 @@ def test_a_classical_server_of_the_standard_library_is_refused(consortium, web_s
         for refusal in refusals_of(consortium, port):
             assert f"127.0.0.1:{port}" in refusal.problem
             if version is ssl.TLSVersion.TLSv1_3:
-                assert "offers only classical cryptography" in refusal.problem
+                assert "takes no key exchange or no certificate of policy hybrid-768" in refusal.problem
             else:
                 assert "does not speak TLS 1.3" in refusal.problem
 
@@ -153,8 +154,8 @@ def exchange(context: SSL.Context, stream: socket.socket, *, server: bool) -> No
 
 
 CLIENTS = {
-    "classical group": ("X25519", "mldsa65:mldsa87", True, "only classical key exchange"),
-    "classical signatures only": (HYBRID, "ecdsa_secp256r1_sha256", True, "only classical certificates"),
+    "classical group": ("X25519", "mldsa65:mldsa87", True, "offers no key exchange of policy hybrid-768"),
+    "classical signatures only": (HYBRID, "ecdsa_secp256r1_sha256", True, "offers no certificate of policy hybrid-768"),
     "no certificate": (HYBRID, "mldsa65:mldsa87", False, "presented no ML-DSA certificate"),
 }
 
@@ -191,7 +192,7 @@ def test_a_server_with_one_classical_half_is_refused(consortium, groups):
         context = openssl("X25519", "mldsa65:mldsa87", hub.private_key(), hub.certificate)
     with answering(lambda connection: exchange(context, connection, server=True)) as port:
         for refusal in refusals_of(consortium, port):
-            assert "offers only classical cryptography" in refusal.problem
+            assert "takes no key exchange or no certificate of policy hybrid-768" in refusal.problem
 
 
 def test_another_protocol_under_the_same_certificates_is_refused(consortium):
@@ -207,9 +208,9 @@ def test_another_protocol_under_the_same_certificates_is_refused(consortium):
 
 def test_a_group_outside_the_policy_is_refused_even_if_openssl_took_it(consortium, monkeypatch):
     with listening(consortium) as server:
-        strict = property(lambda self: ChannelPolicy(("SecP384r1MLKEM1024",)))
+        strict = property(lambda self: replace(HYBRID_1024, cipher_suites=CIPHER_SUITES))
         monkeypatch.setattr("quatrefoil.transport.tls_context.TlsContext.policy", strict)
-        with pytest.raises(ChannelRefused, match="negotiated X25519MLKEM768, which the policy does not allow"):
+        with pytest.raises(ChannelRefused, match="negotiated group X25519MLKEM768, which hybrid-1024 does not allow"):
             dial(consortium, server.port)
 
 

@@ -11,7 +11,7 @@ import pytest
 from listening import dial, listening
 
 from quatrefoil.errors import ChannelRefused, QuatrefoilError
-from quatrefoil.transport import FolderCredentials, files, system_clock
+from quatrefoil.transport import Dialer, FolderCredentials, files, system_clock
 from support import Consortium
 
 CLIENTS, TURNS = 3, 4
@@ -41,6 +41,17 @@ class Places:
             now=lambda: HURRY * time.monotonic(),
         )
 
+    def dialer(self, port: int) -> Dialer:
+        """The silo's, which resumes what it may."""
+        return Dialer(
+            "127.0.0.1",
+            port,
+            credentials=self.follow("silo"),
+            expect_role="aggregator",
+            timeout=10.0,
+            clock=system_clock,
+        )
+
     def publish(self) -> None:
         for file, content in self.people.authority.public_files().items():
             files.replace(self.trust / file, content)
@@ -55,7 +66,7 @@ class Load:
     """Clients that connect, ask once and leave, again and again; ``shown``: certificates of the server, as they saw."""
 
     def __init__(self, places: Places, port: int) -> None:
-        self.requests = 0
+        self.requests = self.resumed = 0
         self.failures: list[BaseException] = []
         self.shown: list[bytes] = []
         self._places, self._port = places, port
@@ -64,15 +75,15 @@ class Load:
         self._threads = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
 
     def _run(self) -> None:
-        own = self._places.follow("silo")
+        dialer = self._places.dialer(self._port)
         while not self._stop.is_set():
-            standing = own.current()
             try:
-                with dial(self._places.people, self._port, identity=standing.identity, trust=standing.trust) as channel:
+                with dialer.connect() as channel:
                     channel.send(b"request")
                     assert channel.receive(100) == b"request"
                 with self._count:
                     self.requests += 1
+                    self.resumed += channel.resumed
                     self.shown.append(channel.peer.fingerprint)
             except BaseException as error:
                 self.failures.append(error)
@@ -119,7 +130,7 @@ def test_rotation_under_load_drops_no_request(server):
             assert long.receive(100) == b"turn %d" % turn
         assert long.peer.fingerprint == began_with  # it goes on as it was made
     assert load.failures == [] and places.problems == [] and refused_none()
-    assert load.requests >= TURNS
+    assert load.requests >= TURNS and load.resumed  # and nothing is resumed into another certificate: see below
     assert len(set(load.shown)) >= TURNS
     changes = [one != other for one, other in zip(load.shown, load.shown[1:], strict=False)]
     assert changes.count(True) >= TURNS - 1
@@ -152,6 +163,31 @@ def test_a_list_that_arrives_while_the_server_runs_shuts_the_thief_out(server):
         # The limit: a channel is judged when it is made. What the thief has open ends with the channel.
         before.send(b"x")
         assert before.receive(10) == b"x"
+
+
+def test_a_session_made_before_a_revocation_is_not_resumed_after_it(server):
+    places, port, _ = server
+    thief = places.dialer(port)
+    for expected in (False, True):
+        with thief.connect() as channel:
+            assert channel.resumed is expected
+    places.people.authority.revoke(places.follow("silo").current().identity.certificate, reason="key-compromise")
+    places.people.authority.publish()
+    places.publish()
+    time.sleep(2 / HURRY)
+    with pytest.raises(ChannelRefused):
+        thief.connect()
+
+
+def test_a_session_made_before_a_renewal_is_not_resumed_into_the_old_certificate(server):
+    places, port, _ = server
+    dialer = places.dialer(port)
+    with dialer.connect() as channel:
+        old = channel.peer.fingerprint
+    renewed = places.people.authority.renew(places.folders["aggregator"])
+    time.sleep(2 / HURRY)
+    with dialer.connect() as channel:
+        assert not channel.resumed and channel.peer.fingerprint == renewed.fingerprint != old
 
 
 def test_the_limit_without_rotation_a_renewed_key_is_shown_only_after_a_restart(places):

@@ -107,7 +107,7 @@ def test_a_classical_client_is_refused_and_reported(consortium):
         classical.check_hostname, classical.verify_mode = False, ssl.CERT_NONE
         with pytest.raises(OSError):
             await asyncio.open_connection("127.0.0.1", port, ssl=classical)
-        assert "only classical key exchange" in refusals[0].problem
+        assert "offers no key exchange of policy hybrid-768" in refusals[0].problem
 
     with_echo_server(consortium, visit)
 

@@ -40,7 +40,7 @@ from quatrefoil.federation.waiting import Waiting
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredTransport
 from quatrefoil.planner import Costs, Plan
 from quatrefoil.planner.host import availability
-from quatrefoil.transport import AsyncChannel, open_channel, serve, system_clock
+from quatrefoil.transport import AsyncChannel, Dialer, serve, system_clock
 from quatrefoil.transport.profile import check_name
 from quatrefoil.workload import Workload
 
@@ -88,7 +88,6 @@ class _Run:
         self.options = options
         self.files = files
         self.refusals = Refusals(self.files.log)
-        self.to_keeper = files.pinning(options.pin)
         self.meter = Meter()
         self.channels: list[dict[str, str]] = []
         self.silos = tuple(check_name(name.strip()) for name in options.silos.split(",") if name.strip())
@@ -104,6 +103,14 @@ class _Run:
             raise CallerError(f"the plan uses {backend}, not {options.backend}", hint="Leave --backend to the plan")
         self.aggregation = MeteredAggregation(
             stack.aggregation_of(self.files.policy, backend, threads=options.threads), self.meter
+        )
+        self.keeper = Dialer(
+            *options.keeper,
+            credentials=files.pinning(options.pin),
+            policy=files.channel_policy,
+            expect_role="keeper",
+            timeout=TIMEOUT,
+            clock=system_clock,
         )
         self.security = MeteredTransport(self.files.security, self.meter)
 
@@ -142,6 +149,7 @@ class _Run:
         async with await serve(
             *self.options.listen,
             credentials=self.files.credentials,
+            policy=self.files.channel_policy,
             allow_roles=("silo",),
             handler=handle,
             on_refused=self.refusals.connection,
@@ -166,17 +174,7 @@ class _Run:
         return plan_logged(workload, self.files.policy, costs, available, self.files.log)
 
     async def _dial_keeper(self) -> AsyncChannel:
-        host, port = self.options.keeper
-        standing = self.to_keeper.current()
-        channel = await open_channel(
-            host,
-            port,
-            identity=standing.identity,
-            trust=standing.trust,
-            expect_role="keeper",
-            timeout=TIMEOUT,
-            clock=system_clock,
-        )
+        channel = await self.keeper.open()
         self._record(channel)
         return channel
 

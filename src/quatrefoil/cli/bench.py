@@ -8,7 +8,7 @@ from typing import Any
 from quatrefoil.bench.accuracy import measure_accuracy
 from quatrefoil.bench.aggregation import measure
 from quatrefoil.bench.streaming import measure_streams
-from quatrefoil.cli import bench_constant_time, bench_kernel, output
+from quatrefoil.cli import bench_constant_time, bench_kernel, bench_transport, output
 
 NAME = "bench"
 HELP = "measure a layer beside doing without it, and beside its peers"
@@ -19,6 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name, what, add_options in (
         ("aggregation", "encrypted sums beside plain ones", _aggregation),
         ("kernel", "each step of the encryption beside the ceilings of this machine", bench_kernel.add_options),
+        ("transport", "post-quantum channels beside classical mutual TLS", bench_transport.configure),
         ("accuracy", "what rounding to fewer bits costs, on real digits", _accuracy),
         ("constant-time", bench_constant_time.WHAT, bench_constant_time.configure),
     ):

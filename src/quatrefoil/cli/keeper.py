@@ -68,6 +68,7 @@ async def _serve(files: PartyFiles, keeper: Keeper, listen: tuple[str, int]) -> 
     async with await serve(
         *listen,
         credentials=files.credentials,
+        policy=files.channel_policy,
         allow_roles=("aggregator",),
         handler=KeeperService(keeper, on_refused=refusals.question).handle,
         on_refused=refusals.connection,

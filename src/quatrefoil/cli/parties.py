@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from quatrefoil import stack
 from quatrefoil.audit import FileLog, Log
 from quatrefoil.cli.output import progress_console
 from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
@@ -67,6 +68,7 @@ class PartyFiles:
                 hint=f"Have `quatrefoil ca issue` make one with --role {role}",
             )
         self.policy = Policy.load(options.policy)
+        self.channel_policy = stack.channel_policy_of(self.policy)
         files.make_private(options.state)
         self.log = FileLog(options.state / "log.jsonl")
         try:
@@ -78,7 +80,9 @@ class PartyFiles:
             raise
         try:
             signing = self._signing(options.identity, renewing=renewing)
-            self.security = PostQuantumTransport(signing, CurrentTrust(self.credentials), clock=system_clock)
+            self.security = PostQuantumTransport(
+                signing, CurrentTrust(self.credentials), clock=system_clock, policy=self.channel_policy
+            )
         except BaseException:
             self.__exit__()
             raise

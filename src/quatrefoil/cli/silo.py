@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.silo_service import SiloService
 from quatrefoil.federation.user_code import as_arrays, call, count_samples, load_data, load_function, save_model
 from quatrefoil.federation.vectors import Arrays
-from quatrefoil.transport import Channel, connect, system_clock
+from quatrefoil.transport import Dialer, system_clock
 
 NAME = "silo"
 HELP = "train on this silo's data with your own function, and send encrypted updates"
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
 
         samples = options.samples if options.samples is not None else count_samples(data)
         service = SiloService(
-            _silo(options, files, samples), _dial(options, files), give_up=options.give_up, report=report
+            _silo(options, files, samples), _dialer(options, files).connect, give_up=options.give_up, report=report
         )
         finished = service.run(train_once)
     if options.out is not None:
@@ -95,21 +95,12 @@ def _silo(options: argparse.Namespace, files: PartyFiles, samples: int) -> Silo:
     )
 
 
-def _dial(options: argparse.Namespace, files: PartyFiles) -> Callable[[], Channel]:
-    host, port = options.aggregator
-
-    credentials = files.pinning(options.pin)
-
-    def dial() -> Channel:
-        standing = credentials.current()
-        return connect(
-            host,
-            port,
-            identity=standing.identity,
-            trust=standing.trust,
-            expect_role="aggregator",
-            timeout=TIMEOUT,
-            clock=system_clock,
-        )
-
-    return dial
+def _dialer(options: argparse.Namespace, files: PartyFiles) -> Dialer:
+    return Dialer(
+        *options.aggregator,
+        credentials=files.pinning(options.pin),
+        policy=files.channel_policy,
+        expect_role="aggregator",
+        timeout=TIMEOUT,
+        clock=system_clock,
+    )

@@ -112,7 +112,10 @@ class Scene:
 
         def party(name: str, role: str) -> Party:
             security: TransportSecurity = PostQuantumTransport(
-                authority.issue(name, role), authority.trust, clock=system_clock
+                authority.issue(name, role),
+                authority.trust,
+                clock=system_clock,
+                policy=stack.channel_policy_of(self.policy),
             )
             if role == "keeper":
                 security = keeper(security)

@@ -61,8 +61,10 @@ class KeeperLink:
             await channel.close()
 
     async def _connected(self) -> AsyncChannel:
-        if self._channel is None:
-            self._channel = await self._dial()
+        if self._channel is None or self._channel.due:
+            fresh = await self._dial()
+            await self.close()  # between two questions, so that none is lost
+            self._channel = fresh
         return self._channel
 
     async def _trying(self, action: Callable[[], Awaitable[Result]]) -> Result:

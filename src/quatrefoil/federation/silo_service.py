@@ -127,9 +127,10 @@ class SiloService:
                 pause = longer(pause)
 
     def _connected(self) -> Channel:
-        if self._channel is None:
-            self._channel = self._dial()
-            self._peer = (self._channel.group, self._channel.peer.name)
+        if self._channel is None or self._channel.due:
+            fresh = self._dial()
+            self._close()  # between two questions, so that none is lost
+            self._channel, self._peer = fresh, (fresh.group, fresh.peer.name)
         return self._channel
 
     def _limit(self) -> int:

@@ -24,7 +24,7 @@ CIPHER_SUITES = (
 )
 """(name, IANA's number, algorithms) of everything that a channel negotiates."""
 
-GROUPS = ("x25519mlkem768", "secp384r1mlkem1024", "secp256r1mlkem768")
+GROUPS = ("x25519mlkem768", "secp384r1mlkem1024", "secp256r1mlkem768", "ml-kem-1024")
 SIGNATURES = ("ml-dsa-65", "ml-dsa-87")
 
 LIBRARIES = (
@@ -128,7 +128,7 @@ def _protocol() -> dict[str, Any]:
     ]
     return _asset(
         "tls",
-        "TLS 1.3, hybrid groups only",
+        "TLS 1.3, post-quantum groups only",
         "channels, both ends certified (RFC 8446)",
         {
             "assetType": "protocol",

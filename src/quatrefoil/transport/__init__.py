@@ -16,15 +16,19 @@ from quatrefoil.transport.credentials import (
     RotatingCredentials,
     Standing,
 )
+from quatrefoil.transport.dialer import Dialer
 from quatrefoil.transport.envelope import SealingKey
 from quatrefoil.transport.identity import Clock, Identity, TrustAnchor, system_clock
+from quatrefoil.transport.policies import CNSA_2_0, HYBRID_768, HYBRID_1024, ChannelPolicy, policy_named
 from quatrefoil.transport.profile import ROLES, Party
 from quatrefoil.transport.server import Handler, OnRefused, Server, serve
 from quatrefoil.transport.ssl_context import HandshakeRefused, HybridContext
-from quatrefoil.transport.tls_context import HYBRID, ChannelPolicy, require_support
+from quatrefoil.transport.tls_context import require_support
 
 __all__ = [
-    "HYBRID",
+    "CNSA_2_0",
+    "HYBRID_768",
+    "HYBRID_1024",
     "ROLES",
     "AsyncChannel",
     "CertificateAuthority",
@@ -32,6 +36,7 @@ __all__ = [
     "ChannelPolicy",
     "Clock",
     "Credentials",
+    "Dialer",
     "FixedCredentials",
     "FolderCredentials",
     "Handler",
@@ -48,6 +53,7 @@ __all__ = [
     "TrustAnchor",
     "connect",
     "open_channel",
+    "policy_named",
     "require_support",
     "serve",
     "system_clock",

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
 from types import TracebackType
 from typing import Self
 
 from quatrefoil.errors import ChannelRefused, PeerError, PeerUnreachable
 from quatrefoil.transport import framing
-from quatrefoil.transport.framing import FrameReader
+from quatrefoil.transport.aio_wire import Wire
+from quatrefoil.transport.credentials import Standing
+from quatrefoil.transport.framing import FrameReader, Pace, too_slow
 from quatrefoil.transport.identity import Clock, Identity, TrustAnchor
+from quatrefoil.transport.policies import HYBRID_768, ChannelPolicy
 from quatrefoil.transport.profile import Party, check_role, parse_host
-from quatrefoil.transport.tls_context import HYBRID, ChannelPolicy, TlsContext
+from quatrefoil.transport.tls_context import TlsContext
 from quatrefoil.transport.tls_session import CHUNK, PeerCheck, TlsSession
 
 _LINGER = 1.0
@@ -30,22 +33,30 @@ async def open_channel(
     timeout: float,
     clock: Clock,
     server_name: str | None = None,
-    policy: ChannelPolicy = HYBRID,
+    policy: ChannelPolicy = HYBRID_768,
 ) -> AsyncChannel:
     """As :func:`channel.connect`, for asyncio."""
-    address = f"{host}:{port}"
     check = PeerCheck(trust, clock, frozenset({check_role(expect_role)}), parse_host(server_name or host))
-    session = TlsSession(TlsContext(identity, trust, policy=policy), check, server_side=False, address=address)
+    context = TlsContext(Standing(identity, trust), policy=policy)
+    session = TlsSession(context, check, server_side=False, address=f"{host}:{port}")
+    return await dial_async(host, port, session, timeout)
+
+
+async def dial_async(host: str, port: int, session: TlsSession, timeout: float) -> AsyncChannel:
+    """A channel of ``session`` with whoever answers at ``host``:``port``."""
+    address = session.address
     try:
         async with asyncio.timeout(timeout):
             try:
-                reader, writer = await asyncio.open_connection(host, port, limit=CHUNK)
+                _, wire = await asyncio.get_running_loop().create_connection(
+                    lambda: Wire(lambda _: session), host, port
+                )
             except OSError as error:
                 raise PeerUnreachable(
                     f"{address} cannot be reached ({error.strerror or error})",
                     hint="Check the address, and that it runs",
                 ) from None
-            channel = AsyncChannel(reader, writer, session, timeout)
+            channel = AsyncChannel(wire, session, timeout)
             await channel.establish(server_side=False)
             return channel
     except TimeoutError:
@@ -55,19 +66,15 @@ async def open_channel(
 class AsyncChannel:
     """An established channel under asyncio. ``async with`` closes it; any error ends it."""
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: TlsSession, timeout: float
-    ) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, wire: Wire, session: TlsSession, timeout: float) -> None:
+        self._wire = wire
         self._session = session
         self._timeout = timeout
         self._frames = FrameReader()
         self._sending = asyncio.Lock()
         self._open = True
         self._closed_by_peer = False
-        self.bytes_sent = 0
-        self.bytes_received = 0
+        self._accepting = False
 
     @property
     def group(self) -> str:
@@ -80,30 +87,71 @@ class AsyncChannel:
         return self._session.peer
 
     @property
+    def resumed(self) -> bool:
+        """Whether an earlier session was resumed, under a fresh key exchange."""
+        return self._session.resumed
+
+    @property
+    def due(self) -> bool:
+        """Whether the policy asks for a new channel before the next message: this one has served long enough."""
+        return self._session.due
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes on the wire, those of the handshake among them."""
+        return self._wire.bytes_sent
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes on the wire, those of the handshake among them."""
+        return self._wire.bytes_received
+
+    @property
     def closed_by_peer(self) -> bool:
         """Whether the peer has said goodbye between two messages, which is how every channel should end."""
         return self._closed_by_peer
 
     async def send(self, frame: bytes | bytearray | memoryview) -> None:
         """Send one message. Several tasks may send; each message stays whole."""
-        async with self._sending, self._ending_on_error():
-            with memoryview(frame).cast("B") as view:
-                self._session.encrypt(framing.header(len(view)) + bytes(view[: CHUNK - framing.HEADER_BYTES]))
-                await self._flush()
-                for start in range(CHUNK - framing.HEADER_BYTES, len(view), CHUNK):
-                    self._session.encrypt(view[start : start + CHUNK])
-                    await self._flush()
+        async with self._sending:
+            self._require_open()
+            try:
+                with memoryview(frame).cast("B") as view:
+                    first = CHUNK - framing.HEADER_BYTES
+                    self._session.encrypt(framing.header(len(view)) + bytes(view[:first]))
+                    await self._flush(self._timeout)
+                    if len(view) > first:
+                        pace = Pace(self._timeout, self._timeout, time.monotonic())
+                        for start in range(first, len(view), CHUNK):
+                            self._session.encrypt(view[start : start + CHUNK])
+                            await self._flush(pace.left(start, time.monotonic()))
+            except BaseException:
+                self._abandon()
+                raise
 
     async def receive(self, limit: int, *, wait: float | None = None) -> bytes:
         """The next message of at most ``limit`` bytes. ``wait``: seconds it may take to begin (default: the timeout).
 
-        ``PeerUnreachable`` when the peer has closed or stays silent; ``MessageRefused`` when the message is too long
-        or breaks off. One task at a time.
+        ``PeerUnreachable`` when the peer has closed, stays silent or trickles; ``MessageRefused`` when the message is
+        too long or breaks off; ``ChannelRefused`` when the peer has kept this channel for twice as long as the policy
+        allows. One task at a time.
         """
-        async with self._ending_on_error():
+        if self._accepting and self._open and self._session.overdue and not self._frames.inside:
+            await self.close()
+            raise ChannelRefused(
+                f"{self.peer.name!r} kept one channel for twice what the policy allows",
+                hint="Have it connect again in time",
+                party=self.peer.name,
+            )
+        self._require_open()
+        try:
+            pace = Pace(self._timeout if wait is None else wait, self._timeout, time.monotonic())
             while (frame := self._frames.take(limit)) is None:
-                await self._read_more(self._timeout if wait is None or self._frames.inside else wait)
+                await self._read_more(pace)
             return frame
+        except BaseException:
+            self._abandon()
+            raise
 
     def exporter(self, label: bytes, context: bytes, length: int) -> bytes:
         """Key material that only the two ends can compute (RFC 8446 section 7.5)."""
@@ -117,99 +165,75 @@ class AsyncChannel:
         self._session.close()
         with contextlib.suppress(OSError, PeerError, TimeoutError):
             async with asyncio.timeout(_LINGER):
-                await self._flush()
-                self._writer.write_eof()
-                while await self._reader.read(CHUNK):
+                await self._flush(_LINGER)
+                self._wire.write_eof()
+                while await self._wire.more(_LINGER):
                     pass
         await self._drop()
 
     async def establish(self, *, server_side: bool) -> None:
         """The handshake and the welcome; ``ChannelRefused`` when either end refuses the other, ``PeerUnreachable`` when
         the connection ends. Neither leaves anything open, nor does cancellation."""
+        self._accepting = server_side
         try:
             while not self._session.handshake():
-                await self._flush()
-                await self._feed()
-            await self._flush()
+                await self._flush(self._timeout)
+                await self._feed(self._timeout)
+            await self._flush(self._timeout)
             if server_side:
                 await self.send(framing.WELCOME)
             else:
                 await self.receive(0)
         except ChannelRefused:
             with contextlib.suppress(PeerUnreachable):
-                await self._flush()  # the alert that tells the peer
+                await self._flush(_LINGER)  # the alert that tells the peer
             await self._drop()
             raise
         except PeerUnreachable as error:
             await self._drop()
             raise PeerUnreachable(f"no channel was made: {error.problem}", hint=_ASK) from None
         except BaseException:
-            self._writer.transport.abort()
+            self._wire.abort()
             raise
 
-    async def _read_more(self, timeout: float) -> None:
-        while (data := self._session.decrypt()) is None:
-            await self._flush()  # what decrypting may have to answer
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._feed()
-            except TimeoutError:
-                raise PeerUnreachable(
-                    f"{self._session.address} sent nothing for too long", hint="Try again, or allow more time"
-                ) from None
-        if not data:
+    async def _read_more(self, pace: Pace) -> None:
+        while (count := self._frames.fill(self._session.decrypt_into)) is None:
+            await self._flush(self._timeout)  # what decrypting may have to answer
+            await self._feed(pace.left(self._frames.arrived, time.monotonic()))
+        if not count:
             self._closed_by_peer = not self._frames.inside
             raise self._ended()
-        self._frames.add(data)
 
-    async def _feed(self) -> None:
+    async def _feed(self, timeout: float) -> None:
         try:
-            received = await self._reader.read(CHUNK)
-        except OSError as error:
-            raise PeerUnreachable(
-                f"{self._session.address} dropped the connection ({error.strerror})", hint="Connect again"
-            ) from None
-        self.bytes_received += len(received)
-        if not received:
-            raise self._ended()
-        self._session.feed(received)
+            if not await self._wire.more(timeout):
+                raise self._ended()
+        except TimeoutError:
+            raise too_slow(self._session.address, self._frames.arrived) from None
 
     def _ended(self) -> PeerError:
         if self._frames.inside:
             return self._frames.truncated(self._session.address)
         return PeerUnreachable(f"{self._session.address} closed the connection", hint="Connect again")
 
-    async def _flush(self) -> None:
-        data = self._session.drain()
-        if not data:
-            return
-        self._writer.write(data)
-        self.bytes_sent += len(data)
+    async def _flush(self, timeout: float) -> None:
         try:
-            async with asyncio.timeout(self._timeout):
-                await self._writer.drain()
-        except (OSError, TimeoutError) as error:
-            raise PeerUnreachable(f"{self._session.address} takes no data ({error})", hint="Connect again") from None
+            await self._wire.flush(timeout)
+        except TimeoutError:
+            raise PeerUnreachable(f"{self._session.address} takes no data", hint="Connect again") from None
 
-    @contextlib.asynccontextmanager
-    async def _ending_on_error(self) -> AsyncIterator[None]:
+    def _require_open(self) -> None:
         if not self._open:
             raise PeerUnreachable(f"the channel with {self._session.address} is closed", hint="Connect again")
-        try:
-            yield
-        except BaseException:
-            self._open = False
-            self._writer.transport.abort()
-            raise
+
+    def _abandon(self) -> None:
+        self._open = False
+        self._session.abandon()
+        self._wire.abort()
 
     async def _drop(self) -> None:
         self._open = False
-        self._writer.close()
-        try:
-            async with asyncio.timeout(_LINGER):
-                await self._writer.wait_closed()
-        except (OSError, TimeoutError):
-            self._writer.transport.abort()  # a peer that reads nothing would keep it open for ever
+        await self._wire.close(_LINGER)
 
     async def __aenter__(self) -> Self:
         return self
@@ -223,4 +247,4 @@ class AsyncChannel:
         return f"AsyncChannel({self._session.address}, {'open' if self._open else 'closed'})"
 
 
-__all__ = ["AsyncChannel", "open_channel"]
+__all__ = ["AsyncChannel", "dial_async", "open_channel"]

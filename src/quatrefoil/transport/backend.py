@@ -6,15 +6,19 @@ from quatrefoil.contracts import VerifiedStatement
 from quatrefoil.transport import envelope, statement
 from quatrefoil.transport.envelope import SealingKey
 from quatrefoil.transport.identity import Clock, Identity, TrustAnchor
+from quatrefoil.transport.policies import HYBRID_768, ChannelPolicy
 
 
 class PostQuantumTransport:
-    """ML-DSA-65 statements and X25519+ML-KEM-768 envelopes of one party, checked against one set of roots."""
+    """ML-DSA statements and envelopes of one party under one channel policy, checked against one set of roots."""
 
-    def __init__(self, identity: Identity, trust: TrustAnchor, *, clock: Clock) -> None:
+    def __init__(
+        self, identity: Identity, trust: TrustAnchor, *, clock: Clock, policy: ChannelPolicy = HYBRID_768
+    ) -> None:
         self._identity = identity
         self._trust = trust
         self._clock = clock
+        self._policy = policy
 
     @property
     def name(self) -> str:
@@ -27,10 +31,10 @@ class PostQuantumTransport:
         return statement.verify(signed, self._trust, clock=self._clock)
 
     def seal(self, recipient: bytes, plaintext: bytes | bytearray, *, context: bytes) -> bytes:
-        return envelope.seal(recipient, plaintext, context=context, sender=self._identity)
+        return envelope.seal(recipient, plaintext, context=context, sender=self._identity, policy=self._policy)
 
     def new_recipient(self) -> SealingKey:
-        return SealingKey(self._trust, clock=self._clock)
+        return SealingKey(self._trust, clock=self._clock, policy=self._policy)
 
     def __repr__(self) -> str:
         return f"PostQuantumTransport({self._identity!r})"

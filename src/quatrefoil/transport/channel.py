@@ -10,10 +10,12 @@ from typing import Self
 
 from quatrefoil.errors import ChannelRefused, PeerUnreachable, QuatrefoilError
 from quatrefoil.transport import framing
-from quatrefoil.transport.framing import FrameReader
+from quatrefoil.transport.credentials import Standing
+from quatrefoil.transport.framing import FrameReader, Pace, too_slow
 from quatrefoil.transport.identity import Clock, Identity, TrustAnchor
+from quatrefoil.transport.policies import HYBRID_768, ChannelPolicy
 from quatrefoil.transport.profile import Party, check_role, parse_host
-from quatrefoil.transport.tls_context import HYBRID, ChannelPolicy, TlsContext
+from quatrefoil.transport.tls_context import TlsContext
 from quatrefoil.transport.tls_session import CHUNK, PeerCheck, TlsSession
 
 _ASK = "Check that a Quatrefoil service answers there; its log names what it refused"
@@ -32,18 +34,24 @@ def connect(
     timeout: float,
     clock: Clock,
     server_name: str | None = None,
-    policy: ChannelPolicy = HYBRID,
+    policy: ChannelPolicy = HYBRID_768,
 ) -> Channel:
     """A channel to the party in ``expect_role`` at ``host``:``port``, once both ends have accepted each other.
 
     ``server_name`` (default: ``host``) must be in the server's certificate. ``timeout``: seconds for the connection
     and the handshake together, and afterwards the longest silence that :meth:`Channel.receive` takes.
     Raises ``ChannelRefused`` when either side refuses the other, ``PeerUnreachable`` when nobody answers, or the
-    connection ends or falls silent before that is known.
+    connection ends or falls silent before that is known. A :class:`Dialer` makes several to one place, for less.
     """
-    address = f"{host}:{port}"
     check = PeerCheck(trust, clock, frozenset({check_role(expect_role)}), parse_host(server_name or host))
-    session = TlsSession(TlsContext(identity, trust, policy=policy), check, server_side=False, address=address)
+    context = TlsContext(Standing(identity, trust), policy=policy)
+    session = TlsSession(context, check, server_side=False, address=f"{host}:{port}")
+    return dial(host, port, session, timeout)
+
+
+def dial(host: str, port: int, session: TlsSession, timeout: float) -> Channel:
+    """A channel of ``session`` with whoever answers at ``host``:``port``."""
+    address = session.address
     deadline = time.monotonic() + timeout
     try:
         stream = socket.create_connection((host, port), timeout=timeout)
@@ -67,6 +75,8 @@ class Channel:
         self._session = session
         self._timeout = timeout
         self._frames = FrameReader()
+        self._buffer = bytearray(CHUNK)
+        self._set_timeout = -1.0
         self._open = True
         self.bytes_sent = 0
         self.bytes_received = 0
@@ -81,16 +91,29 @@ class Channel:
         """Who the other end is, as certified."""
         return self._session.peer
 
+    @property
+    def resumed(self) -> bool:
+        """Whether an earlier session was resumed, under a fresh key exchange."""
+        return self._session.resumed
+
+    @property
+    def due(self) -> bool:
+        """Whether the policy asks for a new channel before the next message: this one has served long enough."""
+        return self._session.due
+
     def send(self, frame: bytes | bytearray | memoryview) -> None:
         """Send one message. Returns once the operating system has it all."""
         self._require_open()
         try:
             with memoryview(frame).cast("B") as view:
-                self._session.encrypt(framing.header(len(view)) + bytes(view[: CHUNK - framing.HEADER_BYTES]))
-                self._flush()
-                for start in range(CHUNK - framing.HEADER_BYTES, len(view), CHUNK):
-                    self._session.encrypt(view[start : start + CHUNK])
-                    self._flush()
+                first = CHUNK - framing.HEADER_BYTES
+                self._session.encrypt(framing.header(len(view)) + bytes(view[:first]))
+                self._flush(self._timeout)
+                if len(view) > first:
+                    pace = Pace(self._timeout, self._timeout, time.monotonic())
+                    for start in range(first, len(view), CHUNK):
+                        self._session.encrypt(view[start : start + CHUNK])
+                        self._flush(pace.left(start, time.monotonic()))
         except BaseException:
             self._abandon()
             raise
@@ -103,8 +126,9 @@ class Channel:
         """
         self._require_open()
         try:
+            pace = Pace(self._timeout if wait is None else wait, self._timeout, time.monotonic())
             while (frame := self._frames.take(limit)) is None:
-                self._read_more(self._timeout if wait is None or self._frames.inside else wait)
+                self._read_more(pace)
             return frame
         except BaseException:
             self._abandon()
@@ -123,44 +147,61 @@ class Channel:
         self._session.close()
         deadline = time.monotonic() + _LINGER
         with contextlib.suppress(OSError, QuatrefoilError):
-            self._flush()
+            self._flush(_LINGER)
             self._stream.shutdown(socket.SHUT_WR)
             while (left := deadline - time.monotonic()) > 0:
                 self._stream.settimeout(left)
-                if not self._stream.recv(CHUNK):
+                if not self._stream.recv_into(self._buffer):
                     break
         self._stream.close()
 
-    def _read_more(self, timeout: float) -> None:
-        while (data := self._session.decrypt()) is None:
-            self._flush()  # what decrypting may have to answer
-            received = _receive(self._stream, timeout, self._session.address)
-            self.bytes_received += len(received)
-            if not received:
-                raise self._ended()
-            self._session.feed(received)
-        if not data:
+    def _read_more(self, pace: Pace) -> None:
+        while (count := self._frames.fill(self._session.decrypt_into)) is None:
+            self._flush(self._timeout)  # what decrypting may have to answer
+            self._feed(pace.left(self._frames.arrived, time.monotonic()))
+        if not count:
             raise self._ended()
-        self._frames.add(data)
+
+    def _feed(self, timeout: float) -> None:
+        """Bytes from the network, within ``timeout`` seconds."""
+        address = self._session.address
+        try:
+            self._within(timeout)
+            count = self._stream.recv_into(self._buffer)
+        except TimeoutError:
+            raise too_slow(address, self._frames.arrived) from None
+        except OSError as error:
+            raise PeerUnreachable(
+                f"{address} dropped the connection ({error.strerror})", hint="Connect again"
+            ) from None
+        if not count:
+            raise self._ended()
+        self.bytes_received += count
+        self._session.feed(self._buffer, count)
 
     def _ended(self) -> QuatrefoilError:
-        who = f"{self.peer.name!r} ({self._session.address})"
         if self._frames.inside:
-            return self._frames.truncated(who)
-        return PeerUnreachable(f"{who} closed the channel", hint="Connect again", party=self.peer.name)
+            return self._frames.truncated(self._session.address)
+        return PeerUnreachable(f"{self._session.address} closed the connection", hint="Connect again")
 
-    def _flush(self) -> None:
-        data = self._session.drain()
-        if not data:
-            return
+    def _flush(self, timeout: float) -> None:
         try:
-            self._stream.settimeout(self._timeout)
-            self._stream.sendall(data)
+            for piece in self._session.drain():
+                self._within(timeout)
+                self._stream.sendall(piece)
+                self.bytes_sent += len(piece)
         except OSError as error:
             raise PeerUnreachable(
                 f"{self._session.address} takes no data ({error.strerror or error})", hint="Connect again"
             ) from None
-        self.bytes_sent += len(data)
+
+    def _within(self, timeout: float) -> None:
+        """Give the next call on the socket ``timeout`` seconds, to a hundredth: each change is a system call."""
+        if timeout <= 0:
+            raise TimeoutError("too slow")
+        if not 0.99 * timeout <= self._set_timeout <= 1.01 * timeout:
+            self._set_timeout = timeout
+            self._stream.settimeout(timeout)
 
     def _require_open(self) -> None:
         if not self._open:
@@ -168,6 +209,7 @@ class Channel:
 
     def _abandon(self) -> None:
         self._open = False
+        self._session.abandon()
         self._stream.close()
 
     def __enter__(self) -> Self:
@@ -186,32 +228,17 @@ def _establish(stream: socket.socket, session: TlsSession, deadline: float, time
     channel = Channel(stream, session, timeout)
     try:
         while not session.handshake():
-            channel._flush()
-            received = _receive(stream, deadline - time.monotonic(), session.address)
-            channel.bytes_received += len(received)
-            if not received:
-                raise PeerUnreachable(f"{session.address} ended the connection during the handshake", hint=_ASK)
-            session.feed(received)
-        channel._flush()
+            channel._flush(deadline - time.monotonic())
+            channel._feed(deadline - time.monotonic())
+        channel._flush(deadline - time.monotonic())
         channel.receive(0, wait=deadline - time.monotonic())  # the welcome
     except ChannelRefused:
         with contextlib.suppress(PeerUnreachable):
-            channel._flush()  # the alert that tells the peer
+            channel._flush(_LINGER)  # the alert that tells the peer
         raise
     except PeerUnreachable as error:
         raise PeerUnreachable(f"no channel was made: {error.problem}", hint=_ASK) from None
     return channel
 
 
-def _receive(stream: socket.socket, timeout: float, address: str) -> bytes:
-    """Bytes from the network, none at its end; ``PeerUnreachable`` after ``timeout`` seconds of silence."""
-    try:
-        stream.settimeout(max(timeout, 0.001))
-        return stream.recv(CHUNK)
-    except TimeoutError:
-        raise PeerUnreachable(f"{address} sent nothing for too long", hint="Try again, or allow more time") from None
-    except OSError as error:
-        raise PeerUnreachable(f"{address} dropped the connection ({error.strerror})", hint="Connect again") from None
-
-
-__all__ = ["Channel", "connect"]
+__all__ = ["Channel", "connect", "dial"]

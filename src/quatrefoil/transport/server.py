@@ -9,11 +9,13 @@ from typing import Self, TypeAlias
 
 from quatrefoil.errors import CallerError, ChannelRefused, HostError, PeerError, PeerUnreachable
 from quatrefoil.transport.aio import AsyncChannel
+from quatrefoil.transport.aio_wire import Wire
 from quatrefoil.transport.credentials import Credentials
 from quatrefoil.transport.identity import Clock
+from quatrefoil.transport.policies import HYBRID_768, ChannelPolicy
 from quatrefoil.transport.profile import check_role
-from quatrefoil.transport.tls_context import HYBRID, ChannelPolicy, TlsContext
-from quatrefoil.transport.tls_session import CHUNK, PeerCheck, TlsSession
+from quatrefoil.transport.tls_context import ContextCache
+from quatrefoil.transport.tls_session import PeerCheck, TlsSession
 
 Handler: TypeAlias = Callable[[AsyncChannel], Awaitable[None]]
 """What a server runs for each channel; the channel is closed when it returns."""
@@ -35,7 +37,7 @@ async def serve(
     on_refused: OnRefused,
     timeout: float,
     clock: Clock,
-    policy: ChannelPolicy = HYBRID,
+    policy: ChannelPolicy = HYBRID_768,
     limit: int = 4096,
 ) -> Server:
     """Listen, and run ``handler`` for every peer whose role is in ``allow_roles``. Port 0 takes a free one.
@@ -46,8 +48,10 @@ async def serve(
     """
     if not allow_roles:
         raise CallerError("a server that allows no role answers nobody", hint="Name the roles that may connect")
+    contexts = ContextCache(credentials, policy=policy, clock=clock)
+    contexts.current()  # what is wrong with them is said now
     roles = frozenset(map(check_role, allow_roles))
-    server = Server(credentials, policy, roles, clock, handler, on_refused, timeout, limit)
+    server = Server(contexts, roles, clock, handler, on_refused, timeout, limit)
     await server._listen(host, port)
     return server
 
@@ -57,8 +61,7 @@ class Server:
 
     def __init__(
         self,
-        credentials: Credentials,
-        policy: ChannelPolicy,
+        contexts: ContextCache,
         roles: frozenset[str],
         clock: Clock,
         handler: Handler,
@@ -66,12 +69,9 @@ class Server:
         timeout: float,
         limit: int,
     ) -> None:
-        self._credentials = credentials
-        self._policy = policy
+        self._contexts = contexts
         self._roles = roles
         self._clock = clock
-        self._standing = credentials.current()
-        self._context = TlsContext(self._standing.identity, self._standing.trust, policy=policy)
         self._handler = handler
         self._on_refused = on_refused
         self._timeout = timeout
@@ -107,52 +107,48 @@ class Server:
 
     async def _listen(self, host: str, port: int) -> None:
         try:
-            self._listener = await asyncio.start_server(self._accept, host, port, limit=CHUNK)
+            self._listener = await asyncio.get_running_loop().create_server(lambda: Wire(self._accept), host, port)
         except OSError as error:
             raise HostError(
                 f"{host}:{port} cannot be listened on ({error.strerror or error})",
                 hint="Name a free address of this host",
             ) from None
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A plain function, so that the task is ours: its failures are reported, and close() can end it.
-        task = asyncio.get_running_loop().create_task(self._run(reader, writer))
+    def _accept(self, wire: Wire) -> TlsSession:
+        context = self._contexts.current()
+        check = PeerCheck(context.standing.trust, self._clock, self._roles, None)
+        session = TlsSession(context, check, server_side=True, address=wire.address)
+        # The task is ours: its failures are reported, and close() can end it.
+        task = asyncio.get_running_loop().create_task(self._run(wire, session))
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return session
 
-    async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        name = writer.get_extra_info("peername")
-        address = f"{name[0]}:{name[1]}" if name else "a peer that is gone"
+    async def _run(self, wire: Wire, session: TlsSession) -> None:
         channel: AsyncChannel | None = None
         try:
-            channel = await self._handshake(reader, writer, address)
+            channel = await self._handshake(wire, session)
             async with channel:
                 await self._handler(channel)
         except PeerError as error:
             if not (channel and channel.closed_by_peer and isinstance(error, PeerUnreachable)):
-                self._on_refused(address, error)
+                self._on_refused(session.address, error)
         finally:
-            writer.transport.abort()  # does nothing to a channel that has been closed
+            wire.abort()  # does nothing to a channel that has been closed
 
-    async def _handshake(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str
-    ) -> AsyncChannel:
+    async def _handshake(self, wire: Wire, session: TlsSession) -> AsyncChannel:
         if len(self._tasks) > self._limit:
             raise ChannelRefused(
-                f"{address} is one connection more than the limit of {self._limit}", hint="Raise the limit, or wait"
+                f"{session.address} is one connection more than the limit of {self._limit}",
+                hint="Raise the limit, or wait",
             )
-        if (standing := self._credentials.current()) is not self._standing:
-            self._context = TlsContext(standing.identity, standing.trust, policy=self._policy)
-            self._standing = standing
-        check = PeerCheck(standing.trust, self._clock, self._roles, None)
-        session = TlsSession(self._context, check, server_side=True, address=address)
-        channel = AsyncChannel(reader, writer, session, self._timeout)
+        channel = AsyncChannel(wire, session, self._timeout)
         try:
             async with asyncio.timeout(self._timeout):
                 await channel.establish(server_side=True)
         except TimeoutError:
             raise ChannelRefused(
-                f"{address} did not complete a handshake within {self._timeout:g} s", hint="Have it try again"
+                f"{session.address} did not complete a handshake within {self._timeout:g} s", hint="Have it try again"
             ) from None
         return channel
 

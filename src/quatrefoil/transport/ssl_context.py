@@ -16,9 +16,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from quatrefoil.errors import CallerError, ChannelRefused, PeerError
 from quatrefoil.transport import profile
+from quatrefoil.transport.credentials import Standing
 from quatrefoil.transport.identity import Clock, Identity, TrustAnchor
+from quatrefoil.transport.policies import HYBRID_768, ChannelPolicy
 from quatrefoil.transport.profile import Party, check_role, parse_host
-from quatrefoil.transport.tls_context import HYBRID, ChannelPolicy, TlsContext
+from quatrefoil.transport.tls_context import TlsContext
 from quatrefoil.transport.tls_session import PeerCheck, TlsSession
 
 _MOVE = 256 << 10
@@ -50,11 +52,11 @@ class HybridContext(ssl.SSLContext):
         clock: Clock,
         protocol: bytes,
         on_refused: Callable[[PeerError], None],
-        policy: ChannelPolicy = HYBRID,
+        policy: ChannelPolicy = HYBRID_768,
     ) -> None:
         if not allow_roles:
             raise CallerError("a context that allows no role talks to nobody", hint="Name the roles it may talk to")
-        self._tls = TlsContext(identity, trust, policy=policy, protocol=protocol)
+        self._tls = TlsContext(Standing(identity, trust), policy=policy, protocol=protocol)
         self._trust = trust
         self._clock = clock
         self._roles = frozenset(map(check_role, allow_roles))
@@ -70,7 +72,7 @@ class HybridContext(ssl.SSLContext):
     ) -> HybridObject:
         """One connection between two buffers. A client must name its server."""
         if session is not None:
-            raise CallerError("sessions are never resumed", hint="Pass none")
+            raise CallerError("sessions are not resumed here", hint="Pass none")
         if not server_side and not server_hostname:
             raise CallerError("no host name to check the server's certificate for", hint="Pass server_hostname")
         name = server_hostname.decode("ascii") if isinstance(server_hostname, bytes) else server_hostname
@@ -105,7 +107,6 @@ class HybridObject:
         self._incoming = incoming
         self._outgoing = outgoing
         self._on_refused = on_refused
-        self._ready = b""
 
     @property
     def peer(self) -> Party:
@@ -130,25 +131,29 @@ class HybridObject:
             self._require_more()
 
     def read(self, size: int = 1024, buffer: Any = None) -> Any:
-        if not self._ready:
-            self._take()
-            try:
-                data = self._tls.decrypt()
-            except PeerError as error:
-                self._on_refused(error)
-                raise HandshakeRefused(error) from None
-            finally:
-                self._give()
-            if data is None:
-                self._require_more()
-            self._ready = data or b""
         if buffer is None:
-            taken, self._ready = self._ready[:size], self._ready[size:]
-            return taken
-        count = min(size, len(buffer), len(self._ready))
-        buffer[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        return count
+            taken = bytearray(size)
+            return bytes(taken[: self.read(size, taken)])
+        with memoryview(buffer).cast("B") as whole, whole[:size] as space:
+            return self._read_into(space)
+
+    def _read_into(self, space: memoryview) -> int:
+        count = self._decrypt(space)
+        if count is None:
+            self._take()
+            count = self._decrypt(space)
+        if count is None:
+            self._require_more()
+        return count or 0
+
+    def _decrypt(self, space: memoryview) -> int | None:
+        try:
+            return self._tls.decrypt_into(space)
+        except PeerError as error:
+            self._on_refused(error)
+            raise HandshakeRefused(error) from None
+        finally:
+            self._give()
 
     def write(self, data: Any) -> int:
         with memoryview(data).cast("B") as view:
@@ -165,7 +170,7 @@ class HybridObject:
         self._give()
 
     def pending(self) -> int:
-        return len(self._ready)
+        return self._tls.pending
 
     def getpeercert(self, binary_form: bool = False) -> Any:
         """DER, or the fields of the standard library's dictionary that this profile has."""
@@ -211,8 +216,8 @@ class HybridObject:
             self._tls.feed(self._incoming.read(_MOVE))
 
     def _give(self) -> None:
-        if data := self._tls.drain():
-            self._outgoing.write(data)
+        for piece in self._tls.drain():
+            self._outgoing.write(piece)
 
     def _require_more(self) -> None:
         if self._incoming.eof:

@@ -1,73 +1,81 @@
-"""What a channel may negotiate, and the OpenSSL context that offers and accepts nothing else.
+"""The OpenSSL context that offers and accepts what a channel policy names and nothing else.
 
-TLS 1.3 (RFC 8446) with hybrid key exchange (draft-ietf-tls-ecdhe-mlkem) and ML-DSA signatures
-(draft-ietf-tls-mldsa) in certificates of both ends. Groups and signature algorithms are set through pyOpenSSL's
-private binding, since it has no public call for them: each one is looked up, called and its answer checked, and one
-that is missing is a ``HostError``, never a context that accepts more than was asked.
+TLS 1.3 (RFC 8446) with post-quantum key exchange (draft-ietf-tls-ecdhe-mlkem, draft-ietf-tls-mlkem) and ML-DSA
+signatures (draft-ietf-tls-mldsa) in certificates of both ends.
+
+Sessions that may be resumed are remembered in the server's memory (RFC 8446 section 4.6.1, with the session's name as
+the ticket): there is no ticket key to steal, and what was remembered ends with the context. A session is resumed with a
+fresh key exchange (``psk_dhe_ke``, the only mode that OpenSSL offers by default); there is no early data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import threading
+from collections import deque
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from OpenSSL import SSL, crypto
 
-from quatrefoil.errors import HostError, ParametersRefused
-from quatrefoil.transport.identity import Identity, TrustAnchor
-
-HYBRID_GROUPS = ("X25519MLKEM768", "SecP384r1MLKEM1024", "SecP256r1MLKEM768")
-"""Every group that may be named in a policy: each is as strong as the stronger of its two parts."""
-
-SIGNATURE_ALGORITHMS = ("mldsa65", "mldsa87")
-"""Leaves sign handshakes with the first; the root has signed the leaves with the second."""
-
-CIPHER_SUITES = ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+from quatrefoil.errors import HostError
+from quatrefoil.transport.credentials import Credentials, Standing
+from quatrefoil.transport.identity import Clock, Identity
+from quatrefoil.transport.policies import GROUPS, SIGNATURE_ALGORITHMS, ChannelPolicy
+from quatrefoil.transport.tls_binding import NEEDS, NO_AUTO_CHAIN, Records, attribute, function
 
 PROTOCOL = b"quatrefoil/1"
 """The name in ALPN (RFC 7301): a channel cannot be confused with another protocol under the same certificates."""
 
-_NEEDS = "Install the versions of cryptography and pyOpenSSL that pyproject.toml names"
+MOST_SESSIONS = 4096
+"""Handshakes that one context makes, where it remembers sessions: about 30 kB each."""
+
+MOST_TICKETS = 16
+"""Sessions that a client keeps to resume, each once."""
 
 
-@dataclass(frozen=True)
-class ChannelPolicy:
-    """The key-exchange groups that a channel may negotiate, best first. Classical groups cannot be named."""
+@dataclass
+class Ticket:
+    """A session that a client may resume once, with the certificate (DER) that its server showed.
 
-    groups: tuple[str, ...] = ("X25519MLKEM768", "SecP384r1MLKEM1024")
+    ``broken``: its channel ended in an error; it is not offered.
+    """
 
-    def __post_init__(self) -> None:
-        unknown = [group for group in self.groups if group not in HYBRID_GROUPS]
-        if unknown or not self.groups:
-            raise ParametersRefused(
-                f"{unknown[0]!r} is not a post-quantum hybrid group" if unknown else "a channel policy names no group",
-                hint=f"Use groups among {', '.join(HYBRID_GROUPS)}",
-            )
-
-
-HYBRID = ChannelPolicy()
+    session: SSL.Session
+    certificate: bytes
+    broken: bool = False
 
 
 class TlsContext:
-    """The OpenSSL context of one identity under one policy: shared by its channels, never changed afterwards."""
+    """The OpenSSL context of one standing under one policy: shared by its channels, never changed afterwards.
 
-    def __init__(self, identity: Identity, trust: TrustAnchor, *, policy: ChannelPolicy, protocol: bytes = PROTOCOL):
+    ``remember``: whether a server lets its peers resume, within the limit of the policy.
+    """
+
+    def __init__(
+        self, standing: Standing, *, policy: ChannelPolicy, protocol: bytes = PROTOCOL, remember: bool = False
+    ) -> None:
+        _require_leaf(standing.identity, policy)
         context = SSL.Context(SSL.TLS_METHOD)
         context.set_min_proto_version(SSL.TLS1_3_VERSION)
-        context.set_tls13_ciphersuites(":".join(CIPHER_SUITES).encode())
-        # A resumed session would skip the certificates; every channel shows them afresh.
+        context.set_tls13_ciphersuites(":".join(policy.cipher_suites).encode())
         context.set_options(SSL.OP_NO_TICKET)
-        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_session_cache_mode(
+            SSL.SESS_CACHE_SERVER if remember and policy.resume_seconds else SSL.SESS_CACHE_OFF
+        )
+        context.set_timeout(max(1, policy.resume_seconds))
+        context.set_session_id(hashlib.sha256(b"quatrefoil channel %s %s" % (policy.name.encode(), protocol)).digest())
+        context.set_mode(NO_AUTO_CHAIN)
         _set_names(context, "SSL_CTX_set1_curves_list", policy.groups)
-        _set_names(context, "SSL_CTX_set1_sigalgs_list", SIGNATURE_ALGORITHMS)
+        _set_names(context, "SSL_CTX_set1_sigalgs_list", policy.signature_algorithms)
         store = context.get_cert_store()
         if store is None:
-            raise HostError("OpenSSL gave no certificate store", hint=_NEEDS)
-        for root in trust.roots:
+            raise HostError("OpenSSL gave no certificate store", hint=NEEDS)
+        for root in standing.trust.roots:
             store.add_cert(crypto.X509.from_cryptography(root))
-        context.use_certificate(identity.certificate)
-        _use_key(context, identity)
+        context.use_certificate(standing.identity.certificate)
+        _use_key(context, standing.identity)
         context.check_privatekey()
         context.set_alpn_protos([protocol])
         context.set_alpn_select_callback(
@@ -75,6 +83,9 @@ class TlsContext:
         )
         self._context = context
         self._policy = policy
+        self.standing = standing
+        self.tickets: deque[Ticket] = deque(maxlen=MOST_TICKETS)
+        """A client's sessions to resume; whoever takes one removes it. They end with the context."""
 
     @property
     def policy(self) -> ChannelPolicy:
@@ -85,46 +96,69 @@ class TlsContext:
         return SSL.Connection(self._context, None)
 
 
+class ContextCache:
+    """A context that stays until its standing changes, its time to resume is over, or it has made enough handshakes.
+
+    With it go the sessions that it remembers: nobody resumes what was agreed under another key, root or policy.
+    """
+
+    def __init__(
+        self, credentials: Credentials, *, policy: ChannelPolicy, clock: Clock, protocol: bytes = PROTOCOL
+    ) -> None:
+        self._credentials = credentials
+        self._policy = policy
+        self._clock = clock
+        self._protocol = protocol
+        self._lock = threading.Lock()
+        self._made: tuple[TlsContext, datetime] | None = None
+        self._uses = 0
+
+    def current(self) -> TlsContext:
+        """The context for one handshake that begins now."""
+        standing, now = self._credentials.current(), self._clock()
+        with self._lock:
+            if self._made is None or self._is_over(*self._made, standing, now):
+                context = TlsContext(standing, policy=self._policy, protocol=self._protocol, remember=True)
+                self._made, self._uses = (context, now), 0
+            self._uses += 1
+            return self._made[0]
+
+    def _is_over(self, context: TlsContext, made: datetime, standing: Standing, now: datetime) -> bool:
+        age = abs(now - made)  # a clock that was set back ends it as well
+        over = age > timedelta(seconds=self._policy.resume_seconds) or self._uses >= MOST_SESSIONS
+        return over or context.standing is not standing
+
+
 def require_support() -> str:
     """The OpenSSL version that channels use, or ``HostError`` when this host cannot make them."""
     context = SSL.Context(SSL.TLS_METHOD)
-    _set_names(context, "SSL_CTX_set1_curves_list", HYBRID_GROUPS)
+    _set_names(context, "SSL_CTX_set1_curves_list", GROUPS)
     _set_names(context, "SSL_CTX_set1_sigalgs_list", SIGNATURE_ALGORITHMS)
     if not hasattr(SSL.Connection, "get_group_name"):
-        raise HostError("pyOpenSSL cannot tell which group was negotiated", hint=_NEEDS)
+        raise HostError("pyOpenSSL cannot tell which group was negotiated", hint=NEEDS)
+    Records(SSL.Connection(context, None))
     return str(SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode())
 
 
-def _set_names(context: SSL.Context, function: str, names: tuple[str, ...]) -> None:
-    if _private(function)(context._context, ":".join(names).encode()) != 1:
-        raise HostError(f"OpenSSL does not take {', '.join(names)} ({function})", hint=_NEEDS)
+def _require_leaf(identity: Identity, policy: ChannelPolicy) -> None:
+    if not isinstance(identity.certificate.public_key(), policy.leaf_keys):
+        raise HostError(
+            f"the key of {identity.name!r} is not {' or '.join(policy.leaf_signatures)}, as {policy.name} asks for",
+            hint="Have a certificate issued for such a key, or agree on another policy",
+        )
+
+
+def _set_names(context: SSL.Context, name: str, names: tuple[str, ...]) -> None:
+    if function(name)(attribute(context, "_context"), ":".join(names).encode()) != 1:
+        raise HostError(f"OpenSSL does not take {', '.join(names)} ({name})", hint=NEEDS)
 
 
 def _use_key(context: SSL.Context, identity: Identity) -> None:
     # pyOpenSSL's public call knows no ML-DSA keys; the one beneath it takes any that OpenSSL can load.
     der = identity.private_key().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     key = crypto.load_privatekey(crypto.FILETYPE_ASN1, der)
-    if _private("SSL_CTX_use_PrivateKey")(context._context, key._pkey) != 1:
-        raise HostError(f"OpenSSL does not take the key of {identity.name!r}", hint=_NEEDS)
+    if function("SSL_CTX_use_PrivateKey")(attribute(context, "_context"), attribute(key, "_pkey")) != 1:
+        raise HostError(f"OpenSSL does not take the key of {identity.name!r}", hint=NEEDS)
 
 
-def _private(function: str) -> Callable[..., int]:
-    call: Callable[..., int] | None = getattr(_binding(), function, None)
-    if call is None:
-        raise HostError(f"this pyOpenSSL has no {function}", hint=_NEEDS)
-    return call
-
-
-def _binding() -> object:
-    return getattr(SSL, "_lib", None)
-
-
-__all__ = [
-    "HYBRID",
-    "HYBRID_GROUPS",
-    "PROTOCOL",
-    "SIGNATURE_ALGORITHMS",
-    "ChannelPolicy",
-    "TlsContext",
-    "require_support",
-]
+__all__ = ["MOST_SESSIONS", "PROTOCOL", "ContextCache", "Ticket", "TlsContext", "require_support"]

@@ -8,6 +8,7 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from quatrefoil.errors import ChannelRefused
+from quatrefoil.transport.policies import ChannelPolicy
 
 _NO_GROUP = ("no suitable key share", "no suitable groups", "bad key share", "no shared group", "unsupported group")
 _NO_SIGNATURE = (
@@ -47,11 +48,6 @@ _DEFECTS = {
 }
 """What a chain that does lead to a root may still have wrong, by X509_V_ERR."""
 
-_COMMON = "X25519MLKEM768"
-"""The group that every post-quantum TLS library has: who lacks it is classical."""
-
-_OTHER = "Use a TLS library there that has it; a policy is never lowered"
-
 _NEITHER = ("handshake failure", "illegal parameter", "insufficient security")
 
 
@@ -68,27 +64,25 @@ def is_alert(error: SSL.Error) -> bool:
     return "alert" in reason_of(error)
 
 
-def explain(error: SSL.Error, address: str, groups: Sequence[str], *, server_side: bool) -> ChannelRefused:
+def explain(error: SSL.Error, address: str, policy: ChannelPolicy, *, server_side: bool) -> ChannelRefused:
     """The refusal that fits ``error``, for people: what the peer lacks, and what to do."""
     if isinstance(error, SSL.SysCallError):
         return ChannelRefused(
             f"{address} ended the connection during the handshake", hint="Ask its operator why; its log may say"
         )
     reason = reason_of(error)
-    hybrid = ", ".join(groups)
-    upgrade = "Upgrade its TLS library; classical key exchange and certificates are never accepted"
+    groups, signatures = ", ".join(policy.groups), ", ".join(policy.leaf_signatures)
+    upgrade = "Upgrade its TLS library, or agree on one policy; classical cryptography is never accepted"
     if is_alert(error):
-        return _peer_refused(reason, address, groups, server_side=server_side)
+        return _peer_refused(reason, address, policy, server_side=server_side)
     if _matches(reason, _NO_GROUP):
-        if _COMMON not in groups:  # then it may well offer a hybrid group, but another
-            return ChannelRefused(
-                f"{address} offers no key exchange that the policy allows, none of {hybrid} ({reason})", hint=_OTHER
-            )
         return ChannelRefused(
-            f"{address} offers only classical key exchange, none of {hybrid} ({reason})", hint=upgrade
+            f"{address} offers no key exchange of policy {policy.name}, none of {groups} ({reason})", hint=upgrade
         )
     if _matches(reason, _NO_SIGNATURE):
-        return ChannelRefused(f"{address} offers only classical certificates, no ML-DSA ({reason})", hint=upgrade)
+        return ChannelRefused(
+            f"{address} offers no certificate of policy {policy.name}, none of {signatures} ({reason})", hint=upgrade
+        )
     if _matches(reason, _NO_CERTIFICATE):
         return ChannelRefused(
             f"{address} presented no ML-DSA certificate ({reason})",
@@ -114,19 +108,15 @@ def untrusted(address: str, certificate: x509.Certificate, code: int) -> Channel
     )
 
 
-def _peer_refused(reason: str, address: str, groups: Sequence[str], *, server_side: bool) -> ChannelRefused:
-    hybrid = ", ".join(groups)
+def _peer_refused(reason: str, address: str, policy: ChannelPolicy, *, server_side: bool) -> ChannelRefused:
     if _matches(reason, _NOT_TLS13):
         return ChannelRefused(f"{address} does not speak TLS 1.3 ({reason})", hint="Upgrade its TLS library")
-    if _matches(reason, _NEITHER) and not server_side and _COMMON not in groups:
-        return ChannelRefused(
-            f"{address} lacks our key exchange ({hybrid}) or ML-DSA certificates ({reason})", hint=_OTHER
-        )
     if _matches(reason, _NEITHER) and not server_side:
+        groups, signatures = ", ".join(policy.groups), ", ".join(policy.leaf_signatures)
         return ChannelRefused(
-            f"{address} accepts neither our key exchange ({hybrid}) nor ML-DSA certificates: it offers only classical "
-            f"cryptography ({reason})",
-            hint="Upgrade its TLS library; classical key exchange and certificates are never accepted",
+            f"{address} takes no key exchange or no certificate of policy {policy.name}: {groups}; "
+            f"{signatures} ({reason})",
+            hint="Upgrade its TLS library, or agree on one policy; classical cryptography is never accepted",
         )
     if "unknown ca" in reason or "decrypt error" in reason:
         problem = f"{address} does not trust the root of our certificate ({reason})"

@@ -10,8 +10,8 @@ from quatrefoil.transport.sealed.new_file import new_file
 from quatrefoil.transport.sealed.opening import Opened, open_early, open_sealed
 from quatrefoil.transport.sealed.rewrapping import Rewrapped, rewrap
 from quatrefoil.transport.sealed.sealing import Sealed, seal
-from quatrefoil.transport.sealed.suites import HYBRID_768, HYBRID_1024, SUITES, Suite, named
 from quatrefoil.transport.sealed.wrapping import Signer
+from quatrefoil.transport.suites import HYBRID_768, HYBRID_1024, SUITES, Suite, named
 
 __all__ = [
     "CHUNK",

@@ -15,11 +15,10 @@ from typing import ClassVar
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from quatrefoil.errors import CallerError, MessageRefused, StateCorrupt
-from quatrefoil.transport import files, statement
+from quatrefoil.transport import files, statement, suites
 from quatrefoil.transport.identity import Clock, Identity, TrustAnchor, read_key
-from quatrefoil.transport.sealed import suites
 from quatrefoil.transport.sealed.layout import fingerprint
-from quatrefoil.transport.sealed.suites import CurvePrivateKey, MLKEMPrivateKey, Suite
+from quatrefoil.transport.suites import CurvePrivateKey, MLKEMPrivateKey, Suite
 from quatrefoil.wire import WireObject
 
 KEY_FILE, CERTIFICATE_FILE = "sealing.key", "sealing.certificate"

@@ -13,8 +13,8 @@ from quatrefoil.transport.sealed.chunks import ChunkReader
 from quatrefoil.transport.sealed.keys import Recipient, RecipientKey
 from quatrefoil.transport.sealed.layout import Judged
 from quatrefoil.transport.sealed.opening import check_sender, sender_judged_at, verify_payload
-from quatrefoil.transport.sealed.suites import Suite
 from quatrefoil.transport.sealed.wrapping import Signer, check_recipients, read_front, unwrap, wrap, write_front
+from quatrefoil.transport.suites import Suite
 
 
 @dataclass(frozen=True)

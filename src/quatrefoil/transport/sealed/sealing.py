@@ -13,9 +13,9 @@ from quatrefoil.transport.identity import Clock, Identity
 from quatrefoil.transport.sealed import chunks, layout
 from quatrefoil.transport.sealed.keys import Recipient
 from quatrefoil.transport.sealed.layout import Header, Payload
-from quatrefoil.transport.sealed.suites import Suite
 from quatrefoil.transport.sealed.wrapping import check_recipients, wrap, write_front
 from quatrefoil.transport.statement import Signed
+from quatrefoil.transport.suites import Suite
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from typing import BinaryIO
 
 from quatrefoil.contracts import VerifiedStatement
 from quatrefoil.errors import CallerError, MessageRefused
-from quatrefoil.transport import statement
+from quatrefoil.transport import statement, suites
 from quatrefoil.transport.identity import Clock, Identity, TrustAnchor
-from quatrefoil.transport.sealed import layout, suites
+from quatrefoil.transport.sealed import layout
 from quatrefoil.transport.sealed.chunks import TRUNCATED, read_up_to
 from quatrefoil.transport.sealed.keys import Recipient, RecipientKey
 from quatrefoil.transport.sealed.layout import Binding, Header, Judged, WrappedKey, Wrapping
-from quatrefoil.transport.sealed.suites import Suite
 from quatrefoil.transport.statement import Signed
+from quatrefoil.transport.suites import Suite
 
 _AGAIN = "Ask the sender for the file again"
 

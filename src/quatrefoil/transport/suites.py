@@ -1,11 +1,13 @@
-"""The two HPKE suites (RFC 9180; draft-ietf-hpke-pq) that wrap a file key: hybrid KEMs only.
+"""The HPKE suites (RFC 9180; draft-ietf-hpke-pq) of envelopes and sealed files.
 
-Both hold while either half of their KEM does. A public key is the ML-KEM encapsulation key (FIPS 203), then the
+The hybrid ones hold while either half of their KEM does. ML-KEM-1024 alone is for envelopes under ``cnsa-2.0``, and for
+nothing that is kept. A public key is the ML-KEM encapsulation key (FIPS 203), then the
 curve's: 32 bytes of X25519 (RFC 7748), or an uncompressed point of P-384 (SEC 1 section 2.3.3).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeGuard
 
@@ -18,8 +20,8 @@ from quatrefoil.errors import CallerError, MessageRefused
 
 MLKEMPrivateKey: TypeAlias = mlkem.MLKEM768PrivateKey | mlkem.MLKEM1024PrivateKey
 CurvePrivateKey: TypeAlias = x25519.X25519PrivateKey | ec.EllipticCurvePrivateKey
-PublicKey: TypeAlias = hpke.MLKEM768X25519PublicKey | hpke.MLKEM1024P384PublicKey
-PrivateKey: TypeAlias = hpke.MLKEM768X25519PrivateKey | hpke.MLKEM1024P384PrivateKey
+PublicKey: TypeAlias = hpke.MLKEM768X25519PublicKey | hpke.MLKEM1024P384PublicKey | mlkem.MLKEM1024PublicKey
+PrivateKey: TypeAlias = hpke.MLKEM768X25519PrivateKey | hpke.MLKEM1024P384PrivateKey | mlkem.MLKEM1024PrivateKey
 
 _ASK = "Ask its holder for it again"
 
@@ -44,16 +46,23 @@ class Suite:
         return self.ml_kem_bytes + self.curve_bytes
 
     def generate(self) -> tuple[MLKEMPrivateKey, CurvePrivateKey]:
-        """A fresh pair of private keys, from OpenSSL's generator."""
+        """A fresh pair of private keys of a hybrid suite, from OpenSSL's generator."""
         if self is HYBRID_768:
             return mlkem.MLKEM768PrivateKey.generate(), x25519.X25519PrivateKey.generate()
         return mlkem.MLKEM1024PrivateKey.generate(), ec.generate_private_key(ec.SECP384R1())
 
-    def wrap(self, file_key: bytes, public: bytes, info: bytes) -> bytes:
-        """``enc`` and the ciphertext of ``file_key``, for the holder of ``public``; ``MessageRefused`` if no key."""
+    def new_key(self) -> tuple[PrivateKey, bytes]:
+        """A fresh private key for HPKE, and its public bytes."""
+        if self is ML_KEM_1024:
+            key = mlkem.MLKEM1024PrivateKey.generate()
+            return key, key.public_key().public_bytes_raw()
+        return self.join(*self.generate())
+
+    def wrap(self, content: bytes | bytearray, public: bytes, info: bytes) -> bytes:
+        """``enc`` and the ciphertext of ``content``, for the holder of ``public``; ``MessageRefused`` if no key."""
         key = self.read_public(public)
         try:
-            return self._hpke.encrypt(file_key, key, info)
+            return self._hpke.encrypt(content, key, info)
         except ValueError:  # an X25519 point of small order
             raise MessageRefused("the recipient's public key is degenerate", hint=_ASK) from None
 
@@ -79,6 +88,8 @@ class Suite:
                 return hpke.MLKEM768X25519PublicKey(
                     mlkem.MLKEM768PublicKey.from_public_bytes(first), x25519.X25519PublicKey.from_public_bytes(second)
                 )
+            if self is ML_KEM_1024:
+                return mlkem.MLKEM1024PublicKey.from_public_bytes(first)
             return hpke.MLKEM1024P384PublicKey(
                 mlkem.MLKEM1024PublicKey.from_public_bytes(first),
                 ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP384R1(), second),
@@ -92,7 +103,7 @@ class Suite:
             if isinstance(ml_kem, mlkem.MLKEM768PrivateKey) and isinstance(curve, x25519.X25519PrivateKey):
                 public = ml_kem.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw()
                 return hpke.MLKEM768X25519PrivateKey(ml_kem, curve), public
-        elif isinstance(ml_kem, mlkem.MLKEM1024PrivateKey) and _on_p384(curve):
+        elif self is HYBRID_1024 and isinstance(ml_kem, mlkem.MLKEM1024PrivateKey) and _on_p384(curve):
             point = curve.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
             return hpke.MLKEM1024P384PrivateKey(ml_kem, curve), ml_kem.public_key().public_bytes_raw() + point
         raise CallerError(f"these are not the two private keys of {self.name}", hint="Make them with one suite")
@@ -118,12 +129,30 @@ HYBRID_1024 = Suite(
     _hpke=hpke.Suite(hpke.KEM.MLKEM1024_P384, hpke.KDF.HKDF_SHA384, hpke.AEAD.AES_256_GCM),
 )
 
+ML_KEM_1024 = Suite(
+    name="cnsa-2.0",
+    identifiers=bytes.fromhex("004200020002"),  # ML-KEM-1024, HKDF-SHA384, AES-256-GCM
+    category=5,
+    ml_kem_bytes=1568,
+    curve_bytes=0,
+    encapsulated_bytes=1568,
+    _hpke=hpke.Suite(hpke.KEM.MLKEM1024, hpke.KDF.HKDF_SHA384, hpke.AEAD.AES_256_GCM),
+)
+
 SUITES = (HYBRID_768, HYBRID_1024)
-"""Every suite, the weaker first."""
+"""Every suite of sealed files, the weaker first."""
+
+ENVELOPES = (*SUITES, ML_KEM_1024)
+"""Every suite of envelopes."""
 
 
 def _on_p384(key: object) -> TypeGuard[ec.EllipticCurvePrivateKey]:
     return isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP384R1)
+
+
+def of_envelopes(names: Sequence[str]) -> tuple[Suite, ...]:
+    """The suites that a channel policy names for envelopes."""
+    return tuple(next(suite for suite in ENVELOPES if suite.name == name) for name in names)
 
 
 def named(name: str) -> Suite:

@@ -1,0 +1,88 @@
+"""Channels to one place, made again and again: at a handshake's full price once, and resumed within limits after that.
+
+Whoever sends small requests, or makes a channel anew because it has served its time, pays a key exchange instead of a
+handshake with certificates. What resuming costs is in docs/transport.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from quatrefoil.errors import ChannelRefused
+from quatrefoil.transport.aio import AsyncChannel, dial_async
+from quatrefoil.transport.channel import Channel, dial
+from quatrefoil.transport.credentials import Credentials
+from quatrefoil.transport.identity import Clock
+from quatrefoil.transport.policies import HYBRID_768, ChannelPolicy
+from quatrefoil.transport.profile import check_role, parse_host
+from quatrefoil.transport.tls_context import ContextCache, Ticket, TlsContext
+from quatrefoil.transport.tls_session import PeerCheck, TlsSession
+
+
+class Dialer:
+    """Makes channels to the party in ``expect_role`` at ``host``:``port``; arguments as of :func:`channel.connect`.
+
+    ``credentials`` are asked at each channel. When they change, sessions made under the former ones are forgotten. Each
+    session is offered once. The server's certificate is judged before a session is offered and after it was resumed, as
+    in a full handshake. Threads may share a dialer.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        credentials: Credentials,
+        expect_role: str,
+        timeout: float,
+        clock: Clock,
+        server_name: str | None = None,
+        policy: ChannelPolicy = HYBRID_768,
+    ) -> None:
+        self._host, self._port = host, port
+        self._roles = frozenset({check_role(expect_role)})
+        self._name = parse_host(server_name or host)
+        self._timeout = timeout
+        self._clock = clock
+        self._contexts = ContextCache(credentials, policy=policy, clock=clock)
+
+    def connect(self) -> Channel:
+        """A blocking channel; errors as of :func:`channel.connect`."""
+        context, session = self._session()
+        channel = dial(self._host, self._port, session, self._timeout)
+        _keep(context, session)
+        return channel
+
+    async def open(self) -> AsyncChannel:
+        """A channel under asyncio; errors as of :func:`channel.connect`."""
+        context, session = self._session()
+        channel = await dial_async(self._host, self._port, session, self._timeout)
+        _keep(context, session)
+        return channel
+
+    def _session(self) -> tuple[TlsContext, TlsSession]:
+        context = self._contexts.current()
+        check = PeerCheck(context.standing.trust, self._clock, self._roles, self._name)
+        ticket = _take(context, check)
+        address = f"{self._host}:{self._port}"
+        return context, TlsSession(context, check, server_side=False, address=address, ticket=ticket)
+
+
+def _take(context: TlsContext, check: PeerCheck) -> Ticket | None:
+    """A session whose server would still be accepted; who would not be is asked for a new certificate instead."""
+    with contextlib.suppress(IndexError):  # another thread may be quicker
+        while ticket := context.tickets.pop():
+            if ticket.broken:
+                continue
+            with contextlib.suppress(ChannelRefused):
+                check.verify(ticket.certificate, context.policy)
+                return ticket
+    return None
+
+
+def _keep(context: TlsContext, session: TlsSession) -> None:
+    if context.policy.resume_seconds and (ticket := session.ticket()) is not None:
+        context.tickets.append(ticket)
+
+
+__all__ = ["Dialer"]
