@@ -44,6 +44,28 @@ def test_every_party_ends_with_the_same_model_and_it_is_the_weighted_mean(job: T
     assert {one["group"] for one in result["channels"]} == {"X25519MLKEM768"}
 
 
+def test_a_stronger_channel_policy_holds_for_every_channel_and_envelope(job: ToyJob) -> None:
+    policy = job.folder / "policy.toml"
+    policy.write_text(policy.read_text() + '\n[transport]\npolicy = "hybrid-1024"\n')
+    start_all(job)
+    finish(job)
+    assert {one["group"] for one in job.result("aggregator")["channels"]} == {"SecP384r1MLKEM1024"}
+    assert all(np.allclose(array, ROUNDS * mean(), atol=STEP) for array in job.model())
+
+
+def test_a_party_that_was_given_a_weaker_channel_policy_takes_no_part(job: ToyJob) -> None:
+    agreed, job.policy = job.policy, job.folder / "stronger.toml"
+    job.policy.write_text(agreed.read_text() + '\n[transport]\npolicy = "hybrid-1024"\n')
+    job.start_keeper()
+    job.policy = agreed
+    job.aggregator()
+    for name in SILOS:
+        job.silo(name)
+    with pytest.raises(HostError):
+        job.wait("aggregator", SOON)
+    assert "polic" in (job.folder / "aggregator.out").read_text()
+
+
 def test_stand_ins_are_marked_in_every_output(job: ToyJob) -> None:
     start_all(job)
     finish(job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from quatrefoil.federation.enrolment import Enrolments
 from quatrefoil.federation.messages import Contribution, RoundContext
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.state import MemoryState
-from quatrefoil.transport import HYBRID_768
+from quatrefoil.transport import HYBRID_768, HYBRID_1024
 from quatrefoil.transport.policies import RECORD
 from world import NAMES, World, expected_mean
 
@@ -42,7 +43,7 @@ def is_mean(world: World, *rounds: tuple[str, ...]) -> bool:
     return all(np.allclose(array, wanted, atol=2e-3) for array in world.aggregator.model)
 
 
-async def run_job(world: World, **changes: object) -> Loopback:
+async def run_job(world: World, **changes: Any) -> Loopback:
     async with Loopback(world, **changes) as hub:
         silos = hub.silos()
         await hub.finished()
@@ -50,7 +51,7 @@ async def run_job(world: World, **changes: object) -> Loopback:
             finished = await silo.result()
             for mine, published in zip(finished.model, world.aggregator.model, strict=True):
                 np.testing.assert_array_equal(mine, published)
-            assert finished.peer == "hub" and finished.group == "X25519MLKEM768"
+            assert finished.peer == "hub" and finished.group == changes.get("channels", HYBRID_768).groups[0]
     return hub
 
 
@@ -76,6 +77,12 @@ def test_channels_that_are_renewed_all_the_time_lose_no_question():
     for name in (*NAMES, "hub"):
         resumed = [again for who, again in hub.dialled if who == name]
         assert len(resumed) > 3 and not resumed[0] and all(resumed[1:])
+
+
+def test_a_job_whose_channels_are_of_the_stronger_policy():
+    world = World(rounds=2)
+    hub = asyncio.run(run_job(world, channels=HYBRID_1024))
+    assert is_mean(world, NAMES, NAMES) and hub.dropped == []
 
 
 def test_a_model_of_100_000_parameters():

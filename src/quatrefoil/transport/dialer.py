@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 
-from quatrefoil.errors import ChannelRefused
 from quatrefoil.transport.aio import AsyncChannel, dial_async
 from quatrefoil.transport.channel import Channel, dial
 from quatrefoil.transport.credentials import Credentials
@@ -23,8 +22,7 @@ class Dialer:
     """Makes channels to the party in ``expect_role`` at ``host``:``port``; arguments as of :func:`channel.connect`.
 
     ``credentials`` are asked at each channel. When they change, sessions made under the former ones are forgotten. Each
-    session is offered once. The server's certificate is judged before a session is offered and after it was resumed, as
-    in a full handshake. Threads may share a dialer.
+    session is offered once, and its server's certificate is judged as in a full handshake. Threads may share a dialer.
     """
 
     def __init__(
@@ -63,20 +61,15 @@ class Dialer:
     def _session(self) -> tuple[TlsContext, TlsSession]:
         context = self._contexts.current()
         check = PeerCheck(context.standing.trust, self._clock, self._roles, self._name)
-        ticket = _take(context, check)
         address = f"{self._host}:{self._port}"
-        return context, TlsSession(context, check, server_side=False, address=address, ticket=ticket)
+        return context, TlsSession(context, check, server_side=False, address=address, ticket=_take(context))
 
 
-def _take(context: TlsContext, check: PeerCheck) -> Ticket | None:
-    """A session whose server would still be accepted; who would not be is asked for a new certificate instead."""
-    with contextlib.suppress(IndexError):  # another thread may be quicker
-        while ticket := context.tickets.pop():
-            if ticket.broken:
-                continue
-            with contextlib.suppress(ChannelRefused):
-                check.verify(ticket.certificate, context.policy)
-                return ticket
+def _take(context: TlsContext) -> Ticket | None:
+    with contextlib.suppress(IndexError):  # there is none, or another thread was quicker
+        while (ticket := context.tickets.pop()).broken:
+            pass
+        return ticket
     return None
 
 

@@ -37,13 +37,9 @@ MOST_TICKETS = 16
 
 @dataclass
 class Ticket:
-    """A session that a client may resume once, with the certificate (DER) that its server showed.
-
-    ``broken``: its channel ended in an error; it is not offered.
-    """
+    """A session that a client may resume once. ``broken``: its channel ended in an error, and it is not offered."""
 
     session: SSL.Session
-    certificate: bytes
     broken: bool = False
 
 

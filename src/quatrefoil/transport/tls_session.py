@@ -166,7 +166,7 @@ class TlsSession:
     def ticket(self) -> Ticket | None:
         """A client's means to resume this session, once its server has welcomed us."""
         if (session := self._connection.get_session()) is not None:
-            self._ticket = Ticket(session, self.peer.certificate.public_bytes(Encoding.DER))
+            self._ticket = Ticket(session)
         return self._ticket
 
     def abandon(self) -> None:
