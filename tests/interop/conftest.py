@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from asking import Peer
+from peer_program import Peer
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from asking import package
+from peer_program import package
 
 WYCHEPROOF = {
     "mldsa_65_verify_test.json": {"valid": 79, "invalid": 131},

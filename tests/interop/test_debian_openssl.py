@@ -47,8 +47,8 @@ def files(tmp_path_factory) -> Path:
 
 
 CLIENTS = {
-    "TLS 1.3, as it comes": ([], "offers only classical key exchange, none of X25519MLKEM768"),
-    "TLS 1.3, P-384": (["-groups", "P-384"], "offers only classical key exchange, none of X25519MLKEM768"),
+    "TLS 1.3, as it comes": ([], "offers no key exchange of policy hybrid-768, none of X25519MLKEM768"),
+    "TLS 1.3, P-384": (["-groups", "P-384"], "offers no key exchange of policy hybrid-768, none of X25519MLKEM768"),
     "TLS 1.2": (["-tls1_2"], "does not speak TLS 1.3"),
 }
 
@@ -89,7 +89,7 @@ def s_server(files: Path, *options: str) -> Iterator[int]:
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [((), "offers only classical cryptography"), (("-tls1_2",), "does not speak TLS 1.3")],
+    [((), "takes no key exchange or no certificate of policy hybrid-768"), (("-tls1_2",), "does not speak TLS 1.3")],
     ids=["TLS 1.3", "TLS 1.2"],
 )
 def test_its_server_is_refused(consortium, files, options, expected):

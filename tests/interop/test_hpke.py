@@ -10,16 +10,16 @@ import hashlib
 from typing import Any
 
 import pytest
-from asking import Peer, PeerSays
+from peer_program import Peer, PeerSays
 from tests.reference import hpke, sealed_file
 from tests.sealed.sealing_room import seal
 
 from quatrefoil.errors import MessageRefused
 from quatrefoil.transport import SealingKey, envelope, statement
-from quatrefoil.transport.envelope import SUITE, Binding, Envelope
+from quatrefoil.transport.envelope import Binding, Envelope
 from quatrefoil.transport.sealed.keys import RecipientKey
-from quatrefoil.transport.sealed.suites import HYBRID_768, HYBRID_1024, Suite
 from quatrefoil.transport.statement import Signed
+from quatrefoil.transport.suites import HYBRID_768, HYBRID_1024, Suite
 
 LABELS = {HYBRID_768: hpke.XWING, HYBRID_1024: hpke.P384}
 SEEDS = [bytes(32), bytes(range(32)), b"\xff" * 32]
@@ -180,14 +180,19 @@ def test_we_open_an_envelope_that_the_peer_has_sealed(peer: Peer, consortium):
     info = binding(key.public, b"job 1, round 7", silo)
     sealed = peer.ask("hpke-seal", "hybrid-768", key.public, info, b"", b"the seed of a silo")
     bound = Binding.decode(info)
-    body = Envelope(suite=SUITE, recipient=bound.recipient, context=bound.context, sealed=sealed)
+    body = Envelope(suite=HYBRID_768.identifiers, recipient=bound.recipient, context=bound.context, sealed=sealed)
     opened = key.open(statement.sign(body.encode(), silo), context=b"job 1, round 7")
     assert opened.plaintext == b"the seed of a silo" and opened.sender.signer == "cleveland"
 
 
 def binding(public: bytes, context: bytes, sender: Any) -> bytes:
     """HPKE's info as docs/transport.md gives it."""
-    fields = [SUITE, hashlib.sha256(public).digest(), hashlib.sha256(context).digest(), sender.fingerprint]
+    fields = [
+        HYBRID_768.identifiers,
+        hashlib.sha256(public).digest(),
+        hashlib.sha256(context).digest(),
+        sender.fingerprint,
+    ]
     return sealed_file.encode("urn:quatrefoil:envelope-binding", fields)
 
 

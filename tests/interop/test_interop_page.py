@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from asking import CRATE
+from peer_program import CRATE
 from published import WYCHEPROOF
 from tests.docs.pages import ROOT, rows
 

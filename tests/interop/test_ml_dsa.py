@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from asking import Peer, PeerSays
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import mldsa
+from peer_program import Peer, PeerSays
 from tests.reference import sealed_file
 from tests.transport import forgery
 

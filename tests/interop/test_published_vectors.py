@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from asking import package
 from cryptography.hazmat.primitives.asymmetric import mldsa, mlkem
+from peer_program import package
 from pkcs8 import seed_pem
 from published import acvp
 from tests.reference import hpke
@@ -14,7 +14,7 @@ from tests.reference import hpke
 from quatrefoil.errors import MessageRefused
 from quatrefoil.transport.identity import read_key
 from quatrefoil.transport.sealed.keys import RecipientKey
-from quatrefoil.transport.sealed.suites import HYBRID_768
+from quatrefoil.transport.suites import HYBRID_768
 
 INFO, FILE_KEY = b"info", bytes(range(32))
 

@@ -143,7 +143,7 @@ def test_a_certificate_outside_the_profile_is_refused(consortium, service, defec
     ("weaken", "expected"),
     [
         (lambda builder: builder.max_tls_version("TLSv1.2"), "does not speak TLS 1.3"),
-        (lambda builder: builder.danger_accept_invalid_certs(True), "offers only classical certificates, no ML-DSA"),
+        (lambda builder: builder.danger_accept_invalid_certs(True), "offers no certificate of policy"),
     ],
     ids=["TLS 1.2", "accepts any certificate"],
 )
@@ -155,9 +155,9 @@ def test_a_client_that_is_set_lower_is_refused(consortium, service, weaken: Call
 
 @pytest.mark.parametrize("group", ["SecP384r1MLKEM1024", "SecP256r1MLKEM768"])
 def test_a_policy_whose_groups_rustls_does_not_offer_is_not_lowered_for_it(consortium, group):
-    with serving(consortium, policy=ChannelPolicy((group,))) as strict:
+    with serving(consortium, policy=ChannelPolicy("strict", (group,))) as strict:
         _, refusal = refused(client(consortium), strict)
-        assert f"offers no key exchange that the policy allows, none of {group}" in refusal.problem
+        assert f"offers no key exchange of policy strict, none of {group}" in refusal.problem
 
 
 # ------------------------------------------------------------------------------------- what rustls refuses of ours

@@ -19,7 +19,7 @@ from tests.transport.listening import listening
 
 from quatrefoil.errors import ChannelRefused
 from quatrefoil.transport import ChannelPolicy
-from quatrefoil.transport.tls_context import HYBRID_GROUPS
+from quatrefoil.transport.policies import HYBRID_768
 
 PREFERENCES = [io.TlsCipherPref.DEFAULT, io.TlsCipherPref.PQ_DEFAULT]
 
@@ -51,7 +51,7 @@ def trying(
             future.result().close().result(10)
 
 
-@pytest.mark.parametrize("group", HYBRID_GROUPS)
+@pytest.mark.parametrize("group", HYBRID_768.groups)
 @pytest.mark.parametrize("preference", PREFERENCES, ids=lambda one: one.name)
 def test_its_share_for_each_group_is_one_that_we_can_use(group: str, preference: io.TlsCipherPref):
     with (
@@ -62,13 +62,13 @@ def test_its_share_for_each_group_is_one_that_we_can_use(group: str, preference:
         assert seen.get(timeout=10).startswith(f"{group} b'GET /round HTTP/1.1")
 
 
-@pytest.mark.parametrize("group", HYBRID_GROUPS)
+@pytest.mark.parametrize("group", HYBRID_768.groups)
 @pytest.mark.parametrize("shows", ["nothing", "ML-DSA"])
 def test_it_is_refused_for_its_signatures_under_each_policy(consortium, group: str, shows: str):
     silo, root = consortium.identity("cleveland", "silo"), consortium.authority.root.public_bytes(Encoding.PEM)
     assert silo.role == "silo"
     with (
-        listening(consortium, policy=ChannelPolicy((group,))) as server,
+        listening(consortium, policy=ChannelPolicy("strict", (group,))) as server,
         trying(
             server.port,
             root=root,
@@ -79,7 +79,7 @@ def test_it_is_refused_for_its_signatures_under_each_policy(consortium, group: s
     ):
         refusal = server.refusal()
         assert isinstance(refusal, ChannelRefused)
-        assert "offers only classical certificates, no ML-DSA" in refusal.problem
+        assert "offers no certificate of policy" in refusal.problem
         assert server.peers == []
 
 
@@ -89,7 +89,7 @@ def test_set_to_classical_groups_it_is_refused_for_those(consortium):
         listening(consortium) as server,
         trying(server.port, root=root, protocol="quatrefoil/1", preference=classical),
     ):
-        assert "offers only classical key exchange, none of X25519MLKEM768" in server.refusal().problem
+        assert "offers no key exchange of policy hybrid-768, none of X25519MLKEM768" in server.refusal().problem
 
 
 def test_and_a_server_of_classical_groups_can_use_that_setting():

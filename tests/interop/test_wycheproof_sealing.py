@@ -19,9 +19,9 @@ from published import naming, wycheproof
 from tests.reference import hpke
 
 from quatrefoil.errors import MessageRefused, StateCorrupt
-from quatrefoil.transport import envelope
+from quatrefoil.transport import envelope, policy_named
 from quatrefoil.transport.sealed.keys import KEY_FILE, RecipientKey
-from quatrefoil.transport.sealed.suites import HYBRID_768, HYBRID_1024, Suite
+from quatrefoil.transport.suites import HYBRID_768, HYBRID_1024, Suite
 
 INFO, FILE_KEY = b"info", bytes(range(32))
 KINDS = {HYBRID_768: mlkem.MLKEM768PrivateKey, HYBRID_1024: mlkem.MLKEM1024PrivateKey}
@@ -93,15 +93,17 @@ def test_key_generation(suite: Suite, tmp_path: Path):
 
 
 @both
-def test_public_keys(suite: Suite):
+def test_public_keys(suite: Suite, consortium):
     """Whoever seals takes a valid key and refuses any other, in files and in envelopes. ``m`` cannot be set."""
-    point = hpke.curve_point(halves(suite)[1])
+    point, sender = hpke.curve_point(halves(suite)[1]), consortium.identity("cleveland", "silo")
+    policy = policy_named(suite.name)
     for case in wycheproof(f"mlkem_{parameters(suite)}_encaps_test.json"):
         with naming(case):
             public = case["ek"] + point
-            takers = [lambda public=public: suite.wrap(FILE_KEY, public, INFO)]
-            takers += [lambda public=public: envelope._public_key(public)] * (suite is HYBRID_768)
-            for take in takers:
+            for take in (
+                lambda public=public: suite.wrap(FILE_KEY, public, INFO),
+                lambda public=public: envelope.seal(public, b"", context=b"", sender=sender, policy=policy),
+            ):
                 if case.result == "valid":
                     take()
                 else:

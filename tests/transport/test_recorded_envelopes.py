@@ -15,8 +15,9 @@ from tests.reference import hpke as by_hand
 from tests.reference import sealed_file
 
 from quatrefoil.transport import envelope
-from quatrefoil.transport.envelope import SUITE, Envelope
+from quatrefoil.transport.envelope import Envelope
 from quatrefoil.transport.statement import Signed
+from quatrefoil.transport.suites import HYBRID_768
 
 SECRET, CONTEXT = b"the seed of a silo", b"job 1, round 7"
 ML_KEM, CURVE = by_hand.expand_seed(by_hand.XWING, b"recorded envelopes: test seed 32")
@@ -35,10 +36,10 @@ def recorded(consortium) -> tuple[bytes, bytes, bytes]:
 def opened(consortium, recorded: tuple[bytes, bytes, bytes], ml_kem: bytes, curve: bytes) -> bytes:
     _, share, ciphertext = recorded
     fingerprint = consortium.identity("cleveland", "silo").fingerprint
-    fields = [SUITE, hashlib.sha256(PUBLIC).digest(), hashlib.sha256(CONTEXT).digest(), fingerprint]
+    fields = [HYBRID_768.identifiers, hashlib.sha256(PUBLIC).digest(), hashlib.sha256(CONTEXT).digest(), fingerprint]
     info = sealed_file.encode("urn:quatrefoil:envelope-binding", fields)
     shared = by_hand.combine(ml_kem, curve, share, by_hand.curve_point(CURVE))
-    return by_hand.schedule(SUITE, shared, info).open(ciphertext)
+    return by_hand.schedule(HYBRID_768.identifiers, shared, info).open(ciphertext)
 
 
 def test_with_the_curve_broken_it_reads_nothing(consortium, recorded) -> None:
