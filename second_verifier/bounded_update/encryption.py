@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from .aes import hkdf, key_stream
 from .field import Ext, P
@@ -25,14 +26,15 @@ def _words(data: bytes, size: int) -> list[int]:
     return [int.from_bytes(data[i : i + size], "little") for i in range(0, len(data), size)]
 
 
-def public_element(parameters: ParameterSet, context: bytes, block: int) -> list[int]:
+@lru_cache(maxsize=16)
+def public_element(parameters: ParameterSet, context: bytes, block: int) -> tuple[int, ...]:
     """a_j by its values at psi^1, psi^3, psi^5, .. in this order."""
     drawn = Drawn(stream(context, "quatrefoil/additive/v1/a", parameters.digest(), block))
     bits = log2(parameters.N)
     values = [0] * parameters.N
     for i in range(parameters.N):
         values[int(f"{i:0{bits}b}"[::-1], 2)] = drawn.base()
-    return values
+    return tuple(values)
 
 
 def binomial(seed: bytes, label: str, context: bytes, part: int, parameters: ParameterSet) -> list[int]:

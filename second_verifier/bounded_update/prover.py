@@ -76,7 +76,7 @@ class Prover:
         y = sums.committed_values(z)
         challenger.absorb("values", serialize(y))
         mask_value = claim - constraint.evaluate(y, constraint.values(z))
-        sent = _Sent(self.statement.digest(self.blocks), first, v, second, rounds, y, z, mask_value)
+        sent = Sent(self.statement.digest(self.blocks), first, v, second, rounds, y, z, mask_value)
         return self._open(sent, challenger)
 
     def key_value(self, zeta: Sequence[Ext]) -> Ext:
@@ -92,16 +92,15 @@ class Prover:
     def inverses(self, alpha: Ext) -> Columns:
         return inverse_columns(self.shape, self.columns, alpha)
 
-    def _open(self, sent: _Sent, challenger: Challenger) -> Proof:
+    def _open(self, sent: Sent, challenger: Challenger) -> Proof:
         shape, drawn = self.shape, self.randomness
         weights = Weights.draw(shape, challenger, sent.z)
         C = shape.code.C
         sigma = inner(weights.low, drawn.mu[:C]) + inner(weights.mask_row, drawn.nu[: shape.M])
         challenger.absorb("sigma", sigma.to_bytes())
         epsilon = challenger.draw("epsilon").element()
-        u = combine(drawn.mu, epsilon, weights.rows, sent.first.rows[:-6] + sent.second.rows)
-        mask_row = [*drawn.mask, *drawn.mask_appended]
-        u_m = [blind + epsilon * x for blind, x in zip(drawn.nu, mask_row, strict=True)]
+        u = self.opened_row(sent, weights, epsilon)
+        u_m = self.opened_mask_row(sent, weights, epsilon)
         third = row_commitment(shape, u[:C])
         challenger.absorb("opening", serialize(u_m + u[C:]) + third.root)
         head = Head(
@@ -121,9 +120,19 @@ class Prover:
         claim = weights.claim(sigma, epsilon, sent.y, sent.mask_value, u_m)
         return finish(shape, head, openings, positions, (u[:C], third), weights, epsilon, claim, challenger)
 
+    def opened_row(self, sent: Sent, weights: Weights, epsilon: Ext) -> list[Ext]:
+        """u. A liar may send another one."""
+        return combine(self.randomness.mu, epsilon, weights.rows, sent.first.rows[:-6] + sent.second.rows)
+
+    def opened_mask_row(self, sent: Sent, weights: Weights, epsilon: Ext) -> list[Ext]:  # noqa: ARG002 - for liars
+        """u_m. A liar may send another one, and knows what the weights and the value of the mask must be."""
+        drawn = self.randomness
+        mask_row = [*drawn.mask, *drawn.mask_appended]
+        return [blind + epsilon * x for blind, x in zip(drawn.nu, mask_row, strict=True)]
+
 
 @dataclass(frozen=True)
-class _Sent:
+class Sent:
     """What the opening needs of the messages before it."""
 
     statement: bytes
@@ -173,13 +182,18 @@ def finish(
         r.append(challenger.draw("r").element())
         claim = fold_claim(claim, folds[-1], r[-1])
         u, omega = bind(u, r[-1]), bind(omega, r[-1])
-    C2 = shape.row_code.C
-    high = eq_vector(r[: len(r) - log2(C2)])
-    runs = [row[0][i : i + C2] for i in range(0, shape.code.C, C2)]
-    u_2 = [total(weight * run[i] for weight, run in zip(high, runs, strict=True)) for i in range(C2)]
+    u_2 = combined_run(shape, row[0], r)
     challenger.absorb("row", serialize(u_2))
     positions2 = challenger.draw("positions2").positions(shape.row_code.n, shape.row_code.Q)
     return Proof(head, openings[0], openings[1], folds, u_2, third.open(positions2))
+
+
+def combined_run(shape: Shape, row: Sequence[Ext], r: Sequence[Ext]) -> list[Ext]:
+    """u_2 = sum_run eq(r_hi, run) run."""
+    C2 = shape.row_code.C
+    high = eq_vector(r[: len(r) - log2(C2)])
+    runs = [row[i : i + C2] for i in range(0, shape.code.C, C2)]
+    return [total(weight * run[i] for weight, run in zip(high, runs, strict=True)) for i in range(C2)]
 
 
 def second_round(u: Sequence[Ext], omega: Sequence[Ext]) -> tuple[Ext, Ext]:

@@ -1,4 +1,4 @@
-"""Proofs at toy size, and silos that lie. Toy shapes prove nothing to anybody: the argument is the same, but smaller."""
+"""Proofs at toy size, and silos that lie. Toy shapes prove nothing to anybody: the same argument, but smaller."""
 
 from __future__ import annotations
 
