@@ -19,47 +19,59 @@ ROOT: Final = 8
 KEYED_HASH: Final = 16
 
 _PERMUTATION: Final = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)
-_COLUMNS_AND_DIAGONALS: Final = (
-    (0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15),
-    (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14),
-)  # fmt: skip
+_WORD: Final = 0xFFFFFFFF
+_ROW: Final = (1 << 256) - 1
 
 
-def _steps() -> list[tuple[int, int, int, int, int, int]]:
-    """The 56 quarter rounds: four words of the state, two of the message."""
+def _row(a: int, b: int, c: int, d: int) -> int:
+    """Four words, 64 bits apart, so that carries and bits shifted out of one do not reach the next."""
+    return a | b << 64 | c << 128 | d << 192
+
+
+_WORDS: Final = _row(_WORD, _WORD, _WORD, _WORD)
+
+
+def _schedule() -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """The message words of the 14 half rounds: of the columns, then of the diagonals, seven times."""
     order = list(range(16))
-    steps = []
+    halves = []
     for _ in range(7):
-        for i, (a, b, c, d) in enumerate(_COLUMNS_AND_DIAGONALS):
-            steps.append((a, b, c, d, order[2 * i], order[2 * i + 1]))
+        halves += [(tuple(order[at : at + 8 : 2]), tuple(order[at + 1 : at + 8 : 2])) for at in (0, 8)]
         order = [order[i] for i in _PERMUTATION]
-    return steps
+    return halves
 
 
-_STEPS: Final = _steps()
-_MASK: Final = 0xFFFFFFFF
+_SCHEDULE: Final = _schedule()
 
 
 def _compress(
     chaining: tuple[int, ...], message: tuple[int, ...], counter: int, length: int, flags: int
 ) -> tuple[int, ...]:
-    """16 words; the first eight are the next chaining value."""
-    v = [*chaining, *IV[:4], counter & _MASK, counter >> 32, length, flags]
-    for a, b, c, d, x, y in _STEPS:
-        va, vb = (v[a] + v[b] + message[x]) & _MASK, v[b]
-        vd = v[d] ^ va
-        vd = (vd >> 16 | vd << 16) & _MASK
-        vc = (v[c] + vd) & _MASK
-        vb ^= vc
-        vb = (vb >> 12 | vb << 20) & _MASK
-        va = (va + vb + message[y]) & _MASK
-        vd ^= va
-        vd = (vd >> 8 | vd << 24) & _MASK
-        vc = (vc + vd) & _MASK
-        vb ^= vc
-        v[a], v[b], v[c], v[d] = va, (vb >> 7 | vb << 25) & _MASK, vc, vd
-    low = [v[i] ^ v[i + 8] for i in range(8)]
-    return (*low, *(v[i + 8] ^ chaining[i] for i in range(8)))
+    """16 words; the first eight are the next chaining value. Four quarter rounds are done at once."""
+    a, b, c = _row(*chaining[:4]), _row(*chaining[4:]), _row(*IV[:4])
+    d = _row(counter & _WORD, counter >> 32, length, flags)
+    m = message
+    for half, ((p, q, r, s), (t, u, v, w)) in enumerate(_SCHEDULE):
+        a = (a + b + (m[p] | m[q] << 64 | m[r] << 128 | m[s] << 192)) & _WORDS
+        d ^= a
+        d = (d >> 16 | d << 16) & _WORDS
+        c = (c + d) & _WORDS
+        b ^= c
+        b = (b >> 12 | b << 20) & _WORDS
+        a = (a + b + (m[t] | m[u] << 64 | m[v] << 128 | m[w] << 192)) & _WORDS
+        d ^= a
+        d = (d >> 8 | d << 24) & _WORDS
+        c = (c + d) & _WORDS
+        b ^= c
+        b = (b >> 7 | b << 25) & _WORDS
+        # Turn the rows, so that diagonals become columns, and back.
+        b, d = (d, b) if half % 2 else (b, d)
+        b = (b >> 64 | b << 192) & _ROW
+        c = (c >> 128 | c << 128) & _ROW
+        d = (d >> 192 | d << 64) & _ROW
+        b, d = (d, b) if half % 2 else (b, d)
+    rows = (a ^ c, b ^ d, c ^ _row(*chaining[:4]), d ^ _row(*chaining[4:]))
+    return tuple(row >> 64 * lane & _WORD for row in rows for lane in range(4))
 
 
 class _Node:
