@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,18 @@ def test_mutated_ones_are_rejected(entry: dict[str, Any]) -> None:
         statement, _ = parse(changed.statement)
         verify(statement, parse_blocks(statement.shape, changed.blocks), changed.proof)
     assert caught.value.reason == entry["reason"]
+
+
+@pytest.mark.slow
+def test_a_change_of_any_byte_of_a_real_proof_is_rejected() -> None:
+    """Sampled: one byte in each of 64 equal parts."""
+    statement, blocks, proof = loaded("one-block-w16")
+    draw = random.Random(1)
+    for part in range(64):
+        place = draw.randrange(len(proof) * part // 64, len(proof) * (part + 1) // 64)
+        changed = proof[:place] + bytes([proof[place] ^ 1 << draw.randrange(8)]) + proof[place + 1 :]
+        with pytest.raises(Rejected):
+            verify(statement, blocks, changed)
 
 
 def test_every_file_is_listed_and_every_name_is_there_once() -> None:
