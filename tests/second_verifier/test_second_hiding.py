@@ -264,3 +264,16 @@ def test_without_nu_the_other_masks_are_shown(hidden: bool) -> None:
     inverse = guess["epsilon"].inverse()
     read = [x * inverse for x in proof.head.u_m[: SHAPE.M]]
     assert (read == drawn.mask) is not hidden
+
+
+def test_two_proofs_of_one_encryption_give_an_equation_in_the_key() -> None:
+    """Why a silo repeats the bytes of a proof, and never proves the same encryption again: the pad cancels."""
+    silo = Silo(SHAPE)
+    statement, blocks, drawn = silo.statement(), silo.blocks(), Randomness.from_seed(SHAPE, SEED)
+    found = []
+    for coins in (b"one", b"two"):
+        proof = view_of(statement, blocks, silo.witness, drawn, coins).proof
+        found.append((proof.head.v, draw_challenges(SHAPE, proof.head, Coins(coins)).zeta))
+    (v, zeta), (other_v, other_zeta) = found
+    key = [base(x) for x in silo.key]
+    assert v - other_v == evaluate(key, zeta) - evaluate(key, other_zeta) != ZERO
