@@ -1,4 +1,4 @@
-"""The example's folder, copied: what runs there leaves nothing in the repository."""
+"""The folders in which blocks run, copied: what runs there leaves nothing in the repository."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from pages import ROOT
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A folder with the examples in it, as in a fresh clone."""
-    shutil.copytree(
-        ROOT / "examples", tmp_path / "clone" / "examples", ignore=shutil.ignore_patterns("run", "__pycache__")
-    )
+    """A folder with what blocks need, as in a fresh clone."""
+    for folder in ("examples", "second_verifier", "tests/vectors/proofs"):
+        shutil.copytree(ROOT / folder, tmp_path / "clone" / folder, ignore=shutil.ignore_patterns("run", "__pycache__"))
     return tmp_path / "clone"
 
 

@@ -1,0 +1,27 @@
+"""A second verifier of bounded updates, slow and plain, written from docs/proofs.md alone.
+
+It imports the standard library and nothing else, and shares no code with the kernel in rust/. Unaudited.
+"""
+
+from .columns import Witness
+from .commitment import Randomness
+from .errors import Rejected
+from .prover import prove
+from .shape import PARAMETER_SETS, SUM_32_W12, SUM_256_W16, ParameterSet, Shape
+from .statement import Statement
+from .verifier import Verified, verify
+
+__all__ = [
+    "PARAMETER_SETS",
+    "SUM_32_W12",
+    "SUM_256_W16",
+    "ParameterSet",
+    "Randomness",
+    "Rejected",
+    "Shape",
+    "Statement",
+    "Verified",
+    "Witness",
+    "prove",
+    "verify",
+]

@@ -1,0 +1,214 @@
+"""The polynomial F of the sum-check, its public vectors, and what it must add up to (docs/proofs.md, The sum-check).
+
+The public vectors exist twice: in full, by their definitions, for the prover, and at a point, in closed form, for the
+verifier. Tests compare the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .columns import fraction_order, table_row
+from .encryption import public_element
+from .field import (
+    ONE,
+    ZERO,
+    Ext,
+    X,
+    base,
+    eq,
+    eq_index,
+    eq_vector,
+    from_index,
+    inner,
+    inner_base,
+    powers,
+    total,
+)  # fmt: skip
+from .polynomials import negacyclic_coefficients, negacyclic_values
+from .shape import SLACK_BITS, log2
+from .statement import Blocks, Statement
+
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Challenges:
+    """All that is drawn before the sum-check."""
+
+    zeta: list[Ext]
+    alpha: Ext
+    tau: list[Ext]
+    theta: list[Ext]
+    gamma: Ext
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A vector that is zero but for the rows from `start` on; `values` are 2^l, and `start` is a multiple of that."""
+
+    start: int
+    values: list[Ext]
+
+    def full(self, length: int) -> list[Ext]:
+        return [ZERO] * self.start + self.values + [ZERO] * (length - self.start - len(self.values))
+
+    def at(self, point: Sequence[Ext]) -> Ext:
+        low = len(point) - log2(len(self.values))
+        return eq_index(point[:low], self.start // len(self.values)) * inner(eq_vector(point[low:]), self.values)
+
+
+class Constraint:
+    def __init__(self, statement: Statement, blocks: Blocks, challenges: Challenges) -> None:
+        shape = self.shape = statement.shape
+        self.challenges = challenges
+        self._bound = statement.bound
+        self._blocks = blocks
+        split = shape.ell - log2(shape.parameters.N)
+        self._tau_high, self._tau_low = challenges.tau[:split], challenges.tau[split:]
+        self._group_weights = eq_vector(challenges.theta)
+        self.gamma = powers(challenges.gamma, shape.m_q + 66 + shape.parameters.k)
+        self._fractions = fraction_order(shape)
+        self._pieces = self._public_pieces(statement)
+
+    # What F must add up to.
+
+    def claim(self, v: Ext) -> Ext:
+        first = self.shape.m_q
+        low = eq_vector(self._tau_low)
+        ciphertext = total(
+            weight * inner_base(low, block) for weight, block in zip(self._block_weights(), self._blocks, strict=True)
+        )
+        return self.gamma[first] * ciphertext + self.gamma[first + 2] * base(self._bound) + self.gamma[first + 3] * v
+
+    def _block_weights(self) -> list[Ext]:
+        """eq(theta, j / S) eq(tau_hi, j mod S) of every block j."""
+        S, slots = self.shape.S, eq_vector(self._tau_high)
+        return [self._group_weights[j // S] * slots[j % S] for j in range(self.shape.J)]
+
+    # The public vectors.
+
+    def _public_pieces(self, statement: Statement) -> dict[Key, list[Piece]]:
+        shape, first = self.shape, self.shape.m_q
+        pieces: dict[Key, list[Piece]] = {}
+
+        def add(name: str, start: int, values: list[Ext]) -> None:
+            """A vector over y, cut where a column ends."""
+            for at in range(0, len(values), shape.L):
+                column, row = divmod(start + at, shape.L)
+                pieces.setdefault((name, column), []).append(Piece(row, values[at : at + shape.L]))
+
+        bits = self.gamma[first + 4 : first + 4 + SLACK_BITS]
+        slack = [self.gamma[first + 2].scale(1 << i) - bit for i, bit in enumerate(bits)]
+        binding = self.gamma[first + 3]
+        add("linear", shape.T_P, [binding, binding * X, *slack])
+        add("square", shape.T_P, [ZERO, ZERO, *bits])
+        key = zip(self.key_weights(statement), eq_vector(self.challenges.zeta), strict=True)
+        add("linear", shape.T_S, [self.gamma[first] * w + binding * e for w, e in key])
+        last = shape.J - 1
+        N, k = shape.parameters.N, shape.parameters.k
+        low = eq_vector(self._tau_low)
+        for t in range(k):
+            cut = min(max(shape.D - last * N * k - t * N, 0), N)
+            pieces["padding", t] = [Piece(last % shape.S * N, [ZERO] * cut + low[cut:])]
+        return pieces
+
+    def key_weights(self, statement: Statement) -> list[Ext]:
+        """W_s = A(X^-1) T modulo X^N + 1."""
+        N = self.shape.parameters.N
+        parts = ([0] * N, [0] * N)
+        for j, weight in enumerate(self._block_weights()):
+            element = public_element(self.shape.parameters, statement.context, j)
+            for part, factor in zip(parts, (weight.a, weight.b), strict=True):
+                for i, value in enumerate(element):
+                    part[i] += factor * value
+        low = eq_vector(self._tau_low)
+        t_a, t_b = negacyclic_values([x.a for x in low]), negacyclic_values([x.b for x in low])
+        # Value i belongs to psi^(2i+1), whose inverse is psi^(2(N-1-i)+1).
+        inverse = [base(a) + X * base(b) for a, b in zip(*parts, strict=True)][::-1]
+        values = [Ext(a, b) * other for a, b, other in zip(t_a, t_b, inverse, strict=True)]
+        w_a, w_b = ([x.a for x in values], [x.b for x in values])
+        return [Ext(a, b) for a, b in zip(negacyclic_coefficients(w_a), negacyclic_coefficients(w_b), strict=True)]
+
+    def vectors(self) -> dict[Key, list[Ext]]:
+        """In full."""
+        shape, L = self.shape, self.shape.L
+        result: dict[Key, list[Ext]] = {("eq", 0): eq_vector(self.challenges.tau)}
+        for a in range(shape.A_T):
+            rows = [table_row(shape, a * L + row) for row in range(L)]
+            result["table", a] = [value for value, _ in rows]
+            result["selected", a] = [base(selected) for _, selected in rows]
+        for key, pieces in self._pieces.items():
+            result[key] = [total(entries) for entries in zip(*(piece.full(L) for piece in pieces), strict=True)]
+        return result
+
+    def values(self, z: Sequence[Ext]) -> dict[Key, Ext]:
+        """At a point, in closed form."""
+        shape, L, eta = self.shape, self.shape.L, self.shape.parameters.eta
+        result = {("eq", 0): eq(self.challenges.tau, z)}
+        for a in range(shape.A_T):
+
+            def g(start: int, a: int = a) -> Ext:
+                return from_index(z, min(max(start - a * L, 0), L))
+
+            line = base(a * L) + total(c.scale(1 << shape.ell - 1 - i) for i, c in enumerate(z))
+            result["table", a] = line + X + g(shape.T_E) * (X - base(shape.T_E + eta))
+            result["selected", a] = ONE - g(1 << shape.b) + g(shape.T_E) - g(shape.T_E + 2 * eta + 1)
+        for key, pieces in self._pieces.items():
+            result[key] = total(piece.at(z) for piece in pieces)
+        return result
+
+    # F itself.
+
+    def evaluate(self, committed: Sequence[Ext], public: Mapping[Key, Ext]) -> Ext:
+        """F from the values of the m committed columns and of the public vectors at one point."""
+        shape, gamma, first = self.shape, self.gamma, self.shape.m_q
+        inverses = [committed[shape.c + 2 * q] + X * committed[shape.c + 2 * q + 1] for q in range(first)]
+        messages = [[self._message(committed, g, t) for t in range(shape.parameters.k)] for g in range(shape.G)]
+        relation = gamma[first] * self._relation(committed, messages)
+        zero = relation + total(
+            gamma[q] * self._zero(committed, public, q, inverse) for q, inverse in enumerate(inverses)
+        )
+        result = public["eq", 0] * zero + gamma[first + 1] * total(inverses)
+        result += gamma[first + 2] * total(m * m for group in messages for m in group)
+        for a in range(shape.A):
+            y = committed[shape.auxiliary_column(a)]
+            if ("linear", a) in public:
+                result += public["linear", a] * y
+            if ("square", a) in public:
+                result += public["square", a] * y * y
+        for t, m in enumerate(messages[-1]):
+            result += gamma[first + 66 + t] * public["padding", t] * m
+        return result
+
+    def _message(self, committed: Sequence[Ext], group: int, slot: int) -> Ext:
+        """u_(g,t) - off."""
+        limbs = range(self.shape.limbs)
+        u = total(committed[self.shape.limb_column(group, slot, i)].scale(1 << self.shape.b * i) for i in limbs)
+        return u - base(self.shape.off)
+
+    def _relation(self, committed: Sequence[Ext], messages: list[list[Ext]]) -> Ext:
+        """Rel: the errors and the packed values, by group."""
+        p = self.shape.parameters
+        packed = [total(m.scale(1 << p.delta + p.W * t) for t, m in enumerate(row)) for row in messages]
+        errors = [committed[self.shape.error_column(g)] for g in range(self.shape.G)]
+        return total(
+            self._group_weights[g] * (error + message)
+            for g, (error, message) in enumerate(zip(errors, packed, strict=True))
+        )
+
+    def _zero(self, committed: Sequence[Ext], public: Mapping[Key, Ext], chunk: int, inverse: Ext) -> Ext:
+        """Z_q = h prod d - sum_i n_i prod_(l != i) d_l."""
+        alpha = self.challenges.alpha
+        numerator, denominator = ZERO, ONE
+        for index in self.shape.chunks[chunk]:
+            entry = committed[self._fractions[index]]
+            if index < self.shape.lookups:
+                n, d = ONE, alpha - entry - (X + X if index < self.shape.G else X)
+            else:
+                a = index - self.shape.lookups
+                n, d = -(public["selected", a] * entry), alpha - public["table", a]
+            numerator = numerator * d + n * denominator
+            denominator = denominator * d
+        return inverse * denominator - numerator

@@ -1,0 +1,137 @@
+"""Changes of an accepted proof, of its ciphertext and of its statement, each of which must be seen.
+
+A mutation is a dictionary that can be written as JSON: `name`, `fault`, and any of
+
+    "proof", "blocks"   a list of {"at": offset, "was": hexadecimal, "now": hexadecimal}
+    "cut"               the number of bytes to take from the end of the proof
+    "append"            bytes to add to it, hexadecimal
+    "statement"         fields of the statement that have another value
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .field import P
+from .proof_bytes import Proof, regions
+from .shape import Shape
+
+Mutation = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Changed:
+    statement: dict[str, Any]
+    blocks: bytes
+    proof: bytes
+
+
+def apply(mutation: Mutation, statement: dict[str, Any], blocks: bytes, proof: bytes) -> Changed:
+    proof = _patched(proof, mutation.get("proof", []))
+    proof = proof[: len(proof) - mutation.get("cut", 0)] + bytes.fromhex(mutation.get("append", ""))
+    return Changed(statement | mutation.get("statement", {}), _patched(blocks, mutation.get("blocks", [])), proof)
+
+
+def _patched(data: bytes, patches: list[dict[str, Any]]) -> bytes:
+    for patch in patches:
+        at, was, now = patch["at"], bytes.fromhex(patch["was"]), bytes.fromhex(patch["now"])
+        if data[at : at + len(was)] != was or len(was) != len(now):
+            raise ValueError("the patch is for other bytes")
+        data = data[:at] + now + data[at + len(was) :]
+    return data
+
+
+def mutations(shape: Shape, proof: Proof, blocks: bytes, statement: dict[str, Any]) -> Iterator[Mutation]:
+    data = proof.to_bytes()
+    spans = {name: (at, size) for name, at, size in regions(shape, proof)}
+    yield from _parts(data, spans)
+    yield from _lengths(data)
+    yield from _orders(data, spans)
+    yield from _encodings(data, spans)
+    yield from _ciphertexts(blocks)
+    yield from _statements(shape, statement)
+
+
+def _patch(data: bytes, at: int, now: bytes) -> dict[str, Any]:
+    return {"at": at, "was": data[at : at + len(now)].hex(), "now": now.hex()}
+
+
+def _plus_one(data: bytes, at: int) -> bytes:
+    """The element of F_p there, plus one."""
+    return ((int.from_bytes(data[at : at + 8], "little") + 1) % P).to_bytes(8, "little")
+
+
+def _named(name: str, fault: str, **changes: object) -> Mutation:
+    return {"name": name, "fault": fault, **changes}
+
+
+_BYTES = ("magic", "version", "reserved", "statement", "root", "salt", "path")
+
+
+def _parts(data: bytes, spans: dict[str, tuple[int, int]]) -> Iterator[Mutation]:
+    """The first and the last word or byte of every kind of part."""
+    last_round = max(int(name.split()[1]) for name in spans if name.startswith("round"))
+    last_fold = max(int(name.split()[1]) for name in spans if name.startswith("fold"))
+    names = ["magic", "version", "reserved", "statement", "root 1", "v", "root 2", "round 0", f"round {last_round}"]
+    names += ["y", "sigma", "u_m", "end of u", "root 3", "fold 0", f"fold {last_fold}", "u_2"]
+    for tree in ("tree 1", "tree 2", "tree 3"):
+        salts = [] if tree == "tree 3" else [f"salt 0 of {tree}"]
+        names += [*salts, f"words 0 of {tree}", f"path of {tree}"]
+    for name in names:
+        at, size = spans[name]
+        width = 1 if name.startswith(_BYTES) else 8
+        for which, offset in (("first", at), ("last", at + size - width)):
+            now = bytes([data[offset] ^ 1]) if width == 1 else _plus_one(data, offset)
+            fault = f"the {which} {'byte' if width == 1 else 'word'} of {name} is another"
+            yield _named(f"{which}-of-{name.replace(' ', '-')}", fault, proof=[_patch(data, offset, now)])
+
+
+def _lengths(data: bytes) -> Iterator[Mutation]:
+    yield _named("empty", "there are no bytes", cut=len(data))
+    yield _named("cut-by-one", "the last byte is missing", cut=1)
+    yield _named("cut-by-a-digest", "the last digest is missing", cut=32)
+    yield _named("longer-by-one", "there is a byte too many", append="00")
+    yield _named("longer-by-a-digest", "there is a digest too many", append="00" * 32)
+
+
+def _orders(data: bytes, spans: dict[str, tuple[int, int]]) -> Iterator[Mutation]:
+    pairs = [("root 1", "root 2"), ("round 0", "round 1"), ("fold 0", "fold 1")]
+    pairs += [(f"words 0 of tree {i}", f"words 1 of tree {i}") for i in (1, 2, 3)]
+    pairs.append(("salt 0 of tree 1", "salt 0 of tree 2"))
+    for one, other in pairs:
+        (at, size), (there, same) = spans[one], spans[other]
+        assert size == same
+        patches = [_patch(data, at, data[there : there + size]), _patch(data, there, data[at : at + size])]
+        name = f"{one}-for-{other}".replace(" ", "-")
+        yield _named(name, f"{one} and {other} have changed places", proof=patches)
+
+
+def _encodings(data: bytes, spans: dict[str, tuple[int, int]]) -> Iterator[Mutation]:
+    names = ("v", "round 0", "y", "sigma", "u_m", "end of u", "words 0 of tree 1", "words 0 of tree 2", "fold 0", "u_2")
+    for name in (*names, "words 0 of tree 3"):
+        patch = _patch(data, spans[name][0], P.to_bytes(8, "little"))
+        yield _named(f"not-reduced-{name.replace(' ', '-')}", f"the first word of {name} is p", proof=[patch])
+
+
+def _ciphertexts(blocks: bytes) -> Iterator[Mutation]:
+    yield _named("other-block", "the ciphertext is another", blocks=[_patch(blocks, 0, _plus_one(blocks, 0))])
+    patch = _patch(blocks, len(blocks) - 8, P.to_bytes(8, "little"))
+    yield _named("block-not-reduced", "a word of the ciphertext is p", blocks=[patch])
+
+
+def _statements(shape: Shape, statement: dict[str, Any]) -> Iterator[Mutation]:
+    parameters = statement["parameters"]
+    others: dict[str, tuple[str, object]] = {
+        "bound-above": ("bound", statement["bound"] + 1),
+        "bound-below": ("bound", statement["bound"] - 1),
+        "other-context": ("context", "ff" + statement["context"][2:]),
+        "other-binding": ("binding", statement["binding"][:-2] + "00"),
+        "more-values": ("values", shape.D + 1),
+        "fewer-values": ("values", shape.D - 1),
+        "other-set": ("parameters", parameters | {"name": parameters["name"] + "x"}),
+        "fewer-silos": ("parameters", parameters | {"silos": parameters["silos"] // 2}),
+    }
+    for name, (field, value) in others.items():
+        yield _named(name, f"the statement has another {field}", statement={field: value})

@@ -1,0 +1,43 @@
+"""The terms of the soundness error, one by one (docs/proofs.md, Soundness)."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from .field import P
+from .shape import Code, Shape, ceil_log2, log2
+
+
+def terms(shape: Shape) -> dict[str, Fraction]:
+    """What can go wrong in each round, by the name of what is drawn; probabilities."""
+    field = Fraction(P * P)
+    code, row, p = shape.code, shape.row_code, shape.parameters
+    lookups = shape.lookups * shape.L + (1 << shape.b) + 2 * p.eta + 1
+    columns = ceil_log2(shape.m)
+    return {
+        "zeta": log2(p.N) / field,
+        "alpha": lookups / (field - 2 * P),
+        "tau, theta": (shape.ell + ceil_log2(shape.G)) / field,
+        "gamma": (shape.m_q + 65 + p.k) / field,
+        "z": sum(shape.degrees) / field,
+        "kappa": (columns + 1) / field,
+        "z_hi, kappa": (columns + log2(shape.R)) * code.n / field,
+        "epsilon": (2 * code.n + 1) / field,
+        "positions": 3 * missed(code),
+        "chi": code.Q / field,
+        "r": 2 * log2(code.C) / field,
+        "r_hi": log2(code.C // row.C) * row.n / field,
+        "positions2": 2 * missed(row),
+    }
+
+
+def missed(code: Code) -> Fraction:
+    """((1 + K / n) / 2)^Q."""
+    return Fraction(code.n + code.K, 2 * code.n) ** code.Q
+
+
+def soundness_bits(shape: Shape) -> float:
+    """-log2 of the sum of all terms."""
+    error = sum(terms(shape).values())
+    return math.log2(error.denominator) - math.log2(error.numerator)

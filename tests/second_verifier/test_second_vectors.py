@@ -1,0 +1,131 @@
+"""The published vectors of proofs, through the second verifier."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bounded_update import Rejected, Statement, verify
+from bounded_update.keeper import check_key_seed
+from bounded_update.mutations import apply
+from bounded_update.statement_file import load, parse, parse_blocks
+from bounded_update.vectors import ACCEPTED, Case
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "tests" / "vectors" / "proofs"
+INDEX = json.loads((FOLDER / "index.json").read_text())
+# A third of a second each: of the changes, every fourth is enough for every day.
+SLOW = {"three-blocks-w16"} | {entry["name"] for i, entry in enumerate(INDEX["mutated"]) if i % 4}
+
+
+def marked(entries: list[dict[str, Any]]) -> list[Any]:
+    marks = {True: [pytest.mark.slow], False: []}
+    return [pytest.param(entry, id=entry["name"], marks=marks[entry["name"] in SLOW]) for entry in entries]
+
+
+def loaded(name: str) -> tuple[Statement, list[list[int]], bytes]:
+    return (*load(FOLDER / f"{name}.json"), (FOLDER / f"{name}.proof").read_bytes())
+
+
+@pytest.mark.parametrize("entry", marked(INDEX["accepted"]))
+def test_accepted_ones_are_accepted(entry: dict[str, Any]) -> None:
+    statement, blocks, proof = loaded(entry["name"])
+    verified = verify(statement, blocks, proof)
+    assert verified.statement.hex() == entry["statement_digest"]
+    assert verified.root1.hex() == entry["root1"]
+    assert verified.v.to_bytes().hex() == entry["v"]
+    given = (statement.shape.parameters, verified.statement, verified.root1, verified.v)
+    check_key_seed(*given, bytes.fromhex(INDEX["key_seed"]))
+    with pytest.raises(Rejected, match="key"):
+        check_key_seed(*given, bytes(32))
+
+
+@pytest.mark.parametrize("entry", marked(INDEX["forged"]))
+def test_forged_ones_are_rejected(entry: dict[str, Any]) -> None:
+    with pytest.raises(Rejected) as caught:
+        verify(*loaded(entry["name"]))
+    assert caught.value.reason == entry["reason"]
+
+
+@pytest.mark.parametrize("entry", marked(INDEX["mutated"]))
+def test_mutated_ones_are_rejected(entry: dict[str, Any]) -> None:
+    fields = json.loads((FOLDER / f"{entry['of']}.json").read_text())
+    blocks, proof = ((FOLDER / f"{entry['of']}.{kind}").read_bytes() for kind in ("blocks", "proof"))
+    changed = apply(entry, fields, blocks, proof)
+    assert (changed.statement, changed.blocks, changed.proof) != (fields, blocks, proof)
+    with pytest.raises(Rejected) as caught:
+        statement, _ = parse(changed.statement)
+        verify(statement, parse_blocks(statement.shape, changed.blocks), changed.proof)
+    assert caught.value.reason == entry["reason"]
+
+
+@pytest.mark.slow
+def test_a_change_of_any_byte_of_a_real_proof_is_rejected() -> None:
+    """Sampled: one byte in each of 64 equal parts."""
+    statement, blocks, proof = loaded("one-block-w16")
+    draw = random.Random(1)
+    for part in range(64):
+        place = draw.randrange(len(proof) * part // 64, len(proof) * (part + 1) // 64)
+        changed = proof[:place] + bytes([proof[place] ^ 1 << draw.randrange(8)]) + proof[place + 1 :]
+        with pytest.raises(Rejected):
+            verify(statement, blocks, changed)
+
+
+def test_every_file_is_listed_and_every_name_is_there_once() -> None:
+    names = [entry["name"] for kind in ("accepted", "forged") for entry in INDEX[kind]]
+    kinds = ("json", "blocks", "proof")
+    expected = {f"{name}.{kind}" for name in names for kind in kinds} | {"index.json", "README.md"}
+    assert {file.name for file in FOLDER.iterdir()} == expected
+    mutated = [entry["name"] for entry in INDEX["mutated"]]
+    assert len(set(mutated)) == len(mutated) and INDEX["version"] == 1
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 1_500_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index", range(len(ACCEPTED)))
+def test_the_vectors_can_be_made_again(index: int) -> None:
+    name, parameters, values, slack = ACCEPTED[index]
+    case = Case(name, parameters, values, slack)
+    assert case.prove().to_bytes() == (FOLDER / f"{name}.proof").read_bytes()
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-I", "-c", "import sys; sys.path.insert(0, '.'); import bounded_update.__main__ as m; "]
+    program[-1] += f"sys.exit(m.main({list(arguments)!r}))"
+    return subprocess.run(program, cwd=ROOT / "second_verifier", capture_output=True, text=True, check=False)
+
+
+def test_the_command_accepts_rejects_and_cannot_read(tmp_path: Path) -> None:
+    accepted = command("verify", str(FOLDER / "one-block-w16.json"), str(FOLDER / "one-block-w16.proof"))
+    v = INDEX["accepted"][0]["v"]
+    assert (accepted.returncode, accepted.stdout) == (0, f"accepted: v = {v}\n")
+    rejected = command("verify", str(FOLDER / "one-block-w16.json"), str(FOLDER / "error-too-large.proof"))
+    assert (rejected.returncode, rejected.stdout) == (1, "rejected: the proof is about another statement\n")
+    for wrong in ("{}", "[]", "no JSON", json.dumps({"parameters": 1})):
+        (tmp_path / "wrong.json").write_text(wrong)
+        unread = command("verify", str(tmp_path / "wrong.json"), str(FOLDER / "one-block-w16.proof"))
+        assert unread.returncode == 2 and "cannot read" in unread.stderr and "Traceback" not in unread.stderr
+
+
+def test_statements_as_files_are_read_strictly() -> None:
+    fields = json.loads((FOLDER / "one-block-w16.json").read_text())
+    for change in (
+        {"values": "545"},
+        {"values": True},
+        {"bound": 1 << 62},
+        {"context": "00"},
+        {"binding": "zz" * 32},
+        {"parameters": fields["parameters"] | {"eta": 1}},
+        {"parameters": fields["parameters"] | {"w": 32}},
+        {"more": 1},
+    ):
+        with pytest.raises(ValueError):
+            parse(fields | change)
+    with pytest.raises(ValueError):
+        parse({name: value for name, value in fields.items() if name != "binding"})
