@@ -165,7 +165,7 @@ fn add_noisy((out, product, message, error): Block) {
 }
 
 #[inline(always)]
-fn widen<V: Value>((values, raw): (&mut [f64], &[V])) {
+pub fn widen<V: Value>((values, raw): (&mut [f64], &[V])) {
     for (value, raw) in values.iter_mut().zip(raw) {
         *value = raw.widened();
     }
@@ -173,19 +173,19 @@ fn widen<V: Value>((values, raw): (&mut [f64], &[V])) {
 
 /// How the values of one slot become integers.
 #[derive(Clone, Copy)]
-struct Rounding {
-    clip: f64,
-    factor: f64,
+pub struct Rounding {
+    pub clip: f64,
+    pub factor: f64,
     /// 2^(w-1) - 1
-    largest: f64,
-    shift: u32,
+    pub largest: f64,
+    pub shift: u32,
 }
 
 impl Rounding {
     /// Whether a value may be encrypted; NaN and the infinities may not. The second check is the silo's own, on what it
     /// is about to send: only the rounding of `factor` may carry a value beyond the range, and by less than one step.
     #[inline(always)]
-    fn takes(&self, value: f64) -> bool {
+    pub fn takes(&self, value: f64) -> bool {
         (value.abs() <= self.clip) & ((value * self.factor).abs() <= self.largest + 1.0)
     }
 
@@ -207,7 +207,7 @@ impl Rounding {
 
 /// Add the rounded values to their slot; true when one of them is refused.
 #[inline(always)]
-fn add_rounded((message, values, coins, rounding): (&mut [i64; N], &[f64], &[[u8; 4]], Rounding)) -> bool {
+pub fn add_rounded((message, values, coins, rounding): (&mut [i64; N], &[f64], &[[u8; 4]], Rounding)) -> bool {
     let mut refused = false;
     for ((message, &value), &coin) in message.iter_mut().zip(values).zip(coins) {
         let coin = u32::from_le_bytes(coin);
