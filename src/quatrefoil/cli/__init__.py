@@ -18,6 +18,7 @@ COMMANDS = (
     *("demo", "plan", "bench", "doctor"),
     *("ca", "keeper", "aggregator", "silo", "log"),
     *("seal-key", "seal", "open", "rewrap"),
+    "proof",
 )
 
 
