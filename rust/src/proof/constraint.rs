@@ -23,14 +23,33 @@ pub struct Weights<F> {
 
 impl Weights<E> {
     pub fn new(shape: &Shape, alpha: E, gamma: E) -> Self {
-        Self {
+        #[allow(unused_mut)]
+        let mut weights = Self {
             alpha,
             limb: alpha - E::X,
             error: alpha - E::new(0, 2),
             offset: E::base(shape.offset()),
             radix: E::base(1 << shape.limb_bits),
             gamma: powers(gamma, shape.weights()),
-        }
+        };
+        #[cfg(test)]
+        super::lies::leave_out(shape, &mut weights);
+        weights
+    }
+
+    #[cfg(test)]
+    pub fn of(&mut self, shape: &Shape, constraint: super::lies::Constraint) -> &mut E {
+        use super::lies::Constraint;
+        let first = shape.inverse_columns();
+        &mut self.gamma[match constraint {
+            Constraint::Inverses(index) => index,
+            Constraint::Relation => first,
+            Constraint::Total => first + 1,
+            Constraint::Norm => first + 2,
+            Constraint::Binding => first + 3,
+            Constraint::Bit(bit) => first + 4 + bit,
+            Constraint::Cut(slot) => first + 4 + SLACK_BITS + slot,
+        }]
     }
 
     /// The same in every lane.

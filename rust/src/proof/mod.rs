@@ -8,6 +8,8 @@ mod combination;
 mod constraint;
 mod ext;
 mod inverses;
+#[cfg(test)]
+mod lies;
 mod masks;
 mod multilinear;
 mod multiplicity;

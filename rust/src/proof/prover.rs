@@ -85,10 +85,15 @@ impl Prover<'_> {
 
         let tables: Vec<_> = (0..shape.tables).map(|a| table_columns(shape, a)).collect();
         let weights = Weights::new(shape, alpha, E::ZERO);
-        let inverses = inverse_columns(shape, &weights, &witness.columns, &tables, self.threads);
+        #[allow(unused_mut)]
+        let mut inverses = inverse_columns(shape, &weights, &witness.columns, &tables, self.threads);
+        #[cfg(test)]
+        super::lies::balance(&mut inverses);
         let second_tree = self.commit_inverses(&encoder, &inverses);
         drop(encoder);
         let v = self.binding_value(witness, &zeta);
+        #[cfg(test)]
+        let v = v + super::lies::binding();
         self.send("root2", &[&v.to_bytes(), &second_tree.root()]);
 
         let ending = self.sum_check(witness, &inverses, tables, &zeta, alpha, v, &masks);

@@ -1,5 +1,8 @@
 //! Whole proofs: honest ones are accepted, and what is false is not.
 
+mod forgeries;
+mod masks;
+mod mutations;
 mod shape;
 
 use crate::encryption::Encryption;
@@ -30,7 +33,7 @@ impl Instance {
             parameters: &[5; 32],
             context: &[6; 32],
             clip: 1.0,
-            factor: layout.largest() as f64 * 0.01,
+            factor: layout.largest() as f64 * 0.25,
             first: 0,
             key_seed: &[1; 32],
             noise_seed: &[2; 32],
@@ -59,6 +62,10 @@ impl Instance {
 
     pub fn ciphertext(&self) -> Ciphertext<'_> {
         Ciphertext { masks: self.masks.words(), blocks: &self.blocks }
+    }
+
+    pub fn prove_with(&self, seed: &[u8; 32]) -> Attempt {
+        prove(&self.statement(), &self.ciphertext(), &self.witness, seed, 1)
     }
 
     pub fn prove(&self, threads: usize) -> Attempt {
