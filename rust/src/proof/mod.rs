@@ -24,6 +24,7 @@ mod relation;
 mod rounds;
 mod runs;
 mod shape;
+mod sorting;
 mod soundness;
 mod statement;
 mod sumcheck;

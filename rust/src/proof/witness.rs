@@ -45,7 +45,7 @@ impl Witness {
         let slack = bound.checked_sub(squares).ok_or(Unprovable::Norm)?;
         let secret = key::secret(encryption.key_seed, encryption.parameters);
         let pad = blinding::pad(encryption.key_seed, encryption.parameters);
-        let auxiliary = auxiliary(shape, &columns, &secret, pad, slack);
+        let auxiliary = auxiliary(shape, &columns, &secret, pad, slack, threads);
         columns.extend(auxiliary.chunks_exact(shape.rows()).map(|part| Column { re: part.to_vec(), im: Vec::new() }));
         Ok(Self { columns })
     }
@@ -189,16 +189,25 @@ impl<'a, V: Value> Worker<'a, V> {
 }
 
 /// The long auxiliary vector: uses of the tables, pi, the bits of the slack, s.
-pub fn auxiliary(shape: &Shape, groups: &[Column], secret: &[u64; N], pad: E, slack: u64) -> Zeroizing<Vec<u64>> {
+fn auxiliary(
+    shape: &Shape,
+    groups: &[Column],
+    secret: &[u64; N],
+    pad: E,
+    slack: u64,
+    threads: usize,
+) -> Zeroizing<Vec<u64>> {
     let mut y = Zeroizing::new(vec![0; shape.auxiliary * shape.rows()]);
-    let (errors, limbs): (Vec<_>, Vec<_>) =
-        (0..groups.len()).partition(|index| index % (groups.len() / shape.groups) == 0);
-    let limbs = limbs.iter().map(|&column| groups[column].re.as_slice());
+    let group_columns = groups.len() / shape.groups;
+    let limbs: Vec<&[u64]> = groups
+        .chunks_exact(group_columns)
+        .flat_map(|group| group[1..].iter().map(|column| column.re.as_slice()))
+        .collect();
     let table = 1 << shape.limb_bits;
-    y[..table].copy_from_slice(&multiplicity::count(limbs, table));
-    let raised: Vec<Column> = errors.iter().map(|&column| raised_errors(&groups[column])).collect();
-    let errors = raised.iter().map(|column| column.re.as_slice());
-    y[shape.errors_row..][..ERRORS].copy_from_slice(&multiplicity::count(errors, ERRORS));
+    y[..table].copy_from_slice(&multiplicity::count(&limbs, table, threads));
+    let raised: Vec<Column> = groups.iter().step_by(group_columns).map(raised_errors).collect();
+    let errors: Vec<&[u64]> = raised.iter().map(|column| column.re.as_slice()).collect();
+    y[shape.errors_row..][..ERRORS].copy_from_slice(&multiplicity::count(&errors, ERRORS, threads));
     (y[shape.pad_row], y[shape.pad_row + 1]) = (pad.re, pad.im);
     for bit in 0..SLACK_BITS {
         y[shape.pad_row + 2 + bit] = slack >> bit & 1;
