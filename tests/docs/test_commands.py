@@ -226,6 +226,8 @@ JSON = {
     "doctor": "doctor",
     "demo-attack": "demo --attack transport",
     "bench-aggregation": "bench aggregation --parameters 1000 --silos 2",
+    "bench-proof": "bench proof --parameters 1000",
+    "proof-parameters": "proof parameters --parameters 1000",
     "log": "log {log}",
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 from quatrefoil.bench.accuracy import measure_accuracy
 from quatrefoil.bench.aggregation import measure
 from quatrefoil.bench.streaming import measure_streams
-from quatrefoil.cli import output
+from quatrefoil.cli import bench_proof, output
 
 NAME = "bench"
 HELP = "measure a layer beside doing without it, and beside its peers"
@@ -19,6 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name, what, add_options in (
         ("aggregation", "encrypted sums beside plain ones", _aggregation),
         ("accuracy", "what rounding to fewer bits costs, on real digits", _accuracy),
+        ("proof", "proofs of bounded updates beside the encryption and a training", bench_proof.add_options),
     ):
         add_options(benches.add_parser(name, help=what, description=what))
 
