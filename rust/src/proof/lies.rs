@@ -23,30 +23,40 @@ pub enum Constraint {
     Cut(usize),
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub struct Lies {
     pub left_out: Option<Constraint>,
     /// What is added to v.
     pub binding: E,
     /// Whether the inverse columns are made to add up to zero, whatever they are.
     pub balanced: bool,
+    /// A coordinate of tau that is drawn as zero.
+    pub zero: Option<usize>,
 }
 
+pub const NONE: Lies = Lies { left_out: None, binding: E::ZERO, balanced: false, zero: None };
+
 thread_local! {
-    static LIES: RefCell<Lies> = const { RefCell::new(Lies { left_out: None, binding: E::ZERO, balanced: false }) };
+    static LIES: RefCell<Lies> = const { RefCell::new(NONE) };
 }
 
 /// Do something on this thread while both sides lie so.
 pub fn with<Output>(lies: Lies, work: impl FnOnce() -> Output) -> Output {
     LIES.set(lies);
     let output = work();
-    LIES.set(Lies::default());
+    LIES.set(NONE);
     output
 }
 
 pub fn leave_out(shape: &Shape, weights: &mut Weights<E>) {
     if let Some(constraint) = LIES.with_borrow(|lies| lies.left_out) {
         *weights.of(shape, constraint) = E::ZERO;
+    }
+}
+
+pub fn draw(tau: &mut [E]) {
+    if let Some(coordinate) = LIES.with_borrow(|lies| lies.zero) {
+        tau[coordinate] = E::ZERO;
     }
 }
 

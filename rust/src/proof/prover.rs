@@ -169,7 +169,10 @@ impl Prover<'_> {
     ) -> Ending {
         let shape = self.shape;
         let mut draw = self.transcript.draw("point");
-        let (tau, theta) = (draw.elements(shape.log_rows), draw.elements(shape.group_variables()));
+        #[allow(unused_mut)]
+        let (mut tau, theta) = (draw.elements(shape.log_rows), draw.elements(shape.group_variables()));
+        #[cfg(test)]
+        super::lies::draw(&mut tau);
         let weights = Weights::new(shape, alpha, self.transcript.draw("gamma").element());
 
         let blocks = block_weights(shape, &tau, &theta);

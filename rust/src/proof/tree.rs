@@ -3,6 +3,8 @@
 //! Leaves and nodes are in bit-reversed order, as code words are: the children of node i of a level of n are the nodes
 //! i and i + n of the level below.
 
+use zeroize::Zeroizing;
+
 use super::blinding::Salts;
 use super::code::reversed;
 use super::proof_bytes::{Bytes, SALT_BYTES};
@@ -20,14 +22,14 @@ const NODES_A_PART: usize = 1 << 12;
 pub struct Tree {
     log_length: usize,
     /// Word after word.
-    words: zeroize::Zeroizing<Vec<u64>>,
+    words: Zeroizing<Vec<u64>>,
     /// Level l, of 2^l nodes, from index 2^l on.
     nodes: Vec<Digest>,
 }
 
 impl Tree {
     pub fn commit(
-        words: zeroize::Zeroizing<Vec<u64>>,
+        words: Zeroizing<Vec<u64>>,
         log_length: usize,
         salts: Option<&(dyn Fn() -> Salts + Sync)>,
         threads: usize,
@@ -168,12 +170,12 @@ impl Opening<'_> {
 struct LeafBytes {
     width: usize,
     length: usize,
-    bytes: zeroize::Zeroizing<Vec<u8>>,
+    bytes: Zeroizing<Vec<u8>>,
 }
 
 impl LeafBytes {
     fn new(width: usize) -> Self {
-        Self { width, length: 0, bytes: zeroize::Zeroizing::new(vec![0; TILE * (SALT_BYTES + 8 * width)]) }
+        Self { width, length: 0, bytes: Zeroizing::new(vec![0; TILE * (SALT_BYTES + 8 * width)]) }
     }
 
     /// The leaves from `first` on, `count` of them.
@@ -181,7 +183,7 @@ impl LeafBytes {
         let mut start = 0;
         self.length = 8 * self.width + if salts.is_some() { SALT_BYTES } else { 0 };
         if let Some(salts) = salts {
-            let mut tile = [[0; SALT_BYTES]; TILE];
+            let mut tile = Zeroizing::new([[0; SALT_BYTES]; TILE]);
             salts.fill(first, &mut tile[..count]);
             for (leaf, salt) in self.bytes.chunks_exact_mut(self.length).zip(&tile[..count]) {
                 leaf[..SALT_BYTES].copy_from_slice(salt);

@@ -6,7 +6,7 @@ use crate::field::{self, P};
 use crate::layout::{BLOCK_BYTES, Layout, read_word};
 use crate::ntt::N;
 use crate::proof::ext::E;
-use crate::proof::lies::{self, Constraint, Lies};
+use crate::proof::lies::{self, Constraint, Lies, NONE};
 use crate::proof::rejected::Rejected;
 use crate::proof::shape::SLACK_BITS;
 use crate::proof::statement::Statement;
@@ -91,8 +91,6 @@ impl Instance {
         self.set_slack(slack);
     }
 }
-
-const NONE: Lies = Lies { left_out: None, binding: E::ZERO, balanced: false };
 
 fn without(constraint: Constraint) -> Lies {
     Lies { left_out: Some(constraint), ..NONE }
@@ -228,6 +226,14 @@ fn a_value_behind_the_last_one() {
 #[test]
 fn a_value_for_the_keeper_of_another_key() {
     caught_by(&Instance::new(wide(), 5), Constraint::Binding, Lies { binding: E::ONE, ..NONE });
+}
+
+#[test]
+fn a_challenge_without_an_inverse_is_no_obstacle() {
+    let instance = Instance::new(wide(), 5);
+    for coordinate in [0, 3, 11] {
+        assert_eq!(instance.verdict(Lies { zero: Some(coordinate), ..NONE }), Ok(()));
+    }
 }
 
 #[test]
