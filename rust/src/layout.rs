@@ -6,7 +6,7 @@
 use crate::ntt::N;
 
 /// The numbers of a parameter set that the kernel needs. Whether a roster fits is checked where the set is built.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Layout {
     /// w: rounded values lie in [-(2^(w-1) - 1), 2^(w-1) - 1].
     pub value_bits: u32,

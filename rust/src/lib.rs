@@ -1,4 +1,5 @@
-//! The additive encryption kernel of Quatrefoil: `docs/additive-encryption.md` defines every byte it makes.
+//! The kernel of Quatrefoil, additive encryption and proofs about it: `docs/additive-encryption.md` and `docs/proofs.md`
+//! define every byte it makes.
 //!
 //! This file is the door to Python and holds nothing else: it checks every length, lets go of the interpreter while it
 //! computes, and turns refusals into exceptions. Values come in as NumPy arrays. Another thread may write to one during a
@@ -25,6 +26,7 @@ mod ntt;
 mod parallel;
 mod probes;
 mod processor;
+mod proof;
 mod rounding;
 mod sampling;
 mod shared;
@@ -105,23 +107,7 @@ fn encrypt<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let context = exactly(context, "context")?;
     let (key_seed, noise_seed) = (seed(py, &key_seed)?, seed(py, &noise_seed)?);
-    let largest = layout.layout.largest() as f64;
-    // A factor of zero is a weight so small that no value leaves zero.
-    if !(clip.is_finite() && clip > 0.0 && factor >= 0.0 && factor * clip <= largest * (1.0 + 1e-12)) {
-        return Err(PyValueError::new_err(format!(
-            "factor {factor} and clip {clip} do not fit values up to {largest}"
-        )));
-    }
-    let encryption = Encryption {
-        layout: layout.layout,
-        parameters: &layout.digest,
-        context: &context,
-        clip,
-        factor,
-        first: checked_block(first_block)?,
-        key_seed: &key_seed,
-        noise_seed: &noise_seed,
-    };
+    let encryption = checked_encryption(layout, &context, clip, factor, first_block, &key_seed, &noise_seed)?;
     if let Ok(values) = values.extract::<PyReadonlyArray1<'py, f32>>() {
         encrypt_values(py, &encryption, header, &values, threads)
     } else if let Ok(values) = values.extract::<PyReadonlyArray1<'py, f64>>() {
@@ -129,6 +115,34 @@ fn encrypt<'py>(
     } else {
         Err(PyTypeError::new_err("values are a one-dimensional array of float32 or float64"))
     }
+}
+
+fn checked_encryption<'a>(
+    layout: &'a PyLayout,
+    context: &'a [u8; 32],
+    clip: f64,
+    factor: f64,
+    first_block: u64,
+    key_seed: &'a [u8; 32],
+    noise_seed: &'a [u8; 32],
+) -> PyResult<Encryption<'a>> {
+    let largest = layout.layout.largest() as f64;
+    // A factor of zero is a weight so small that no value leaves zero.
+    if !(clip.is_finite() && clip > 0.0 && factor >= 0.0 && factor * clip <= largest * (1.0 + 1e-12)) {
+        return Err(PyValueError::new_err(format!(
+            "factor {factor} and clip {clip} do not fit values up to {largest}"
+        )));
+    }
+    Ok(Encryption {
+        layout: layout.layout,
+        parameters: &layout.digest,
+        context,
+        clip,
+        factor,
+        first: checked_block(first_block)?,
+        key_seed,
+        noise_seed,
+    })
 }
 
 fn encrypt_values<'py, V: numpy::Element + Value>(
@@ -391,5 +405,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(probes::processor_levels, module)?)?;
     module.add_function(wrap_pyfunction!(probes::limit_processor, module)?)?;
     module.add_function(wrap_pyfunction!(timing::timed_steps, module)?)?;
-    module.add_function(wrap_pyfunction!(timing::time_step, module)?)
+    module.add_function(wrap_pyfunction!(timing::time_step, module)?)?;
+    proof::python::add_to(module)
 }

@@ -15,19 +15,14 @@ use crate::stream::Reader;
 /// Makes the messages of one encryption; one for each thread.
 pub struct Messages<V: Value> {
     layout: Layout,
-    rounding: Rounding,
     noise: Noise,
-    coins: Reader,
-    /// The coins of one tile of a slot, as they are in the stream, and its values, as they were read.
-    drawn: Aligned<u8, { 4 * TILE }>,
-    raw: Aligned<V, TILE>,
+    rounder: Rounder<V>,
     sum: Aligned<i64, N>,
 }
 
 impl<V: Value> Messages<V> {
     pub fn new(layout: Layout, rounding: Rounding, noise: Reader, coins: Reader) -> Self {
-        let (drawn, raw, sum) = (Aligned::zero(), Aligned::zero(), Aligned::zero());
-        Self { layout, rounding, noise: Noise::new(noise), coins, drawn, raw, sum }
+        Self { layout, noise: Noise::new(noise), rounder: Rounder::new(rounding, coins), sum: Aligned::zero() }
     }
 
     /// The message of one block, or the index of the first value that is refused.
@@ -43,21 +38,50 @@ impl<V: Value> Messages<V> {
             for slot in 0..self.layout.slots {
                 let first = slot * N + tile * TILE;
                 let Some(values) = values.part(first, TILE) else { break };
-                let raw = &mut self.raw[..values.len()];
-                values.read(raw);
-                self.coins.seek(block, 4 * first);
-                self.coins.fill(&mut *self.drawn);
                 let shift = self.layout.delta + self.layout.slot_width * slot as u32;
-                // The flag says that something is refused, and the search that follows says what: neither is secret
-                // then.
-                if at_its_best(add_rounded, (sum, raw, self.drawn.as_chunks().0, self.rounding, shift)) {
-                    let index = raw.iter().position(|value| !self.rounding.takes(value.widened()));
-                    let index = first + index.expect("the flag is the same check");
+                if let Err(index) = self.rounder.add(block, first, values, shift, sum) {
                     refused = Some(refused.map_or(index, |earlier| earlier.min(index)));
                 }
             }
         }
         refused.map_or(Ok(&self.sum), Err)
+    }
+}
+
+/// Reads the values of a tile, and adds them, rounded, to numbers that are there.
+pub struct Rounder<V: Value> {
+    rounding: Rounding,
+    coins: Reader,
+    /// The coins of one tile of a slot, as they are in the stream, and its values, as they were read.
+    drawn: Aligned<u8, { 4 * TILE }>,
+    raw: Aligned<V, TILE>,
+}
+
+impl<V: Value> Rounder<V> {
+    pub fn new(rounding: Rounding, coins: Reader) -> Self {
+        Self { rounding, coins, drawn: Aligned::zero(), raw: Aligned::zero() }
+    }
+
+    /// Add the values from `first` of the block on, shifted to their slot; or give the index of the first that is
+    /// refused.
+    pub fn add(
+        &mut self,
+        block: u64,
+        first: usize,
+        values: Shared<'_, V>,
+        shift: u32,
+        sum: &mut [i64; TILE],
+    ) -> Result<(), usize> {
+        let raw = &mut self.raw[..values.len()];
+        values.read(raw);
+        self.coins.seek(block, 4 * first);
+        self.coins.fill(&mut *self.drawn);
+        // The flag says that something is refused, and the search that follows says what: neither is secret then.
+        if at_its_best(add_rounded, (sum, raw, self.drawn.as_chunks().0, self.rounding, shift)) {
+            let index = raw.iter().position(|value| !self.rounding.takes(value.widened()));
+            return Err(first + index.expect("the flag is the same check"));
+        }
+        Ok(())
     }
 }
 

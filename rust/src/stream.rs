@@ -28,6 +28,12 @@ pub enum Purpose {
     Noise,
     /// The coins of stochastic rounding.
     Rounding,
+    /// What blinds the key in a proof's key binding.
+    Pad,
+    /// What blinds the values in one proof.
+    Blinding,
+    /// The salts of one proof's trees.
+    Salt,
 }
 
 impl Purpose {
@@ -37,6 +43,9 @@ impl Purpose {
             Self::Secret => b"quatrefoil/additive/v1/secret",
             Self::Noise => b"quatrefoil/additive/v1/noise",
             Self::Rounding => b"quatrefoil/additive/v1/rounding",
+            Self::Pad => b"quatrefoil/proof/v1/pad",
+            Self::Blinding => b"quatrefoil/proof/v1/blinding",
+            Self::Salt => b"quatrefoil/proof/v1/salt",
         }
     }
 }
@@ -191,7 +200,8 @@ mod tests {
     #[test]
     fn purpose_and_context_separate_streams() {
         let mut seen = Vec::new();
-        for purpose in [Purpose::Mask, Purpose::Secret, Purpose::Noise, Purpose::Rounding] {
+        let additive = [Purpose::Mask, Purpose::Secret, Purpose::Noise, Purpose::Rounding];
+        for purpose in additive.into_iter().chain([Purpose::Pad, Purpose::Blinding, Purpose::Salt]) {
             for context in [b"one", b"two"] {
                 let mut reader = Stream::new(&[1; 32], purpose, &[context]).reader();
                 let mut bytes = [0u8; 32];

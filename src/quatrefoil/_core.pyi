@@ -1,5 +1,6 @@
 """The Rust kernel (``rust/``). Everything here trusts its caller about meaning and checks every length;
-``quatrefoil.aggregation`` is the interface for anyone else. ``docs/additive-encryption.md`` defines the bytes."""
+``quatrefoil.aggregation`` and ``quatrefoil.proofs`` are the interfaces for anyone else. ``docs/additive-encryption.md``
+and ``docs/proofs.md`` define the bytes."""
 
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ ETA: int
 MODULUS: int
 BUILT_WITH: list[str]
 """What the build asks of every processor beyond the first x86-64: nothing, in a wheel for all of them."""
+LARGEST_PROOF_BOUND: int
 
 class ValueRefused(Exception):
     """A value is not finite or beyond the clip range. ``args``: its index."""
@@ -104,3 +106,68 @@ def timed_steps() -> list[str]:
 def time_step(step: str, fixed: int, classes: bytes, random_seed: bytes | bytearray) -> NDArray[np.uint64]:
     """Ticks that a step takes in each measurement. ``classes``: a byte for each, 0 for inputs that are all the word
     ``fixed``, 1 for random ones. For the bench of constant time."""
+
+class ProofUnavailable(Exception):
+    """There are no proofs of this shape. ``args``: why."""
+
+class UpdateUnprovable(Exception):
+    """The statement is not true of what was given. ``args``: what is not as stated."""
+
+class ProofRejected(Exception):
+    """A proof does not verify. ``args``: the reason."""
+
+class ProofShape:
+    """The shape of the proofs about a number of values, or ``ProofUnavailable``."""
+
+    def __new__(cls, layout: Layout, values: int) -> ProofShape: ...
+    def numbers(self) -> list[tuple[str, int]]: ...
+    def soundness_terms(self) -> list[tuple[str, str, float]]:
+        """What is drawn, what can go wrong, and log2 of the error."""
+
+    def soundness_bits(self) -> float: ...
+
+class ProofContext:
+    """The public polynomials of a context, expanded once for all proofs of a round."""
+
+    def __new__(cls, shape: ProofShape, context: bytes, threads: int) -> ProofContext: ...
+
+class ProofStatement:
+    """Everything public that a proof is about, but the ciphertext."""
+
+    def __new__(cls, shape: ProofShape, *, bound: int, context: bytes, binding: bytes) -> ProofStatement: ...
+    def digest(self, ciphertext: bytes) -> bytes:
+        """The statement digest for the ciphertext with this content digest."""
+
+    def key_binding(self, key_seed: bytes | bytearray, ciphertext: bytes, root: bytes) -> bytes:
+        """v for this key: what a proof about the ciphertext with this content digest, and with this root 1, holds."""
+
+def content_digest(ciphertext: bytes, offset: int) -> bytes:
+    """The digest of the blocks that start at ``offset``, as a statement holds it."""
+
+def prove_update(
+    statement: ProofStatement,
+    context: ProofContext,
+    ciphertext: bytes,
+    values: NDArray[np.float32] | NDArray[np.float64],
+    *,
+    offset: int,
+    layout: Layout,
+    clip: float,
+    factor: float,
+    key_seed: bytes | bytearray,
+    noise_seed: bytes | bytearray,
+    proof_seed: bytes | bytearray,
+    threads: int,
+) -> bytes:
+    """A proof that the blocks at ``offset`` are what ``encrypt`` makes of these values and seeds, within the bound."""
+
+def verify_update(
+    statement: ProofStatement,
+    context: ProofContext,
+    ciphertext: bytes,
+    proof: bytes,
+    *,
+    offset: int,
+    threads: int,
+) -> bytes:
+    """The statement digest, or ``ProofRejected``."""

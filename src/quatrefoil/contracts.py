@@ -193,17 +193,70 @@ class PrivateAggregation(Protocol):
 
 
 @dataclass(frozen=True)
+class BoundedUpdate:
+    """The public side of a proof about one silo's contribution: ``ciphertext`` encrypts ``shape.length`` values that
+    round to integers of which the squares add up to at most ``bound``, and is well formed. ``binding``: 32 bytes of
+    whatever else the proof must not be moved away from (the silo, its sealed key, its weight).
+    """
+
+    shape: SumShape
+    ciphertext: bytes
+    bound: int
+    binding: bytes
+
+
+@dataclass(frozen=True)
+class HiddenUpdate:
+    """What an encryption was made from: all of it secret, and none of it leaves the silo but ``key``, for the key
+    authority. The holder wipes ``key`` and ``noise``."""
+
+    values: FloatVector
+    weight: float
+    key: bytearray
+    noise: bytearray
+
+    def __repr__(self) -> str:
+        return f"HiddenUpdate(<{len(self.values)} secret values, a key and a noise seed>)"
+
+
+@dataclass(frozen=True)
+class KeyClaim:
+    """What a verified proof says of the key of its ciphertext, for whoever holds the key. ``content``: the digest of
+    the ciphertext's blocks; ``root`` and ``value``: 32 and 16 bytes of the proof."""
+
+    content: bytes
+    root: bytes
+    value: bytes
+
+
+@dataclass(frozen=True)
 class VerifiedProof:
-    """A statement (by digest) that a proof has been verified for, and the soundness it was verified with."""
+    """A statement (by digest) that a proof has been verified for, the soundness it was verified with, and what the
+    proof says of the key: checked by :meth:`IntegrityProof.check_key` only, by whoever holds the key."""
 
     statement: bytes
     soundness_bits: float
+    key_claim: KeyClaim
 
 
 @runtime_checkable
 class IntegrityProof(Protocol):
-    """Layer 4: a claim about hidden values, checked without seeing them. No backend exists yet."""
+    """Layer 4: a claim about hidden values, checked without seeing them."""
 
-    def prove(self, statement: bytes, witness: Sequence[bytes | bytearray]) -> bytes: ...
+    @property
+    def scheme(self) -> str: ...
 
-    def verify(self, statement: bytes, proof: bytes) -> VerifiedProof: ...
+    def bound(self, norm: float, *, weight: float, shape: SumShape) -> int:
+        """The bound that no update with a Euclidean norm up to ``norm`` misses, however it is rounded."""
+
+    def prove(self, statement: BoundedUpdate, hidden: HiddenUpdate) -> bytes:
+        """A proof of the statement, or ``UpdateRefused`` where it is not true."""
+
+    def verify(self, statement: BoundedUpdate, proof: bytes) -> VerifiedProof:
+        """The verified statement, or ``ProofRejected`` with the reason."""
+
+    def check_key(
+        self, key: bytes | bytearray, claim: KeyClaim, *, shape: SumShape, bound: int, binding: bytes
+    ) -> None:
+        """``ProofRejected`` unless ``key`` is the one of the ciphertext that ``claim`` is about. It says something only
+        together with a verified proof of the same statement with the same claim."""

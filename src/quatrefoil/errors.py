@@ -6,6 +6,7 @@
     │   ├── PeerUnreachable     no connection, or it ended or fell silent: trying again may help
     │   ├── MessageRefused      malformed, unsigned, replayed or out of place
     │   ├── CiphertextRefused   wrong length, version, parameters or round
+    │   ├── ProofRejected       a proof that does not verify, or a key that it is not about
     │   └── RoundVoided         the key of the round is gone: nothing of it can be decrypted
     ├── PolicyError    what was asked is against the policy, or the policy itself is wrong
     │   ├── PolicyInvalid       the file cannot be read as a policy, workload or cost file
@@ -59,6 +60,14 @@ class MessageRefused(PeerError):
 
 class CiphertextRefused(PeerError):
     """A ciphertext has the wrong length, version, parameters or round, or does not decrypt."""
+
+
+class ProofRejected(PeerError):
+    """A proof does not verify. ``reason`` says which check failed; nothing else may be concluded from it."""
+
+    def __init__(self, problem: str, *, hint: str, reason: str = "", party: str | None = None) -> None:
+        super().__init__(problem, hint=hint, party=party)
+        self.reason = _one_line(reason or problem)
 
 
 class RoundVoided(PeerError):

@@ -103,6 +103,8 @@ WRONG_USAGE = [
     ["seal", "content", "--to", "key"],
     ["open", "content"],
     ["rewrap", "content", "--key", "one", "--from-cms", "two"],
+    ["proof"],
+    ["proof", "verify", "--proof", "one"],
 ]
 
 
@@ -170,6 +172,17 @@ REFUSED = {
         "rewrap {policy} --from-cms {policy} --to {tmp} --identity {silo} --root {root} --out {tmp}/x",
         "goes with --cms-certificate",
     ),
+    "proof of values too wide for one": ("proof parameters --bits 32", "12 and 16 bits a value, not for 32"),
+    "proof of too many values": ("proof parameters --parameters 20000000", "are 2442 blocks, not 1 to 2048"),
+    "proof of a width without a set": ("proof parameters --bits 8", "no parameter set has 8 bits"),
+    "proof about a ciphertext that is not there": (
+        "proof verify --ciphertext {tmp}/none --proof {tmp}/none --bound 1 --context 00 --binding 00",
+        "none cannot be read",
+    ),
+    "proof for a context that is no digest": (
+        f"proof verify --ciphertext {WORKLOAD} --proof {WORKLOAD} --bound 1 --context 00 --binding 00",
+        "--context is not 32 bytes",
+    ),
     "doctor with nowhere to write the inventory": ("doctor --inventory {tmp}/no/where.json", "cannot be written"),
     "log that is not there": ("log {tmp}/none.jsonl", "there is no log at"),
     "log that is none": (f"log {WORKLOAD}", "line 1 is not a log entry"),
@@ -221,6 +234,8 @@ JSON = {
     "demo-attack": "demo --attack transport",
     "bench-aggregation": "bench aggregation --parameters 1000 --silos 2",
     "bench-transport": "bench transport --repeats 1",
+    "bench-proof": "bench proof --parameters 1000",
+    "proof-parameters": "proof parameters --parameters 1000",
     "log": "log {log}",
 }
 

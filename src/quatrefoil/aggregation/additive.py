@@ -36,7 +36,7 @@ from quatrefoil.aggregation.streams import (
     decrypted,
     write_all,
 )
-from quatrefoil.contracts import DecryptedSum, Encrypted, FloatVector, SchemeIdentity, SumShape
+from quatrefoil.contracts import DecryptedSum, Encrypted, FloatVector, HiddenUpdate, SchemeIdentity, SumShape
 from quatrefoil.errors import CiphertextRefused, ParametersRefused
 
 RandomBytes = Callable[[int], bytes]
@@ -87,6 +87,26 @@ class AdditiveAggregation:
         with self._encryption(weight, shape) as encryption:
             ciphertext = encryption.blocks(Form(self._parameters, shape).header(1), values)
         return Encrypted(ciphertext, encryption.key)
+
+    def encrypt_for_proof(
+        self, values: FloatVector, *, weight: float, shape: SumShape
+    ) -> tuple[Encrypted, HiddenUpdate]:
+        """:meth:`encrypt`, and what a proof about the ciphertext is made from.
+
+        The noise seed is in ``HiddenUpdate.noise``: whoever has it and the ciphertext has the key's polynomial and the
+        values, so that the caller wipes it once the proof is made. Leave ``values`` as they are until then.
+        """
+        check_shape(shape)
+        check_values(values, shape)
+        check_weight(weight)
+        encryption = OneEncryption(self._parameters, weight, shape, self._threads, key=self._seed(), noise=self._seed())
+        try:
+            ciphertext = encryption.blocks(Form(self._parameters, shape).header(1), values)
+        except BaseException:
+            wipe(encryption.key)
+            wipe(encryption.noise)
+            raise
+        return Encrypted(ciphertext, encryption.key), HiddenUpdate(values, weight, encryption.key, encryption.noise)
 
     def encrypt_stream(self, values: FloatVector | Source, sink: Sink, *, weight: float, shape: SumShape) -> bytearray:
         """:meth:`encrypt` for what is too large to hold: the same bytes go to ``sink``, piece by piece, and the key is

@@ -66,6 +66,17 @@ class Form:
             raise _refused(f"{what} says that it sums {summed} contributions, not {count}")
 
 
+def stated_shape(header: bytes, parameters: ParameterSet, *, context: bytes) -> SumShape:
+    """The shape that the header of one contribution states, for whoever knows the round but not its shape; or
+    ``CiphertextRefused`` unless it belongs to these parameters and this context."""
+    if len(header) < HEADER_BYTES:
+        raise _refused(f"the ciphertext has {len(header)} bytes, fewer than a header of {HEADER_BYTES}")
+    *_, length, _digest, _context, clip = _CIPHERTEXT.unpack(header[:HEADER_BYTES])
+    shape = SumShape(length, clip, context)
+    Form(parameters, shape).check_header(header, count=1, what="the ciphertext")
+    return shape
+
+
 def key_header(parameters: ParameterSet, count: int) -> bytes:
     """The header of the sum of ``count`` secrets."""
     return _KEY.pack(_KEY_MAGIC, VERSION, 0, count, parameters.digest())

@@ -36,7 +36,7 @@ class OneEncryption:
                 header,
                 values,
                 clip=self.shape.clip,
-                factor=float(self.weight) * (self.parameters.largest_integer / self.shape.clip),
+                factor=self.parameters.factor(self.weight, self.shape.clip),
                 context=self.shape.context,
                 key_seed=self.key,
                 noise_seed=self.noise,

@@ -66,6 +66,10 @@ class ParameterSet:
         """2^(w-1) - 1: what a value at the clip bound rounds to."""
         return (1 << (self.value_bits - 1)) - 1
 
+    def factor(self, weight: float, clip: float) -> float:
+        """What values are multiplied by before they are rounded, in exactly these operations."""
+        return float(weight) * (self.largest_integer / clip)
+
     @property
     def bytes_per_value(self) -> float:
         """Bytes a value takes in a full block."""

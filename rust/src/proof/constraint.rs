@@ -1,0 +1,271 @@
+//! The polynomial F of the sum-check at one point: the prover evaluates it row by row and in its last round, the verifier
+//! once.
+
+use super::column::Column;
+use super::ext::{E, Element, powers};
+use super::multilinear::ge;
+use super::runs::Target;
+use super::shape::{ERRORS, Fraction, SLACK_BITS, Shape};
+use crate::field::{self, P};
+use crate::sampling::ETA;
+
+/// The powers of gamma, and what else weighs a row, as elements of one kind.
+pub struct Weights<F> {
+    /// alpha, alpha - X, alpha - 2 X
+    alpha: F,
+    limb: F,
+    error: F,
+    offset: F,
+    /// 2^b
+    radix: F,
+    gamma: Vec<F>,
+}
+
+impl Weights<E> {
+    pub fn new(shape: &Shape, alpha: E, gamma: E) -> Self {
+        #[allow(unused_mut)]
+        let mut weights = Self {
+            alpha,
+            limb: alpha - E::X,
+            error: alpha - E::new(0, 2),
+            offset: E::base(shape.offset()),
+            radix: E::base(1 << shape.limb_bits),
+            gamma: powers(gamma, shape.weights()),
+        };
+        #[cfg(test)]
+        super::lies::leave_out(shape, &mut weights);
+        weights
+    }
+
+    #[cfg(test)]
+    pub fn of(&mut self, shape: &Shape, constraint: super::lies::Constraint) -> &mut E {
+        use super::lies::Constraint;
+        let first = shape.inverse_columns();
+        &mut self.gamma[match constraint {
+            Constraint::Inverses(index) => index,
+            Constraint::Relation => first,
+            Constraint::Total => first + 1,
+            Constraint::Norm => first + 2,
+            Constraint::Binding => first + 3,
+            Constraint::Bit(bit) => first + 4 + bit,
+            Constraint::Cut(slot) => first + 4 + SLACK_BITS + slot,
+        }]
+    }
+
+    /// The same in every lane.
+    pub fn splat<F: Element>(&self) -> Weights<F> {
+        Weights {
+            alpha: F::splat(self.alpha),
+            limb: F::splat(self.limb),
+            error: F::splat(self.error),
+            offset: F::splat(self.offset),
+            radix: F::splat(self.radix),
+            gamma: self.gamma.iter().map(|&power| F::splat(power)).collect(),
+        }
+    }
+}
+
+/// Which power of gamma weighs what.
+impl<F: Copy> Weights<F> {
+    pub fn relation(&self, shape: &Shape) -> F {
+        self.gamma[shape.inverse_columns()]
+    }
+
+    pub fn total(&self, shape: &Shape) -> F {
+        self.gamma[shape.inverse_columns() + 1]
+    }
+
+    pub fn norm(&self, shape: &Shape) -> F {
+        self.gamma[shape.inverse_columns() + 2]
+    }
+
+    pub fn binding(&self, shape: &Shape) -> F {
+        self.gamma[shape.inverse_columns() + 3]
+    }
+
+    pub fn bit(&self, shape: &Shape, bit: usize) -> F {
+        self.gamma[shape.inverse_columns() + 4 + bit]
+    }
+
+    pub fn cut(&self, shape: &Shape, slot: usize) -> F {
+        self.gamma[shape.inverse_columns() + 4 + SLACK_BITS + slot]
+    }
+}
+
+/// Numerator and denominator of the sum of some fractions. `values` are the base columns at the point, `tables` and
+/// `selected` the public columns beside the tables' uses.
+#[inline(always)]
+pub fn sum_of_fractions<F: Element>(
+    shape: &Shape,
+    fractions: &[Fraction],
+    weights: &Weights<F>,
+    values: &[F],
+    tables: &[F],
+    selected: &[F],
+) -> (F, F) {
+    let mut sum: Option<(F, F)> = None;
+    for &fraction in fractions {
+        let (numerator, denominator) = match fraction {
+            Fraction::Error(column) => (None, weights.error - values[column]),
+            Fraction::Limb(column) => (None, weights.limb - values[column]),
+            Fraction::Table(index) => {
+                (Some(selected[index] * values[shape.auxiliary_column(index)]), weights.alpha - tables[index])
+            }
+        };
+        sum = Some(match (sum, numerator) {
+            (None, None) => (F::splat(E::ONE), denominator),
+            (None, Some(uses)) => (F::splat(E::ZERO) - uses, denominator),
+            (Some((n, d)), None) => (n * denominator + d, d * denominator),
+            (Some((n, d)), Some(uses)) => (n * denominator - d * uses, d * denominator),
+        });
+    }
+    sum.expect("a chunk is not empty")
+}
+
+/// sum_q gamma^q Z_q: zero on every row where the inverse columns are right. Behind the base columns, `values` has the
+/// inverse columns.
+#[inline(always)]
+pub fn lookups<F: Element>(shape: &Shape, weights: &Weights<F>, values: &[F], tables: &[F], selected: &[F]) -> F {
+    let (base, inverses) = values.split_at(shape.base_columns());
+    let mut sum = F::splat(E::ZERO);
+    for (index, (fractions, &inverse)) in shape.chunks().zip(inverses).enumerate() {
+        let (numerator, denominator) = sum_of_fractions(shape, fractions, weights, base, tables, selected);
+        sum = sum + weights.gamma[index] * (inverse * denominator - numerator);
+    }
+    sum
+}
+
+/// u_(g,t) - off
+#[inline(always)]
+pub fn rounded<F: Element>(shape: &Shape, weights: &Weights<F>, values: &[F], group: usize, slot: usize) -> F {
+    let limb = |limb| values[shape.limb_column(group, slot, limb)];
+    // One limb or two.
+    let raised = if shape.limbs == 1 { limb(0) } else { limb(0) + weights.radix * limb(1) };
+    raised - weights.offset
+}
+
+/// The terms over all rows that are not under eq: the sum of the inverse columns, and the squares.
+#[inline(always)]
+pub fn totals<F: Element>(shape: &Shape, weights: &Weights<F>, values: &[F]) -> F {
+    let (mut inverses, mut squares) = (F::splat(E::ZERO), F::splat(E::ZERO));
+    for &inverse in &values[shape.base_columns()..] {
+        inverses = inverses + inverse;
+    }
+    for group in 0..shape.groups {
+        for slot in 0..shape.layout.slots {
+            let value = rounded(shape, weights, values, group, slot);
+            squares = squares + value * value;
+        }
+    }
+    weights.total(shape) * inverses + weights.norm(shape) * squares
+}
+
+/// What a run of weights is multiplied with.
+#[inline(always)]
+pub fn weighed<F: Element>(shape: &Shape, weights: &Weights<F>, values: &[F], target: Target) -> F {
+    match target {
+        Target::Linear(column) => values[column],
+        Target::Square(column) => values[column] * values[column],
+        Target::Rounded(slot) => rounded(shape, weights, values, shape.groups - 1, slot),
+    }
+}
+
+/// Rel as a linear form: a factor for each base column, and a constant.
+pub struct Relation {
+    pub factors: Vec<E>,
+    pub constant: E,
+}
+
+impl Relation {
+    /// `groups`: eq(theta, g) for each group.
+    pub fn new(shape: &Shape, groups: &Column) -> Self {
+        let layout = &shape.layout;
+        let mut relation = Self { factors: vec![E::ZERO; shape.auxiliary_column(0)], constant: E::ZERO };
+        for group in 0..shape.groups {
+            let weight = groups.at(group);
+            relation.factors[shape.error_column(group)] = weight;
+            for slot in 0..layout.slots {
+                let scaled = weight.scale(1 << (layout.delta + layout.slot_width * slot as u32));
+                for limb in 0..shape.limbs {
+                    let place = 1 << (shape.limb_bits as usize * limb);
+                    relation.factors[shape.limb_column(group, slot, limb)] = scaled.scale(place);
+                }
+                relation.constant = relation.constant - scaled.scale(shape.offset());
+            }
+        }
+        relation
+    }
+
+    pub fn at(&self, values: &[E]) -> E {
+        self.factors.iter().zip(values).fold(self.constant, |sum, (&factor, &value)| sum + factor * value)
+    }
+}
+
+/// The public vectors at a point.
+pub struct Public {
+    /// eq(tau, x)
+    pub eq: E,
+    pub tables: Vec<E>,
+    pub selected: Vec<E>,
+    /// The runs of weights, in their order.
+    pub runs: Vec<E>,
+}
+
+/// F at a point where the base columns and inverse columns have these values.
+pub fn constraint(
+    shape: &Shape,
+    weights: &Weights<E>,
+    relation: &Relation,
+    targets: &[Target],
+    values: &[E],
+    public: &Public,
+) -> E {
+    let zero = lookups(shape, weights, values, &public.tables, &public.selected);
+    let runs = targets.iter().zip(&public.runs).map(|(&target, &run)| run * weighed(shape, weights, values, target));
+    public.eq * (zero + weights.relation(shape) * relation.at(values)) + totals(shape, weights, values) + runs.sum()
+}
+
+/// The table entries beside the uses in auxiliary column `a`, and whether each is one.
+pub fn table_columns(shape: &Shape, a: usize) -> (Column, Column) {
+    let (mut entries, mut selected) = (Column::extension(shape.rows()), Column::base(shape.rows()));
+    for row in 0..shape.rows() {
+        let index = a * shape.rows() + row;
+        let error = index >= shape.errors_row;
+        let start = if error { shape.errors_row as u64 + u64::from(ETA) } else { 0 };
+        entries.set(row, E::new(field::sub(index as u64, start), 1 + u64::from(error)));
+        let within = if error { index - shape.errors_row < ERRORS } else { index < 1 << shape.limb_bits };
+        selected.re[row] = u64::from(within);
+    }
+    (entries, selected)
+}
+
+/// [`table_columns`] at a point.
+pub fn table_at(shape: &Shape, a: usize, z: &[E]) -> (E, E) {
+    let from = |index: usize| ge(z, index.saturating_sub(a * shape.rows()).min(shape.rows()));
+    let line = z.iter().fold(E::ZERO, |sum, &z| sum + sum + z) + E::base((a * shape.rows()) as u64);
+    let errors = from(shape.errors_row);
+    let entry = line + E::X + errors * E::new(P - shape.errors_row as u64 - u64::from(ETA), 1);
+    let selected = E::ONE - from(1 << shape.limb_bits) + errors - from(shape.errors_row + ERRORS);
+    (entry, selected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::Layout;
+    use crate::ntt::N;
+
+    #[test]
+    fn tables_agree_with_their_closed_form() {
+        let layout = Layout::new(16, 2, 24, 15).unwrap();
+        for blocks in [1, 3, 9] {
+            let shape = Shape::new(layout, blocks * 2 * N).unwrap();
+            let z: Vec<E> = (0..shape.log_rows as u64).map(|i| E::new(3 * i + 2, 5 * i + 1)).collect();
+            for a in 0..shape.auxiliary {
+                let (entries, selected) = table_columns(&shape, a);
+                let at = |column: Column| z.iter().fold(column, |column, &z| column.folded(z)).at(0);
+                assert_eq!((at(entries), at(selected)), table_at(&shape, a, &z));
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! For tests: constraints left out on both sides, and a prover that does not tell the truth.
+
+use std::cell::RefCell;
+
+use super::column::Column;
+use super::constraint::Weights;
+use super::ext::E;
+use super::shape::Shape;
+
+/// A constraint that tests can leave out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Constraint {
+    /// That inverse column q holds the sums of its fractions.
+    Inverses(usize),
+    Relation,
+    /// That the inverse columns add up to zero.
+    Total,
+    Norm,
+    Binding,
+    /// That a bit of the slack is one.
+    Bit(usize),
+    /// That a slot is empty behind the last value.
+    Cut(usize),
+}
+
+#[derive(Clone, Copy)]
+pub struct Lies {
+    pub left_out: Option<Constraint>,
+    /// What is added to v.
+    pub binding: E,
+    /// Whether the inverse columns are made to add up to zero, whatever they are.
+    pub balanced: bool,
+    /// A coordinate of tau that is drawn as zero.
+    pub zero: Option<usize>,
+}
+
+pub const NONE: Lies = Lies { left_out: None, binding: E::ZERO, balanced: false, zero: None };
+
+thread_local! {
+    static LIES: RefCell<Lies> = const { RefCell::new(NONE) };
+}
+
+/// Do something on this thread while both sides lie so.
+pub fn with<Output>(lies: Lies, work: impl FnOnce() -> Output) -> Output {
+    LIES.set(lies);
+    let output = work();
+    LIES.set(NONE);
+    output
+}
+
+pub fn leave_out(shape: &Shape, weights: &mut Weights<E>) {
+    if let Some(constraint) = LIES.with_borrow(|lies| lies.left_out) {
+        *weights.of(shape, constraint) = E::ZERO;
+    }
+}
+
+pub fn draw(tau: &mut [E]) {
+    if let Some(coordinate) = LIES.with_borrow(|lies| lies.zero) {
+        tau[coordinate] = E::ZERO;
+    }
+}
+
+pub fn binding() -> E {
+    LIES.with_borrow(|lies| lies.binding)
+}
+
+pub fn balance(inverses: &mut [Column]) {
+    if LIES.with_borrow(|lies| lies.balanced) {
+        let total: E = inverses.iter().flat_map(|column| column.iter()).sum();
+        let first = inverses[0].at(0);
+        inverses[0].set(0, first - total);
+    }
+}

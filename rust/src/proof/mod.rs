@@ -1,0 +1,36 @@
+//! Zero-knowledge proofs of bounded updates: docs/proofs.md defines the argument and every byte of a proof.
+
+mod blinding;
+mod code;
+mod codes;
+mod column;
+mod combination;
+mod constraint;
+mod ext;
+mod inverses;
+#[cfg(test)]
+mod lies;
+mod masks;
+mod multilinear;
+mod multiplicity;
+mod opened_row;
+mod opening;
+mod polynomial;
+mod proof_bytes;
+mod prover;
+pub mod python;
+mod rejected;
+mod relation;
+mod rounds;
+mod runs;
+mod shape;
+mod sorting;
+mod soundness;
+mod statement;
+mod sumcheck;
+#[cfg(test)]
+mod tests;
+mod transcript;
+mod tree;
+mod verifier;
+mod witness;

@@ -1,0 +1,231 @@
+//! The prover: the messages of docs/proofs.md, in their order.
+
+use zeroize::Zeroizing;
+
+use super::blinding::{Blinding, Use};
+use super::code::Encoder;
+use super::column::{Column, dot};
+use super::combination::combine;
+use super::constraint::{Relation, Weights, table_columns};
+use super::ext::{E, bytes_of};
+use super::inverses::inverse_columns;
+use super::multilinear::eq_table;
+use super::opening::{self, bump};
+use super::proof_bytes::{MAGIC, VERSION};
+use super::relation::{block_weights, ciphertext_at, key_weights};
+use super::runs::{Points, runs};
+use super::shape::Shape;
+use super::statement::{First, Statement};
+use super::sumcheck::{self, Claim, Ending};
+use super::transcript::Transcript;
+use super::tree::Tree;
+use super::witness::Witness;
+use crate::ntt::N;
+use crate::parallel;
+
+/// The public side beyond the statement: the a_j of the round as evaluations, and the blocks of the ciphertext.
+pub struct Ciphertext<'a> {
+    pub masks: &'a [u64],
+    pub blocks: &'a [u8],
+}
+
+/// A proof, and whether the witness fits the statement: where it does not, the proof will be rejected.
+pub struct Attempt {
+    pub proof: Vec<u8>,
+    pub holds: bool,
+}
+
+pub fn prove(
+    statement: &Statement,
+    ciphertext: &Ciphertext,
+    witness: &Witness,
+    seed: &[u8; 32],
+    threads: usize,
+) -> Attempt {
+    let transcript = statement.transcript();
+    let blinding = Blinding::new(seed, &transcript.state());
+    let mut proof = MAGIC.to_vec();
+    proof.extend([VERSION.to_le_bytes(), [0; 2]].concat());
+    proof.extend(transcript.state());
+    Prover { shape: statement.shape, bound: statement.bound, ciphertext, blinding, threads, transcript, proof }
+        .run(witness)
+}
+
+pub struct Prover<'a> {
+    pub shape: &'a Shape,
+    bound: u64,
+    ciphertext: &'a Ciphertext<'a>,
+    pub blinding: Blinding,
+    pub threads: usize,
+    pub transcript: Transcript,
+    pub proof: Vec<u8>,
+}
+
+/// The uniform elements that hide what is opened.
+pub struct Masks {
+    /// The coefficients of g, then rho of every committed column.
+    pub row: Zeroizing<Vec<E>>,
+    pub mu: Zeroizing<Vec<E>>,
+    pub nu: Zeroizing<Vec<E>>,
+}
+
+impl Prover<'_> {
+    fn run(mut self, witness: &Witness) -> Attempt {
+        let shape = self.shape;
+        let queries = shape.code.queries;
+        let masks = Masks {
+            row: self.blinding.elements(Use::MaskRow, shape.mask_row()),
+            mu: self.blinding.elements(Use::Mu, shape.row_coefficients()),
+            nu: self.blinding.elements(Use::Nu, shape.mask_row() + queries),
+        };
+        let encoder = Encoder::new(shape.code);
+        let first_tree = self.commit_columns(&encoder, witness, &masks);
+        self.proof.extend(first_tree.root());
+        let First { zeta, alpha } = First::draw(&mut self.transcript, &first_tree.root());
+
+        let tables: Vec<_> = (0..shape.tables).map(|a| table_columns(shape, a)).collect();
+        let weights = Weights::new(shape, alpha, E::ZERO);
+        #[allow(unused_mut)]
+        let mut inverses = inverse_columns(shape, &weights, &witness.columns, &tables, self.threads);
+        #[cfg(test)]
+        super::lies::balance(&mut inverses);
+        let second_tree = self.commit_inverses(&encoder, &inverses);
+        drop(encoder);
+        let v = self.binding_value(witness, &zeta);
+        #[cfg(test)]
+        let v = v + super::lies::binding();
+        self.send("root2", &[&v.to_bytes(), &second_tree.root()]);
+
+        let ending = self.sum_check(witness, &inverses, tables, &zeta, alpha, v, &masks);
+        let values = self.masked_values(&ending, &inverses, &masks.row);
+        self.send("values", &[&bytes_of(&values)]);
+        self.open(witness, &inverses, [&first_tree, &second_tree], &masks, &ending.point);
+        Attempt { proof: self.proof, holds: ending.holds }
+    }
+
+    /// Append what is sent to the proof, and absorb it.
+    pub fn send(&mut self, label: &str, parts: &[&[u8]]) {
+        let start = self.proof.len();
+        parts.iter().for_each(|part| self.proof.extend_from_slice(part));
+        self.transcript.absorb(label, &self.proof[start..]);
+    }
+
+    fn commit_columns(&self, encoder: &Encoder, witness: &Witness, masks: &Masks) -> Tree {
+        let mut rows = self.rows_of(witness.columns.iter().map(|column| column.re.as_slice()));
+        let parts: Vec<Column> = [&masks.row, &masks.nu, &masks.mu].map(|mask| Column::of(mask.iter().copied())).into();
+        rows.extend(parts.iter().flat_map(|part| [part.re.as_slice(), part.im.as_slice()]));
+        // The mask row has elements appended as the columns' rows have; mu and nu are uniform already.
+        let appended = rows.len() - 4;
+        self.commit(encoder, 1, &rows, appended)
+    }
+
+    fn commit_inverses(&self, encoder: &Encoder, inverses: &[Column]) -> Tree {
+        let rows = self.rows_of(inverses.iter().flat_map(|column| [column.re.as_slice(), column.im.as_slice()]));
+        self.commit(encoder, 2, &rows, rows.len())
+    }
+
+    pub fn rows_of<'b>(&self, columns: impl Iterator<Item = &'b [u64]>) -> Vec<&'b [u64]> {
+        columns.flat_map(|column| column.chunks_exact(self.shape.code.message())).collect()
+    }
+
+    /// A tree over the code words of rows; to the first `appended` of them, uniform elements are appended.
+    fn commit(&self, encoder: &Encoder, tree: u64, rows: &[&[u64]], appended: usize) -> Tree {
+        let length = encoder.length();
+        let mut words = Zeroizing::new(vec![0; rows.len() * length]);
+        let share = parallel::share(rows.len(), self.threads);
+        let parts = words.chunks_mut(share * length).zip(rows.chunks(share)).enumerate();
+        let done: Result<(), ()> = parallel::run(parts, |(part, (words, rows))| {
+            for (offset, (word, row)) in words.chunks_exact_mut(length).zip(rows).enumerate() {
+                let index = part * share + offset;
+                let count = if index < appended { self.shape.code.queries } else { 0 };
+                encoder.encode(row, &self.blinding.words(Use::Row { tree, row: index }, count), word);
+            }
+            Ok(())
+        });
+        done.expect("no part fails");
+        let salts = || self.blinding.salts(tree);
+        Tree::commit(words, self.shape.code.log_length, Some(&salts), self.threads)
+    }
+
+    /// v = s~(zeta) + pi
+    fn binding_value(&self, witness: &Witness, zeta: &[E]) -> E {
+        let entry = |index: usize| witness.auxiliary(self.shape, index);
+        let pad = E::new(entry(self.shape.pad_row), entry(self.shape.pad_row + 1));
+        let weights = eq_table(zeta);
+        (0..N).fold(pad, |sum, i| sum + weights.at(i).scale(entry(self.shape.secret_row + i)))
+    }
+
+    /// The masked sum-check.
+    #[allow(clippy::too_many_arguments)]
+    fn sum_check(
+        &mut self,
+        witness: &Witness,
+        inverses: &[Column],
+        tables: Vec<(Column, Column)>,
+        zeta: &[E],
+        alpha: E,
+        v: E,
+        masks: &Masks,
+    ) -> Ending {
+        let shape = self.shape;
+        let mut draw = self.transcript.draw("point");
+        #[allow(unused_mut)]
+        let (mut tau, theta) = (draw.elements(shape.log_rows), draw.elements(shape.group_variables()));
+        #[cfg(test)]
+        super::lies::draw(&mut tau);
+        let weights = Weights::new(shape, alpha, self.transcript.draw("gamma").element());
+
+        let blocks = block_weights(shape, &tau, &theta);
+        let key = key_weights(self.ciphertext.masks, &blocks, &tau, self.threads);
+        let ciphertext = ciphertext_at(self.ciphertext.blocks, &blocks, &tau, self.threads);
+        let relation = Relation::new(shape, &eq_table(&theta));
+        let claim = Claim {
+            shape,
+            weights: &weights,
+            relation: &relation,
+            tau: &tau,
+            masks: &masks.row,
+            sum: claimed_sum(shape, &weights, ciphertext, self.bound, v),
+        };
+        let originals: Vec<&Column> = witness.columns.iter().chain(inverses).collect();
+        let rows = self.relation_rows(witness, &relation, weights.relation(shape));
+        let runs = runs(shape, &weights, &Points { tau: &tau, zeta, key: &key });
+        let threads = self.threads;
+        sumcheck::prove(&claim, &originals, tables, rows, runs, threads, |round| {
+            self.send("round", &[&bytes_of(round)]);
+            self.transcript.draw("z").element()
+        })
+    }
+
+    /// Rel on every row, times its weight.
+    fn relation_rows(&self, witness: &Witness, relation: &Relation, weight: E) -> Column {
+        let columns: Vec<&[u64]> = witness.columns[..relation.factors.len()].iter().map(|column| &*column.re).collect();
+        let factors: Vec<E> = relation.factors.iter().map(|&factor| factor * weight).collect();
+        let mut rows = combine(&columns, &factors, self.threads);
+        let constant = relation.constant * weight;
+        for row in 0..rows.len() {
+            rows.set(row, rows.at(row) + constant);
+        }
+        rows
+    }
+
+    /// V'(z) of all committed columns: base columns, then the parts of the inverse columns.
+    fn masked_values(&self, ending: &Ending, inverses: &[Column], masks: &[E]) -> Vec<E> {
+        let z = &ending.point;
+        let (base, combined) = ending.values.split_at(self.shape.base_columns());
+        let mut values = base.to_vec();
+        let (high, low) = opening::split(self.shape, z);
+        let (runs, low) = (eq_table(high).iter().collect::<Vec<_>>(), eq_table(low));
+        for (column, &combined) in inverses.iter().zip(combined) {
+            let re = dot(&combine(&self.rows_of(std::iter::once(column.re.as_slice())), &runs, self.threads), &low);
+            values.extend([re, (combined - re) * E::X.invert()]);
+        }
+        let rho = &masks[self.shape.round_masks()..];
+        values.iter().zip(rho).map(|(&value, &rho)| value + rho * bump(z)).collect()
+    }
+}
+
+/// The sum of F over the cube: the public side of all claims.
+pub fn claimed_sum(shape: &Shape, weights: &Weights<E>, ciphertext: E, bound: u64, v: E) -> E {
+    weights.relation(shape) * ciphertext + weights.norm(shape).scale(bound) + weights.binding(shape) * v
+}

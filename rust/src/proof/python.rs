@@ -1,0 +1,295 @@
+//! The door to Python: checks lengths, lets go of the interpreter while it computes, turns refusals into exceptions.
+
+use numpy::PyReadonlyArray1;
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::blinding;
+use super::ext::E;
+use super::masks::Masks;
+use super::multilinear::eq_table;
+use super::proof_bytes::{fixed_bytes, largest_bytes};
+use super::prover::{Attempt, Ciphertext, prove};
+use super::shape::Shape;
+use super::soundness;
+use super::statement::{First, LARGEST_BOUND, Statement};
+use super::transcript::{Digest, content};
+use super::verifier::verify;
+use super::witness::{Unprovable, Witness};
+use crate::encryption::Encryption;
+use crate::layout::BLOCK_BYTES;
+use crate::ntt::N;
+use crate::rounding::Value;
+use crate::shared::Shared;
+use crate::{
+    PyLayout, ValueRefused, blocks_of, checked_encryption, checked_threads, exactly, key, seed, sum, word_refused,
+};
+
+pyo3::create_exception!(
+    quatrefoil._core,
+    ProofUnavailable,
+    PyException,
+    "args: why there are no proofs of this shape."
+);
+pyo3::create_exception!(quatrefoil._core, UpdateUnprovable, PyException, "args: what is not as stated.");
+pyo3::create_exception!(quatrefoil._core, ProofRejected, PyException, "args: the reason.");
+
+/// The shape of the proofs for a number of values under a parameter set.
+#[pyclass(frozen, name = "ProofShape", module = "quatrefoil._core")]
+struct PyShape {
+    shape: Shape,
+    parameters: Digest,
+}
+
+#[pymethods]
+impl PyShape {
+    #[new]
+    fn new(layout: &PyLayout, values: usize) -> PyResult<Self> {
+        let shape = Shape::new(layout.layout, values).map_err(ProofUnavailable::new_err)?;
+        Ok(Self { shape, parameters: layout.digest })
+    }
+
+    /// Names and numbers, in the order of docs/proofs.md.
+    fn numbers(&self) -> Vec<(&'static str, usize)> {
+        let shape = &self.shape;
+        vec![
+            ("values", shape.values),
+            ("blocks", shape.blocks),
+            ("limb_bits", shape.limb_bits as usize),
+            ("rows", shape.rows()),
+            ("groups", shape.groups),
+            ("base_columns", shape.base_columns()),
+            ("fractions", shape.fractions.len()),
+            ("inverse_columns", shape.inverse_columns()),
+            ("code_message", shape.code.message()),
+            ("code_length", shape.code.length()),
+            ("queries", shape.code.queries),
+            ("row_code_message", shape.row_code.message()),
+            ("row_code_length", shape.row_code.length()),
+            ("row_queries", shape.row_code.queries),
+            ("ciphertext_bytes", shape.blocks * BLOCK_BYTES),
+            ("least_proof_bytes", fixed_bytes(shape)),
+            ("largest_proof_bytes", largest_bytes(shape)),
+        ]
+    }
+
+    /// What is drawn, what can go wrong, and log2 of the error.
+    fn soundness_terms(&self) -> Vec<(&'static str, &'static str, f64)> {
+        soundness::terms(&self.shape).into_iter().map(|term| (term.drawn, term.failure, term.log2_error)).collect()
+    }
+
+    fn soundness_bits(&self) -> f64 {
+        soundness::bits(&self.shape)
+    }
+}
+
+/// The a_j of a context: what a prover and a verifier expand once a round.
+#[pyclass(frozen, name = "ProofContext", module = "quatrefoil._core")]
+struct PyContext {
+    masks: Masks,
+    context: Digest,
+    parameters: Digest,
+}
+
+#[pymethods]
+impl PyContext {
+    #[new]
+    fn new(py: Python<'_>, shape: &PyShape, context: &[u8], threads: usize) -> PyResult<Self> {
+        let (context, threads) = (exactly(context, "context")?, checked_threads(threads)?);
+        let masks = py.detach(|| Masks::new(&context, &shape.parameters, shape.shape.blocks, threads));
+        Ok(Self { masks, context, parameters: shape.parameters })
+    }
+}
+
+/// Everything public but the ciphertext.
+#[pyclass(frozen, name = "ProofStatement", module = "quatrefoil._core")]
+struct PyStatement {
+    shape: Shape,
+    bound: u64,
+    parameters: Digest,
+    context: Digest,
+    binding: Digest,
+}
+
+#[pymethods]
+impl PyStatement {
+    #[new]
+    #[pyo3(signature = (shape, *, bound, context, binding))]
+    fn new(shape: &PyShape, bound: u64, context: &[u8], binding: &[u8]) -> PyResult<Self> {
+        if bound > LARGEST_BOUND {
+            return Err(PyValueError::new_err(format!("a bound of {bound} is over {LARGEST_BOUND}")));
+        }
+        Ok(Self {
+            shape: shape.shape.clone(),
+            bound,
+            parameters: shape.parameters,
+            context: exactly(context, "context")?,
+            binding: exactly(binding, "binding")?,
+        })
+    }
+
+    /// The statement digest for a ciphertext of which this is the content digest.
+    fn digest(&self, ciphertext: &[u8]) -> PyResult<Digest> {
+        Ok(self.about(exactly(ciphertext, "content digest")?).transcript().state())
+    }
+
+    /// v, as its bytes, for the key of a seed: what a proof about this ciphertext with this root 1 must hold.
+    fn key_binding(
+        &self,
+        py: Python<'_>,
+        key_seed: PyBuffer<u8>,
+        ciphertext: &[u8],
+        root: &[u8],
+    ) -> PyResult<[u8; 16]> {
+        let key_seed = seed(py, &key_seed)?;
+        let statement = self.about(exactly(ciphertext, "content digest")?);
+        let root = exactly(root, "root")?;
+        let v = py.detach(|| {
+            let First { zeta, .. } = First::draw(&mut statement.transcript(), &root);
+            let (secret, weights) = (key::secret(&key_seed, &self.parameters), eq_table(&zeta));
+            let pad = blinding::pad(&key_seed, &self.parameters);
+            (0..N).fold(pad, |sum, index| sum + weights.at(index).scale(secret[index]))
+        });
+        Ok(E::to_bytes(v))
+    }
+}
+
+impl PyStatement {
+    fn about(&self, ciphertext: Digest) -> Statement<'_> {
+        Statement {
+            shape: &self.shape,
+            bound: self.bound,
+            parameters: self.parameters,
+            context: self.context,
+            binding: self.binding,
+            ciphertext,
+        }
+    }
+
+    /// The blocks at `offset`, after a look at their number and words, with the masks that belong to the statement.
+    fn ciphertext<'a>(&self, context: &'a PyContext, bytes: &'a [u8], offset: usize) -> PyResult<Ciphertext<'a>> {
+        let blocks = blocks_of(bytes, offset)?;
+        if blocks.len() != self.shape.blocks * BLOCK_BYTES {
+            return Err(PyValueError::new_err(format!("{} bytes are not {} blocks", blocks.len(), self.shape.blocks)));
+        }
+        sum::check(blocks).map_err(word_refused)?;
+        let fits = context.context == self.context && context.parameters == self.parameters;
+        if !fits || context.masks.blocks() < self.shape.blocks {
+            return Err(PyValueError::new_err("the expanded context is not that of the statement"));
+        }
+        Ok(Ciphertext { masks: context.masks.words(), blocks })
+    }
+}
+
+/// H_CONTENT of the blocks that start at `offset`.
+#[pyfunction]
+fn content_digest(py: Python<'_>, ciphertext: &[u8], offset: usize) -> PyResult<Digest> {
+    let blocks = blocks_of(ciphertext, offset)?;
+    Ok(py.detach(|| content(blocks)))
+}
+
+/// A proof that the ciphertext is what `encrypt` makes of these values and seeds, within the statement's bounds.
+#[pyfunction]
+#[pyo3(signature = (statement, context, ciphertext, values, *, offset, layout, clip, factor, key_seed, noise_seed,
+                    proof_seed, threads))]
+#[allow(clippy::too_many_arguments)]
+fn prove_update<'py>(
+    py: Python<'py>,
+    statement: &PyStatement,
+    context: &PyContext,
+    ciphertext: &[u8],
+    values: &Bound<'py, PyAny>,
+    offset: usize,
+    layout: &PyLayout,
+    clip: f64,
+    factor: f64,
+    key_seed: PyBuffer<u8>,
+    noise_seed: PyBuffer<u8>,
+    proof_seed: PyBuffer<u8>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let (key_seed, noise_seed) = (seed(py, &key_seed)?, seed(py, &noise_seed)?);
+    let (proof_seed, threads) = (seed(py, &proof_seed)?, checked_threads(threads)?);
+    if layout.digest != statement.parameters {
+        return Err(PyValueError::new_err("the parameters are not those of the statement"));
+    }
+    let encryption = checked_encryption(layout, &statement.context, clip, factor, 0, &key_seed, &noise_seed)?;
+    let ciphertext = statement.ciphertext(context, ciphertext, offset)?;
+    let prover = UpdateProver { statement, encryption, ciphertext, proof_seed: &proof_seed, threads };
+    if let Ok(values) = values.extract::<PyReadonlyArray1<'py, f32>>() {
+        prover.run(py, &values)
+    } else if let Ok(values) = values.extract::<PyReadonlyArray1<'py, f64>>() {
+        prover.run(py, &values)
+    } else {
+        Err(PyTypeError::new_err("values are a one-dimensional array of float32 or float64"))
+    }
+}
+
+struct UpdateProver<'a> {
+    statement: &'a PyStatement,
+    encryption: Encryption<'a>,
+    ciphertext: Ciphertext<'a>,
+    proof_seed: &'a [u8; 32],
+    threads: usize,
+}
+
+impl UpdateProver<'_> {
+    fn run<'py, V: numpy::Element + Value>(
+        &self,
+        py: Python<'py>,
+        array: &PyReadonlyArray1<'py, V>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let (shape, threads) = (&self.statement.shape, self.threads);
+        let values = array.as_slice()?;
+        if values.len() != shape.values {
+            return Err(PyValueError::new_err(format!("{} values are not {}", values.len(), shape.values)));
+        }
+        // SAFETY: contiguous, aligned and held by `array`; all bits are a float.
+        let values = unsafe { Shared::new(values.as_ptr(), values.len()) };
+        let attempt = py.detach(|| {
+            let witness = Witness::new(shape, &self.encryption, values, self.statement.bound, threads)?;
+            let statement = self.statement.about(content(self.ciphertext.blocks));
+            Ok(prove(&statement, &self.ciphertext, &witness, self.proof_seed, threads))
+        });
+        match attempt {
+            Ok(Attempt { proof, holds: true }) => Ok(PyBytes::new(py, &proof)),
+            Ok(_) => Err(UpdateUnprovable::new_err("the ciphertext is not what these values and seeds give")),
+            Err(Unprovable::Value(index)) => Err(ValueRefused::new_err(index)),
+            Err(Unprovable::Norm) => Err(UpdateUnprovable::new_err("the sum of squares is over the bound")),
+        }
+    }
+}
+
+/// The statement digest, or `ProofRejected`.
+#[pyfunction]
+#[pyo3(signature = (statement, context, ciphertext, proof, *, offset, threads))]
+fn verify_update(
+    py: Python<'_>,
+    statement: &PyStatement,
+    context: &PyContext,
+    ciphertext: &[u8],
+    proof: &[u8],
+    offset: usize,
+    threads: usize,
+) -> PyResult<Digest> {
+    let threads = checked_threads(threads)?;
+    let ciphertext = statement.ciphertext(context, ciphertext, offset)?;
+    let verdict = py.detach(|| verify(&statement.about(content(ciphertext.blocks)), &ciphertext, proof, threads));
+    verdict.map_err(|reason| ProofRejected::new_err(reason.to_string()))
+}
+
+pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("ProofUnavailable", py.get_type::<ProofUnavailable>())?;
+    module.add("UpdateUnprovable", py.get_type::<UpdateUnprovable>())?;
+    module.add("ProofRejected", py.get_type::<ProofRejected>())?;
+    module.add("LARGEST_PROOF_BOUND", LARGEST_BOUND)?;
+    module.add_class::<PyShape>()?;
+    module.add_class::<PyContext>()?;
+    module.add_class::<PyStatement>()?;
+    module.add_function(wrap_pyfunction!(content_digest, module)?)?;
+    module.add_function(wrap_pyfunction!(prove_update, module)?)?;
+    module.add_function(wrap_pyfunction!(verify_update, module)?)
+}

@@ -1,0 +1,120 @@
+//! What is proven, as bytes: everything public is in them before the first challenge.
+
+use super::ext::E;
+use super::shape::Shape;
+use super::transcript::{Digest, Draw, Transcript};
+use crate::ntt::N;
+use crate::sampling::ETA;
+
+/// 0 <= beta < 2^62.
+pub const LARGEST_BOUND: u64 = (1 << 62) - 1;
+
+/// The public side of a proof, with the blocks of the ciphertext as their content digest.
+#[derive(Clone)]
+pub struct Statement<'a> {
+    pub shape: &'a Shape,
+    /// beta: the sum of all squares is at most this.
+    pub bound: u64,
+    pub parameters: Digest,
+    pub context: Digest,
+    /// Whatever else the proof must not be moved away from.
+    pub binding: Digest,
+    /// H_CONTENT(b_0 || b_1 || ..)
+    pub ciphertext: Digest,
+}
+
+impl Statement<'_> {
+    /// The transcript before the first message.
+    pub fn transcript(&self) -> Transcript {
+        let (shape, layout) = (self.shape, &self.shape.layout);
+        let (code, row) = (shape.code, shape.row_code);
+        let numbers = [
+            layout.value_bits as usize,
+            layout.slots,
+            layout.slot_width as usize,
+            layout.delta as usize,
+            ETA as usize,
+            N,
+            shape.log_rows,
+            code.log_message,
+            code.log_length,
+            code.queries,
+            row.log_message,
+            row.log_length,
+            row.queries,
+            shape.limb_bits as usize,
+        ];
+        let mut bytes: Vec<u8> = numbers.iter().flat_map(|&number| (number as u32).to_le_bytes()).collect();
+        bytes.extend((shape.values as u64).to_le_bytes());
+        bytes.extend(self.bound.to_le_bytes());
+        for digest in [&self.parameters, &self.context, &self.binding, &self.ciphertext] {
+            bytes.extend(digest);
+        }
+        Transcript::new(&bytes)
+    }
+}
+
+/// The challenges that follow root 1.
+pub struct First {
+    /// Where the key, as a multilinear polynomial, is evaluated for the keeper.
+    pub zeta: Vec<E>,
+    /// Where the lookup argument's fractions are.
+    pub alpha: E,
+}
+
+impl First {
+    pub fn draw(transcript: &mut Transcript, root: &Digest) -> Self {
+        transcript.absorb("root1", root);
+        let mut draw = transcript.draw("zeta");
+        let zeta = draw.elements(N.ilog2() as usize);
+        Self { zeta, alpha: alpha(&mut draw) }
+    }
+}
+
+/// No entry of a table or a column is ever alpha: their parts of X are 1 or 2, and that of alpha is not.
+fn alpha(draw: &mut Draw) -> E {
+    loop {
+        let alpha = draw.element();
+        if alpha.im != 1 && alpha.im != 2 {
+            return alpha;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::Layout;
+
+    #[test]
+    fn every_part_of_the_statement_changes_its_digest() {
+        let layout = Layout::new(16, 2, 24, 15).unwrap();
+        let shape = Shape::new(layout, 100).unwrap();
+        let statement = Statement {
+            shape: &shape,
+            bound: 5,
+            parameters: [1; 32],
+            context: [2; 32],
+            binding: [3; 32],
+            ciphertext: [4; 32],
+        };
+        let other_values = Shape::new(layout, 101).unwrap();
+        let other_width = Shape::new(Layout::new(16, 2, 23, 15).unwrap(), 100).unwrap();
+        let other_shift = Shape::new(Layout::new(16, 2, 24, 14).unwrap(), 100).unwrap();
+        let digest = |statement: Statement| statement.transcript().state();
+        let digests = [
+            digest(statement.clone()),
+            digest(Statement { bound: 6, ..statement.clone() }),
+            digest(Statement { parameters: [9; 32], ..statement.clone() }),
+            digest(Statement { context: [9; 32], ..statement.clone() }),
+            digest(Statement { binding: [9; 32], ..statement.clone() }),
+            digest(Statement { ciphertext: [9; 32], ..statement.clone() }),
+            digest(Statement { shape: &other_values, ..statement.clone() }),
+            digest(Statement { shape: &other_width, ..statement.clone() }),
+            digest(Statement { shape: &other_shift, ..statement.clone() }),
+        ];
+        for (index, one) in digests.iter().enumerate() {
+            assert!(digests[index + 1..].iter().all(|other| one != other));
+        }
+    }
+}

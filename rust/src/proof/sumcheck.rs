@@ -1,0 +1,250 @@
+//! The prover's rounds of the masked sum-check of F + g.
+//!
+//! In round i, F summed over the later variables is `before * eq(tau_i, X) * T(X) + U(X)`: eq over the variables before
+//! is a number, eq over those after weighs the rows, and T has one degree less. T(1) follows from the claim.
+
+use super::column::Column;
+use super::constraint::{self, Public, Relation, Weights};
+use super::ext::{E, HALF};
+use super::multilinear::eq_table;
+use super::polynomial::{extrapolate, interpolate};
+use super::rounds::{Rows, sum_rows};
+use super::runs::{Run, Target};
+use super::shape::Shape;
+use crate::parallel;
+
+/// What the sum-check is about, apart from the columns.
+pub struct Claim<'a> {
+    pub shape: &'a Shape,
+    pub weights: &'a Weights<E>,
+    pub relation: &'a Relation,
+    pub tau: &'a [E],
+    /// The mask row: the coefficients of g, then rho of every committed column.
+    pub masks: &'a [E],
+    /// The sum of F over the cube.
+    pub sum: E,
+}
+
+/// What the rounds end with.
+pub struct Ending {
+    /// The values of the columns at the point, without masks.
+    pub values: Vec<E>,
+    pub point: Vec<E>,
+    /// Whether the claim was true. When it was not, the last round does not fit it.
+    pub holds: bool,
+}
+
+/// Run all rounds. `originals`: the base columns, then the inverse columns. `send` takes a round and gives its challenge.
+pub fn prove(
+    claim: &Claim,
+    originals: &[&Column],
+    tables: Vec<(Column, Column)>,
+    relation: Column,
+    runs: Vec<Run>,
+    threads: usize,
+    mut send: impl FnMut(&[E]) -> E,
+) -> Ending {
+    let shape = claim.shape;
+    let (entries, selected) = tables.into_iter().unzip();
+    let eq = eq_table(&claim.tau[1..]);
+    let mut state = State {
+        claim,
+        folded: Vec::new(),
+        entries,
+        selected,
+        relation,
+        eq,
+        runs,
+        before: E::ONE,
+        sum: claim.sum,
+        mask: E::ZERO,
+        threads,
+    };
+    let mut point = Vec::with_capacity(shape.log_rows);
+    let mut holds = true;
+    for round in 0..shape.log_rows {
+        let columns: Vec<&Column> = if round == 0 { originals.to_vec() } else { state.folded.iter().collect() };
+        let values = if round + 1 < shape.log_rows { state.round(round, &columns) } else { state.last_round(&columns) };
+        holds &= values[0] + values[1] == state.sum;
+        let z = send(&state.masked(round, &values));
+        state.fold(round, originals, &values, z);
+        point.push(z);
+    }
+    Ending { values: state.folded.iter().map(|column| column.at(0)).collect(), point, holds }
+}
+
+struct State<'a> {
+    claim: &'a Claim<'a>,
+    /// The columns after the first round.
+    folded: Vec<Column>,
+    entries: Vec<Column>,
+    selected: Vec<Column>,
+    /// Rel on every row, times its weight.
+    relation: Column,
+    /// eq of the variables after this round's.
+    eq: Column,
+    runs: Vec<Run>,
+    /// eq of the variables before this round's.
+    before: E,
+    /// The claim about F, without g.
+    sum: E,
+    /// g of the variables before this round's.
+    mask: E,
+    threads: usize,
+}
+
+impl State<'_> {
+    /// The values at 0, .., d of the round polynomial of F.
+    fn round(&self, round: usize, columns: &[&Column]) -> Vec<E> {
+        let (shape, weights) = (self.claim.shape, self.claim.weights);
+        let tau = self.claim.tau[round];
+        let scale = |x: usize| self.before * (E::ONE - tau + (tau + tau - E::ONE).scale(x as u64));
+        // Zero with probability 2^-128 only: the challenges are public, so that the branch tells nothing.
+        let inverse = Some(scale(1)).filter(|&at_one| at_one != E::ZERO).map(E::invert);
+        let rows = Rows {
+            shape,
+            columns,
+            entries: &self.entries,
+            selected: &self.selected,
+            relation: &self.relation,
+            eq: &self.eq,
+            with_one: inverse.is_none(),
+        };
+        let (mut inner, mut outer) = sum_rows(&rows, weights, self.threads);
+        let mut weighed = self.weighed(columns);
+        let degree = shape.degree(round);
+        extrapolate(&mut outer, degree);
+        extrapolate(&mut weighed, degree);
+        let outer: Vec<E> = outer.iter().zip(&weighed).map(|(&outer, &weighed)| outer + weighed).collect();
+        if let Some(inverse) = inverse {
+            let at_zero = scale(0) * inner[0] + outer[0];
+            inner[1] = (self.sum - at_zero - outer[1]) * inverse;
+        }
+        extrapolate(&mut inner, degree);
+        (0..=degree).map(|x| scale(x) * inner[x] + outer[x]).collect()
+    }
+
+    /// The sums of the runs of weights at 0, 1, 2, 3: cubic at most.
+    fn weighed(&self, columns: &[&Column]) -> Vec<E> {
+        let (shape, weights) = (self.claim.shape, self.claim.weights);
+        let half = columns[0].len() / 2;
+        let mut sums = vec![E::ZERO; 4];
+        let mut values = vec![E::ZERO; columns.len()];
+        for run in &self.runs {
+            let used = columns_of(shape, run.target);
+            for index in 0..run.weights.len().min(half) {
+                let (mut weight, slope) = run.line(half, index);
+                let row = run.first % half + index;
+                for (x, sum) in sums.iter_mut().enumerate() {
+                    for &column in &used {
+                        let low = columns[column].at(row);
+                        values[column] = low + (columns[column].at(row + half) - low).scale(x as u64);
+                    }
+                    *sum += weight * constraint::weighed(shape, weights, &values, run.target);
+                    weight += slope;
+                }
+            }
+        }
+        sums
+    }
+
+    /// The last round, in which the masks of the columns show.
+    fn last_round(&self, columns: &[&Column]) -> Vec<E> {
+        let Claim { shape, weights, relation, tau, masks, .. } = *self.claim;
+        let last = shape.log_rows - 1;
+        let targets: Vec<Target> = self.runs.iter().map(|run| run.target).collect();
+        let line = |low: E, high: E, x: u64| low + (high - low).scale(x);
+        let at = |column: &Column, x: u64| line(column.at(0), column.at(1), x);
+        let rho = &masks[shape.round_masks()..];
+        (0..=shape.degree(last) as u64)
+            .map(|x| {
+                let bump = E::base(x) * (E::ONE - E::base(x));
+                let masked = |(index, column): (usize, &&Column)| at(column, x) + mask_of(shape, rho, index) * bump;
+                let values: Vec<E> = columns.iter().enumerate().map(masked).collect();
+                let public = Public {
+                    eq: self.before * line(E::ONE - tau[last], tau[last], x),
+                    tables: self.entries.iter().map(|column| at(column, x)).collect(),
+                    selected: self.selected.iter().map(|column| at(column, x)).collect(),
+                    runs: self.runs.iter().map(|run| at(&run.weights, x)).collect(),
+                };
+                constraint::constraint(shape, weights, relation, &targets, &values, &public)
+            })
+            .collect()
+    }
+
+    /// What is sent: F and g, without the value at 1.
+    fn masked(&self, round: usize, values: &[E]) -> Vec<E> {
+        let shape = self.claim.shape;
+        // g summed over the variables after this one: their terms cancel, and so each row counts the same.
+        let count = 1 << (shape.log_rows - 1 - round);
+        let masked = values.iter().enumerate().map(|(x, &value)| {
+            value + (self.mask + round_mask(self.claim.masks, shape, round, E::base(x as u64))).scale(count)
+        });
+        masked.enumerate().filter(|&(x, _)| x != 1).map(|(_, value)| value).collect()
+    }
+
+    /// Fix the round's variable to `z`.
+    fn fold(&mut self, round: usize, originals: &[&Column], values: &[E], z: E) {
+        let Claim { shape, tau, masks, .. } = *self.claim;
+        self.sum = interpolate(values, z);
+        self.mask += round_mask(masks, shape, round, z);
+        self.before = self.before * (E::ONE - tau[round] + (tau[round] + tau[round] - E::ONE) * z);
+        let half = self.relation.len() / 2;
+        let done: Result<(), ()> = if round == 0 {
+            self.folded.resize_with(originals.len(), Column::default);
+            let share = parallel::share(originals.len(), self.threads);
+            parallel::run(self.folded.chunks_mut(share).zip(originals.chunks(share)), |(folded, originals)| {
+                folded.iter_mut().zip(originals).for_each(|(folded, original)| *folded = original.folded(z));
+                Ok(())
+            })
+        } else {
+            let threads = if half < 1 << 10 { 1 } else { self.threads };
+            let share = parallel::share(self.folded.len(), threads);
+            parallel::run(self.folded.chunks_mut(share), |folded| {
+                folded.iter_mut().for_each(|column| column.fold(z));
+                Ok(())
+            })
+        };
+        done.expect("no part fails");
+        self.entries.iter_mut().for_each(|column| column.fold(z));
+        self.selected.iter_mut().for_each(|column| *column = column.folded(z));
+        self.relation.fold(z);
+        self.runs.iter_mut().for_each(|run| run.fold(half, z));
+        // eq over fewer variables is the sum of its halves.
+        for index in 0..half / 2 {
+            self.eq.set(index, self.eq.at(index) + self.eq.at(index + half / 2));
+        }
+        self.eq.re.truncate(half / 2);
+        self.eq.im.truncate(half / 2);
+    }
+}
+
+/// The columns that a run's target reads.
+fn columns_of(shape: &Shape, target: Target) -> Vec<usize> {
+    match target {
+        Target::Linear(column) | Target::Square(column) => vec![column],
+        Target::Rounded(slot) => (0..shape.limbs).map(|limb| shape.limb_column(shape.groups - 1, slot, limb)).collect(),
+    }
+}
+
+/// rho of a column as the constraint sees it: those of an inverse column's parts, together.
+fn mask_of(shape: &Shape, rho: &[E], index: usize) -> E {
+    match index.checked_sub(shape.base_columns()) {
+        None => rho[index],
+        Some(inverse) => {
+            let part = shape.base_columns() + 2 * inverse;
+            rho[part] + rho[part + 1].times_x()
+        }
+    }
+}
+
+/// g_i(x) = sum_d a_(i,d) (x^d - 1/2)
+pub fn round_mask(masks: &[E], shape: &Shape, round: usize, x: E) -> E {
+    let coefficients = &masks[shape.round_mask_range(round)];
+    let (mut sum, mut power) = (E::ZERO, E::ONE);
+    for &coefficient in coefficients {
+        power = power * x;
+        sum += coefficient * (power - E::base(HALF));
+    }
+    sum
+}

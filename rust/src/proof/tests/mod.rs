@@ -1,0 +1,93 @@
+//! Whole proofs: honest ones are accepted, and what is false is not.
+
+mod forgeries;
+mod masks;
+mod mutations;
+mod shape;
+
+use crate::encryption::Encryption;
+use crate::layout::{BLOCK_BYTES, Layout};
+use crate::ntt::N;
+use crate::proof::masks::Masks;
+use crate::proof::prover::{Attempt, Ciphertext, prove};
+use crate::proof::shape::Shape;
+use crate::proof::statement::Statement;
+use crate::proof::transcript::content;
+use crate::proof::verifier::verify;
+use crate::proof::witness::Witness;
+use crate::shared::Shared;
+
+pub struct Instance {
+    pub shape: Shape,
+    pub masks: Masks,
+    pub blocks: Vec<u8>,
+    pub witness: Witness,
+    pub bound: u64,
+}
+
+impl Instance {
+    pub fn new(layout: Layout, count: usize) -> Self {
+        let values: Vec<f64> = (0..count).map(|i| ((i % 201) as f64 - 100.0) / 128.0).collect();
+        let encryption = Encryption {
+            layout,
+            parameters: &[5; 32],
+            context: &[6; 32],
+            clip: 1.0,
+            factor: layout.largest() as f64 * 0.25,
+            first: 0,
+            key_seed: &[1; 32],
+            noise_seed: &[2; 32],
+        };
+        let shape = Shape::new(layout, count).unwrap();
+        // SAFETY: the vector lives longer.
+        let shared = unsafe { Shared::new(values.as_ptr(), values.len()) };
+        let mut blocks = vec![0; shape.blocks * BLOCK_BYTES];
+        encryption.run(shared, &mut blocks, 1).unwrap();
+        let masks = Masks::new(&[6; 32], &[5; 32], shape.blocks, 2);
+        let bound = 1 << 61;
+        let witness = Witness::new(&shape, &encryption, shared, bound, 1).unwrap();
+        Self { shape, masks, blocks, witness, bound }
+    }
+
+    pub fn statement(&self) -> Statement<'_> {
+        Statement {
+            shape: &self.shape,
+            bound: self.bound,
+            parameters: [5; 32],
+            context: [6; 32],
+            binding: [7; 32],
+            ciphertext: content(&self.blocks),
+        }
+    }
+
+    pub fn ciphertext(&self) -> Ciphertext<'_> {
+        Ciphertext { masks: self.masks.words(), blocks: &self.blocks }
+    }
+
+    pub fn prove_with(&self, seed: &[u8; 32]) -> Attempt {
+        prove(&self.statement(), &self.ciphertext(), &self.witness, seed, 1)
+    }
+
+    pub fn prove(&self, threads: usize) -> Attempt {
+        prove(&self.statement(), &self.ciphertext(), &self.witness, &[9; 32], threads)
+    }
+}
+
+pub fn wide() -> Layout {
+    Layout::new(16, 2, 24, 15).unwrap()
+}
+
+pub fn narrow() -> Layout {
+    Layout::new(12, 3, 17, 12).unwrap()
+}
+
+#[test]
+fn honest_proofs_are_accepted() {
+    for (layout, count) in [(wide(), 5), (wide(), 3 * 2 * N - 7), (narrow(), 100), (wide(), 9 * 2 * N)] {
+        let instance = Instance::new(layout, count);
+        let Attempt { proof, holds } = instance.prove(1);
+        assert!(holds);
+        assert_eq!(proof, instance.prove(2).proof, "threads change nothing");
+        verify(&instance.statement(), &instance.ciphertext(), &proof, 1).unwrap();
+    }
+}

@@ -1,0 +1,130 @@
+"""``quatrefoil proof``: what proofs of bounded updates take and give, and whether one verifies."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from quatrefoil.aggregation import ParameterSet
+from quatrefoil.aggregation.ciphertext import HEADER_BYTES, stated_shape
+from quatrefoil.cli import output
+from quatrefoil.contracts import BoundedUpdate
+from quatrefoil.errors import CallerError, HostError, ParametersRefused, ProofRejected
+from quatrefoil.proofs import BoundedUpdateProofs, ProofShape
+
+NAME = "proof"
+HELP = "zero-knowledge proofs that an encrypted update keeps to its bounds"
+
+SETS = {12: "sum-32-w12", 16: "sum-256-w16", 32: "sum-2048-w32"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
+    for name, what, add_options in (
+        ("parameters", "the shape and the soundness, term by term, of proofs of one size", _parameters),
+        ("verify", "check a proof against a ciphertext and a statement", _verify),
+    ):
+        add_options(actions.add_parser(name, help=what, description=what))
+
+
+def run(args: argparse.Namespace) -> None:
+    args.action_of(args)
+
+
+def _parameters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--parameters", type=int, default=1_048_576, metavar="N", help="values in an update (default: 1048576)"
+    )
+    _add_bits(parser)
+    output.add_json_option(parser)
+    parser.set_defaults(action_of=_run_parameters)
+
+
+def _verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ciphertext", required=True, type=Path, metavar="FILE", help="one silo's contribution")
+    parser.add_argument("--proof", required=True, type=Path, metavar="FILE", help="the proof about it")
+    _add_bits(parser)
+    parser.add_argument(
+        "--bound", required=True, type=int, metavar="B", help="what the squares of the rounded values may add up to"
+    )
+    parser.add_argument("--context", required=True, metavar="HEX", help="the context digest of the round, 32 bytes")
+    parser.add_argument("--binding", required=True, metavar="HEX", help="what else the proof is bound to, 32 bytes")
+    parser.add_argument("--threads", type=int, default=1, metavar="T", help="threads to use (default: 1)")
+    output.add_json_option(parser)
+    parser.set_defaults(action_of=_run_verify)
+
+
+def _add_bits(parser: argparse.ArgumentParser) -> None:
+    named = ", ".join(f"{bits}: {name}" for bits, name in SETS.items())
+    parser.add_argument(
+        "--bits", type=int, default=16, metavar="W", help=f"bits of a rounded value, which name the set ({named})"
+    )
+
+
+def _set(bits: int) -> ParameterSet:
+    if bits not in SETS:
+        raise ParametersRefused(f"no parameter set has {bits} bits a value", hint=f"Choose one of {[*SETS]}")
+    return ParameterSet.named(SETS[bits])
+
+
+def _run_parameters(args: argparse.Namespace) -> None:
+    parameters = _set(args.bits)
+    shape = ProofShape(parameters, args.parameters)
+    terms = [{"drawn": t.drawn, "failure": t.failure, "log2_error": t.log2_error} for t in shape.terms]
+    content: dict[str, Any] = {"parameter_set": parameters.name, "shape": shape.numbers, "terms": terms}
+    output.write_json(args.json, "quatrefoil.proof-parameters/1", {**content, "soundness_bits": shape.soundness_bits})
+    if output.only_json(args):
+        return
+    console = output.console()
+    numbers = [(name.replace("_", " "), f"{value:,}") for name, value in shape.numbers.items()]
+    title = f"Proofs about {args.parameters:,} values, {parameters.name}"
+    console.print(output.table(title, ("shape", "number"), numbers))
+    rows = [(t.drawn, t.failure, f"{t.log2_error:.2f}") for t in shape.terms]
+    console.print(output.table("Soundness", ("drawn", "what can go wrong", "log2 of the error"), rows))
+    console.print(
+        f"soundness_bits {shape.soundness_bits:.2f}: the sum of all terms, in the interactive argument. Unaudited."
+    )
+
+
+def _run_verify(args: argparse.Namespace) -> None:
+    parameters = _set(args.bits)
+    ciphertext, proof = _read(args.ciphertext), _read(args.proof)
+    shape = stated_shape(ciphertext[:HEADER_BYTES], parameters, context=_digest(args.context, "--context"))
+    statement = BoundedUpdate(shape, ciphertext, args.bound, _digest(args.binding, "--binding"))
+    backend = BoundedUpdateProofs(parameters, threads=args.threads)
+    schema = "quatrefoil.proof-verify/1"
+    try:
+        verified = backend.verify(statement, proof)
+    except ProofRejected as error:
+        output.write_json(args.json, schema, {"verdict": "rejected", "reason": error.reason})
+        raise
+    found = {
+        "statement": verified.statement.hex(),
+        "soundness_bits": verified.soundness_bits,
+        "values": shape.length,
+        "bound": args.bound,
+        "root": verified.key_claim.root.hex(),
+        "key_value": verified.key_claim.value.hex(),
+    }
+    output.write_json(args.json, schema, {"verdict": "accepted", **found})
+    if not output.only_json(args):
+        rows = [(name.replace("_", " "), f"{value}") for name, value in found.items()]
+        output.console().print(output.table("Accepted", ("of the statement", "value"), rows))
+
+
+def _digest(text: str, option: str) -> bytes:
+    try:
+        digest = bytes.fromhex(text)
+    except ValueError:
+        digest = b""
+    if len(digest) != 32:
+        raise CallerError(f"{option} is not 32 bytes in hexadecimal", hint="Give 64 hexadecimal digits")
+    return digest
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise HostError(f"{file} cannot be read ({error.strerror})", hint="Name a file that exists") from None

@@ -1,0 +1,205 @@
+"""The ``IntegrityProof`` backend for bounded updates: types and refusals around the kernel."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable
+
+from quatrefoil import _core
+from quatrefoil.contracts import BoundedUpdate, HiddenUpdate, KeyClaim, SumShape, VerifiedProof
+from quatrefoil.errors import CiphertextRefused, ParametersRefused, ProofRejected, UpdateRefused
+from quatrefoil.proofs.shape import Parameters, ProofShape
+
+RandomBytes = Callable[[int], bytes]
+SEED_BYTES = 32
+DIGEST_BYTES = 32
+LARGEST_THREADS = 256
+
+HEADER_BYTES = 96
+"""What is before the blocks of a ciphertext (docs/additive-encryption.md). The aggregation layer checks it; the
+statement holds everything in it that a proof depends on."""
+
+ROOT_OFFSET, VALUE_OFFSET, VALUE_BYTES = 44, 76, 16
+"""Where root 1 and v are in a proof (docs/proofs.md)."""
+
+
+class BoundedUpdateProofs:
+    """``IntegrityProof`` for contributions under one parameter set.
+
+    ``threads``: how many the kernel may use, 1 to 256. ``random`` is asked once a proof for 32 bytes, from which all
+    that blinds the proof is expanded. The public polynomials of a round are expanded at its first proof, and kept until
+    another round's come: 8 bytes for each coefficient of a ciphertext. May be used from several threads.
+    """
+
+    def __init__(self, parameters: Parameters, *, threads: int = 1, random: RandomBytes = os.urandom) -> None:
+        if not 1 <= threads <= LARGEST_THREADS:
+            raise ParametersRefused(
+                f"{threads} threads are not 1 to {LARGEST_THREADS}", hint="Use at most one per core"
+            )
+        ProofShape(parameters, 1)
+        self._parameters = parameters
+        self._threads = threads
+        self._random = random
+        self._lock = threading.Lock()
+        self._expanded: tuple[bytes, int, _core.ProofContext] | None = None
+
+    @property
+    def scheme(self) -> str:
+        return f"bounded-update/v1/{self._parameters.name}"
+
+    def bound(self, norm: float, *, weight: float, shape: SumShape) -> int:
+        """The bound on the sum of squared integers that every update of Euclidean norm up to ``norm`` keeps.
+
+        An update of norm B becomes ``x`` of norm ``R = weight * B * largest / clip``, and each entry is rounded by less
+        than one, so that the integers have a norm below R + sqrt(length). ``ParametersRefused`` from 2^62 on.
+        """
+        if not (math.isfinite(norm) and norm >= 0):
+            raise ParametersRefused(f"a norm bound of {norm} is not finite and positive", hint="Choose a norm")
+        scaled = self._parameters.factor(weight, shape.clip) * norm
+        # Five correctly rounded operations, so that all parties agree; one part in 2^40 covers what they lose.
+        bound = math.ceil((scaled + math.sqrt(shape.length)) ** 2 * (1 + 2.0**-40))
+        if bound > _core.LARGEST_PROOF_BOUND:
+            raise ParametersRefused(
+                f"a norm of {norm} gives a bound of {bound}, over {_core.LARGEST_PROOF_BOUND}",
+                hint="Bound the norm, or clip values less: no update is that large",
+            )
+        return bound
+
+    def prepare(self, shape: SumShape) -> None:
+        """Expand the public polynomials of a round ahead of its first proof."""
+        self._context(ProofShape(self._parameters, shape.length), shape)
+
+    def prove(self, statement: BoundedUpdate, hidden: HiddenUpdate) -> bytes:
+        """A proof that ``statement.ciphertext`` encrypts ``hidden`` within the bound.
+
+        ``UpdateRefused``: a value is refused by the encryption, the squares add up to more than the bound, or the
+        ciphertext is not what these values and seeds give.
+        """
+        proven, context, shape = self._statement(statement)
+        seed = bytearray(self._random(SEED_BYTES))
+        if len(seed) != SEED_BYTES:
+            raise ParametersRefused(
+                f"the source of randomness gave {len(seed)} bytes, not {SEED_BYTES}", hint="Use os.urandom"
+            )
+        if len(hidden.values) != shape.length:
+            raise UpdateRefused(
+                f"{len(hidden.values)} values are not {shape.length}", hint="Prove what was encrypted, as it was"
+            )
+        try:
+            return _core.prove_update(
+                proven,
+                context,
+                statement.ciphertext,
+                hidden.values,
+                offset=HEADER_BYTES,
+                layout=self._parameters.layout,
+                clip=shape.clip,
+                factor=self._parameters.factor(hidden.weight, shape.clip),
+                key_seed=hidden.key,
+                noise_seed=hidden.noise,
+                proof_seed=seed,
+                threads=self._threads,
+            )
+        except _core.ValueRefused as error:
+            raise UpdateRefused(
+                f"value {error.args[0]} is not finite and within the clip bound of {shape.clip}",
+                hint="Prove what was encrypted, and leave it as it is until then",
+            ) from None
+        except _core.UpdateUnprovable as error:
+            raise UpdateRefused(
+                f"there is nothing to prove: {error.args[0]}",
+                hint="Scale the update down to the agreed norm, and prove it with the seeds of its own encryption",
+            ) from None
+        except _core.WordRefused as error:
+            raise _word_refused(error) from None
+        finally:
+            seed[:] = bytes(SEED_BYTES)
+
+    def verify(self, statement: BoundedUpdate, proof: bytes) -> VerifiedProof:
+        """The statement that the proof has been verified for; ``ProofRejected`` names the check that failed."""
+        proven, context, shape = self._statement(statement)
+        if not isinstance(proof, bytes):
+            raise ProofRejected(f"the proof is a {type(proof).__name__}, not bytes", hint="Pass the bytes as received")
+        try:
+            digest = _core.verify_update(
+                proven, context, statement.ciphertext, proof, offset=HEADER_BYTES, threads=self._threads
+            )
+        except _core.ProofRejected as error:
+            raise ProofRejected(
+                f"the proof is rejected: {error.args[0]}",
+                hint="Leave the contribution out: whoever sent it cannot show that it keeps to the bounds",
+                reason=error.args[0],
+            ) from None
+        except _core.WordRefused as error:
+            raise _word_refused(error) from None
+        bits = ProofShape(self._parameters, shape.length).soundness_bits
+        return VerifiedProof(digest, bits, self._key_claim(statement, proof))
+
+    def check_key(
+        self, key: bytes | bytearray, claim: KeyClaim, *, shape: SumShape, bound: int, binding: bytes
+    ) -> None:
+        """Nothing, when ``key`` is the seed of the ciphertext that the claim is about: else ``ProofRejected``.
+
+        A key that is not passes with probability 12 / p^2. The claim must be that of a verified proof.
+        """
+        lengths = (len(key), len(claim.content), len(claim.root), len(claim.value))
+        if lengths != (SEED_BYTES, DIGEST_BYTES, DIGEST_BYTES, VALUE_BYTES):
+            raise ProofRejected(
+                f"a key and a claim of {lengths} bytes are not {(SEED_BYTES, DIGEST_BYTES, DIGEST_BYTES, VALUE_BYTES)}",
+                hint="Ask the silo again; the message was damaged",
+            )
+        kernel = ProofShape(self._parameters, shape.length).kernel
+        statement = self._kernel_statement(kernel, shape, bound, binding)
+        if statement.key_binding(key, claim.content, claim.root) != claim.value:
+            raise ProofRejected(
+                "the key does not belong to the ciphertext that the proof is about",
+                hint="Leave the silo out: with its key in the sum, nothing decrypts",
+            )
+
+    def _key_claim(self, statement: BoundedUpdate, proof: bytes) -> KeyClaim:
+        root, value = proof[ROOT_OFFSET:VALUE_OFFSET], proof[VALUE_OFFSET : VALUE_OFFSET + VALUE_BYTES]
+        return KeyClaim(_core.content_digest(statement.ciphertext, HEADER_BYTES), root, value)
+
+    def _statement(self, statement: BoundedUpdate) -> tuple[_core.ProofStatement, _core.ProofContext, SumShape]:
+        shape = statement.shape
+        proof_shape = ProofShape(self._parameters, shape.length)
+        expected = HEADER_BYTES + proof_shape.numbers["ciphertext_bytes"]
+        if len(statement.ciphertext) != expected:
+            raise CiphertextRefused(
+                f"a ciphertext of {len(statement.ciphertext)} bytes is not {expected} bytes for {shape.length} values",
+                hint="Ask the sender again; the bytes were damaged or forged",
+            )
+        kernel = self._kernel_statement(proof_shape.kernel, shape, statement.bound, statement.binding)
+        return kernel, self._context(proof_shape, shape), shape
+
+    def _kernel_statement(
+        self, kernel: _core.ProofShape, shape: SumShape, bound: int, binding: bytes
+    ) -> _core.ProofStatement:
+        hint = "All parties take the statement from the signed round context"
+        if type(bound) is not int or not 0 <= bound <= _core.LARGEST_PROOF_BOUND:
+            raise ParametersRefused(f"a bound of {bound} is not 0 to {_core.LARGEST_PROOF_BOUND}", hint=hint)
+        for what, digest in (("context digest", shape.context), ("binding", binding)):
+            if len(digest) != DIGEST_BYTES:
+                raise ParametersRefused(f"a {what} of {len(digest)} bytes is not {DIGEST_BYTES} bytes", hint=hint)
+        return _core.ProofStatement(kernel, bound=bound, context=shape.context, binding=binding)
+
+    def _context(self, proof_shape: ProofShape, shape: SumShape) -> _core.ProofContext:
+        blocks = proof_shape.numbers["blocks"]
+        with self._lock:
+            if self._expanded is None or self._expanded[:2] != (shape.context, blocks):
+                expanded = _core.ProofContext(proof_shape.kernel, shape.context, self._threads)
+                self._expanded = (shape.context, blocks, expanded)
+            return self._expanded[2]
+
+
+def _word_refused(error: _core.WordRefused) -> CiphertextRefused:
+    word, value = error.args
+    return CiphertextRefused(
+        f"the ciphertext holds {value} at word {word}, not below the modulus {_core.MODULUS}",
+        hint="Ask the sender again; the bytes were damaged or forged",
+    )
+
+
+__all__ = ["BoundedUpdateProofs"]

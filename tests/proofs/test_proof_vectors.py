@@ -1,0 +1,73 @@
+"""The published vectors, which the second verifier made: accepted and rejected here as there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quatrefoil.aggregation import ParameterSet
+from quatrefoil.contracts import BoundedUpdate, SumShape
+from quatrefoil.errors import CiphertextRefused, ParametersRefused, ProofRejected
+from quatrefoil.proofs import BoundedUpdateProofs
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "proofs"
+KINDS = ("accepted", "forged", "mutated")
+
+
+def entries(kind: str) -> list[dict[str, Any]]:
+    index = VECTORS / "index.json"
+    return json.loads(index.read_text())[kind] if index.exists() else []
+
+
+def each(kind: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("entry", entries(kind), ids=lambda entry: entry["name"])
+
+
+def edited(data: bytes, edits: list[dict[str, Any]]) -> bytes:
+    for edit in edits:
+        was, now = bytes.fromhex(edit["was"]), bytes.fromhex(edit["now"])
+        assert data[edit["at"] :][: len(was)] == was
+        data = data[: edit["at"]] + now + data[edit["at"] + len(was) :]
+    return data
+
+
+def loaded(name: str, entry: dict[str, Any]) -> tuple[BoundedUpdateProofs, BoundedUpdate, bytes]:
+    """Backend, statement and proof of a vector, with the changes that an entry makes to them."""
+    stated = json.loads((VECTORS / f"{name}.json").read_text()) | entry.get("statement", {})
+    named = stated["parameters"]
+    parameters = ParameterSet(
+        named["name"], value_bits=named["w"], slots=named["k"], max_silos=named["silos"], delta=named["delta"]
+    )
+    blocks = edited((VECTORS / f"{name}.blocks").read_bytes(), entry.get("blocks", []))
+    proof = edited((VECTORS / f"{name}.proof").read_bytes(), entry.get("proof", []))
+    proof = proof[: len(proof) - entry.get("cut", 0)] + bytes.fromhex(entry.get("append", ""))
+    shape = SumShape(stated["values"], 1.0, bytes.fromhex(stated["context"]))
+    statement = BoundedUpdate(shape, bytes(96) + blocks, stated["bound"], bytes.fromhex(stated["binding"]))
+    return BoundedUpdateProofs(parameters), statement, proof
+
+
+@each("accepted")
+def test_accepted(entry: dict[str, Any]) -> None:
+    backend, statement, proof = loaded(entry["name"], {})
+    verified = backend.verify(statement, proof)
+    claim = verified.key_claim
+    shown = {"statement_digest": verified.statement, "root1": claim.root, "v": claim.value}
+    assert {name: value.hex() for name, value in shown.items()} == {name: entry[name] for name in shown}
+    backend.check_key(b"\x01" * 32, claim, shape=statement.shape, bound=statement.bound, binding=statement.binding)
+
+
+@each("forged")
+def test_forged(entry: dict[str, Any]) -> None:
+    backend, statement, proof = loaded(entry["name"], {})
+    with pytest.raises(ProofRejected, match="the claims about the committed columns do not hold"):
+        backend.verify(statement, proof)
+
+
+@each("mutated")
+def test_mutated(entry: dict[str, Any]) -> None:
+    with pytest.raises((ProofRejected, CiphertextRefused, ParametersRefused)):
+        backend, statement, proof = loaded(entry["of"], entry)
+        backend.verify(statement, proof)
