@@ -19,7 +19,7 @@ from quatrefoil.contracts import SumShape
 from quatrefoil.errors import DependencyMissing, ParametersRefused
 
 CLIP = 0.2
-REPETITIONS = 7
+REPETITIONS = 25
 PARAMETER_SETS = ("sum-256-w16", "sum-2048-w32", "sum-32-w12")
 
 Progress = Callable[[str], None]
@@ -75,7 +75,7 @@ def _exact_mean(updates: Updates) -> NDArray[np.float64]:
 def _plain(updates: Updates) -> float:
     """Milliseconds of the float32 sum and its division by the number of silos."""
     best = float("inf")
-    for _ in range(4 * REPETITIONS):
+    for _ in range(REPETITIONS):
         start = time.perf_counter()
         total = updates[0].copy()
         for update in updates[1:]:
