@@ -16,7 +16,8 @@ from quatrefoil.federation.aggregator import FinishedRound
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.messages import RoundResult
 from quatrefoil.federation.vectors import model_digest, next_model
-from quatrefoil.transport.envelope import SUITE, Binding, Envelope
+from quatrefoil.transport.envelope import Binding, Envelope
+from quatrefoil.transport.suites import HYBRID_768
 from world import SAMPLES, UPDATES, World, body_of, changed, identity, speaking_as
 
 SURE = 1e-3
@@ -40,7 +41,7 @@ def test_a_recorded_key_opens_only_to_who_breaks_both_halves(known: str) -> None
     public = ml_kem.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw()
     silo = identity("ambon", "silo")
     recorded = Envelope.decode(body_of(speaking_as(silo).seal(public, b"a round's key", context=b"a round")))
-    info = Binding(SUITE, recorded.recipient, recorded.context, silo.fingerprint).encode()
+    info = Binding(HYBRID_768.identifiers, recorded.recipient, recorded.context, silo.fingerprint).encode()
     suite = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
     guessed = ml_kem if known == "both" else mlkem.MLKEM768PrivateKey.generate()
     attacker = hpke.MLKEM768X25519PrivateKey(guessed, curve)

@@ -54,7 +54,7 @@ def listening(consortium: Consortium, **changes: Any) -> Iterator[Listening]:
     state = Listening()
     identity = changes.pop("identity", None) or consortium.identity("hub", "aggregator")
     arguments = {
-        "credentials": FixedCredentials(identity, changes.pop("trust", consortium.trust)),
+        "credentials": FixedCredentials(identity, changes.pop("trust", None) or consortium.trust),
         "allow_roles": ["silo"],
         "handler": state.echo,
         "on_refused": state.refused,
@@ -144,3 +144,12 @@ def send_raw(channel: Channel, data: bytes) -> None:
     """Bytes inside the channel that are not whole frames."""
     channel._session.encrypt(data)
     channel._flush(10)
+
+
+def visit(of: Dialer, server: Listening | None = None) -> bool:
+    """Whether a channel, on which a message goes back and forth, was resumed."""
+    with of.connect() as channel:
+        channel.send(b"hello")
+        assert channel.receive(5) == b"hello"
+        assert server is None or server.groups[-1] == channel.group
+        return channel.resumed

@@ -11,20 +11,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from listening import LIMIT, Clock, Listening, credentials, dialer, listening
+from listening import LIMIT, Clock, Listening, credentials, dialer, listening, visit
 
 from quatrefoil.errors import ChannelRefused, ParametersRefused, PeerUnreachable
 from quatrefoil.transport import HYBRID_768, HYBRID_1024, Dialer, FixedCredentials, Standing
 from support import Consortium
-
-
-def visit(of: Dialer, server: Listening | None = None) -> bool:
-    """Whether a channel, on which a message goes back and forth, was resumed."""
-    with of.connect() as channel:
-        channel.send(b"hello")
-        assert channel.receive(5) == b"hello"
-        assert server is None or server.groups[-1] == channel.group
-        return channel.resumed
 
 
 def test_a_session_is_resumed_with_a_fresh_key_exchange_and_for_a_tenth_of_the_bytes(consortium):

@@ -29,7 +29,7 @@ CONNECTIONS = 20
 UPLOAD = 20_000_000
 MESSAGES = 5
 
-POLICIES = ("hybrid-768", "hybrid-1024")
+POLICIES = ("hybrid-768", "hybrid-1024", "cnsa-2.0")
 
 
 @dataclass(frozen=True)

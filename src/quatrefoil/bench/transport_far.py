@@ -23,6 +23,7 @@ from typing import Any
 from quatrefoil.errors import HostError, PeerError
 from quatrefoil.transport import (
     AsyncChannel,
+    ChannelPolicy,
     FixedCredentials,
     Identity,
     TrustAnchor,
@@ -66,7 +67,8 @@ def far_end(target: Callable[..., None], *arguments: Any) -> Iterator[Far]:
 
 
 def serve_channels(pipe: Connection, folder: Path, policy: str) -> None:
-    """Channels under ``policy``, as the aggregator in ``folder``."""
+    """Channels under ``policy``, as the aggregator in ``folder`` whose key it allows."""
+    own = identity_folder(folder, "aggregator", policy_named(policy))
 
     async def answer(channel: AsyncChannel) -> None:
         with contextlib.suppress(PeerError):
@@ -78,7 +80,7 @@ def serve_channels(pipe: Connection, folder: Path, policy: str) -> None:
         server = await serve(
             HOST,
             0,
-            credentials=FixedCredentials(Identity.load(folder / "aggregator"), TrustAnchor.load(folder / "aggregator")),
+            credentials=FixedCredentials(Identity.load(own), TrustAnchor.load(own)),
             allow_roles=["silo"],
             handler=answer,
             on_refused=lambda _address, _error: None,
@@ -89,6 +91,11 @@ def serve_channels(pipe: Connection, folder: Path, policy: str) -> None:
         return server.port
 
     _run(pipe, start)
+
+
+def identity_folder(folder: Path, role: str, policy: ChannelPolicy) -> Path:
+    """Where the identity of ``role`` lies whose key ``policy`` allows: of ML-DSA-65 wherever it may be."""
+    return folder / (role if "mldsa65" in policy.leaf_signatures else f"{role}-87")
 
 
 def serve_classically(pipe: Connection, folder: Path) -> None:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from quatrefoil.bench.transport_far import HOST, LARGEST, TIMEOUT, classical_context
+from quatrefoil.bench.transport_far import HOST, LARGEST, TIMEOUT, classical_context, identity_folder
 from quatrefoil.transport import (
     CertificateAuthority,
     ChannelPolicy,
@@ -58,7 +58,8 @@ class Channels:
 
     def __init__(self, folder: Path, port: int, policy: ChannelPolicy) -> None:
         self.name = policy.name
-        self._credentials = FixedCredentials(Identity.load(folder / "silo"), TrustAnchor.load(folder / "silo"))
+        own = identity_folder(folder, "silo", policy)
+        self._credentials = FixedCredentials(Identity.load(own), TrustAnchor.load(own))
         self._port, self._policy = port, policy
         self._remembering = self._dialer()
 
@@ -178,6 +179,7 @@ def write_identities(folder: Path) -> None:
     authority = CertificateAuthority.create(folder / "ca", "bench", clock=system_clock)
     for role in ("silo", "aggregator"):
         authority.issue(role, role, directory=folder / role)
+        authority.issue(role, role, directory=folder / f"{role}-87", algorithm="ml-dsa-87")
     root_key, root = _certificate("root", None)
     (folder / "classical-root.pem").write_bytes(root.public_bytes(Encoding.PEM))
     for name in ("server", "client"):
