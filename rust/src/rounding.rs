@@ -51,12 +51,12 @@ impl Rounding {
         let scaled = if scaled > -self.largest { scaled } else { -self.largest };
         let scaled = if scaled < self.largest { scaled } else { self.largest };
         let shifted = scaled + INTEGERS;
-        let nearest = shifted - INTEGERS;
-        let above = nearest > scaled;
-        let floor = if above { nearest - 1.0 } else { nearest };
-        let up = f64::from(coin) * STEP < scaled - floor;
-        let integer = shifted.to_bits().wrapping_sub(INTEGERS.to_bits()) as i64;
-        integer - i64::from(above) + i64::from(up)
+        let above = shifted - INTEGERS > scaled;
+        // One less in the bits is one less in the number. (Of a choice between two numbers, the compiler makes a branch
+        // for processors without wide registers.)
+        let below = shifted.to_bits().wrapping_sub(u64::from(above));
+        let up = f64::from(coin) * STEP < scaled - (f64::from_bits(below) - INTEGERS);
+        below.wrapping_sub(INTEGERS.to_bits()) as i64 + i64::from(up)
     }
 }
 

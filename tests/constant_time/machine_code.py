@@ -87,6 +87,7 @@ class Reading:
     """Which code is read, and what is allowed in it."""
 
     secret_crates: tuple[str, ...]
+    not_read: tuple[str, ...]
     public_files: frozenset[str]
     public_callers: frozenset[str]
     rules: tuple[Rule, ...]
@@ -100,14 +101,17 @@ class Reading:
         ]
         return cls(
             tuple(content["secret_crates"]),
+            tuple(content["not_read"]),
             frozenset(content["public_files"]),
             frozenset(content["public_callers"]),
             tuple(rules),
         )
 
     def concerns(self, suspect: Suspect) -> bool:
-        """Whether a function inlined there is of the kernel's secret files or crates, and none of a public caller."""
-        if any(frame.own and frame.path in self.public_callers for frame in suspect.frames):
+        """Whether a function inlined there is of the kernel's secret files or crates, and none of a public caller or of a file
+        that is not read."""
+        own = [frame.path for frame in suspect.frames if frame.own]
+        if any(path in self.public_callers or path.startswith(self.not_read) for path in own):
             return False
         return any(
             frame.path not in self.public_files if frame.own else frame.path.startswith(self.secret_crates)

@@ -36,7 +36,7 @@ def suspect(*frames: Frame) -> Suspect:
 
 
 def reading(*rules: Rule) -> Reading:
-    return Reading(("aes-",), frozenset({"lib.rs"}), frozenset({"sum.rs"}), rules)
+    return Reading(("aes-",), ("proof/",), frozenset({"lib.rs"}), frozenset({"sum.rs"}), rules)
 
 
 OWN = Frame("count_bits", "sampling.rs", 0, True)
@@ -52,8 +52,19 @@ DOOR = Frame("encrypt", "lib.rs", 0, True)
         ((Frame("next", "core/src/iter/range.rs", 9, False), DOOR), False),
         ((Frame("key_schedule", "aes-0.9.2/src/lib.rs", 9, False), DOOR), True),
         ((OWN, Frame("check", "sum.rs", 0, True)), False),
+        ((Frame("round", "proof/sumcheck.rs", 0, True), DOOR), False),
+        ((OWN, Frame("fill", "proof/witness.rs", 0, True)), False),
     ],
-    ids=["secret", "door", "inlined in secret", "inlined in door", "crate", "called from a public one"],
+    ids=[
+        "secret",
+        "door",
+        "inlined in secret",
+        "inlined in door",
+        "crate",
+        "called from a public one",
+        "not read yet",
+        "secret, inlined in what is not read yet",
+    ],
 )
 def test_what_is_read(frames: tuple[Frame, ...], concerned: bool) -> None:
     assert reading().concerns(suspect(*frames)) is concerned
