@@ -169,7 +169,8 @@ def test_a_key_that_is_none_is_refused():
 def here(tmp_path: Path, consortium: Consortium, monkeypatch: pytest.MonkeyPatch) -> Path:
     consortium.identity("north", "silo")
     (tmp_path / "north").symlink_to(consortium.folder("north", "silo"))
-    (tmp_path / "root.pem").symlink_to(consortium.directory / "root.pem")
+    for file in ("root.pem", "crl.pem"):
+        (tmp_path / file).symlink_to(consortium.directory / file)
     for name in ("rsa", "ec", "other"):
         (tmp_path / f"{name}.key").write_bytes((FOLDER / f"{name}.key").read_bytes())
         (tmp_path / f"{name}.key").chmod(0o600)

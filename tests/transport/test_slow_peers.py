@@ -120,7 +120,7 @@ def test_a_server_that_trickles_is_left_by_both_kinds_of_client(consortium):
 def test_a_client_that_reads_nothing_is_cut_off(consortium):
     async def flood(channel) -> None:
         while True:
-            await channel.send(bytes(LIMIT))
+            await channel.send(bytes(4096))  # of a long message, as much may be on its way as takes long
 
     with listening(consortium, timeout=0.5, handler=flood) as server:
         channel = dial(consortium, server.port)

@@ -17,15 +17,30 @@ def frames(stream: bytes, step: int) -> tuple[list[bytes], bool]:
     """The frames that come out when ``step`` bytes arrive at a time, and whether the stream was refused."""
     reader, out = framing.FrameReader(), []
     for at in range(0, len(stream), step):
-        reader.add(stream[at : at + step])
-        while True:
-            taken = refused_or(lambda: (reader.take(LIMIT),))
-            if taken is None:
-                return out, True
-            if taken[0] is None:
-                break
-            out.append(taken[0])
+        left = stream[at : at + step]
+        while left:
+            left = left[some_of(reader, left) :]
+            while True:
+                taken = refused_or(lambda: (reader.take(LIMIT),))
+                if taken is None:
+                    return out, True
+                if taken[0] is None:
+                    break
+                out.append(taken[0])
     return out, False
+
+
+def some_of(reader: framing.FrameReader, piece: bytes) -> int:
+    """As much of a piece as the reader has room for."""
+
+    def read(room: memoryview) -> int:
+        count = min(len(room), len(piece))
+        room[:count] = piece[:count]
+        return count
+
+    count = reader.fill(read)
+    assert count
+    return count
 
 
 def one(data: bytes) -> None:
