@@ -1,0 +1,3 @@
+//! Proofs of bounded updates: `docs/proofs.md` defines them.
+
+pub mod wide;

@@ -1,0 +1,145 @@
+//! Sums of products of words with elements of E that are reduced once, in the end.
+//!
+//! A word times a limb of a weight is kept in 64 bits, sums of [`LARGEST_COUNT`] of them included, and what the limbs are
+//! worth is made up for in the end.
+
+use super::ext::{Element, Ext};
+use super::packed::Packed;
+use crate::field;
+#[cfg(target_arch = "x86_64")]
+use crate::lanes::Lanes;
+
+/// Products in one sum.
+pub const LARGEST_COUNT: usize = 1024;
+
+/// A register that has such sums. Words and weights are loose.
+pub trait Accumulate: Sized {
+    /// A weight in limbs, as words that are the same in all lanes: what of it is used depends on the register.
+    type Limbs: Copy;
+    /// The same in registers.
+    type Weight: Copy;
+    type Sum: Copy;
+
+    fn limbs(weight: Element) -> Self::Limbs;
+    unsafe fn splat_weight(limbs: &Self::Limbs) -> Self::Weight;
+    /// One weight a lane.
+    unsafe fn weight(weight: Ext<Self>) -> Self::Weight;
+    unsafe fn nothing() -> Self::Sum;
+    unsafe fn accumulate(sum: &mut Self::Sum, word: Self, weight: &Self::Weight);
+    /// Canonical.
+    unsafe fn total(sum: Self::Sum) -> Ext<Self>;
+}
+
+/// Whole products, and the carries out of 128 bits.
+impl Accumulate for u64 {
+    type Limbs = Element;
+    type Weight = Element;
+    type Sum = [(u128, u64); 2];
+
+    #[inline(always)]
+    fn limbs(weight: Element) -> Element {
+        weight
+    }
+    #[inline(always)]
+    unsafe fn splat_weight(limbs: &Element) -> Element {
+        *limbs
+    }
+    #[inline(always)]
+    unsafe fn weight(weight: Ext<u64>) -> Element {
+        [weight.0, weight.1]
+    }
+    #[inline(always)]
+    unsafe fn nothing() -> Self::Sum {
+        [(0, 0); 2]
+    }
+    #[inline(always)]
+    unsafe fn accumulate(sum: &mut Self::Sum, word: u64, weight: &Element) {
+        for ((sum, carries), &weight) in sum.iter_mut().zip(weight) {
+            let (added, carry) = sum.overflowing_add(u128::from(word) * u128::from(weight));
+            *sum = added;
+            *carries += u64::from(carry);
+        }
+    }
+    #[inline(always)]
+    unsafe fn total(sum: Self::Sum) -> Ext<u64> {
+        // 2^128 = -2^32
+        let [a, b] = sum.map(|(sum, carries)| field::sub(field::reduce(sum), carries << 32));
+        Ext(a, b)
+    }
+}
+
+/// Halves of words times limbs of 22 bits: 2^32 2^22 1024 = 2^64. The first three sums of a part are those of the lower
+/// halves.
+#[cfg(target_arch = "x86_64")]
+impl<V: Lanes> Accumulate for V {
+    type Limbs = [u64; 6];
+    type Weight = [V; 6];
+    type Sum = [V; 12];
+
+    #[inline(always)]
+    fn limbs([a, b]: Element) -> [u64; 6] {
+        let low = (1 << 22) - 1;
+        [a & low, a >> 22 & low, a >> 44, b & low, b >> 22 & low, b >> 44]
+    }
+    #[inline(always)]
+    unsafe fn splat_weight(limbs: &[u64; 6]) -> [V; 6] {
+        let mut weight = [unsafe { <V as Lanes>::splat(0) }; 6];
+        for (register, &limb) in weight.iter_mut().zip(limbs) {
+            *register = unsafe { <V as Lanes>::splat(limb) };
+        }
+        weight
+    }
+    #[inline(always)]
+    unsafe fn weight(Ext(a, b): Ext<V>) -> [V; 6] {
+        unsafe {
+            let low = <V as Lanes>::splat((1 << 22) - 1);
+            [a.and(low), a.right(22).and(low), a.right(44), b.and(low), b.right(22).and(low), b.right(44)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn nothing() -> [V; 12] {
+        unsafe { [<V as Lanes>::splat(0); 12] }
+    }
+    #[inline(always)]
+    unsafe fn accumulate(sum: &mut [V; 12], word: V, weight: &[V; 6]) {
+        unsafe {
+            let high = word.right(32);
+            for part in [0, 3] {
+                for limb in 0..3 {
+                    let (lower, upper) = (2 * part + limb, 2 * part + 3 + limb);
+                    sum[lower] = <V as Lanes>::add(sum[lower], word.mul_low(weight[part + limb]));
+                    sum[upper] = <V as Lanes>::add(sum[upper], high.mul_low(weight[part + limb]));
+                }
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn total(sum: [V; 12]) -> Ext<V> {
+        unsafe {
+            Ext(
+                part::<V>([sum[0], sum[1], sum[2]], [sum[3], sum[4], sum[5]]),
+                part::<V>([sum[6], sum[7], sum[8]], [sum[9], sum[10], sum[11]]),
+            )
+        }
+    }
+}
+
+/// The sum of 2^(22 i) (lower_i + 2^32 upper_i), canonical.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn part<V: Lanes>(lower: [V; 3], upper: [V; 3]) -> V {
+    unsafe {
+        let (two_22, two_44) = (<V as Lanes>::splat(1 << 22), <V as Lanes>::splat(1 << 44));
+        let first = limb::<V>(lower[0], upper[0]).canonical();
+        let second = <V as Lanes>::mul(limb::<V>(lower[1], upper[1]), two_22).canonical();
+        let third = <V as Lanes>::mul(limb::<V>(lower[2], upper[2]), two_44).canonical();
+        Packed::add(Packed::add(first, second), third)
+    }
+}
+
+/// lower + 2^32 upper, loose.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn limb<V: Lanes>(lower: V, upper: V) -> V {
+    unsafe { Packed::add(lower, V::reduced(upper.left(32), upper.right(32)).canonical()) }
+}

@@ -1,0 +1,77 @@
+//! What the loops cost, on one thread, at every width:
+//! `cargo test --release proof::wide::bench -- --ignored --nocapture --test-threads 1`.
+//!
+//! The shape is that of 1,048,576 values of 16 bits: columns of 2^17 rows, code words of 2^17 entries.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use super::samples::{elements, words};
+use super::{Width, blake, combine};
+
+/// Seconds of the fastest run.
+fn best(mut work: impl FnMut()) -> f64 {
+    let begun = Instant::now();
+    let mut fastest = f64::INFINITY;
+    let mut runs = 0;
+    while runs < 3 || begun.elapsed().as_secs_f64() < 0.7 {
+        let start = Instant::now();
+        work();
+        fastest = fastest.min(start.elapsed().as_secs_f64());
+        runs += 1;
+    }
+    fastest
+}
+
+fn row(name: &str, width: Width, items: usize, seconds: f64, times: f64) {
+    let each = seconds * 1e9 / items as f64;
+    println!("{name:<44} {:<10} {each:9.3} ns each {:9.2} ms in all", width.name(), seconds * times * 1e3);
+}
+
+const ROWS: usize = 1 << 17;
+/// One cache line more than a power of two: rows at the same place of different code words do not share a set.
+const STRIDE: usize = ROWS + 8;
+
+#[test]
+#[ignore = "prints timings"]
+fn trees() {
+    let memory = words(1, 62 * STRIDE);
+    let rows: Vec<&[u64]> = (0..62).map(|row| &memory[row * STRIDE..][..ROWS]).collect();
+    let mut digests = vec![[0; 32]; ROWS];
+    for width in Width::all() {
+        let seconds = best(|| blake::leaves(width, &[7; 32], &rows, 0, &mut digests));
+        row("leaves of tree 1: 2^17 of 62 words", width, ROWS, seconds, 1.0);
+        let seconds = best(|| blake::leaves(width, &[7; 32], &rows[..20], 0, &mut digests));
+        row("leaves of tree 2: 2^17 of 20 words", width, ROWS, seconds, 1.0);
+        let mut nodes = vec![[0; 32]; ROWS / 2];
+        let seconds = best(|| blake::parents(width, &[7; 32], &digests, &mut nodes));
+        row("nodes: 2^16 of two digests (times 4)", width, ROWS / 2, seconds, 4.0);
+        let opened: Vec<Vec<u64>> = (0..151).map(|leaf| words(leaf, 62)).collect();
+        let opened: Vec<&[u64]> = opened.iter().map(Vec::as_slice).collect();
+        let mut digests = vec![[0; 32]; 151];
+        let seconds = best(|| blake::messages(width, &[7; 32], &opened, &mut digests));
+        row("opened leaves: 151 of 62 words", width, 151, seconds, 1.0);
+    }
+    let bytes: Vec<u8> = words(2, 128 * 4096).into_iter().flat_map(u64::to_le_bytes).collect();
+    let seconds = best(|| drop(black_box(blake3::keyed_hash(&[7; 32], &bytes))));
+    println!("content hash of 4 MiB by the crate, at its own width: {:.3} ms", seconds * 1e3);
+}
+
+#[test]
+#[ignore = "prints timings"]
+fn combinations() {
+    let memory = words(1, 128 * 4096);
+    let blocks: Vec<&[u64]> = memory.chunks_exact(4096).collect();
+    let rows: Vec<&[u64]> = memory[..16 * (1 << 15)].chunks_exact(1 << 15).collect();
+    let weights = elements(2, 128);
+    for width in Width::all() {
+        let (mut a, mut b) = (vec![0; 1 << 15], vec![0; 1 << 15]);
+        let seconds = best(|| combine::combine(width, &rows, &weights[..16], [&mut a, &mut b]));
+        row("combine: 16 rows of 2^15 (times 68 / 16)", width, 16 << 15, seconds, 68.0 / 16.0);
+        let seconds = best(|| combine::combine(width, &blocks, &weights, [&mut a[..4096], &mut b[..4096]]));
+        row("combine: 128 blocks of 4096", width, 128 << 12, seconds, 1.0);
+        let (words, [c, d]) = (&memory[..68], [&memory[100..168], &memory[200..268]]);
+        let seconds = best(|| (0..151).for_each(|_| drop(black_box(combine::dot_base(width, words, [c, d])))));
+        row("dot: 151 opened columns of 68 words", width, 151 * 68, seconds, 1.0);
+    }
+}
