@@ -19,6 +19,8 @@ pub trait Accumulate: Sized {
     /// The same in registers.
     type Weight: Copy;
     type Sum: Copy;
+    /// Sums that fit in the registers of the processor: 4, 2 or 1.
+    const ABREAST: usize;
 
     fn limbs(weight: Element) -> Self::Limbs;
     unsafe fn splat_weight(limbs: &Self::Limbs) -> Self::Weight;
@@ -35,6 +37,7 @@ impl Accumulate for u64 {
     type Limbs = Element;
     type Weight = Element;
     type Sum = [(u128, u64); 2];
+    const ABREAST: usize = 1;
 
     #[inline(always)]
     fn limbs(weight: Element) -> Element {
@@ -75,6 +78,7 @@ impl<V: Lanes> Accumulate for V {
     type Limbs = [u64; 6];
     type Weight = [V; 6];
     type Sum = [V; 12];
+    const ABREAST: usize = <V as Lanes>::COUNT / 4;
 
     #[inline(always)]
     fn limbs([a, b]: Element) -> [u64; 6] {

@@ -5,9 +5,6 @@ use super::ext::{self, Element, Ext};
 use super::packed::Packed;
 use super::{Width, Work};
 
-/// Registers of columns that are summed at once.
-const ABREAST: usize = 4;
-
 /// out_j = sum_i weights_i rows_(i,j). Rows are as long as each part of `out`, and canonical.
 pub fn combine(width: Width, rows: &[&[u64]], weights: &[Element], out: [&mut [u64]; 2]) {
     let columns = out[0].len();
@@ -33,12 +30,17 @@ impl Work for Combine<'_> {
         of_x.fill(0);
         for (rows, weights) in self.rows.chunks(LARGEST_COUNT).zip(self.weights.chunks(LARGEST_COUNT)) {
             let wide = columns / V::COUNT * V::COUNT;
-            let many = columns / (ABREAST * V::COUNT) * (ABREAST * V::COUNT);
+            let together = V::ABREAST * V::COUNT;
+            let many = columns / together * together;
             // SAFETY: rows and parts of `out` have as many columns.
             unsafe {
                 let limbs: Vec<V::Limbs> = weights.iter().map(|&weight| V::limbs(weight)).collect();
-                for start in (0..many).step_by(ABREAST * V::COUNT) {
-                    columns_from::<V, ABREAST>(rows, &limbs, out, start);
+                for start in (0..many).step_by(together) {
+                    match V::ABREAST {
+                        4 => columns_from::<V, 4>(rows, &limbs, out, start),
+                        2 => columns_from::<V, 2>(rows, &limbs, out, start),
+                        _ => columns_from::<V, 1>(rows, &limbs, out, start),
+                    }
                 }
                 for start in (many..wide).step_by(V::COUNT) {
                     columns_from::<V, 1>(rows, &limbs, out, start);

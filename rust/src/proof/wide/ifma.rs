@@ -105,6 +105,7 @@ impl Accumulate for Ifma {
     type Limbs = [u64; 4];
     type Weight = [[__m512i; 2]; 2];
     type Sum = [Wide; 2];
+    const ABREAST: usize = 4;
 
     #[inline(always)]
     fn limbs([a, b]: Element) -> [u64; 4] {
