@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use super::samples::{elements, words};
-use super::{Width, blake, combine};
+use super::{Width, blake, code, combine};
 
 /// Seconds of the fastest run.
 fn best(mut work: impl FnMut()) -> f64 {
@@ -88,5 +88,24 @@ fn combinations() {
         let (words, [c, d]) = (&memory[..68], [&memory[100..168], &memory[200..268]]);
         let seconds = best(|| (0..151).for_each(|_| _ = black_box(combine::dot_base(width, words, [c, d]))));
         row("dot: 151 opened columns of 68 words", width, 151 * 68, seconds, 1.0);
+    }
+}
+
+#[test]
+#[ignore = "prints timings"]
+fn codes() {
+    let code = code::Code::new(15, 17);
+    let message = words(1, (1 << 15) + 151);
+    let rows = [[&message[..1 << 15], &message[1 << 15..]]];
+    let mut out = vec![0; 1 << 17];
+    for width in Width::all() {
+        let seconds = best(|| code.encode(width, &rows, 1 << 17, &mut out));
+        row("code word of 2^17 (times 74)", width, 1 << 17, seconds, 74.0);
+    }
+    let code = code::Code::new(11, 15);
+    let rows = [[&message[..1 << 11], &[]]];
+    for width in Width::all() {
+        let seconds = best(|| code.encode(width, &rows, 1 << 15, &mut out));
+        row("code word of 2^15 (times 32)", width, 1 << 15, seconds, 32.0);
     }
 }

@@ -6,6 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::accumulate::Accumulate;
+use super::code::{Code, Coset};
 use super::ext::{Element, Ext};
 use super::packed::Packed;
 use crate::lanes::Lanes;
@@ -92,6 +93,10 @@ impl Packed for Ifma {
             let of_x = reduced(add_product(add_product(none, a0, b1), a1, b0));
             [Self(of_one), Self(of_x)]
         }
+    }
+    #[inline(always)]
+    unsafe fn transform(code: &Code, coset: &Coset, values: &mut [u64]) {
+        unsafe { <__m512i as Packed>::transform(code, coset, values) }
     }
 }
 

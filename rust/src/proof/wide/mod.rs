@@ -10,13 +10,20 @@ mod accumulate;
 #[cfg(test)]
 mod bench;
 pub mod blake;
+pub mod code;
+#[cfg(target_arch = "x86_64")]
+mod code_lanes;
+mod code_portable;
 pub mod combine;
 pub mod ext;
+pub mod fold;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
+pub mod inversion;
 pub mod packed;
 #[cfg(test)]
 mod samples;
+pub mod tables;
 pub mod width;
 mod words;
 

@@ -3,9 +3,13 @@
 //! A word is *loose* when it is any 64 bits, *canonical* when it is below p. Memory holds canonical words only.
 
 use super::accumulate::Accumulate;
+use super::code::{Code, Coset};
+use super::code_portable;
 use crate::field::{self, P};
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::Lanes;
+#[cfg(target_arch = "x86_64")]
+use crate::wide::SIDE as ROW;
 
 /// A register of words modulo p. All functions need a processor with the register's instructions.
 pub trait Packed: Accumulate + Copy {
@@ -24,6 +28,8 @@ pub trait Packed: Accumulate + Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// The product of two elements of E: loose, of loose.
     unsafe fn ext_mul(a: [Self; 2], b: [Self; 2]) -> [Self; 2];
+    /// One coset of the code's transform, in place.
+    unsafe fn transform(code: &Code, coset: &Coset, values: &mut [u64]);
 }
 
 impl Packed for u64 {
@@ -66,6 +72,10 @@ impl Packed for u64 {
             field::reduce(product(a[0], b[0]) + product(7, field::mul(a[1], b[1]))),
             field::reduce(product(a[0], b[1]) + u128::from(field::mul(a[1], b[0]))),
         ]
+    }
+    #[inline(always)]
+    unsafe fn transform(code: &Code, coset: &Coset, values: &mut [u64]) {
+        code_portable::transform(code, coset, values);
     }
 }
 
@@ -116,6 +126,15 @@ impl<V: Lanes> Packed for V {
                 Packed::add(<V as Lanes>::mul(a[0], b[0]), sevenfold.canonical()),
                 Packed::add(<V as Lanes>::mul(a[0], b[1]), <V as Lanes>::mul(a[1], b[0]).canonical()),
             ]
+        }
+    }
+    #[inline(always)]
+    unsafe fn transform(code: &Code, coset: &Coset, values: &mut [u64]) {
+        // Runs of less than COUNT rows take narrower lanes, which every processor with wider ones has.
+        match values.len() / ROW {
+            rows if rows >= <V as Lanes>::COUNT => unsafe { super::code_lanes::transform::<V>(code, coset, values) },
+            4.. => unsafe { super::code_lanes::transform::<std::arch::x86_64::__m256i>(code, coset, values) },
+            _ => code_portable::transform(code, coset, values),
         }
     }
 }
