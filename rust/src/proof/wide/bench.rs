@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use super::samples::{elements, words};
-use super::{Width, blake, code, combine};
+use super::{Width, blake, code, column, combine, fold, inversion, round, tables};
 
 /// Seconds of the fastest run.
 fn best(mut work: impl FnMut()) -> f64 {
@@ -107,5 +107,65 @@ fn codes() {
     for width in Width::all() {
         let seconds = best(|| code.encode(width, &rows, 1 << 15, &mut out));
         row("code word of 2^15 (times 32)", width, 1 << 15, seconds, 32.0);
+    }
+}
+
+#[test]
+#[ignore = "prints timings"]
+fn rounds() {
+    let half = 1 << 12;
+    let parts: Vec<Vec<u64>> = (0..40).map(|seed| words(seed, 2 * half)).collect();
+    for (name, extended, times) in [("first round", false, 16.0), ("the other rounds", true, 16.0)] {
+        let column = |index: usize| match extended {
+            false => column::Column::Base(&parts[index]),
+            true => column::Column::Extended([&parts[2 * index], &parts[2 * index + 1]]),
+        };
+        let always = |index: usize| column::Column::Extended([&parts[2 * index], &parts[2 * index + 1]]);
+        let mut lookups: Vec<round::Lookup> =
+            (0..12).map(|index| round::Lookup::Value { at: [5, 7], column: column(index) }).collect();
+        lookups.push(round::Lookup::Table { at: [5, 8], table: always(16), selector: column(17), count: column(12) });
+        let chunks = [
+            round::Chunk { lookups: &lookups[..7], inverse: always(13) },
+            round::Chunk { lookups: &lookups[7..], inverse: always(14) },
+        ];
+        let eq = [&parts[0][..], &parts[1][..]];
+        let data = round::Round { half, eq, chunks: &chunks, relation: always(15), degree: 8 };
+        let groups: Vec<[(column::Column, u64); 1]> = (4..12).map(|index| [(column(index), 1)]).collect();
+        let groups: Vec<&[(column::Column, u64)]> = groups.iter().map(|group| &group[..]).collect();
+        for width in Width::all() {
+            let seconds = best_of_parts(16, |i| _ = black_box(round::round(width, &data, i * 256..(i + 1) * 256)));
+            row(&format!("{name}: 2^12 pairs of 17 columns (times 16)"), width, half, seconds, times);
+            let seconds = best_of_parts(16, |i| {
+                _ = black_box(column::squares(width, &groups, 1 << 15, half, i * 256..(i + 1) * 256))
+            });
+            row(&format!("{name}: squares"), width, half, seconds, times);
+        }
+    }
+}
+
+#[test]
+#[ignore = "prints timings"]
+fn tables() {
+    let length = 1 << 15;
+    let parts: Vec<Vec<u64>> = (0..4).map(|seed| words(seed, length)).collect();
+    let points = words(7, 151);
+    let weights = elements(8, 151);
+    for width in Width::all() {
+        let (mut a, mut b) = (parts[0].clone(), parts[1].clone());
+        let seconds = best(|| fold::fold(width, [&mut a, &mut b], [&parts[2], &parts[3]], [3, 4]));
+        row("fold: 2^15 (17 + 4 columns, 2^16: times 42)", width, length, seconds, 42.0);
+        let seconds = best(|| fold::fold_base(width, &parts[2], &parts[3], [3, 4], [&mut a, &mut b]));
+        row("fold base: 2^15 (13 columns, 2^16: times 26)", width, length, seconds, 26.0);
+        let seconds = best(|| inversion::divide(width, [&mut a, &mut b], [&parts[2], &parts[3]]));
+        row("division: 2^15 (2 columns of 2^17: times 8)", width, length, seconds, 8.0);
+        let seconds = best(|| _ = black_box(tables::eq_table(width, &elements(3, 15), [1, 0])));
+        row("eq table of 2^15 (2^17 in all: times 4)", width, length, seconds, 4.0);
+        let seconds = best(|| tables::add_powers(width, &points, &weights, [&mut a, &mut b]));
+        row("powers: 151 points, 2^15 entries", width, 151 << 15, seconds, 1.0);
+        let coefficients = elements(5, 500);
+        let seconds = best(|| _ = black_box(tables::evaluate(width, &coefficients, &points)));
+        row("values: 151 points, 500 coefficients", width, 151 * 500, seconds, 1.0);
+        let seconds = best(|| _ = black_box(tables::dot(width, [&a, &b], [&parts[2], &parts[3]])));
+        row("dot of 2^15", width, length, seconds, 1.0);
     }
 }

@@ -57,6 +57,14 @@ impl<V: Packed> Ext<V> {
             Self(a, b)
         }
     }
+    /// a b + c d. Loose, of loose.
+    #[inline(always)]
+    pub unsafe fn two_products([a, b]: [Self; 2], [c, d]: [Self; 2]) -> Self {
+        unsafe {
+            let [of_one, of_x] = V::ext_two_products([[a.0, a.1], [b.0, b.1]], [[c.0, c.1], [d.0, d.1]]);
+            Self(of_one, of_x)
+        }
+    }
     #[inline(always)]
     pub unsafe fn mul_base(self, other: V) -> Self {
         unsafe { Self(self.0.mul(other), self.1.mul(other)).canonical() }

@@ -95,6 +95,21 @@ impl Packed for Ifma {
         }
     }
     #[inline(always)]
+    unsafe fn ext_two_products([a, b]: [[Self; 2]; 2], [c, d]: [[Self; 2]; 2]) -> [Self; 2] {
+        unsafe {
+            let (a0, a1, b0, b1) = (split(a[0].0), split(a[1].0), split(b[0].0), split(b[1].0));
+            let (c0, c1, d0, d1) = (split(c[0].0), split(c[1].0), split(d[0].0), split(d[1].0));
+            let none = [_mm512_setzero_si512(); 3];
+            // 7 (3 + 3) + 3 + 3 terms of 52 bits stay below 2^58.
+            let [x0, x1, x2] = add_product(add_product(none, a1, b1), c1, d1);
+            let seven = [sevenfold(x0), sevenfold(x1), sevenfold(x2)];
+            let of_one = reduced(add_product(add_product(seven, a0, b0), c0, d0));
+            let of_x = add_product(add_product(none, a0, b1), a1, b0);
+            let of_x = reduced(add_product(add_product(of_x, c0, d1), c1, d0));
+            [Self(of_one), Self(of_x)]
+        }
+    }
+    #[inline(always)]
     unsafe fn transform(code: &Code, coset: &Coset, values: &mut [u64]) {
         unsafe { <__m512i as Packed>::transform(code, coset, values) }
     }

@@ -14,6 +14,7 @@ pub mod code;
 #[cfg(target_arch = "x86_64")]
 mod code_lanes;
 mod code_portable;
+pub mod column;
 pub mod combine;
 pub mod ext;
 pub mod fold;
@@ -21,6 +22,8 @@ pub mod fold;
 mod ifma;
 pub mod inversion;
 pub mod packed;
+mod polynomial;
+pub mod round;
 #[cfg(test)]
 mod samples;
 pub mod tables;

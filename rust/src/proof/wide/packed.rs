@@ -28,6 +28,14 @@ pub trait Packed: Accumulate + Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// The product of two elements of E: loose, of loose.
     unsafe fn ext_mul(a: [Self; 2], b: [Self; 2]) -> [Self; 2];
+    /// a b + c d in E: loose, of loose.
+    #[inline(always)]
+    unsafe fn ext_two_products([a, b]: [[Self; 2]; 2], [c, d]: [[Self; 2]; 2]) -> [Self; 2] {
+        unsafe {
+            let ([x, y], [v, w]) = (Self::ext_mul(a, b), Self::ext_mul(c, d));
+            [x.add(v.canonical()), y.add(w.canonical())]
+        }
+    }
     /// One coset of the code's transform, in place.
     unsafe fn transform(code: &Code, coset: &Coset, values: &mut [u64]);
 }
