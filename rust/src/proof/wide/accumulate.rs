@@ -86,12 +86,17 @@ impl<V: Lanes> Accumulate for V {
         [a & low, a >> 22 & low, a >> 44, b & low, b >> 22 & low, b >> 44]
     }
     #[inline(always)]
-    unsafe fn splat_weight(limbs: &[u64; 6]) -> [V; 6] {
-        let mut weight = [unsafe { <V as Lanes>::splat(0) }; 6];
-        for (register, &limb) in weight.iter_mut().zip(limbs) {
-            *register = unsafe { <V as Lanes>::splat(limb) };
+    unsafe fn splat_weight(&[a, b, c, d, e, f]: &[u64; 6]) -> [V; 6] {
+        unsafe {
+            [
+                <V as Lanes>::splat(a),
+                <V as Lanes>::splat(b),
+                <V as Lanes>::splat(c),
+                <V as Lanes>::splat(d),
+                <V as Lanes>::splat(e),
+                <V as Lanes>::splat(f),
+            ]
         }
-        weight
     }
     #[inline(always)]
     unsafe fn weight(Ext(a, b): Ext<V>) -> [V; 6] {
@@ -105,16 +110,22 @@ impl<V: Lanes> Accumulate for V {
         unsafe { [<V as Lanes>::splat(0); 12] }
     }
     #[inline(always)]
-    unsafe fn accumulate(sum: &mut [V; 12], word: V, weight: &[V; 6]) {
+    unsafe fn accumulate(sum: &mut [V; 12], low: V, weight: &[V; 6]) {
         unsafe {
-            let high = word.right(32);
-            for part in [0, 3] {
-                for limb in 0..3 {
-                    let (lower, upper) = (2 * part + limb, 2 * part + 3 + limb);
-                    sum[lower] = <V as Lanes>::add(sum[lower], word.mul_low(weight[part + limb]));
-                    sum[upper] = <V as Lanes>::add(sum[upper], high.mul_low(weight[part + limb]));
-                }
-            }
+            let high = low.right(32);
+            // Written out, so that the sums stay in registers.
+            sum[0] = Lanes::add(sum[0], low.mul_low(weight[0]));
+            sum[1] = Lanes::add(sum[1], low.mul_low(weight[1]));
+            sum[2] = Lanes::add(sum[2], low.mul_low(weight[2]));
+            sum[3] = Lanes::add(sum[3], high.mul_low(weight[0]));
+            sum[4] = Lanes::add(sum[4], high.mul_low(weight[1]));
+            sum[5] = Lanes::add(sum[5], high.mul_low(weight[2]));
+            sum[6] = Lanes::add(sum[6], low.mul_low(weight[3]));
+            sum[7] = Lanes::add(sum[7], low.mul_low(weight[4]));
+            sum[8] = Lanes::add(sum[8], low.mul_low(weight[5]));
+            sum[9] = Lanes::add(sum[9], high.mul_low(weight[3]));
+            sum[10] = Lanes::add(sum[10], high.mul_low(weight[4]));
+            sum[11] = Lanes::add(sum[11], high.mul_low(weight[5]));
         }
     }
     #[inline(always)]

@@ -66,7 +66,7 @@ impl Code {
         let first = passes[0].radix_bits;
         let coset = |coset: u64| Coset {
             wrapped: field::pow(omega, coset << message_bits),
-            inputs: (0..1 << first).map(|t: u64| field::pow(omega, coset * t << (message_bits - first))).collect(),
+            inputs: (0..1 << first).map(|t: u64| field::pow(omega, (coset * t) << (message_bits - first))).collect(),
             twiddles: powers(omega, message_bits, first, coset, 1 << coset_bits),
         };
         Self { message_bits, length_bits, passes, cosets: (0..1 << coset_bits).map(coset).collect() }

@@ -24,34 +24,36 @@ impl Work for Combine<'_> {
     #[inline(always)]
     unsafe fn run<V: Packed>(self) {
         let [of_one, of_x] = self.out;
-        let columns = of_one.len();
-        let out = [of_one.as_mut_ptr(), of_x.as_mut_ptr()];
         of_one.fill(0);
         of_x.fill(0);
         for (rows, weights) in self.rows.chunks(LARGEST_COUNT).zip(self.weights.chunks(LARGEST_COUNT)) {
-            let wide = columns / V::COUNT * V::COUNT;
-            let together = V::ABREAST * V::COUNT;
-            let many = columns / together * together;
-            // SAFETY: rows and parts of `out` have as many columns.
-            unsafe {
-                let limbs: Vec<V::Limbs> = weights.iter().map(|&weight| V::limbs(weight)).collect();
-                for start in (0..many).step_by(together) {
-                    match V::ABREAST {
-                        4 => columns_from::<V, 4>(rows, &limbs, out, start),
-                        2 => columns_from::<V, 2>(rows, &limbs, out, start),
-                        _ => columns_from::<V, 1>(rows, &limbs, out, start),
-                    }
-                }
-                for start in (many..wide).step_by(V::COUNT) {
-                    columns_from::<V, 1>(rows, &limbs, out, start);
-                }
-                if wide < columns {
-                    let limbs: Vec<<u64 as super::accumulate::Accumulate>::Limbs> = weights.to_vec();
-                    for start in wide..columns {
-                        columns_from::<u64, 1>(rows, &limbs, out, start);
-                    }
-                }
+            unsafe { add_combination::<V>(rows, weights, [of_one, of_x]) };
+        }
+    }
+}
+
+/// Add a combination of up to LARGEST_COUNT rows, each at least as long as the parts of `out`.
+#[inline(always)]
+pub(super) unsafe fn add_combination<V: Packed>(rows: &[&[u64]], weights: &[Element], out: [&mut [u64]; 2]) {
+    let columns = out[0].len();
+    let out = out.map(<[u64]>::as_mut_ptr);
+    let wide = columns / V::COUNT * V::COUNT;
+    let together = V::ABREAST * V::COUNT;
+    let many = columns / together * together;
+    unsafe {
+        let limbs: Vec<V::Limbs> = weights.iter().map(|&weight| V::limbs(weight)).collect();
+        for start in (0..many).step_by(together) {
+            match V::ABREAST {
+                4 => columns_from::<V, 4>(rows, &limbs, out, start),
+                2 => columns_from::<V, 2>(rows, &limbs, out, start),
+                _ => columns_from::<V, 1>(rows, &limbs, out, start),
             }
+        }
+        for start in (many..wide).step_by(V::COUNT) {
+            columns_from::<V, 1>(rows, &limbs, out, start);
+        }
+        for start in wide..columns {
+            columns_from::<u64, 1>(rows, weights, out, start);
         }
     }
 }

@@ -35,23 +35,39 @@ impl<V: Packed> Polynomial<V> {
     /// Know the values at 0 .. points - 1, by adding differences.
     #[inline(always)]
     pub unsafe fn extend(&mut self, points: usize) {
-        let count = self.known;
-        if count >= points {
+        if self.known >= points {
             return;
         }
+        // One copy for each number of differences, so that they stay in registers.
+        unsafe {
+            match self.known {
+                1 => self.extend_from::<1>(points),
+                2 => self.extend_from::<2>(points),
+                3 => self.extend_from::<3>(points),
+                4 => self.extend_from::<4>(points),
+                5 => self.extend_from::<5>(points),
+                6 => self.extend_from::<6>(points),
+                7 => self.extend_from::<7>(points),
+                _ => self.extend_from::<8>(points),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn extend_from<const COUNT: usize>(&mut self, points: usize) {
         unsafe {
             // Entry i: the difference of order i that ends at the last known value.
-            let mut differences = [Ext::zero(); POINTS];
-            for (entry, &value) in differences.iter_mut().zip(self.values[..count].iter().rev()) {
-                *entry = value;
+            let mut differences = [self.values[COUNT - 1]; COUNT];
+            for (difference, &value) in differences.iter_mut().zip(self.values[..COUNT].iter().rev()) {
+                *difference = value;
             }
-            for order in 1..count {
-                for index in (order..count).rev() {
+            for order in 1..COUNT {
+                for index in (order..COUNT).rev() {
                     differences[index] = differences[index - 1].sub(differences[index]);
                 }
             }
-            for value in &mut self.values[count..points] {
-                for order in (0..count - 1).rev() {
+            for value in &mut self.values[COUNT..points] {
+                for order in (0..COUNT - 1).rev() {
                     differences[order] = differences[order].add(differences[order + 1]);
                 }
                 *value = differences[0];

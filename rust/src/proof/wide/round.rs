@@ -208,7 +208,7 @@ unsafe fn add_chunk<V: Packed>(
             fraction.denominator.extend(points);
         }
         let (a, b) = (&left[0], right.first());
-        for point in 0..points {
+        for (point, sum) in sums[..points].iter_mut().enumerate() {
             if point == 1 {
                 continue;
             }
@@ -222,7 +222,7 @@ unsafe fn add_chunk<V: Packed>(
                 }
                 None => h.mul_loose(d_a).add(of_a),
             };
-            sums[point] = value.add(sums[point]).canonical();
+            *sum = value.add(*sum).canonical();
         }
     }
 }

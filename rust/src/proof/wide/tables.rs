@@ -1,6 +1,7 @@
 //! Tables of eq, dot products, powers of opened points, and polynomials at many points.
 
-use super::accumulate::{Accumulate, LARGEST_COUNT};
+use super::accumulate::LARGEST_COUNT;
+use super::combine::add_combination;
 use super::ext::{self, Element, Ext};
 use super::packed::Packed;
 use super::{Width, Work};
@@ -133,36 +134,15 @@ impl Work for AddPowers<'_> {
             let steps: Vec<u64> =
                 rows.chunks_exact(BLOCK).zip(points).map(|(row, &x)| field::mul(row[BLOCK - 1], x)).collect();
             let mut weights = weights.to_vec();
+            let powers: Vec<&[u64]> = rows.chunks_exact(BLOCK).collect();
             for (a, b) in of_one.chunks_mut(BLOCK).zip(of_x.chunks_mut(BLOCK)) {
-                let limbs: Vec<V::Limbs> = weights.iter().map(|&weight| V::limbs(weight)).collect();
-                let parts = [a.as_mut_ptr(), b.as_mut_ptr()];
-                let wide = a.len() / V::COUNT * V::COUNT;
                 // SAFETY: a row has BLOCK words, which is no less than the parts have.
-                unsafe {
-                    for start in (0..wide).step_by(V::COUNT) {
-                        column::<V>(&rows, &limbs, parts, start);
-                    }
-                    let limbs: &[<u64 as Accumulate>::Limbs] = &weights;
-                    for start in wide..a.len() {
-                        column::<u64>(&rows, limbs, parts, start);
-                    }
-                }
+                unsafe { add_combination::<V>(&powers, &weights, [a, b]) };
                 for (weight, &step) in weights.iter_mut().zip(&steps) {
                     *weight = ext::mul_base(*weight, step);
                 }
             }
         }
-    }
-}
-
-#[inline(always)]
-unsafe fn column<V: Packed>(rows: &[u64], limbs: &[V::Limbs], out: [*mut u64; 2], start: usize) {
-    unsafe {
-        let mut sum = V::nothing();
-        for (row, limbs) in rows.chunks_exact(BLOCK).zip(limbs) {
-            V::accumulate(&mut sum, V::load(row.as_ptr().add(start)), &V::splat_weight(limbs));
-        }
-        Ext::<V>::load(out.map(|part| part.cast_const()), start).add(V::total(sum)).store(out, start);
     }
 }
 
