@@ -53,13 +53,22 @@ fn trees() {
     let mut digests = vec![[0; 32]; ROWS];
     for width in Width::all() {
         let part = ROWS / 128;
-        let seconds = best_of_parts(128, |i| blake::leaves(width, &[7; 32], &rows, i * part, &mut digests[..part]));
+        let seconds =
+            best_of_parts(128, |i| blake::leaves(width, &[7; 32], None, &rows, i * part, &mut digests[..part]));
         row("leaves of tree 1: 2^17 of 62 words", width, ROWS, seconds, 1.0);
         let seconds =
-            best_of_parts(128, |i| blake::leaves(width, &[7; 32], &rows[..20], i * part, &mut digests[..part]));
+            best_of_parts(128, |i| blake::leaves(width, &[7; 32], None, &rows[..20], i * part, &mut digests[..part]));
         row("leaves of tree 2: 2^17 of 20 words", width, ROWS, seconds, 1.0);
         let mut nodes = vec![[0; 32]; 512];
-        let seconds = best_of_parts(128, |i| blake::parents(width, &[7; 32], &digests[1024 * i..][..1024], &mut nodes));
+        let seconds = best_of_parts(128, |i| {
+            blake::parents(
+                width,
+                &[7; 32],
+                &digests[512 * i..][..512],
+                &digests[ROWS / 2 + 512 * i..][..512],
+                &mut nodes,
+            )
+        });
         row("nodes: 2^16 of two digests (times 4)", width, ROWS / 2, seconds, 4.0);
         let opened: Vec<Vec<u64>> = (0..151).map(|leaf| words(leaf, 62)).collect();
         let opened: Vec<&[u64]> = opened.iter().map(Vec::as_slice).collect();

@@ -5,6 +5,7 @@
 //! of the BLAKE3 paper, flags CHUNK_START, CHUNK_END, ROOT and KEYED_HASH.
 
 use super::Width;
+use super::compression::{CHUNK_END, CHUNK_START, KEYED_HASH, ROOT, compress};
 use super::width::Kind;
 use super::words::{Four, Words};
 #[cfg(target_arch = "x86_64")]
@@ -15,44 +16,19 @@ pub type Digest = [u8; 32];
 /// Words of 64 bits in one chunk: no leaf is longer.
 pub const LARGEST_LEAF: usize = 128;
 
-/// Words of 64 bits in a block.
+/// Words of 64 bits in a block, and in a salt.
 const BLOCK: usize = 8;
+const SALT: usize = 4;
 
-const INITIAL: [u32; 4] = [0x6A09_E667, 0xBB67_AE85, 0x3C6E_F372, 0xA54F_F53A];
-const PERMUTATION: [usize; 16] = [2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8];
-const ROUNDS: usize = 7;
-
-/// Which word of the message is where in each round.
-const SCHEDULE: [[usize; 16]; ROUNDS] = {
-    let mut schedule = [[0; 16]; ROUNDS];
-    let mut word = 0;
-    while word < 16 {
-        schedule[0][word] = word;
-        word += 1;
-    }
-    let mut round = 1;
-    while round < ROUNDS {
-        let mut word = 0;
-        while word < 16 {
-            schedule[round][word] = schedule[round - 1][PERMUTATION[word]];
-            word += 1;
-        }
-        round += 1;
-    }
-    schedule
-};
-
-const CHUNK_START: u32 = 1;
-const CHUNK_END: u32 = 2;
-const ROOT: u32 = 8;
-const KEYED_HASH: u32 = 16;
-
-/// The hash of word `first + j` of every row, in the order of rows, for every digest j of `out`. Salts are rows too: four
-/// of them, the first. Rows whose distance in memory is a large power of two compete for the same lines of the caches.
-pub fn leaves(width: Width, key: &Digest, rows: &[&[u64]], first: usize, out: &mut [Digest]) {
-    assert!(rows.len() <= LARGEST_LEAF && rows.iter().all(|row| row.len() >= first + out.len()));
-    let rows: Vec<*const u64> = rows.iter().map(|row| row[first..].as_ptr()).collect();
-    at(width, Leaves { key: key_words(key), rows: &rows, out });
+/// The hash of word `first + j` of every row, in the order of rows, for every digest j of `out`; behind salt j, where there
+/// are salts. Rows whose distance in memory is a large power of two compete for the same lines of the caches.
+pub fn leaves(width: Width, key: &Digest, salts: Option<&[Digest]>, rows: &[&[u64]], first: usize, out: &mut [Digest]) {
+    let salt_rows = if salts.is_some() { SALT } else { 0 };
+    assert!(salts.is_none_or(|salts| salts.len() == out.len()));
+    assert!(salt_rows + rows.len() <= LARGEST_LEAF && rows.iter().all(|row| row.len() >= first + out.len()));
+    let mut pointers = vec![std::ptr::null(); salt_rows];
+    pointers.extend(rows.iter().map(|row| row[first..].as_ptr()));
+    at(width, Leaves { key: key_words(key), salts, rows: &mut pointers, out });
 }
 
 /// The hash of every message, all of them equally long, as its words lie.
@@ -66,13 +42,13 @@ pub fn messages(width: Width, key: &Digest, messages: &[&[u64]], out: &mut [Dige
         }
     }
     let rows: Vec<&[u64]> = columns.chunks_exact(out.len().max(1)).collect();
-    leaves(width, key, &rows, 0, out);
+    leaves(width, key, None, &rows, 0, out);
 }
 
-/// The hashes of pairs of digests.
-pub fn parents(width: Width, key: &Digest, children: &[Digest], out: &mut [Digest]) {
-    assert!(children.len() == 2 * out.len());
-    at(width, Parents { key: key_words(key), children, out });
+/// The hashes of pairs of digests, one of each run.
+pub fn parents(width: Width, key: &Digest, left: &[Digest], right: &[Digest], out: &mut [Digest]) {
+    assert!(left.len() == out.len() && right.len() == out.len());
+    at(width, Parents { key: key_words(key), left, right, out });
 }
 
 fn key_words(key: &Digest) -> [u32; 8] {
@@ -113,17 +89,29 @@ fn at<H: Hashing>(width: Width, hashing: H) {
 
 struct Leaves<'a> {
     key: [u32; 8],
-    rows: &'a [*const u64],
+    salts: Option<&'a [Digest]>,
+    /// Where there are salts, the first of these are set to what holds their words.
+    rows: &'a mut [*const u64],
     out: &'a mut [Digest],
 }
+
+/// COUNT words of some rows, row after row.
+type Tile<const ROWS: usize> = [[u64; 16]; ROWS];
 
 impl Hashing for Leaves<'_> {
     #[inline(always)]
     unsafe fn run<W: Words>(self) {
         let whole = self.out.len() / W::COUNT * W::COUNT;
+        let mut salt: Tile<SALT> = [[0; 16]; SALT];
         // SAFETY: the rows have as many words as there are digests.
         unsafe {
             for start in (0..whole).step_by(W::COUNT) {
+                if let Some(salts) = self.salts {
+                    set_salts(&mut salt, &salts[start..start + W::COUNT]);
+                    for (pointer, words) in self.rows.iter_mut().zip(&salt) {
+                        *pointer = words.as_ptr().wrapping_sub(start);
+                    }
+                }
                 let state = leaf::<W>(&self.key, self.rows, start);
                 W::store_digests(state, self.out[start..].as_mut_ptr().cast());
             }
@@ -132,16 +120,31 @@ impl Hashing for Leaves<'_> {
                 return;
             }
             // The last ones, filled up with zeros.
-            let mut tails = [[0u64; 16]; LARGEST_LEAF];
-            let mut rows = [std::ptr::null(); LARGEST_LEAF];
-            for ((tail, pointer), row) in tails.iter_mut().zip(&mut rows).zip(self.rows) {
-                std::ptr::copy_nonoverlapping(row.add(whole), tail.as_mut_ptr(), rest.len());
-                *pointer = tail.as_ptr();
+            let mut tile: Tile<LARGEST_LEAF> = [[0; 16]; LARGEST_LEAF];
+            let mut salt_rows = 0;
+            if let Some(salts) = self.salts {
+                set_salts(&mut salt, &salts[whole..]);
+                tile[..SALT].copy_from_slice(&salt);
+                salt_rows = SALT;
+            }
+            for (words, row) in tile.iter_mut().zip(&*self.rows).skip(salt_rows) {
+                std::ptr::copy_nonoverlapping(row.add(whole), words.as_mut_ptr(), rest.len());
+            }
+            for (pointer, words) in self.rows.iter_mut().zip(&tile) {
+                *pointer = words.as_ptr();
             }
             let mut digests = [[0; 32]; 16];
-            let state = leaf::<W>(&self.key, &rows[..self.rows.len()], 0);
-            W::store_digests(state, digests.as_mut_ptr().cast());
+            W::store_digests(leaf::<W>(&self.key, self.rows, 0), digests.as_mut_ptr().cast());
             rest.copy_from_slice(&digests[..rest.len()]);
+        }
+    }
+}
+
+#[inline(always)]
+fn set_salts(tile: &mut Tile<SALT>, salts: &[Digest]) {
+    for (lane, salt) in salts.iter().enumerate() {
+        for (words, bytes) in tile.iter_mut().zip(salt.as_chunks::<8>().0) {
+            words[lane] = u64::from_le_bytes(*bytes);
         }
     }
 }
@@ -159,7 +162,7 @@ unsafe fn leaf<W: Words>(key: &[u32; 8], rows: &[*const u64], start: usize) -> [
             let rows = &rows[block * BLOCK..rows.len().min((block + 1) * BLOCK)];
             let mut message = [W::splat(0); 16];
             for (pair, row) in message.as_chunks_mut::<2>().0.iter_mut().zip(rows) {
-                *pair = W::halves(row.add(start));
+                *pair = W::halves(row.wrapping_add(start));
                 prefetch(row.wrapping_add(start + W::COUNT));
             }
             let flags = KEYED_HASH
@@ -186,7 +189,8 @@ unsafe fn prefetch(words: *const u64) {
 
 struct Parents<'a> {
     key: [u32; 8],
-    children: &'a [Digest],
+    left: &'a [Digest],
+    right: &'a [Digest],
     out: &'a mut [Digest],
 }
 
@@ -194,20 +198,21 @@ impl Hashing for Parents<'_> {
     #[inline(always)]
     unsafe fn run<W: Words>(self) {
         let whole = self.out.len() / W::COUNT * W::COUNT;
-        // SAFETY: there are two children for each parent.
+        // SAFETY: both runs are as long as `out`.
         unsafe {
             for start in (0..whole).step_by(W::COUNT) {
-                let children = self.children[2 * start..].as_ptr().cast();
-                W::store_digests(parent::<W>(&self.key, children), self.out[start..].as_mut_ptr().cast());
+                let (left, right) = (self.left[start..].as_ptr(), self.right[start..].as_ptr());
+                let state = parent::<W>(&self.key, left.cast(), right.cast());
+                W::store_digests(state, self.out[start..].as_mut_ptr().cast());
             }
             let rest = &mut self.out[whole..];
             if rest.is_empty() {
                 return;
             }
-            let mut children = [[0; 32]; 32];
-            children[..2 * rest.len()].copy_from_slice(&self.children[2 * whole..]);
-            let mut digests = [[0; 32]; 16];
-            let state = parent::<W>(&self.key, children.as_ptr().cast());
+            let (mut left, mut right, mut digests) = ([[0; 32]; 16], [[0; 32]; 16], [[0; 32]; 16]);
+            left[..rest.len()].copy_from_slice(&self.left[whole..]);
+            right[..rest.len()].copy_from_slice(&self.right[whole..]);
+            let state = parent::<W>(&self.key, left.as_ptr().cast(), right.as_ptr().cast());
             W::store_digests(state, digests.as_mut_ptr().cast());
             rest.copy_from_slice(&digests[..rest.len()]);
         }
@@ -215,72 +220,14 @@ impl Hashing for Parents<'_> {
 }
 
 #[inline(always)]
-unsafe fn parent<W: Words>(key: &[u32; 8], children: *const u8) -> [W; 8] {
+unsafe fn parent<W: Words>(key: &[u32; 8], left: *const u8, right: *const u8) -> [W; 8] {
     unsafe {
         let mut state = [W::splat(0); 8];
         for (word, &key) in state.iter_mut().zip(key) {
             *word = W::splat(key);
         }
-        compress(&mut state, W::blocks(children), 64, KEYED_HASH | CHUNK_START | CHUNK_END | ROOT);
+        compress(&mut state, W::blocks(left, right), 64, KEYED_HASH | CHUNK_START | CHUNK_END | ROOT);
         state
-    }
-}
-
-/// The compression function with counter 0, to the first half of its output.
-#[inline(always)]
-unsafe fn compress<W: Words>(state: &mut [W; 8], message: [W; 16], length: u32, flags: u32) {
-    unsafe {
-        let [s0, s1, s2, s3, s4, s5, s6, s7] = *state;
-        let [i0, i1, i2, i3] = INITIAL;
-        let mut v = [
-            [s0, s1, s2, s3],
-            [s4, s5, s6, s7],
-            [W::splat(i0), W::splat(i1), W::splat(i2), W::splat(i3)],
-            [W::splat(0), W::splat(0), W::splat(length), W::splat(flags)],
-        ];
-        // Written out, so that no word of the message moves.
-        round::<W, 0>(&mut v, &message);
-        round::<W, 1>(&mut v, &message);
-        round::<W, 2>(&mut v, &message);
-        round::<W, 3>(&mut v, &message);
-        round::<W, 4>(&mut v, &message);
-        round::<W, 5>(&mut v, &message);
-        round::<W, 6>(&mut v, &message);
-        for column in 0..4 {
-            state[column] = v[0][column].xor(v[2][column]);
-            state[4 + column] = v[1][column].xor(v[3][column]);
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn round<W: Words, const ROUND: usize>(v: &mut [[W; 4]; 4], message: &[W; 16]) {
-    unsafe {
-        let m = SCHEDULE[ROUND];
-        mix(v, [0, 0, 0, 0], message[m[0]], message[m[1]]);
-        mix(v, [1, 1, 1, 1], message[m[2]], message[m[3]]);
-        mix(v, [2, 2, 2, 2], message[m[4]], message[m[5]]);
-        mix(v, [3, 3, 3, 3], message[m[6]], message[m[7]]);
-        mix(v, [0, 1, 2, 3], message[m[8]], message[m[9]]);
-        mix(v, [1, 2, 3, 0], message[m[10]], message[m[11]]);
-        mix(v, [2, 3, 0, 1], message[m[12]], message[m[13]]);
-        mix(v, [3, 0, 1, 2], message[m[14]], message[m[15]]);
-    }
-}
-
-#[inline(always)]
-unsafe fn mix<W: Words>(v: &mut [[W; 4]; 4], at: [usize; 4], x: W, y: W) {
-    unsafe {
-        let (mut a, mut b, mut c, mut d) = (v[0][at[0]], v[1][at[1]], v[2][at[2]], v[3][at[3]]);
-        a = a.add(b).add(x);
-        d = d.xor(a).rotated_right::<16>();
-        c = c.add(d);
-        b = b.xor(c).rotated_right::<12>();
-        a = a.add(b).add(y);
-        d = d.xor(a).rotated_right::<8>();
-        c = c.add(d);
-        b = b.xor(c).rotated_right::<7>();
-        (v[0][at[0]], v[1][at[1]], v[2][at[2]], v[3][at[3]]) = (a, b, c, d);
     }
 }
 
@@ -302,7 +249,7 @@ mod tests {
             let rows: Vec<&[u64]> = (0..count).map(|row| &memory[row * (columns + 5)..][..columns + 5]).collect();
             for width in Width::all() {
                 let mut out = vec![[0; 32]; columns];
-                leaves(width, &KEY, &rows, 5, &mut out);
+                leaves(width, &KEY, None, &rows, 5, &mut out);
                 for (column, digest) in out.iter().enumerate() {
                     let expected = plainly(rows.iter().flat_map(|row| row[5 + column].to_le_bytes()));
                     assert_eq!(*digest, expected, "{} {count} {column}", width.name());
@@ -317,15 +264,33 @@ mod tests {
     }
 
     #[test]
+    fn salts_come_before_the_words() {
+        for (count, columns) in [(0, 5), (4, 16), (13, 37), (124, 18)] {
+            let memory = words(9, count * columns);
+            let rows: Vec<&[u64]> = memory.chunks_exact(columns).collect();
+            let salts: Vec<Digest> = (0..columns).map(|column| plainly((column as u64).to_le_bytes())).collect();
+            for width in Width::all() {
+                let mut out = vec![[0; 32]; columns];
+                leaves(width, &KEY, Some(&salts), &rows, 0, &mut out);
+                for (column, digest) in out.iter().enumerate() {
+                    let words = rows.iter().flat_map(|row| row[column].to_le_bytes());
+                    assert_eq!(*digest, plainly(salts[column].into_iter().chain(words)), "{} {count}", width.name());
+                }
+            }
+        }
+    }
+
+    #[test]
     fn parents_are_those_of_the_crate() {
         for count in [0, 1, 3, 4, 8, 15, 16, 33] {
             let bytes: Vec<u8> = words(4, 8 * count).into_iter().flat_map(u64::to_le_bytes).collect();
-            let children = bytes.as_chunks::<32>().0;
+            let (left, right) = bytes.as_chunks::<32>().0.split_at(count);
             for width in Width::all() {
                 let mut out = vec![[0; 32]; count];
-                parents(width, &KEY, children, &mut out);
-                for (digest, pair) in out.iter().zip(children.chunks_exact(2)) {
-                    assert_eq!(*digest, plainly(pair.iter().flatten().copied()), "{} {count}", width.name());
+                parents(width, &KEY, left, right, &mut out);
+                for (digest, (left, right)) in out.iter().zip(left.iter().zip(right)) {
+                    let expected = plainly(left.iter().chain(right).copied());
+                    assert_eq!(*digest, expected, "{} {count}", width.name());
                 }
             }
         }
@@ -334,12 +299,12 @@ mod tests {
     #[test]
     #[should_panic(expected = "LARGEST_LEAF")]
     fn a_leaf_of_more_than_one_chunk_is_refused() {
-        leaves(Width::best(), &KEY, &[&[0u64; 1][..]; 129], 0, &mut [[0; 32]]);
+        leaves(Width::best(), &KEY, Some(&[[0; 32]]), &[&[0u64; 1][..]; 125], 0, &mut [[0; 32]]);
     }
 
     #[test]
     #[should_panic(expected = "first + out.len()")]
     fn rows_that_end_too_soon_are_refused() {
-        leaves(Width::best(), &KEY, &[&[0u64; 8]], 1, &mut [[0; 32]; 8]);
+        leaves(Width::best(), &KEY, None, &[&[0u64; 8]], 1, &mut [[0; 32]; 8]);
     }
 }

@@ -5,8 +5,8 @@
 //! ever done to the zeros behind the coefficients, and a transform stays within the second-level cache.
 //!
 //! Those of M points are passes of radix 8, 4 or 2, down to squares of 64 by 64 or rows of 64, in which every root of unity
-//! is a power of two (`crate::wide`). Each pass leaves frequency -s mod r in slot s: the values of coset i lie from i M
-//! on, in the order that [`Code::index`] tells.
+//! is a power of two (`crate::wide`). Words come in bit-reversed order: entry r(i), r reversing the bits of an index, is
+//! the value at omega^i.
 
 use std::ops::Range;
 
@@ -29,7 +29,7 @@ pub struct Code {
     pub(super) cosets: Vec<Coset>,
 }
 
-/// A radix, and what comes after it: entry s L / r + c is what slot s of column c is multiplied by, in blocks of L points.
+/// A radix, and what comes after it: entry s L / r + c is what row s of column c is multiplied by, in blocks of L points.
 pub(super) struct Pass {
     pub(super) radix_bits: u32,
     pub(super) block_bits: u32,
@@ -77,31 +77,6 @@ impl Code {
         1 << self.length_bits
     }
 
-    /// Which power of omega the value at a position belongs to.
-    pub fn index(&self, position: usize) -> usize {
-        let mut frequency = 0;
-        let mut weight_bits = 0;
-        for pass in &self.passes {
-            let slot = position >> (pass.block_bits - pass.radix_bits);
-            frequency |= (slot.wrapping_neg() & ((1 << pass.radix_bits) - 1)) << weight_bits;
-            weight_bits += pass.radix_bits;
-        }
-        (position >> self.message_bits) + (frequency << (self.length_bits - self.message_bits))
-    }
-
-    /// Where the value at a power of omega is.
-    pub fn position(&self, index: usize) -> usize {
-        let coset_bits = self.length_bits - self.message_bits;
-        let mut frequency = index >> coset_bits;
-        let mut position = (index & ((1 << coset_bits) - 1)) << self.message_bits;
-        for pass in &self.passes {
-            let slot = frequency.wrapping_neg() & ((1 << pass.radix_bits) - 1);
-            position |= slot << (pass.block_bits - pass.radix_bits);
-            frequency >>= pass.radix_bits;
-        }
-        position
-    }
-
     /// The code words of some rows, each from a multiple of `stride` on in `out`. A stride of n and a cache line more
     /// spares [`super::blake::leaves`] collisions.
     pub fn encode(&self, width: Width, rows: &[Coefficients], stride: usize, out: &mut [u64]) {
@@ -109,7 +84,8 @@ impl Code {
         assert!(stride >= self.length() && (rows.is_empty() || out.len() >= (rows.len() - 1) * stride + self.length()));
         // One coset of every row after the other: its powers of omega stay near.
         for index in 0..self.cosets.len() {
-            let place: Range<usize> = index << self.message_bits..(index + 1) << self.message_bits;
+            let block = bit_reversed(index, self.length_bits - self.message_bits);
+            let place: Range<usize> = block << self.message_bits..(block + 1) << self.message_bits;
             for (row, word) in rows.iter().zip(out.chunks_mut(stride)) {
                 self.encode_coset(width, index, row, &mut word[place.clone()]);
             }
@@ -154,12 +130,11 @@ fn radix_bits(block_bits: u32) -> u32 {
     }
 }
 
-/// root^(c (i + b k)) for slot s, which holds frequency k = -s mod r, and column c: entry s L / r + c.
+/// root^(c (i + b k)) for row s, which holds frequency k = r(s), and column c: entry s L / r + c.
 fn powers(root: u64, block_bits: u32, radix_bits: u32, i: u64, b: u64) -> Vec<u64> {
     let mut powers = Vec::with_capacity(1 << block_bits);
-    for slot in 0..1u64 << radix_bits {
-        let frequency = slot.wrapping_neg() & ((1 << radix_bits) - 1);
-        let step = field::pow(root, i + b * frequency);
+    for row in 0..1 << radix_bits {
+        let step = field::pow(root, i + b * bit_reversed(row, radix_bits) as u64);
         let mut power = 1;
         for _ in 0..1 << (block_bits - radix_bits) {
             powers.push(power);
@@ -167,6 +142,12 @@ fn powers(root: u64, block_bits: u32, radix_bits: u32, i: u64, b: u64) -> Vec<u6
         }
     }
     powers
+}
+
+/// `index` with its lower bits, that many, the other way round.
+#[inline(always)]
+pub fn bit_reversed(index: usize, bits: u32) -> usize {
+    if bits == 0 { 0 } else { index.reverse_bits() >> (usize::BITS - bits) }
 }
 
 #[cfg(test)]
@@ -191,7 +172,7 @@ mod tests {
                 let mut out = vec![7; code.length()];
                 code.encode(width, &[row], code.length(), &mut out);
                 for position in (0..code.length()).step_by(37).chain([1, code.length() - 1]) {
-                    let expected = evaluate(&code, &row, code.index(position));
+                    let expected = evaluate(&code, &row, bit_reversed(position, length_bits));
                     assert_eq!(out[position], expected, "{} {message_bits} {position}", width.name());
                 }
             }
@@ -213,21 +194,9 @@ mod tests {
                 assert!(out == portable, "{} {message_bits}", width.name());
             }
             let position = code.length() / 3;
-            assert_eq!(portable[position], evaluate(&code, &rows[0], code.index(position)), "{message_bits}");
-            assert_eq!(portable[stride + position], evaluate(&code, &rows[1], code.index(position)));
-        }
-    }
-
-    #[test]
-    fn positions_and_indices_undo_each_other() {
-        for (message_bits, length_bits) in [(8, 12), (11, 14), (13, 15), (16, 17)] {
-            let code = Code::new(message_bits, length_bits);
-            let mut seen = vec![false; code.length()];
-            for index in 0..code.length() {
-                assert_eq!(code.index(code.position(index)), index);
-                seen[code.position(index)] = true;
-            }
-            assert!(seen.into_iter().all(|seen| seen));
+            let index = bit_reversed(position, length_bits);
+            assert_eq!(portable[position], evaluate(&code, &rows[0], index), "{message_bits}");
+            assert_eq!(portable[stride + position], evaluate(&code, &rows[1], index));
         }
     }
 

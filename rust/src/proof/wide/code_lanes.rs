@@ -1,6 +1,6 @@
 //! The passes of the code's transform, COUNT columns or rows at a time. Between passes words are loose.
 
-use super::code::{Code, Coset, ROW_BITS};
+use super::code::{Code, Coset, ROW_BITS, bit_reversed};
 use crate::lanes::Lanes;
 use crate::wide::{Limbs, Points, SIDE, transform_8, transform_64};
 
@@ -69,8 +69,9 @@ unsafe fn columns_of<V: Lanes, const SCALED: bool>(
                     (square[0], square[1]) = (a.plus(b).word(), a.minus(b).word());
                 }
             }
-            for (slot, &value) in square[..radix].iter().enumerate() {
-                let offset = slot * columns + column;
+            for row in 0..radix {
+                let offset = row * columns + column;
+                let value = square[slot(row, radix_bits)];
                 value.mul(V::load(twiddles.add(offset))).store(words.add(offset));
             }
         }
@@ -100,7 +101,7 @@ impl<V: Lanes, const SCALED: bool> Points<V> for Column<SCALED> {
         unsafe {
             let mut points = [Limbs::of(V::splat(0)); 8];
             for (index, point) in points.iter_mut().enumerate() {
-                *point = self.point(bit_reversed(8 * eight + index));
+                *point = self.point(bit_reversed(8 * eight + index, ROW_BITS));
             }
             points
         }
@@ -121,8 +122,12 @@ unsafe fn rows<V: Lanes>(words: *mut u64) {
         }
         let points = Square(square);
         transform_64(&mut square, &points);
-        for (eight, columns) in square.as_chunks::<8>().0.iter().enumerate() {
-            for (index, row) in V::rows(*columns).into_iter().enumerate() {
+        for eight in 0..8 {
+            let mut columns = [square[0]; 8];
+            for (index, column) in columns.iter_mut().enumerate() {
+                *column = square[slot(8 * eight + index, ROW_BITS)];
+            }
+            for (index, row) in V::rows(columns).into_iter().enumerate() {
                 row.canonical().store(words.add(offset::<V>(eight, index)));
             }
         }
@@ -137,7 +142,7 @@ impl<V: Lanes> Points<V> for Square<V> {
         unsafe {
             let mut points = [Limbs::of(self.0[0]); 8];
             for (index, point) in points.iter_mut().enumerate() {
-                *point = Limbs::of(self.0[bit_reversed(8 * eight + index)]);
+                *point = Limbs::of(self.0[bit_reversed(8 * eight + index, ROW_BITS)]);
             }
             points
         }
@@ -151,9 +156,10 @@ fn offset<V: Lanes>(eight: usize, index: usize) -> usize {
     index / per_row * SIDE + 8 * eight + index % per_row * V::COUNT
 }
 
+/// Where `crate::wide` leaves the frequency that a row in bit-reversed order holds: it transforms by inverse roots.
 #[inline(always)]
-fn bit_reversed(index: usize) -> usize {
-    index.reverse_bits() >> (usize::BITS - ROW_BITS)
+fn slot(row: usize, radix_bits: u32) -> usize {
+    bit_reversed(row, radix_bits).wrapping_neg() & ((1 << radix_bits) - 1)
 }
 
 /// The cyclic inverse transform of four points, by the root -2^48.

@@ -24,9 +24,9 @@ pub(super) fn transform(code: &Code, coset: &Coset, values: &mut [u64]) {
                     *point = field::mul(*point, input);
                 }
                 small(&mut points[..radix], &roots);
-                for (slot, value) in block[column..].iter_mut().step_by(columns).enumerate() {
-                    let point = points[bit_reversed(slot, pass.radix_bits)];
-                    *value = match twiddles.get(slot * columns + column) {
+                for (row, value) in block[column..].iter_mut().step_by(columns).enumerate() {
+                    let point = points[row];
+                    *value = match twiddles.get(row * columns + column) {
                         Some(&twiddle) => field::mul(point, twiddle),
                         None => point,
                     };
@@ -36,13 +36,9 @@ pub(super) fn transform(code: &Code, coset: &Coset, values: &mut [u64]) {
     }
 }
 
-fn bit_reversed(index: usize, bits: u32) -> usize {
-    index.reverse_bits() >> (usize::BITS - bits)
-}
-
-/// Powers of the inverse of the root of order 64.
+/// Powers of the root of order 64.
 fn roots() -> [u64; POINTS / 2] {
-    let root = field::invert(field::root_of_unity(POINTS as u64));
+    let root = field::root_of_unity(POINTS as u64);
     let mut roots = [1; POINTS / 2];
     for index in 1..roots.len() {
         roots[index] = field::mul(roots[index - 1], root);
@@ -50,7 +46,7 @@ fn roots() -> [u64; POINTS / 2] {
     roots
 }
 
-/// The cyclic transform of up to 64 points by inverse roots, to bit-reversed order.
+/// The cyclic transform of up to 64 points, to bit-reversed order.
 #[inline(always)]
 fn small(points: &mut [u64], roots: &[u64; POINTS / 2]) {
     let mut half = points.len() / 2;

@@ -30,22 +30,21 @@ impl Column<'_> {
         }
     }
 
+    /// The values from a row on. The column has COUNT rows there.
+    #[inline(always)]
+    pub unsafe fn at<V: Packed>(&self, row: usize) -> Ext<V> {
+        unsafe {
+            match self {
+                Self::Base(part) => Ext(V::load(part.as_ptr().add(row)), V::splat(0)),
+                Self::Extended(parts) => Ext::load(parts.map(<[u64]>::as_ptr), row),
+            }
+        }
+    }
+
     /// The values of a line at 0 and 1. The column has rows up to the last of the place.
     #[inline(always)]
     pub unsafe fn pair<V: Packed>(&self, place: Place) -> [Ext<V>; 2] {
-        let Place { index, half } = place;
-        unsafe {
-            match self {
-                Self::Base(part) => {
-                    let (part, zero) = (part.as_ptr(), V::splat(0));
-                    [Ext(V::load(part.add(index)), zero), Ext(V::load(part.add(index + half)), zero)]
-                }
-                Self::Extended(parts) => {
-                    let parts = parts.map(<[u64]>::as_ptr);
-                    [Ext::load(parts, index), Ext::load(parts, index + half)]
-                }
-            }
-        }
+        unsafe { [self.at(place.index), self.at(place.index + place.half)] }
     }
 }
 

@@ -16,8 +16,10 @@ mod code_lanes;
 mod code_portable;
 pub mod column;
 pub mod combine;
+mod compression;
 pub mod ext;
 pub mod fold;
+pub mod fractions;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 pub mod inversion;

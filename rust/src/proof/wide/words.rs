@@ -17,8 +17,8 @@ pub trait Words: Copy {
     unsafe fn rotated_right<const BITS: i32>(self) -> Self;
     /// COUNT words of 64 bits: their lower halves, their upper halves.
     unsafe fn halves(words: *const u64) -> [Self; 2];
-    /// COUNT blocks of 64 bytes, one after the other.
-    unsafe fn blocks(bytes: *const u8) -> [Self; 16];
+    /// COUNT blocks of 64 bytes: 32 from each of two runs.
+    unsafe fn blocks(left: *const u8, right: *const u8) -> [Self; 16];
     /// COUNT digests of 32 bytes, one after the other.
     unsafe fn store_digests(state: [Self; 8], bytes: *mut u8);
 }
@@ -59,12 +59,12 @@ impl Words for Four {
         ]
     }
     #[inline(always)]
-    unsafe fn blocks(bytes: *const u8) -> [Self; 16] {
-        let blocks = unsafe { bytes.cast::<[[[u8; 4]; 16]; 4]>().read() };
+    unsafe fn blocks(left: *const u8, right: *const u8) -> [Self; 16] {
+        let halves = unsafe { [left, right].map(|half| half.cast::<[[[u8; 4]; 8]; 4]>().read()) };
         let mut words = [Self([0; 4]); 16];
         for (index, word) in words.iter_mut().enumerate() {
-            for (lane, block) in word.0.iter_mut().zip(&blocks) {
-                *lane = u32::from_le_bytes(block[index]);
+            for (lane, block) in word.0.iter_mut().zip(&halves[index / 8]) {
+                *lane = u32::from_le_bytes(block[index % 8]);
             }
         }
         words
@@ -106,11 +106,13 @@ impl Words for __m512i {
         unsafe { halves_512([Lanes::load(words), Lanes::load(words.add(8))]) }
     }
     #[inline(always)]
-    unsafe fn blocks(bytes: *const u8) -> [Self; 16] {
+    unsafe fn blocks(left: *const u8, right: *const u8) -> [Self; 16] {
         unsafe {
             let mut rows = [[_mm512_setzero_si512(); 8]; 2];
             for (index, row) in rows.as_flattened_mut().iter_mut().enumerate() {
-                *row = Lanes::load(bytes.add(64 * index).cast());
+                let lower = _mm256_loadu_si256(left.add(32 * index).cast());
+                let upper = _mm256_loadu_si256(right.add(32 * index).cast());
+                *row = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(lower), upper);
             }
             let [first, second] = [__m512i::columns(rows[0]), __m512i::columns(rows[1])];
             let mut words = [_mm512_setzero_si512(); 16];
@@ -183,11 +185,11 @@ impl Words for __m256i {
         unsafe { halves_256([Lanes::load(words), Lanes::load(words.add(4))]) }
     }
     #[inline(always)]
-    unsafe fn blocks(bytes: *const u8) -> [Self; 16] {
+    unsafe fn blocks(left: *const u8, right: *const u8) -> [Self; 16] {
         unsafe {
             let mut rows = [[_mm256_setzero_si256(); 8]; 2];
-            for (index, row) in rows.as_flattened_mut().iter_mut().enumerate() {
-                *row = Lanes::load(bytes.add(32 * index).cast());
+            for (index, row) in rows.as_flattened_mut().as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                *row = [Lanes::load(left.add(32 * index).cast()), Lanes::load(right.add(32 * index).cast())];
             }
             let [first, second] = [__m256i::columns(rows[0]), __m256i::columns(rows[1])];
             let mut words = [_mm256_setzero_si256(); 16];
