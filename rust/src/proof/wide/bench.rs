@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use super::samples::{elements, words};
-use super::{Width, blake, code, column, combine, fold, inversion, round, tables};
+use super::{Width, blake, code, column, combine, fold, fractions, inversion, round, tables};
 
 /// Seconds of the fastest run.
 fn best(mut work: impl FnMut()) -> f64 {
@@ -69,6 +69,9 @@ fn trees() {
                 &mut nodes,
             )
         });
+        let runs = &rows[..32];
+        let third = best_of_parts(32, |i| blake::leaves(width, &[7; 32], None, runs, i * part, &mut digests[..part]));
+        row("leaves of tree 3: 2^15 of 32 words", width, ROWS / 4, third, 1.0);
         row("nodes: 2^16 of two digests (times 4)", width, ROWS / 2, seconds, 4.0);
         let opened: Vec<Vec<u64>> = (0..151).map(|leaf| words(leaf, 62)).collect();
         let opened: Vec<&[u64]> = opened.iter().map(Vec::as_slice).collect();
@@ -148,6 +151,15 @@ fn rounds() {
                 _ = black_box(column::squares(width, &groups, 1 << 15, half, i * 256..(i + 1) * 256))
             });
             row(&format!("{name}: squares"), width, half, seconds, times);
+            let seconds =
+                best_of_parts(1, |_| _ = black_box(column::products(width, always(3), always(4), half, 0..half)));
+            row("second sum-check: products (2^15: times 8)", width, half, seconds, 8.0);
+            if !extended {
+                let mut out = [(); 4].map(|()| vec![0; 512]);
+                let [a, b, c, d] = &mut out;
+                let seconds = best_of_parts(1, |_| fractions::sums(width, &lookups[6..], 0, [a, b], [c, d]));
+                row("fractions of a chunk (2^17 rows of 2: times 512)", width, 512, seconds, 512.0);
+            }
         }
     }
 }

@@ -6,10 +6,7 @@
 
 use super::Width;
 use super::compression::{CHUNK_END, CHUNK_START, KEYED_HASH, ROOT, compress};
-use super::width::Kind;
-use super::words::{Four, Words};
-#[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{__m256i, __m512i};
+use super::words::{Hashing, Words, at};
 
 pub type Digest = [u8; 32];
 
@@ -57,34 +54,6 @@ fn key_words(key: &Digest) -> [u32; 8] {
         *word = u32::from_le_bytes(*bytes);
     }
     words
-}
-
-/// As [`super::Work`], for words of 32 bits.
-trait Hashing {
-    unsafe fn run<W: Words>(self);
-}
-
-fn at<H: Hashing>(width: Width, hashing: H) {
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2")]
-    unsafe fn avx512<H: Hashing>(hashing: H) {
-        unsafe { hashing.run::<__m512i>() }
-    }
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    unsafe fn avx2<H: Hashing>(hashing: H) {
-        unsafe { hashing.run::<__m256i>() }
-    }
-    // SAFETY: a `Width` is one that this processor has.
-    unsafe {
-        match width.kind() {
-            Kind::Portable => hashing.run::<Four>(),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => avx2(hashing),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 | Kind::Ifma => avx512(hashing),
-        }
-    }
 }
 
 struct Leaves<'a> {

@@ -6,6 +6,9 @@ use std::arch::x86_64::*;
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::Lanes;
 
+use super::Width;
+use super::width::Kind;
+
 /// A register of words. All functions need a processor with the register's instructions.
 pub trait Words: Copy {
     const COUNT: usize;
@@ -21,6 +24,39 @@ pub trait Words: Copy {
     unsafe fn blocks(left: *const u8, right: *const u8) -> [Self; 16];
     /// COUNT digests of 32 bytes, one after the other.
     unsafe fn store_digests(state: [Self; 8], bytes: *mut u8);
+}
+
+/// As [`super::Work`], for words of 32 bits.
+pub trait Hashing {
+    /// Must be `#[inline(always)]`.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `W`.
+    unsafe fn run<W: Words>(self);
+}
+
+/// `hashing`, in the copy for a width.
+pub fn at<H: Hashing>(width: Width, hashing: H) {
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2")]
+    unsafe fn avx512<H: Hashing>(hashing: H) {
+        unsafe { hashing.run::<__m512i>() }
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    unsafe fn avx2<H: Hashing>(hashing: H) {
+        unsafe { hashing.run::<__m256i>() }
+    }
+    // SAFETY: a `Width` is one that this processor has.
+    unsafe {
+        match width.kind() {
+            Kind::Portable => hashing.run::<Four>(),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => avx2(hashing),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 | Kind::Ifma => avx512(hashing),
+        }
+    }
 }
 
 /// The portable form.
