@@ -4,6 +4,7 @@
 //! worth is made up for in the end.
 
 use super::ext::{Element, Ext};
+#[cfg(target_arch = "x86_64")]
 use super::packed::Packed;
 use crate::field;
 #[cfg(target_arch = "x86_64")]

@@ -5,7 +5,9 @@
 use super::accumulate::Accumulate;
 use super::code::{Code, Coset};
 use super::code_portable;
-use crate::field::{self, P};
+use crate::field;
+#[cfg(target_arch = "x86_64")]
+use crate::field::P;
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::Lanes;
 #[cfg(target_arch = "x86_64")]
