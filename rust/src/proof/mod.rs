@@ -33,4 +33,5 @@ mod tests;
 mod transcript;
 mod tree;
 mod verifier;
+pub mod wide;
 mod witness;
