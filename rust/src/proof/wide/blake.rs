@@ -4,6 +4,8 @@
 //! needs; of short inputs it takes one after the other. What is here is its keyed mode for inputs of one chunk: section 2
 //! of the BLAKE3 paper, flags CHUNK_START, CHUNK_END, ROOT and KEYED_HASH.
 
+use zeroize::Zeroizing;
+
 use super::Width;
 use super::compression::{CHUNK_END, CHUNK_START, KEYED_HASH, ROOT, compress};
 use super::words::{Hashing, Words, at};
@@ -71,13 +73,13 @@ impl Hashing for Leaves<'_> {
     #[inline(always)]
     unsafe fn run<W: Words>(self) {
         let whole = self.out.len() / W::COUNT * W::COUNT;
-        let mut salt: Tile<SALT> = [[0; 16]; SALT];
+        let mut salt: Zeroizing<Tile<SALT>> = Zeroizing::new([[0; 16]; SALT]);
         // SAFETY: the rows have as many words as there are digests.
         unsafe {
             for start in (0..whole).step_by(W::COUNT) {
                 if let Some(salts) = self.salts {
                     set_salts(&mut salt, &salts[start..start + W::COUNT]);
-                    for (pointer, words) in self.rows.iter_mut().zip(&salt) {
+                    for (pointer, words) in self.rows.iter_mut().zip(salt.iter()) {
                         *pointer = words.as_ptr().wrapping_sub(start);
                     }
                 }
@@ -89,17 +91,17 @@ impl Hashing for Leaves<'_> {
                 return;
             }
             // The last ones, filled up with zeros.
-            let mut tile: Tile<LARGEST_LEAF> = [[0; 16]; LARGEST_LEAF];
+            let mut tile: Zeroizing<Tile<LARGEST_LEAF>> = Zeroizing::new([[0; 16]; LARGEST_LEAF]);
             let mut salt_rows = 0;
             if let Some(salts) = self.salts {
                 set_salts(&mut salt, &salts[whole..]);
-                tile[..SALT].copy_from_slice(&salt);
+                tile[..SALT].copy_from_slice(&*salt);
                 salt_rows = SALT;
             }
             for (words, row) in tile.iter_mut().zip(&*self.rows).skip(salt_rows) {
                 std::ptr::copy_nonoverlapping(row.add(whole), words.as_mut_ptr(), rest.len());
             }
-            for (pointer, words) in self.rows.iter_mut().zip(&tile) {
+            for (pointer, words) in self.rows.iter_mut().zip(tile.iter()) {
                 *pointer = words.as_ptr();
             }
             let mut digests = [[0; 32]; 16];

@@ -7,12 +7,10 @@ use super::packed::Packed;
 use super::{Width, Work};
 use crate::field;
 
-/// eq(point, x) times `scale` for every x, variable 0 the most significant bit of the index.
-pub fn eq_table(width: Width, point: &[Element], scale: Element) -> [Vec<u64>; 2] {
+/// eq(point, x) for every x, variable 0 the most significant bit of the index.
+pub fn eq_table(width: Width, point: &[Element]) -> [Vec<u64>; 2] {
     let mut table = [vec![0; 1 << point.len()], vec![0; 1 << point.len()]];
-    for (part, &scale) in table.iter_mut().zip(&scale) {
-        part[0] = scale;
-    }
+    table[0][0] = 1;
     width.run(EqTable { point, table })
 }
 
@@ -207,12 +205,12 @@ mod tests {
         for variables in 0..8 {
             let point = elements(variables, variables as usize);
             for width in Width::all() {
-                let [a, b] = eq_table(width, &point, [3, 4]);
+                let [a, b] = eq_table(width, &point);
                 for x in 0..1usize << variables {
                     let factor = |(i, &z): (usize, &Element)| {
                         if x >> (variables as usize - 1 - i) & 1 == 1 { z } else { ext::sub([1, 0], z) }
                     };
-                    let expected = point.iter().enumerate().map(factor).fold([3, 4], ext::mul);
+                    let expected = point.iter().enumerate().map(factor).fold([1, 0], ext::mul);
                     assert_eq!([a[x], b[x]], expected, "{} {variables} {x}", width.name());
                 }
             }

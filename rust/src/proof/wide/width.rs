@@ -50,6 +50,7 @@ impl Width {
     }
 
     /// All that are here, the plainest first.
+    #[cfg(test)]
     pub fn all() -> Vec<Self> {
         #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
         let mut all = vec![Self(Kind::Portable)];
@@ -65,6 +66,7 @@ impl Width {
         all
     }
 
+    #[cfg(test)]
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Portable => "portable",
