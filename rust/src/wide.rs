@@ -11,7 +11,7 @@
 use crate::lanes::Lanes;
 use crate::ntt::N;
 
-const SIDE: usize = 64;
+pub(crate) const SIDE: usize = 64;
 
 /// The inverse of psi^128, of order 64, is 2 to this power.
 const ROOT_EXPONENT: u32 = 153;
@@ -74,7 +74,7 @@ fn offset<V: Lanes>(eight: usize, index: usize) -> usize {
 
 /// What is transformed, one point of COUNT transforms a register. (A trait and not closures: those would be compiled on
 /// their own, for any processor.)
-trait Points<V> {
+pub(crate) trait Points<V> {
     /// Eight consecutive points.
     unsafe fn load(&self, eight: usize) -> [Limbs<V>; 8];
 }
@@ -127,7 +127,7 @@ impl<V: Lanes> Points<V> for Columns {
 
 /// The cyclic inverse transform of 64 points in bit-reversed order.
 #[inline(always)]
-unsafe fn transform_64<V: Lanes, P: Points<V>>(square: &mut [V; SIDE], points: &P) {
+pub(crate) unsafe fn transform_64<V: Lanes, P: Points<V>>(square: &mut [V; SIDE], points: &P) {
     unsafe {
         // Written out, so that each rotation compiles to its own shifts: the second number reverses the first.
         macro_rules! first_layer {
@@ -184,17 +184,17 @@ unsafe fn rotated<V: Lanes>(x: V, power: u32) -> V {
 
 /// A word as low + 2^32 high, both signed.
 #[derive(Clone, Copy)]
-struct Limbs<V>(V, V);
+pub(crate) struct Limbs<V>(V, V);
 
 impl<V: Lanes> Limbs<V> {
     #[inline(always)]
-    unsafe fn of(word: V) -> Self {
+    pub(crate) unsafe fn of(word: V) -> Self {
         unsafe { Self(word.and(V::splat(0xFFFF_FFFF)), word.right(32)) }
     }
 
     /// The product of two words, not yet reduced: in 2^64 (l, h) = (-l - h, l).
     #[inline(always)]
-    unsafe fn product(a: V, b: V) -> Self {
+    pub(crate) unsafe fn product(a: V, b: V) -> Self {
         unsafe {
             let below = V::splat(0xFFFF_FFFF);
             let (low, cross, high) = V::wide_product(a, b);
@@ -205,18 +205,18 @@ impl<V: Lanes> Limbs<V> {
     }
 
     #[inline(always)]
-    unsafe fn plus(self, other: Self) -> Self {
+    pub(crate) unsafe fn plus(self, other: Self) -> Self {
         unsafe { Self(self.0.add(other.0), self.1.add(other.1)) }
     }
 
     #[inline(always)]
-    unsafe fn minus(self, other: Self) -> Self {
+    pub(crate) unsafe fn minus(self, other: Self) -> Self {
         unsafe { Self(self.0.sub(other.0), self.1.sub(other.1)) }
     }
 
     /// self + w other and self - w other for w = -2^48: 2^32 (l, h) = (-h, l + h).
     #[inline(always)]
-    unsafe fn quarter_turn(self, other: Self) -> (Self, Self) {
+    pub(crate) unsafe fn quarter_turn(self, other: Self) -> (Self, Self) {
         unsafe {
             let (low, high) = (other.1.left(16), other.0.add(other.1).left(16));
             (Self(self.0.add(low), self.1.sub(high)), Self(self.0.sub(low), self.1.add(high)))
@@ -227,7 +227,7 @@ impl<V: Lanes> Limbs<V> {
     /// more what that leaves. The last sum stays within 64 bits, since there the carry is -1, 0 or 1 and the limb it
     /// comes from is far from the other end.
     #[inline(always)]
-    unsafe fn word(self) -> V {
+    pub(crate) unsafe fn word(self) -> V {
         unsafe {
             let carried = self.1.signed_high();
             let low = self.0.sub(carried);
@@ -240,7 +240,7 @@ impl<V: Lanes> Limbs<V> {
 
 /// The cyclic inverse transform of eight points in bit-reversed order, by the root 2^72.
 #[inline(always)]
-unsafe fn transform_8<V: Lanes>(points: [Limbs<V>; 8]) -> [V; 8] {
+pub(crate) unsafe fn transform_8<V: Lanes>(points: [Limbs<V>; 8]) -> [V; 8] {
     unsafe {
         let [p0, p1, p2, p3, p4, p5, p6, p7] = points;
         let (a0, a1) = (p0.plus(p1), p0.minus(p1));

@@ -1,5 +1,8 @@
 //! The Reed-Solomon codes of the proofs, and how many of their positions are opened.
 
+use super::wide::code::Code as Transform;
+use crate::field;
+
 /// Runs of `message` entries, code words of `length`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Code {
@@ -16,6 +19,17 @@ impl Code {
 
     pub fn length(self) -> usize {
         1 << self.log_length
+    }
+
+    /// omega^position for some positions.
+    pub fn points(self, positions: &[usize]) -> Vec<u64> {
+        let root = field::root_of_unity(self.length() as u64);
+        positions.iter().map(|&position| field::pow(root, position as u64)).collect()
+    }
+
+    /// The transform to its code words.
+    pub fn transform(self) -> Transform {
+        Transform::new(self.log_message as u32, self.log_length as u32)
     }
 }
 

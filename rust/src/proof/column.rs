@@ -3,7 +3,8 @@
 use zeroize::Zeroize;
 
 use super::ext::E;
-use crate::field;
+use super::wide::column::Column as Lines;
+use super::wide::{Width, fold, tables};
 
 /// A vector over E, or over F_p: then `im` is empty.
 #[derive(Clone, Default)]
@@ -54,43 +55,63 @@ impl Column {
         (0..self.len()).map(|index| self.at(index))
     }
 
+    /// As `wide` takes a vector over E.
+    pub fn parts(&self) -> [&[u64]; 2] {
+        [&self.re, &self.im]
+    }
+
+    pub fn parts_mut(&mut self) -> [&mut [u64]; 2] {
+        [&mut self.re, &mut self.im]
+    }
+
+    /// As `wide` takes either.
+    pub fn lines(&self) -> Lines<'_> {
+        if self.im.is_empty() { Lines::Base(&self.re) } else { Lines::Extended(self.parts()) }
+    }
+
+    /// The halves the other way round.
+    pub fn swapped(&self) -> Self {
+        let mut out = self.clone();
+        out.re.rotate_left(self.re.len() / 2);
+        out.im.rotate_left(self.im.len() / 2);
+        out
+    }
+
     /// Fix variable 0, the most significant bit of the index, to `z`.
     pub fn folded(&self, z: E) -> Self {
         let half = self.len() / 2;
-        let mut out = Self::extension(half);
+        let (lower, upper) = self.re.split_at(half);
         if self.im.is_empty() {
-            let (low, high) = self.re.split_at(half);
-            for index in 0..half {
-                let difference = field::sub(high[index], low[index]);
-                out.re[index] = field::add(low[index], field::mul(difference, z.re));
-                out.im[index] = field::mul(difference, z.im);
-            }
-        } else {
-            for index in 0..half {
-                let low = self.at(index);
-                out.set(index, low + (self.at(index + half) - low) * z);
-            }
+            let mut out = Self::extension(half);
+            fold::fold_base(Width::best(), lower, upper, z.parts(), out.parts_mut());
+            return out;
         }
+        let (lower_im, upper_im) = self.im.split_at(half);
+        let mut out = Self { re: lower.to_vec(), im: lower_im.to_vec() };
+        fold::fold(Width::best(), out.parts_mut(), [upper, upper_im], z.parts());
         out
     }
 
     /// [`Self::folded`] in place, for a vector over E.
     pub fn fold(&mut self, z: E) {
         let half = self.len() / 2;
-        for index in 0..half {
-            let low = self.at(index);
-            self.set(index, low + (self.at(index + half) - low) * z);
-        }
+        let ((re, upper_re), (im, upper_im)) = (self.re.split_at_mut(half), self.im.split_at_mut(half));
+        fold::fold(Width::best(), [re, im], [upper_re, upper_im], z.parts());
         // What is cut off stays in memory: it is wiped with the rest, as the capacity is.
         self.re.truncate(half);
         self.im.truncate(half);
     }
 }
 
-/// sum_i a_i b_i.
+impl From<[Vec<u64>; 2]> for Column {
+    fn from([re, im]: [Vec<u64>; 2]) -> Self {
+        Self { re, im }
+    }
+}
+
+/// sum_i a_i b_i of vectors over E.
 pub fn dot(a: &Column, b: &Column) -> E {
-    assert_eq!(a.len(), b.len());
-    (0..a.len()).map(|index| a.at(index) * b.at(index)).sum()
+    tables::dot(Width::best(), a.parts(), b.parts()).into()
 }
 
 #[cfg(test)]

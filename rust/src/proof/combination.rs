@@ -1,75 +1,33 @@
 //! Sums of rows of F_p with weights of E: what a relation, an opened row and a key weigh the columns with.
 
 use super::column::Column;
-use super::ext::E;
-use crate::field;
+use super::ext::{E, parts_of};
+use super::wide::{Width, combine as wide};
 use crate::parallel;
 
-/// Entries that are summed at a time, so that their sums stay in the nearest memory.
-const TILE: usize = 256;
+/// Entries that are not worth a thread.
+const ENTRIES_A_PART: usize = 256;
 
 /// sum_i weights_i rows_i, for rows of one length.
 pub fn combine(rows: &[&[u64]], weights: &[E], threads: usize) -> Column {
-    assert_eq!(rows.len(), weights.len());
     let length = rows.first().map_or(0, |row| row.len());
-    assert!(rows.iter().all(|row| row.len() == length));
+    let (width, weights) = (Width::best(), parts_of(weights));
     let mut out = Column::extension(length);
-    let share = parallel::share(length.div_ceil(TILE), threads) * TILE;
+    let share = parallel::share(length.div_ceil(ENTRIES_A_PART), threads) * ENTRIES_A_PART;
     let parts = out.re.chunks_mut(share).zip(out.im.chunks_mut(share)).enumerate();
     let done: Result<(), ()> = parallel::run(parts, |(part, (re, im))| {
-        for (tile, (re, im)) in re.chunks_mut(TILE).zip(im.chunks_mut(TILE)).enumerate() {
-            combine_tile(rows, weights, part * share + tile * TILE, re, im);
-        }
+        let start = part * share;
+        let rows: Vec<&[u64]> = rows.iter().map(|row| &row[start..start + re.len()]).collect();
+        wide::combine(width, &rows, &weights, [re, im]);
         Ok(())
     });
     done.expect("no part fails");
     out
 }
 
-fn combine_tile(rows: &[&[u64]], weights: &[E], first: usize, re: &mut [u64], im: &mut [u64]) {
-    let mut sums = [(Wide::default(), Wide::default()); TILE];
-    for (row, weight) in rows.iter().zip(weights) {
-        for ((re, im), &entry) in sums.iter_mut().zip(&row[first..first + re.len()]) {
-            re.add(entry, weight.re);
-            im.add(entry, weight.im);
-        }
-    }
-    for ((re, im), (sum_re, sum_im)) in re.iter_mut().zip(im).zip(&sums) {
-        (*re, *im) = (sum_re.reduced(), sum_im.reduced());
-    }
-}
-
 /// sum_i weights_i words_i.
-pub fn combine_words(words: &[u64], weights: &[E]) -> E {
-    let (mut re, mut im) = (Wide::default(), Wide::default());
-    for (&word, weight) in words.iter().zip(weights) {
-        re.add(word, weight.re);
-        im.add(word, weight.im);
-    }
-    E::new(re.reduced(), im.reduced())
-}
-
-/// A sum of products that is reduced once, in the end: their low and high halves, up to 2^64 of them.
-#[derive(Clone, Copy, Default)]
-struct Wide {
-    low: u128,
-    high: u128,
-}
-
-impl Wide {
-    #[inline(always)]
-    fn add(&mut self, a: u64, b: u64) {
-        let product = u128::from(a) * u128::from(b);
-        self.low += product & u128::from(u64::MAX);
-        self.high += product >> 64;
-    }
-
-    #[inline(always)]
-    fn reduced(self) -> u64 {
-        /// 2^64 mod p
-        const CARRY: u64 = 0xFFFF_FFFF;
-        field::add(field::reduce(self.low), field::mul(field::reduce(self.high), CARRY))
-    }
+pub fn combine_words(words: &[u64], weights: &Column) -> E {
+    wide::dot_base(Width::best(), words, weights.parts()).into()
 }
 
 #[cfg(test)]
@@ -88,7 +46,7 @@ mod tests {
                 let expected = rows.iter().zip(&weights).map(|(row, weight)| weight.scale(row[index])).sum();
                 assert_eq!(combined.at(index), expected);
                 let words: Vec<u64> = rows.iter().map(|row| row[index]).collect();
-                assert_eq!(combine_words(&words, &weights), expected);
+                assert_eq!(combine_words(&words, &Column::of(weights.iter().copied())), expected);
             }
         }
     }

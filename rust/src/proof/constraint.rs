@@ -2,26 +2,26 @@
 //! once.
 
 use super::column::Column;
-use super::ext::{E, Element, powers};
+use super::ext::{E, powers};
 use super::multilinear::ge;
 use super::runs::Target;
 use super::shape::{ERRORS, Fraction, SLACK_BITS, Shape};
 use crate::field::{self, P};
 use crate::sampling::ETA;
 
-/// The powers of gamma, and what else weighs a row, as elements of one kind.
-pub struct Weights<F> {
+/// The powers of gamma, and what else weighs a row.
+pub struct Weights {
     /// alpha, alpha - X, alpha - 2 X
-    alpha: F,
-    limb: F,
-    error: F,
-    offset: F,
+    pub alpha: E,
+    pub limb: E,
+    pub error: E,
+    offset: E,
     /// 2^b
-    radix: F,
-    gamma: Vec<F>,
+    radix: E,
+    pub gamma: Vec<E>,
 }
 
-impl Weights<E> {
+impl Weights {
     pub fn new(shape: &Shape, alpha: E, gamma: E) -> Self {
         #[allow(unused_mut)]
         let mut weights = Self {
@@ -51,43 +51,31 @@ impl Weights<E> {
             Constraint::Cut(slot) => first + 4 + SLACK_BITS + slot,
         }]
     }
-
-    /// The same in every lane.
-    pub fn splat<F: Element>(&self) -> Weights<F> {
-        Weights {
-            alpha: F::splat(self.alpha),
-            limb: F::splat(self.limb),
-            error: F::splat(self.error),
-            offset: F::splat(self.offset),
-            radix: F::splat(self.radix),
-            gamma: self.gamma.iter().map(|&power| F::splat(power)).collect(),
-        }
-    }
 }
 
 /// Which power of gamma weighs what.
-impl<F: Copy> Weights<F> {
-    pub fn relation(&self, shape: &Shape) -> F {
+impl Weights {
+    pub fn relation(&self, shape: &Shape) -> E {
         self.gamma[shape.inverse_columns()]
     }
 
-    pub fn total(&self, shape: &Shape) -> F {
+    pub fn total(&self, shape: &Shape) -> E {
         self.gamma[shape.inverse_columns() + 1]
     }
 
-    pub fn norm(&self, shape: &Shape) -> F {
+    pub fn norm(&self, shape: &Shape) -> E {
         self.gamma[shape.inverse_columns() + 2]
     }
 
-    pub fn binding(&self, shape: &Shape) -> F {
+    pub fn binding(&self, shape: &Shape) -> E {
         self.gamma[shape.inverse_columns() + 3]
     }
 
-    pub fn bit(&self, shape: &Shape, bit: usize) -> F {
+    pub fn bit(&self, shape: &Shape, bit: usize) -> E {
         self.gamma[shape.inverse_columns() + 4 + bit]
     }
 
-    pub fn cut(&self, shape: &Shape, slot: usize) -> F {
+    pub fn cut(&self, shape: &Shape, slot: usize) -> E {
         self.gamma[shape.inverse_columns() + 4 + SLACK_BITS + slot]
     }
 }
@@ -95,15 +83,15 @@ impl<F: Copy> Weights<F> {
 /// Numerator and denominator of the sum of some fractions. `values` are the base columns at the point, `tables` and
 /// `selected` the public columns beside the tables' uses.
 #[inline(always)]
-pub fn sum_of_fractions<F: Element>(
+pub fn sum_of_fractions(
     shape: &Shape,
     fractions: &[Fraction],
-    weights: &Weights<F>,
-    values: &[F],
-    tables: &[F],
-    selected: &[F],
-) -> (F, F) {
-    let mut sum: Option<(F, F)> = None;
+    weights: &Weights,
+    values: &[E],
+    tables: &[E],
+    selected: &[E],
+) -> (E, E) {
+    let mut sum: Option<(E, E)> = None;
     for &fraction in fractions {
         let (numerator, denominator) = match fraction {
             Fraction::Error(column) => (None, weights.error - values[column]),
@@ -113,8 +101,8 @@ pub fn sum_of_fractions<F: Element>(
             }
         };
         sum = Some(match (sum, numerator) {
-            (None, None) => (F::splat(E::ONE), denominator),
-            (None, Some(uses)) => (F::splat(E::ZERO) - uses, denominator),
+            (None, None) => (E::ONE, denominator),
+            (None, Some(uses)) => (E::ZERO - uses, denominator),
             (Some((n, d)), None) => (n * denominator + d, d * denominator),
             (Some((n, d)), Some(uses)) => (n * denominator - d * uses, d * denominator),
         });
@@ -125,19 +113,19 @@ pub fn sum_of_fractions<F: Element>(
 /// sum_q gamma^q Z_q: zero on every row where the inverse columns are right. Behind the base columns, `values` has the
 /// inverse columns.
 #[inline(always)]
-pub fn lookups<F: Element>(shape: &Shape, weights: &Weights<F>, values: &[F], tables: &[F], selected: &[F]) -> F {
+pub fn lookups(shape: &Shape, weights: &Weights, values: &[E], tables: &[E], selected: &[E]) -> E {
     let (base, inverses) = values.split_at(shape.base_columns());
-    let mut sum = F::splat(E::ZERO);
+    let mut sum = E::ZERO;
     for (index, (fractions, &inverse)) in shape.chunks().zip(inverses).enumerate() {
         let (numerator, denominator) = sum_of_fractions(shape, fractions, weights, base, tables, selected);
-        sum = sum + weights.gamma[index] * (inverse * denominator - numerator);
+        sum += weights.gamma[index] * (inverse * denominator - numerator);
     }
     sum
 }
 
 /// u_(g,t) - off
 #[inline(always)]
-pub fn rounded<F: Element>(shape: &Shape, weights: &Weights<F>, values: &[F], group: usize, slot: usize) -> F {
+pub fn rounded(shape: &Shape, weights: &Weights, values: &[E], group: usize, slot: usize) -> E {
     let limb = |limb| values[shape.limb_column(group, slot, limb)];
     // One limb or two.
     let raised = if shape.limbs == 1 { limb(0) } else { limb(0) + weights.radix * limb(1) };
@@ -146,15 +134,15 @@ pub fn rounded<F: Element>(shape: &Shape, weights: &Weights<F>, values: &[F], gr
 
 /// The terms over all rows that are not under eq: the sum of the inverse columns, and the squares.
 #[inline(always)]
-pub fn totals<F: Element>(shape: &Shape, weights: &Weights<F>, values: &[F]) -> F {
-    let (mut inverses, mut squares) = (F::splat(E::ZERO), F::splat(E::ZERO));
+pub fn totals(shape: &Shape, weights: &Weights, values: &[E]) -> E {
+    let (mut inverses, mut squares) = (E::ZERO, E::ZERO);
     for &inverse in &values[shape.base_columns()..] {
-        inverses = inverses + inverse;
+        inverses += inverse;
     }
     for group in 0..shape.groups {
         for slot in 0..shape.layout.slots {
             let value = rounded(shape, weights, values, group, slot);
-            squares = squares + value * value;
+            squares += value * value;
         }
     }
     weights.total(shape) * inverses + weights.norm(shape) * squares
@@ -162,7 +150,7 @@ pub fn totals<F: Element>(shape: &Shape, weights: &Weights<F>, values: &[F]) -> 
 
 /// What a run of weights is multiplied with.
 #[inline(always)]
-pub fn weighed<F: Element>(shape: &Shape, weights: &Weights<F>, values: &[F], target: Target) -> F {
+pub fn weighed(shape: &Shape, weights: &Weights, values: &[E], target: Target) -> E {
     match target {
         Target::Linear(column) => values[column],
         Target::Square(column) => values[column] * values[column],
@@ -214,7 +202,7 @@ pub struct Public {
 /// F at a point where the base columns and inverse columns have these values.
 pub fn constraint(
     shape: &Shape,
-    weights: &Weights<E>,
+    weights: &Weights,
     relation: &Relation,
     targets: &[Target],
     values: &[E],

@@ -4,6 +4,7 @@ use std::ops::{Add, AddAssign, Mul, Neg, Sub};
 
 use zeroize::DefaultIsZeroes;
 
+use super::wide::ext::{self, Element};
 use crate::field::{self, P};
 
 /// X^2. No square modulo p, so that X^2 - 7 has no root.
@@ -35,6 +36,12 @@ impl E {
         Self::new(re, 0)
     }
 
+    /// As `wide` has it.
+    #[inline(always)]
+    pub fn parts(self) -> Element {
+        [self.re, self.im]
+    }
+
     #[inline(always)]
     pub fn scale(self, factor: u64) -> Self {
         Self::new(field::mul(self.re, factor), field::mul(self.im, factor))
@@ -42,14 +49,12 @@ impl E {
 
     #[inline(always)]
     pub fn times_x(self) -> Self {
-        Self::new(times_seven(self.im), self.re)
+        Self::new(field::mul(self.im, SQUARE_OF_X), self.re)
     }
 
     /// The inverse, and 0 for 0.
     pub fn invert(self) -> Self {
-        let norm = field::sub(field::mul(self.re, self.re), times_seven(field::mul(self.im, self.im)));
-        let inverse = field::invert(norm);
-        Self::new(self.re, field::sub(0, self.im)).scale(inverse)
+        ext::invert(self.parts()).into()
     }
 
     pub fn to_bytes(self) -> [u8; ELEMENT_BYTES] {
@@ -60,19 +65,21 @@ impl E {
     }
 }
 
-#[inline(always)]
-fn times_seven(a: u64) -> u64 {
-    field::mul(a, SQUARE_OF_X)
-}
-
 /// 1 / 2 in F_p.
 pub const HALF: u64 = P.div_ceil(2);
+
+impl From<Element> for E {
+    #[inline(always)]
+    fn from([re, im]: Element) -> Self {
+        Self::new(re, im)
+    }
+}
 
 impl Add for E {
     type Output = Self;
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        Self::new(field::add(self.re, other.re), field::add(self.im, other.im))
+        ext::add(self.parts(), other.parts()).into()
     }
 }
 
@@ -87,7 +94,7 @@ impl Sub for E {
     type Output = Self;
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
-        Self::new(field::sub(self.re, other.re), field::sub(self.im, other.im))
+        ext::sub(self.parts(), other.parts()).into()
     }
 }
 
@@ -100,13 +107,9 @@ impl Neg for E {
 
 impl Mul for E {
     type Output = Self;
-    /// Karatsuba: three products.
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
-        let (low, high) = (field::mul(self.re, other.re), field::mul(self.im, other.im));
-        let cross = field::mul(field::add(self.re, self.im), field::add(other.re, other.im));
-        let im = field::sub(field::sub(cross, low), high);
-        Self::new(field::add(low, times_seven(high)), im)
+        ext::mul(self.parts(), other.parts()).into()
     }
 }
 
@@ -121,46 +124,14 @@ pub fn bytes_of(elements: &[E]) -> Vec<u8> {
     elements.iter().flat_map(|element| element.to_bytes()).collect()
 }
 
+/// As `wide` takes them.
+pub fn parts_of(elements: &[E]) -> Vec<Element> {
+    elements.iter().map(|element| element.parts()).collect()
+}
+
 /// 1, base, base^2, .., `count` of them.
 pub fn powers(base: E, count: usize) -> Vec<E> {
     std::iter::successors(Some(E::ONE), |&power| Some(power * base)).take(count).collect()
-}
-
-/// Wide arithmetic over E: one element, or as many as a register holds, each beside the others.
-pub trait Element: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> {
-    const LANES: usize;
-
-    /// The same element in every lane.
-    fn splat(element: E) -> Self;
-    /// `LANES` entries from index `at` on. Where `im` is empty, the entries are in F_p.
-    fn load(re: &[u64], im: &[u64], at: usize) -> Self;
-    fn store(self, re: &mut [u64], im: &mut [u64], at: usize);
-    /// The sum over the lanes.
-    fn total(self) -> E;
-}
-
-impl Element for E {
-    const LANES: usize = 1;
-
-    #[inline(always)]
-    fn splat(element: E) -> Self {
-        element
-    }
-
-    #[inline(always)]
-    fn load(re: &[u64], im: &[u64], at: usize) -> Self {
-        Self::new(re[at], if im.is_empty() { 0 } else { im[at] })
-    }
-
-    #[inline(always)]
-    fn store(self, re: &mut [u64], im: &mut [u64], at: usize) {
-        (re[at], im[at]) = (self.re, self.im);
-    }
-
-    #[inline(always)]
-    fn total(self) -> E {
-        self
-    }
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub fn with<Output>(lies: Lies, work: impl FnOnce() -> Output) -> Output {
     output
 }
 
-pub fn leave_out(shape: &Shape, weights: &mut Weights<E>) {
+pub fn leave_out(shape: &Shape, weights: &mut Weights) {
     if let Some(constraint) = LIES.with_borrow(|lies| lies.left_out) {
         *weights.of(shape, constraint) = E::ZERO;
     }

@@ -1,7 +1,6 @@
 //! Zero-knowledge proofs of bounded updates: docs/proofs.md defines the argument and every byte of a proof.
 
 mod blinding;
-mod code;
 mod codes;
 mod column;
 mod combination;
@@ -33,4 +32,5 @@ mod tests;
 mod transcript;
 mod tree;
 mod verifier;
+pub mod wide;
 mod witness;

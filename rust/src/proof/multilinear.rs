@@ -1,7 +1,8 @@
 //! Multilinear polynomials over the cube: variable 0 is the most significant bit of an index.
 
 use super::column::Column;
-use super::ext::E;
+use super::ext::{E, parts_of};
+use super::wide::{Width, tables};
 
 /// eq(r, x) at two points: prod_i (r_i x_i + (1 - r_i)(1 - x_i)).
 pub fn eq(r: &[E], x: &[E]) -> E {
@@ -20,20 +21,7 @@ pub fn eq_index(r: &[E], index: usize) -> E {
 
 /// eq(r, x) for every x of the cube.
 pub fn eq_table(r: &[E]) -> Column {
-    let mut table = Column::extension(1 << r.len());
-    table.set(0, E::ONE);
-    let mut filled = 1;
-    // The last variable is the least significant bit, so the table grows from its end.
-    for &r in r.iter().rev() {
-        for index in 0..filled {
-            let value = table.at(index);
-            let high = value * r;
-            table.set(index + filled, high);
-            table.set(index, value - high);
-        }
-        filled *= 2;
-    }
-    table
+    Column::from(tables::eq_table(Width::best(), &parts_of(r)))
 }
 
 /// The vector that is 1 from index `c` on, as a polynomial at `z`; `c` is at most 2^l.

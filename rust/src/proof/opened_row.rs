@@ -3,7 +3,6 @@
 use zeroize::Zeroizing;
 
 use super::blinding::Use;
-use super::code::{Encoder, point};
 use super::codes::Code;
 use super::column::{Column, dot};
 use super::combination::combine;
@@ -11,7 +10,8 @@ use super::ext::{E, bytes_of};
 use super::multilinear::eq_table;
 use super::opening::{self, Opening, inner_product, position_weights, row_weights};
 use super::prover::{Masks, Prover};
-use super::tree::Tree;
+use super::tree::{Tree, stride};
+use super::wide::{Width, column};
 use super::witness::Witness;
 use crate::parallel;
 
@@ -41,7 +41,7 @@ impl Prover<'_> {
         }
         self.transcript.absorb("opened", &self.proof[start..]);
         let chi = self.transcript.draw("chi").element();
-        let points: Vec<u64> = positions.iter().map(|&position| point(shape.code, position)).collect();
+        let points = shape.code.points(&positions);
         let omega = row_weights(low, &points, &position_weights(chi, points.len()));
         let r = self.fold_row(row.clone(), omega);
 
@@ -90,14 +90,14 @@ impl Prover<'_> {
     }
 
     fn commit_row(&self, row: &Column, code: Code) -> Tree {
-        let encoder = Encoder::new(code);
-        let length = code.length();
+        let (transform, stride) = (code.transform(), stride(code.log_length));
         let runs = parts_of_runs(row, code);
-        let mut words = Zeroizing::new(vec![0; runs.len() * length]);
+        let mut words = Zeroizing::new(vec![0; runs.len() * stride]);
         let share = parallel::share(runs.len(), self.threads);
-        let parts = words.chunks_mut(share * length).zip(runs.chunks(share));
+        let parts = words.chunks_mut(share * stride).zip(runs.chunks(share));
         let done: Result<(), ()> = parallel::run(parts, |(words, runs)| {
-            words.chunks_exact_mut(length).zip(runs).for_each(|(word, run)| encoder.encode(run, &[], word));
+            let rows: Vec<_> = runs.iter().map(|&run| [run, &[]]).collect();
+            transform.encode(Width::best(), &rows, stride, words);
             Ok(())
         });
         done.expect("no part fails");
@@ -109,12 +109,8 @@ impl Prover<'_> {
         let mut point = Vec::with_capacity(self.shape.code.log_message);
         while row.len() > 1 {
             let half = row.len() / 2;
-            let (mut constant, mut square) = (E::ZERO, E::ZERO);
-            for index in 0..half {
-                let (low, weight) = (row.at(index), omega.at(index));
-                constant += low * weight;
-                square += (row.at(index + half) - low) * (omega.at(index + half) - weight);
-            }
+            let [constant, _, square] =
+                column::products(Width::best(), row.lines(), omega.lines(), half, 0..half).map(E::from);
             self.send("fold", &[&bytes_of(&[constant, square])]);
             let r = self.transcript.draw("r").element();
             row.fold(r);

@@ -2,9 +2,10 @@
 //! run of it. What both sides compute is here.
 
 use super::column::Column;
-use super::ext::{E, HALF, powers};
+use super::ext::{E, HALF, parts_of, powers};
 use super::multilinear::{eq, eq_table};
 use super::shape::Shape;
+use super::wide::{Width, tables};
 
 /// The weights of the committed columns, of their rows, and of the mask row.
 pub struct Opening {
@@ -62,13 +63,7 @@ pub fn position_weights(chi: E, count: usize) -> Vec<E> {
 /// Omega, laid out: eq(z_lo, j) + sum_i chi^(i+1) x_i^j.
 pub fn row_weights(low: &[E], points: &[u64], weights: &[E]) -> Column {
     let mut out = eq_table(low);
-    for (&point, &weight) in points.iter().zip(weights) {
-        let mut term = weight;
-        for index in 0..out.len() {
-            out.set(index, out.at(index) + term);
-            term = term.scale(point);
-        }
-    }
+    tables::add_powers(Width::best(), points, &parts_of(weights), out.parts_mut());
     out
 }
 

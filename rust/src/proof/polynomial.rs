@@ -1,6 +1,7 @@
 //! Polynomials over E by their values at 0, 1, 2, ..
 
-use super::ext::E;
+use super::ext::{E, parts_of};
+use super::wide::{Width, tables};
 use crate::field;
 
 /// The value at `z` of the polynomial of degree d with these values at 0, .., d (Lagrange, without a division by z - i).
@@ -48,9 +49,9 @@ pub fn extrapolate(values: &mut Vec<E>, degree: usize) {
     }
 }
 
-/// The value at `x` of the polynomial with these coefficients, lowest first.
-pub fn horner(coefficients: impl DoubleEndedIterator<Item = E>, x: u64) -> E {
-    coefficients.rev().fold(E::ZERO, |value, coefficient| value.scale(x) + coefficient)
+/// The values at some points of F_p of the polynomial with these coefficients, lowest first.
+pub fn evaluate(coefficients: &[E], points: &[u64]) -> Vec<E> {
+    tables::evaluate(Width::best(), &parts_of(coefficients), points).into_iter().map(E::from).collect()
 }
 
 #[cfg(test)]
@@ -69,7 +70,7 @@ mod tests {
             assert_eq!(interpolate(&values[..6], z), at(z));
             assert_eq!(interpolate(&values, z), at(z));
         }
-        assert_eq!(horner(coefficients.iter().copied(), 7), values[7]);
+        assert_eq!(evaluate(&coefficients, &[7, 0]), [values[7], values[0]]);
         let mut constant = vec![E::X];
         extrapolate(&mut constant, 3);
         assert_eq!(constant, [E::X; 4]);

@@ -12,6 +12,7 @@ pub const MAGIC: &[u8; 8] = b"QFPROOFB";
 pub const VERSION: u16 = 1;
 pub const DIGEST_BYTES: usize = 32;
 pub const SALT_BYTES: usize = 32;
+pub const SALT_WORDS: usize = SALT_BYTES / 8;
 
 /// Magic, version, reserved, statement digest, root 1, v: what a keeper looks at.
 pub const HEAD_BYTES: usize = 8 + 2 + 2 + 2 * DIGEST_BYTES + ELEMENT_BYTES;
@@ -108,6 +109,11 @@ impl<'a> Bytes<'a> {
             Some(index) => Err(Rejected::NotReduced { offset: start + 8 * index }),
             None => Ok(words),
         }
+    }
+
+    /// Any words: those of a salt.
+    pub fn salt(&mut self, words: usize) -> Result<impl Iterator<Item = u64> + use<'a>, Rejected> {
+        Ok(self.take(8 * words)?.chunks_exact(8).map(read_word))
     }
 
     pub fn elements(&mut self, count: usize) -> Result<Vec<E>, Rejected> {

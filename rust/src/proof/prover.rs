@@ -3,7 +3,6 @@
 use zeroize::Zeroizing;
 
 use super::blinding::{Blinding, Use};
-use super::code::Encoder;
 use super::column::{Column, dot};
 use super::combination::combine;
 use super::constraint::{Relation, Weights, table_columns};
@@ -18,7 +17,9 @@ use super::shape::Shape;
 use super::statement::{First, Statement};
 use super::sumcheck::{self, Claim, Ending};
 use super::transcript::Transcript;
-use super::tree::Tree;
+use super::tree::{Tree, stride};
+use super::wide::Width;
+use super::wide::code::Code as Transform;
 use super::witness::Witness;
 use crate::ntt::N;
 use crate::parallel;
@@ -78,8 +79,8 @@ impl Prover<'_> {
             mu: self.blinding.elements(Use::Mu, shape.row_coefficients()),
             nu: self.blinding.elements(Use::Nu, shape.mask_row() + queries),
         };
-        let encoder = Encoder::new(shape.code);
-        let first_tree = self.commit_columns(&encoder, witness, &masks);
+        let transform = shape.code.transform();
+        let first_tree = self.commit_columns(&transform, witness, &masks);
         self.proof.extend(first_tree.root());
         let First { zeta, alpha } = First::draw(&mut self.transcript, &first_tree.root());
 
@@ -89,8 +90,8 @@ impl Prover<'_> {
         let mut inverses = inverse_columns(shape, &weights, &witness.columns, &tables, self.threads);
         #[cfg(test)]
         super::lies::balance(&mut inverses);
-        let second_tree = self.commit_inverses(&encoder, &inverses);
-        drop(encoder);
+        let second_tree = self.commit_inverses(&transform, &inverses);
+        drop(transform);
         let v = self.binding_value(witness, &zeta);
         #[cfg(test)]
         let v = v + super::lies::binding();
@@ -110,18 +111,18 @@ impl Prover<'_> {
         self.transcript.absorb(label, &self.proof[start..]);
     }
 
-    fn commit_columns(&self, encoder: &Encoder, witness: &Witness, masks: &Masks) -> Tree {
+    fn commit_columns(&self, transform: &Transform, witness: &Witness, masks: &Masks) -> Tree {
         let mut rows = self.rows_of(witness.columns.iter().map(|column| column.re.as_slice()));
         let parts: Vec<Column> = [&masks.row, &masks.nu, &masks.mu].map(|mask| Column::of(mask.iter().copied())).into();
         rows.extend(parts.iter().flat_map(|part| [part.re.as_slice(), part.im.as_slice()]));
         // The mask row has elements appended as the columns' rows have; mu and nu are uniform already.
         let appended = rows.len() - 4;
-        self.commit(encoder, 1, &rows, appended)
+        self.commit(transform, 1, &rows, appended)
     }
 
-    fn commit_inverses(&self, encoder: &Encoder, inverses: &[Column]) -> Tree {
+    fn commit_inverses(&self, transform: &Transform, inverses: &[Column]) -> Tree {
         let rows = self.rows_of(inverses.iter().flat_map(|column| [column.re.as_slice(), column.im.as_slice()]));
-        self.commit(encoder, 2, &rows, rows.len())
+        self.commit(transform, 2, &rows, rows.len())
     }
 
     pub fn rows_of<'b>(&self, columns: impl Iterator<Item = &'b [u64]>) -> Vec<&'b [u64]> {
@@ -129,17 +130,20 @@ impl Prover<'_> {
     }
 
     /// A tree over the code words of rows; to the first `appended` of them, uniform elements are appended.
-    fn commit(&self, encoder: &Encoder, tree: u64, rows: &[&[u64]], appended: usize) -> Tree {
-        let length = encoder.length();
-        let mut words = Zeroizing::new(vec![0; rows.len() * length]);
+    fn commit(&self, transform: &Transform, tree: u64, rows: &[&[u64]], appended: usize) -> Tree {
+        let stride = stride(self.shape.code.log_length);
+        let mut words = Zeroizing::new(vec![0; rows.len() * stride]);
         let share = parallel::share(rows.len(), self.threads);
-        let parts = words.chunks_mut(share * length).zip(rows.chunks(share)).enumerate();
+        let parts = words.chunks_mut(share * stride).zip(rows.chunks(share)).enumerate();
         let done: Result<(), ()> = parallel::run(parts, |(part, (words, rows))| {
-            for (offset, (word, row)) in words.chunks_exact_mut(length).zip(rows).enumerate() {
-                let index = part * share + offset;
-                let count = if index < appended { self.shape.code.queries } else { 0 };
-                encoder.encode(row, &self.blinding.words(Use::Row { tree, row: index }, count), word);
-            }
+            let behind: Vec<_> = (part * share..part * share + rows.len())
+                .map(|row| {
+                    let count = if row < appended { self.shape.code.queries } else { 0 };
+                    self.blinding.words(Use::Row { tree, row }, count)
+                })
+                .collect();
+            let rows: Vec<_> = rows.iter().zip(&behind).map(|(&row, behind)| [row, behind.as_slice()]).collect();
+            transform.encode(Width::best(), &rows, stride, words);
             Ok(())
         });
         done.expect("no part fails");
@@ -226,6 +230,6 @@ impl Prover<'_> {
 }
 
 /// The sum of F over the cube: the public side of all claims.
-pub fn claimed_sum(shape: &Shape, weights: &Weights<E>, ciphertext: E, bound: u64, v: E) -> E {
+pub fn claimed_sum(shape: &Shape, weights: &Weights, ciphertext: E, bound: u64, v: E) -> E {
     weights.relation(shape) * ciphertext + weights.norm(shape).scale(bound) + weights.binding(shape) * v
 }

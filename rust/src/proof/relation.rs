@@ -96,7 +96,7 @@ mod tests {
         }
         let weights = block_weights(&shape, &tau, &theta);
         let key = key_weights(&masks, &weights, &tau, 2);
-        let secret = Column { re: polynomial(7).to_vec(), im: Vec::new() };
+        let secret = Column { re: polynomial(7).to_vec(), im: vec![0; N] };
         assert_eq!(dot(&key, &secret), ciphertext_at(&products, &weights, &tau, 1));
         // The same where the words are not aligned.
         let shifted = [&[0], products.as_slice()].concat();

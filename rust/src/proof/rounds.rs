@@ -3,9 +3,14 @@
 use std::sync::Mutex;
 
 use super::column::Column;
-use super::constraint::{Weights, lookups, totals};
-use super::ext::{E, Element};
+use super::constraint::Weights;
+use super::ext::E;
+use super::inverses::lookups;
 use super::shape::Shape;
+use super::wide::column::{Column as Lines, squares};
+use super::wide::ext;
+use super::wide::round::{Chunk, Round, RoundSums, round};
+use super::wide::{Width, ext::Element};
 use crate::parallel;
 
 /// Fewer rows than this are not worth a thread.
@@ -16,93 +21,77 @@ pub struct Rows<'a> {
     pub shape: &'a Shape,
     /// Base columns, then inverse columns.
     pub columns: &'a [&'a Column],
-    pub entries: &'a [Column],
-    pub selected: &'a [Column],
+    /// Entries and selectors.
+    pub tables: &'a [(&'a Column, &'a Column)],
     /// Rel, times its weight.
     pub relation: &'a Column,
     pub eq: &'a Column,
-    /// Whether the sum at 1 is wanted, too.
-    pub with_one: bool,
 }
 
-/// The sums under eq at 0, 1, .., f_max + 1, and those of the totals at 0, 1, 2.
-pub fn sum_rows(rows: &Rows, weights: &Weights<E>, threads: usize) -> (Vec<E>, Vec<E>) {
-    let weights = weights.splat();
-    let half = rows.eq.len();
-    let points = rows.shape.largest_chunk() + 2;
-    let sums = Mutex::new((vec![E::ZERO; points], vec![E::ZERO; 3]));
+/// The sums under eq at 0, 1, .., f_max + 1, but for that at 1, which is left zero; and those of the totals at 0, 1, 2.
+pub fn sum_rows(rows: &Rows, weights: &Weights, threads: usize) -> (Vec<E>, Vec<E>) {
+    let (shape, half) = (rows.shape, rows.eq.len());
+    let (base, inverses) = rows.columns.split_at(shape.base_columns());
+    let chunk_lookups: Vec<_> = shape.chunks().map(|chunk| lookups(shape, weights, chunk, base, rows.tables)).collect();
+    let chunks: Vec<Chunk> = chunk_lookups
+        .iter()
+        .zip(inverses)
+        .map(|(lookups, inverse)| Chunk { lookups, inverse: inverse.lines() })
+        .collect();
+    let degree = shape.largest_chunk() + 1;
+    let (eq, relation) = (rows.eq.parts(), rows.relation.lines());
+    let sums = Round { half, eq, chunks: &chunks, relation, degree };
+    let values = rounded(shape, base);
+    let values: Vec<&[(Lines, u64)]> = values.iter().map(Vec::as_slice).collect();
+
     let share = parallel::share(half, threads).max(ROWS_A_PART);
+    let total: Mutex<Option<(RoundSums, [Element; 3])>> = Mutex::new(None);
     let done: Result<(), ()> = parallel::run((0..half.div_ceil(share)).map(|part| part * share), |first| {
-        let last = (first + share).min(half);
-        let (inner, outer) = sum_range::<E>(rows, &weights, first, last, points);
-        let mut sums = sums.lock().expect("no holder panics");
-        sums.0.iter_mut().zip(inner).for_each(|(sum, some)| *sum += some);
-        sums.1.iter_mut().zip(outer).for_each(|(sum, some)| *sum += some);
+        let pairs = first..(first + share).min(half);
+        let under_eq = round(Width::best(), &sums, pairs.clone());
+        let norm = squares(Width::best(), &values, shape.offset(), half, pairs);
+        let mut total = total.lock().expect("no holder panics");
+        match &mut *total {
+            None => *total = Some((under_eq, norm)),
+            Some((sums, norms)) => {
+                sums.add(&under_eq);
+                norms.iter_mut().zip(norm).for_each(|(sum, some)| *sum = ext::add(*sum, some));
+            }
+        }
         Ok(())
     });
     done.expect("no part fails");
-    sums.into_inner().expect("no holder panics")
+    let (sums, norm) = total.into_inner().expect("no holder panics").expect("there are rows");
+    (under_eq(&sums, weights, degree), totals(&sums, norm.map(E::from), shape, weights))
 }
 
-fn sum_range<F: Element>(
-    rows: &Rows,
-    weights: &Weights<F>,
-    first: usize,
-    last: usize,
-    points: usize,
-) -> (Vec<E>, Vec<E>) {
-    let (shape, half) = (rows.shape, rows.eq.len());
-    let zero = F::splat(E::ZERO);
-    let (mut inner, mut outer) = (vec![zero; points], [zero; 3]);
-    let mut values = Lines::new(rows.columns.len());
-    let mut entries = Lines::new(rows.entries.len());
-    let mut selected = Lines::new(rows.selected.len());
-    let mut relation = Lines::new(1);
-    for row in (first..last).step_by(F::LANES) {
-        let eq = F::load(&rows.eq.re, &rows.eq.im, row);
-        values.load(rows.columns.iter().copied(), row, half);
-        entries.load(rows.entries.iter(), row, half);
-        selected.load(rows.selected.iter(), row, half);
-        relation.load(std::iter::once(rows.relation), row, half);
-        for x in 0..points {
-            if x < 3 {
-                outer[x] = outer[x] + totals(shape, weights, &values.at);
-            }
-            if x != 1 || rows.with_one {
-                let zero_part = lookups(shape, weights, &values.at, &entries.at, &selected.at);
-                inner[x] = inner[x] + eq * (zero_part + relation.at[0]);
-            }
-            if x + 1 < points {
-                [&mut values, &mut entries, &mut selected, &mut relation].into_iter().for_each(Lines::step);
-            }
-        }
-    }
-    (inner.into_iter().map(F::total).collect(), outer.into_iter().map(F::total).collect())
+/// The limbs of every slot of every group, with what they weigh.
+fn rounded<'a>(shape: &Shape, base: &[&'a Column]) -> Vec<Vec<(Lines<'a>, u64)>> {
+    let limb = |group, slot, limb: usize| {
+        (base[shape.limb_column(group, slot, limb)].lines(), 1 << (shape.limb_bits as usize * limb))
+    };
+    let slots = (0..shape.groups).flat_map(|group| (0..shape.layout.slots).map(move |slot| (group, slot)));
+    slots.map(|(group, slot)| (0..shape.limbs).map(|index| limb(group, slot, index)).collect()).collect()
 }
 
-/// Columns at one row, as lines in the variable of the round: the values at 0, 1, 2, .., one after the other.
-struct Lines<F> {
-    at: Vec<F>,
-    slope: Vec<F>,
+/// sum_q gamma^q sum eq Z_q + sum eq Rel, where a line goes through the latter.
+fn under_eq(sums: &RoundSums, weights: &Weights, degree: usize) -> Vec<E> {
+    let [low, high] = sums.relation.map(E::from);
+    let mut values: Vec<E> = (0..=degree as u64).map(|x| low + (high - low).scale(x)).collect();
+    values[1] = E::ZERO;
+    for (chunk, &gamma) in sums.chunks.iter().zip(&weights.gamma) {
+        let others = values.iter_mut().enumerate().filter(|&(x, _)| x != 1);
+        others.zip(chunk).for_each(|((_, value), &sum)| *value += gamma * E::from(sum));
+    }
+    values
 }
 
-impl<F: Element> Lines<F> {
-    fn new(count: usize) -> Self {
-        Self { at: vec![F::splat(E::ZERO); count], slope: vec![F::splat(E::ZERO); count] }
-    }
-
-    #[inline(always)]
-    fn load<'a>(&mut self, columns: impl Iterator<Item = &'a Column>, row: usize, half: usize) {
-        for ((at, slope), column) in self.at.iter_mut().zip(&mut self.slope).zip(columns) {
-            *at = F::load(&column.re, &column.im, row);
-            *slope = F::load(&column.re, &column.im, row + half) - *at;
-        }
-    }
-
-    #[inline(always)]
-    fn step(&mut self) {
-        for (at, &slope) in self.at.iter_mut().zip(&self.slope) {
-            *at = *at + slope;
-        }
-    }
+/// The sum of the inverse columns is a line, that of the squares quadratic.
+fn totals(sums: &RoundSums, norm: [E; 3], shape: &Shape, weights: &Weights) -> Vec<E> {
+    let [low, high] = sums.inverses.map(E::from);
+    let [at_zero, at_one, square] = norm;
+    let norms = [at_zero, at_one, at_one + at_one - at_zero + square + square];
+    let inverses = [low, high, high + high - low];
+    let total = |(inverse, norm): (E, E)| weights.total(shape) * inverse + weights.norm(shape) * norm;
+    inverses.into_iter().zip(norms).map(total).collect()
 }

@@ -44,7 +44,7 @@ impl Points<'_> {
 }
 
 /// All runs of a proof, laid out.
-pub fn runs(shape: &Shape, weights: &Weights<E>, points: &Points) -> Vec<Run> {
+pub fn runs(shape: &Shape, weights: &Weights, points: &Points) -> Vec<Run> {
     let binding = eq_table(points.zeta);
     let (relation_weight, binding_weight) = (weights.relation(shape), weights.binding(shape));
     let key = (0..N).map(|row| relation_weight * points.key.at(row) + binding_weight * binding.at(row));
@@ -65,7 +65,7 @@ pub fn targets(shape: &Shape) -> Vec<Target> {
 }
 
 /// The runs at a point, in closed form.
-pub fn runs_at(shape: &Shape, weights: &Weights<E>, points: &Points, z: &[E]) -> Vec<E> {
+pub fn runs_at(shape: &Shape, weights: &Weights, points: &Points, z: &[E]) -> Vec<E> {
     let (_, low) = z.split_at(z.len() - N.ilog2() as usize);
     let (linear, squares) = small_weights(shape, weights);
     let small = eq_table(&z[z.len() - SMALL_RUN.ilog2() as usize..]);
@@ -96,7 +96,7 @@ fn places(shape: &Shape) -> Vec<(Target, usize)> {
 }
 
 /// The weights of pi and of the bits, and those of their squares.
-fn small_weights(shape: &Shape, weights: &Weights<E>) -> (Vec<E>, Vec<E>) {
+fn small_weights(shape: &Shape, weights: &Weights) -> (Vec<E>, Vec<E>) {
     let binding = weights.binding(shape);
     let (mut linear, mut squares) = (vec![binding, binding.times_x()], vec![E::ZERO; 2]);
     for bit in 0..SLACK_BITS {

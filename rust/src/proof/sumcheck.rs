@@ -16,7 +16,7 @@ use crate::parallel;
 /// What the sum-check is about, apart from the columns.
 pub struct Claim<'a> {
     pub shape: &'a Shape,
-    pub weights: &'a Weights<E>,
+    pub weights: &'a Weights,
     pub relation: &'a Relation,
     pub tau: &'a [E],
     /// The mask row: the coefficients of g, then rho of every committed column.
@@ -101,15 +101,8 @@ impl State<'_> {
         let scale = |x: usize| self.before * (E::ONE - tau + (tau + tau - E::ONE).scale(x as u64));
         // Zero with probability 2^-128 only: the challenges are public, so that the branch tells nothing.
         let inverse = Some(scale(1)).filter(|&at_one| at_one != E::ZERO).map(E::invert);
-        let rows = Rows {
-            shape,
-            columns,
-            entries: &self.entries,
-            selected: &self.selected,
-            relation: &self.relation,
-            eq: &self.eq,
-            with_one: inverse.is_none(),
-        };
+        let tables: Vec<_> = self.entries.iter().zip(&self.selected).collect();
+        let rows = Rows { shape, columns, tables: &tables, relation: &self.relation, eq: &self.eq };
         let (mut inner, mut outer) = sum_rows(&rows, weights, self.threads);
         let mut weighed = self.weighed(columns);
         let degree = shape.degree(round);
@@ -119,9 +112,26 @@ impl State<'_> {
         if let Some(inverse) = inverse {
             let at_zero = scale(0) * inner[0] + outer[0];
             inner[1] = (self.sum - at_zero - outer[1]) * inverse;
+        } else {
+            inner[1] = self.at_one(columns);
         }
         extrapolate(&mut inner, degree);
         (0..=degree).map(|x| scale(x) * inner[x] + outer[x]).collect()
+    }
+
+    /// T(1): T(0) of the columns with their halves the other way round.
+    fn at_one(&self, columns: &[&Column]) -> E {
+        let swap = |column: &Column| column.swapped();
+        let columns: Vec<Column> = columns.iter().map(|column| swap(column)).collect();
+        let [entries, selected] = [&self.entries, &self.selected].map(|part| part.iter().map(swap).collect::<Vec<_>>());
+        let rows = Rows {
+            shape: self.claim.shape,
+            columns: &columns.iter().collect::<Vec<_>>(),
+            tables: &entries.iter().zip(&selected).collect::<Vec<_>>(),
+            relation: &self.relation.swapped(),
+            eq: &self.eq,
+        };
+        sum_rows(&rows, self.claim.weights, self.threads).0[0]
     }
 
     /// The sums of the runs of weights at 0, 1, 2, 3: cubic at most.

@@ -6,22 +6,29 @@
 use zeroize::Zeroizing;
 
 use super::blinding::Salts;
-use super::code::reversed;
-use super::proof_bytes::{Bytes, SALT_BYTES};
+use super::proof_bytes::{Bytes, SALT_WORDS};
 use super::rejected::Rejected;
 use super::transcript::{Digest, KEYS};
+use super::wide::Width;
+use super::wide::blake::{leaves, messages, parents};
+use super::wide::code::bit_reversed;
 use crate::parallel;
 
-/// Leaves that are put together before they are hashed.
-const TILE: usize = 64;
+/// Leaves whose salts are made together.
+const TILE: usize = 256;
 
 /// Fewer nodes than this are not worth a thread.
 const NODES_A_PART: usize = 1 << 12;
 
+/// From one code word to the next in memory: words a power of two apart compete for the same lines of the caches.
+pub fn stride(log_length: usize) -> usize {
+    (1 << log_length) + 8
+}
+
 /// Code words and their tree. `salts` gives a new reader of the tree's salts, where it has them.
 pub struct Tree {
     log_length: usize,
-    /// Word after word.
+    /// Word after word, a stride apart.
     words: Zeroizing<Vec<u64>>,
     /// Level l, of 2^l nodes, from index 2^l on.
     nodes: Vec<Digest>,
@@ -34,30 +41,33 @@ impl Tree {
         salts: Option<&(dyn Fn() -> Salts + Sync)>,
         threads: usize,
     ) -> Self {
-        let length = 1 << log_length;
+        let (width, length) = (Width::best(), 1 << log_length);
         let mut nodes = vec![[0; 32]; 2 * length];
+        let rows: Vec<&[u64]> = words.chunks_exact(stride(log_length)).collect();
         let share = parallel::share(length / TILE, threads) * TILE;
         let parts = nodes[length..].chunks_mut(share).enumerate();
-        let done: Result<(), ()> = parallel::run(parts, |(part, leaves)| {
+        let done: Result<(), ()> = parallel::run(parts, |(part, digests)| {
             let mut salts = salts.map(|salts| salts());
-            let mut bytes = LeafBytes::new(words.len() / length);
-            for (tile, leaves) in leaves.chunks_mut(TILE).enumerate() {
-                let first = part * share + tile * TILE;
-                bytes.gather(&words, length, first, leaves.len(), salts.as_mut());
-                bytes.hash(leaves);
+            let mut tile = Zeroizing::new([[0; 32]; TILE]);
+            for (number, digests) in digests.chunks_mut(TILE).enumerate() {
+                let first = part * share + number * TILE;
+                let salts = salts.as_mut().map(|salts| {
+                    salts.fill(first, &mut tile[..digests.len()]);
+                    &tile[..digests.len()]
+                });
+                leaves(width, &KEYS.leaf, salts, &rows, first, digests);
             }
             Ok(())
         });
         done.expect("no part fails");
         for level in (0..log_length).rev() {
             let (above, below) = nodes.split_at_mut(2 << level);
-            let parents = &mut above[1 << level..];
-            let children = &below[..2 << level];
+            let nodes = &mut above[1 << level..];
+            let (left, right) = below[..2 << level].split_at(1 << level);
             let share = parallel::share(1 << level, threads).max(NODES_A_PART);
-            let (left, right) = children.split_at(1 << level);
-            let parts = parents.chunks_mut(share).zip(left.chunks(share).zip(right.chunks(share)));
-            let done: Result<(), ()> = parallel::run(parts, |(parents, (left, right))| {
-                hash_nodes(parents, left, right);
+            let parts = nodes.chunks_mut(share).zip(left.chunks(share).zip(right.chunks(share)));
+            let done: Result<(), ()> = parallel::run(parts, |(nodes, (left, right))| {
+                parents(width, &KEYS.node, left, right, nodes);
                 Ok(())
             });
             done.expect("no part fails");
@@ -72,18 +82,18 @@ impl Tree {
     /// Append what opens these positions, distinct and ascending, to a proof.
     pub fn open(&self, positions: &[usize], mut salts: Option<Salts>, proof: &mut Vec<u8>) {
         for &position in positions {
-            let leaf = reversed(position, self.log_length);
+            let leaf = bit_reversed(position, self.log_length as u32);
             if let Some(salts) = &mut salts {
                 proof.extend(salts.one(leaf));
             }
             let word = |word: &[u64]| word[leaf].to_le_bytes();
-            proof.extend(self.words.chunks_exact(1 << self.log_length).flat_map(word));
+            proof.extend(self.words.chunks_exact(stride(self.log_length)).flat_map(word));
         }
         let mut known = positions.to_vec();
         for level in (1..=self.log_length).rev() {
             known = for_each_family(&known, |family| {
                 if let Family::Single(node) = family {
-                    proof.extend(self.nodes[(1 << level) + reversed(node ^ 1, level)]);
+                    proof.extend(self.nodes[(1 << level) + bit_reversed(node ^ 1, level as u32)]);
                 }
             });
         }
@@ -109,14 +119,16 @@ fn for_each_family(known: &[usize], mut visit: impl FnMut(Family)) -> Vec<usize>
 
 /// What a tree's openings hold.
 pub struct Opened {
-    width: usize,
+    /// Words of a leaf, and how many of them are its salt.
+    leaf: usize,
+    salt: usize,
     words: Vec<u64>,
 }
 
 impl Opened {
     /// The words at the position with this number.
     pub fn at(&self, number: usize) -> &[u64] {
-        &self.words[number * self.width..(number + 1) * self.width]
+        &self.words[number * self.leaf + self.salt..(number + 1) * self.leaf]
     }
 }
 
@@ -133,90 +145,39 @@ pub struct Opening<'a> {
 impl Opening<'_> {
     /// Read the opening, and refuse it unless it leads to the root.
     pub fn check(&self, bytes: &mut Bytes) -> Result<Opened, Rejected> {
-        let salt_bytes = if self.salted { SALT_BYTES } else { 0 };
-        let (mut words, mut nodes) = (Vec::new(), Vec::new());
+        let width = Width::best();
+        let salt = if self.salted { SALT_WORDS } else { 0 };
+        let leaf = salt + self.width;
+        let mut words = Vec::new();
         for _ in self.positions {
-            let start = bytes.at();
-            bytes.take(salt_bytes)?;
+            words.extend(bytes.salt(salt)?);
             words.extend(bytes.words(self.width)?);
-            nodes.push(hash_leaf(bytes.since(start)));
         }
+        let mut nodes = vec![[0; 32]; self.positions.len()];
+        messages(width, &KEYS.leaf, &words.chunks_exact(leaf).collect::<Vec<_>>(), &mut nodes);
         let mut known = self.positions.to_vec();
         for _ in 0..self.log_length {
             let mut below = nodes.into_iter();
             let mut next = || below.next().expect("a hash for every known node");
             let mut families = Vec::with_capacity(known.len());
             known = for_each_family(&known, |family| families.push(family));
-            nodes = families
-                .into_iter()
-                .map(|family| {
-                    let own = next();
-                    Ok(match family {
-                        Family::Both => hash_node(&own, &next()),
-                        Family::Single(node) if node & 1 == 0 => hash_node(&own, &bytes.digest()?),
-                        Family::Single(_) => hash_node(&bytes.digest()?, &own),
-                    })
-                })
-                .collect::<Result<_, _>>()?;
+            let (mut left, mut right) = (Vec::with_capacity(known.len()), Vec::with_capacity(known.len()));
+            for family in families {
+                let own = next();
+                let (first, second) = match family {
+                    Family::Both => (own, next()),
+                    Family::Single(node) if node & 1 == 0 => (own, bytes.digest()?),
+                    Family::Single(_) => (bytes.digest()?, own),
+                };
+                left.push(first);
+                right.push(second);
+            }
+            nodes = vec![[0; 32]; known.len()];
+            parents(width, &KEYS.node, &left, &right, &mut nodes);
         }
         if nodes != [self.root] {
             return Err(Rejected::Root { tree: self.tree });
         }
-        Ok(Opened { width: self.width, words })
-    }
-}
-
-/// The bytes of some leaves: salt, then words.
-struct LeafBytes {
-    width: usize,
-    length: usize,
-    bytes: Zeroizing<Vec<u8>>,
-}
-
-impl LeafBytes {
-    fn new(width: usize) -> Self {
-        Self { width, length: 0, bytes: Zeroizing::new(vec![0; TILE * (SALT_BYTES + 8 * width)]) }
-    }
-
-    /// The leaves from `first` on, `count` of them.
-    fn gather(&mut self, words: &[u64], length: usize, first: usize, count: usize, salts: Option<&mut Salts>) {
-        let mut start = 0;
-        self.length = 8 * self.width + if salts.is_some() { SALT_BYTES } else { 0 };
-        if let Some(salts) = salts {
-            let mut tile = Zeroizing::new([[0; SALT_BYTES]; TILE]);
-            salts.fill(first, &mut tile[..count]);
-            for (leaf, salt) in self.bytes.chunks_exact_mut(self.length).zip(&tile[..count]) {
-                leaf[..SALT_BYTES].copy_from_slice(salt);
-            }
-            start = SALT_BYTES;
-        }
-        for (row, word) in words.chunks_exact(length).enumerate() {
-            let leaves = self.bytes.chunks_exact_mut(self.length);
-            for (leaf, entry) in leaves.zip(&word[first..first + count]) {
-                leaf[start + 8 * row..start + 8 * row + 8].copy_from_slice(&entry.to_le_bytes());
-            }
-        }
-    }
-
-    fn hash(&self, leaves: &mut [Digest]) {
-        for (digest, bytes) in leaves.iter_mut().zip(self.bytes.chunks_exact(self.length)) {
-            *digest = hash_leaf(bytes);
-        }
-    }
-}
-
-/// H_LEAF
-fn hash_leaf(bytes: &[u8]) -> Digest {
-    *blake3::keyed_hash(&KEYS.leaf, bytes).as_bytes()
-}
-
-/// H_NODE
-fn hash_node(left: &Digest, right: &Digest) -> Digest {
-    *blake3::keyed_hash(&KEYS.node, [*left, *right].as_flattened()).as_bytes()
-}
-
-fn hash_nodes(parents: &mut [Digest], left: &[Digest], right: &[Digest]) {
-    for (parent, (left, right)) in parents.iter_mut().zip(left.iter().zip(right)) {
-        *parent = hash_node(left, right);
+        Ok(Opened { leaf, salt, words })
     }
 }

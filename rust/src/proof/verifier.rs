@@ -1,6 +1,5 @@
 //! The verifier: reads a proof in order, and gives a verdict or the first reason against it.
 
-use super::code::point;
 use super::column::{Column, dot};
 use super::combination::combine_words;
 use super::constraint::{Public, Relation, Weights, constraint, table_at};
@@ -8,7 +7,7 @@ use super::ext::E;
 use super::multilinear::{eq, eq_table};
 use super::opened_row::weights_of_parts;
 use super::opening::{self, Opening, inner_product, position_weights, round_at, row_weights_at};
-use super::polynomial::{horner, interpolate};
+use super::polynomial::{evaluate, interpolate};
 use super::proof_bytes::Bytes;
 use super::prover::{Ciphertext, claimed_sum};
 use super::rejected::Rejected;
@@ -149,12 +148,10 @@ impl Verifier<'_> {
         self.transcript.absorb("opened", self.bytes.since(start));
         let weights = position_weights(self.transcript.draw("chi").element(), positions.len());
 
-        let points: Vec<u64> = positions.iter().map(|&position| point(code, position)).collect();
+        let points = code.points(&positions);
         let mut claim = row.claim;
-        for (number, (&position, &weight)) in positions.iter().zip(&weights).enumerate() {
-            let value = self.row_at(&opened, opening, &row, number, points[number]);
-            claim += weight * value.ok_or(Rejected::MaskRow { position })?;
-        }
+        let values = self.row_at(&opened, opening, &row, &positions, &points)?;
+        claim += inner_product(&weights, &values);
         let mut r = Vec::with_capacity(code.log_message);
         for _ in 0..code.log_message {
             let round = self.receive("fold", 2)?;
@@ -172,20 +169,33 @@ impl Verifier<'_> {
         self.open_row(row.root, high, &combined)
     }
 
-    /// (u[0..C])(x) at the position with this number, or nothing where the masks do not fit u_m.
-    fn row_at(&self, opened: &[Opened; 2], opening: &Opening, row: &RowClaim, number: usize, x: u64) -> Option<E> {
-        let first_tree = opened[0].at(number);
-        let columns = first_tree.len() - 6;
-        let pair = |index: usize| E::new(first_tree[columns + index], first_tree[columns + index + 1]);
-        let (mask, nu, mu) = (pair(0), pair(2), pair(4));
-        if nu + row.epsilon * mask != horner(row.mask_row.iter().copied(), x) {
-            return None;
-        }
+    /// (u[0..C])(x) at all positions, where the masks fit u_m.
+    fn row_at(
+        &self,
+        opened: &[Opened; 2],
+        opening: &Opening,
+        row: &RowClaim,
+        positions: &[usize],
+        points: &[u64],
+    ) -> Result<Vec<E>, Rejected> {
+        let columns = self.shape.leaf_words()[0] - 6;
+        let part = |rows: &[E]| Column::of(rows.iter().copied());
         let (first, second) = opening.rows.split_at(columns);
-        let sum = combine_words(&first_tree[..columns], first) + combine_words(opened[1].at(number), second);
-        let tail = horner(row.appended.iter().copied(), x);
-        let shift = crate::field::pow(x, self.shape.code.message() as u64);
-        Some(mu + row.epsilon * sum - tail.scale(shift))
+        let (first, second) = (part(first), part(second));
+        let (masks, tails) = (evaluate(&row.mask_row, points), evaluate(&row.appended, points));
+        let mut values = Vec::with_capacity(points.len());
+        for (number, &x) in points.iter().enumerate() {
+            let (words, others) = opened[0].at(number).split_at(columns);
+            let pair = |index: usize| E::new(others[index], others[index + 1]);
+            let (mask, nu, mu) = (pair(0), pair(2), pair(4));
+            if nu + row.epsilon * mask != masks[number] {
+                return Err(Rejected::MaskRow { position: positions[number] });
+            }
+            let sum = combine_words(words, &first) + combine_words(opened[1].at(number), &second);
+            let shift = crate::field::pow(x, self.shape.code.message() as u64);
+            values.push(mu + row.epsilon * sum - tails[number].scale(shift));
+        }
+        Ok(values)
     }
 
     /// The runs of the opened row at some positions against their combination.
@@ -195,9 +205,9 @@ impl Verifier<'_> {
         let positions = self.transcript.draw("positions2").positions(code.queries, log_length);
         let opened = tree::Opening { tree: 3, root, log_length, width, salted: false, positions: &positions }
             .check(&mut self.bytes)?;
-        let weights = weights_of_parts(high);
-        for (number, &position) in positions.iter().enumerate() {
-            let value = horner(combined.iter().copied(), point(code, position));
+        let weights = Column::of(weights_of_parts(high));
+        let values = evaluate(combined, &code.points(&positions));
+        for (number, (&position, &value)) in positions.iter().zip(&values).enumerate() {
             if combine_words(opened.at(number), &weights) != value {
                 return Err(Rejected::Run { position });
             }

@@ -111,7 +111,7 @@ fn every_mask_is_in_what_it_blinds() {
     let row = blinding.elements(Use::MaskRow, shape.mask_row());
     let point = eq_table(&shown.z);
     for (index, (column, &value)) in columns.iter().zip(&shown.values).enumerate() {
-        let unmasked = dot(&Column { re: column.to_vec(), im: Vec::new() }, &point);
+        let unmasked = dot(&Column { re: column.to_vec(), im: vec![0; column.len()] }, &point);
         assert_eq!(value - unmasked, row[shape.round_masks() + index] * bump(&shown.z));
         assert_ne!(value, unmasked, "column {index}");
     }

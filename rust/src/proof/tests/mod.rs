@@ -8,6 +8,7 @@ mod shape;
 use crate::encryption::Encryption;
 use crate::layout::{BLOCK_BYTES, Layout};
 use crate::ntt::N;
+use crate::processor::{Level, limit};
 use crate::proof::masks::Masks;
 use crate::proof::prover::{Attempt, Ciphertext, prove};
 use crate::proof::shape::Shape;
@@ -89,5 +90,32 @@ fn honest_proofs_are_accepted() {
         assert!(holds);
         assert_eq!(proof, instance.prove(2).proof, "threads change nothing");
         verify(&instance.statement(), &instance.ciphertext(), &proof, 1).unwrap();
+    }
+}
+
+/// What the first prover of this version made, in arithmetic of one word at a time.
+const DIGESTS: [&str; 5] = [
+    "95f73f1a45af53e9d4afdff6b073cc8022ca87401c05b78812d2f56af1abdb0a",
+    "ce849a64f4a2b76494ca33dde26a6ea6af6ae1ca2fdb45d287d3083c613b1e37",
+    "67f7de3400c4d053a22fb971a8692619d68c73c653bcc76870d364dc2a749b10",
+    "3556341d7b85647c323113ac3c0d89915f25080ccb3c6e83f61c87ca82444c98",
+    "b32ebef4acb34ce67f5b30c9b56fb279efd0ad43edf804545ba7dc4aae63a6b3",
+];
+
+#[test]
+fn the_bytes_of_a_proof_are_the_same_at_every_level_and_number_of_threads() {
+    let counts = [(wide(), 5), (wide(), 3 * 2 * N - 7), (narrow(), 100), (wide(), 9 * 2 * N), (narrow(), 9 * 3 * N)];
+    for ((layout, count), digest) in counts.into_iter().zip(DIGESTS) {
+        let instance = Instance::new(layout, count);
+        for level in Level::ALL.into_iter().filter(|level| level.is_here()) {
+            // Tests beside this one get the same results at any level.
+            limit(level);
+            for threads in [1, 3] {
+                let proof = instance.prove(threads).proof;
+                verify(&instance.statement(), &instance.ciphertext(), &proof, 1).unwrap();
+                assert_eq!(blake3::hash(&proof).to_string(), digest, "{level:?} {threads}");
+            }
+        }
+        limit(Level::Avx512);
     }
 }
