@@ -30,6 +30,9 @@ THREATS: Mapping[str, str] = {
 }
 """The closed vocabulary of ``threats``, one sentence each."""
 
+PROVEN = "byzantine-silo"
+"""The threat that proofs answer: whoever names it takes part in no job without them."""
+
 BACKENDS: Mapping[str, Mapping[str, str]] = {
     "transport": {"pq-tls": "TLS 1.3 with hybrid groups only, mutual ML-DSA certificates, sealed and signed messages"},
     "enclave": {
@@ -69,6 +72,9 @@ MOST_SILOS = 2048
 LARGEST_COUNT = 1 << 40
 LARGEST_ROUNDS = 1_000_000
 
+LARGEST_NORM = 1 << 13
+"""Times ``clip``: an update of which every value is at the bound has a larger norm only with over 67 million values."""
+
 
 @dataclass(frozen=True)
 class Limits(WireObject):
@@ -90,6 +96,8 @@ class Limits(WireObject):
     """Silos of a job that were in exactly the same sums form a group; no sum is given that leaves a smaller one."""
     rounds: int
     """Most rounds of one job."""
+    update_norm: float = math.inf
+    """The Euclidean norm of no update is larger, in the units of the update; infinite when not given."""
 
     def __post_init__(self) -> None:
         check_range("limits.colluding_silos", self.colluding_silos, 0, MOST_SILOS - 2)
@@ -115,6 +123,18 @@ class Limits(WireObject):
                 hint="A round of the fewest silos would be refused: require more silos, or let groups be smaller",
             )
         check_range("limits.rounds", self.rounds, 1, LARGEST_ROUNDS)
+        self._check_norm()
+
+    def _check_norm(self) -> None:
+        if self.update_norm == math.inf:
+            return
+        check_positive("limits.update_norm", self.update_norm)
+        if not self.clip / LARGEST_NORM <= self.update_norm <= self.clip * LARGEST_NORM:
+            raise FieldInvalid(
+                "limits.update_norm",
+                f"is {self.update_norm}, not within a factor of {LARGEST_NORM} of clip = {self.clip}",
+                hint="Nothing is bounded by a larger norm, and a smaller one leaves less than rounding does",
+            )
 
 
 @dataclass(frozen=True)
@@ -193,7 +213,7 @@ class Policy(WireObject):
         root = configuration.parse(text, source)
         root.expect(["name", "threats", "on_excess", "limits", "allow", "insecure"], ["workload"])
         limits, allow, insecure = root.table("limits"), root.table("allow"), root.table("insecure")
-        limits.expect([field.name for field in fields(Limits)])
+        limits.expect([field.name for field in fields(Limits) if field.name not in _OPTIONAL], _OPTIONAL)
         allow.expect(LAYERS)
         insecure.expect(["accept"])
         latency = math.inf
@@ -214,6 +234,7 @@ class Policy(WireObject):
                     value_bits=limits.integer("value_bits"),
                     minimum_roster_group=limits.integer("minimum_roster_group"),
                     rounds=limits.integer("rounds"),
+                    update_norm=limits.number("update_norm") if "update_norm" in limits else math.inf,
                 ),
                 allow=Allow(*(allow.texts(layer) for layer in LAYERS)),
                 accept_insecure=insecure.texts("accept"),
@@ -229,6 +250,9 @@ class Policy(WireObject):
             raise MessageRefused(f"Policy.{error.problem}", hint="Ask the sender for a valid policy") from None
 
 
+_OPTIONAL = ("update_norm",)
+
+
 def _names(field: str, names: tuple[str, ...], known: Mapping[str, object]) -> None:
     for name in names:
         if name not in known:
@@ -237,4 +261,4 @@ def _names(field: str, names: tuple[str, ...], known: Mapping[str, object]) -> N
         raise FieldInvalid(field, "is not sorted, or repeats a name", hint="Sort the names and name each once")
 
 
-__all__ = ["BACKENDS", "LAYERS", "STAND_INS", "THREATS", "Allow", "Limits", "Policy"]
+__all__ = ["BACKENDS", "LAYERS", "PROVEN", "STAND_INS", "THREATS", "Allow", "Limits", "Policy"]

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import time
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from quatrefoil.federation.messages import Member
 from quatrefoil.federation.user_code import load_model, save_model
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
 from quatrefoil.federation.waiting import Waiting
-from quatrefoil.meter import Meter, MeteredAggregation, MeteredTransport
+from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
 from quatrefoil.planner import Costs, Plan
 from quatrefoil.planner.host import availability
 from quatrefoil.transport import AsyncChannel, Party, open_channel, serve, system_clock
@@ -102,6 +103,8 @@ class _Run:
         self.aggregation = MeteredAggregation(
             stack.aggregation_of(self.files.policy, backend, threads=options.threads), self.meter
         )
+        proofs = stack.proofs_of(self.files.policy, self.plan.optional("proofs"), threads=1)
+        self.proofs = None if proofs is None else MeteredProofs(proofs, self.meter)
         self.security = MeteredTransport(self.files.security, self.meter)
 
     async def serve(self) -> None:
@@ -110,20 +113,23 @@ class _Run:
         begin = time.perf_counter()
         link = KeeperLink(self._dial_keeper, self.options.give_up, report)
         try:
-            service = self._service(await link.peer(), link)
-            aggregator = await self._serve(service)
+            # As many proofs at once as there are threads for the kernel, each in one of them.
+            with ThreadPoolExecutor(self.options.threads, thread_name_prefix="proofs") as verify_in:
+                service = self._service(await link.peer(), link, verify_in)
+                aggregator = await self._serve(service)
         finally:
             await link.close()
         if self.options.record is not None:
             self._keep_means(aggregator)
         self._show(aggregator, service.round_ms, time.perf_counter() - begin)
 
-    def _service(self, keeper: Party, link: KeeperLink) -> AggregatorService:
+    def _service(self, keeper: Party, link: KeeperLink, verify_in: Executor) -> AggregatorService:
         return AggregatorService(
             self._enrolments(Member(keeper.name, keeper.fingerprint, 0)),
             self._aggregator,
             self._model(),
             keeper=link,
+            verify_in=verify_in,
             rounds=self.rounds,
             waiting=Waiting(self.options.deadline, self.options.give_up),
             on_received=self._keep,
@@ -183,6 +189,7 @@ class _Run:
             JobTerms(self.options.job, self.silos, keeper, self.layout, digest, self.rounds, self.plan.digest()),
             security=self.security,
             aggregation=self.aggregation,
+            proofs=self.proofs,
             policy=self.files.policy,
             state=self.files.state,
             log=self.files.log,
@@ -196,6 +203,7 @@ class _Run:
             self._model(),
             security=self.security,
             aggregation=self.aggregation,
+            proofs=self.proofs,
             policy=self.files.policy,
             state=self.files.state,
             log=self.files.log,

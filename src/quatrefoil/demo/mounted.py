@@ -38,7 +38,7 @@ def aggregation() -> Outcome:
     plain, encrypted = Seen(), Seen()
     scene.run(plain, policy=_in_the_clear(scene.policy), data=data, rounds=1)
     scene.run(encrypted, data=data, rounds=1)
-    received = [parts.split(seen.messages[LONE], 3)[2] for seen in (plain, encrypted)]
+    received = [parts.split(seen.messages[LONE], 4)[2] for seen in (plain, encrypted)]
     return attacks.read_what_arrives(data[LONE][0][0], scene.start, plain=received[0], encrypted=received[1])
 
 
@@ -91,7 +91,7 @@ def keeper() -> Outcome:
     weights = {name: len(labels) for name, (_, labels) in scene.train.items()}
     return attacks.collude_with_keeper(
         _kernel(scene.policy),
-        ciphertexts={name: parts.split(message, 3)[2] for name, message in received.items()},
+        ciphertexts={name: parts.split(message, 4)[2] for name, message in received.items()},
         keys=curious[0].keys,
         sent={
             name: flat(models.difference(new, scene.start)) * weights[name] / max(weights.values())

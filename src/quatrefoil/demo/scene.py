@@ -117,7 +117,8 @@ class Scene:
             if role == "keeper":
                 security = keeper(security)
             aggregation = stack.aggregation_of(self.policy, chosen.backend("aggregation"), threads=1)
-            return Party(security, aggregation, stack.isolation_of(self.policy, chosen.backend("enclave")))
+            proofs = stack.proofs_of(self.policy, chosen.optional("proofs"), threads=1)
+            return Party(security, aggregation, proofs, stack.isolation_of(self.policy, chosen.backend("enclave")))
 
         return LocalJob(
             workload.name,
