@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from quatrefoil import configuration
-from quatrefoil.configuration import FieldInvalid, check_choice, check_name, check_positive, check_range, shown
+from quatrefoil.configuration import FieldInvalid, Table, check_choice, check_name, check_positive, check_range, shown
 from quatrefoil.errors import MessageRefused, PolicyInvalid
 from quatrefoil.wire import WireObject
 
@@ -234,7 +234,7 @@ class Policy(WireObject):
                     value_bits=limits.integer("value_bits"),
                     minimum_roster_group=limits.integer("minimum_roster_group"),
                     rounds=limits.integer("rounds"),
-                    update_norm=limits.number("update_norm") if "update_norm" in limits else math.inf,
+                    update_norm=_norm(limits),
                 ),
                 allow=Allow(*(allow.texts(layer) for layer in LAYERS)),
                 accept_insecure=insecure.texts("accept"),
@@ -251,6 +251,15 @@ class Policy(WireObject):
 
 
 _OPTIONAL = ("update_norm",)
+
+
+def _norm(limits: Table) -> float:
+    """The bound that is given, or infinity; infinity itself is not given."""
+    if "update_norm" not in limits:
+        return math.inf
+    norm = limits.number("update_norm")
+    check_positive("limits.update_norm", norm)
+    return norm
 
 
 def _names(field: str, names: tuple[str, ...], known: Mapping[str, object]) -> None:
