@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ def clear() -> Policy:
 def policy_text(backend: str) -> str:
     return POLICY.format(
         backend=backend, accept='"software-keeper", "plain-aggregation"', on_excess="refuse", minimum_silos=3,
-        colluding_silos=1, difference=1, clip=1.0, rounds=20, largest_sample_count=1000,
+        colluding_silos=1, difference=1, clip=1.0, rounds=20, largest_sample_count=1000, threat="", norm="",
     )  # fmt: skip
 
 
@@ -119,6 +120,21 @@ def test_every_step_is_metered_and_logged(costs: Costs) -> None:
     assert steps["transport.seal"]["calls"] == 6 and int(steps["transport.seal"]["bytes"]) > 0
     kinds = [entry.kind for entry in outcome.log]
     assert kinds[0] == "plan" and kinds.count("key-release") == 2 and kinds.count("round-accepted") == 6
+
+
+def test_a_policy_that_names_byzantine_silos_gets_proofs(costs: Costs) -> None:
+    named = policy()
+    named = replace(
+        named,
+        threats=tuple(sorted({*named.threats, "byzantine-silo"})),
+        limits=replace(named.limits, update_norm=4.0),
+    )
+    outcome = run(costs, policy=named)
+    steps = {str(row["step"]): row for row in outcome.costs}
+    assert steps["proofs.prove"]["calls"] == 6 and int(steps["proofs.prove"]["bytes"]) > 6 * 50_000
+    assert steps["proofs.verify"]["calls"] == 12, "each silo its own, and the aggregator all"
+    assert steps["proofs.check key"]["calls"] == 12, "when it is asked to check, and when it answers"
+    assert not [left for left in outcome.plan.unprotected if left.threat == "byzantine-silo"]
 
 
 def test_what_the_caller_watches(costs: Costs) -> None:

@@ -62,6 +62,12 @@ def line_of(text: str, beginning: str) -> int:
     return next(n for n, line in enumerate(text.split("\n"), 1) if line.startswith(beginning))
 
 
+def test_a_norm_is_optional_and_part_of_the_digest() -> None:
+    bounded = parse(TEXT.replace("clip = 1.5", "clip = 1.5\nupdate_norm = 2"))
+    assert bounded.limits.update_norm == 2.0 and parse(TEXT).limits.update_norm == math.inf
+    assert bounded.digest() != parse(TEXT).digest()
+
+
 def test_a_policy_reads_as_it_is_written() -> None:
     policy = parse(TEXT)
     assert policy.threats == ("curious-aggregator", "network", "recorder")
@@ -209,6 +215,16 @@ REFUSED = {
     "an infinite clip": ("clip", "clip = inf", "limits.clip: is inf, not a finite number"),
     "a clip that is no number": ("clip", "clip = nan", "limits.clip: is nan, not a finite number"),
     "a clip beyond floats": ("clip", f"clip = {'9' * 400}", "limits.clip: is too large for a number"),
+    "a norm of zero": ("clip", "clip = 1.5\nupdate_norm = 0", "limits.update_norm: is 0.0, not a finite number"),
+    "an infinite norm": ("clip", "clip = 1.5\nupdate_norm = inf", "limits.update_norm: is inf, not a finite number"),
+    "a norm that is no number": ("clip", "clip = 1.5\nupdate_norm = nan", "limits.update_norm: is nan, not a finite"),
+    "a norm that is text": ("clip", 'clip = 1.5\nupdate_norm = "1"', "limits.update_norm: is a string, not a number"),
+    "a norm that bounds nothing": (
+        "clip", "clip = 1.5\nupdate_norm = 12289", "limits.update_norm: is 12289.0, not within a factor of 8192",
+    ),
+    "a norm that leaves nothing": (
+        "clip", "clip = 1.5\nupdate_norm = 1e-4", "limits.update_norm: is 0.0001, not within a factor of 8192 of clip",
+    ),
     "eight bits": ("value_bits", "value_bits = 8", "limits.value_bits: is 8, not 12, 16 or 32"),
     "groups of nobody": ("minimum_roster_group", "minimum_roster_group = 0", "is 0, outside 1"),
     "groups larger than the smallest round": (

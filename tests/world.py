@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.audit import Log, MemoryLog
-from quatrefoil.contracts import PrivateAggregation, VerifiedStatement
+from quatrefoil.contracts import IntegrityProof, PrivateAggregation, VerifiedStatement
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob, sha256
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
@@ -31,6 +31,7 @@ from quatrefoil.federation.state import MemoryState, State
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
 from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
 from quatrefoil.policy import Policy
+from quatrefoil.proofs import BoundedUpdateProofs
 from quatrefoil.transport import Identity, PostQuantumTransport
 from quatrefoil.transport.statement import Signed
 from quatrefoil.wire import WireObject
@@ -40,7 +41,7 @@ Message = TypeVar("Message", bound=WireObject)
 
 POLICY = """
 name = "test"
-threats = ["recorder", "network", "curious-aggregator", "colluding-silos"]
+threats = ["recorder", "network", "curious-aggregator", "colluding-silos"{threat}]
 on_excess = "{on_excess}"
 [limits]
 minimum_silos = {minimum_silos}
@@ -50,6 +51,7 @@ clip = {clip}
 value_bits = 16
 minimum_roster_group = {difference}
 rounds = {rounds}
+{norm}
 [allow]
 transport = ["pq-tls"]
 enclave = ["software"]
@@ -80,7 +82,12 @@ def policy(backend: str = "additive-rlwe", **changes: object) -> Policy:
         "clip": 1.0,
         "rounds": 20,
         "largest_sample_count": 1000,
+        "update_norm": None,
+        "proofs": False,
     } | changes
+    norm = values.pop("update_norm")
+    values["norm"] = "" if norm is None else f"update_norm = {norm}"
+    values["threat"] = ', "byzantine-silo"' if values.pop("proofs") else ""
     return Policy.parse(POLICY.format(backend=backend, accept=accept, **values), source="test")
 
 
@@ -90,6 +97,11 @@ def additive() -> PrivateAggregation:
 
 def plain() -> PrivateAggregation:
     return PlainAggregation(accept_insecure="plain-aggregation")
+
+
+@cache
+def bounded_updates() -> IntegrityProof:
+    return BoundedUpdateProofs(ParameterSet.named("sum-256-w16"))
 
 
 BACKENDS: dict[str, Callable[[], PrivateAggregation]] = {"additive-rlwe": additive, "plain": plain}
@@ -212,6 +224,10 @@ class World:
     def aggregation(self) -> PrivateAggregation:
         return BACKENDS[self.backend]()
 
+    def proofs(self) -> IntegrityProof | None:
+        """One for all parties: the public polynomials of a round are expanded once."""
+        return bounded_updates() if "byzantine-silo" in self.policy.threats else None
+
     def isolation(self) -> SoftwareIsolation:
         return SoftwareIsolation(accept_insecure="software-keeper")
 
@@ -219,6 +235,7 @@ class World:
         given = {
             "security": self.security(name, "silo"),
             "aggregation": self.aggregation(),
+            "proofs": self.proofs(),
             "isolation": self.isolation(),
             "policy": self.policy,
             "samples": SAMPLES.get(name, 1),
@@ -232,6 +249,7 @@ class World:
         return Keeper(
             security=self.security("keeper", "keeper"),
             aggregation=self.aggregation(),
+            proofs=self.proofs(),
             isolation=self.isolation(),
             policy=self.policy,
             state=self.states["keeper"] if state is None else state,
@@ -256,6 +274,7 @@ class World:
             terms or self.terms(),
             security=self.hub_security,
             aggregation=self.aggregation(),
+            proofs=self.proofs(),
             policy=self.policy,
             state=self.states["hub"],
             log=self.logs["hub"],
@@ -289,6 +308,7 @@ class World:
             self.model_bytes,
             security=self.hub_security,
             aggregation=self.aggregation(),
+            proofs=self.proofs(),
             policy=self.policy,
             state=self.states["hub"],
             log=self.logs["hub"],

@@ -22,7 +22,7 @@ from quatrefoil.federation.aggregator import FinishedRound
 from quatrefoil.federation.local import LocalJob, Party
 from quatrefoil.federation.user_code import count_samples
 from quatrefoil.federation.vectors import Arrays, layout_of
-from quatrefoil.meter import Meter, MeteredAggregation, MeteredTransport
+from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
 from quatrefoil.planner import Availability, Costs, Plan, plan
 from quatrefoil.planner.host import availability
 from quatrefoil.policy import Policy
@@ -201,4 +201,10 @@ class _Parties:
         )
         aggregation = stack.aggregation_of(self._policy, self._chosen.backend("aggregation"), threads=self._threads)
         isolation = stack.isolation_of(self._policy, self._chosen.backend("enclave"))
-        return Party(MeteredTransport(security, self._meter), MeteredAggregation(aggregation, self._meter), isolation)
+        proofs = stack.proofs_of(self._policy, self._chosen.optional("proofs"), threads=self._threads)
+        return Party(
+            MeteredTransport(security, self._meter),
+            MeteredAggregation(aggregation, self._meter),
+            None if proofs is None else MeteredProofs(proofs, self._meter),
+            isolation,
+        )

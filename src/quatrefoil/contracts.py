@@ -179,6 +179,12 @@ class PrivateAggregation(Protocol):
     def encrypt(self, values: FloatVector, *, weight: float, shape: SumShape) -> Encrypted:
         """``weight * values`` under a fresh key; 0 < weight <= 1. ``UpdateRefused`` names what does not fit."""
 
+    def encrypt_for_proof(
+        self, values: FloatVector, *, weight: float, shape: SumShape
+    ) -> tuple[Encrypted, HiddenUpdate]:
+        """:meth:`encrypt`, and what a proof about the ciphertext is made from; both hold one and the same ``key``.
+        ``ParametersRefused`` where nothing can be proven of this scheme's ciphertexts."""
+
     def accumulator(self, *, shape: SumShape) -> Accumulator:
         """An empty sum, for ciphertexts that arrive one after the other."""
 

@@ -5,6 +5,7 @@ The wrapped objects are drop-in backends; nothing above them knows that it is me
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,14 +13,19 @@ from dataclasses import dataclass, field
 
 from quatrefoil.contracts import (
     Accumulator,
+    BoundedUpdate,
     DecryptedSum,
     Encrypted,
     FloatVector,
+    HiddenUpdate,
+    IntegrityProof,
+    KeyClaim,
     PrivateAggregation,
     Recipient,
     SchemeIdentity,
     SumShape,
     TransportSecurity,
+    VerifiedProof,
     VerifiedStatement,
 )
 
@@ -38,17 +44,21 @@ class Meter:
     """Costs by step, such as "aggregation.encrypt"."""
 
     steps: dict[str, Cost] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @contextmanager
     def timed(self, step: str) -> Iterator[Cost]:
         """Add the time of the block to ``step``; the block may add to the yielded cost's ``bytes``."""
-        cost = self.steps.setdefault(step, Cost())
+        with self._lock:
+            cost = self.steps.setdefault(step, Cost())
         begin = time.perf_counter()
         try:
             yield cost
         finally:
-            cost.calls += 1
-            cost.ms += (time.perf_counter() - begin) * 1e3
+            elapsed = (time.perf_counter() - begin) * 1e3
+            with self._lock:  # proofs are verified in several threads
+                cost.calls += 1
+                cost.ms += elapsed
 
     def as_rows(self) -> list[dict[str, str | int | float]]:
         """One row a step, in alphabetical order, for tables and JSON."""
@@ -74,6 +84,14 @@ class MeteredAggregation:
             encrypted = self._inner.encrypt(values, weight=weight, shape=shape)
             cost.bytes += len(encrypted.ciphertext)
         return encrypted
+
+    def encrypt_for_proof(
+        self, values: FloatVector, *, weight: float, shape: SumShape
+    ) -> tuple[Encrypted, HiddenUpdate]:
+        with self._meter.timed("aggregation.encrypt") as cost:
+            encrypted, hidden = self._inner.encrypt_for_proof(values, weight=weight, shape=shape)
+            cost.bytes += len(encrypted.ciphertext)
+        return encrypted, hidden
 
     def accumulator(self, *, shape: SumShape) -> Accumulator:
         return _MeteredAccumulator(self._inner.accumulator(shape=shape), self._meter)
@@ -101,6 +119,37 @@ class _MeteredAccumulator:
     def total(self) -> bytes:
         with self._meter.timed("aggregation.add"):
             return self._inner.total()
+
+
+class MeteredProofs:
+    """An ``IntegrityProof`` whose calls are counted; several threads may verify at once."""
+
+    def __init__(self, inner: IntegrityProof, meter: Meter) -> None:
+        self._inner = inner
+        self._meter = meter
+
+    @property
+    def scheme(self) -> str:
+        return self._inner.scheme
+
+    def bound(self, norm: float, *, weight: float, shape: SumShape) -> int:
+        return self._inner.bound(norm, weight=weight, shape=shape)
+
+    def prove(self, statement: BoundedUpdate, hidden: HiddenUpdate) -> bytes:
+        with self._meter.timed("proofs.prove") as cost:
+            proof = self._inner.prove(statement, hidden)
+            cost.bytes += len(proof)
+        return proof
+
+    def verify(self, statement: BoundedUpdate, proof: bytes) -> VerifiedProof:
+        with self._meter.timed("proofs.verify"):
+            return self._inner.verify(statement, proof)
+
+    def check_key(
+        self, key: bytes | bytearray, claim: KeyClaim, *, shape: SumShape, bound: int, binding: bytes
+    ) -> None:
+        with self._meter.timed("proofs.check key"):
+            self._inner.check_key(key, claim, shape=shape, bound=bound, binding=binding)
 
 
 class MeteredTransport:

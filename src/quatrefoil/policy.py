@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from quatrefoil import configuration
-from quatrefoil.configuration import FieldInvalid, check_choice, check_name, check_positive, check_range, shown, written
+from quatrefoil.configuration import (
+    FieldInvalid,
+    Table,
+    check_choice,
+    check_name,
+    check_positive,
+    check_range,
+    shown,
+    written,
+)
 from quatrefoil.errors import MessageRefused, PolicyInvalid
 from quatrefoil.wire import WireObject
 
@@ -29,6 +38,9 @@ THREATS: Mapping[str, str] = {
     "malicious-server": "The server departs from the protocol: a wrong sum, a wrong answer, a rewritten history.",
 }
 """The closed vocabulary of ``threats``, one sentence each."""
+
+PROVEN = "byzantine-silo"
+"""The threat that proofs answer: whoever names it takes part in no job without them."""
 
 BACKENDS: Mapping[str, Mapping[str, str]] = {
     "transport": {
@@ -74,6 +86,9 @@ MOST_SILOS = 2048
 LARGEST_COUNT = 1 << 40
 LARGEST_ROUNDS = 1_000_000
 
+LARGEST_NORM = 1 << 13
+"""Times ``clip``: an update of which every value is at the bound has a larger norm only with over 67 million values."""
+
 
 @dataclass(frozen=True)
 class Limits(WireObject):
@@ -95,6 +110,8 @@ class Limits(WireObject):
     """Silos of a job that were in exactly the same sums form a group; no sum is given that leaves a smaller one."""
     rounds: int
     """Most rounds of one job."""
+    update_norm: float = math.inf
+    """The Euclidean norm of no update is larger, in the units of the update; infinite when not given."""
 
     def __post_init__(self) -> None:
         check_range("limits.colluding_silos", self.colluding_silos, 0, MOST_SILOS - 2)
@@ -120,6 +137,18 @@ class Limits(WireObject):
                 hint="A round of the fewest silos would be refused: require more silos, or let groups be smaller",
             )
         check_range("limits.rounds", self.rounds, 1, LARGEST_ROUNDS)
+        self._check_norm()
+
+    def _check_norm(self) -> None:
+        if self.update_norm == math.inf:
+            return
+        check_positive("limits.update_norm", self.update_norm)
+        if not self.clip / LARGEST_NORM <= self.update_norm <= self.clip * LARGEST_NORM:
+            raise FieldInvalid(
+                "limits.update_norm",
+                f"is {self.update_norm}, not within a factor of {LARGEST_NORM} of clip = {self.clip}",
+                hint="Nothing is bounded by a larger norm, and a smaller one leaves less than rounding does",
+            )
 
 
 @dataclass(frozen=True)
@@ -201,7 +230,7 @@ class Policy(WireObject):
         root = configuration.parse(text, source)
         root.expect(["name", "threats", "on_excess", "limits", "allow", "insecure"], ["transport", "workload"])
         limits, allow, insecure = root.table("limits"), root.table("allow"), root.table("insecure")
-        limits.expect([field.name for field in fields(Limits)])
+        limits.expect([field.name for field in fields(Limits) if field.name not in _OPTIONAL], _OPTIONAL)
         allow.expect(LAYERS)
         insecure.expect(["accept"])
         channels, latency = CHANNEL_POLICIES[0], math.inf
@@ -226,6 +255,7 @@ class Policy(WireObject):
                     value_bits=limits.integer("value_bits"),
                     minimum_roster_group=limits.integer("minimum_roster_group"),
                     rounds=limits.integer("rounds"),
+                    update_norm=_norm(limits),
                 ),
                 allow=Allow(*(allow.texts(layer) for layer in LAYERS)),
                 accept_insecure=insecure.texts("accept"),
@@ -242,6 +272,18 @@ class Policy(WireObject):
             raise MessageRefused(f"Policy.{error.problem}", hint="Ask the sender for a valid policy") from None
 
 
+_OPTIONAL = ("update_norm",)
+
+
+def _norm(limits: Table) -> float:
+    """The bound that is given, or infinity; infinity itself is not given."""
+    if "update_norm" not in limits:
+        return math.inf
+    norm = limits.number("update_norm")
+    check_positive("limits.update_norm", norm)
+    return norm
+
+
 def _names(field: str, names: tuple[str, ...], known: Mapping[str, object]) -> None:
     for name in names:
         if name not in known:
@@ -250,4 +292,4 @@ def _names(field: str, names: tuple[str, ...], known: Mapping[str, object]) -> N
         raise FieldInvalid(field, "is not sorted, or repeats a name", hint="Sort the names and name each once")
 
 
-__all__ = ["BACKENDS", "LAYERS", "STAND_INS", "THREATS", "Allow", "Limits", "Policy"]
+__all__ = ["BACKENDS", "LAYERS", "PROVEN", "STAND_INS", "THREATS", "Allow", "Limits", "Policy"]

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.audit import FileLog
-from quatrefoil.contracts import ComputeIsolation, PrivateAggregation
+from quatrefoil.contracts import ComputeIsolation, IntegrityProof, PrivateAggregation
 from quatrefoil.errors import DependencyMissing, PolicyInvalid
 from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
 from quatrefoil.planner import Availability, Costs
 from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import PARAMETER_SETS
-from quatrefoil.policy import STAND_INS, Policy
+from quatrefoil.policy import PROVEN, STAND_INS, Policy
+from quatrefoil.proofs import BoundedUpdateProofs
 from quatrefoil.transport import ChannelPolicy, policy_named
 
 
@@ -29,6 +30,21 @@ def aggregation_of(policy: Policy, backend: str, *, threads: int) -> PrivateAggr
     if backend == "plain":
         return PlainAggregation(accept_insecure="plain-aggregation")
     raise DependencyMissing(f"aggregation backend {backend} does not exist yet", hint="Allow additive-rlwe")
+
+
+def proofs_of(policy: Policy, backend: str, *, threads: int) -> IntegrityProof | None:
+    """The proof backend of this name for the parameters that the policy asks for; None for "", a job without proofs."""
+    if not backend:
+        return None
+    _require_allowed(policy, "proofs", backend)
+    if backend == "bounded-update":
+        return BoundedUpdateProofs(ParameterSet.named(PARAMETER_SETS[policy.limits.value_bits]), threads=threads)
+    raise DependencyMissing(f"proof backend {backend} does not exist yet", hint="Allow bounded-update")
+
+
+def proofs_named(policy: Policy) -> str:
+    """The proof backend for a party that follows no plan of its own: "" where the policy names no threat for it."""
+    return only_allowed(policy, "proofs") if PROVEN in policy.threats else ""
 
 
 def isolation_of(policy: Policy, backend: str) -> ComputeIsolation:
@@ -69,7 +85,7 @@ def only_allowed(policy: Policy, layer: str) -> str:
     return existing[0]
 
 
-EXISTING = {"aggregation": ("additive-rlwe", "plain"), "enclave": ("software",)}
+EXISTING = {"aggregation": ("additive-rlwe", "plain"), "enclave": ("software",), "proofs": ("bounded-update",)}
 """Backends that can be built today."""
 
 

@@ -35,12 +35,12 @@ def correlation(ciphertext: bytes) -> float:
 
 def test_without_encryption_the_aggregator_reads_an_update() -> None:
     _, _, message = begun("plain")
-    assert correlation(parts.split(message, 3)[2]) > 0.999
+    assert correlation(parts.split(message, 4)[2]) > 0.999
 
 
 def test_the_aggregator_alone_has_noise() -> None:
     _, _, message = begun("additive-rlwe")
-    ciphertext = parts.split(message, 3)[2]
+    ciphertext = parts.split(message, 4)[2]
     assert correlation(ciphertext) < BOUND
     words = np.frombuffer(ciphertext[-LENGTH // 2 * 8 :], "<u8")
     assert abs(np.mean(words / (2**64 - 2**32 + 1)) - 0.5) < 5 * np.sqrt(1 / 12 / len(words))
@@ -50,7 +50,7 @@ def test_the_same_update_twice_is_not_recognised() -> None:
     world, offer, message = begun("additive-rlwe")
     void = world.void()
     again = world.silos["ambon"].contribute(world.open(), [VALUES], [void])
-    one, other = (np.frombuffer(parts.split(m, 3)[2][-LENGTH // 2 * 8 :], "<u8") for m in (message, again))
+    one, other = (np.frombuffer(parts.split(m, 4)[2][-LENGTH // 2 * 8 :], "<u8") for m in (message, again))
     assert not (one == other).any()
     assert abs(np.corrcoef(one.astype(float), other.astype(float))[0, 1]) < BOUND
     assert offer
@@ -59,7 +59,7 @@ def test_the_same_update_twice_is_not_recognised() -> None:
 def test_the_keeper_alone_has_a_key_and_nothing_that_it_opens() -> None:
     """What it is sent is as long for a model of ten values: no ciphertext is in it."""
     world, offer, message = begun("additive-rlwe")
-    signed, sealed, ciphertext = parts.split(message, 3)
+    signed, sealed, ciphertext, _ = parts.split(message, 4)
     world.aggregator.receive("ambon", message)
     for name in NAMES[1:]:
         world.aggregator.receive(name, world.silos[name].contribute(offer, [VALUES]))
@@ -76,7 +76,7 @@ def test_the_limit_together_they_read_every_update(victim: str) -> None:
     """No rule of the protocol stops it: the keeper opens the sealed key, the aggregator brings the ciphertext."""
     world, offer, _ = begun("additive-rlwe")
     update = VALUES * 0.5
-    _, sealed, ciphertext = parts.split(world.silos[victim].contribute(offer, [update]), 3)
+    _, sealed, ciphertext, _ = parts.split(world.silos[victim].contribute(offer, [update]), 4)
     shape = shape_of(RoundOffer.decode(body_of(offer)).context)
     (attempt,) = world.keeper._open.values()
     key = attempt.recipient.open(sealed, context=attempt.context.digest()).plaintext
@@ -95,4 +95,4 @@ def test_the_aggregator_with_the_key_of_a_sum_cannot_open_one_of_them() -> None:
     shape = shape_of(RoundOffer.decode(body_of(offer)).context)
     key[12:16] = (1).to_bytes(4, "little")  # pretend that it sums one secret
     with pytest.raises(CiphertextRefused, match="key does not belong to this sum"):
-        world.aggregation().decrypt(parts.split(message, 3)[2], bytes(key), shape=shape, count=1)
+        world.aggregation().decrypt(parts.split(message, 4)[2], bytes(key), shape=shape, count=1)

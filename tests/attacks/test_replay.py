@@ -69,13 +69,13 @@ def test_the_keeper_refuses_a_key_of_another_round_even_if_its_silo_signs_it(
 ) -> None:
     """Sealed to another key and under another context: a silo cannot save itself the work of a new key."""
     world, message, _, second = replayed
-    signed, sealed, ciphertext = parts.split(message, 3)
+    signed, sealed, ciphertext, proof = parts.split(message, 4)
     context = RoundOffer.decode(body_of(second)).context
     fits = ciphertext[:56] + context.digest() + ciphertext[88:]
     shape = shape_of(context)
     world.aggregation().accumulator(shape=shape).add(fits)  # its header is right now
     again = changed(signed, Contribution, identity("ambon", "silo"), context=shape.context, ciphertext=sha256(fits))
-    world.aggregator.receive("ambon", parts.join([again, sealed, fits]))
+    world.aggregator.receive("ambon", parts.join([again, sealed, fits, proof]))
     world.send(second, NAMES[1:])
     finished = world.finish()
     assert finished.contributors == NAMES[1:]

@@ -46,7 +46,7 @@ def sum_by(world: World, offer: bytes, names: Sequence[str], answer: bytes) -> n
     shape = shape_of(RoundOffer.decode(body_of(offer)).context)
     total = world.aggregation().accumulator(shape=shape)
     for name in names:
-        total.add(parts.split(world.contribution(name, offer), 3)[2])
+        total.add(parts.split(world.contribution(name, offer), 4)[2])
     key = parts.split(answer, 2)[1]
     return world.aggregation().decrypt(total.total(), key, shape=shape, count=len(names)).values
 

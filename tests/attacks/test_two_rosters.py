@@ -20,7 +20,7 @@ WEIGHT = SAMPLES[VICTIM] / max(SAMPLES[name] for name in NAMES)
 
 def received(world: World, offer: bytes) -> dict[str, list[bytes]]:
     """Signed contribution, sealed key and ciphertext of every silo, as they arrive."""
-    return {name: parts.split(world.contribution(name, offer), 3) for name in NAMES}
+    return {name: parts.split(world.contribution(name, offer), 4) for name in NAMES}
 
 
 def ask(world: World, offer: bytes, sent: dict[str, list[bytes]], names: tuple[str, ...]) -> bytes:

@@ -108,8 +108,7 @@ class Reading:
         )
 
     def concerns(self, suspect: Suspect) -> bool:
-        """Whether a function inlined there is of the kernel's secret files or crates, and none of a public caller or of a
-        file that is not read."""
+        """Whether a function inlined there is of a secret file or crate, and none of a file that is left out."""
         own = [frame.path for frame in suspect.frames if frame.own]
         if any(path in self.public_callers or path.startswith(self.not_read) for path in own):
             return False

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.contracts import SumShape
-from quatrefoil.demo import attacks, baselines, models, mounted, report
+from quatrefoil.demo import attacks, baselines, models, mounted, poisoning, report
 from quatrefoil.demo.scene import Scene, Seen, flat, honest
 from quatrefoil.errors import CallerError, CiphertextRefused, PhaseUnprotected, PolicyInvalid
 
@@ -130,8 +130,32 @@ def test_keys_of_other_contributions_open_nothing(aggregation, shape, updates):
 def test_one_poisoned_hospital_ruins_the_model(outcomes):
     outcome = outcomes["poison"]
     assert outcome.without["accuracy"] < outcome.without["honest_accuracy"] - 0.1
-    assert outcome.with_layer == {} and not outcome.protected
-    assert "Nothing protects against this today" in outcome.verdict
+
+
+def test_with_proofs_it_is_refused_by_name_and_honest_training_is_unharmed(outcomes):
+    outcome = outcomes["poison"]
+    assert outcome.with_layer["refused"] == poisoning.POISONING and outcome.protected
+    assert abs(outcome.with_layer["accuracy"] - outcome.without["honest_accuracy"]) < 0.05
+    assert "would still be added" in outcome.verdict
+
+
+def test_proofs_refuse_no_honest_hospital_and_change_no_model(scene):
+    with_proofs, without = (poisoning.train(scene, proofs=proofs, attacker=None, rounds=3) for proofs in (True, False))
+    assert with_proofs.refused == without.refused == ()
+    assert abs(with_proofs.score.auc - without.score.auc) < 1e-3
+
+
+def test_without_proofs_nobody_is_refused(scene):
+    ruined = poisoning.train(scene, proofs=False, attacker=poisoning.POISONING, rounds=1)
+    assert ruined.refused == ()
+
+
+def test_a_defence_that_refuses_somebody_else_is_none():
+    score = baselines.Score(0.8, 0.9, 0.5)
+    scores = {"honest": score, "ruined": score, "proven": score}
+    for refused in ((), ("hungary",), ("cleveland", "hungary")):
+        outcome = attacks.poison_the_model("cleveland", rounds=1, norm=1.0, refused=refused, **scores)
+        assert not outcome.protected and "was not the one" in outcome.verdict
 
 
 @pytest.mark.parametrize("position", range(4))

@@ -62,6 +62,10 @@ def test_the_json_has_the_keys_and_types_that_are_documented(demo):
     assert attack["update_psnr_db"] > attack["sum_psnr_db"]
     assert {one["peer"] for one in found["channels"]} == PARTIES and len(found["channels"]) == len(PARTIES)
     assert {one["group"] for one in found["channels"]} == {"X25519MLKEM768"}
+    poisoned = found["poisoned"]
+    assert set(poisoned) == {"name", "accuracy_without_proofs", "accuracy_with_proofs", "refused"}
+    assert poisoned["refused"] == [poisoned["name"]]
+    assert poisoned["accuracy_without_proofs"] < poisoned["accuracy_with_proofs"] - 0.1
     assert found["rounds"] == 15 and found["insecure"] == ["software-keeper"]
     weights = found["weights"]
     assert 0 < weights["mean_error"] <= weights["mean_bound"]
@@ -94,6 +98,18 @@ def test_a_policy_that_clips_and_one_with_narrower_values_run(demo, changed):
     code, found, _, _ = demo("--splits", 1, "--policy", changed("value_bits = 32", "value_bits = 16"))
     assert code == 0 and 1e-5 < found["weights"]["mean_bound"] < 1e-4
     assert abs(found["attack"]["ciphertext_psnr_db"] - found["attack"]["chance_psnr_db"]) < 2
+
+
+@pytest.mark.slow
+def test_a_policy_with_proofs_and_a_norm_below_an_honest_update_runs(demo, changed):
+    file = changed("value_bits = 32", "update_norm = 1.2\nvalue_bits = 16")
+    file.write_text(file.read_text().replace('"network", ', '"network", "byzantine-silo", '))
+    code, found, shown, _ = demo("--splits", 1, "--policy", file)
+    assert code == 0 and "proofs: prove, verify, check key" in shown
+    weights = found["weights"]
+    assert 0 < weights["mean_error"] <= weights["mean_bound"]
+    assert found["clipped_values"] == 0 and found["differing_predictions"] <= 2
+    assert "byzantine-silo" not in {one["threat"] for one in found["plan"]["unprotected"]}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from quatrefoil.demo.baselines import Score
 from quatrefoil.demo.fidelity import Fidelity
 from quatrefoil.demo.inversion import Match
 from quatrefoil.demo.leakage import VIEWS, Leakage
-from quatrefoil.demo.result import Channel, DemoResult, LayerCost, ModelResult, Trainings
+from quatrefoil.demo.result import Channel, DemoResult, LayerCost, ModelResult, Poisoned, PoisonedTraining, Trainings
 from quatrefoil.planner import plan
 from quatrefoil.planner.host import availability
 from quatrefoil.policy import THREATS
@@ -57,6 +57,11 @@ def result(chosen, **changed) -> DemoResult:
         "fidelity": Fidelity(2.9e-5, 4.0e-5, 1.2e-4, 6.1e-4),
         "clipped_values": 0,
         "attack": Leakage({view: Match(9.0, 7.0) for view in VIEWS}, 16),
+        "poisoned": Poisoned(
+            "cleveland",
+            PoisonedTraining(Score(0.496, 0.313, 0.55), ()),
+            PoisonedTraining(Score(0.787, 0.859, 0.55), ("cleveland",)),
+        ),
         "channels": [Channel("cleveland", "X25519MLKEM768")],
         "costs": [LayerCost("aggregation: encrypt, add, decrypt", 1.5, 0.01, 32_768, 2_180)],
         "plan": chosen,
@@ -91,10 +96,17 @@ def test_titles_stand_on_one_line(chosen):
     lines = rendered(result(chosen)).splitlines()
     for title in (
         "UNPROTECTED: threats that the policy does not name and that nothing answers",
+        "Poison: cleveland sends -10 times its update, encrypted, in every round",
         "Channels of the aggregator",
         "Cost of one round, all parties together, beside the same in the clear",
     ):
         assert title in [line.strip() for line in lines], title
+
+
+def test_poison_is_shown_without_proofs_and_with_them(chosen):
+    shown = words_of(result(chosen))
+    assert "without proofs 0.496 (0.313) nobody" in shown and "with proofs 0.787 (0.859) cleveland" in shown
+    assert "within that norm would still be added" in shown
 
 
 def test_stand_ins_and_threats_come_before_any_figure(chosen):

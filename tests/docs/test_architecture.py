@@ -42,7 +42,8 @@ def signature(node: ast.ClassDef) -> str:
 
 def documented(text: str) -> str:
     """The arguments in ``Name(arguments)``, in the form of :func:`signature`."""
-    function = ast.parse(f"def f({text.partition('(')[2].removesuffix(')')}): ...").body[0]
+    arguments = text.partition("(")[2].removesuffix(")").replace("\\|", "|")  # escaped in a table
+    function = ast.parse(f"def f({arguments}): ...").body[0]
     assert isinstance(function, ast.FunctionDef)
     return ast.unparse(function.args)
 

@@ -20,7 +20,7 @@ def opening(world: World, holder: tuple[str, ...] = HUB, **changes: object) -> b
 
 
 def sent(world: World, offer: bytes, name: str) -> SealedContribution:
-    signed, sealed, _ = parts.split(world.contribution(name, offer), 3)
+    signed, sealed, _, _ = parts.split(world.contribution(name, offer), 4)
     return SealedContribution(signed, sealed)
 
 

@@ -34,16 +34,16 @@ def world() -> World:
 
 def rebuilt(message: bytes, **changes: bytes) -> bytes:
     """A silo's message with one part exchanged; its signature stays."""
-    content = dict(zip(("signed", "sealed", "ciphertext"), parts.split(message, 3), strict=True)) | changes
+    content = dict(zip(("signed", "sealed", "ciphertext", "proof"), parts.split(message, 4), strict=True)) | changes
     return parts.join(list(content.values()))
 
 
 def resigned(message: bytes, holder: tuple[str, ...] = ("ambon", "silo"), **changes: bytes) -> bytes:
     """A silo's message with parts exchanged and signed anew, so that signature and digests fit."""
-    content = dict(zip(("signed", "sealed", "ciphertext"), parts.split(message, 3), strict=True)) | changes
+    content = dict(zip(("signed", "sealed", "ciphertext", "proof"), parts.split(message, 4), strict=True)) | changes
     fits = {"ciphertext": sha256(content["ciphertext"]), "sealed_key": sha256(content["sealed"])}
     signed = changed(content["signed"], Contribution, identity(*holder), **fits)
-    return parts.join([signed, content["sealed"], content["ciphertext"]])
+    return parts.join([signed, content["sealed"], content["ciphertext"], content["proof"]])
 
 
 # ----------------------------------------------------------------------------------------------------------- receiving
@@ -78,7 +78,7 @@ def test_a_second_different_contribution_is_refused_and_the_first_counts(world: 
 Forge = Callable[[World, bytes, bytes], bytes]
 FORGED: dict[str, tuple[Forge, type[PeerError], str]] = {
     "garbage": (lambda w, o, m: b"garbage", MessageRefused, "ends inside its header"),
-    "two parts": (lambda w, o, m: parts.join(parts.split(m, 3)[:2]), MessageRefused, "2 parts, not 3"),
+    "two parts": (lambda w, o, m: parts.join(parts.split(m, 4)[:2]), MessageRefused, "2 parts, not 4"),
     "another silo's message": (
         lambda w, o, m: w.contribution("bari", o), MessageRefused, "signed by silo bari, not by silo ambon",
     ),
@@ -86,7 +86,7 @@ FORGED: dict[str, tuple[Forge, type[PeerError], str]] = {
         lambda w, o, m: resigned(m, ("bari", "silo")), MessageRefused, "signed by silo bari, not by silo ambon",
     ),
     "another certificate": (
-        lambda w, o, m: rebuilt(m, signed=changed(parts.split(m, 3)[0], Contribution, renewed("ambon", "silo"))),
+        lambda w, o, m: rebuilt(m, signed=changed(parts.split(m, 4)[0], Contribution, renewed("ambon", "silo"))),
         MessageRefused, "not by silo ambon with the agreed certificate",
     ),
     "another role": (
@@ -96,30 +96,30 @@ FORGED: dict[str, tuple[Forge, type[PeerError], str]] = {
         lambda w, o, m: resigned(m, ("ambon", "silo", STRANGER)), MessageRefused, "no trusted root",
     ),
     "a damaged signature": (
-        lambda w, o, m: rebuilt(m, signed=damaged(parts.split(m, 3)[0])), MessageRefused, "signature of 'ambon'",
+        lambda w, o, m: rebuilt(m, signed=damaged(parts.split(m, 4)[0])), MessageRefused, "signature of 'ambon'",
     ),
     "another message of the silo": (
         lambda w, o, m: rebuilt(m, signed=w.silos["ambon"].consent(w.enrolments.job())),
         MessageRefused, "expected urn:quatrefoil:contribution, received 'urn:quatrefoil:consent'",
     ),
     "a damaged ciphertext": (
-        lambda w, o, m: rebuilt(m, ciphertext=damaged(parts.split(m, 3)[2])), MessageRefused, "not what it signed",
+        lambda w, o, m: rebuilt(m, ciphertext=damaged(parts.split(m, 4)[2])), MessageRefused, "not what it signed",
     ),
     "a damaged sealed key": (
-        lambda w, o, m: rebuilt(m, sealed=damaged(parts.split(m, 3)[1])), MessageRefused, "not what it signed",
+        lambda w, o, m: rebuilt(m, sealed=damaged(parts.split(m, 4)[1])), MessageRefused, "not what it signed",
     ),
     "a signed short ciphertext": (
-        lambda w, o, m: resigned(m, ciphertext=parts.split(m, 3)[2][:-8]), CiphertextRefused, "ambon: .* bytes, not",
+        lambda w, o, m: resigned(m, ciphertext=parts.split(m, 4)[2][:-8]), CiphertextRefused, "ambon: .* bytes, not",
     ),
     "a signed empty ciphertext": (
         lambda w, o, m: resigned(m, ciphertext=b""), CiphertextRefused, "ambon: .* has 0 bytes",
     ),
     "a signed word beyond the modulus": (
-        lambda w, o, m: resigned(m, ciphertext=parts.split(m, 3)[2][:-8] + b"\xff" * 8),
+        lambda w, o, m: resigned(m, ciphertext=parts.split(m, 4)[2][:-8] + b"\xff" * 8),
         CiphertextRefused, "ambon: .* not below the modulus",
     ),
     "a signed header of another round": (
-        lambda w, o, m: resigned(m, ciphertext=damaged(parts.split(m, 3)[2], 60)), CiphertextRefused, "ambon: ",
+        lambda w, o, m: resigned(m, ciphertext=damaged(parts.split(m, 4)[2], 60)), CiphertextRefused, "ambon: ",
     ),
 }  # fmt: skip
 
@@ -205,7 +205,7 @@ def test_who_is_awaited(world: World) -> None:
 def test_what_it_stores_and_logs_of_one_silo_is_no_update(world: World) -> None:
     """Neither its disk nor its log holds a contribution or a combined key."""
     offer = world.open()
-    messages = [parts.split(world.contribution(name, offer), 3) for name in NAMES]
+    messages = [parts.split(world.contribution(name, offer), 4) for name in NAMES]
     world.send(offer)
     answer = world.answer()
     world.aggregator.finish(answer)

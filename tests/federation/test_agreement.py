@@ -12,6 +12,7 @@ from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.errors import MessageRefused, ParametersRefused, PolicyError, QuatrefoilError
 from quatrefoil.federation.agreement import AgreedJob, agree, check_job
 from quatrefoil.federation.messages import Consent, EnrolledJob, Job, Member, RoundContext
+from quatrefoil.federation.proving import JobProofs
 from quatrefoil.transport import Identity
 from world import NAMES, PLAN, STRANGER, World, additive, body_of, identity, plain, policy, renewed, speaking_as
 
@@ -29,7 +30,8 @@ def enrolled(job: Job, *, hub: Identity | None = None, signers: dict[str, Identi
 
 
 def agreed(encoded: bytes, **changes: object) -> AgreedJob:
-    given = {"security": WORLD.hub_security, "policy": WORLD.policy, "aggregation": additive()} | changes
+    given = {"security": WORLD.hub_security, "policy": WORLD.policy, "aggregation": additive()}
+    given = given | {"proofs": JobProofs(None, WORLD.policy)} | changes
     return agree(encoded, **given)
 
 
@@ -66,6 +68,13 @@ BAD_JOBS: dict[str, tuple[Job, type[QuatrefoilError], str]] = {
     "a clip bound that is no number": (dataclasses.replace(AGREED.job, clip=float("nan")), PolicyError, "clip nan"),
     "no rounds": (dataclasses.replace(AGREED.job, rounds=0), PolicyError, "and 0 rounds"),
     "too many rounds": (dataclasses.replace(AGREED.job, rounds=21), PolicyError, "21 rounds, .* at most 20"),
+    "another norm": (
+        dataclasses.replace(AGREED.job, update_norm=2.0), PolicyError, r"no proofs up to a norm of 2\.0, .* up to inf",
+    ),
+    "proofs that nobody asked for": (
+        dataclasses.replace(AGREED.job, proofs="bounded-update/v1/sum-256-w16"), PolicyError,
+        "asks for bounded-update/v1/sum-256-w16 .* this party for none",
+    ),
     "another scheme": (dataclasses.replace(AGREED.job, scheme="other"), PolicyError, "adds with other, this party"),
     "other parameters": (dataclasses.replace(AGREED.job, scheme_digest=bytes(32)), PolicyError, "adds with"),
     "nobody": (with_roster(), PolicyError, "0 silos are fewer than the policy's minimum of 3"),
@@ -109,9 +118,9 @@ def test_a_party_with_another_scheme_refuses() -> None:
 
 def test_a_roster_larger_than_the_scheme_holds_is_refused() -> None:
     roster = tuple(Member(f"s{number:03}", number.to_bytes(32, "big"), 1) for number in range(257))
-    check_job(with_roster(*roster[:256]), WORLD.policy, additive())
+    check_job(with_roster(*roster[:256]), WORLD.policy, additive(), JobProofs(None, WORLD.policy))
     with pytest.raises(ParametersRefused, match="257 silos are more than the 256"):
-        check_job(with_roster(*roster), WORLD.policy, additive())
+        check_job(with_roster(*roster), WORLD.policy, additive(), JobProofs(None, WORLD.policy))
 
 
 # ------------------------------------------------------------------------------------------------- who must have signed

@@ -27,7 +27,7 @@ def proposal(
     world: World, offer: bytes, names: Sequence[str] = NAMES, holder: tuple[str, ...] = HUB, **changes: object
 ) -> bytes:
     """The aggregator's proposal of these silos' recorded contributions, changed, by whoever is named."""
-    signed = [parts.split(world.contribution(name, offer), 3)[0] for name in names]
+    signed = [parts.split(world.contribution(name, offer), 4)[0] for name in names]
     made = RosterProposal(
         RoundOffer.decode(body_of(offer)).context.digest(), tuple(names), tuple(sha256(one) for one in signed)
     )

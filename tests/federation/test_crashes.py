@@ -27,8 +27,11 @@ ROUNDS = 2
 EXACT = ROUNDS * expected_mean(SILOS)
 
 
-def world() -> World:
-    return World(names=SILOS, rounds=ROUNDS)
+PROVEN = {"proofs": True, "update_norm": 3.0}
+
+
+def world(limits: dict[str, object] | None = None) -> World:
+    return World(names=SILOS, rounds=ROUNDS, limits=limits or {})
 
 
 STEPS = {victim: steps_of(victim, names=SILOS, rounds=ROUNDS) for victim in ("keeper", "ambon", "hub")}
@@ -53,9 +56,10 @@ def test_the_steps_are_the_documented_ones() -> None:
     assert [step.split("/")[0] for step in STEPS["hub"][-8:]] == steps * ROUNDS
 
 
+@pytest.mark.parametrize("limits", [{}, PROVEN], ids=["without proofs", "with proofs"])
 @pytest.mark.parametrize(("victim", "at", "after"), CRASHES)
-def test_a_job_survives_a_crash_at_any_step(victim: str, at: int, after: bool) -> None:
-    drive = Drive(world(), victim, Fuse(at, after)).run()
+def test_a_job_survives_a_crash_at_any_step(victim: str, at: int, after: bool, limits: dict[str, object]) -> None:
+    drive = Drive(world(limits), victim, Fuse(at, after)).run()
     drive.witness.check()
     assert drive.deaths == 1, "the fuse did not burn"
     found = drive.world
@@ -67,6 +71,8 @@ def test_a_job_survives_a_crash_at_any_step(victim: str, at: int, after: bool) -
         assert silo.rounds_done == ROUNDS
     if victim == "keeper":
         check_endings(drive)
+    for (message,) in drive.witness.messages.values():
+        assert bool(parts.split(message, 4)[3]) is bool(limits)
 
 
 def check_endings(drive: Drive) -> None:
@@ -132,7 +138,7 @@ def all_of(drive: Drive, context: bytes, names: tuple[str, ...] = SILOS) -> byte
     sealed = []
     for name in names:
         (message,) = drive.witness.messages[name, context]
-        signed, key, _ = parts.split(message, 3)
+        signed, key, _, _ = parts.split(message, 4)
         sealed.append(SealedContribution(signed, key))
     return drive.world.hub_security.sign(asked_for(context, sealed, SILOS).encode())
 

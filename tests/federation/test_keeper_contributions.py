@@ -32,14 +32,14 @@ def sealed_by(world: World, offer: bytes, name: str, key: bytes, *, context: byt
     public = RoundOffer.decode(body_of(offer)).context.sealing_key
     speaker = speaking_as(identity(name, "silo"))
     sealed = speaker.seal(public, key, context=context or digest)
-    return SealedContribution(speaker.sign(Contribution(digest, bytes(32), sha256(sealed)).encode()), sealed)
+    return SealedContribution(speaker.sign(Contribution(digest, bytes(32), sha256(sealed), ()).encode()), sealed)
 
 
 def resealed(world: World, offer: bytes) -> SealedContribution:
     """Ambon's contribution with bari's sealed key in it, and signed as such."""
     digest = RoundOffer.decode(body_of(offer)).context.digest()
     sealed = sent(world, offer, "bari").sealed_key
-    signed = speaking_as(identity("ambon", "silo")).sign(Contribution(digest, bytes(32), sha256(sealed)).encode())
+    signed = speaking_as(identity("ambon", "silo")).sign(Contribution(digest, bytes(32), sha256(sealed), ()).encode())
     return SealedContribution(signed, sealed)
 
 
@@ -47,12 +47,12 @@ def to_another_key(world: World, offer: bytes) -> SealedContribution:
     speaker = speaking_as(identity("ambon", "silo"))
     digest = RoundOffer.decode(body_of(offer)).context.digest()
     sealed = speaker.seal(speaker.new_recipient().public, bytes(32), context=digest)
-    return SealedContribution(speaker.sign(Contribution(digest, bytes(32), sha256(sealed)).encode()), sealed)
+    return SealedContribution(speaker.sign(Contribution(digest, bytes(32), sha256(sealed), ()).encode()), sealed)
 
 
 def with_sealed(world: World, offer: bytes, sealed: bytes) -> SealedContribution:
     digest = RoundOffer.decode(body_of(offer)).context.digest()
-    signed = speaking_as(identity("ambon", "silo")).sign(Contribution(digest, bytes(32), sha256(sealed)).encode())
+    signed = speaking_as(identity("ambon", "silo")).sign(Contribution(digest, bytes(32), sha256(sealed), ()).encode())
     return SealedContribution(signed, sealed)
 
 

@@ -95,7 +95,7 @@ def test_after_a_restart_only_the_proposed_contributions_are_taken(world: World)
     world.send(world.open())
     world.propose()
     restart(world)
-    signed, *rest = parts.split(world.contribution("ambon", world.offer), 3)
+    signed, *rest = parts.split(world.contribution("ambon", world.offer), 4)
     anew = parts.join([changed(signed, Contribution, identity("ambon", "silo")), *rest])
     with pytest.raises(MessageRefused, match="ambon sent another contribution than the one in the roster") as caught:
         world.aggregator.receive("ambon", anew)

@@ -24,11 +24,11 @@ def world() -> World:
 def with_short_key(world: World, offer: bytes, name: str) -> bytes:
     """A contribution whose key cannot be used."""
     context = RoundOffer.decode(body_of(offer)).context
-    signed, _, ciphertext = parts.split(world.contribution(name, offer), 3)
+    signed, _, ciphertext, proof = parts.split(world.contribution(name, offer), 4)
     speaker = speaking_as(identity(name, "silo"))
     sealed = speaker.seal(context.sealing_key, bytes(31), context=context.digest())
     fits = changed(signed, Contribution, identity(name, "silo"), sealed_key=sha256(sealed))
-    return parts.join([fits, sealed, ciphertext])
+    return parts.join([fits, sealed, ciphertext, proof])
 
 
 # --------------------------------------------------------------------------------------------------- the keeper checks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quatrefoil.planner import AggregationCosts, Availability, Costs, Line, TransportCosts
+from quatrefoil.planner import AggregationCosts, Availability, Costs, Line, ProofCosts, TransportCosts
 from quatrefoil.policy import BACKENDS, VALUE_BITS, Allow, Limits, Policy
 from quatrefoil.workload import Phase, Workload
 
@@ -47,15 +47,24 @@ PLAIN = AggregationCosts(
 )
 
 
+PROOFS = ProofCosts(
+    prove_ms=Line(10.0, 2e-3),
+    verify_ms=Line(2.0, 1e-4),
+    check_key_ms=0.25,
+    proof_bytes=Line(120_000.0, 0.2),
+)
+
+
 def make_costs(additive: AggregationCosts = ADDITIVE, plain: AggregationCosts = PLAIN) -> Costs:
     aggregation = {f"additive-rlwe/{bits}": additive for bits in VALUE_BITS} | {
         f"plain/{bits}": plain for bits in VALUE_BITS
     }
-    return Costs({"processor": "made up"}, {"pq-tls": TRANSPORT}, aggregation, 0.2)
+    proofs = {f"bounded-update/{bits}": PROOFS for bits in (12, 16)}
+    return Costs({"processor": "made up"}, {"pq-tls": TRANSPORT}, aggregation, proofs, 0.2)
 
 
 def make_available(*present: tuple[str, str]) -> Availability:
-    """Offers what exists today, and ``present`` besides."""
+    """Offers what exists today but proofs, and ``present`` besides."""
     today = {
         ("transport", "pq-tls"),
         ("enclave", "software"),
@@ -69,7 +78,11 @@ def make_available(*present: tuple[str, str]) -> Availability:
         if (layer, backend) not in today | set(present)
     }
     return Availability(
-        absent, {(b, n): {12: 32, 16: 256, 32: 2048}[n] for b in ("additive-rlwe", "plain") for n in VALUE_BITS}
+        absent,
+        {(b, n): {12: 32, 16: 256, 32: 2048}[n] for b in ("additive-rlwe", "plain") for n in VALUE_BITS},
+        {}
+        if ("proofs", "bounded-update") in absent
+        else {("bounded-update", 12): 30_000, ("bounded-update", 16): 20_000},
     )
 
 
@@ -80,7 +93,7 @@ def policy(named: set[str], aggregation: tuple[str, ...] = ("additive-rlwe",), *
         name="test",
         threats=tuple(sorted(named)),
         on_excess="refuse",
-        limits=Limits(3, 1, 1000, 1.0, 16, 3, 100),
+        limits=Limits(3, 1, 1000, 1.0, 16, 3, 100, 2.5),
         allow=Allow(("pq-tls",), ("software", "tdx"), aggregation, ("bounded-update",)),
         accept_insecure=tuple(sorted(accepted)),
     )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from quatrefoil.audit import MemoryLog
-from quatrefoil.errors import HostError
+from quatrefoil.errors import HostError, PolicyInvalid
 from quatrefoil.planner import Availability, Costs, host
 from quatrefoil.planner.calibration import calibrate, line
 from quatrefoil.policy import BACKENDS, VALUE_BITS
@@ -39,6 +39,15 @@ def test_sizes_are_those_of_the_schemes(measured: Costs) -> None:
     assert narrow.key_bytes >= 32
 
 
+def test_proofs_are_measured_where_there_are_any(measured: Costs) -> None:
+    assert set(measured.proofs) == {"bounded-update/12", "bounded-update/16"}
+    costs = measured.of_proofs("bounded-update", 16)
+    assert costs.prove_ms.fixed > 0 and costs.verify_ms.fixed > 0 and costs.check_key_ms > 0
+    assert costs.proof_bytes.at(1) > 50_000
+    with pytest.raises(PolicyInvalid, match="no figures for proofs/bounded-update/32 bits"):
+        measured.of_proofs("bounded-update", 32)
+
+
 def test_a_measured_host_survives_a_file(measured: Costs, tmp_path: Path) -> None:
     measured.save(tmp_path / "costs.json")
     assert Costs.load(tmp_path / "costs.json") == measured
@@ -47,7 +56,7 @@ def test_a_measured_host_survives_a_file(measured: Costs, tmp_path: Path) -> Non
 def test_what_is_not_there_is_not_measured() -> None:
     nothing = {(layer, backend): "not here" for layer, backends in BACKENDS.items() for backend in backends}
     bare = calibrate(Availability(nothing, {}), lambda: None, seconds=0.0)
-    assert not bare.transport and not bare.aggregation
+    assert not bare.transport and not bare.aggregation and not bare.proofs
 
 
 def test_a_log_is_given_few_entries_however_long_it_is_measured() -> None:
@@ -84,8 +93,10 @@ def test_this_host_offers_what_exists_and_gives_a_reason_for_the_rest(tmp_path: 
     available = host.availability(tmp_path)
     for layer, backend in (("transport", "pq-tls"), ("enclave", "software"), ("aggregation", "additive-rlwe")):
         assert available.has(layer, backend)
+    assert available.has("proofs", "bounded-update")
     assert available.absent["enclave", "tdx"] == "attestation does not exist yet; no device here"
-    assert available.absent["proofs", "bounded-update"] == "does not exist yet"
+    assert available.absent["aggregation", "ckks"] == "does not exist yet"
+    assert available.largest_proof == {("bounded-update", 12): 25_165_824, ("bounded-update", 16): 16_777_216}
     assert available.largest_roster["additive-rlwe", 16] == 256
     assert available.largest_roster["additive-rlwe", 32] == 2048
 

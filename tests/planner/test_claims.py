@@ -112,7 +112,7 @@ def test_the_tables_keep_to_the_vocabularies() -> None:
         assert any(row.threat in threats.EXPOSED[row.kind, data] for data in KINDS[row.kind].data), row
     rows = [(row.layer, row.backend, row.kind, row.threat) for row in threats.ANSWERS]
     assert len(set(rows)) == len(rows)
-    assert threats.placeholders() == {"colluders", "minimum_silos", "rosters"}
+    assert threats.placeholders() == {"colluders", "minimum_silos", "norm", "rosters"}
     assert all(layer in LAYERS for layers in threats.NEEDED.values() for layer in layers)
 
 

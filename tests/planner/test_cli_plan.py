@@ -77,7 +77,7 @@ def test_without_costs_this_host_is_measured_and_that_is_said(
 
 
 REFUSALS = [
-    ("hospital-training", "strict", "byzantine-silo, which nothing available answers"),
+    ("hospital-training", "strict", "exposed to malicious-server, which nothing available answers"),
     ("hospital-serving", "hospitals", "confidential serving does not exist yet"),
     ("no-such-file", "hospitals", "cannot be read"),
     ("hospital-training", "no-such-file", "cannot be read"),
@@ -129,7 +129,7 @@ def test_doctor_says_what_is_here_and_what_would_be_refused(tmp_path: Path, caps
     assert versions["cryptography"] and versions["pyopenssl"] and "OpenSSL" in versions["post-quantum channels"]
     assert {device["path"] for device in content["devices"]} == {f"/{path}" for _, path, _ in devices.KNOWN}
     refused = {entry["what"]: entry["reason"] for entry in content["refused"]}
-    assert refused["proofs/bounded-update"] == "does not exist yet"
+    assert refused["aggregation/ckks"] == "does not exist yet" and "proofs/bounded-update" not in refused
     assert "serving does not exist" in refused["infer phases"]
     assert "Nothing here is audited" in capsys.readouterr().out
 

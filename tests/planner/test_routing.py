@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,6 +121,32 @@ def test_every_backend_not_used_is_refused_with_a_reason() -> None:
     assert reasons["aggregation", "plain"] == "the policy does not allow it"
 
 
+PROVING = ("proofs", "bounded-update")
+BYZANTINE = NAMED | {"byzantine-silo"}
+
+
+def test_byzantine_silos_are_answered_by_proofs_wherever_updates_and_keys_come_in() -> None:
+    planned = plan(TRAINING, policy(BYZANTINE), make_costs(), make_available(PROVING))
+    assert planned.optional("proofs") == "bounded-update" and made().optional("proofs") == ""
+    for name in ("collect", "sum", "keys"):
+        (answer,) = [a for a in planned.phase(name).threats if a.threat == "byzantine-silo"]
+        assert answer.layer == "proofs" and "an update of a norm up to 2.5" in answer.condition
+    assert not [left for left in planned.unprotected if left.threat == "byzantine-silo"]
+    assert planned.digest() != made().digest()
+
+
+def test_proofs_are_priced_where_they_are_made_and_checked() -> None:
+    with_proofs, without = plan(TRAINING, policy(BYZANTINE), make_costs(), make_available(PROVING)), made()
+    collect, keys = (
+        with_proofs.phase(name).predicted_ms - without.phase(name).predicted_ms for name in ("collect", "keys")
+    )
+    sent = 120_000 + 0.2 * 1000
+    assert collect == pytest.approx(10 + 2e-3 * 1000 + 4 * (2 + 1e-4 * 1000 + 3e-6 * sent))
+    assert keys == pytest.approx(4 * 0.25)
+    assert with_proofs.phase("collect").predicted_bytes - without.phase("collect").predicted_bytes == 4 * sent
+    assert with_proofs.phase("sum").predicted_ms == without.phase("sum").predicted_ms
+
+
 def test_a_named_threat_to_which_nothing_is_exposed_is_said() -> None:
     workload = replace(TRAINING, phases=TRAINING.phases[1:])
     assert plan(workload, policy(NAMED | {"tampered-model"}), make_costs(), make_available()).unexposed == (
@@ -212,6 +239,26 @@ def test_the_software_keeper_and_missing_layers_answer_nothing(threat: str, expe
     assert expected in refusal(TRAINING, policy({threat}))
 
 
+def byzantine(*, values: int = 1000, aggregation: tuple[str, ...] = ("additive-rlwe",), **limits: object) -> str:
+    phases = tuple(replace(phase, parameters=values) if phase.parameters else phase for phase in TRAINING.phases)
+    asked = policy({"byzantine-silo"}, aggregation)
+    asked = replace(asked, limits=replace(asked.limits, **limits))  # type: ignore[arg-type]
+    return refusal(replace(TRAINING, phases=phases), asked, available=make_available(PROVING))
+
+
+def test_what_cannot_be_proven_is_refused_with_the_numbers() -> None:
+    for refused, reason in (
+        (byzantine(value_bits=32), "it proves values of 12 and 16 bits, and limits.value_bits is 32"),
+        (byzantine(update_norm=math.inf), "the policy gives no limits.update_norm to prove"),
+        (byzantine(values=20_001), "one proof is about at most 20000 values at 16 bits, not 20001"),
+        (byzantine(aggregation=("plain",)), "nothing can be proven of sums by plain"),
+    ):
+        for phase in ("'collect' (collect)", "'sum' (aggregate)", "'keys' (keys)"):
+            assert f"phase {phase} is exposed to byzantine-silo, which nothing available answers" in refused
+        assert f"proofs/bounded-update ({reason})" in refused
+    assert plan(TRAINING, policy({"byzantine-silo"}, ("additive-rlwe", "plain")), make_costs(), make_available(PROVING))
+
+
 def test_plain_sums_never_stand_in_for_encryption() -> None:
     message = refusal(TRAINING, policy({"curious-aggregator"}, aggregation=("plain",)))
     assert "aggregation/additive-rlwe (the policy does not allow it)" in message
@@ -262,6 +309,13 @@ def test_costs_without_a_figure_are_said_and_not_guessed() -> None:
 def test_asking_a_plan_for_what_it_does_not_hold() -> None:
     with pytest.raises(CallerError, match="has no phase 'nap'"):
         made().phase("nap")
+    with pytest.raises(PolicyInvalid, match="no figures for proofs/bounded-update/16 bits"):
+        plan(TRAINING, policy(BYZANTINE), replace(make_costs(), proofs={}), make_available(PROVING))
+    with pytest.raises(CallerError, match="present without its largest update"):
+        Availability(
+            {key: why for key, why in make_available().absent.items() if key != PROVING},
+            make_available().largest_roster,
+        )
     with pytest.raises(CallerError, match="uses nothing for proofs"):
         made().backend("proofs")
 

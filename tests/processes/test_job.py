@@ -66,6 +66,21 @@ def test_a_party_that_was_given_a_weaker_channel_policy_takes_no_part(job: ToyJo
     assert "polic" in (job.folder / "aggregator.out").read_text()
 
 
+def test_with_proofs_the_mean_is_the_same_and_every_contribution_brings_one(job: ToyJob) -> None:
+    text = (job.folder / "policy.toml").read_text()
+    text = text.replace('"colluding-silos"]', '"colluding-silos", "byzantine-silo"]')
+    (job.folder / "policy.toml").write_text(text.replace("clip = 1.0", "clip = 1.0\nupdate_norm = 2.0"))
+    start_all(job)
+    finish(job)
+    for array in job.model():
+        assert np.allclose(array, ROUNDS * mean(), atol=STEP)
+    finished = [entry for entry in verify_file(job.log("aggregator")) if entry.kind == "round-finished"]
+    assert [len(entry.body["proofs"]) for entry in finished] == [len(SILOS)] * ROUNDS
+    planned = {phase["name"]: phase for phase in job.result("aggregator")["plan"]["phases"]}
+    assert planned["collect"]["threats"]["byzantine-silo"]["backend"] == "bounded-update"
+    assert {"proofs.verify"} == {row["step"] for row in job.result("aggregator")["costs"]} & {"proofs.verify"}
+
+
 def test_stand_ins_are_marked_in_every_output(job: ToyJob) -> None:
     start_all(job)
     finish(job)

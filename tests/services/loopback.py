@@ -103,6 +103,7 @@ class Loopback:
             self._make_aggregator,
             world.model_bytes,
             keeper=KeeperLink(self._dial_keeper, self.waiting.give_up, self.reports.append),
+            verify_in=self.threads,
             rounds=world.rounds,
             waiting=self.waiting,
             on_received=lambda number, silo, _: self.received.append((number, silo)),

@@ -47,6 +47,8 @@ LIMITS = {
     "clip": 1.0,
     "rounds": 20,
     "largest_sample_count": 1000,
+    "threat": "",
+    "norm": "",
 }
 
 

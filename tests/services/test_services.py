@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from loopback import SOON, Gate, Loopback, ask, ask_next, join, leave, take_offer, trained
 
+from byzantine import HONEST, LIMITS, POISON, Forger, WrongKey
 from quatrefoil.audit import MemoryLog
-from quatrefoil.errors import HostError, MessageRefused, PeerUnreachable, PolicyError
+from quatrefoil.errors import HostError, MessageRefused, PeerUnreachable, PolicyError, ProofRejected
 from quatrefoil.federation import aggregator_service, parts
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import sha256, shape_of
@@ -399,8 +400,50 @@ class BadKey(Silo):
     def _encrypt(self, context: RoundContext, update: np.ndarray) -> bytes:
         encrypted = self._aggregation.encrypt(update, weight=0.5, shape=shape_of(context))
         sealed = self._security.seal(context.sealing_key, b"short", context=context.digest())
-        signed = Contribution(context.digest(), sha256(encrypted.ciphertext), sha256(sealed))
-        return parts.join([self._security.sign(signed.encode()), sealed, encrypted.ciphertext])
+        signed = Contribution(context.digest(), sha256(encrypted.ciphertext), sha256(sealed), ())
+        return parts.join([self._security.sign(signed.encode()), sealed, encrypted.ciphertext, b""])
+
+
+def test_proofs_are_verified_beside_each_other_and_a_forged_one_is_refused_by_name():
+    world = World(rounds=1, limits={**LIMITS, "proofs": True})
+    values = {name: POISON if name == "bari" else HONEST for name in NAMES}
+
+    async def job() -> None:
+        async with Loopback(world) as hub:
+            forger = world.make_silo("bari", log=MemoryLog())
+            forger.__class__ = Forger
+            machines = {"bari": forger}
+            silos = [
+                hub.silo(name, machine=machines.get(name), train=lambda model, v=values[name]: [a + v for a in model])
+                for name in NAMES
+            ]
+            await hub.finished()
+            for silo in silos:
+                assert (await silo.result()).rounds == 1, "the forger takes the result, too"
+            assert [(name, type(error)) for name, error in hub.refused] == [("bari", ProofRejected)]
+
+    asyncio.run(job())
+    assert contributors(world) == [("ambon", "cusco", "dakar")]
+    assert world.aggregator.model[0] == pytest.approx(HONEST, abs=1e-2)
+    assert [body["silo"] for body in world.logged("refusal")] == ["bari"]
+
+
+def test_a_key_that_its_proof_is_not_about_is_refused_over_channels_too():
+    world = World(rounds=1, limits={**LIMITS, "proofs": True})
+
+    async def job() -> None:
+        async with Loopback(world) as hub:
+            liar = world.make_silo("bari", log=MemoryLog())
+            liar.__class__ = WrongKey
+            small = {"train": lambda model: [a + HONEST for a in model]}
+            hub.silo("bari", machine=liar, **small)
+            for name in ("ambon", "cusco", "dakar"):
+                hub.silo(name, **small)
+            await hub.finished()
+            assert any("the keeper refuses bari: bari sealed a key that its" in line for line in hub.reports)
+
+    asyncio.run(job())
+    assert contributors(world) == [("ambon", "cusco", "dakar")]
 
 
 def test_a_silo_that_the_keeper_refuses_is_left_out_and_named():

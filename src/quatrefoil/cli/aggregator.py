@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import time
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from quatrefoil.federation.messages import Member
 from quatrefoil.federation.user_code import load_model, save_model
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
 from quatrefoil.federation.waiting import Waiting
-from quatrefoil.meter import Meter, MeteredAggregation, MeteredTransport
+from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
 from quatrefoil.planner import Costs, Plan
 from quatrefoil.planner.host import availability
 from quatrefoil.transport import AsyncChannel, Dialer, serve, system_clock
@@ -112,6 +113,8 @@ class _Run:
             timeout=TIMEOUT,
             clock=system_clock,
         )
+        proofs = stack.proofs_of(self.files.policy, self.plan.optional("proofs"), threads=1)
+        self.proofs = None if proofs is None else MeteredProofs(proofs, self.meter)
         self.security = MeteredTransport(self.files.security, self.meter)
 
     async def serve(self) -> None:
@@ -120,20 +123,23 @@ class _Run:
         begin = time.perf_counter()
         link = KeeperLink(self._dial_keeper, self.options.give_up, report)
         try:
-            service = self._service(await link.introduce(self.security, os.urandom(16)), link)
-            aggregator = await self._serve(service)
+            # As many proofs at once as there are threads for the kernel, each in one of them.
+            with ThreadPoolExecutor(self.options.threads, thread_name_prefix="proofs") as verify_in:
+                service = self._service(await link.introduce(self.security, os.urandom(16)), link, verify_in)
+                aggregator = await self._serve(service)
         finally:
             await link.close()
         if self.options.record is not None:
             self._keep_means(aggregator)
         self._show(aggregator, service.round_ms, time.perf_counter() - begin)
 
-    def _service(self, keeper: Member, link: KeeperLink) -> AggregatorService:
+    def _service(self, keeper: Member, link: KeeperLink, verify_in: Executor) -> AggregatorService:
         return AggregatorService(
             self._enrolments(keeper),
             self._aggregator,
             self._model(),
             keeper=link,
+            verify_in=verify_in,
             rounds=self.rounds,
             waiting=Waiting(self.options.deadline, self.options.give_up),
             on_received=self._keep,
@@ -184,6 +190,7 @@ class _Run:
             JobTerms(self.options.job, self.silos, keeper, self.layout, digest, self.rounds, self.plan.digest()),
             security=self.security,
             aggregation=self.aggregation,
+            proofs=self.proofs,
             policy=self.files.policy,
             state=self.files.state,
             log=self.files.log,
@@ -197,6 +204,7 @@ class _Run:
             self._model(),
             security=self.security,
             aggregation=self.aggregation,
+            proofs=self.proofs,
             policy=self.files.policy,
             state=self.files.state,
             log=self.files.log,

@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> None:
             aggregation=stack.aggregation_of(
                 policy, options.backend or stack.only_allowed(policy, "aggregation"), threads=options.threads
             ),
+            proofs=stack.proofs_of(policy, stack.proofs_named(policy), threads=options.threads),
             isolation=stack.isolation_of(policy, stack.only_allowed(policy, "enclave")),
             policy=policy,
             state=files.state,

@@ -86,6 +86,7 @@ def _silo(options: argparse.Namespace, files: PartyFiles, samples: int) -> Silo:
         aggregation=stack.aggregation_of(
             policy, options.backend or stack.only_allowed(policy, "aggregation"), threads=options.threads
         ),
+        proofs=stack.proofs_of(policy, stack.proofs_named(policy), threads=options.threads),
         isolation=stack.isolation_of(policy, stack.only_allowed(policy, "enclave")),
         policy=policy,
         samples=samples,

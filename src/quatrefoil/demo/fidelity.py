@@ -11,6 +11,7 @@ shown beside the sum of the rounds' bounds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from quatrefoil.demo.baselines import Train, train_round
 from quatrefoil.demo.data import Labelled
 from quatrefoil.demo.inversion import shaped_like
 from quatrefoil.demo.models import Arrays
+from quatrefoil.federation.vectors import euclidean_norm, scaled_down
 
 Vector = NDArray[np.float64]
 
@@ -50,13 +52,25 @@ def fidelity(errors: Sequence[float], bounds: Sequence[float], encrypted: Arrays
     return Fidelity(error, bound, models.largest(models.difference(encrypted, clear)), sum(bounds))
 
 
+def kept_within(update: Vector, *, clip: float, norm: float) -> Vector:
+    """What a silo sends of an update under ``on_excess = "clip"``: values set to the bound, then all scaled down."""
+    clipped = np.clip(update, -clip, clip)
+    return clipped if euclidean_norm(clipped) <= norm else np.asarray(scaled_down(clipped, norm), np.float64)
+
+
 def mean_errors(
-    start: Arrays, silos: Sequence[Labelled], means: Sequence[Vector], *, clip: float, train: Train = train_round
+    start: Arrays,
+    silos: Sequence[Labelled],
+    means: Sequence[Vector],
+    *,
+    clip: float,
+    norm: float = math.inf,
+    train: Train = train_round,
 ) -> list[float]:
     """For every published mean, its largest distance from the weighted mean of the updates that it was made of.
 
     Training is deterministic, so the updates are made again: each round from the model that the published means led
-    to, values beyond ``clip`` set to it, as silos do. The mean is taken in the longest floating-point type here.
+    to, and kept within ``clip`` and ``norm`` as silos do. The mean is taken in the longest floating-point type here.
     """
     model = [np.asarray(array, np.float64) for array in start]
     counts = [len(labels) for _, labels in silos]
@@ -65,7 +79,7 @@ def mean_errors(
         exact = np.zeros(len(mean), np.longdouble)
         for data, count in zip(silos, counts, strict=True):
             update = _flat(models.difference(train(model, data), model))
-            exact += np.clip(update, -clip, clip).astype(np.longdouble) * count
+            exact += kept_within(update, clip=clip, norm=norm).astype(np.longdouble) * count
         errors.append(float(np.abs(exact / sum(counts) - mean).max()))
         model = models.apply(model, shaped_like(mean, model))
     return errors

@@ -18,7 +18,9 @@ from quatrefoil.demo.inversion import Packing, Read
 from quatrefoil.demo.leakage import Leakage, ObservedRound
 from quatrefoil.demo.loopback import JobRun, run_job
 from quatrefoil.demo.models import Kind, Parameters
+from quatrefoil.demo.poisoning import poison_both
 from quatrefoil.demo.result import DemoResult, LayerCost
+from quatrefoil.demo.scene import Scene
 from quatrefoil.demo.trainings import Compared, clear_round_ms, clipped_mean
 from quatrefoil.errors import CallerError
 from quatrefoil.federation.vectors import layout_of
@@ -76,6 +78,8 @@ def run_demo(prepared: Prepared, *, splits: int, tell: Tell) -> DemoResult:
             one.add(seed)
     tell("attacking what each party holds")
     attack = attack_round(first, job_run, policy, reader(policy, backend))
+    tell("training with one hospital that poisons, without proofs and with them")
+    poisoned = poison_both(Scene(first, job.initial(), Policy.load(job.built_in("policy.toml")), costs))
     titles = {hospital.name: hospital.title for hospital in hospitals.values()}
     return DemoResult(
         headline=HEADLINE,
@@ -88,6 +92,7 @@ def run_demo(prepared: Prepared, *, splits: int, tell: Tell) -> DemoResult:
         fidelity=_worst([one.fidelity for one in compared.values() if one.fidelity is not None]),
         clipped_values=sum(one.clipped for one in compared.values()),
         attack=attack,
+        poisoned=poisoned,
         channels=job_run.channels,
         costs=[*compared[HEADLINE].costs(), whole_round(job_run, first)],
         plan=prepared.plan,
@@ -98,9 +103,9 @@ def run_demo(prepared: Prepared, *, splits: int, tell: Tell) -> DemoResult:
 def fidelity_of(job_run: JobRun, splits: Mapping[str, Split], policy: Policy) -> fidelity.Fidelity:
     """How exact the job in real processes was, from the means that it published."""
     silos = [split.train for split in splits.values()]
-    start, clip = job.initial(), policy.limits.clip
-    errors = fidelity.mean_errors(start, silos, job_run.means, clip=clip)
-    clear = baselines.federated(start, silos, clipped_mean(clip)).parameters
+    start, limits = job.initial(), policy.limits
+    errors = fidelity.mean_errors(start, silos, job_run.means, clip=limits.clip, norm=limits.update_norm)
+    clear = baselines.federated(start, silos, clipped_mean(limits)).parameters
     return fidelity.fidelity(errors, job_run.bounds, job_run.model, clear)
 
 
@@ -108,7 +113,7 @@ def attack_round(splits: Mapping[str, Split], job_run: JobRun, policy: Policy, r
     """Gradient inversion on the job's first round, in every place where something of it can be read."""
     start = job.initial()
     train = {name: split.train for name, split in splits.items()}
-    clip = clipped_mean(policy.limits.clip)  # of one update alone: the update, clipped
+    clip = clipped_mean(policy.limits)  # of one update alone: the update, clipped
     updates: dict[str, Parameters] = {
         name: clip([models.difference(baselines.train_round(start, data), start)], [1], 0)
         for name, data in train.items()

@@ -66,7 +66,7 @@ def run_job(folder: Path, policy_file: Path, splits: Mapping[str, Split], costs:
         channels=[Channel(one["peer"], one["group"]) for one in result["channels"]],
         means=[_mean(record / f"round-{one['number']}" / "mean.bin") for one in result["rounds"]],
         bounds=[float(one["error_bound"]) for one in result["rounds"]],
-        received={name: parts.split(message, 3)[2] for name, message in messages.items()},
+        received={name: parts.split(message, 4)[2] for name, message in messages.items()},
         sent=sum(len(message) for message in messages.values()),
         round_ms=float(np.median([one["ms"] for one in result["rounds"]])),
     )

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.contracts import SumShape, TransportSecurity
-from quatrefoil.demo import attacks, baselines, models
+from quatrefoil.demo import attacks, baselines, models, poisoning
 from quatrefoil.demo.attacks import CuriousKeeper, Outcome
 from quatrefoil.demo.baselines import CLIP, ROUNDS
 from quatrefoil.demo.data import Labelled
-from quatrefoil.demo.models import Arrays, Parameters
 from quatrefoil.demo.scene import Scene, Seen, flat, honest
 from quatrefoil.errors import PolicyError
 from quatrefoil.federation import parts
@@ -28,7 +27,6 @@ LONE = "cleveland"
 """The hospital that trains on a single patient where an attack is on a record; its records have few gaps."""
 
 LEAVING = "switzerland"
-POISONING = "cleveland"
 
 
 def aggregation() -> Outcome:
@@ -38,7 +36,7 @@ def aggregation() -> Outcome:
     plain, encrypted = Seen(), Seen()
     scene.run(plain, policy=_in_the_clear(scene.policy), data=data, rounds=1)
     scene.run(encrypted, data=data, rounds=1)
-    received = [parts.split(seen.messages[LONE], 3)[2] for seen in (plain, encrypted)]
+    received = [parts.split(seen.messages[LONE], 4)[2] for seen in (plain, encrypted)]
     return attacks.read_what_arrives(data[LONE][0][0], scene.start, plain=received[0], encrypted=received[1])
 
 
@@ -83,7 +81,7 @@ def keeper() -> Outcome:
         return curious[0]
 
     with tempfile.TemporaryDirectory() as folder:
-        job = scene.local_job(Path(folder), corrupt)
+        job = scene.local_job(Path(folder), keeper=corrupt)
         finished = job.run_round(
             lambda name, model: honest(name, model, scene.train[name]), on_message=received.__setitem__
         )
@@ -91,7 +89,7 @@ def keeper() -> Outcome:
     weights = {name: len(labels) for name, (_, labels) in scene.train.items()}
     return attacks.collude_with_keeper(
         _kernel(scene.policy),
-        ciphertexts={name: parts.split(message, 3)[2] for name, message in received.items()},
+        ciphertexts={name: parts.split(message, 4)[2] for name, message in received.items()},
         keys=curious[0].keys,
         sent={
             name: flat(models.difference(new, scene.start)) * weights[name] / max(weights.values())
@@ -104,15 +102,16 @@ def keeper() -> Outcome:
 def poison() -> Outcome:
     """One hospital sends -10 times its update."""
     scene = Scene.load()
-
-    def poisoning(name: str, parameters: Arrays, data: Labelled) -> Parameters:
-        trained = honest(name, parameters, data)
-        return attacks.poisoned(parameters, trained) if name == POISONING else trained
-
-    honestly, ruined = (
-        baselines.score(scene.run(Seen(), train=train).parameters, scene.held_out) for train in (honest, poisoning)
+    both = poisoning.poison_both(scene)
+    return attacks.poison_the_model(
+        both.name,
+        rounds=ROUNDS,
+        norm=poisoning.NORM,
+        honest=poisoning.train(scene, proofs=True, attacker=None).score,
+        ruined=both.without_proofs.score,
+        proven=both.with_proofs.score,
+        refused=both.refused,
     )
-    return attacks.poison_the_model(POISONING, rounds=ROUNDS, honest=honestly, ruined=ruined)
 
 
 ATTACKS: Mapping[str, Callable[[], Outcome]] = {

@@ -15,9 +15,11 @@ from rich.table import Table
 
 from quatrefoil.demo import protection
 from quatrefoil.demo.attacks.outcome import Outcome
+from quatrefoil.demo.attacks.poison import FACTOR
 from quatrefoil.demo.baselines import Score
 from quatrefoil.demo.leakage import VIEWS
-from quatrefoil.demo.result import COLUMNS, DemoResult, ModelResult, Trainings
+from quatrefoil.demo.poisoning import NORM
+from quatrefoil.demo.result import COLUMNS, DemoResult, ModelResult, Poisoned, Trainings
 from quatrefoil.planner import Plan
 
 
@@ -42,6 +44,7 @@ def render(console: Console, result: DemoResult) -> None:
     _accuracy(console, result)
     _fidelity(console, result)
     _attack(console, result)
+    _poisoned(console, result.poisoned)
     _channels(console, result)
     _costs(console, result)
     _plan(console, result.plan)
@@ -141,6 +144,19 @@ def _attack(console: Console, result: DemoResult) -> None:
     drawn.columns[3].justify = "left"
     console.print(drawn)
     console.print("99 dB: the record itself. 20 dB: off by a tenth of each range. Like chance: nothing was read.\n")
+
+
+def _poisoned(console: Console, one: Poisoned) -> None:
+    rows = [
+        [proofs, _score(training.score), ", ".join(training.refused) or "nobody"]
+        for proofs, training in (("without proofs", one.without_proofs), ("with proofs", one.with_proofs))
+    ]
+    title = f"Poison: {one.name} sends {FACTOR:g} times its update, encrypted, in every round"
+    console.print(_table(title, ["", "accuracy (AUC)", "refused by name"], rows))
+    console.print(
+        f"With proofs, every hospital proves in zero knowledge that its update has a norm of at most {NORM:g}. A "
+        "poisoned update within that norm would still be added.\n"
+    )
 
 
 def _channels(console: Console, result: DemoResult) -> None:

@@ -63,6 +63,35 @@ class LayerCost:
 
 
 @dataclass(frozen=True)
+class PoisonedTraining:
+    """What came out of one training: the score on all held-out patients, and whose contributions were refused."""
+
+    score: Score
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Poisoned:
+    """One poisoned training without proofs and one with them. ``refused``: by the proofs, in any round."""
+
+    name: str
+    without_proofs: PoisonedTraining
+    with_proofs: PoisonedTraining
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        return self.with_proofs.refused
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "accuracy_without_proofs": self.without_proofs.score.accuracy,
+            "accuracy_with_proofs": self.with_proofs.score.accuracy,
+            "refused": list(self.refused),
+        }
+
+
+@dataclass(frozen=True)
 class DemoResult:
     """One run of the demo.
 
@@ -81,6 +110,7 @@ class DemoResult:
     fidelity: Fidelity
     clipped_values: int
     attack: Leakage
+    poisoned: Poisoned
     channels: Sequence[Channel]
     costs: Sequence[LayerCost]
     plan: Plan
@@ -103,6 +133,7 @@ class DemoResult:
             "auc": _figures(headline, "auc"),
             "differing_predictions": self.differing_predictions,
             "attack": self.attack.as_json(),
+            "poisoned": self.poisoned.as_json(),
             "channels": [{"group": channel.group, "peer": channel.peer} for channel in self.channels],
             "rounds": self.rounds,
             "insecure": list(self.plan.insecure),

@@ -20,6 +20,7 @@ from quatrefoil.demo.models import Arrays, Parameters
 from quatrefoil.demo.trainings import published_mean
 from quatrefoil.federation.aggregator import FinishedRound
 from quatrefoil.federation.local import LocalJob, Party
+from quatrefoil.federation.silo import Silo
 from quatrefoil.planner import Costs, plan
 from quatrefoil.planner.host import availability
 from quatrefoil.policy import Policy
@@ -104,10 +105,20 @@ class Scene:
             on_message=seen.messages.__setitem__,
         )
 
-    def local_job(self, folder: Path, keeper: Callable[[TransportSecurity], TransportSecurity]) -> LocalJob:
-        """A job of one round, whose keeper speaks through what ``keeper`` makes of its transport."""
-        workload = job.workload_for(self.start, rounds=1)
-        chosen = plan(workload, self.policy, self.costs, availability())
+    def local_job(
+        self,
+        folder: Path,
+        *,
+        policy: Policy | None = None,
+        rounds: int = 1,
+        keeper: Callable[[TransportSecurity], TransportSecurity] = lambda security: security,
+        kinds: Mapping[str, type[Silo]] | None = None,
+    ) -> LocalJob:
+        """A job whose rounds the caller runs. ``keeper`` gives what the keeper speaks through, made of its transport;
+        ``kinds``: hospitals that run other software than the project's."""
+        policy = self.policy if policy is None else policy
+        workload = job.workload_for(self.start, rounds=rounds)
+        chosen = plan(workload, policy, self.costs, availability())
         authority = CertificateAuthority.create(folder / "ca", "demo", clock=system_clock)
 
         def party(name: str, role: str) -> Party:
@@ -119,21 +130,23 @@ class Scene:
             )
             if role == "keeper":
                 security = keeper(security)
-            aggregation = stack.aggregation_of(self.policy, chosen.backend("aggregation"), threads=1)
-            return Party(security, aggregation, stack.isolation_of(self.policy, chosen.backend("enclave")))
+            aggregation = stack.aggregation_of(policy, chosen.backend("aggregation"), threads=1)
+            proofs = stack.proofs_of(policy, chosen.optional("proofs"), threads=1)
+            return Party(security, aggregation, proofs, stack.isolation_of(policy, chosen.backend("enclave")))
 
         return LocalJob(
             workload.name,
             silos={name: (party(name, "silo"), len(labels)) for name, (_, labels) in self.train.items()},
             aggregator=party("aggregator", "aggregator"),
             keeper=party("keeper", "keeper"),
-            policy=self.policy,
+            policy=policy,
             plan=chosen.digest(),
             initial=self.start,
-            rounds=1,
+            rounds=rounds,
             log=MemoryLog(),
             clock=system_clock,
             random=os.urandom,
+            kinds=kinds,
         )
 
 

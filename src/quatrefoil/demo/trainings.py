@@ -16,14 +16,15 @@ from quatrefoil import api
 from quatrefoil.demo import baselines, job, metrics, models
 from quatrefoil.demo.baselines import ROUNDS, Aggregate, Score
 from quatrefoil.demo.data import Hospital, Split, split_all
-from quatrefoil.demo.fidelity import Fidelity, fidelity, mean_errors
+from quatrefoil.demo.fidelity import Fidelity, fidelity, kept_within, mean_errors
+from quatrefoil.demo.inversion import shaped_like
 from quatrefoil.demo.models import Arrays, Kind, Parameters
 from quatrefoil.demo.result import LayerCost, ModelResult, Trainings
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import FinishedRound
 from quatrefoil.federation.vectors import layout_of
 from quatrefoil.planner import Costs
-from quatrefoil.policy import Policy
+from quatrefoil.policy import Limits, Policy
 
 TITLES: Mapping[Kind, str] = {"logistic": "logistic regression", "mlp": "perceptron, 16 hidden"}
 
@@ -59,7 +60,7 @@ class Compared:
         start = self._start(splits)
         alone = {name: baselines.alone(start, split.train, rounds=self._rounds) for name, split in splits.items()}
         pooled = baselines.pooled(start, silos, rounds=self._rounds)
-        clear = clipped_mean(self._policy.limits.clip)
+        clear = clipped_mean(self._policy.limits)
         federated = baselines.federated(start, silos, clear, rounds=self._rounds).parameters
         here, errors, bounds = self._run(start, splits)
         encrypted = self.trained.get(seed, here)
@@ -91,9 +92,11 @@ class Compared:
         start = self._start(splits)
         plain = len(splits) * 8 * layout_of(start).length
         training, added, signed = self._layer("training"), self._layer("aggregation"), self._layer("transport")
+        proven = self._layer("proofs")
         return [
             LayerCost("training", training[0], training[0], 0, 0),
             LayerCost("aggregation: encrypt, add, decrypt", added[0], _clear_mean_ms(start, splits), added[1], plain),
+            *([LayerCost("proofs: prove, verify, check key", proven[0], 0.0, proven[1], 0)] if proven[1] else []),
             LayerCost("transport: sign, verify, seal", signed[0], 0.0, signed[1], 0),
         ]
 
@@ -114,10 +117,10 @@ class Compared:
             on_round=lambda finished, _: means.append(published_mean(finished)),
         )
         self._metered = {str(row["step"]): (float(row["ms"]), int(row["bytes"])) for row in outcome.costs}
-        clipped = [entry.body["values"] for entry in outcome.log if entry.kind == "clipped"]
+        clipped = [entry.body.get("values", 0) for entry in outcome.log if entry.kind == "clipped"]
         self.clipped += sum(int(str(count)) for count in clipped)
-        clip = self._policy.limits.clip
-        errors = mean_errors(start, list(silos.values()), means, clip=clip)
+        limits = self._policy.limits
+        errors = mean_errors(start, list(silos.values()), means, clip=limits.clip, norm=limits.update_norm)
         model = [np.asarray(array, np.float64) for array in outcome.parameters]
         return model, errors, [one.error_bound for one in outcome.rounds]
 
@@ -137,14 +140,19 @@ def published_mean(finished: FinishedRound) -> NDArray[np.float64]:
     return np.frombuffer(parts.split(finished.result, 2)[1], "<f8")
 
 
-def clipped_mean(clip: float) -> Aggregate:
-    """``baselines.clear_mean`` over updates whose values beyond ``clip`` are set to it."""
+def clipped_mean(limits: Limits) -> Aggregate:
+    """``baselines.clear_mean`` over updates that are kept within the clip bound and the norm of a policy."""
 
     def mean(updates: Sequence[Parameters], counts: Sequence[int], number: int) -> Parameters:
-        clipped = [[np.clip(array, -clip, clip) for array in update] for update in updates]
-        return baselines.clear_mean(clipped, counts, number)
+        kept = [_kept_within(update, limits) for update in updates]
+        return baselines.clear_mean(kept, counts, number)
 
     return mean
+
+
+def _kept_within(update: Arrays, limits: Limits) -> Parameters:
+    flat = np.concatenate([np.ravel(array) for array in update]).astype(np.float64)
+    return shaped_like(kept_within(flat, clip=limits.clip, norm=limits.update_norm), update)
 
 
 def clear_round_ms(start: Parameters, splits: Mapping[str, Split]) -> float:

@@ -12,16 +12,18 @@ Rules (docs/protocol.md, "The aggregator"):
 5. What is published is durable first.
 6. One roster is proposed for an attempt, durable before it is sent. From then on it takes the contributions of that
    roster and no others, also after a restart.
+7. In a job with proofs it adds nothing before the proof of that very contribution is verified.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from quatrefoil.audit import Log
-from quatrefoil.contracts import PrivateAggregation, TransportSecurity
+from quatrefoil.contracts import IntegrityProof, PrivateAggregation, TransportSecurity
 from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyError
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, read, require_author, sha256, shape_of
@@ -40,6 +42,7 @@ from quatrefoil.federation.messages import (
     RoundVoid,
     VoidRequest,
 )
+from quatrefoil.federation.proving import JobProofs, Verified
 from quatrefoil.federation.state import State
 from quatrefoil.federation.vectors import Arrays, decode_arrays, encode_arrays, model_digest, next_model
 from quatrefoil.policy import Policy
@@ -57,6 +60,21 @@ class FinishedRound:
     error_bound: float
 
 
+@dataclass(frozen=True)
+class Arrived:
+    """A contribution as its silo signed it, with a proof that has not been looked at yet. ``verify`` looks at it:
+    heavy, free of the aggregator's state, and so for any thread."""
+
+    name: str
+    contribution: Contribution
+    signed: bytes
+    sealed_key: bytes
+    ciphertext: bytes
+    verify: Callable[[], Verified]
+    proof: bytes
+    """SHA-256 of the proof as it came, empty for none."""
+
+
 class Aggregator:
     """Bytes in, bytes out, for one agreed job. A restart on the same state goes on with the first unfinished round."""
 
@@ -67,6 +85,7 @@ class Aggregator:
         *,
         security: TransportSecurity,
         aggregation: PrivateAggregation,
+        proofs: IntegrityProof | None,
         policy: Policy,
         state: State,
         log: Log,
@@ -74,6 +93,8 @@ class Aggregator:
         self._job = job
         self._security = security
         self._aggregation = aggregation
+        self._proofs = JobProofs(proofs, policy)
+        self._proofs.check_job(job.job)
         self._policy = policy
         self._state = state
         self._log = log
@@ -145,13 +166,20 @@ class Aggregator:
     # ------------------------------------------------------------------------------------------------------ receiving
 
     def receive(self, name: str, message: bytes) -> None:
-        """Take the contribution that the silo called ``name`` delivered. What is refused is logged and raised.
+        """Take the contribution that the silo called ``name`` delivered: :meth:`examine`, verify its proof, and
+        :meth:`admit` it. What is refused is logged and raised."""
+        if (arrived := self.examine(name, message)) is not None:
+            self.admit(arrived, arrived.verify)
+
+    def examine(self, name: str, message: bytes) -> Arrived | None:
+        """A contribution after every check but that of its proof; None for one that is in already.
 
         ``name`` is who the channel says it is, never what the message claims: nobody can have another silo refused.
         """
         attempt = self._current_attempt()
+        proof = b""
         try:
-            signed, sealed_key, ciphertext = parts.split(message, 3)
+            signed, sealed_key, ciphertext, proof = parts.split(message, 4)
             statement = self._security.verify(signed)
             member = self._job.member(name)
             require_author(statement, member, "silo")
@@ -165,10 +193,38 @@ class Aggregator:
                     f"what {name} sent is not what it signed", hint="Send the recorded bytes again", party=name
                 )
             if self._is_repeated(name, contribution):
-                return
-            attempt.add(name, Received(signed, sealed_key, ciphertext))
+                return None
         except PeerError as error:
-            self._refuse(name, error.problem)
+            self._refuse(name, error.problem, sha256(proof) if proof else b"")
+            raise
+        subject = self._job.subject(attempt.context, name)
+        return Arrived(
+            name,
+            contribution,
+            signed,
+            sealed_key,
+            ciphertext,
+            lambda: self._proofs.verify(subject, contribution, ciphertext, proof),
+            sha256(proof) if proof else b"",
+        )
+
+    def admit(self, arrived: Arrived, verified: Callable[[], Verified]) -> None:
+        """Add a contribution to the sum, if ``verified`` gives what its ``verify`` gave, and does not raise.
+
+        The attempt may have gone on since it was examined: one that comes too late for it is refused.
+        """
+        name = arrived.name
+        attempt = self._current_attempt()
+        if arrived.contribution.context != attempt.context.digest():
+            raise MessageRefused(
+                f"the attempt that {name} contributed to has ended meanwhile", hint="Take the current offer", party=name
+            )
+        try:
+            proof = verified().proof
+            if not self._is_repeated(name, arrived.contribution):
+                attempt.add(name, Received(arrived.signed, arrived.sealed_key, arrived.ciphertext, proof))
+        except PeerError as error:
+            self._refuse(name, error.problem, arrived.proof)
             raise
 
     @property
@@ -359,6 +415,7 @@ class Aggregator:
                 "context": context.digest().hex(),
                 "contributors": list(contributors),
                 "refused": attempt.refused,
+                **attempt.proofs(contributors),
                 "error_bound": error_bound,
                 "model": digest.hex(),
             },
@@ -374,16 +431,15 @@ class Aggregator:
         self._attempt = None
         return FinishedRound(context.round, attempt.offer, release, result, contributors, error_bound)
 
-    def _refuse(self, name: str, reason: str) -> None:
+    def _refuse(self, name: str, reason: str, proof: bytes = b"") -> None:
         self._current_attempt().refused[name] = reason
-        self._log_refusal(name, reason)
+        self._log_refusal(name, reason, proof)
 
-    def _log_refusal(self, name: str, reason: str) -> None:
-        attempt = self._current_attempt()
-        self._log.append(
-            "refusal",
-            {"round": attempt.context.round, "attempt": attempt.context.attempt, "silo": name, "reason": reason},
-        )
+    def _log_refusal(self, name: str, reason: str, proof: bytes = b"") -> None:
+        """``proof``: SHA-256 of the proof that came with what is refused."""
+        context = self._current_attempt().context
+        body = {"round": context.round, "attempt": context.attempt, "silo": name, "reason": reason}
+        self._log.append("refusal", body | ({"proof": proof.hex()} if proof else {}))
 
 
 def _proposal_name(context: RoundContext) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 
 from quatrefoil.errors import MessageRefused, PeerError, PolicyError, RoundVoided
 from quatrefoil.federation import parts
@@ -33,7 +34,10 @@ Report = Callable[[str], None]
 
 
 class AggregatorService:
-    """Enrols silos, then runs the rounds of the job, and goes on until the silos have taken the last result."""
+    """Enrols silos, then runs the rounds of the job, and goes on until the silos have taken the last result.
+
+    ``verify_in``: threads in which proofs are verified as they arrive.
+    """
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class AggregatorService:
         model: bytes,
         *,
         keeper: KeeperLink,
+        verify_in: Executor,
         rounds: int,
         waiting: Waiting,
         on_received: Callable[[int, str, bytes], None],
@@ -52,6 +57,7 @@ class AggregatorService:
         self._make_aggregator = make_aggregator
         self._model = model
         self._keeper = keeper
+        self._verify_in = verify_in
         self._rounds = rounds
         self._waiting = waiting
         self._on_received = on_received
@@ -308,7 +314,11 @@ class AggregatorService:
         aggregator = self._running()
         number = self._rounds_done + 1
         try:
-            aggregator.receive(silo, body)
+            if (arrived := aggregator.examine(silo, body)) is not None:
+                # Proofs are verified beside each other, and while others are asked and answered.
+                verified = asyncio.get_running_loop().run_in_executor(self._verify_in, arrived.verify)
+                await asyncio.wait([verified])
+                aggregator.admit(arrived, verified.result)
         finally:
             await wake(self._for_rounds)  # also of a refusal: the round may be waiting for nobody else
         self._on_received(number, silo, body)

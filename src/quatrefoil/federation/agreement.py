@@ -14,6 +14,7 @@ from typing import TypeVar
 from quatrefoil.contracts import PrivateAggregation, SumShape, TransportSecurity, VerifiedStatement
 from quatrefoil.errors import MessageRefused, ParametersRefused, PolicyError
 from quatrefoil.federation.messages import Consent, EnrolledJob, Job, Member, RoundContext
+from quatrefoil.federation.proving import JobProofs, Subject
 from quatrefoil.policy import Policy
 from quatrefoil.wire import WireObject
 
@@ -38,6 +39,10 @@ class AgreedJob:
     def weight(self, name: str) -> float:
         """A silo's share of the largest silo's sample count: in (0, 1]. FedAvg weighs updates by it."""
         return self.member(name).samples / max(member.samples for member in self.job.roster)
+
+    def subject(self, context: RoundContext, name: str) -> Subject:
+        """Whose contribution to an attempt a proof is about; ``MessageRefused`` for a name not on the roster."""
+        return Subject(name, self.member(name).fingerprint, self.weight(name), shape_of(context))
 
     def quorum(self, colluding: int) -> int:
         """How many silos must confirm a roster: so many that two quorums share more than ``colluding`` silos.
@@ -85,8 +90,8 @@ def require_author(statement: VerifiedStatement, author: Member, role: str) -> N
         )
 
 
-def check_job(job: Job, policy: Policy, aggregation: PrivateAggregation) -> None:
-    """Refuse a job that differs from this party's own policy or aggregation scheme, or that cannot be added up."""
+def check_job(job: Job, policy: Policy, aggregation: PrivateAggregation, proofs: JobProofs) -> None:
+    """Refuse a job that differs from this party's own policy, schemes or limits, or that cannot be added up."""
     limits = policy.limits
     if job.policy != policy.digest():
         raise PolicyError(
@@ -104,13 +109,21 @@ def check_job(job: Job, policy: Policy, aggregation: PrivateAggregation) -> None
             f"the policy for {limits.clip} and at most {limits.rounds}",
             hint="Start the job again with the policy's values",
         )
+    proofs.check_job(job)
     _check_roster(job.roster, policy, scheme.largest_roster)
 
 
-def agree(encoded: bytes, *, security: TransportSecurity, policy: Policy, aggregation: PrivateAggregation) -> AgreedJob:
+def agree(
+    encoded: bytes,
+    *,
+    security: TransportSecurity,
+    policy: Policy,
+    aggregation: PrivateAggregation,
+    proofs: JobProofs,
+) -> AgreedJob:
     """The job in ``encoded`` (an :class:`EnrolledJob`) after every check, or the error that says which failed."""
     enrolled = EnrolledJob.decode(encoded)
-    job = open_job(enrolled.job, security=security, policy=policy, aggregation=aggregation)
+    job = open_job(enrolled.job, security=security, policy=policy, aggregation=aggregation, proofs=proofs)
     digest = job.digest()
     if len(enrolled.consents) != len(job.roster):
         raise MessageRefused(
@@ -123,12 +136,19 @@ def agree(encoded: bytes, *, security: TransportSecurity, policy: Policy, aggreg
     return AgreedJob(job, digest, encoded)
 
 
-def open_job(signed: bytes, *, security: TransportSecurity, policy: Policy, aggregation: PrivateAggregation) -> Job:
+def open_job(
+    signed: bytes,
+    *,
+    security: TransportSecurity,
+    policy: Policy,
+    aggregation: PrivateAggregation,
+    proofs: JobProofs,
+) -> Job:
     """The job that its aggregator signed and that fits this party's policy; consents are not looked at."""
     statement = security.verify(signed)
     job = Job.decode(statement.body)
     require_author(statement, job.aggregator, "aggregator")
-    check_job(job, policy, aggregation)
+    check_job(job, policy, aggregation, proofs)
     return job
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from quatrefoil.audit import Log
-from quatrefoil.contracts import PrivateAggregation, TransportSecurity, VerifiedStatement
+from quatrefoil.contracts import IntegrityProof, PrivateAggregation, TransportSecurity, VerifiedStatement
 from quatrefoil.errors import CallerError, MessageRefused
 from quatrefoil.federation.agreement import AgreedJob, agree, check_job, read, statement_digest
 from quatrefoil.federation.messages import Consent, EnrolledJob, Enrolment, Invitation, Job, Member
+from quatrefoil.federation.proving import JobProofs
 from quatrefoil.federation.state import State
 from quatrefoil.federation.vectors import Layout
 from quatrefoil.policy import Policy
@@ -43,6 +44,7 @@ class Enrolments:
         *,
         security: TransportSecurity,
         aggregation: PrivateAggregation,
+        proofs: IntegrityProof | None,
         policy: Policy,
         state: State,
         log: Log,
@@ -54,6 +56,7 @@ class Enrolments:
         self._terms = terms
         self._security = security
         self._aggregation = aggregation
+        self._proofs = JobProofs(proofs, policy)
         self._policy = policy
         self._state = state
         self._log = log
@@ -149,12 +152,18 @@ class Enrolments:
                     hint="Start it as it was made, or give the new job a new --state folder",
                 )
             return signed, job
-        check_job(job, self._policy, self._aggregation)
+        check_job(job, self._policy, self._aggregation, self._proofs)
         return self._state.put_once("job/signed", self._security.sign(job.encode())), job
 
     def _agree(self, consents: Sequence[bytes]) -> AgreedJob:
         encoded = EnrolledJob(self.job(), tuple(consents)).encode()
-        return agree(encoded, security=self._security, policy=self._policy, aggregation=self._aggregation)
+        return agree(
+            encoded,
+            security=self._security,
+            policy=self._policy,
+            aggregation=self._aggregation,
+            proofs=self._proofs,
+        )
 
     def _job_of_terms(self) -> Job:
         scheme = self._aggregation.scheme
@@ -166,6 +175,8 @@ class Enrolments:
             scheme_digest=scheme.digest,
             layout=self._terms.layout,
             clip=self._policy.limits.clip,
+            proofs=self._proofs.scheme,
+            update_norm=self._policy.limits.update_norm,
             rounds=self._terms.rounds,
             model=self._terms.model,
             aggregator=Member(self._own.signer, self._own.fingerprint, 0),

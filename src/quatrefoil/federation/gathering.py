@@ -13,11 +13,13 @@ from quatrefoil.federation.messages import RosterProposal, RoundContext, SealedC
 
 @dataclass(frozen=True)
 class Received:
-    """A silo's message: signed contribution, sealed key, ciphertext."""
+    """A silo's message: signed contribution, sealed key, ciphertext, and SHA-256 of the proof that was verified, empty
+    in a job without."""
 
     signed: bytes
     sealed_key: bytes
     ciphertext: bytes
+    proof: bytes
 
 
 @dataclass
@@ -72,6 +74,11 @@ class Gathering:
         if self._total is not None and set(names) == set(self.received):
             return self._total.total()
         return self._sum_of(names).total()
+
+    def proofs(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """For the log: the verified proofs of these silos, by digest; nothing in a job without."""
+        digests = [self.received[name].proof.hex() for name in names]
+        return {"proofs": digests} if any(digests) else {}
 
     def sealed(self) -> tuple[SealedContribution, ...]:
         """What the keeper is sent of the roster; ``MessageRefused`` while some of a closed one is not here again."""

@@ -13,6 +13,8 @@ Rules (docs/protocol.md, "The keeper"):
    disk, or on a copy of one, answers for a second roster.
 5. Answered rosters of a job set no group of fewer than ``minimum_roster_group`` silos apart: ``rosters``.
 
+6. In a job with proofs, a key is used only if the proof that its silo signed a claim of is about that very key.
+
 The keeper sees keys and never ciphertexts. Together with the aggregator it reads everything: SECURITY.md.
 """
 
@@ -23,8 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quatrefoil.audit import Log
-from quatrefoil.contracts import ComputeIsolation, PrivateAggregation, Recipient, TransportSecurity
-from quatrefoil.errors import MessageRefused, PolicyError
+from quatrefoil.contracts import ComputeIsolation, IntegrityProof, PrivateAggregation, Recipient, TransportSecurity
+from quatrefoil.errors import MessageRefused, PeerError, PolicyError
 from quatrefoil.federation.agreement import AgreedJob, agree, read, require_author, sha256
 from quatrefoil.federation.attempts import ANSWER, VOID, Attempts, Ending, Offered
 from quatrefoil.federation.messages import (
@@ -42,6 +44,7 @@ from quatrefoil.federation.messages import (
     SealedContribution,
     VoidRequest,
 )
+from quatrefoil.federation.proving import JobProofs
 from quatrefoil.federation.refusals import refusals_logged
 from quatrefoil.federation.rosters import check_rosters
 from quatrefoil.federation.state import State
@@ -66,6 +69,7 @@ class Keeper:
         *,
         security: TransportSecurity,
         aggregation: PrivateAggregation,
+        proofs: IntegrityProof | None,
         isolation: ComputeIsolation,
         policy: Policy,
         state: State,
@@ -73,6 +77,7 @@ class Keeper:
     ) -> None:
         self._security = security
         self._aggregation = aggregation
+        self._proofs = JobProofs(proofs, policy)
         self._isolation = isolation
         self._policy = policy
         self._attempts = Attempts(state)
@@ -91,7 +96,13 @@ class Keeper:
 
     def open_round(self, enrolled_job: bytes, request: bytes) -> bytes:
         """A signed :class:`RoundOffer` for a signed :class:`OpenRound`. The same request gives the same offer."""
-        job = agree(enrolled_job, security=self._security, policy=self._policy, aggregation=self._aggregation)
+        job = agree(
+            enrolled_job,
+            security=self._security,
+            policy=self._policy,
+            aggregation=self._aggregation,
+            proofs=self._proofs,
+        )
         wanted = read(self._security, request, OpenRound, job.job.aggregator, "aggregator")
         with refusals_logged(self._log, "open"):  # of the job\'s aggregator: nobody else fills the log
             self._check_mine(job)
@@ -265,7 +276,9 @@ class Keeper:
             require_author(opened.sender, member, "silo")
             if len(opened.plaintext) != self._aggregation.scheme.key_bytes:
                 raise _refused(member.name, f"sealed a key of {len(opened.plaintext)} bytes")
-        except MessageRefused as error:
+            subject = attempt.job.subject(attempt.context, member.name)
+            self._proofs.check_key(subject, contribution, opened.plaintext)
+        except PeerError as error:
             _wipe(opened.plaintext)
             raise error if error.party else _unusable(member.name, error) from None
         return member.name, opened.plaintext
@@ -370,7 +383,7 @@ def _refused(name: str, what: str) -> MessageRefused:
     return MessageRefused(f"{name} {what}", hint="Leave it out and ask again", party=name)
 
 
-def _unusable(name: str, error: MessageRefused) -> MessageRefused:
+def _unusable(name: str, error: PeerError) -> MessageRefused:
     return _refused(name, f"sealed a key that cannot be used ({error.problem})")
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.audit import Log
-from quatrefoil.contracts import ComputeIsolation, PrivateAggregation, TransportSecurity
-from quatrefoil.errors import MessageRefused
+from quatrefoil.contracts import ComputeIsolation, IntegrityProof, PrivateAggregation, TransportSecurity
+from quatrefoil.errors import PeerError
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
@@ -32,10 +32,11 @@ Train = Callable[[str, Arrays], Sequence[NDArray[np.floating]]]
 
 @dataclass(frozen=True)
 class Party:
-    """What one party of a job is built from."""
+    """What one party of a job is built from. ``proofs`` None: the job has none."""
 
     security: TransportSecurity
     aggregation: PrivateAggregation
+    proofs: IntegrityProof | None
     isolation: ComputeIsolation
 
 
@@ -56,7 +57,10 @@ class LocalJob:
         log: Log,
         clock: Clock,
         random: Callable[[int], bytes],
+        kinds: Mapping[str, type[Silo]] | None = None,
     ) -> None:
+        """``kinds``: silos, by name, that are of a class of their own: one that does not keep to the protocol, to show
+        what it gets."""
         layout = layout_of(initial)
         model = encode_arrays(initial, layout)
         terms = JobTerms(
@@ -67,6 +71,7 @@ class LocalJob:
             terms,
             security=aggregator.security,
             aggregation=aggregator.aggregation,
+            proofs=aggregator.proofs,
             policy=policy,
             state=state,
             log=log,
@@ -74,9 +79,10 @@ class LocalJob:
             random=random,
         )
         self.silos = {
-            silo: Silo(
+            silo: (kinds or {}).get(silo, Silo)(
                 security=party.security,
                 aggregation=party.aggregation,
+                proofs=party.proofs,
                 isolation=party.isolation,
                 policy=policy,
                 samples=samples,
@@ -90,6 +96,7 @@ class LocalJob:
         self.keeper = Keeper(
             security=keeper.security,
             aggregation=keeper.aggregation,
+            proofs=keeper.proofs,
             isolation=keeper.isolation,
             policy=policy,
             state=MemoryState(),
@@ -100,6 +107,7 @@ class LocalJob:
             model,
             security=aggregator.security,
             aggregation=aggregator.aggregation,
+            proofs=aggregator.proofs,
             policy=policy,
             state=state,
             log=log,
@@ -113,11 +121,13 @@ class LocalJob:
         *,
         away: Collection[str] = (),
         on_message: Callable[[str, bytes], None] | None = None,
+        on_refused: Callable[[str, PeerError], None] | None = None,
     ) -> FinishedRound:
         """Train every silo, add, decrypt the sum, and hand the result to every silo.
 
         Silos that are ``away`` do not contribute, and take the result later. ``on_message`` sees each contribution as
-        the aggregator receives it. A refused contribution is raised, and named in the log.
+        the aggregator receives it. A contribution that the aggregator refuses is named in the log, and raised; or given
+        to ``on_refused``, and the others go on.
         """
         aggregator = self.aggregator
         offer = self.keeper.open_round(aggregator.enrolled_job, aggregator.open_request())
@@ -129,7 +139,12 @@ class LocalJob:
             message = silo.contribute(offer, train(name, silo.model), aggregator.voids)
             if on_message is not None:
                 on_message(name, message)
-            aggregator.receive(name, message)
+            try:
+                aggregator.receive(name, message)
+            except PeerError as error:
+                if on_refused is None:
+                    raise
+                on_refused(name, error)
         check_keys(self.keeper.check, aggregator)
         proposal = aggregator.propose()
         for name, silo in self.silos.items():
@@ -146,7 +161,7 @@ def check_keys(check: Callable[[bytes], None], aggregator: Aggregator) -> None:
     while True:
         try:
             return check(aggregator.key_request())
-        except MessageRefused as error:
+        except PeerError as error:
             if error.party is None or error.party not in aggregator.received:
                 raise
             aggregator.exclude(error.party, error.problem)

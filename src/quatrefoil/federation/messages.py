@@ -49,7 +49,8 @@ class Member(WireObject):
 @dataclass(frozen=True)
 class Job(WireObject):
     """Aggregator to all: everything that is agreed before the first round. ``policy``, ``plan`` and ``model`` are
-    digests (of the policy, of the plan it led to, of the initial model), ``scheme`` the aggregation scheme."""
+    digests (of the policy, of the plan it led to, of the initial model), ``scheme`` the aggregation scheme, ``proofs``
+    the scheme of proofs that every contribution must bring, "" for none, ``update_norm`` the bound that they show."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:job"
     name: str
@@ -59,6 +60,8 @@ class Job(WireObject):
     scheme_digest: bytes
     layout: Layout
     clip: float
+    proofs: str
+    update_norm: float
     rounds: int
     model: bytes
     aggregator: Member
@@ -141,13 +144,39 @@ class RoundOffer(WireObject):
 
 
 @dataclass(frozen=True)
+class ProofBinding(WireObject):
+    """What a proof must not be moved away from: its digest is the ``binding`` of docs/proofs.md. Nobody sends it:
+    prover and verifiers make it from what they know. ``silo``: a certificate's fingerprint; ``sealed_key``: SHA-256."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:proof-binding"
+    context: bytes
+    silo: bytes
+    sealed_key: bytes
+    weight: float
+
+
+@dataclass(frozen=True)
+class ProofClaim(WireObject):
+    """SHA-256 of a proof that travels beside a contribution, and what it says of the key (``KeyClaim``): the keeper
+    checks the key against it, and sees neither proof nor ciphertext."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:proof-claim"
+    proof: bytes
+    content: bytes
+    root: bytes
+    value: bytes
+
+
+@dataclass(frozen=True)
 class Contribution(WireObject):
-    """A silo's one message of an attempt: digests of the ciphertext and of the sealed key that travel beside it."""
+    """A silo's one message of an attempt: digests of the ciphertext and of the sealed key that travel beside it, and
+    in a job with proofs the claim of its one proof."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:contribution"
     context: bytes
     ciphertext: bytes
     sealed_key: bytes
+    claims: tuple[ProofClaim, ...]
 
 
 @dataclass(frozen=True)

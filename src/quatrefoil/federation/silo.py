@@ -19,10 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.audit import Log
-from quatrefoil.contracts import ComputeIsolation, FloatVector, PrivateAggregation, TransportSecurity, VerifiedStatement
-from quatrefoil.errors import CallerError, MessageRefused, RoundVoided
+from quatrefoil.contracts import (
+    ComputeIsolation,
+    FloatVector,
+    IntegrityProof,
+    PrivateAggregation,
+    TransportSecurity,
+    VerifiedStatement,
+)
+from quatrefoil.errors import CallerError, MessageRefused, RoundVoided, UpdateRefused
 from quatrefoil.federation import parts
-from quatrefoil.federation.agreement import AgreedJob, agree, open_job, read, sha256, shape_of, statement_digest
+from quatrefoil.federation.agreement import AgreedJob, agree, open_job, read, sha256, statement_digest
 from quatrefoil.federation.confirmations import Confirmations, check_proposal
 from quatrefoil.federation.messages import (
     Consent,
@@ -37,16 +44,19 @@ from quatrefoil.federation.messages import (
     RoundResult,
     RoundVoid,
 )
+from quatrefoil.federation.proving import JobProofs
 from quatrefoil.federation.refusals import refusals_logged
 from quatrefoil.federation.state import State
 from quatrefoil.federation.vectors import (
     Arrays,
     decode_arrays,
     encode_arrays,
+    euclidean_norm,
     flatten,
     largest_within,
     model_digest,
     next_model,
+    scaled_down,
 )
 from quatrefoil.policy import Policy
 
@@ -59,6 +69,7 @@ class Silo:
         *,
         security: TransportSecurity,
         aggregation: PrivateAggregation,
+        proofs: IntegrityProof | None,
         isolation: ComputeIsolation,
         policy: Policy,
         samples: int,
@@ -68,6 +79,7 @@ class Silo:
     ) -> None:
         self._security = security
         self._aggregation = aggregation
+        self._proofs = JobProofs(proofs, policy)
         self._isolation = isolation
         self._policy = policy
         self._samples = samples
@@ -78,7 +90,7 @@ class Silo:
         self._job: AgreedJob | None = None
         self._length = 0
         if (encoded := state.get("job/enrolled")) is not None:
-            self._job = agree(encoded, security=security, policy=policy, aggregation=aggregation)
+            self._job = self._agree(encoded)
 
     # ----------------------------------------------------------------------------------------------------- enrolment
 
@@ -108,7 +120,13 @@ class Silo:
     def consent(self, signed_job: bytes) -> bytes:
         """A signed :class:`Consent` to a signed :class:`Job`, if it says of this silo what this silo says of itself."""
         with refusals_logged(self._log, "job"):
-            job = open_job(signed_job, security=self._security, policy=self._policy, aggregation=self._aggregation)
+            job = open_job(
+                signed_job,
+                security=self._security,
+                policy=self._policy,
+                aggregation=self._aggregation,
+                proofs=self._proofs,
+            )
             mine = next((member for member in job.roster if member.name == self._security.name), None)
             if mine is None or mine.samples != self._samples:
                 counted = "is missing" if mine is None else f"counts {mine.samples} samples, not {self._samples}"
@@ -127,7 +145,7 @@ class Silo:
     def start(self, enrolled_job: bytes, model: bytes) -> None:
         """Begin a job that every silo has signed, from its initial model. A job that has begun is left as it is."""
         with refusals_logged(self._log, "start"):
-            job = agree(enrolled_job, security=self._security, policy=self._policy, aggregation=self._aggregation)
+            job = self._agree(enrolled_job)
             if self._state.get(f"consent/{job.job.name}") != job.digest:
                 raise MessageRefused(f"this silo has not signed job {job.job.name}", hint="Sign it first")
             if self._job is not None and self._job.digest != job.digest:
@@ -180,8 +198,8 @@ class Silo:
     def contribute(self, offer: bytes, trained: Sequence[NDArray[np.floating]], voids: Sequence[bytes] = ()) -> bytes:
         """This silo's message for an offered attempt: ``trained`` minus the current model, encrypted and signed.
 
-        The parts: signed :class:`Contribution`, sealed key, ciphertext. Called again for the same attempt, it returns
-        the bytes that were recorded first, whatever ``trained`` holds.
+        The parts: signed :class:`Contribution`, sealed key, ciphertext, proof (empty in a job without). Called again
+        for the same attempt, it returns the bytes that were recorded first, whatever ``trained`` holds.
         """
         with refusals_logged(self._log, "contribute"):
             context = self._check_offer(offer, voids)
@@ -211,7 +229,7 @@ class Silo:
             job = self._agreed()
             proposal = read(self._security, signed_proposal, RosterProposal, job.job.aggregator, "aggregator")
             recorded = self.recorded(context)
-            sent = None if recorded is None else sha256(parts.split(recorded, 3)[0])
+            sent = None if recorded is None else sha256(parts.split(recorded, 4)[0])
             check_proposal(proposal, context, job.job, self._security.name, sent, self._policy.limits.minimum_silos)
             signed = self._confirmations.confirm(
                 context,
@@ -290,6 +308,15 @@ class Silo:
         self._isolation.appraise(wanted.evidence, report_data=context.digest())
         return context
 
+    def _agree(self, enrolled_job: bytes) -> AgreedJob:
+        return agree(
+            enrolled_job,
+            security=self._security,
+            policy=self._policy,
+            aggregation=self._aggregation,
+            proofs=self._proofs,
+        )
+
     def _agreed(self) -> AgreedJob:
         if self._job is None:
             raise CallerError("no job has been started", hint="Call start() with the job that every silo signed")
@@ -332,18 +359,34 @@ class Silo:
         if beyond and self._policy.on_excess == "clip" and np.isfinite(update).all():
             self._log.append("clipped", {"round": self.rounds_done + 1, "values": beyond, "clip": float(bound)})
             update = np.clip(update, -bound, bound)
-        return update
+        # What is still beyond the clip bound, or not finite, the encryption refuses by its index.
+        return self._within_norm(update) if (np.abs(update) <= bound).all() else update
+
+    def _within_norm(self, update: FloatVector) -> FloatVector:
+        norm, bound = euclidean_norm(update), self._policy.limits.update_norm
+        if norm <= bound:
+            return update
+        if self._policy.on_excess == "refuse":
+            raise UpdateRefused(
+                f"the update has a Euclidean norm of {norm:.6g}, over the policy's {bound:.6g}",
+                hint='Train for fewer steps, or agree on on_excess = "clip" or a larger limits.update_norm',
+            )
+        self._log.append("clipped", {"round": self.rounds_done + 1, "update_norm": bound})
+        return scaled_down(update, bound)
 
     def _encrypt(self, context: RoundContext, update: FloatVector) -> bytes:
-        weight = self._agreed().weight(self._security.name)
-        encrypted = self._aggregation.encrypt(update, weight=weight, shape=shape_of(context))
+        digest = context.digest()
+        subject = self._agreed().subject(context, self._security.name)
+        encrypted, hidden = self._proofs.encrypt(self._aggregation, update, subject)
         try:
-            digest = context.digest()
             sealed = self._security.seal(context.sealing_key, encrypted.key, context=digest)
+            proven = self._proofs.prove(subject, encrypted.ciphertext, sealed, hidden)
         finally:
             encrypted.key[:] = bytes(len(encrypted.key))
-        contribution = Contribution(digest, sha256(encrypted.ciphertext), sha256(sealed))
-        return parts.join([self._security.sign(contribution.encode()), sealed, encrypted.ciphertext])
+            if hidden is not None:
+                hidden.noise[:] = bytes(len(hidden.noise))
+        contribution = Contribution(digest, sha256(encrypted.ciphertext), sha256(sealed), proven.claims)
+        return parts.join([self._security.sign(contribution.encode()), sealed, encrypted.ciphertext, proven.proof])
 
     def _check_release(self, job: AgreedJob, context: RoundContext, signed: bytes) -> tuple[str, ...]:
         release = read(self._security, signed, KeyRelease, job.job.keeper, "keeper")

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quatrefoil.errors import HostError, MessageRefused, PeerUnreachable, PolicyError, RoundVoided
+from quatrefoil.errors import (
+    CiphertextRefused,
+    HostError,
+    MessageRefused,
+    PeerUnreachable,
+    PolicyError,
+    ProofRejected,
+    RoundVoided,
+)
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator_service import LARGEST_EXPANSION
 from quatrefoil.federation.rpc import FIRST_PAUSE, ask, longer
@@ -90,7 +98,7 @@ class SiloService:
         try:
             self._ask("contribute", message)
             self._report(f"round {context.round}: sent {len(message):,} bytes, encrypted")
-        except (MessageRefused, RoundVoided) as error:
+        except (MessageRefused, CiphertextRefused, ProofRejected, RoundVoided) as error:
             # The attempt may have ended meanwhile; what comes next says so. A lasting refusal shows in the log.
             self._report(f"round {context.round}: the aggregator refused the contribution ({error.problem})")
 

@@ -95,6 +95,19 @@ def largest_within(bound: float, dtype: np.dtype[Any]) -> np.floating[Any]:
     return nearest if float(nearest) <= bound else np.nextafter(nearest, dtype.type(0))
 
 
+def euclidean_norm(vector: FloatVector) -> float:
+    """The norm in float64, whatever the type of the values."""
+    return float(np.linalg.norm(vector.astype(np.float64, copy=False)))
+
+
+def scaled_down(vector: FloatVector, norm: float) -> FloatVector:
+    """``vector`` times the largest factor, up to rounding, with which its Euclidean norm is not above ``norm``."""
+    factor = norm / euclidean_norm(vector)
+    while euclidean_norm(scaled := vector * vector.dtype.type(factor)) > norm:
+        factor *= 1 - 2.0**-20
+    return scaled
+
+
 def unflatten(vector: NDArray[np.floating], layout: Layout) -> Arrays:
     """The arrays of ``layout`` holding the values of ``vector``; fresh memory, each in its own type."""
     arrays: Arrays = []

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from quatrefoil.contracts import DecryptedSum, Encrypted, FloatVector, SchemeIdentity, SumShape
+from quatrefoil.contracts import DecryptedSum, Encrypted, FloatVector, HiddenUpdate, SchemeIdentity, SumShape
 from quatrefoil.errors import CiphertextRefused, ParametersRefused, PolicyInvalid, UpdateRefused
 
 PLAIN_AGGREGATION = "plain-aggregation"
@@ -51,6 +51,15 @@ class PlainAggregation:
         key = secrets.token_bytes(_KEY_BYTES)
         payload = np.asarray(values, dtype="<f8") * weight
         return Encrypted(_header(shape, 1, key) + payload.tobytes(), bytearray(key))
+
+    def encrypt_for_proof(
+        self, values: FloatVector, *, weight: float, shape: SumShape
+    ) -> tuple[Encrypted, HiddenUpdate]:
+        """Refused: nothing is hidden, and there is nothing to prove."""
+        del values, weight, shape
+        raise ParametersRefused(
+            "sums in the clear cannot be proven to be bounded", hint="Use additive-rlwe with proofs, or no proofs"
+        )
 
     def accumulator(self, *, shape: SumShape) -> PlainAccumulator:
         return PlainAccumulator(shape)

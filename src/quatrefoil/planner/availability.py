@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from quatrefoil.errors import CallerError
 from quatrefoil.policy import BACKENDS, VALUE_BITS
@@ -14,10 +14,12 @@ class Availability:
     """``absent`` gives a reason for every backend that is not there; every other backend of ``BACKENDS`` is.
 
     ``largest_roster``: (aggregation backend, value bits) -> most ciphertexts that it adds exactly, for those present.
+    ``largest_proof``: (proof backend, value bits) -> most values that one proof is about, where there are proofs.
     """
 
     absent: Mapping[tuple[str, str], str]
     largest_roster: Mapping[tuple[str, int], int]
+    largest_proof: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         known = {(layer, backend) for layer, backends in BACKENDS.items() for backend in backends}
@@ -34,6 +36,13 @@ class Availability:
                         f"aggregation/{backend} is present without its largest roster at {bits} bits",
                         hint="Give the number of ciphertexts that it adds exactly",
                     )
+
+        for backend in BACKENDS["proofs"]:
+            if self.has("proofs", backend) and not any(name == backend for name, _ in self.largest_proof):
+                raise CallerError(
+                    f"proofs/{backend} is present without its largest update",
+                    hint="Give the number of values that one proof is about",
+                )
 
     def has(self, layer: str, backend: str) -> bool:
         return (layer, backend) not in self.absent

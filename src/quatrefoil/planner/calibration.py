@@ -17,15 +17,18 @@ from pathlib import Path
 import numpy as np
 
 from quatrefoil import machine
-from quatrefoil.contracts import PrivateAggregation, SumShape
+from quatrefoil.contracts import BoundedUpdate, IntegrityProof, PrivateAggregation, SumShape
 from quatrefoil.errors import HostError, PeerError
 from quatrefoil.planner import host
 from quatrefoil.planner.availability import Availability
-from quatrefoil.planner.costs import AggregationCosts, Costs, Line, TransportCosts, finite
+from quatrefoil.planner.costs import AggregationCosts, Costs, Line, ProofCosts, TransportCosts, finite
 from quatrefoil.policy import BACKENDS, VALUE_BITS
 
 VALUES = 1 << 17
 """Values in the large update; the small one has one value."""
+
+PROVEN_VALUES = 1 << 15
+"""Values in the large update that is proven; the small one has one value."""
 
 MESSAGE = 1 << 20
 """Bytes in the large message; the small one has one."""
@@ -59,6 +62,10 @@ def calibrate(
         measured_on=machine.describe(),
         transport=transport,
         aggregation={name: measure_aggregation(scheme, watch) for name, scheme in schemes},
+        proofs={
+            f"{backend}/{bits}": measure_proofs(host.proofs(bits), host.aggregation("additive-rlwe", bits), watch)
+            for backend, bits in available.largest_proof
+        },
         log_append_ms=watch.ms(append, most=ENTRIES),
     )
 
@@ -108,6 +115,28 @@ def measure_aggregation(scheme: PrivateAggregation, watch: _Watch) -> Aggregatio
         ciphertext_bytes=lines["bytes"],
         key_bytes=float(len(keys[0])),
     )
+
+
+def measure_proofs(proofs: IntegrityProof, scheme: PrivateAggregation, watch: _Watch) -> ProofCosts:
+    small, large = (_measure_proof(proofs, scheme, length, watch) for length in (1, PROVEN_VALUES))
+    lines = {name: line(small[name], large[name], PROVEN_VALUES) for name in small}
+    return ProofCosts(lines["prove"], lines["verify"], small["check"], lines["bytes"])
+
+
+def _measure_proof(proofs: IntegrityProof, scheme: PrivateAggregation, length: int, watch: _Watch) -> dict[str, float]:
+    shape = SumShape(length=length, clip=1.0, context=bytes(32))
+    values = np.linspace(-0.5, 0.5, length, dtype=np.float32)
+    encrypted, hidden = scheme.encrypt_for_proof(values, weight=1.0, shape=shape)
+    bound, binding = proofs.bound(float(length), weight=1.0, shape=shape), bytes(32)
+    statement = BoundedUpdate(shape, encrypted.ciphertext, bound, binding)
+    proof = proofs.prove(statement, hidden)  # the first one also expands what all proofs of a round share
+    claim = proofs.verify(statement, proof).key_claim
+    return {
+        "prove": watch.ms(lambda: proofs.prove(statement, hidden)),
+        "verify": watch.ms(lambda: proofs.verify(statement, proof)),
+        "check": watch.ms(lambda: proofs.check_key(hidden.key, claim, shape=shape, bound=bound, binding=binding)),
+        "bytes": float(len(proof)),
+    }
 
 
 def _measure_values(scheme: PrivateAggregation, length: int, watch: _Watch) -> dict[str, float]:
@@ -208,4 +237,4 @@ def _transport(watch: _Watch) -> TransportCosts:
     )
 
 
-__all__ = ["calibrate", "line", "measure_aggregation"]
+__all__ = ["calibrate", "line", "measure_aggregation", "measure_proofs"]

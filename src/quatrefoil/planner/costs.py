@@ -63,13 +63,25 @@ class AggregationCosts:
 
 
 @dataclass(frozen=True)
+class ProofCosts:
+    """By the values in an update, except ``check_key_ms``: for one key. ``verify_ms``: one proof, after the first of a
+    round."""
+
+    prove_ms: Line
+    verify_ms: Line
+    check_key_ms: float
+    proof_bytes: Line
+
+
+@dataclass(frozen=True)
 class Costs:
-    """``transport``: by backend. ``aggregation``: by "backend/value bits". ``log_append_ms``: one durable entry.
-    ``measured_on``: the machine, as ``machine.describe`` gives it."""
+    """``transport``: by backend. ``aggregation`` and ``proofs``: by "backend/value bits". ``log_append_ms``: one
+    durable entry. ``measured_on``: the machine, as ``machine.describe`` gives it."""
 
     measured_on: Mapping[str, Any]
     transport: Mapping[str, TransportCosts]
     aggregation: Mapping[str, AggregationCosts]
+    proofs: Mapping[str, ProofCosts]
     log_append_ms: float
 
     def of_transport(self, backend: str) -> TransportCosts:
@@ -82,6 +94,12 @@ class Costs:
         if key not in self.aggregation:
             raise PolicyInvalid(f"the costs hold no figures for aggregation/{key} bits", hint=_HINT)
         return self.aggregation[key]
+
+    def of_proofs(self, backend: str, value_bits: int) -> ProofCosts:
+        key = f"{backend}/{value_bits}"
+        if key not in self.proofs:
+            raise PolicyInvalid(f"the costs hold no figures for proofs/{key} bits", hint=_HINT)
+        return self.proofs[key]
 
     def save(self, file: Path) -> None:
         text = json.dumps({"schema": SCHEMA, **dataclasses.asdict(self)}, indent=2, allow_nan=False) + "\n"
@@ -163,4 +181,4 @@ def finite(value: float) -> float:
     return value
 
 
-__all__ = ["SCHEMA", "AggregationCosts", "Costs", "Line", "TransportCosts", "finite"]
+__all__ = ["SCHEMA", "AggregationCosts", "Costs", "Line", "ProofCosts", "TransportCosts", "finite"]

@@ -29,6 +29,7 @@ def estimate(phase: Phase, chosen: Mapping[str, str], policy: Policy, costs: Cos
     scheme = None
     if "aggregation" in chosen:
         scheme = costs.of_aggregation(chosen["aggregation"], policy.limits.value_bits)
+    proofs = costs.of_proofs(chosen["proofs"], policy.limits.value_bits) if "proofs" in chosen else None
     silos, values = phase.silos, phase.parameters
     if phase.kind == "transport" and transport:
         ms = silos * (transport.handshake_ms + transport.message_ms.at(phase.message_bytes))
@@ -36,14 +37,20 @@ def estimate(phase: Phase, chosen: Mapping[str, str], policy: Policy, costs: Cos
     if phase.kind == "collect" and transport and scheme:
         message = scheme.ciphertext_bytes.at(values) + transport.statement_bytes
         at_silo = scheme.encrypt_ms.at(values) + transport.seal_ms + transport.sign_ms
-        at_aggregator = silos * (transport.message_ms.at(message) + transport.verify_ms)
+        verify_ms = transport.verify_ms
+        if proofs:
+            message += proofs.proof_bytes.at(values)
+            at_silo += proofs.prove_ms.at(values)
+            verify_ms += proofs.verify_ms.at(values)
+        at_aggregator = silos * (transport.message_ms.at(message) + verify_ms)
         return Estimate(at_silo + at_aggregator, round(silos * message))
     if phase.kind == "aggregate" and scheme:
         ms = silos * scheme.add_ms.at(values) + scheme.decrypt_ms.at(values)
         return Estimate(ms, silos * values * BYTES_OF_A_MEAN)
     if phase.kind == "keys" and transport and scheme:
         sealed = scheme.key_bytes + transport.sealed_bytes + transport.statement_bytes
-        ms = silos * (transport.verify_ms + transport.open_ms) + scheme.combine_ms.at(silos) + transport.sign_ms
+        open_ms = transport.open_ms + (proofs.check_key_ms if proofs else 0.0)
+        ms = silos * (transport.verify_ms + open_ms) + scheme.combine_ms.at(silos) + transport.sign_ms
         # Each sealed key travels from its silo to the aggregator, and with all the others on to the keeper.
         return Estimate(ms + transport.message_ms.at(silos * sealed), round(2 * silos * sealed))
     if phase.kind == "audit":

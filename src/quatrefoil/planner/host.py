@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from quatrefoil.contracts import PrivateAggregation
+from quatrefoil.contracts import IntegrityProof, PrivateAggregation
 from quatrefoil.enclave import devices
 from quatrefoil.errors import QuatrefoilError
 from quatrefoil.planner.availability import Availability
@@ -20,7 +20,6 @@ PARAMETER_SETS: Mapping[int, str] = {12: "sum-32-w12", 16: "sum-256-w16", 32: "s
 
 NOT_WRITTEN: Mapping[tuple[str, str], str] = {
     ("aggregation", "ckks"): "does not exist yet",
-    ("proofs", "bounded-update"): "does not exist yet",
 }
 
 
@@ -32,10 +31,10 @@ def availability(root: Path = Path("/")) -> Availability:
         absent["transport", "pq-tls"] = reason
     reason = kernel_missing()
     if reason:
-        absent["aggregation", "additive-rlwe"] = reason
+        absent["aggregation", "additive-rlwe"] = absent["proofs", "bounded-update"] = reason
     present = [backend for backend in BACKENDS["aggregation"] if ("aggregation", backend) not in absent]
     largest = {(b, bits): aggregation(b, bits).scheme.largest_roster for b in present for bits in VALUE_BITS}
-    return Availability(absent, largest)
+    return Availability(absent, largest, {} if ("proofs", "bounded-update") in absent else _largest_proofs())
 
 
 def aggregation(backend: str, value_bits: int) -> PrivateAggregation:
@@ -47,6 +46,22 @@ def aggregation(backend: str, value_bits: int) -> PrivateAggregation:
     from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 
     return AdditiveAggregation(ParameterSet.named(PARAMETER_SETS[value_bits]))
+
+
+def proofs(value_bits: int) -> IntegrityProof:
+    """The proofs at ``value_bits``, for their measurement; a round gets its own from ``stack``."""
+    from quatrefoil.aggregation import ParameterSet
+    from quatrefoil.proofs import BoundedUpdateProofs
+
+    return BoundedUpdateProofs(ParameterSet.named(PARAMETER_SETS[value_bits]))
+
+
+def _largest_proofs() -> dict[tuple[str, int], int]:
+    from quatrefoil.aggregation import ParameterSet
+    from quatrefoil.proofs import largest_values
+
+    found = {bits: largest_values(ParameterSet.named(name)) for bits, name in PARAMETER_SETS.items()}
+    return {("bounded-update", bits): values for bits, values in found.items() if values}
 
 
 def transport_missing() -> str:
@@ -81,4 +96,4 @@ def _enclaves(root: Path) -> dict[tuple[str, str], str]:
     return reasons
 
 
-__all__ = ["PARAMETER_SETS", "aggregation", "availability", "kernel_missing", "transport_missing"]
+__all__ = ["PARAMETER_SETS", "aggregation", "availability", "kernel_missing", "proofs", "transport_missing"]

@@ -116,6 +116,10 @@ class Plan:
             raise CallerError(f"the plan uses {', '.join(used) or 'nothing'} for {layer}", hint="Ask phase by phase")
         return used[0]
 
+    def optional(self, layer: str) -> str:
+        """The one backend that the plan uses for ``layer``, "" when it uses none."""
+        return self.backend(layer) if any(layer in phase.layers for phase in self.phases) else ""
+
     def route(self) -> Route:
         return Route(self.workload_digest, self.policy_digest, tuple(map(self._route_of, self.phases)), self.insecure)
 

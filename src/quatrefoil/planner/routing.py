@@ -9,6 +9,7 @@ no acceptable combination, nothing is planned: ``PhaseUnprotected`` says which p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -34,7 +35,7 @@ def plan(workload: Workload, policy: Policy, costs: Costs, available: Availabili
 
     ``PolicyInvalid`` when ``costs`` lack a figure for a backend that is allowed and available.
     """
-    room = _Room(policy, costs, available)
+    room = _Room(policy, costs, available, max(phase.parameters for phase in workload.phases))
     shared = room.usable(SHARED) or ("",)
     attempts = [room.attempt(workload, backend) for backend in shared]
     routed = [attempt for attempt in attempts if not attempt.faults]
@@ -91,10 +92,12 @@ class _Room:
     policy: Policy
     costs: Costs
     available: Availability
+    parameters: int
 
-    def usable(self, layer: str) -> tuple[str, ...]:
-        """Backends of ``layer`` that are allowed, accepted and there. Policies hold allowed to be accepted."""
-        return tuple(b for b in self.policy.allow.of(layer) if self.available.has(layer, b))
+    def usable(self, layer: str, shared: str = "") -> tuple[str, ...]:
+        """Backends of ``layer`` that are allowed, accepted, there, and fit for this policy and workload (with the
+        ``shared`` backend, where one is given). Policies hold allowed to be accepted."""
+        return tuple(b for b in self.policy.allow.of(layer) if not self.hindrance(layer, b, shared))
 
     def attempt(self, workload: Workload, shared: str) -> _Attempt:
         choices, faults = [], []
@@ -113,7 +116,7 @@ class _Room:
             return
         options: list[tuple[str, ...]] = []
         for layer in LAYERS:
-            usable = (shared,) if layer == SHARED and shared else () if layer == SHARED else self.usable(layer)
+            usable = (shared,) if layer == SHARED and shared else () if layer == SHARED else self.usable(layer, shared)
             if layer in threats.NEEDED[phase.kind]:
                 options.append(usable)
             else:
@@ -162,13 +165,13 @@ class _Room:
                 rows = [(layer, backend) for backend in BACKENDS[layer] if (layer, backend) not in _STAND_IN_OF]
                 named = self.named(phase)
                 also = f" (and is exposed to {', '.join(named)})" if named else ""
-                return f"needs a backend of {layer}, and has none{also}: {self.wanting(rows)}"
+                return f"needs a backend of {layer}, and has none{also}: {self.wanting(rows, shared)}"
         choices = list(self.candidates(phase, shared))
         answerable = {threat for choice in choices for threat in _answered(phase.kind, choice.backends)}
         open_threats = [threat for threat in self.named(phase) if threat not in answerable]
         if open_threats:
             return ", and ".join(
-                f"is exposed to {threat}, which nothing available answers: {self.why_open(phase.kind, threat)}"
+                f"is exposed to {threat}, which nothing available answers: {self.why_open(phase.kind, threat, shared)}"
                 for threat in open_threats
             )
         fastest = min(choices, key=lambda choice: choice.cost.ms)
@@ -176,26 +179,44 @@ class _Room:
             self.shortfall(phase, fastest) or ["has no combination that answers all its threats at once"]
         )
 
-    def why_open(self, kind: str, threat: str) -> str:
+    def why_open(self, kind: str, threat: str, shared: str) -> str:
         """What would answer ``threat`` in phases of ``kind``, and why it is not there."""
         rows = [(row.layer, row.backend) for row in threats.ANSWERS if (row.kind, row.threat) == (kind, threat)]
         if not rows:
             return threats.UNSERVED.get(kind) or threats.NOTHING_YET.get((kind, threat), "no layer answers it")
-        return self.wanting(rows)
+        return self.wanting(rows, shared)
 
-    def wanting(self, rows: list[tuple[str, str]]) -> str:
+    def wanting(self, rows: list[tuple[str, str]], shared: str) -> str:
         """ "proofs/bounded-update (does not exist yet)", backends with one reason together."""
         by_reason: dict[str, list[str]] = {}
         for layer, backend in rows:
-            by_reason.setdefault(self.hindrance(layer, backend) or "not chosen", []).append(f"{layer}/{backend}")
+            by_reason.setdefault(self.hindrance(layer, backend, shared) or "not chosen", []).append(
+                f"{layer}/{backend}"
+            )
         return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
 
-    def hindrance(self, layer: str, backend: str) -> str:
-        """Why ``backend`` cannot be used at all; "" when it can."""
+    def hindrance(self, layer: str, backend: str, shared: str) -> str:
+        """Why ``backend`` cannot be used at all, with the ``shared`` one if that is given; "" when it can."""
         if not self.available.has(layer, backend):
             return self.available.absent[layer, backend]
         if backend not in self.policy.allow.of(layer):
             return "the policy does not allow it"
+        return self.proof_hindrance(backend, shared) if layer == "proofs" else ""
+
+    def proof_hindrance(self, backend: str, shared: str) -> str:
+        """What of the policy or the workload cannot be proven; "" when all of it can."""
+        limits = self.policy.limits
+        proven = sorted(bits for name, bits in self.available.largest_proof if name == backend)
+        if limits.value_bits not in proven:
+            known = " and ".join(map(str, proven))
+            return f"it proves values of {known} bits, and limits.value_bits is {limits.value_bits}"
+        if math.isinf(limits.update_norm):
+            return "the policy gives no limits.update_norm to prove"
+        largest = self.available.largest_proof[backend, limits.value_bits]
+        if self.parameters > largest:
+            return f"one proof is about at most {largest} values at {limits.value_bits} bits, not {self.parameters}"
+        if shared and shared not in threats.PROVABLE[backend]:
+            return f"nothing can be proven of sums by {shared}"
         return ""
 
     def planned(self, phase: Phase, choice: _Choice) -> PlannedPhase:
@@ -221,7 +242,7 @@ class _Room:
                     yield Refusal(layer, backend, self.why_refused(phase, choice, layer, backend))
 
     def why_refused(self, phase: Phase, choice: _Choice, layer: str, backend: str) -> str:
-        hindrance = self.hindrance(layer, backend)
+        hindrance = self.hindrance(layer, backend, choice.backends.get(SHARED, ""))
         if hindrance:
             return hindrance
         exposed = threats.exposed(phase.kind, phase.data)
@@ -246,10 +267,11 @@ class _Room:
     def unprotected(self, phase: PlannedPhase) -> Iterator[Unprotected]:
         """What ``phase`` is exposed to and its layers do not answer. The policy names none of these."""
         answered = {answer.threat for answer in phase.threats}
+        shared = dict(zip(phase.layers, phase.backends, strict=True)).get(SHARED, "")
         for threat in threats.exposed(phase.kind, phase.data):
             if threat not in answered:
                 yield Unprotected(
-                    threat, phase.name, f"the policy does not name it; {self.why_open(phase.kind, threat)}"
+                    threat, phase.name, f"the policy does not name it; {self.why_open(phase.kind, threat, shared)}"
                 )
 
 

@@ -20,7 +20,14 @@ EXPOSED: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("transport", "record"): ("recorder", "network"),
     ("transport", "log"): ("recorder", "network"),
     ("transport", "public"): ("network",),
-    ("collect", "update"): ("recorder", "network", "curious-aggregator", "colluding-silos", "malicious-server"),
+    ("collect", "update"): (
+        "recorder",
+        "network",
+        "curious-aggregator",
+        "colluding-silos",
+        "byzantine-silo",
+        "malicious-server",
+    ),
     ("aggregate", "update"): (
         "curious-aggregator",
         "colluding-silos",
@@ -34,6 +41,7 @@ EXPOSED: Mapping[tuple[str, str], tuple[str, ...]] = {
         "curious-aggregator",
         "colluding-silos",
         "curious-host",
+        "byzantine-silo",
         "malicious-server",
     ),
     ("audit", "log"): ("malicious-server",),
@@ -76,6 +84,7 @@ class Answer:
             colluders=_colluders(policy),
             minimum_silos=limits.minimum_silos,
             rosters=_rosters(policy),
+            norm=f"{limits.update_norm:g}",
         )
         return Answer(self.layer, self.backend, self.kind, self.threat, self.how, filled)
 
@@ -106,6 +115,9 @@ _COLLUDING = (
     + _APART
     + "; {rosters}"
 )
+_DAMAGE = (
+    "what a silo can do with an update of a norm up to {norm}, and a sample count up to the cap, is accepted as damage"
+)
 _ONE_SUM = "each update is encrypted under a fresh key; only the key of the sum of all of them is ever released"
 _ONE_ANSWER = (
     "keys travel sealed to the keeper, which answers once a round, for one roster of at least the minimum, and only "
@@ -129,6 +141,10 @@ def _additive(kind: str, how: str) -> tuple[Answer, ...]:
     )
 
 
+def _bounded(kind: str, how: str) -> tuple[Answer, ...]:
+    return (Answer("proofs", "bounded-update", kind, "byzantine-silo", how, _DAMAGE),)
+
+
 def _attested(kind: str, threat: str, how: str) -> tuple[Answer, ...]:
     return tuple(Answer("enclave", name, kind, threat, how) for name in ("tdx", "sev-snp", "sgx", "nitro"))
 
@@ -148,18 +164,15 @@ ANSWERS: tuple[Answer, ...] = (
         "the machine that adds holds ciphertexts, and in the end the sum",
         f"{_APART}; {{rosters}}",
     ),
+    *_bounded(
+        "collect", "each silo proves its update within the bounds, unseen; what does not verify is refused by name"
+    ),
+    *_bounded("aggregate", "only ciphertexts with a verified proof are added: well formed, and within the bounds"),
+    *_bounded("keys", "a sealed key that is not the one of the proven ciphertext is refused by name"),
     # Not offered by any host yet: what a refusal names.
     *_attested("keys", "curious-host", "keys are released only to attested code in memory that the host cannot read"),
     *_attested("keys", "malicious-server", "attested code answers once a round, for one roster"),
     *_attested("aggregate", "malicious-server", "the sum is computed by attested code"),
-    Answer(
-        "proofs",
-        "bounded-update",
-        "aggregate",
-        "byzantine-silo",
-        "an update out of bounds is refused unseen",
-        "what a silo can do within the bounds is accepted as damage",
-    ),
 )
 """Everything that a plan may claim. At most one row for a backend, kind and threat."""
 
@@ -169,6 +182,10 @@ NOTHING_YET: Mapping[tuple[str, str], str] = {
     ("audit", "malicious-server"): "a transparency log that outsiders check does not exist yet",
 }
 """(kind, threat) that no row answers: what would, and that it is missing."""
+
+
+PROVABLE: Mapping[str, tuple[str, ...]] = {"bounded-update": ("additive-rlwe",)}
+"""Proof backend -> the aggregation backends whose ciphertexts it is about."""
 
 
 def exposed(kind: str, data: str) -> tuple[str, ...]:
@@ -185,4 +202,4 @@ def placeholders() -> set[str]:
     return {name for row in ANSWERS for _, name, _, _ in Formatter().parse(row.condition) if name}
 
 
-__all__ = ["ANSWERS", "EXPOSED", "NEEDED", "NOTHING_YET", "UNSERVED", "Answer", "answers", "exposed"]
+__all__ = ["ANSWERS", "EXPOSED", "NEEDED", "NOTHING_YET", "PROVABLE", "UNSERVED", "Answer", "answers", "exposed"]

@@ -4,6 +4,6 @@
 """
 
 from quatrefoil.proofs.backend import BoundedUpdateProofs
-from quatrefoil.proofs.shape import ProofShape, SoundnessTerm
+from quatrefoil.proofs.shape import ProofShape, SoundnessTerm, largest_values
 
-__all__ = ["BoundedUpdateProofs", "ProofShape", "SoundnessTerm"]
+__all__ = ["BoundedUpdateProofs", "ProofShape", "SoundnessTerm", "largest_values"]

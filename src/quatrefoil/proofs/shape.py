@@ -17,6 +17,8 @@ class Parameters(Protocol):
     @property
     def layout(self) -> _core.Layout: ...
     @property
+    def slots(self) -> int: ...
+    @property
     def largest_integer(self) -> int: ...
     def digest(self) -> bytes: ...
     def factor(self, weight: float, clip: float) -> float: ...
@@ -70,4 +72,18 @@ class ProofShape:
         return self.kernel.soundness_bits()
 
 
-__all__ = ["Parameters", "ProofShape", "SoundnessTerm"]
+LARGEST_BLOCKS = 2048
+"""Blocks of a ciphertext that one proof is about."""
+
+
+def largest_values(parameters: Parameters) -> int:
+    """How many values one proof may be about under this parameter set; 0 where there are no proofs."""
+    values = LARGEST_BLOCKS * _core.RING_DEGREE * parameters.slots
+    try:
+        ProofShape(parameters, values)
+    except ParametersRefused:
+        return 0
+    return values
+
+
+__all__ = ["LARGEST_BLOCKS", "Parameters", "ProofShape", "SoundnessTerm", "largest_values"]

@@ -1,0 +1,186 @@
+"""What a job asks a silo to prove of its contribution, and who checks what of it.
+
+The silo proves that its ciphertext is well formed and that its update keeps to the norm of the policy, and signs what
+the proof says of its key. The aggregator has the ciphertext and verifies the proof; the keeper has the key and checks
+it against what was signed. Each makes the statement itself, from the job and the round: nothing of it is taken from
+the silo. docs/protocol.md, "Proofs".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+from quatrefoil.contracts import (
+    BoundedUpdate,
+    Encrypted,
+    FloatVector,
+    HiddenUpdate,
+    IntegrityProof,
+    KeyClaim,
+    PrivateAggregation,
+    SumShape,
+)
+from quatrefoil.errors import CiphertextRefused, PolicyError, ProofRejected
+from quatrefoil.federation.messages import Contribution, Job, ProofBinding, ProofClaim
+from quatrefoil.policy import PROVEN, Policy
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The contribution of one silo to one attempt, as everybody knows it from the job and the round."""
+
+    name: str
+    fingerprint: bytes
+    weight: float
+    shape: SumShape
+
+    def binding(self, sealed_key: bytes) -> bytes:
+        """32 bytes that tie a proof to this silo, attempt and weight, and to the sealed key of this digest."""
+        return ProofBinding(self.shape.context, self.fingerprint, sealed_key, self.weight).digest()
+
+
+@dataclass(frozen=True)
+class Proven:
+    """What a silo sends beside its ciphertext: no claims and no bytes in a job without proofs."""
+
+    claims: tuple[ProofClaim, ...]
+    proof: bytes
+
+
+class JobProofs:
+    """The proofs of a job, for one party of it. ``backend`` None: the job has none, and takes none.
+
+    ``PolicyError`` where the policy names the threat that proofs answer and there is no backend, or where there is one
+    and the policy bounds no norm.
+    """
+
+    def __init__(self, backend: IntegrityProof | None, policy: Policy) -> None:
+        if backend is None and PROVEN in policy.threats:
+            raise PolicyError(
+                f"policy {policy.name} names {PROVEN}, and this party has no proofs to answer it",
+                hint="Build the party with the proofs that the policy allows",
+            )
+        if backend is not None and policy.limits.update_norm == math.inf:
+            raise PolicyError(
+                f"policy {policy.name} bounds no norm that could be proven", hint="Give limits.update_norm in it"
+            )
+        self._backend = backend
+        self._norm = policy.limits.update_norm
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the proofs, "" for none."""
+        return "" if self._backend is None else self._backend.scheme
+
+    def check_job(self, job: Job) -> None:
+        """Refuse a job with other proofs, or with another norm."""
+        if (job.proofs, job.update_norm) != (self.scheme, self._norm):
+            raise PolicyError(
+                f"job {job.name} asks for {job.proofs or 'no proofs'} up to a norm of {job.update_norm}, "
+                f"this party for {self.scheme or 'none'} up to {self._norm}",
+                hint="Every party of a job loads the same policy file, and builds the proofs that it asks for",
+            )
+
+    # ------------------------------------------------------------------------------------------------------- the silo
+
+    def encrypt(
+        self, aggregation: PrivateAggregation, update: FloatVector, subject: Subject
+    ) -> tuple[Encrypted, HiddenUpdate | None]:
+        """The encrypted update, and what its proof is made from; the caller wipes the seeds in both."""
+        if self._backend is None:
+            return aggregation.encrypt(update, weight=subject.weight, shape=subject.shape), None
+        return aggregation.encrypt_for_proof(update, weight=subject.weight, shape=subject.shape)
+
+    def prove(self, subject: Subject, ciphertext: bytes, sealed_key: bytes, hidden: HiddenUpdate | None) -> Proven:
+        """The proof of a contribution; ``UpdateRefused`` where there is nothing to prove."""
+        if self._backend is None or hidden is None:
+            return Proven((), b"")
+        statement = self._statement(self._backend, subject, ciphertext, _sha256(sealed_key))
+        proof = self._backend.prove(statement, hidden)
+        # A silo verifies what it sends: a fault of its own machine would else be called a forgery by others.
+        claim = self._backend.verify(statement, proof).key_claim
+        return Proven((ProofClaim(_sha256(proof), claim.content, claim.root, claim.value),), proof)
+
+    # ------------------------------------------------------------------------------------------------- the aggregator
+
+    def verify(self, subject: Subject, contribution: Contribution, ciphertext: bytes, proof: bytes) -> Verified:
+        """Verify the proof that came with a contribution, and that what was signed of the key is what it says.
+
+        ``ProofRejected`` names the silo and the check that failed. Heavy, and free of state: it may run in any thread.
+        ``contribution`` must have been signed by the silo, and must name this ciphertext.
+        """
+        claim = self._claim(subject, contribution)
+        if claim is None:
+            if proof:
+                raise _rejected(subject, "sent a proof, and the job asks for none")
+            return Verified(b"")
+        if _sha256(proof) != claim.proof:
+            raise _rejected(subject, "sent another proof than it signed" if proof else "sent no proof")
+        assert self._backend is not None
+        statement = self._statement(self._backend, subject, ciphertext, contribution.sealed_key)
+        try:
+            verified = self._backend.verify(statement, proof)
+        except ProofRejected as error:
+            raise ProofRejected(
+                f"{subject.name}: {error.problem}", hint=error.hint, reason=error.reason, party=subject.name
+            ) from None
+        except CiphertextRefused as error:
+            raise CiphertextRefused(f"{subject.name}: {error.problem}", hint=error.hint, party=subject.name) from None
+        if verified.key_claim != _key_claim(claim):
+            raise _rejected(subject, "signed another claim of its key than its proof makes")
+        return Verified(claim.proof)
+
+    # ----------------------------------------------------------------------------------------------------- the keeper
+
+    def check_key(self, subject: Subject, contribution: Contribution, key: bytearray) -> None:
+        """``ProofRejected``, naming the silo, unless ``key`` is that of the ciphertext which its proof is about."""
+        claim = self._claim(subject, contribution)
+        if claim is None:
+            return
+        assert self._backend is not None
+        bound = self._backend.bound(self._norm, weight=subject.weight, shape=subject.shape)
+        binding = subject.binding(contribution.sealed_key)
+        try:
+            self._backend.check_key(key, _key_claim(claim), shape=subject.shape, bound=bound, binding=binding)
+        except ProofRejected as error:
+            raise _rejected(subject, f"sealed a key that its proof is not about ({error.problem})") from None
+
+    # -------------------------------------------------------------------------------------------------------- details
+
+    def _claim(self, subject: Subject, contribution: Contribution) -> ProofClaim | None:
+        """The one claim of a contribution in a job with proofs; None, and none signed, in a job without."""
+        wanted, found = int(self._backend is not None), len(contribution.claims)
+        if found != wanted:
+            said = "claims a proof, and the job asks for none" if not wanted else f"claims {found} proofs, not one"
+            raise _rejected(subject, said)
+        return contribution.claims[0] if wanted else None
+
+    def _statement(
+        self, backend: IntegrityProof, subject: Subject, ciphertext: bytes, sealed_key: bytes
+    ) -> BoundedUpdate:
+        bound = backend.bound(self._norm, weight=subject.weight, shape=subject.shape)
+        return BoundedUpdate(subject.shape, ciphertext, bound, subject.binding(sealed_key))
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A contribution with every proof that its job asks for. ``proof``: SHA-256 of it, empty in a job without."""
+
+    proof: bytes
+
+
+def _key_claim(claim: ProofClaim) -> KeyClaim:
+    return KeyClaim(claim.content, claim.root, claim.value)
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _rejected(subject: Subject, what: str) -> ProofRejected:
+    return ProofRejected(f"{subject.name} {what}", hint="Leave it out and go on", party=subject.name)
+
+
+__all__ = ["JobProofs", "Proven", "Subject", "Verified"]
