@@ -54,8 +54,8 @@ anything = st.sampled_from(KINDS).flatmap(of)
 
 
 def test_there_are_as_many_kinds_as_documented() -> None:
-    assert len(KINDS) == 19
-    assert len({kind.TYPE for kind in KINDS}) == 19
+    assert len(KINDS) == 21
+    assert len({kind.TYPE for kind in KINDS}) == 21
     assert all(kind.TYPE.startswith("urn:quatrefoil:") and kind.VERSION == 1 for kind in KINDS)
 
 

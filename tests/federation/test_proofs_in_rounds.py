@@ -197,6 +197,19 @@ def test_a_proof_that_is_verified_too_late_is_not_added_to_another_attempt() -> 
     assert found.finish().contributors == NAMES[1:]
 
 
+def test_a_silo_that_is_offered_the_attempt_is_awaited_although_it_was_refused_before() -> None:
+    """While its contribution is trained or verified, the others must not go on without it."""
+    found = world()
+    old = found.contribution("ambon", found.open())
+    found.void()
+    found.open()
+    with pytest.raises(MessageRefused, match="ambon contributes to another round or attempt"):
+        found.aggregator.receive("ambon", old)
+    assert not found.aggregator.is_awaited("ambon")
+    found.aggregator.offered("ambon")
+    assert found.aggregator.is_awaited("ambon") and not found.aggregator.refused
+
+
 def test_the_same_contribution_verified_twice_is_added_once() -> None:
     found = world()
     message = found.contribution("ambon", found.open())

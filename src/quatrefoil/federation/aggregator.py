@@ -242,6 +242,10 @@ class Aggregator:
         after the roster was closed."""
         return self._current_attempt().wants(name)
 
+    def offered(self, name: str) -> None:
+        """The current attempt is offered to this silo now: what was refused of it before answered an earlier one."""
+        self._current_attempt().refused.pop(name, None)
+
     @property
     def roster_is_closed(self) -> bool:
         """Whether a roster has been proposed for the current attempt, perhaps before a restart."""

@@ -372,6 +372,7 @@ class AggregatorService:
         if self._proposal is not None:
             return _kind(b"confirm", self._offer, self._proposal, parts.join(self._running().voids))
         self._offered.add(silo)
+        self._running().offered(silo)
         return _kind(b"offer", self._offer, parts.join(self._running().voids))
 
     # --------------------------------------------------------------------------------------------------------- details

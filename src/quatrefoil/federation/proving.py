@@ -97,11 +97,11 @@ class JobProofs:
         """The proof of a contribution; ``UpdateRefused`` where there is nothing to prove."""
         if self._backend is None or hidden is None:
             return Proven((), b"")
-        statement = self._statement(self._backend, subject, ciphertext, _sha256(sealed_key))
+        statement = self._statement(self._backend, subject, ciphertext, _digest_of(sealed_key))
         proof = self._backend.prove(statement, hidden)
         # A silo verifies what it sends: a fault of its own machine would else be called a forgery by others.
         claim = self._backend.verify(statement, proof).key_claim
-        return Proven((ProofClaim(_sha256(proof), claim.content, claim.root, claim.value),), proof)
+        return Proven((ProofClaim(_digest_of(proof), claim.content, claim.root, claim.value),), proof)
 
     # ------------------------------------------------------------------------------------------------- the aggregator
 
@@ -116,7 +116,7 @@ class JobProofs:
             if proof:
                 raise _rejected(subject, "sent a proof, and the job asks for none")
             return Verified(b"")
-        if _sha256(proof) != claim.proof:
+        if _digest_of(proof) != claim.proof:
             raise _rejected(subject, "sent another proof than it signed" if proof else "sent no proof")
         assert self._backend is not None
         statement = self._statement(self._backend, subject, ciphertext, contribution.sealed_key)
@@ -175,7 +175,7 @@ def _key_claim(claim: ProofClaim) -> KeyClaim:
     return KeyClaim(claim.content, claim.root, claim.value)
 
 
-def _sha256(data: bytes) -> bytes:
+def _digest_of(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
