@@ -33,14 +33,15 @@ pub fn filled<'py>(
 
 /// Ask for large pages where the memory is fresh: a fault for every 4 KiB costs as much as the encryption of what they
 /// hold. Advice only; NumPy gives the same for its arrays.
-fn prefer_large_pages(memory: &mut [u8]) {
+pub fn prefer_large_pages<Word>(memory: &mut [Word]) {
     #[cfg(target_os = "linux")]
-    if memory.len() >= LARGE {
+    if size_of_val(memory) >= LARGE {
         const PAGE: usize = 4096;
-        let skipped = memory.as_ptr().align_offset(PAGE);
-        let inside = (memory.len() - skipped) / PAGE * PAGE;
+        let start = memory.as_mut_ptr().cast::<u8>();
+        let skipped = start.align_offset(PAGE);
+        let inside = (size_of_val(memory) - skipped) / PAGE * PAGE;
         // SAFETY: whole pages within the memory; the advice changes none of their contents.
-        unsafe { libc::madvise(memory.as_mut_ptr().add(skipped).cast(), inside, libc::MADV_HUGEPAGE) };
+        unsafe { libc::madvise(start.add(skipped).cast(), inside, libc::MADV_HUGEPAGE) };
     }
     #[cfg(not(target_os = "linux"))]
     let _ = memory;

@@ -1,10 +1,9 @@
 //! Vectors over F_p and E: their parts of 1 and of X in a run each, wiped when dropped.
 
-use zeroize::Zeroize;
-
 use super::ext::E;
 use super::wide::column::Column as Lines;
 use super::wide::{Width, fold, tables};
+use super::words::{wipe, zeros};
 
 /// A vector over E, or over F_p: then `im` is empty.
 #[derive(Clone, Default)]
@@ -15,20 +14,20 @@ pub struct Column {
 
 impl Drop for Column {
     fn drop(&mut self) {
-        self.re.zeroize();
-        self.im.zeroize();
+        wipe(&mut self.re);
+        wipe(&mut self.im);
     }
 }
 
 impl Column {
     /// Zeros of F_p.
     pub fn base(length: usize) -> Self {
-        Self { re: vec![0; length], im: Vec::new() }
+        Self { re: zeros(length), im: Vec::new() }
     }
 
     /// Zeros of E.
     pub fn extension(length: usize) -> Self {
-        Self { re: vec![0; length], im: vec![0; length] }
+        Self { re: zeros(length), im: zeros(length) }
     }
 
     pub fn of(elements: impl IntoIterator<Item = E>) -> Self {
@@ -92,8 +91,12 @@ impl Column {
         out
     }
 
-    /// [`Self::folded`] in place, for a vector over E.
+    /// [`Self::folded`] in place: a vector over E.
     pub fn fold(&mut self, z: E) {
+        if self.im.is_empty() {
+            *self = self.folded(z);
+            return;
+        }
         let half = self.len() / 2;
         let ((re, upper_re), (im, upper_im)) = (self.re.split_at_mut(half), self.im.split_at_mut(half));
         fold::fold(Width::best(), [re, im], [upper_re, upper_im], z.parts());

@@ -34,3 +34,4 @@ mod tree;
 mod verifier;
 pub mod wide;
 mod witness;
+mod words;

@@ -1,7 +1,5 @@
 //! The prover's side of the opening: the row that all rows combine to, the proof of what is said of it, and the openings.
 
-use zeroize::Zeroizing;
-
 use super::blinding::Use;
 use super::codes::Code;
 use super::column::{Column, dot};
@@ -13,6 +11,7 @@ use super::prover::{Masks, Prover};
 use super::tree::{Tree, stride};
 use super::wide::{Width, column};
 use super::witness::Witness;
+use super::words::Words;
 use crate::parallel;
 
 impl Prover<'_> {
@@ -92,7 +91,7 @@ impl Prover<'_> {
     fn commit_row(&self, row: &Column, code: Code) -> Tree {
         let (transform, stride) = (code.transform(), stride(code.log_length));
         let runs = parts_of_runs(row, code);
-        let mut words = Zeroizing::new(vec![0; runs.len() * stride]);
+        let mut words = Words::zeros(runs.len() * stride);
         let share = parallel::share(runs.len(), self.threads);
         let parts = words.chunks_mut(share * stride).zip(runs.chunks(share));
         let done: Result<(), ()> = parallel::run(parts, |(words, runs)| {

@@ -21,6 +21,7 @@ use super::tree::{Tree, stride};
 use super::wide::Width;
 use super::wide::code::Code as Transform;
 use super::witness::Witness;
+use super::words::Words;
 use crate::ntt::N;
 use crate::parallel;
 
@@ -132,7 +133,7 @@ impl Prover<'_> {
     /// A tree over the code words of rows; to the first `appended` of them, uniform elements are appended.
     fn commit(&self, transform: &Transform, tree: u64, rows: &[&[u64]], appended: usize) -> Tree {
         let stride = stride(self.shape.code.log_length);
-        let mut words = Zeroizing::new(vec![0; rows.len() * stride]);
+        let mut words = Words::zeros(rows.len() * stride);
         let share = parallel::share(rows.len(), self.threads);
         let parts = words.chunks_mut(share * stride).zip(rows.chunks(share)).enumerate();
         let done: Result<(), ()> = parallel::run(parts, |(part, (words, rows))| {

@@ -200,25 +200,27 @@ impl State<'_> {
         self.mask += round_mask(masks, shape, round, z);
         self.before = self.before * (E::ONE - tau[round] + (tau[round] + tau[round] - E::ONE) * z);
         let half = self.relation.len() / 2;
-        let done: Result<(), ()> = if round == 0 {
+        let threads = if half < 1 << 10 { 1 } else { self.threads };
+        let tables = self.entries.iter_mut().chain(&mut self.selected);
+        let mut columns: Vec<&mut Column> = tables.chain(std::iter::once(&mut self.relation)).collect();
+        if round == 0 {
             self.folded.resize_with(originals.len(), Column::default);
-            let share = parallel::share(originals.len(), self.threads);
-            parallel::run(self.folded.chunks_mut(share).zip(originals.chunks(share)), |(folded, originals)| {
+            let share = parallel::share(originals.len(), threads);
+            let parts = self.folded.chunks_mut(share).zip(originals.chunks(share));
+            let done: Result<(), ()> = parallel::run(parts, |(folded, originals)| {
                 folded.iter_mut().zip(originals).for_each(|(folded, original)| *folded = original.folded(z));
                 Ok(())
-            })
+            });
+            done.expect("no part fails");
         } else {
-            let threads = if half < 1 << 10 { 1 } else { self.threads };
-            let share = parallel::share(self.folded.len(), threads);
-            parallel::run(self.folded.chunks_mut(share), |folded| {
-                folded.iter_mut().for_each(|column| column.fold(z));
-                Ok(())
-            })
-        };
+            columns.extend(&mut self.folded);
+        }
+        let share = parallel::share(columns.len(), threads);
+        let done: Result<(), ()> = parallel::run(columns.chunks_mut(share), |columns| {
+            columns.iter_mut().for_each(|column| column.fold(z));
+            Ok(())
+        });
         done.expect("no part fails");
-        self.entries.iter_mut().for_each(|column| column.fold(z));
-        self.selected.iter_mut().for_each(|column| *column = column.folded(z));
-        self.relation.fold(z);
         self.runs.iter_mut().for_each(|run| run.fold(half, z));
         // eq over fewer variables is the sum of its halves.
         for index in 0..half / 2 {

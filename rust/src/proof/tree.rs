@@ -12,6 +12,8 @@ use super::transcript::{Digest, KEYS};
 use super::wide::Width;
 use super::wide::blake::{leaves, messages, parents};
 use super::wide::code::bit_reversed;
+use super::words::Words;
+use crate::buffer::prefer_large_pages;
 use crate::parallel;
 
 /// Leaves whose salts are made together.
@@ -29,20 +31,16 @@ pub fn stride(log_length: usize) -> usize {
 pub struct Tree {
     log_length: usize,
     /// Word after word, a stride apart.
-    words: Zeroizing<Vec<u64>>,
+    words: Words,
     /// Level l, of 2^l nodes, from index 2^l on.
     nodes: Vec<Digest>,
 }
 
 impl Tree {
-    pub fn commit(
-        words: Zeroizing<Vec<u64>>,
-        log_length: usize,
-        salts: Option<&(dyn Fn() -> Salts + Sync)>,
-        threads: usize,
-    ) -> Self {
+    pub fn commit(words: Words, log_length: usize, salts: Option<&(dyn Fn() -> Salts + Sync)>, threads: usize) -> Self {
         let (width, length) = (Width::best(), 1 << log_length);
         let mut nodes = vec![[0; 32]; 2 * length];
+        prefer_large_pages(&mut nodes);
         let rows: Vec<&[u64]> = words.chunks_exact(stride(log_length)).collect();
         let share = parallel::share(length / TILE, threads) * TILE;
         let parts = nodes[length..].chunks_mut(share).enumerate();
