@@ -140,7 +140,7 @@ def test_the_strict_policy_is_refused_by_phase(demo):
 @pytest.mark.parametrize(
     ("old", "new", "party", "named"),
     [
-        ("largest_sample_count = 100000", "largest_sample_count = 200", "cleveland", "228 samples, outside 1 to 200"),
+        ("largest_sample_count = 100000", "largest_sample_count = 225", "cleveland", "228 samples, outside 1 to 225"),
         ('on_excess = "clip"', 'on_excess = "refuse"', "", "clip bound of 0.05"),
     ],
 )
