@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from both_verifiers import accepted_by_both
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from proving import WIDE, Instance, instance
@@ -19,6 +20,12 @@ def rejected(one: Instance, proof: bytes) -> str:
         one.backend.verify(one.statement, proof)
     assert refusal.value.reason and refusal.value.reason in refusal.value.problem
     return refusal.value.reason
+
+
+def rejected_by_both(one: Instance, proof: bytes) -> str:
+    """The same, of a proof that the second verifier rejects as well: a third of a second."""
+    assert not accepted_by_both(one.backend, one.parameters.name, one.statement, proof)
+    return rejected(one, proof)
 
 
 def changed(proof: bytes, position: int, mask: int) -> bytes:
@@ -68,14 +75,14 @@ def test_no_bytes_make_it_panic(small: Instance, small_proof: bytes, data: st.Da
 def test_reasons_name_what_is_wrong(
     small: Instance, small_proof: bytes, position: int, value: bytes, reason: str
 ) -> None:
-    assert reason in rejected(small, small_proof[:position] + value + small_proof[position + len(value) :])
+    assert reason in rejected_by_both(small, small_proof[:position] + value + small_proof[position + len(value) :])
 
 
 def test_lengths_are_checked_first(small: Instance, small_proof: bytes) -> None:
-    assert "are needed" in rejected(small, b"")
-    assert "are needed" in rejected(small, small_proof[:-1])
-    assert "follow the last opening" in rejected(small, small_proof + b"\0")
-    assert "more than the" in rejected(small, small_proof * 2)
+    assert "are needed" in rejected_by_both(small, b"")
+    assert "are needed" in rejected_by_both(small, small_proof[:-1])
+    assert "follow the last opening" in rejected_by_both(small, small_proof + b"\0")
+    assert "more than the" in rejected_by_both(small, small_proof * 2)
     assert "not bytes" in rejected(small, bytearray(small_proof))  # type: ignore[arg-type]
 
 
@@ -90,6 +97,7 @@ def test_a_proof_is_of_one_round_one_silo_and_one_ciphertext(small: Instance, sm
     ):
         with pytest.raises(ProofRejected, match="another statement"):
             small.backend.verify(statement, small_proof)
+        assert not accepted_by_both(small.backend, WIDE.name, statement, small_proof)
     assert other.encrypted.ciphertext != small.encrypted.ciphertext
 
 
@@ -99,6 +107,7 @@ def test_a_ciphertext_altered_by_any_word_is_rejected(small: Instance, small_pro
         altered = changed(small.encrypted.ciphertext, at, 1)
         with pytest.raises(ProofRejected, match="another statement"):
             small.backend.verify(small.stated(ciphertext=altered), small_proof)
+        assert not accepted_by_both(small.backend, WIDE.name, small.stated(ciphertext=altered), small_proof)
 
 
 @pytest.mark.parametrize("part", ["key", "content", "root", "value", "bound", "binding", "context", "length"])

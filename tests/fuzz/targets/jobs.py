@@ -11,6 +11,7 @@ from tests.fuzz.held import refused_or
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.federation.agreement import agree, open_job
 from quatrefoil.federation.messages import Consent, EnrolledJob, Job, Member
+from quatrefoil.federation.proving import JobProofs
 from quatrefoil.federation.vectors import ArrayLayout, Layout
 from quatrefoil.policy import Policy
 from quatrefoil.transport import PostQuantumTransport, statement, system_clock
@@ -18,6 +19,7 @@ from quatrefoil.transport import PostQuantumTransport, statement, system_clock
 EXAMPLES = Path(__file__).parents[3] / "examples"
 POLICY = Policy.load(EXAMPLES / "policies" / "hospitals.toml")
 AGGREGATION = AdditiveAggregation(ParameterSet.named("sum-256-w16"))
+PROOFS = JobProofs(None, POLICY)
 
 
 @cache
@@ -36,7 +38,7 @@ def seeds() -> list[bytes]:
 def one(data: bytes) -> None:
     """By the first byte: the body of a job, or everything that was enrolled."""
     how, content = data[:1], data[1:]
-    shared = {"security": security(), "policy": POLICY, "aggregation": AGGREGATION}
+    shared = {"security": security(), "policy": POLICY, "aggregation": AGGREGATION, "proofs": PROOFS}
     if how == b"\1":
         refused_or(lambda: agree(content, **shared))
         return
@@ -57,6 +59,8 @@ def sound_job() -> bytes:
         plan=bytes(32),
         scheme=AGGREGATION.scheme.name,
         scheme_digest=AGGREGATION.scheme.digest,
+        proofs=PROOFS.scheme,
+        update_norm=POLICY.limits.update_norm,
         layout=Layout((ArrayLayout((31,), "<f8"),)),
         clip=POLICY.limits.clip,
         rounds=1,

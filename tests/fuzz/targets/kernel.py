@@ -10,14 +10,17 @@ from quatrefoil import _core
 
 _NUMBERS = struct.Struct("<BIIIIqqqqddq")
 _BLOCK = 8 * _core.RING_DEGREE
-REFUSALS = (ValueError, TypeError, OverflowError, MemoryError, _core.ValueRefused, _core.WordRefused, _core.SumRefused)
+REFUSALS = (
+    *(ValueError, TypeError, OverflowError, MemoryError, _core.ValueRefused, _core.WordRefused, _core.SumRefused),
+    *(_core.ProofUnavailable, _core.ProofRejected),
+)
 """What it raises on purpose. A panic is none of them, and derives from ``BaseException``."""
 
 
 def seeds() -> list[bytes]:
     sound = (16, 2, 24, 15, 96, 96, 5, 0, 1.0, 32767.0, 1)
     values, blocks = bytes(96 + 40), bytes(96 + _BLOCK)
-    return [_NUMBERS.pack(how, *sound) + rest for how in range(6) for rest in (values, blocks)]
+    return [_NUMBERS.pack(how, *sound) + rest for how in range(7) for rest in (values, blocks)]
 
 
 def one(data: bytes) -> None:
@@ -35,7 +38,7 @@ def one(data: bytes) -> None:
     try:
         layout = _core.Layout(bits, slots, width, delta, context)
         assert 2 <= bits <= 32 and 1 <= slots <= 8 and delta >= 1 and slots * width + delta <= 63
-        _call(how % 6, layout, rest, context, offset, key_offset, length, first, clip, factor, min(threads, 4))
+        _call(how % 7, layout, rest, context, offset, key_offset, length, first, clip, factor, min(threads, 4))
     except REFUSALS:
         pass
 
@@ -64,5 +67,20 @@ def _call(how, layout, rest, context, offset, key_offset, length, first, clip, f
         layout.block_bytes(length)
         _core.sampled_noise(layout, context, rest[:32], first)
         _core.sampled_mask(layout, context, first)
+    elif how == 5:
+        shape = _core.ProofShape(layout, length)
+        numbers = dict(shape.numbers())
+        assert numbers["least_proof_bytes"] < numbers["largest_proof_bytes"]
+        if numbers["blocks"] <= 2:
+            _verify(shape, rest, context, offset, key_offset, first, threads)
     else:
         _core.time_step(_core.timed_steps()[abs(length) % 9], abs(first), rest[:2], rest[32:64])
+
+
+def _verify(shape, rest, context, offset, key_offset, bound, threads) -> None:
+    """Whatever is passed as a ciphertext, as a proof and as a key."""
+    statement = _core.ProofStatement(shape, bound=bound, context=context, binding=context)
+    assert len(statement.key_binding(rest[:32], context, rest[32:64])) == 16
+    expanded = _core.ProofContext(shape, context, threads)
+    _core.verify_update(statement, expanded, rest, rest[key_offset:], offset=offset, threads=threads)
+    raise AssertionError("a part of a ciphertext is no proof")

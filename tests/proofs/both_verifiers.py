@@ -1,0 +1,45 @@
+"""One verdict of two verifiers: the kernel's, and the second one, which shares no code with it."""
+
+from __future__ import annotations
+
+import bounded_update as second
+from quatrefoil.contracts import BoundedUpdate
+from quatrefoil.errors import CiphertextRefused, ProofRejected
+from quatrefoil.proofs import BoundedUpdateProofs
+
+HEADER_BYTES = 96
+
+
+def accepted_by_both(backend: BoundedUpdateProofs, name: str, statement: BoundedUpdate, proof: bytes) -> bool:
+    """Whether the proof is accepted, which both must agree on, and on what it says; ``name``: of the parameter set."""
+    first, again = _verdict(backend, statement, proof), _second_verdict(name, statement, proof)
+    if isinstance(first, str) or isinstance(again, str):
+        assert isinstance(first, str) and isinstance(again, str), f"{first} here, and there {again}"
+        return False
+    assert first == again
+    return True
+
+
+def _verdict(backend: BoundedUpdateProofs, statement: BoundedUpdate, proof: bytes) -> tuple[bytes, ...] | str:
+    try:
+        verified = backend.verify(statement, proof)
+    except (ProofRejected, CiphertextRefused) as refusal:
+        assert refusal.problem
+        return refusal.problem
+    return verified.statement, verified.key_claim.root, verified.key_claim.value
+
+
+def _second_verdict(name: str, statement: BoundedUpdate, proof: bytes) -> tuple[bytes, ...] | str:
+    parameters, shape = second.PARAMETER_SETS[name], statement.shape
+    about = second.Statement(
+        second.Shape.of(parameters, shape.length), statement.bound, shape.context, statement.binding
+    )
+    block = 8 * parameters.N
+    data = statement.ciphertext[HEADER_BYTES:]
+    blocks = [memoryview(data[at : at + block]).cast("Q").tolist() for at in range(0, len(data), block)]
+    try:
+        verified = second.verify(about, blocks, proof)
+    except second.Rejected as refusal:
+        assert refusal.reason
+        return refusal.reason
+    return verified.statement, verified.root1, verified.v.to_bytes()
