@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use super::column::Column;
 use super::constraint::Weights;
 use super::ext::E;
+use super::multilinear::eq_table;
 use super::shape::Shape;
 
 /// A constraint that tests can leave out.
@@ -23,6 +24,17 @@ pub enum Constraint {
     Cut(usize),
 }
 
+/// What the opening sends that is not what was committed to. Nothing that is checked before says so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Opened {
+    /// An element behind the mask row, where the claim does not see it.
+    MaskRow,
+    /// An element of the end of u.
+    Appended,
+    /// The combined run, with the same value at the point of the second sum-check.
+    Run,
+}
+
 #[derive(Clone, Copy)]
 pub struct Lies {
     pub left_out: Option<Constraint>,
@@ -32,9 +44,10 @@ pub struct Lies {
     pub balanced: bool,
     /// A coordinate of tau that is drawn as zero.
     pub zero: Option<usize>,
+    pub opened: Option<Opened>,
 }
 
-pub const NONE: Lies = Lies { left_out: None, binding: E::ZERO, balanced: false, zero: None };
+pub const NONE: Lies = Lies { left_out: None, binding: E::ZERO, balanced: false, zero: None, opened: None };
 
 thread_local! {
     static LIES: RefCell<Lies> = const { RefCell::new(NONE) };
@@ -62,6 +75,26 @@ pub fn draw(tau: &mut [E]) {
 
 pub fn binding() -> E {
     LIES.with_borrow(|lies| lies.binding)
+}
+
+/// u_m and the end of u.
+pub fn opened(shape: &Shape, mut mask_row: Vec<E>, mut appended: Vec<E>) -> (Vec<E>, Vec<E>) {
+    match LIES.with_borrow(|lies| lies.opened) {
+        Some(Opened::MaskRow) => mask_row[shape.mask_row()] += E::ONE,
+        Some(Opened::Appended) => appended[0] += E::ONE,
+        Some(Opened::Run) | None => (),
+    }
+    (mask_row, appended)
+}
+
+/// u_2, of which <eq(r_lo), u_2> is claimed.
+pub fn combined(mut run: Vec<E>, low: &[E]) -> Vec<E> {
+    if LIES.with_borrow(|lies| lies.opened) == Some(Opened::Run) {
+        let weights = eq_table(low);
+        run[0] += weights.at(1);
+        run[1] = run[1] - weights.at(0);
+    }
+    run
 }
 
 pub fn balance(inverses: &mut [Column]) {

@@ -29,6 +29,8 @@ impl Prover<'_> {
 
         let (row, appended) = self.opened_row(witness, inverses, &opening, &masks.mu, epsilon);
         let mask_row = self.opened_mask_row(masks, epsilon);
+        #[cfg(test)]
+        let (mask_row, appended) = super::lies::opened(shape, mask_row, appended);
         let row_code = shape.row_code;
         let third_tree = self.commit_row(&row, row_code);
         self.send("opening", &[&bytes_of(&mask_row), &bytes_of(&appended), &third_tree.root()]);
@@ -46,6 +48,8 @@ impl Prover<'_> {
 
         let (high, _) = r.split_at(shape.code.log_message - row_code.log_message);
         let combined = self.combined_run(&row, high);
+        #[cfg(test)]
+        let combined = super::lies::combined(combined, &r[high.len()..]);
         self.send("row", &[&bytes_of(&combined)]);
         let positions = self.transcript.draw("positions2").positions(row_code.queries, row_code.log_length);
         third_tree.open(&positions, None, &mut self.proof);

@@ -218,7 +218,9 @@ impl Prover<'_> {
     fn masked_values(&self, ending: &Ending, inverses: &[Column], masks: &[E]) -> Vec<E> {
         let z = &ending.point;
         let (base, combined) = ending.values.split_at(self.shape.base_columns());
-        let mut values = base.to_vec();
+        // Of a size that is never outgrown: nothing is left behind unmasked.
+        let mut values = Zeroizing::new(Vec::with_capacity(self.shape.committed()));
+        values.extend_from_slice(base);
         let (high, low) = opening::split(self.shape, z);
         let (runs, low) = (eq_table(high).iter().collect::<Vec<_>>(), eq_table(low));
         for (column, &combined) in inverses.iter().zip(combined) {

@@ -3,6 +3,8 @@
 //! In round i, F summed over the later variables is `before * eq(tau_i, X) * T(X) + U(X)`: eq over the variables before
 //! is a number, eq over those after weighs the rows, and T has one degree less. T(1) follows from the claim.
 
+use zeroize::Zeroizing;
+
 use super::column::Column;
 use super::constraint::{self, Public, Relation, Weights};
 use super::ext::{E, HALF};
@@ -28,7 +30,7 @@ pub struct Claim<'a> {
 /// What the rounds end with.
 pub struct Ending {
     /// The values of the columns at the point, without masks.
-    pub values: Vec<E>,
+    pub values: Zeroizing<Vec<E>>,
     pub point: Vec<E>,
     /// Whether the claim was true. When it was not, the last round does not fit it.
     pub holds: bool,
@@ -65,12 +67,14 @@ pub fn prove(
     for round in 0..shape.log_rows {
         let columns: Vec<&Column> = if round == 0 { originals.to_vec() } else { state.folded.iter().collect() };
         let values = if round + 1 < shape.log_rows { state.round(round, &columns) } else { state.last_round(&columns) };
+        let values = Zeroizing::new(values);
         holds &= values[0] + values[1] == state.sum;
         let z = send(&state.masked(round, &values));
         state.fold(round, originals, &values, z);
         point.push(z);
     }
-    Ending { values: state.folded.iter().map(|column| column.at(0)).collect(), point, holds }
+    let values = Zeroizing::new(state.folded.iter().map(|column| column.at(0)).collect());
+    Ending { values, point, holds }
 }
 
 struct State<'a> {
@@ -139,7 +143,8 @@ impl State<'_> {
         let (shape, weights) = (self.claim.shape, self.claim.weights);
         let half = columns[0].len() / 2;
         let mut sums = vec![E::ZERO; 4];
-        let mut values = vec![E::ZERO; columns.len()];
+        // Of the key, the pad and the slack, among others.
+        let mut values = Zeroizing::new(vec![E::ZERO; columns.len()]);
         for run in &self.runs {
             let used = columns_of(shape, run.target);
             for index in 0..run.weights.len().min(half) {
@@ -170,7 +175,7 @@ impl State<'_> {
             .map(|x| {
                 let bump = E::base(x) * (E::ONE - E::base(x));
                 let masked = |(index, column): (usize, &&Column)| at(column, x) + mask_of(shape, rho, index) * bump;
-                let values: Vec<E> = columns.iter().enumerate().map(masked).collect();
+                let values: Zeroizing<Vec<E>> = Zeroizing::new(columns.iter().enumerate().map(masked).collect());
                 let public = Public {
                     eq: self.before * line(E::ONE - tau[last], tau[last], x),
                     tables: self.entries.iter().map(|column| at(column, x)).collect(),

@@ -106,8 +106,8 @@ fn fill_groups<V: Value>(
     let (noise, rounding) = (stream(Purpose::Noise), stream(Purpose::Rounding));
     let share = parallel::share(shape.blocks, threads);
     let capacity = shape.layout.block_values();
-    let mut squares = vec![0; shape.blocks.div_ceil(share)];
-    let parts = blocks.chunks_mut(share).zip(values.chunks(share * capacity)).zip(&mut squares).enumerate();
+    let mut squares = Zeroizing::new(vec![0; shape.blocks.div_ceil(share)]);
+    let parts = blocks.chunks_mut(share).zip(values.chunks(share * capacity)).zip(squares.iter_mut()).enumerate();
     let done: Result<(), usize> = parallel::run(parts, |(part, ((blocks, values), squares))| {
         let mut worker = Worker::<V>::new(shape, encryption, noise.reader(), rounding.reader());
         for (offset, (rows, values)) in blocks.iter_mut().zip(values.chunks(capacity)).enumerate() {

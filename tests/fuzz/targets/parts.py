@@ -22,7 +22,7 @@ def seeds() -> list[bytes]:
 
 def one(data: bytes) -> None:
     refused_or_same(lambda: parts.split_list(data, MOST), parts.join, data)
-    for count in range(3):
+    for count in range(5):
         refused_or_same(lambda count=count: parts.split(data, count), parts.join, data)
     try:
         rpc._answer(data)

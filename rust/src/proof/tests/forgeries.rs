@@ -6,7 +6,7 @@ use crate::field::{self, P};
 use crate::layout::{BLOCK_BYTES, Layout, read_word};
 use crate::ntt::N;
 use crate::proof::ext::E;
-use crate::proof::lies::{self, Constraint, Lies, NONE};
+use crate::proof::lies::{self, Constraint, Lies, NONE, Opened};
 use crate::proof::rejected::Rejected;
 use crate::proof::shape::SLACK_BITS;
 use crate::proof::statement::Statement;
@@ -226,6 +226,18 @@ fn a_value_behind_the_last_one() {
 #[test]
 fn a_value_for_the_keeper_of_another_key() {
     caught_by(&Instance::new(wide(), 5), Constraint::Binding, Lies { binding: E::ONE, ..NONE });
+}
+
+/// Each by the one check that sees it: without that one, the proof would be accepted.
+#[test]
+fn an_opening_that_is_not_what_was_committed_to() {
+    for (layout, count) in sizes() {
+        let instance = Instance::new(layout, count);
+        let verdict = |opened| instance.verdict(Lies { opened: Some(opened), ..NONE });
+        assert!(matches!(verdict(Opened::MaskRow), Err(Rejected::MaskRow { .. })));
+        assert_eq!(verdict(Opened::Appended), Err(Rejected::Row));
+        assert!(matches!(verdict(Opened::Run), Err(Rejected::Run { .. })));
+    }
 }
 
 #[test]
