@@ -31,8 +31,7 @@ DIGITS, PIXELS = 10, 64
 STEPS, RATE = 5, 1.0
 HELD_OUT = 0.25
 DIGITS_NORM = 1.6
-"""Honest updates of equal silos are up to about 2.3 long in the first round, 1.7 in the second, and then shorter. Those
-of silos that differ are up to about 3.2, and shorter than the norm from about the eighth round."""
+"""Honest updates of the first rounds are longer than this, and kept within it; later ones are shorter by themselves."""
 
 SKEW = 0.5
 """Concentration of the Dirichlet distribution by which a digit is shared out among the silos of ``digits-skewed``."""
