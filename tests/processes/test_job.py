@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from toy_job import ROUNDS, SILOS, ToyJob, mean
 
-from quatrefoil.audit import verify_file
+from logs import entries_of
 from quatrefoil.errors import HostError
 
 SOON = 40.0
@@ -88,9 +88,9 @@ def test_under_a_norm_that_follows_the_means_a_job_goes_on_where_a_party_was_kil
     norms = [2.0]
     for _ in range(ROUNDS - 1):
         norms.append(0.9 * norms[-1])
-    clipped = [entry.body for entry in verify_file(job.log("bari")) if entry.kind == "clipped"]
+    clipped = [entry.body for entry in entries_of(job.log("bari")) if entry.kind == "clipped"]
     assert clipped == [{"round": number, "update_norm": norms[number - 1]} for number in (3, 4)]
-    finished = [entry for entry in verify_file(job.log("aggregator")) if entry.kind == "round-finished"]
+    finished = [entry for entry in entries_of(job.log("aggregator")) if entry.kind == "round-finished"]
     assert [len(entry.body["proofs"]) for entry in finished] == [len(SILOS)] * ROUNDS
     for name in SILOS:
         assert all(np.array_equal(a, b) for a, b in zip(job.model(name), job.model(), strict=True))
@@ -102,7 +102,7 @@ def test_with_proofs_the_mean_is_the_same_and_every_contribution_brings_one(job:
     finish(job)
     for array in job.model():
         assert np.allclose(array, ROUNDS * mean(), atol=STEP)
-    finished = [entry for entry in verify_file(job.log("aggregator")) if entry.kind == "round-finished"]
+    finished = [entry for entry in entries_of(job.log("aggregator")) if entry.kind == "round-finished"]
     assert [len(entry.body["proofs"]) for entry in finished] == [len(SILOS)] * ROUNDS
     planned = {phase["name"]: phase for phase in job.result("aggregator")["plan"]["phases"]}
     assert planned["collect"]["threats"]["byzantine-silo"]["backend"] == "bounded-update"
@@ -116,7 +116,7 @@ def test_stand_ins_are_marked_in_every_output(job: ToyJob) -> None:
         assert "INSECURE" in (job.folder / f"{name}.out").read_text()
     for name in ("aggregator", *SILOS):
         assert job.result(name)["insecure"] == ["software-keeper"]
-    opened = [entry for entry in verify_file(job.log("keeper")) if entry.kind == "round-opened"]
+    opened = [entry for entry in entries_of(job.log("keeper")) if entry.kind == "round-opened"]
     assert {entry.body["isolation"] for entry in opened} == {"software"}
 
 
@@ -131,7 +131,7 @@ def test_logs_tell_the_whole_story_and_hold_no_secrets(job: ToyJob) -> None:
         assert job.stored(name).count("contribution") == ROUNDS
     # Digests, names, counts and reasons only: nothing as long as a key or an update.
     for name in ("keeper", "aggregator", *SILOS):
-        for entry in verify_file(job.log(name)):
+        for entry in entries_of(job.log(name)):
             assert all(len(value) <= 400 for value in entry.body.values() if isinstance(value, str))
 
 
