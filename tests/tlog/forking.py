@@ -102,6 +102,6 @@ def witness(
 def log(folder: Path, content: Sequence[bytes], *, at: datetime = NOON) -> FolderSource:
     """A log in a folder, grown to what is given where it begins so."""
     with LogWriter(folder, KEYS, clock=lambda: at) as writer:
-        if new := list(content[writer.size :]):
+        while new := list(content[writer.size :][: 1 << 16]):
             writer.append(new)
     return FolderSource(folder)
