@@ -42,7 +42,7 @@ class Mortal:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
-        if name not in ("put_once", "replace", "append"):
+        if name not in ("put_once", "replace", "append", "append_all"):
             return found
 
         def counted(*arguments: Any) -> Any:

@@ -49,7 +49,7 @@ CRASHES = [
 
 def test_the_steps_are_the_documented_ones() -> None:
     """What docs/protocol.md says about when something is durable: log first at the keeper, disk first elsewhere."""
-    round_of_the_keeper = ["log round-opened", "replace 2", "log key-release", "put round"]
+    round_of_the_keeper = ["log measurement+round-opened", "replace 2", "log key-release", "put round"]
     assert STEPS["keeper"] == round_of_the_keeper * ROUNDS
     assert [step.split("/")[0] for step in STEPS["ambon"]] == [
         "log enrolment", "put consent", "log consent", "replace 2",
