@@ -61,27 +61,26 @@ class Channels:
         own = identity_folder(folder, "silo", policy)
         self._credentials = FixedCredentials(Identity.load(own), TrustAnchor.load(own))
         self._port, self._policy = port, policy
-        self._remembering = self._dialer()
+        self._dialers = {resume: self._dialer(resume=resume) for resume in (False, True)}
 
     def connect(self, *, resume: bool = False) -> Link:
-        dialer = self._remembering if resume else self._dialer()
-        return _Channel(dialer)
+        return _Channel(self._dialers[resume])
 
     def handshake_bytes(self, *, resume: bool = False) -> int:
         if resume:
-            self._remembering.connect().close()
-        with (self._remembering if resume else self._dialer()).connect() as channel:
+            self._dialers[resume].connect().close()
+        with self._dialers[resume].connect() as channel:
             return channel.bytes_sent + channel.bytes_received
 
     async def stream(self, message: bytes, times: int) -> float:
-        async with await self._dialer().open() as channel:
+        async with await self._dialers[False].open() as channel:
             begin = asyncio.get_running_loop().time()
             for _ in range(times):
                 await channel.send(message)
                 await channel.receive(1)
             return asyncio.get_running_loop().time() - begin
 
-    def _dialer(self) -> Dialer:
+    def _dialer(self, *, resume: bool) -> Dialer:
         return Dialer(
             HOST,
             self._port,
@@ -90,6 +89,7 @@ class Channels:
             timeout=TIMEOUT,
             clock=system_clock,
             policy=self._policy,
+            resume=resume,
         )
 
 
