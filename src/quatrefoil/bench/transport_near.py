@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 import ssl
@@ -26,6 +27,8 @@ from quatrefoil.transport import (
     TrustAnchor,
     system_clock,
 )
+
+_READ = 64 << 10
 
 
 class Link(Protocol):
@@ -155,22 +158,24 @@ class _Socket:
         else:
             self._secured.sendall(len(message).to_bytes(8, "big"))
             self._secured.sendall(message)
-        length = int.from_bytes(self._exactly(8), "big")
-        return self._exactly(length)
+        found = self._more()  # most often the whole answer: one call of the library, as few as can be
+        while len(found) < 8 or len(found) < 8 + int.from_bytes(found[:8], "big"):
+            found += self._more()
+        return found[8:]
 
-    def _exactly(self, count: int) -> bytes:
-        found = b""
-        while len(found) < count:
-            if not (more := self._secured.recv(count - len(found))):
-                raise ConnectionError("the far end is gone")
-            found += more
-        return found
+    def _more(self) -> bytes:
+        if not (more := self._secured.recv(_READ)):
+            raise ConnectionError("the far end is gone")
+        return more
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._of._session = self._secured.session
+        # Both ends say goodbye here as in a channel (RFC 8446 section 6.1); a socket that is only closed says none.
+        with contextlib.suppress(OSError):
+            self._secured.unwrap()
         self._secured.close()
 
 
