@@ -206,10 +206,10 @@ class AsyncChannel:
             while not self._session.handshake():
                 await self._flush(self._timeout)
                 await self._feed()
-            await self._flush(self._timeout)
             if server_side:
-                await self.send(framing.WELCOME)
+                await self.send(framing.WELCOME)  # with the end of the handshake, so that the client wakes once
             else:
+                await self._flush(self._timeout)
                 await self.receive(0)
         except ChannelRefused:
             with contextlib.suppress(PeerUnreachable):
