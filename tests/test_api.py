@@ -122,12 +122,13 @@ def test_every_step_is_metered_and_logged(costs: Costs) -> None:
     assert kinds[0] == "plan" and kinds.count("key-release") == 2 and kinds.count("round-accepted") == 6
 
 
-def test_a_policy_that_names_byzantine_silos_gets_proofs(costs: Costs) -> None:
+@pytest.mark.parametrize("rule", [{}, {"update_norm_factor": 3.0, "update_norm_floor": 0.9}], ids=["fixed", "adaptive"])
+def test_a_policy_that_names_byzantine_silos_gets_proofs(costs: Costs, rule: dict[str, float]) -> None:
     named = policy()
     named = replace(
         named,
         threats=tuple(sorted({*named.threats, "byzantine-silo"})),
-        limits=replace(named.limits, update_norm=4.0),
+        limits=replace(named.limits, update_norm=4.0, **rule),
     )
     outcome = run(costs, policy=named)
     steps = {str(row["step"]): row for row in outcome.costs}

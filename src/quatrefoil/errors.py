@@ -7,6 +7,7 @@
     │   ├── MessageRefused      malformed, unsigned, replayed or out of place
     │   ├── CiphertextRefused   wrong length, version, parameters or round
     │   ├── ProofRejected       a proof that does not verify, or a key that it is not about
+    │   ├── EvidenceRejected    a log, receipt, statement or bundle that does not hold
     │   └── RoundVoided         the key of the round is gone: nothing of it can be decrypted
     ├── PolicyError    what was asked is against the policy, or the policy itself is wrong
     │   ├── PolicyInvalid       the file cannot be read as a policy, workload or cost file
@@ -68,6 +69,14 @@ class ProofRejected(PeerError):
     def __init__(self, problem: str, *, hint: str, reason: str = "", party: str | None = None) -> None:
         super().__init__(problem, hint=hint, party=party)
         self.reason = _one_line(reason or problem)
+
+
+class EvidenceRejected(PeerError):
+    """A log, receipt, statement or bundle does not hold. ``check`` names what was looked at, where there is a list."""
+
+    def __init__(self, problem: str, *, hint: str, check: str = "", party: str | None = None) -> None:
+        super().__init__(problem, hint=hint, party=party)
+        self.check = check
 
 
 class RoundVoided(PeerError):

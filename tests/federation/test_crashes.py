@@ -15,19 +15,23 @@ from pathlib import Path
 import pytest
 from crashing import Drive, Fuse, steps_of
 
-from quatrefoil.audit import verify_file
+from quatrefoil.audit import PartyLog
 from quatrefoil.errors import MessageRefused, PeerError, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.messages import KeyRelease, RoundVoid, SealedContribution
+from quatrefoil.federation.progress import Progress
+from quatrefoil.transport import TrustAnchor
 from support import Consortium, clock_at
-from world import NAMES, START, World, asked_for, body_of, expected_mean
+from world import NAMES, START, Clock, World, asked_for, body_of, expected_mean
 
 SILOS = NAMES[:3]
 ROUNDS = 2
 EXACT = ROUNDS * expected_mean(SILOS)
 
 
-PROVEN = {"proofs": True, "update_norm": 3.0}
+PROVEN: dict[str, object] = {"proofs": True, "update_norm": 3.0}
+ADAPTIVE: dict[str, object] = {**PROVEN, "update_norm_factor": 3.0, "update_norm_floor": 0.6}
+"""Bari's update is 1.58 long: within the 1.8 of the second round, and over what a norm moved twice would be."""
 
 
 def world(limits: dict[str, object] | None = None) -> World:
@@ -56,7 +60,7 @@ def test_the_steps_are_the_documented_ones() -> None:
     assert [step.split("/")[0] for step in STEPS["hub"][-8:]] == steps * ROUNDS
 
 
-@pytest.mark.parametrize("limits", [{}, PROVEN], ids=["without proofs", "with proofs"])
+@pytest.mark.parametrize("limits", [{}, PROVEN, ADAPTIVE], ids=["without proofs", "with proofs", "adaptive norm"])
 @pytest.mark.parametrize(("victim", "at", "after"), CRASHES)
 def test_a_job_survives_a_crash_at_any_step(victim: str, at: int, after: bool, limits: dict[str, object]) -> None:
     drive = Drive(world(limits), victim, Fuse(at, after)).run()
@@ -69,6 +73,7 @@ def test_a_job_survives_a_crash_at_any_step(victim: str, at: int, after: bool, l
     assert found.moved() == pytest.approx(EXACT, abs=error + 1e-6)
     for silo in found.silos.values():
         assert silo.rounds_done == ROUNDS
+    assert len({progress.norm for name in (*SILOS, "hub") if (progress := Progress.of(found.states[name]))}) == 1
     if victim == "keeper":
         check_endings(drive)
     for (message,) in drive.witness.messages.values():
@@ -193,8 +198,10 @@ def test_a_process_with_every_party_is_killed_and_goes_on_from_its_files(
     found = json.loads(again.stdout)
     assert found["rounds"] == ROUNDS
     assert found["moved"] == pytest.approx(EXACT, abs=1e-3)
-    for log in (tmp_path / "keeper.log", tmp_path / "hub.log"):
-        kinds = [entry.kind for entry in verify_file(log)]
-        assert kinds
-    endings = [entry.kind for entry in verify_file(tmp_path / "keeper.log") if entry.kind != "round-opened"]
-    assert endings.count("key-release") >= ROUNDS
+    trust = TrustAnchor.load(tmp_path / "ca")
+    logs = {
+        name: PartyLog.in_folder(tmp_path / name / "log", trust, clock=Clock()) for name in ("keeper", "hub", "ambon")
+    }
+    kinds = {name: [entry.kind for entry in log.entries()] for name, log in logs.items()}
+    assert kinds["keeper"].count("key-release") >= ROUNDS
+    assert kinds["hub"].count("round-finished") >= ROUNDS

@@ -15,14 +15,14 @@ from quatrefoil.audit import MemoryLog
 from quatrefoil.errors import QuatrefoilError
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
-from quatrefoil.federation.aggregator_service import AggregatorService
 from quatrefoil.federation.keeper import Keeper
-from quatrefoil.federation.keeper_link import KeeperLink
-from quatrefoil.federation.keeper_service import KeeperService
-from quatrefoil.federation.rpc import ask_async
 from quatrefoil.federation.silo import Silo
-from quatrefoil.federation.silo_service import Finished, SiloService
-from quatrefoil.federation.waiting import Waiting
+from quatrefoil.services.aggregator import AggregatorService
+from quatrefoil.services.keeper import KeeperService
+from quatrefoil.services.keeper_link import KeeperLink
+from quatrefoil.services.rpc import ask_async
+from quatrefoil.services.silo import Finished, SiloService
+from quatrefoil.services.waiting import Waiting
 from quatrefoil.transport import (
     HYBRID_768,
     AsyncChannel,

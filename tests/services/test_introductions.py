@@ -10,8 +10,8 @@ from loopback import Loopback
 
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation.keeper import LARGEST_NONCE
-from quatrefoil.federation.keeper_link import KeeperLink
 from quatrefoil.federation.messages import Consent, Introduction, Member
+from quatrefoil.services.keeper_link import KeeperLink
 from world import World, identity, renewed, speaking_as
 
 NONCE = bytes(range(16))

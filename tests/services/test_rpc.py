@@ -21,7 +21,7 @@ from quatrefoil.errors import (
     StateCorrupt,
 )
 from quatrefoil.federation import parts
-from quatrefoil.federation.rpc import FIRST_PAUSE, LONGEST_PAUSE, answer_all, ask, ask_async, longer
+from quatrefoil.services.rpc import FIRST_PAUSE, LONGEST_PAUSE, answer_all, ask, ask_async, longer
 
 OTHERS = [
     one

@@ -14,13 +14,14 @@ from loopback import SOON, Gate, Loopback, ask, ask_next, join, leave, take_offe
 from byzantine import HONEST, LIMITS, POISON, Forger, WrongKey
 from quatrefoil.audit import MemoryLog
 from quatrefoil.errors import HostError, MessageRefused, PeerUnreachable, PolicyError, ProofRejected
-from quatrefoil.federation import aggregator_service, parts
+from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import sha256, shape_of
 from quatrefoil.federation.enrolment import Enrolments
 from quatrefoil.federation.messages import Contribution, RoundContext
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.state import MemoryState
+from quatrefoil.services import aggregator as aggregator_service
 from quatrefoil.transport import HYBRID_768, HYBRID_1024
 from quatrefoil.transport.policies import RECORD
 from world import NAMES, World, expected_mean
@@ -95,7 +96,7 @@ def test_a_model_of_100_000_parameters():
 
 def test_a_model_larger_than_any_message_is_handed_over(monkeypatch):
     """The first model travels beside the job, whose own limit it may exceed."""
-    from quatrefoil.federation import silo_service
+    from quatrefoil.services import silo as silo_service
 
     monkeypatch.setattr(silo_service, "LARGEST_MESSAGE", 200_000)
     world = World(rounds=1, initial=[np.zeros(100_000)])

@@ -30,17 +30,17 @@ from quatrefoil.cli.parties import (
 from quatrefoil.errors import CallerError, HostError
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
-from quatrefoil.federation.aggregator_service import AggregatorService
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
-from quatrefoil.federation.keeper_link import KeeperLink
 from quatrefoil.federation.messages import Member
 from quatrefoil.federation.user_code import load_model, save_model
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
-from quatrefoil.federation.waiting import Waiting
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
 from quatrefoil.planner import Costs, Plan
 from quatrefoil.planner.host import availability
+from quatrefoil.services.aggregator import AggregatorService
+from quatrefoil.services.keeper_link import KeeperLink
+from quatrefoil.services.waiting import Waiting
 from quatrefoil.transport import AsyncChannel, Dialer, serve, system_clock
 from quatrefoil.transport.profile import check_name
 from quatrefoil.workload import Workload

@@ -19,7 +19,7 @@ from quatrefoil.cli.parties import (
     warn_insecure,
 )
 from quatrefoil.federation.keeper import Keeper
-from quatrefoil.federation.keeper_service import KeeperService
+from quatrefoil.services.keeper import KeeperService
 from quatrefoil.transport import serve, system_clock
 
 NAME = "keeper"

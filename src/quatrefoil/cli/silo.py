@@ -22,9 +22,9 @@ from quatrefoil.cli.parties import (
     warn_insecure,
 )
 from quatrefoil.federation.silo import Silo
-from quatrefoil.federation.silo_service import SiloService
 from quatrefoil.federation.user_code import as_arrays, call, count_samples, load_data, load_function, save_model
 from quatrefoil.federation.vectors import Arrays
+from quatrefoil.services.silo import SiloService
 from quatrefoil.transport import Dialer, system_clock
 
 NAME = "silo"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.fuzz.held import refused_or_same
 
 from quatrefoil.errors import QuatrefoilError
-from quatrefoil.federation import parts, rpc
+from quatrefoil.federation import parts
+from quatrefoil.services import rpc
 
 MOST = 5
 

@@ -19,10 +19,10 @@ from quatrefoil.errors import (
     RoundVoided,
 )
 from quatrefoil.federation import parts
-from quatrefoil.federation.aggregator_service import LARGEST_EXPANSION
-from quatrefoil.federation.rpc import FIRST_PAUSE, ask, longer
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.vectors import Arrays
+from quatrefoil.services.aggregator import LARGEST_EXPANSION
+from quatrefoil.services.rpc import FIRST_PAUSE, ask, longer
 from quatrefoil.transport import Channel
 from quatrefoil.wire import LARGEST_MESSAGE
 

@@ -19,9 +19,9 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.enrolment import Enrolments
-from quatrefoil.federation.keeper_link import KeeperLink
-from quatrefoil.federation.rpc import SMALL, Method, OnRefused, answer_all
-from quatrefoil.federation.waiting import Waiting, wait_until, wake
+from quatrefoil.services.keeper_link import KeeperLink
+from quatrefoil.services.rpc import SMALL, Method, OnRefused, answer_all
+from quatrefoil.services.waiting import Waiting, wait_until, wake
 from quatrefoil.transport import AsyncChannel
 
 PATIENCE = 20.0

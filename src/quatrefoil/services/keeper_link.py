@@ -9,7 +9,7 @@ from typing import TypeVar
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.errors import HostError, MessageRefused, PeerUnreachable
 from quatrefoil.federation.messages import Introduction, Member
-from quatrefoil.federation.rpc import FIRST_PAUSE, ask_async, longer
+from quatrefoil.services.rpc import FIRST_PAUSE, ask_async, longer
 from quatrefoil.transport import AsyncChannel
 from quatrefoil.wire import LARGEST_MESSAGE
 

@@ -6,7 +6,7 @@ import asyncio
 
 from quatrefoil.federation import parts
 from quatrefoil.federation.keeper import Keeper
-from quatrefoil.federation.rpc import OnRefused, answer_all
+from quatrefoil.services.rpc import OnRefused, answer_all
 from quatrefoil.transport import AsyncChannel
 from quatrefoil.wire import LARGEST_MESSAGE
 
