@@ -84,6 +84,9 @@ CLIP_RANGE = (2.0**-100, 2.0**100)
 ON_EXCESS = ("refuse", "clip")
 MOST_SILOS = 2048
 LARGEST_COUNT = 1 << 40
+MOST_WITNESSES = 126
+"""A checkpoint holds 128 signatures at most (C2SP signed-note), and the log's own are two."""
+
 LARGEST_ROUNDS = 1_000_000
 
 LARGEST_NORM = 1 << 13
@@ -232,6 +235,8 @@ class Policy(WireObject):
     """``[transport] policy``: what channels and envelopes may use at least; the minimum of the project if not given."""
     max_latency_ms: float = math.inf
     """``[workload] max_latency_ms``: no phase may be predicted to take longer for one pass; infinite when not given."""
+    witnesses: int = 0
+    """``[audit] witnesses``: silos that must cosign the aggregator's log at the end of a job; 0 when not given."""
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -261,8 +266,18 @@ class Policy(WireObject):
                 hint=f"Only proofs hold silos to a norm: name {PROVEN!r}, or give update_norm alone",
             )
         check_choice("transport.policy", self.channels, CHANNEL_POLICIES)
+        self._check_witnesses()
         if math.isnan(self.max_latency_ms) or self.max_latency_ms <= 0:
             raise FieldInvalid("workload.max_latency_ms", f"is {self.max_latency_ms}", hint="Give milliseconds above 0")
+
+    def _check_witnesses(self) -> None:
+        check_range("audit.witnesses", self.witnesses, 0, MOST_WITNESSES)
+        if 0 < self.witnesses <= self.limits.colluding_silos:
+            raise FieldInvalid(
+                "audit.witnesses",
+                f"{self.witnesses} is not above colluding_silos = {self.limits.colluding_silos}",
+                hint="Silos that collude with the aggregator would be the whole quorum: require more, or none",
+            )
 
     @classmethod
     def load(cls, file: Path | str) -> Self:
@@ -273,12 +288,12 @@ class Policy(WireObject):
     def parse(cls, text: str, *, source: str) -> Self:
         """The policy in TOML ``text``; ``source`` names it in messages."""
         root = configuration.parse(text, source)
-        root.expect(["name", "threats", "on_excess", "limits", "allow", "insecure"], ["transport", "workload"])
+        root.expect(["name", "threats", "on_excess", "limits", "allow", "insecure"], ["transport", "workload", "audit"])
         limits, allow, insecure = root.table("limits"), root.table("allow"), root.table("insecure")
         limits.expect([field.name for field in fields(Limits) if field.name not in _OPTIONAL], _OPTIONAL)
         allow.expect(LAYERS)
         insecure.expect(["accept"])
-        channels, latency = CHANNEL_POLICIES[0], math.inf
+        channels, latency, witnesses = CHANNEL_POLICIES[0], math.inf, 0
         if "transport" in root:
             transport = root.table("transport")
             transport.expect(["policy"])
@@ -287,6 +302,10 @@ class Policy(WireObject):
             workload = root.table("workload")
             workload.expect(["max_latency_ms"])
             latency = workload.number("max_latency_ms")
+        if "audit" in root:
+            audit = root.table("audit")
+            audit.expect([], ["witnesses"])
+            witnesses = audit.integer("witnesses") if "witnesses" in audit else 0
         with root.placing():
             return cls(
                 name=root.text("name"),
@@ -308,6 +327,7 @@ class Policy(WireObject):
                 accept_insecure=insecure.texts("accept"),
                 channels=channels,
                 max_latency_ms=latency,
+                witnesses=witnesses,
             )
 
     @classmethod
