@@ -59,6 +59,8 @@ aggregation = ["{backend}"]
 proofs = ["bounded-update"]
 [insecure]
 accept = [{accept}]
+[audit]
+witnesses = {witnesses}
 """
 
 NAMES = ("ambon", "bari", "cusco", "dakar")
@@ -86,6 +88,7 @@ def policy(backend: str = "additive-rlwe", **changes: object) -> Policy:
         "update_norm_factor": None,
         "update_norm_floor": None,
         "proofs": False,
+        "witnesses": 0,
     } | changes
     norms = {key: values.pop(key) for key in ("update_norm", "update_norm_factor", "update_norm_floor")}
     values["norm"] = "\n".join(f"{key} = {value}" for key, value in norms.items() if value is not None)

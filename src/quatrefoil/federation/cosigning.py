@@ -172,7 +172,7 @@ class Cosigning:
         note = self._note()
         self._log.keep_witnessed(note.encode())
         if Note.decode(self._log.checkpoint).text == note.text:  # nothing was logged since
-            self._log.cosigned(tuple(self._lines.values()), tuple(self._keys.values()))
+            self._log.cosigned([self._lines[silo] for silo in sorted(self._lines)], tuple(self._keys.values()))
 
 
 def _line_of(silo: str, target: SignedCheckpoint, key: VerifierKey, lines: bytes) -> NoteSignature:
