@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quatrefoil.errors import EvidenceRejected, HostError, StateCorrupt
-from quatrefoil.tlog import FolderSource, Note
+from quatrefoil.tlog import FolderSource, Note, read_checkpoint
 from quatrefoil.tlog.evidence import Evidence, judge
 from quatrefoil.tlog.monitor import STATE, Monitor, Seen
 from quatrefoil.tlog.tiles import CHECKPOINT
@@ -32,8 +32,8 @@ class Counting(FolderSource):
         return super().read(path)
 
 
-def monitor(folder: Path, **changes: object) -> Monitor:
-    return Monitor(folder / "monitor", VERIFIERS, **changes)  # type: ignore[arg-type]
+def monitor(folder: Path) -> Monitor:
+    return Monitor(folder / "monitor", VERIFIERS)
 
 
 def whys(seen: Seen) -> list[str]:
@@ -72,11 +72,12 @@ def test_it_reads_only_what_is_new(tmp_path: Path) -> None:
 def test_cosignatures_that_come_later_are_remembered(tmp_path: Path) -> None:
     folder = tmp_path / "log"
     source, key = log(folder, leaves(0, 5)), ml_dsa("w1", 11)
-    with monitor(tmp_path, witnesses=[key.verifier]) as one:
+    with monitor(tmp_path) as one:
         one.look(source)
         (folder / CHECKPOINT).write_bytes(tree(5).checkpoint(keys=(*KEYS, key)))
         assert one.look(source).evidence == ()
-        assert one.head is not None and one.head.by(key.verifier) is not None
+        assert one.head is not None
+        assert read_checkpoint(one.head.note.encode(), [key.verifier]).by(key.verifier) is not None
 
 
 # ------------------------------------------------------------------------------------------ a log that says two things
@@ -207,10 +208,23 @@ def test_checkpoints_alone_show_a_fork(tmp_path: Path) -> None:
 def test_the_witnesses_of_both_sides_are_named(tmp_path: Path) -> None:
     liar, honest = ml_dsa("w1", 11), ml_dsa("w2", 12)
     witnesses = [liar.verifier, honest.verifier]
-    with monitor(tmp_path, witnesses=witnesses) as one:
+    with monitor(tmp_path) as one:
         one.hear(tree(7).checkpoint(keys=(*KEYS, liar, honest)))
         (evidence,) = one.hear(tree(7, "other").checkpoint(keys=(*KEYS, liar))).evidence
     assert judge(evidence, VERIFIERS, witnesses).both == (liar.verifier,)
+
+
+def test_a_bad_line_of_a_witness_does_not_spoil_what_convicts_the_log(tmp_path: Path) -> None:
+    """The operator writes the notes, and would put one there."""
+    key = ml_dsa("w1", 11)
+    line = Note.decode(tree(3).checkpoint(keys=(*KEYS, key))).signatures[-1]
+    with monitor(tmp_path) as one:
+        for kind in ("leaf", "other"):
+            note = Note.decode(tree(7, kind).checkpoint())
+            seen = one.hear(Note(note.text, (*note.signatures, line)).encode())
+    (evidence,) = seen.evidence
+    verdict = judge(evidence, VERIFIERS, [key.verifier])
+    assert (verdict.why, verdict.both) == ("fork", ())
 
 
 # ----------------------------------------------------------------------------------------------------- what is refused

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quatrefoil.errors import EvidenceRejected
-from quatrefoil.tlog.checkpoints import ML_DSA_44, SignedCheckpoint, read_checkpoint
+from quatrefoil.tlog.checkpoints import ML_DSA_44, SignedCheckpoint, read_checkpoint, verify_note
 from quatrefoil.tlog.merkle import HASH_BYTES, node_hash, verify_consistency
 from quatrefoil.tlog.notes import LARGEST_NOTE, MOST_SIGNATURES, VerifierKey
 
@@ -143,13 +143,13 @@ def judge(evidence: Evidence, keys: Sequence[VerifierKey], witnesses: Sequence[V
 
     ``EvidenceRejected`` where it does not show what it says.
     """
-    first, second = (_read(note, keys, witnesses) for note in (evidence.first, evidence.second))
+    first, second = (_read(note, keys) for note in (evidence.first, evidence.second))
     if first.checkpoint.origin != second.checkpoint.origin:
         raise _refused("the two checkpoints are of different logs")
     _CHECKS[evidence.why](evidence, first, second)
     both: tuple[VerifierKey, ...] = ()
     if evidence.why in (FORK, REWRITE):
-        both = tuple(key for key in witnesses if first.by(key) and second.by(key))
+        both = tuple(key for key in witnesses if _cosigned(first, key) and _cosigned(second, key))
     return Verdict(evidence.why, evidence.why in PROVEN, first, second, both)
 
 
@@ -258,10 +258,19 @@ def _signed_later(first: SignedCheckpoint, second: SignedCheckpoint) -> bool:
     return all(times) and times[0][0] is not None and times[1][0] is not None and times[0][0] > times[1][0]
 
 
-def _read(note: bytes, keys: Sequence[VerifierKey], witnesses: Sequence[VerifierKey]) -> SignedCheckpoint:
-    signed = read_checkpoint(note, (*keys, *witnesses))
+def _read(note: bytes, keys: Sequence[VerifierKey]) -> SignedCheckpoint:
+    signed = read_checkpoint(note, keys)
     signed.require(keys)
     return signed
+
+
+def _cosigned(signed: SignedCheckpoint, witness: VerifierKey) -> bool:
+    """Whether a witness has signed. A line of it that does not verify is as none: an operator that puts such a line
+    under its own checkpoint must not spoil what convicts it."""
+    try:
+        return verify_note(signed.note, signed.checkpoint, [witness]).by(witness) is not None
+    except EvidenceRejected:
+        return False
 
 
 def _text(data: bytes) -> str:

@@ -57,10 +57,10 @@ class Seen:
 class Monitor:
     """Of one log, with what it remembers in ``folder``. One process at a time."""
 
-    def __init__(self, folder: Path, keys: Sequence[VerifierKey], *, witnesses: Sequence[VerifierKey] = ()) -> None:
-        """``keys``: the log's own, all of them, under its origin. ``witnesses``: whose cosignatures are looked for."""
+    def __init__(self, folder: Path, keys: Sequence[VerifierKey]) -> None:
+        """``keys``: the log's own, all of them, under its origin. Lines of witnesses are kept as they come; who signed
+        both sides of something is told when it is judged."""
         self._keys = tuple(keys)
-        self._witnesses = tuple(witnesses)
         self._origin = keys[0].name
         self._path = folder / STATE
         try:
@@ -89,7 +89,7 @@ class Monitor:
 
         ``EvidenceRejected``, naming the tile or leaf, where the log does not hold what its checkpoint says.
         """
-        signed = self._own(fetch_checkpoint(source, (*self._keys, *self._witnesses)))
+        signed = self._own(fetch_checkpoint(source, self._keys))
         found = self._note(signed)
         head, reader = self.head, LogReader(source, signed)
         size = 0 if head is None else head.checkpoint.size
@@ -109,7 +109,7 @@ class Monitor:
     def hear(self, checkpoint: bytes) -> Seen:
         """Take a checkpoint from elsewhere, without its log. It is compared with those of its size now, and with the
         tree of the log at the next look at one that is as large."""
-        signed = self._own(read_checkpoint(checkpoint, (*self._keys, *self._witnesses)))
+        signed = self._own(read_checkpoint(checkpoint, self._keys))
         return self._seen(signed, 0, self._note(signed))
 
     def _own(self, signed: SignedCheckpoint) -> SignedCheckpoint:
@@ -179,7 +179,7 @@ class Monitor:
 
     def _remembered(self, note: bytes) -> SignedCheckpoint:
         try:
-            signed = read_checkpoint(note, (*self._keys, *self._witnesses))
+            signed = read_checkpoint(note, self._keys)
             signed.require(self._keys)
         except EvidenceRejected as error:
             raise StateCorrupt(
