@@ -1,4 +1,4 @@
-"""Checkpoints: the size and the root of a log, signed by it and by its witnesses. C2SP tlog-checkpoint, tlog-cosignature.
+"""Checkpoints: size and root of a log, signed by it and by its witnesses. C2SP tlog-checkpoint and tlog-cosignature.
 
 Two kinds of signature are made. ``ED25519`` (type 1) is what every C2SP client reads, over the note's text.
 ``ML_DSA_44`` (type 6) says that, at a time, this was the largest consistent tree that its maker had seen of the log; a

@@ -42,9 +42,10 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 class Frontier:
     """A tree that only grows, in the memory of a logarithm of its size."""
 
-    def __init__(self) -> None:
-        self.size = 0
-        self._complete: list[bytes] = []  # roots of complete subtrees, the widest first
+    def __init__(self, size: int = 0, complete: Sequence[bytes] = ()) -> None:
+        """``complete``: the roots of the complete subtrees that ``size`` leaves make, the widest first."""
+        self.size = size
+        self._complete = list(complete)
 
     def append(self, leaf: bytes) -> None:
         """Add a leaf by its hash."""
@@ -57,6 +58,9 @@ class Frontier:
 
     def root(self) -> bytes:
         return join(self._complete)
+
+    def copy(self) -> Frontier:
+        return Frontier(self.size, self._complete)
 
 
 def join(complete: Sequence[bytes]) -> bytes:
@@ -111,7 +115,7 @@ def consistency_proof(old: int, new: int, read: HashReader) -> list[bytes]:
 
 
 def _consistency(old: int, begin: int, end: int, read: HashReader, *, whole: bool) -> list[bytes]:
-    """SUBPROOF of RFC 9162 section 2.1.4.1 for the leaves ``begin`` to ``end``, of which ``old`` are in the old tree."""
+    """SUBPROOF of RFC 9162 section 2.1.4.1 over leaves ``begin`` to ``end``; ``old`` of them are in the old tree."""
     if old == end - begin:
         return [] if whole else [_range_root(begin, end, read)]
     middle = begin + _left_width(end - begin)

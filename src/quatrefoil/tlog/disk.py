@@ -1,0 +1,56 @@
+"""What the log asks of a disk, in one place: so that tests can end the process, or refuse, at each of these steps."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write(descriptor: int, content: bytes) -> None:
+    """All of it: a nearly full disk takes a part first, and refuses the rest."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def synchronise(descriptor: int) -> None:
+    """On the disk when this returns."""
+    os.fsync(descriptor)
+
+
+def truncate(descriptor: int, size: int) -> None:
+    os.ftruncate(descriptor, size)
+
+
+def rename(source: Path, target: Path) -> None:
+    """In one step: a reader sees the old file or the new one, whole."""
+    source.rename(target)
+
+
+def put(path: Path, content: bytes, *, durable: bool) -> None:
+    """``content`` in the place of ``path``, whole or not at all; ``durable``: on the disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")  # one writer: no two of a name
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        write(descriptor, content)
+        if durable:
+            synchronise(descriptor)
+    finally:
+        os.close(descriptor)
+    rename(temporary, path)
+    if durable:
+        synchronise_folder(path.parent)
+
+
+def synchronise_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        synchronise(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def synchronise_folder(folder: Path) -> None:
+    """The names in ``folder`` are on the disk when this returns."""
+    synchronise_file(folder)

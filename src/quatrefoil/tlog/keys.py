@@ -1,0 +1,102 @@
+"""The keys of one log: Ed25519 and ML-DSA-44 for its checkpoints, and Ed25519 for receipts where a policy wants that too.
+
+They are made with the log and belong to it alone: an identity may be renewed many times while its log goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+
+from quatrefoil.errors import StateCorrupt
+from quatrefoil.tlog.checkpoints import Signer, require_origin
+from quatrefoil.tlog.notes import VerifierKey
+from quatrefoil.transport import files
+
+_ORIGIN, _ED25519, _ML_DSA_44, _RECEIPTS = "origin", "ed25519.pem", "ml-dsa-44.pem", "receipts-ed25519.pem"
+
+_Key = TypeVar("_Key", Ed25519PrivateKey, MLDSA44PrivateKey)
+_HINT = "Restore the folder from a copy; a log cannot go on under other keys"
+
+
+@dataclass(frozen=True)
+class LogKeys:
+    """Prints without its keys."""
+
+    origin: str
+    ed25519: Ed25519PrivateKey
+    ml_dsa_44: MLDSA44PrivateKey
+    receipts: Ed25519PrivateKey
+
+    @classmethod
+    def generate(cls, origin: str) -> LogKeys:
+        require_origin(origin)
+        return cls(origin, Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate(), Ed25519PrivateKey.generate())
+
+    @classmethod
+    def load_or_create(cls, folder: Path, origin: str) -> LogKeys:
+        """The keys in ``folder``, made now if there are none; ``StateCorrupt`` where they are another log's."""
+        if not folder.exists():
+            cls.generate(origin)._write(folder)
+        found = cls.load(folder)
+        if found.origin != origin:
+            raise StateCorrupt(
+                f"{folder} holds the keys of log {found.origin}, not of {origin}",
+                hint="Use the folder of this party, under this root",
+            )
+        return found
+
+    @classmethod
+    def load(cls, folder: Path) -> LogKeys:
+        try:
+            origin = files.read(folder / _ORIGIN, "origin").decode().removesuffix("\n")
+            require_origin(origin)
+        except UnicodeDecodeError:
+            raise StateCorrupt(f"{folder / _ORIGIN} is not text", hint=_HINT) from None
+        return cls(
+            origin,
+            _read(folder / _ED25519, Ed25519PrivateKey),
+            _read(folder / _ML_DSA_44, MLDSA44PrivateKey),
+            _read(folder / _RECEIPTS, Ed25519PrivateKey),
+        )
+
+    def _write(self, folder: Path) -> None:
+        keys = {_ED25519: self.ed25519, _ML_DSA_44: self.ml_dsa_44, _RECEIPTS: self.receipts}
+        content = {name: (_pem(key), files.PRIVATE) for name, key in keys.items()}
+        files.write_new_directory(folder, content | {_ORIGIN: (f"{self.origin}\n".encode(), files.PUBLIC)})
+
+    @property
+    def signers(self) -> tuple[Signer, Signer]:
+        """What signs every checkpoint."""
+        return Signer(self.origin, self.ed25519), Signer(self.origin, self.ml_dsa_44)
+
+    @property
+    def verifiers(self) -> tuple[VerifierKey, VerifierKey]:
+        """What every checkpoint is verified with."""
+        note, cosigner = self.signers
+        return note.verifier, cosigner.verifier
+
+    def __repr__(self) -> str:
+        return f"LogKeys({self.origin!r}, keys=<secret>)"
+
+
+def _pem(key: Ed25519PrivateKey | MLDSA44PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _read(file: Path, kind: type[_Key]) -> _Key:
+    try:
+        key = serialization.load_pem_private_key(files.read_private(file, "log key"), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise StateCorrupt(f"log key {file} cannot be read", hint=_HINT) from None
+    if not isinstance(key, kind):
+        raise StateCorrupt(f"log key {file} is not of its kind", hint=_HINT)
+    return key

@@ -1,0 +1,327 @@
+"""The one writer of a log: appends that are durable, and covered by a signed checkpoint, when they return.
+
+The order in which things reach the disk: the journal, which is what acknowledges; then tiles; then the checkpoint over
+them. A process that is killed anywhere leaves a folder that a reader can use; a machine that loses its power leaves one
+that the next opening makes whole from the journal. Tiles never hold what was not acknowledged.
+
+The folder: ``checkpoint`` and ``tile/`` as C2SP tlog-tiles has them, and ``journal``, which is the writer's own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from quatrefoil.errors import CallerError, EvidenceRejected, HostError, StateCorrupt
+from quatrefoil.tlog import disk
+from quatrefoil.tlog.checkpoints import Checkpoint, SignedCheckpoint, Signer, read_checkpoint
+from quatrefoil.tlog.edge import Edge, Written
+from quatrefoil.tlog.journal import Appended, Journal
+from quatrefoil.tlog.merkle import EMPTY_ROOT, HASH_BYTES
+from quatrefoil.tlog.notes import Note, NoteSignature, VerifierKey
+from quatrefoil.tlog.reader import FolderSource, LogReader
+from quatrefoil.tlog.tiles import CHECKPOINT, ENTRIES, HEIGHT, LARGEST_LEAF, WIDTH, Tile, levels_of, tile_at
+
+JOURNAL, LOCK = "journal", "lock"
+
+MOST_APPENDED = 1 << 16
+"""Leaves of one append."""
+
+SETTLED_EVERY = 4 << 20
+"""Bytes of journal after which tiles are synchronised and the journal begins anew."""
+
+_HINT = "Keep the folder as evidence and restore the log from a copy; do not repair it by hand"
+
+
+class LogWriter:
+    """A log that is open for appending. Not for use by several threads at once."""
+
+    def __init__(self, folder: Path, signers: Sequence[Signer], *, clock: Callable[[], datetime]) -> None:
+        """Open the log in ``folder``, or begin one. ``signers``: the log's own keys, all under its origin.
+
+        ``HostError`` where another process has it open, or the folder cannot be written; ``StateCorrupt`` where it does
+        not hold what was acknowledged, or other keys signed it.
+        """
+        if not signers or len({signer.name for signer in signers}) != 1:
+            raise CallerError(
+                "a log signs with keys of one name", hint="Give every signer the log's origin as its name"
+            )
+        self._folder = folder
+        self._signers = tuple(signers)
+        self._keys = tuple(signer.verifier for signer in signers)
+        self._clock = clock
+        self._edge: Edge
+        self._checkpoint: bytes
+        self._journal: Journal | None = None
+        self._unsettled: set[Path] = set()
+        self._behind: list[Written] = []
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(folder)
+        except OSError as error:
+            raise _unusable(folder, error) from None
+        try:
+            self._open()
+        except OSError as error:
+            self.close()
+            raise _unusable(folder, error) from None
+        except BaseException:
+            self.close()
+            raise
+
+    # ------------------------------------------------------------------------------------------------------- what is
+
+    @property
+    def origin(self) -> str:
+        return self._signers[0].name
+
+    @property
+    def keys(self) -> tuple[VerifierKey, ...]:
+        """What verifies this log's own signatures; a checkpoint of it has all of them."""
+        return self._keys
+
+    @property
+    def size(self) -> int:
+        """Leaves so far."""
+        return self._edge.size
+
+    @property
+    def checkpoint(self) -> bytes:
+        """The newest checkpoint, with the cosignatures that it has collected."""
+        return self._checkpoint
+
+    def reader(self) -> LogReader:
+        """The log as it is now, for proofs."""
+        return LogReader(FolderSource(self._folder), read_checkpoint(self._checkpoint, self._keys))
+
+    # ----------------------------------------------------------------------------------------------------- appending
+
+    def append(self, leaves: Sequence[bytes]) -> int:
+        """Add leaves, and return the index of the first. They are durable and under a signed checkpoint then.
+
+        ``HostError`` where the disk refuses: nothing was added, and it may be tried again.
+        """
+        self._open_journal()
+        if not 0 < len(leaves) <= MOST_APPENDED or any(len(leaf) > LARGEST_LEAF for leaf in leaves):
+            raise CallerError(
+                f"an append takes 1 to {MOST_APPENDED} leaves of at most {LARGEST_LEAF} bytes",
+                hint="Divide it, or log digests of what is larger",
+            )
+        self._catch_up()
+        edge, full = self._edge.copy(), list[Written]()
+        for leaf in leaves:
+            full += edge.append(leaf)
+        start = self.size
+        self._commit(edge, full, Appended(start, tuple(leaves), self._sign(edge)))
+        return start
+
+    def cosigned(self, signatures: Sequence[NoteSignature], keys: Sequence[VerifierKey]) -> SignedCheckpoint:
+        """Put signatures of witnesses under the newest checkpoint, durably. ``keys``: the witnesses' that are known.
+
+        ``EvidenceRejected`` where one of theirs does not verify for this very checkpoint. Others are left out.
+        """
+        self._open_journal()
+        self._catch_up()
+        note = Note.decode(self._checkpoint)
+        known = [line for line in signatures if any(key.signed(line) for key in keys)]
+        kept = [line for line in note.signatures if all(not _same_key(line, new) for new in known)]
+        content = Note(note.text, (*kept, *known)).encode()
+        found = read_checkpoint(content, (*self._keys, *keys))
+        if known:
+            self._commit(self._edge, [], Appended(self.size, (), content))
+        return found
+
+    def _sign(self, edge: Edge) -> bytes:
+        checkpoint = Checkpoint(self.origin, edge.size, edge.root())
+        at = self._clock()
+        return Note(checkpoint.text(), tuple(signer.sign(checkpoint, at) for signer in self._signers)).encode()
+
+    def _commit(self, edge: Edge, full: list[Written], appended: Appended) -> None:
+        journal = self._open_journal()
+        journal.append(appended)
+        # Acknowledged from here on: what the disk refuses now is written again before the next append.
+        self._edge, self._checkpoint = edge, appended.checkpoint
+        self._behind = [*full, *(edge.partial() if appended.leaves else ())]
+        try:
+            self._publish()
+            if journal.size > SETTLED_EVERY:
+                self._settle()
+        except OSError:
+            pass
+
+    def _publish(self) -> None:
+        """Write the tiles that are behind, then the checkpoint over them."""
+        while self._behind:
+            tile, content = self._behind[0]
+            path = self._folder / tile.path
+            disk.put(path, content, durable=False)
+            self._unsettled.add(path)
+            self._behind.pop(0)
+        disk.put(self._folder / CHECKPOINT, self._checkpoint, durable=False)
+
+    def _catch_up(self) -> None:
+        try:
+            self._publish()
+        except OSError as error:
+            raise HostError(
+                f"log {self._folder} cannot be written ({error.strerror})",
+                hint="Free space on its disk and try again; what was logged before is safe",
+            ) from None
+
+    # ---------------------------------------------------------------------------------------------- opening, settling
+
+    def _open(self) -> None:
+        path = self._folder / JOURNAL
+        if not path.exists():
+            if (self._folder / CHECKPOINT).exists():
+                raise StateCorrupt(f"log {self._folder} has lost its journal", hint=_HINT)
+            self._edge = Edge()
+            self._checkpoint = self._sign(self._edge)
+            self._journal = Journal.create(path, self._checkpoint)
+            disk.put(self._folder / CHECKPOINT, self._checkpoint, durable=True)
+            return
+        self._journal, self._checkpoint, replayed = Journal.recover(path)
+        self._edge = self._edge_at(self._own(self._checkpoint))
+        for appended in replayed:
+            self._replay(appended)
+        self._publish()
+        self._mend_partial()
+        if replayed:
+            self._settle()
+
+    def _replay(self, appended: Appended) -> None:
+        if appended.start != self.size:
+            raise StateCorrupt(f"the journal of {self._folder} has a gap", hint=_HINT)
+        for leaf in appended.leaves:
+            self._behind += self._edge.append(leaf)
+        self._behind += self._edge.partial()
+        checkpoint = self._own(appended.checkpoint)
+        if (checkpoint.size, checkpoint.root) != (self.size, self._edge.root()):
+            raise StateCorrupt(f"the journal of {self._folder} and its checkpoint disagree", hint=_HINT)
+        self._checkpoint = appended.checkpoint
+
+    def _own(self, content: bytes) -> Checkpoint:
+        """A checkpoint of this very log, under every key of it."""
+        try:
+            signed = read_checkpoint(content, self._keys)
+            signed.require(self._keys)
+        except EvidenceRejected as error:
+            raise StateCorrupt(
+                f"log {self._folder} was not signed by the keys given: {error.problem}", hint=_HINT
+            ) from None
+        if signed.checkpoint.origin != self.origin:
+            raise StateCorrupt(f"log {self._folder} is {signed.checkpoint.origin}, not {self.origin}", hint=_HINT)
+        return signed.checkpoint
+
+    def _edge_at(self, checkpoint: Checkpoint) -> Edge:
+        """The right edge, from tiles that were synchronised before this checkpoint became the base."""
+        reader = LogReader(FolderSource(self._folder), read_checkpoint(self._checkpoint, self._keys))
+        rows: list[list[bytes]] = []
+        entries = b""
+        try:
+            for level in levels_of(checkpoint.size):
+                index, width = divmod(checkpoint.size >> (HEIGHT * level), WIDTH)
+                rows.append(reader.hashes(tile_at(checkpoint.size, level, index)) if width else [])
+                if level == 0 and width:
+                    entries = reader.bundle(tile_at(checkpoint.size, ENTRIES, index))
+        except EvidenceRejected as error:
+            raise StateCorrupt(f"log {self._folder} is damaged: {error.problem}", hint=_HINT) from None
+        edge = Edge(checkpoint.size, rows, entries)
+        if (edge.root() if checkpoint.size else EMPTY_ROOT) != checkpoint.root:
+            raise StateCorrupt(f"the tiles of log {self._folder} do not give its root", hint=_HINT)
+        return edge
+
+    def _mend_partial(self) -> None:
+        """Narrower tiles of older checkpoints are not synchronised one by one: make them again where a lost power left
+        them otherwise."""
+        for tile, content in list(self._edge.partial()):
+            for path in (self._folder / tile.path).parent.glob("[0-9]*"):
+                narrow = Tile(tile.level, tile.index, int(path.name))
+                wanted = _narrowed(tile, content, narrow.width)
+                if narrow.width < tile.width and path.read_bytes() != wanted:
+                    disk.put(path, wanted, durable=False)
+
+    def _settle(self) -> None:
+        """Tiles and checkpoint to the disk for certain; then the journal needs none of what it holds."""
+        current = {self._folder / tile.path for tile, _ in self._edge.partial()}
+        for path in sorted(self._unsettled):
+            if path.parent.suffix != ".p" or path in current:
+                disk.synchronise_file(path)
+        folders = {folder for path in self._unsettled for folder in path.parents if folder.is_relative_to(self._folder)}
+        for folder in sorted(folders, reverse=True):
+            disk.synchronise_folder(folder)
+        disk.put(self._folder / CHECKPOINT, self._checkpoint, durable=True)
+        journal = self._open_journal()
+        try:
+            self._journal = Journal.create(self._folder / JOURNAL, self._checkpoint)
+        finally:
+            # Perhaps the new one has its place already: nothing may be acknowledged by the old one any more.
+            journal.close()
+        self._remove_superseded()
+        self._unsettled.clear()
+
+    def _remove_superseded(self) -> None:
+        """Tiles that were not full, beside full ones: C2SP lets go of them then."""
+        for full in self._unsettled:
+            folder = full.with_name(f"{full.name}.p")
+            if full.parent.suffix != ".p" and folder.exists():
+                for path in folder.iterdir():
+                    path.unlink()
+                folder.rmdir()
+
+    def close(self) -> None:
+        """Settle and let go; again is allowed. A log that was never closed loses nothing."""
+        if self._journal is not None and not self._journal.closed:
+            try:
+                self._publish()
+                if self._unsettled:
+                    self._settle()
+            except OSError:
+                pass  # the journal has it, and the next opening settles it
+            self._journal.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+        self._lock = -1
+
+    def _open_journal(self) -> Journal:
+        if self._journal is None or self._journal.closed:
+            raise HostError(f"log {self._folder} is closed", hint="Open it again; what was logged is safe")
+        return self._journal
+
+    def __enter__(self) -> LogWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _narrowed(tile: Tile, content: bytes, width: int) -> bytes:
+    if tile.level != ENTRIES:
+        return content[: width * HASH_BYTES]
+    at = 0
+    for _ in range(width):
+        at += 2 + int.from_bytes(content[at : at + 2], "big")
+    return content[:at]
+
+
+def _same_key(one: NoteSignature, other: NoteSignature) -> bool:
+    return (one.name, one.key_id) == (other.name, other.key_id)
+
+
+def _locked(folder: Path) -> int:
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise HostError(f"log {folder} is in use by another process", hint="Give each process its own log") from None
+    return descriptor
+
+
+def _unusable(folder: Path, error: OSError) -> HostError:
+    return HostError(
+        f"log {folder} cannot be opened ({error.strerror})", hint="Name a folder that you may read and write"
+    )
