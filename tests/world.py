@@ -15,11 +15,14 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.audit import Log, MemoryLog
+from quatrefoil.audit.receipts import Receipt, RoundReceipt, issue_batch
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, VerifiedStatement
+from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob, sha256
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
@@ -59,6 +62,8 @@ aggregation = ["{backend}"]
 proofs = ["bounded-update"]
 [insecure]
 accept = [{accept}]
+[audit]
+receipts = "{receipts}"
 """
 
 NAMES = ("ambon", "bari", "cusco", "dakar")
@@ -68,6 +73,8 @@ UPDATES = {"ambon": 0.25, "bari": -0.5, "cusco": 0.125, "dakar": 0.75, "elba": -
 """By how much a silo's training moves every parameter, whatever it starts from."""
 START = datetime(2030, 1, 1, tzinfo=UTC)
 PLAN = bytes(range(32))
+RECEIPT_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+"""The aggregator's second key, in worlds whose policy asks for one."""
 TRUSTED, STRANGER = "test-consortium", "stranger"
 """Names of two roots; every party of a :class:`World` trusts the first only."""
 
@@ -84,6 +91,7 @@ def policy(backend: str = "additive-rlwe", **changes: object) -> Policy:
         "largest_sample_count": 1000,
         "update_norm": None,
         "proofs": False,
+        "receipts": "ml-dsa",
     } | changes
     norm = values.pop("update_norm")
     values["norm"] = "" if norm is None else f"update_norm = {norm}"
@@ -183,6 +191,25 @@ def asked_for(context: bytes, contributions: Sequence[SealedContribution], names
     return KeyRequest(context, tuple(contributions), agreeing(context, contributions, names))
 
 
+def reissued(world: World, silo: str, receipts: bytes, attempt: int = -1, **changes: object) -> bytes:
+    """The receipts of one silo, joined, with some fields of one changed and signed anew by the aggregator, in a batch
+    with the same changes for everybody: what a lying aggregator would send."""
+    one = parts.split_list(receipts, 16)
+    told = RoundReceipt.decode(Receipt.decode(one[attempt]).payload)
+    names = [member.name for member in world.aggregator.job.roster]
+    shared = {
+        key: value
+        for key, value in changes.items()
+        if key in ("round", "attempt", "context", "job", "ending", "result", "policy", "plan", "time", "issuer")
+    }
+    lies = [
+        dataclasses.replace(told, **({"silo": name} | shared | (changes if name == silo else {}))) for name in names
+    ]
+    batch = issue_batch(lies, world.hub_security, classical=world.receipt_key)
+    one[attempt] = batch.receipt(names.index(silo))
+    return parts.join(one)
+
+
 def damaged(data: bytes, position: int = -1) -> bytes:
     """``data`` with one bit turned."""
     content = bytearray(data)
@@ -207,6 +234,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.policy = policy(self.backend, **self.limits)
+        self.receipt_key = RECEIPT_KEY if self.policy.signs_receipts_twice else None
         self.log = MemoryLog(self.clock)
         self.layout = layout_of(self.initial)
         self.model_bytes = encode_arrays(self.initial, self.layout)
@@ -266,6 +294,7 @@ class World:
             "model": model_digest(self.initial, self.layout),
             "rounds": self.rounds,
             "plan": PLAN,
+            "receipt_key": self.receipt_key.public_key().public_bytes_raw() if self.receipt_key else b"",
         }
         return JobTerms(**(given | changes))
 
@@ -306,6 +335,8 @@ class World:
         return self.aggregator_kind(
             job,
             self.model_bytes,
+            clock=self.clock,
+            receipt_key=self.receipt_key,
             security=self.hub_security,
             aggregation=self.aggregation(),
             proofs=self.proofs(),
@@ -350,8 +381,8 @@ class World:
         return self.aggregator.finish(self.answer(confirming))
 
     def accept(self, finished: FinishedRound) -> None:
-        for silo in self.silos.values():
-            silo.accept(finished.offer, finished.release, finished.result)
+        for name, silo in self.silos.items():
+            silo.accept(finished.offer, finished.release, finished.result, finished.receipts.of(name))
 
     def run_round(self, names: Sequence[str] | None = None) -> FinishedRound:
         self.send(self.open(), names)

@@ -277,14 +277,15 @@ async def take_offer(channel: AsyncChannel, silo: Silo) -> tuple[bytes, list[byt
     while (found := await ask_next(channel, silo)) is None or found[0] in (b"result", b"confirm"):
         await go_along(channel, silo, found)
     assert found[0] == b"offer", found[0]
-    offer, voids = parts.split(found[1], 2)
+    offer, voids, receipts = parts.split(found[1], 3)
+    silo.take_void_receipts(receipts)
     return offer, parts.split_list(voids, 16)
 
 
 async def go_along(channel: AsyncChannel, silo: Silo, found: tuple[bytes, bytes] | None) -> None:
     """Accept a result, confirm a roster."""
     if found is not None and found[0] == b"result":
-        silo.accept(*parts.split(found[1], 3))
+        silo.accept(*parts.split(found[1], 4))
     if found is not None and found[0] == b"confirm":
         offer, proposal, voids = parts.split(found[1], 3)
         await ask(channel, "confirm", silo.confirm(offer, proposal, parts.split_list(voids, 16)))

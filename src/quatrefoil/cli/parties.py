@@ -11,13 +11,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from quatrefoil import stack
 from quatrefoil.audit import FileLog, Log
 from quatrefoil.cli.output import progress_console
 from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
 from quatrefoil.federation.state import SqliteState
 from quatrefoil.policy import Policy
-from quatrefoil.transport import Identity, PostQuantumTransport, files, system_clock
+from quatrefoil.tlog.keys import LogKeys
+from quatrefoil.transport import Identity, PostQuantumTransport, files, revocation, system_clock
 from quatrefoil.transport.credentials import Credentials, CurrentTrust, FolderCredentials, Standing, require_own
 from quatrefoil.transport.expiry import ends_soon
 from quatrefoil.transport.pins import PinnedCredentials, Pins, parse_pin
@@ -70,6 +73,7 @@ class PartyFiles:
         self.policy = Policy.load(options.policy)
         self.channel_policy = stack.channel_policy_of(self.policy)
         files.make_private(options.state)
+        self._folder = options.state
         self.log = FileLog(options.state / "log.jsonl")
         try:
             self.credentials.remember_in(SeenLists(options.state / "lists"))
@@ -110,6 +114,13 @@ class PartyFiles:
     def pinning(self, pins: Sequence[bytes] | None) -> Credentials:
         """What to show and believe towards a peer of which ``pins`` are expected; None: whatever the root certifies."""
         return self.credentials if pins is None else PinnedCredentials(self.credentials, Pins(pins))
+
+    def receipt_key(self) -> Ed25519PrivateKey | None:
+        """What signs receipts beside the identity, where the policy asks for it: a key of this party's log."""
+        if not self.policy.signs_receipts_twice:
+            return None
+        root = revocation.fingerprint(self.credentials.current().trust.roots[0]).hex()[:16]
+        return LogKeys.load_or_create(self._folder / "log-keys", f"quatrefoil/{root}/{self.identity.name}").receipts
 
     def warn(self) -> None:
         """Say what ends soon: certificates, lists, roots."""

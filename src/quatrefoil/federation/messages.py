@@ -50,7 +50,8 @@ class Member(WireObject):
 class Job(WireObject):
     """Aggregator to all: everything that is agreed before the first round. ``policy``, ``plan`` and ``model`` are
     digests (of the policy, of the plan it led to, of the initial model), ``scheme`` the aggregation scheme, ``proofs``
-    the scheme of proofs that every contribution must bring, "" for none, ``update_norm`` the bound that they show."""
+    the scheme of proofs that every contribution must bring, "" for none, ``update_norm`` the bound that they show,
+    ``receipt_key`` the aggregator's Ed25519 key for receipts (32 bytes), empty where the policy asks for none."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:job"
     name: str
@@ -64,6 +65,7 @@ class Job(WireObject):
     update_norm: float
     rounds: int
     model: bytes
+    receipt_key: bytes
     aggregator: Member
     keeper: Member
     roster: tuple[Member, ...]
