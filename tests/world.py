@@ -28,7 +28,14 @@ from quatrefoil.federation.agreement import AgreedJob, sha256
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.keeper import Keeper
 from quatrefoil.federation.local import check_keys
-from quatrefoil.federation.messages import Confirmation, KeyRequest, Member, RosterProposal, SealedContribution
+from quatrefoil.federation.messages import (
+    Confirmation,
+    KeyRequest,
+    Member,
+    RosterProposal,
+    RoundOffer,
+    SealedContribution,
+)
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.state import MemoryState, State
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
@@ -361,6 +368,7 @@ class World:
     def send(self, offer: bytes, names: Sequence[str] | None = None) -> None:
         for name in self.names if names is None else names:
             self.aggregator.receive(name, self.contribution(name, offer))
+            self.silos[name].acknowledged(RoundOffer.decode(body_of(offer)).context)
 
     def propose(self) -> bytes:
         """Have the keys checked, and close the roster."""

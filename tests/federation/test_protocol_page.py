@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from quatrefoil.errors import EvidenceRejected
 from quatrefoil.federation import aggregator, keeper, messages, silo, vectors
+from quatrefoil.federation.aggregator import FinishedRound
 from quatrefoil.wire import WireObject
 from world import NAMES, World
 
@@ -59,9 +61,15 @@ def job_with_everything() -> World:
     return world
 
 
+def dispute(world: World, finished: FinishedRound) -> None:
+    with pytest.raises(EvidenceRejected):
+        world.silos["ambon"].accept(finished.offer, finished.release, finished.result, finished.receipts.of("bari"))
+
+
 def test_every_name_of_state_is_documented() -> None:
     world = job_with_everything()
     finished = world.finish()
+    dispute(world, finished)
     before = {name for state in world.states.values() for name in state.names("")}
     world.accept(finished)
     names = before | {name for state in world.states.values() for name in state.names("")}
@@ -74,7 +82,9 @@ def test_every_name_of_state_is_documented() -> None:
 
 def test_every_kind_of_entry_is_documented() -> None:
     world = job_with_everything()
-    world.accept(world.finish())
+    finished = world.finish()
+    dispute(world, finished)
+    world.accept(finished)
     rows = dict(re.findall(r"^\| (silo|aggregator|keeper) \| ((?:`[a-z-]+`(?:, )?)+) \|$", PAGE, re.MULTILINE))
     assert set(rows) == {"silo", "aggregator", "keeper"}
     kinds = {kind for row in rows.values() for kind in re.findall(r"`(.*?)`", row)}
