@@ -17,7 +17,7 @@ from typing import Any
 from crashing import Drive, Fuse
 
 import world as worlds
-from quatrefoil.audit import FileLog
+from quatrefoil.audit import TileLog
 from quatrefoil.federation.state import SqliteState
 from quatrefoil.transport import Identity, TrustAnchor
 
@@ -66,7 +66,9 @@ def main(folder: Path, kill_at: int) -> None:
     world = worlds.World(names=worlds.NAMES[:3], rounds=2)
     for name in world.states:
         world.states[name] = Mortal(SqliteState(folder / f"{name}.db"), before)
-        world.logs[name] = Mortal(FileLog(folder / f"{name}.log", world.clock), before)
+        role = {"hub": "aggregator", "keeper": "keeper"}.get(name, "silo")
+        log = TileLog(folder / name, certified.identity(name, role), certified.trust, clock=world.clock)
+        world.logs[name] = Mortal(log, before)
     world.silos = {name: world.make_silo(name) for name in world.names}
     world.enrolments = world.make_enrolments()
     drive = Drive(world, "keeper", Fuse(), disk=world.states["keeper"], log=world.logs["keeper"]).run()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from toy_job import ROUNDS, SILOS, ToyJob, mean
 
-from quatrefoil.audit import verify_file
+from logs import entries_of
 from quatrefoil.errors import HostError
 
 SOON = 40.0
@@ -74,7 +74,7 @@ def test_with_proofs_the_mean_is_the_same_and_every_contribution_brings_one(job:
     finish(job)
     for array in job.model():
         assert np.allclose(array, ROUNDS * mean(), atol=STEP)
-    finished = [entry for entry in verify_file(job.log("aggregator")) if entry.kind == "round-finished"]
+    finished = [entry for entry in entries_of(job.log("aggregator")) if entry.kind == "round-finished"]
     assert [len(entry.body["proofs"]) for entry in finished] == [len(SILOS)] * ROUNDS
     planned = {phase["name"]: phase for phase in job.result("aggregator")["plan"]["phases"]}
     assert planned["collect"]["threats"]["byzantine-silo"]["backend"] == "bounded-update"
@@ -88,7 +88,7 @@ def test_stand_ins_are_marked_in_every_output(job: ToyJob) -> None:
         assert "INSECURE" in (job.folder / f"{name}.out").read_text()
     for name in ("aggregator", *SILOS):
         assert job.result(name)["insecure"] == ["software-keeper"]
-    opened = [entry for entry in verify_file(job.log("keeper")) if entry.kind == "round-opened"]
+    opened = [entry for entry in entries_of(job.log("keeper")) if entry.kind == "round-opened"]
     assert {entry.body["isolation"] for entry in opened} == {"software"}
 
 
@@ -103,7 +103,7 @@ def test_logs_tell_the_whole_story_and_hold_no_secrets(job: ToyJob) -> None:
         assert job.stored(name).count("contribution") == ROUNDS
     # Digests, names, counts and reasons only: nothing as long as a key or an update.
     for name in ("keeper", "aggregator", *SILOS):
-        for entry in verify_file(job.log(name)):
+        for entry in entries_of(job.log(name)):
             assert all(len(value) <= 400 for value in entry.body.values() if isinstance(value, str))
 
 

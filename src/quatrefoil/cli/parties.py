@@ -14,15 +14,15 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from quatrefoil import stack
-from quatrefoil.audit import FileLog, Log
+from quatrefoil.audit import Log, TileLog
 from quatrefoil.cli.output import progress_console
 from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
 from quatrefoil.federation.state import SqliteState
 from quatrefoil.policy import Policy
-from quatrefoil.tlog.keys import LogKeys
-from quatrefoil.transport import Identity, PostQuantumTransport, files, revocation, system_clock
+from quatrefoil.transport import Identity, PostQuantumTransport, files, system_clock
 from quatrefoil.transport.credentials import Credentials, CurrentTrust, FolderCredentials, Standing, require_own
 from quatrefoil.transport.expiry import ends_soon
+from quatrefoil.transport.identity import LIST_FILE, ROOT_FILE
 from quatrefoil.transport.pins import PinnedCredentials, Pins, parse_pin
 from quatrefoil.transport.seen_lists import SeenLists
 
@@ -73,9 +73,10 @@ class PartyFiles:
         self.policy = Policy.load(options.policy)
         self.channel_policy = stack.channel_policy_of(self.policy)
         files.make_private(options.state)
-        self._folder = options.state
-        self.log = FileLog(options.state / "log.jsonl")
+        self.log = TileLog(options.state, self.identity, self.credentials.current().trust)
         try:
+            self._root = options.root
+            self._keep_trust()
             self.credentials.remember_in(SeenLists(options.state / "lists"))
             self.warn()
             self.state = SqliteState(options.state / "state.sqlite")
@@ -117,10 +118,7 @@ class PartyFiles:
 
     def receipt_key(self) -> Ed25519PrivateKey | None:
         """What signs receipts beside the identity, where the policy asks for it: a key of this party's log."""
-        if not self.policy.signs_receipts_twice:
-            return None
-        root = revocation.fingerprint(self.credentials.current().trust.roots[0]).hex()[:16]
-        return LogKeys.load_or_create(self._folder / "log-keys", f"quatrefoil/{root}/{self.identity.name}").receipts
+        return self.log.keys.receipts if self.policy.signs_receipts_twice else None
 
     def warn(self) -> None:
         """Say what ends soon: certificates, lists, roots."""
@@ -129,9 +127,16 @@ class PartyFiles:
 
     def _changed(self, standing: Standing) -> None:
         lists = {one.root.hex(): one.number for one in standing.trust.lists}
+        self._keep_trust()
         self._note({"certificate": standing.identity.fingerprint.hex(), "lists": lists})
         shown = ", ".join(str(one.number) for one in standing.trust.lists) or "none"
         report(f"new channels show certificate {standing.identity.fingerprint.hex()[:16]}; revocation lists: {shown}")
+
+    def _keep_trust(self) -> None:
+        """Beside the log, for whoever audits it: the roots and lists that this party goes by now."""
+        root, lists = self._root, self._root.with_name(LIST_FILE)
+        found = {ROOT_FILE: root} | ({LIST_FILE: lists} if lists.exists() else {})
+        self.log.keep_trust({name: file.read_bytes() for name, file in found.items()})
 
     def _problem(self, error: QuatrefoilError) -> None:
         report(f"identity, roots or list not renewed: {error}")

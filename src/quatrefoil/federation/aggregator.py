@@ -25,7 +25,7 @@ from datetime import datetime
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from quatrefoil.audit import Log
+from quatrefoil.audit import Event, Log
 from quatrefoil.audit.receipts import ReceiptBatch
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, TransportSecurity
 from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyError
@@ -47,7 +47,7 @@ from quatrefoil.federation.messages import (
     VoidRequest,
 )
 from quatrefoil.federation.proving import JobProofs, Verified
-from quatrefoil.federation.receipt_office import ReceiptOffice, RoundReceipts, contribution_in
+from quatrefoil.federation.receipt_office import ReceiptOffice, RoundReceipts, contribution_in, receipts_event
 from quatrefoil.federation.state import State
 from quatrefoil.federation.vectors import Arrays, decode_arrays, encode_arrays, model_digest, next_model
 from quatrefoil.policy import Policy
@@ -374,16 +374,8 @@ class Aggregator:
             )
         batch = self._receipts.voided(end, void)
         self._state.put_once(f"{self._voids_prefix()}{end.attempt:04d}", void)
-        self._log.append(
-            "round-void",
-            {
-                "round": end.round,
-                "attempt": end.attempt,
-                "context": end.context.hex(),
-                "reason": end.reason,
-                "receipts": batch.root.hex(),
-            },
-        )
+        body = {"round": end.round, "attempt": end.attempt, "context": end.context.hex(), "reason": end.reason}
+        self._log.append_all([Event("round-void", body), receipts_event(end.round, end.attempt, end.context, batch)])
         self._attempt = None
 
     def finished(self, number: int) -> FinishedRound | None:
@@ -441,20 +433,18 @@ class Aggregator:
             attempt, contributors, release, RoundResult(context.digest(), sha256(release), sha256(mean), digest)
         )
         result = parts.join([signed, mean])
-        self._log.append(
-            "round-finished",
-            {
-                "round": context.round,
-                "attempt": context.attempt,
-                "context": context.digest().hex(),
-                "contributors": list(contributors),
-                "refused": attempt.refused,
-                **attempt.proofs(contributors),
-                "error_bound": error_bound,
-                "model": digest.hex(),
-                "receipts": batch.root.hex(),
-            },
-        )
+        body = {
+            "round": context.round,
+            "attempt": context.attempt,
+            "context": context.digest().hex(),
+            "contributors": list(contributors),
+            "refused": attempt.refused,
+            **attempt.proofs(contributors),
+            "error_bound": error_bound,
+            "model": digest.hex(),
+        }
+        issued = receipts_event(context.round, context.attempt, context.digest(), batch)
+        self._log.append_all([Event("round-finished", body), issued])
         self._state.replace(
             {
                 **self._receipts.changes(context, batch),

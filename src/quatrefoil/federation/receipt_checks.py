@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from quatrefoil.audit import Log
+from quatrefoil.audit import Event, Log
 from quatrefoil.audit.receipts import ABSENT, INCLUDED, RoundReceipt
 from quatrefoil.audit.verified_receipts import VerifiedReceipt, verify_with
 from quatrefoil.contracts import TransportSecurity
@@ -22,6 +22,7 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.messages import RoundContext
 from quatrefoil.federation.receipt_office import contribution_in, issued_name
+from quatrefoil.federation.refusals import LONGEST_REASON
 from quatrefoil.federation.state import State
 from quatrefoil.policy import Policy
 
@@ -150,7 +151,7 @@ class ReceiptChecks:
 
 
 class ReceiptShelf:
-    """What a silo keeps of receipts: in its state each that holds, and what does not hold for whoever is to judge."""
+    """What a silo keeps of receipts: each that holds in its state and its log, and in its log what does not hold."""
 
     def __init__(self, checks: ReceiptChecks, state: State, log: Log) -> None:
         self._checks = checks
@@ -163,7 +164,8 @@ class ReceiptShelf:
 
     def take_voids(self, number: int, receipts: bytes, recorded: Iterable[Recorded]) -> None:
         """Check and keep the receipts of the attempts at a round that were voided so far."""
-        self._state.replace(self._checked(number, receipts, recorded, None))
+        if kept := self._checked(number, receipts, recorded, None):
+            self._state.replace(kept)
 
     def changes(self, published: Published, receipts: bytes, recorded: Iterable[Recorded]) -> dict[str, bytes | None]:
         """What the state is to hold once the result is taken, after every receipt of the round has been checked."""
@@ -181,12 +183,13 @@ class ReceiptShelf:
         )
         try:
             found = self._checks.check(number, receipts, sent, published)
-        except EvidenceRejected:
-            self._state.replace({f"disputed/{number:08d}": receipts})
+        except EvidenceRejected as error:
+            body = {"asked": "receipts", "round": number, "silo": "", "reason": error.problem[:LONGEST_REASON]}
+            self._log.append("refusal", body, {"receipts": receipts})
             raise
-        for name, (encoded, verified) in found.items():
-            if self._state.get(name) != encoded:
-                self._log.append("receipt", _entry(verified))
+        new = [one for name, one in found.items() if self._state.get(name) != one[0]]
+        if new:
+            self._log.append_all([Event("receipt", _entry(one), {"receipt": encoded}) for encoded, one in new])
         return {name: encoded for name, (encoded, _) in found.items()}
 
 
@@ -198,8 +201,7 @@ def _entry(verified: VerifiedReceipt) -> dict[str, object]:
         "context": receipt.context.hex(),
         "verdict": receipt.verdict,
         "reason": receipt.reason,
-        "receipt": verified.digest.hex(),
-        "batch": verified.root.hex(),
+        "root": verified.root.hex(),
     }
 
 

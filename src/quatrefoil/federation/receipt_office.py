@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from quatrefoil.audit import Event
 from quatrefoil.audit.receipts import (
     ABSENT,
     INCLUDED,
@@ -161,6 +162,18 @@ def contribution_in(message: bytes) -> bytes:
         return sha256(parts.split(message, 4)[0])
     except MessageRefused:
         return sha256(message)
+
+
+def receipts_event(number: int, attempt: int, context: bytes, batch: ReceiptBatch) -> Event:
+    """What the aggregator logs of the receipts of an attempt; the batch itself is attached."""
+    body = {
+        "round": number,
+        "attempt": attempt,
+        "context": context.hex(),
+        "root": batch.root.hex(),
+        "size": len(batch.payloads),
+    }
+    return Event("receipts", body, {"batch": batch.encode()})
 
 
 def issued_name(number: int, attempt: int) -> str:
