@@ -48,7 +48,8 @@ _LATEST = 253402300799
 
 @dataclass(frozen=True)
 class RoundReceipt(WireObject):
-    """What is said of one silo in one attempt. ``time``: Unix seconds.
+    """What is said of one silo in one attempt. ``time``: Unix seconds. ``receipts``: how many its batch has, 1 for one
+    by itself: a proof of inclusion alone does not show the size of its tree.
 
     Digests are SHA-256: ``policy``, ``plan``, ``job`` and ``context`` of the encoded objects, ``certificate`` of the
     silo's certificate, ``contribution`` of its signed contribution as it arrived (empty: none did), ``ending`` of the
@@ -65,6 +66,7 @@ class RoundReceipt(WireObject):
     round: int
     attempt: int
     context: bytes
+    receipts: int
     silo: str
     certificate: bytes
     contribution: bytes
@@ -86,6 +88,8 @@ class RoundReceipt(WireObject):
             raise _malformed(f"a reason of {len(self.reason)} characters for verdict {self.verdict}")
         if self.time > _LATEST:
             raise _malformed("a time after the year 9999")
+        if not 1 <= self.receipts <= MOST_RECEIPTS:
+            raise _malformed(f"a batch of {self.receipts}, outside 1 to {MOST_RECEIPTS}")
 
     @property
     def result_is_missing(self) -> bool:
@@ -156,7 +160,7 @@ def issue_batch(
     ``CallerError`` unless there are at least two, of one attempt and of different silos: a tree of one leaf has no
     proof of inclusion in RFC 9942, and :func:`issue` is for it.
     """
-    if not 2 <= len(payloads) <= MOST_RECEIPTS or len({one.shared() for one in payloads}) != 1:
+    if len(payloads) < 2 or len({one.shared() for one in payloads}) != 1 or payloads[0].receipts != len(payloads):
         raise CallerError("a batch of receipts is not of one attempt, or not of several", hint="Issue one by itself")
     if len({one.silo for one in payloads}) != len(payloads):
         raise CallerError("a batch of receipts has a silo twice", hint="Give each silo one receipt an attempt")
@@ -169,6 +173,8 @@ def issue_batch(
 
 def issue(payload: RoundReceipt, issuer: Certified, *, classical: Ed25519PrivateKey | None) -> bytes:
     """An encoded :class:`Receipt` by itself, with a signature of its own."""
+    if payload.receipts != 1:
+        raise CallerError(f"a receipt of a batch of {payload.receipts} is not one by itself", hint="Issue the batch")
     encoded = payload.encode()
     return Receipt(encoded, _signatures(encoded, issuer, classical, {cose.TYPE: MEDIA_TYPE})).encode()
 

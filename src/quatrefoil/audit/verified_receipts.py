@@ -20,7 +20,6 @@ from quatrefoil.audit.receipts import (
     HINT,
     INCLUSION,
     MEDIA_TYPE,
-    MOST_RECEIPTS,
     RFC9162_SHA256,
     TREE_KIND,
     TREE_PROOFS,
@@ -131,9 +130,11 @@ def _place(message: Sign1, encoded: bytes, payload: RoundReceipt) -> tuple[bytes
         raise _rejected("has other protected headers than a receipt", "form", payload)
     if beside.keys() != {*([cose.X5CHAIN] if certified else []), *([TREE_PROOFS] if batched else [])}:
         raise _rejected("has other unprotected headers than a receipt", "form", payload)
+    size, index, path = _proof(beside[TREE_PROOFS], payload) if batched else (1, 0, [])
+    if size != payload.receipts:
+        raise _rejected(f"says that its batch has {payload.receipts}, and its proof {size}", "inclusion", payload)
     if not batched:
-        return encoded, 1, 0, b""
-    size, index, path = _proof(beside[TREE_PROOFS], payload)
+        return encoded, size, index, b""
     root = merkle.root_from_inclusion(merkle.leaf_hash(encoded), index, size, path)
     return root, size, index, root
 
@@ -149,8 +150,8 @@ def _proof(proofs: Any, payload: RoundReceipt) -> tuple[int, int, list[bytes]]:
     size, index, path = value
     if type(size) is not int or type(index) is not int or any(type(one) is not bytes for one in path):
         raise _rejected("has a proof of inclusion that is none", "inclusion", payload)
-    if not 2 <= size <= MOST_RECEIPTS:
-        raise _rejected(f"is one of {str(size)[:20]}, outside 2 to {MOST_RECEIPTS}", "inclusion", payload)
+    if size < 2:
+        raise _rejected("has a proof of inclusion for itself alone", "inclusion", payload)
     return size, index, path
 
 

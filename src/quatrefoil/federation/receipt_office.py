@@ -123,6 +123,7 @@ class ReceiptOffice:
                     round=attempt.number,
                     attempt=attempt.attempt,
                     context=attempt.context,
+                    receipts=len(job.roster),
                     silo=member.name,
                     certificate=member.fingerprint,
                     contribution=contribution,
