@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.audit import Log, MemoryLog
-from quatrefoil.audit.receipts import Receipt, RoundReceipt, issue_batch
+from quatrefoil.audit.receipts import ABSENT, Receipt, RoundReceipt, issue_batch
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, VerifiedStatement
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
@@ -198,22 +198,23 @@ def asked_for(context: bytes, contributions: Sequence[SealedContribution], names
     return KeyRequest(context, tuple(contributions), agreeing(context, contributions, names))
 
 
-def reissued(world: World, silo: str, receipts: bytes, attempt: int = -1, **changes: object) -> bytes:
+def reissued(world: World, silo: str, receipts: bytes, at: int = -1, **changes: object) -> bytes:
     """The receipts of one silo, joined, with some fields of one changed and signed anew by the aggregator, in a batch
     with the same changes for everybody: what a lying aggregator would send."""
     one = parts.split_list(receipts, 16)
-    told = RoundReceipt.decode(Receipt.decode(one[attempt]).payload)
+    told = RoundReceipt.decode(Receipt.decode(one[at]).payload)
     names = [member.name for member in world.aggregator.job.roster]
     shared = {
         key: value
         for key, value in changes.items()
         if key in ("round", "attempt", "context", "job", "ending", "result", "policy", "plan", "time", "issuer")
     }
+    others: dict[str, object] = {"verdict": ABSENT, "contribution": b"", "reason": ""}
     lies = [
-        dataclasses.replace(told, **({"silo": name} | shared | (changes if name == silo else {}))) for name in names
+        dataclasses.replace(told, **({"silo": name} | (changes if name == silo else others | shared))) for name in names
     ]
     batch = issue_batch(lies, world.hub_security, classical=world.receipt_key)
-    one[attempt] = batch.receipt(names.index(silo))
+    one[at] = batch.receipt(names.index(silo))
     return parts.join(one)
 
 

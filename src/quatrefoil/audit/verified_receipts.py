@@ -93,7 +93,7 @@ def verify_with(
         cose.verify(signatures[1], classical, detached=signed)
         algorithms.append(signatures[1].algorithm.name)
     if (issuer.signer, issuer.role) != (payload.issuer, "aggregator"):
-        raise _rejected(f"is signed by {issuer.role} {issuer.signer}", "issuer", payload)
+        raise _rejected(f"is signed by {issuer.role} {issuer.signer}", "issuer", payload, issuer.signer)
     digest = hashlib.sha256(encoded).digest()
     return VerifiedReceipt(payload, issuer, tuple(algorithms), size, index, root, digest)
 
@@ -109,10 +109,11 @@ def require_agreement(receipts: Iterable[VerifiedReceipt]) -> None:
         attempt = (one.issuer.fingerprint, payload.job, payload.context)
         first = said.setdefault(attempt, one)
         if (first.root, first.size, first.payload.shared()) != (one.root, one.size, payload.shared()):
-            raise _rejected(f"contradicts the one of {first.payload.silo} from the same issuer", "agreement", payload)
+            problem = f"contradicts the one of {first.payload.silo} from the same issuer"
+            raise _rejected(problem, "agreement", payload, one.issuer.signer)
         same = said.setdefault((*attempt, payload.silo.encode()), one)
         if same.payload != payload:
-            raise _rejected("contradicts another one for the same silo", "agreement", payload)
+            raise _rejected("contradicts another one for the same silo", "agreement", payload, one.issuer.signer)
 
 
 def _place(message: Sign1, encoded: bytes, payload: RoundReceipt) -> tuple[bytes, int, int, bytes]:
@@ -162,9 +163,10 @@ def _decoded(kind: type[Kind], encoded: bytes) -> Kind:
         raise EvidenceRejected(error.problem, hint=HINT, check="form") from None
 
 
-def _rejected(problem: str, check: str, payload: RoundReceipt) -> EvidenceRejected:
+def _rejected(problem: str, check: str, payload: RoundReceipt, issuer: str | None = None) -> EvidenceRejected:
+    """``issuer``: who has signed it, once that is known."""
     what = f"the receipt of {payload.silo[:64]} for round {payload.round} attempt {payload.attempt}"
-    return EvidenceRejected(f"{what} {problem}", hint=HINT, check=check, party=payload.issuer[:64])
+    return EvidenceRejected(f"{what} {problem}", hint=HINT, check=check, party=issuer)
 
 
 __all__ = ["MOST_AHEAD", "VerifiedReceipt", "require_agreement", "verify_receipt", "verify_with"]

@@ -373,7 +373,7 @@ class Aggregator:
                 hint="Ask the keeper again",
             )
         batch = self._receipts.voided(end, void)
-        self._state.put_once(f"{self._voids_prefix()}{end.attempt:04d}", void)
+        self._state.replace({f"{self._voids_prefix()}{end.attempt:04d}": void, **self._receipts.settled(end.context)})
         body = {"round": end.round, "attempt": end.attempt, "context": end.context.hex(), "reason": end.reason}
         self._log.append_all([Event("round-void", body), receipts_event(end.round, end.attempt, end.context, batch)])
         self._attempt = None

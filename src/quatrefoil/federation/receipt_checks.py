@@ -101,7 +101,11 @@ class ReceiptChecks:
 
     def verified(self, encoded: bytes) -> VerifiedReceipt:
         """One receipt, signed by the aggregator of the job as its policy asks for; or ``EvidenceRejected``."""
-        return verify_with(encoded, self._security, at=self._clock(), classical=self._classical)
+        try:
+            return verify_with(encoded, self._security, at=self._clock(), classical=self._classical)
+        except EvidenceRejected as error:  # whoever it names: it is the aggregator that has given it
+            party = self._job.job.aggregator.name
+            raise EvidenceRejected(error.problem, hint=_HINT, check=error.check, party=party) from None
 
     def _check_subject(self, found: VerifiedReceipt, number: int, attempt: int) -> None:
         """Whom and what it is about, and who signed it."""

@@ -97,10 +97,13 @@ class ReceiptOffice:
             stored = self._state.put_once(name, batch.encode())
         return ReceiptBatch.decode(stored)
 
+    def settled(self, context: bytes) -> dict[str, bytes | None]:
+        """What an attempt whose receipts are issued need not remember any more: for one ``replace`` with its end."""
+        return dict.fromkeys(self._state.names(_deliveries(context)))
+
     def changes(self, context: RoundContext, batch: ReceiptBatch) -> dict[str, bytes | None]:
         """What the state is to hold when these receipts are published: for one ``replace`` with the result."""
-        forgotten: dict[str, bytes | None] = dict.fromkeys(self._state.names(_deliveries(context.digest())))
-        return {**forgotten, issued_name(context.round, context.attempt): batch.encode()}
+        return {**self.settled(context.digest()), issued_name(context.round, context.attempt): batch.encode()}
 
     def of_round(self, number: int) -> RoundReceipts:
         """What was issued for a round so far."""
