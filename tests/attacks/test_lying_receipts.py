@@ -44,7 +44,7 @@ def lie(world: World, finished: FinishedRound, name: str, **changes: Any) -> byt
 
 LIES: dict[str, tuple[str, dict[str, Any], str]] = {
     "included, to one who sent nothing": (
-        "dakar", {"verdict": INCLUDED, "contribution": bytes(32)}, "say included, and the keeper's release does not name",
+        "dakar", {"verdict": INCLUDED, "contribution": bytes(32)}, "say included, and the keeper's release does not",
     ),
     "refused, to one who is in the sum": (
         "ambon", {"verdict": REFUSED, "reason": "so"}, "say refused, and the keeper's release does name",
