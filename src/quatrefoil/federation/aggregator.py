@@ -46,6 +46,8 @@ from quatrefoil.federation.messages import (
     RoundVoid,
     VoidRequest,
 )
+from quatrefoil.federation.norms import next_norm
+from quatrefoil.federation.progress import NAME, Progress
 from quatrefoil.federation.proving import JobProofs, Verified
 from quatrefoil.federation.receipt_office import ReceiptOffice, RoundReceipts, contribution_in, receipts_event
 from quatrefoil.federation.state import State
@@ -116,7 +118,7 @@ class Aggregator:
             raise CallerError(
                 "the initial model is not the one that the job names", hint="Start with the model the job was made with"
             )
-        self._state.put_once("model", parts.join([(0).to_bytes(8, "big"), model]))
+        self._state.put_once(NAME, Progress(0, model, policy.limits.update_norm).encode())
 
     # ------------------------------------------------------------------------------------------------------- opening
 
@@ -133,12 +135,12 @@ class Aggregator:
     @property
     def rounds_done(self) -> int:
         """How many rounds are finished."""
-        return int.from_bytes(self._current()[0], "big")
+        return self._current().rounds
 
     @property
     def model(self) -> Arrays:
         """The current model."""
-        return decode_arrays(self._current()[1], self._job.job.layout)
+        return decode_arrays(self._current().model, self._job.job.layout)
 
     @property
     def voids(self) -> list[bytes]:
@@ -152,7 +154,8 @@ class Aggregator:
         if number > self._job.job.rounds:
             raise CallerError(f"all {self._job.job.rounds} rounds of the job are done", hint="Agree on a new job")
         digest = model_digest(self.model, self._job.job.layout)
-        return self._security.sign(OpenRound(self._job.digest, number, len(self.voids), digest).encode())
+        wanted = OpenRound(self._job.digest, number, len(self.voids), digest, self._current().norm)
+        return self._security.sign(wanted.encode())
 
     def void_request(self, reason: str) -> bytes:
         """A signed :class:`VoidRequest` for the keeper, of the attempt that is next or open."""
@@ -169,6 +172,7 @@ class Aggregator:
                 f"the keeper offers round {context.round} attempt {context.attempt}, not the one asked for",
                 hint="Ask again",
             )
+        self._job.norm_matches(context, self._current().norm)
         self._attempt = Gathering(context, offer, self._aggregation, self._proposed(context))
         self._log.append(
             "round-opened", {"round": context.round, "attempt": context.attempt, "context": context.digest().hex()}
@@ -394,10 +398,10 @@ class Aggregator:
 
     # --------------------------------------------------------------------------------------------------------- details
 
-    def _current(self) -> list[bytes]:
-        stored = self._state.get("model")
-        assert stored is not None
-        return parts.split(stored, 2)
+    def _current(self) -> Progress:
+        found = Progress.of(self._state)
+        assert found is not None
+        return found
 
     def _current_attempt(self) -> Gathering:
         if self._attempt is None:
@@ -429,6 +433,7 @@ class Aggregator:
         context = attempt.context
         model = next_model(self.model, mean, layout)
         digest = model_digest(model, layout)
+        norm = next_norm(self._policy.limits, context.update_norm, np.frombuffer(mean, "<f8"))
         signed, batch = self._announce(
             attempt, contributors, release, RoundResult(context.digest(), sha256(release), sha256(mean), digest)
         )
@@ -452,7 +457,7 @@ class Aggregator:
                 f"finished/{context.round:08d}": parts.join(
                     [attempt.offer, release, result, np.float64(error_bound).astype("<f8").tobytes()]
                 ),
-                "model": parts.join([context.round.to_bytes(8, "big"), encode_arrays(model, layout)]),
+                NAME: Progress(context.round, encode_arrays(model, layout), norm).encode(),
             }
         )
         self._attempt = None
