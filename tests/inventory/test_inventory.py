@@ -45,6 +45,8 @@ NAMES = {
     r"CBC|AES": "aes-cbc",
     r"GCM": "aes-gcm-cms",
     r"TripleDES": "3des-cbc",
+    r"class SignedCheckpoint": "checkpoint-signatures",
+    r"class ReceiptBatch": "receipt-signatures",
     r"class AdditiveAggregation": "additive-rlwe",
     r"class BoundedUpdateProofs": "bounded-update",
 }
@@ -200,7 +202,7 @@ def test_no_hybrid_is_rated_above_its_ml_kem_half_and_nothing_classical_above_no
     levels = {one.ref: one.level for one in inventory.ALGORITHMS}
     for one in inventory.ALGORITHMS:
         if one.primitive == "combiner":
-            assert one.level == max(levels[part] or 0 for part in one.made_of if part.startswith("ml-kem"))
+            assert one.level == max(levels[part] or 0 for part in one.made_of if part.startswith("ml-"))
         if one.primitive in ("key-agree", "pke"):
             assert one.level == 0
     halves = {part for one in inventory.ALGORITHMS if one.primitive == "combiner" for part in one.made_of}

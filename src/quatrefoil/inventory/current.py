@@ -170,10 +170,29 @@ CURRENT = (
         _SIGN,
         0,
         ("audit", "cli", "federation", "tlog"),
-        "checkpoints of logs (C2SP signed-note), and receipts where the policy asks for both: beside ML-DSA, never alone "
-        "(RFC 8032, RFC 9864)",
+        "the classical half of two signatures, never alone (RFC 8032, RFC 9864)",
         curve="Edwards25519",
         oid="1.3.101.112",
+    ),
+    Algorithm(
+        "checkpoint-signatures",
+        "ML-DSA-44 and Ed25519",
+        "combiner",
+        _SIGN,
+        2,
+        ("tlog",),
+        "every checkpoint of a log has both, and both are demanded (C2SP tlog-cosignature, signed-note)",
+        made_of=("ml-dsa-44", "ed25519"),
+    ),
+    Algorithm(
+        "receipt-signatures",
+        "ML-DSA-65 and Ed25519",
+        "combiner",
+        _SIGN,
+        3,
+        ("audit",),
+        "receipts have both, where the policy asks for it; otherwise ML-DSA alone (RFC 9052, RFC 9942)",
+        made_of=("ml-dsa-65", "ed25519"),
     ),
     # ---------------------------------------------------------------------------------- symmetric, hashes, random
     Algorithm(
