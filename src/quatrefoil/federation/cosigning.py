@@ -9,7 +9,7 @@ cosignatures are in no entry, but under the checkpoint itself, in the file ``wit
 from __future__ import annotations
 
 from quatrefoil.audit import TileLog
-from quatrefoil.audit.witnesses import WitnessStatement, key_in
+from quatrefoil.audit.witnesses import WitnessStatement, introduced, key_in
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.errors import EvidenceRejected, MessageRefused, PolicyError
 from quatrefoil.federation import parts
@@ -69,7 +69,7 @@ class Cosigning:
             )
         if silo not in self._keys:
             # Logged first: a statement that is in no log ties no cosignature to anybody.
-            self._log.append("witness", {"silo": silo, "key": key.encode()}, {"statement": statement})
+            self._log.append("witness", introduced(silo, key), {"statement": statement})
             self._state.put_once(_STATEMENT + silo, statement)
             self._keys[silo] = key
         return self._log.owner
