@@ -73,6 +73,11 @@ impl Tree {
         Self { log_length, words, nodes }
     }
 
+    /// Drop it, its code words wiped by several threads.
+    pub fn drop_on(self, threads: usize) {
+        self.words.drop_on(threads);
+    }
+
     pub fn root(&self) -> Digest {
         self.nodes[1]
     }
