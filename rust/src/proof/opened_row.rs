@@ -8,6 +8,7 @@ use super::ext::{E, bytes_of};
 use super::multilinear::eq_table;
 use super::opening::{self, Opening, inner_product, position_weights, row_weights};
 use super::prover::{Masks, Prover};
+use super::published::publish;
 use super::tree::{Tree, stride};
 use super::wide::{Width, column};
 use super::witness::Witness;
@@ -40,6 +41,7 @@ impl Prover<'_> {
         for (number, tree) in trees.into_iter().enumerate() {
             tree.open(&positions, Some(self.blinding.salts(number as u64 + 1)), &mut self.proof);
         }
+        publish(&self.proof[start..]);
         self.transcript.absorb("opened", &self.proof[start..]);
         let chi = self.transcript.draw("chi").element();
         let points = shape.code.points(&positions);

@@ -11,6 +11,7 @@ use super::inverses::inverse_columns;
 use super::multilinear::eq_table;
 use super::opening::{self, bump};
 use super::proof_bytes::{MAGIC, VERSION};
+use super::published::publish;
 use super::relation::{block_weights, ciphertext_at, key_weights};
 use super::runs::{Points, runs};
 use super::shape::Shape;
@@ -111,6 +112,7 @@ impl Prover<'_> {
     pub fn send(&mut self, label: &str, parts: &[&[u8]]) {
         let start = self.proof.len();
         parts.iter().for_each(|part| self.proof.extend_from_slice(part));
+        publish(&self.proof[start..]);
         self.transcript.absorb(label, &self.proof[start..]);
     }
 

@@ -10,6 +10,7 @@ use super::constraint::{self, Public, Relation, Weights};
 use super::ext::{E, HALF};
 use super::multilinear::eq_table;
 use super::polynomial::{extrapolate, interpolate};
+use super::published::published;
 use super::rounds::{Rows, sum_rows};
 use super::runs::{Run, Target};
 use super::shape::Shape;
@@ -62,18 +63,20 @@ pub fn prove(
         threads,
     };
     let mut point = Vec::with_capacity(shape.log_rows);
-    let mut holds = true;
+    let mut mismatch = 0;
     for round in 0..shape.log_rows {
         let columns: Vec<&Column> = if round == 0 { originals.to_vec() } else { state.folded.iter().collect() };
         let values = if round + 1 < shape.log_rows { state.round(round, &columns) } else { state.last_round(&columns) };
-        holds &= values[0] + values[1] == state.sum;
+        // Without a branch, until it is known of all rounds.
+        let difference = values[0] + values[1] - state.sum;
+        mismatch |= difference.re | difference.im;
         let z = send(&state.masked(round, &values));
         state.fold(round, originals, &values, z);
         point.push(z);
     }
     let values = Zeroizing::new(state.folded.iter().map(|column| column.at(0)).collect());
     drop_all(std::mem::take(&mut state.folded), threads);
-    Ending { values, point, holds }
+    Ending { values, point, holds: published(mismatch == 0) }
 }
 
 struct State<'a> {

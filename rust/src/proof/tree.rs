@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::blinding::Salts;
 use super::proof_bytes::{Bytes, SALT_WORDS};
+use super::published::published;
 use super::rejected::Rejected;
 use super::transcript::{Digest, KEYS};
 use super::wide::Width;
@@ -79,7 +80,7 @@ impl Tree {
     }
 
     pub fn root(&self) -> Digest {
-        self.nodes[1]
+        published(self.nodes[1])
     }
 
     /// Append what opens these positions, distinct and ascending, to a proof.

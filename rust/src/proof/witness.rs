@@ -6,6 +6,7 @@ use super::blinding;
 use super::column::Column;
 use super::ext::E;
 use super::multiplicity;
+use super::published::published;
 use super::shape::{ERRORS, SLACK_BITS, Shape};
 use crate::aligned::Aligned;
 use crate::encryption::Encryption;
@@ -44,7 +45,10 @@ impl Witness {
         let mut columns = empty_columns(shape);
         let squares = fill_groups(shape, encryption, values, &mut columns, threads).map_err(Unprovable::Value)?;
         // Whether there is a proof at all is no secret.
-        let slack = bound.checked_sub(squares).ok_or(Unprovable::Norm)?;
+        if !published(squares <= bound) {
+            return Err(Unprovable::Norm);
+        }
+        let slack = bound.wrapping_sub(squares);
         let secret = key::secret(encryption.key_seed, encryption.parameters);
         let pad = blinding::pad(encryption.key_seed, encryption.parameters);
         let auxiliary = auxiliary(shape, &columns, &secret, pad, slack, threads);

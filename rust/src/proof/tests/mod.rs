@@ -4,6 +4,8 @@ mod forgeries;
 mod masks;
 mod mutations;
 mod shape;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod taint;
 
 use crate::encryption::Encryption;
 use crate::layout::{BLOCK_BYTES, Layout};
