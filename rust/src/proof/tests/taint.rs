@@ -6,7 +6,6 @@ use super::{Instance, narrow, wide};
 use crate::encryption::Encryption;
 use crate::layout::Layout;
 use crate::processor;
-use crate::proof::blinding::{Blinding, Use};
 use crate::proof::prover::prove;
 use crate::proof::witness::Witness;
 use crate::sampling::TILE;
@@ -49,40 +48,5 @@ fn of_a_proof_only_whether_a_value_is_refused() {
             println!("a proof, {} values, the {} copy", count, processor::level().name());
             assert_eq!(branches_of_a_proof(layout, count), count.div_ceil(TILE));
         });
-    }
-}
-
-#[test]
-#[ignore = "under valgrind: make constant-time"]
-fn the_marks_reach_columns_and_masks() {
-    let (layout, values) = (wide(), secret(&[0.25f64; 5]));
-    let instance = Instance::new(layout, 5);
-    let (key_seed, noise_seed) = (secret_seed(1), secret_seed(2));
-    let (parameters, context) = (&[5; 32], &[6; 32]);
-    let factor = layout.largest() as f64 * 0.25;
-    let (key_seed, noise_seed) = (&key_seed, &noise_seed);
-    let encryption = Encryption { layout, parameters, context, clip: 1.0, factor, first: 0, key_seed, noise_seed };
-    // SAFETY: the vector lives longer.
-    let shared = unsafe { Shared::new(values.as_ptr(), values.len()) };
-    let shape = &instance.shape;
-    let witness = Witness::new(shape, &encryption, shared, instance.bound, 1).expect("it is within bounds");
-    let blinding = Blinding::new(&secret_seed(9), &[0; 32]);
-    let hidden = [
-        witness.columns[shape.error_column(0)].re[0],
-        witness.columns[shape.limb_column(0, 0, 0)].re[0],
-        witness.auxiliary(shape, 0),
-        witness.auxiliary(shape, shape.pad_row),
-        witness.auxiliary(shape, shape.pad_row + 2),
-        witness.auxiliary(shape, shape.secret_row),
-        blinding.words(Use::Mu, 1)[0],
-        u64::from(blinding.salts(1).one(0)[0]),
-    ];
-    for word in hidden {
-        let looked_at = || {
-            if std::hint::black_box(word) == 77 {
-                std::hint::black_box(word);
-            }
-        };
-        assert_eq!(dependent(looked_at), 1);
     }
 }
