@@ -383,7 +383,8 @@ class Aggregator:
                 hint="Ask the keeper again",
             )
         batch = self._receipts.voided(end, void)
-        self._state.replace({f"{self._voids_prefix()}{end.attempt:04d}": void, **self._receipts.settled(end.context)})
+        changes = self._receipts.changes(end.round, end.attempt, end.context, batch)
+        self._state.replace({**changes, f"{self._voids_prefix()}{end.attempt:04d}": void})
         body = {"round": end.round, "attempt": end.attempt, "context": end.context.hex(), "reason": end.reason}
         self._log.append_all([Event("round-void", body), receipts_event(end.round, end.attempt, end.context, batch)])
         self._attempt = None
@@ -458,7 +459,7 @@ class Aggregator:
         self._log.append_all([Event("round-finished", body, {"release": release, "result": signed}), issued])
         self._state.replace(
             {
-                **self._receipts.changes(context, batch),
+                **self._receipts.changes(context.round, context.attempt, context.digest(), batch),
                 _announcement(context): None,
                 f"finished/{context.round:08d}": parts.join(
                     [attempt.offer, release, result, np.float64(error_bound).astype("<f8").tobytes()]
