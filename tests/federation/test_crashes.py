@@ -49,7 +49,7 @@ CRASHES = [
 
 def test_the_steps_are_the_documented_ones() -> None:
     """What docs/protocol.md says about when something is durable: log first at the keeper, disk first elsewhere."""
-    round_of_the_keeper = ["log round-opened", "replace 2", "log key-release", "put round"]
+    round_of_the_keeper = ["log measurement+round-opened", "replace 2", "log key-release", "put round"]
     assert STEPS["keeper"] == round_of_the_keeper * ROUNDS
     assert [step.split("/")[0] for step in STEPS["ambon"]] == [
         "log enrolment", "put consent", "log consent", "replace 2",
@@ -168,8 +168,8 @@ def test_a_keeper_that_has_forgotten_an_attempt_gets_nothing_new_for_it() -> Non
 CHILD = Path(__file__).parent / "killed_job.py"
 
 
-def child(folder: Path, *, kill_at: int) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(CHILD), str(folder), str(kill_at)]
+def child(folder: Path, *, kill_at: int, limits: dict[str, object]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(CHILD), str(folder), str(kill_at), json.dumps(limits)]
     path = os.pathsep.join([str(CHILD.parent), str(CHILD.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
@@ -185,15 +185,18 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "ca"
 
 
-@pytest.mark.parametrize("step", [2, 17, 30, 36, 38, 41, 46, 52])
+@pytest.mark.parametrize(
+    ("step", "limits"),
+    [*((step, {}) for step in (2, 17, 30, 36, 38, 41, 46, 52)), (30, PROVEN), (41, PROVEN), (46, ADAPTIVE)],
+)
 def test_a_process_with_every_party_is_killed_and_goes_on_from_its_files(
-    step: int, certified: Path, tmp_path: Path
+    step: int, limits: dict[str, object], certified: Path, tmp_path: Path
 ) -> None:
     """As a power failure would: SIGKILL at a durable step, whoever's turn it is, on SQLite and log files."""
     shutil.copytree(certified, tmp_path / "ca")
-    killed = child(tmp_path, kill_at=step)
+    killed = child(tmp_path, kill_at=step, limits=limits)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    again = child(tmp_path, kill_at=-1)
+    again = child(tmp_path, kill_at=-1, limits=limits)
     assert again.returncode == 0, again.stderr
     found = json.loads(again.stdout)
     assert found["rounds"] == ROUNDS

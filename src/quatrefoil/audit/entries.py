@@ -75,7 +75,7 @@ def encode(time: datetime, kind: str, body: Mapping[str, Any], attached: Mapping
     if len(leaf) > LARGEST_LEAF:
         raise CallerError(
             f"an entry of kind {kind} has {len(leaf)} bytes, over the limit of {LARGEST_LEAF}",
-            hint="Attach what is long",
+            hint="Attach what is long: a roster of many hundred names, too",
         )
     return leaf
 

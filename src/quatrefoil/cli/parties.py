@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from quatrefoil import stack
+from quatrefoil.api import log_policy
 from quatrefoil.audit import Log, TileLog
 from quatrefoil.cli.output import progress_console
 from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
@@ -75,6 +76,7 @@ class PartyFiles:
         try:
             self._root = options.root
             self._keep_trust()
+            log_policy(self.policy, self.log)
             self.credentials.remember_in(SeenLists(options.state / "lists"))
             self.warn()
             self.state = SqliteState(options.state / "state.sqlite")

@@ -24,7 +24,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quatrefoil.audit import Log
+from quatrefoil.audit import Event, Log
 from quatrefoil.contracts import ComputeIsolation, IntegrityProof, PrivateAggregation, Recipient, TransportSecurity
 from quatrefoil.errors import MessageRefused, PeerError, PolicyError
 from quatrefoil.federation.agreement import AgreedJob, agree, read, require_author, sha256
@@ -219,9 +219,12 @@ class Keeper:
             sealing_key=recipient.public,
         )
         digest = context.digest()
-        offer = self._security.sign(RoundOffer(context, self._isolation.collect(digest)).encode())
-        self._log.append(
-            "round-opened", {**_where(context), "context": digest.hex(), "isolation": self._isolation.kind}
+        evidence = self._isolation.collect(digest)
+        offer = self._security.sign(RoundOffer(context, evidence).encode())
+        opened = {**_where(context), "context": digest.hex(), "isolation": self._isolation.kind}
+        measured = {"isolation": self._isolation.kind, "context": digest.hex()}
+        self._log.append_all(
+            [Event("measurement", measured, {"evidence": evidence}), Event("round-opened", opened, {"offer": offer})]
         )
         self._attempts.open(name, Offered(context, offer, job.job.aggregator))
         self._open[digest] = _OpenAttempt(job, context, recipient)
@@ -331,6 +334,7 @@ class Keeper:
                 "contributors": list(proposal.contributors),
                 "isolation": self._isolation.kind,
             },
+            {"release": release},
         )
         ending = self._attempts.end(name, Ending(ANSWER, body.encode(), release, combined))
         self._forget(digest)
