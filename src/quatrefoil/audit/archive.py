@@ -66,7 +66,9 @@ class ArchiveReader:
         try:
             self._file = file.open("rb")
         except OSError as error:
-            raise HostError(f"{file} cannot be read ({error.strerror})", hint="Name a bundle that you may read") from None
+            raise HostError(
+                f"{file} cannot be read ({error.strerror})", hint="Name a bundle that you may read"
+            ) from None
         try:
             self._members = dict(self._directory(os.fstat(self._file.fileno()).st_size))
         except OSError as error:

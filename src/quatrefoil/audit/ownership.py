@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
-from quatrefoil.errors import EvidenceRejected, MessageRefused, StateCorrupt
+from cryptography import x509
+
+from quatrefoil.errors import EvidenceRejected, MessageRefused, QuatrefoilError, StateCorrupt
 from quatrefoil.tlog import LogKeys, VerifierKey
-from quatrefoil.transport import Identity, TrustAnchor, statement
+from quatrefoil.transport import Identity, TrustAnchor, profile, statement
 from quatrefoil.transport.identity import Clock
 from quatrefoil.wire import WireObject
 
@@ -85,9 +87,7 @@ def verify(signed: bytes, trust: TrustAnchor, *, clock: Clock) -> Owner:
         raise EvidenceRejected(
             f"{verified.signer} claims the log {said.origin}, which is not its own", hint=_HINT, check="owner"
         )
-    return Owner(
-        verified.signer, verified.role, verified.fingerprint, said.origin, said.keys, said.receipts, said.made
-    )
+    return Owner(verified.signer, verified.role, verified.fingerprint, said.origin, said.keys, said.receipts, said.made)
 
 
 def claimed(signed: bytes) -> Claimed:
@@ -114,6 +114,16 @@ def _untold(error: MessageRefused) -> EvidenceRejected:
     return EvidenceRejected(
         f"whose log it is cannot be told: {error.problem}", hint=_HINT, check="owner", party=error.party
     )
+
+
+def named(signed: bytes) -> tuple[str, str]:
+    """Role and name in the certificate beside a statement, unverified; ``EvidenceRejected`` where it has none."""
+    try:
+        certificate = x509.load_der_x509_certificate(statement.Signed.decode(signed).certificate)
+        name, role = profile.named_in(certificate)
+    except (ValueError, QuatrefoilError):
+        raise EvidenceRejected("the log's statement has no certificate of a party", hint=_HINT, check="owner") from None
+    return role, name
 
 
 def signer_of(signed: bytes) -> bytes:

@@ -18,7 +18,7 @@ CHECKS: dict[str, str] = {
     "root": "the whole tree gives the root that was signed",
     "entries": "every leaf is an entry of a known kind, by a role that writes it, and time does not run backwards",
     "payloads": "everything that entries attach is there and has its digest",
-    "policy": "logs name one policy, and it is the one that was given or came along, where one is there",
+    "policy": "every policy that the logs name is the one that was given or that came along, where one was",
     "rounds": "a round is finished at most once, after it was opened under the same context",
     "contributors": "roster, key release and result of an attempt name the same contributors, and nobody refused",
     "voids": "no attempt that was voided is opened again, answered or finished",

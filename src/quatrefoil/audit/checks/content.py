@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from quatrefoil.audit import entries
 from quatrefoil.audit.checks.identity import Introduction
-from quatrefoil.audit.checks.statements import CHECKERS, Context
+from quatrefoil.audit.checks.statements import CHECKERS, Context, Said
 from quatrefoil.audit.entries import Attachment, Entry
 from quatrefoil.audit.kinds import KINDS
 from quatrefoil.audit.log import PAYLOADS
@@ -17,6 +17,7 @@ from quatrefoil.audit.verdict import Findings
 from quatrefoil.errors import EvidenceRejected, QuatrefoilError
 from quatrefoil.tlog import LogReader, SignedCheckpoint, Source
 from quatrefoil.tlog.sweep import sweep
+from quatrefoil.tlog.tiles import levels_of
 
 MOST_BACKWARDS = timedelta(minutes=5)
 """How far the clock of a party may be set back between two entries."""
@@ -24,7 +25,8 @@ MOST_BACKWARDS = timedelta(minutes=5)
 _REMEMBERED = 1024
 """Payloads that were verified and are not read again."""
 
-OnEntry = Callable[[Entry], None]
+OnEntry = Callable[[Entry, "Said | None"], None]
+"""Told of an entry, and of what a statement that it attaches says of contributors."""
 
 
 @dataclass
@@ -72,6 +74,7 @@ class Content:
         else:
             findings.say("root", signed.checkpoint.root.hex())
         findings.say("leaves", f"{size} leaves")
+        findings.say("tiles", f"{len(levels_of(size))} levels")
         findings.say(
             "entries", f"{counts.entries} entries; clocks may go back by {MOST_BACKWARDS.seconds // 60} minutes"
         )
@@ -87,9 +90,10 @@ class Content:
         self._counts.entries += 1
         self._check_writer(entry)
         self._check_time(entry)
-        contents = self._payloads(entry) if entry.attached else {}
-        self._check_statement(entry, contents)
-        self._on_entry(entry)
+        said = None
+        if entry.attached or entry.kind in CHECKERS:
+            said = self._check_statement(entry, self._payloads(entry))
+        self._on_entry(entry, said)
 
     def _check_writer(self, entry: Entry) -> None:
         kind = KINDS.get(entry.kind)
@@ -148,19 +152,19 @@ class Content:
             del self._verified[next(iter(self._verified))]
         return content
 
-    def _check_statement(self, entry: Entry, contents: Mapping[str, bytes]) -> None:
-        checker = CHECKERS.get(entry.kind)
-        if checker is None:
-            return
+    def _check_statement(self, entry: Entry, contents: Mapping[str, bytes]) -> Said | None:
+        if (checker := CHECKERS.get(entry.kind)) is None:
+            return None
         if self._context is None:
             self._findings.not_run("statements", "there is no root certificate to hold them to")
-            return
+            return None
+        if missing := entry.attached.keys() - contents.keys():
+            self._findings.problem("statements", f"entry {entry.index} ({entry.kind}) lacks its {min(missing)[:40]}")
+            return None
         try:
-            if missing := set(entry.attached) - set(contents):
-                self._findings.problem("statements", f"entry {entry.index} ({entry.kind}) lacks {min(missing)[:40]}")
-                return
-            checker(entry, contents, self._context)
+            said = checker(entry, contents, self._context)
         except QuatrefoilError as error:
             self._findings.problem("statements", f"entry {entry.index} ({entry.kind}): {error.problem}")
-            return
-        self._counts.statements += 1
+            return None
+        self._counts.statements += bool(contents)
+        return said

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from quatrefoil.audit.checks.statements import Said
 from quatrefoil.audit.entries import Entry
 from quatrefoil.audit.verdict import Findings
 
@@ -71,6 +72,11 @@ class Story:
             self._accounts.follow("it", entry)
         except Unreadable as error:
             self._findings.problem("entries", f"entry {entry.index} ({entry.kind}): {error}")
+
+    def attested(self, entry: Entry, said: Said | None) -> None:
+        """Hold what a signed statement says of contributors to what the entries say."""
+        if said is not None:
+            self._accounts.attested("it", entry, said)
 
     def end(self) -> None:
         said = f"{self.finished} rounds finished or accepted"
@@ -196,14 +202,16 @@ class Accounts:
         if entry.kind not in _COMPARED:
             return
         context = text(entry.body, "context")
-        if entry.kind in ("roster", "confirmation", "key-release", "round-finished", "round-accepted"):
-            if "contributors" in entry.body:
-                found = names(entry.body, "contributors")
-                if not found or list(found) != sorted(set(found)):
-                    self._problem(f"entry {entry.index} names contributors that are none, not sorted, or there twice")
-                self._compare(who, entry, context, "contributors", found)
+        if "contributors" in entry.body:
+            found = names(entry.body, "contributors")
+            if not found or list(found) != sorted(set(found)):
+                self._problem(f"entry {entry.index} names contributors that are none, not sorted, or there twice")
+            self._compare(who, entry, context, "contributors", found)
         if entry.kind in ("round-finished", "round-accepted"):
             self._compare(who, entry, context, "model", text(entry.body, "model"))
+
+    def attested(self, who: str, entry: Entry, said: Said) -> None:
+        self._compare(who, entry, said.context, "contributors", said.contributors)
 
     def _compare(self, who: str, entry: Entry, context: str, what: str, value: object) -> None:
         key = (context, what)
