@@ -80,6 +80,13 @@ class Verdict:
     def failed(self) -> tuple[Check, ...]:
         return tuple(check for check in self.checks if not check.passed)
 
+    def by_name(self) -> dict[str, list[Check]]:
+        """The checks of one name together, over all logs, in the order of :data:`CHECKS`."""
+        found: dict[str, list[Check]] = {}
+        for check in self.checks:
+            found.setdefault(check.name, []).append(check)
+        return found
+
     def require(self) -> None:
         """``EvidenceRejected`` naming the first check that did not pass, unless all did."""
         if failed := self.failed:
@@ -135,6 +142,11 @@ class Findings:
         if said := self._said.get(name):
             parts.append(said)
         return _one_line("; ".join(parts))
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """A number with its noun."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _one_line(text: str) -> str:

@@ -20,7 +20,7 @@ from quatrefoil.audit.checks.story import Accounts, Story, Unreadable
 from quatrefoil.audit.entries import Entry
 from quatrefoil.audit.evidence import Evidence
 from quatrefoil.audit.trusted import Trusted
-from quatrefoil.audit.verdict import CHECKS, OF_A_LOG, Findings, Head, Verdict
+from quatrefoil.audit.verdict import CHECKS, OF_A_LOG, Findings, Head, Verdict, count
 from quatrefoil.errors import EvidenceRejected, PolicyError
 from quatrefoil.policy import Policy
 from quatrefoil.tlog import Source, VerifierKey
@@ -207,7 +207,7 @@ class _Examination:
             self._findings.not_run("agreement", f"the logs name over {MOST_COMPARED} attempts")
         if any(not log.findings.passed("entries") for log in self._logs):
             self._findings.not_run("agreement", "not every entry of every log could be read")
-        self._findings.say("agreement", f"{self._shared.compared} statements compared")
+        self._findings.say("agreement", f"{count(self._shared.compared, 'statement')} compared")
 
     # -------------------------------------------------------------------------------------------------------- policy
 
@@ -253,7 +253,7 @@ class _Examination:
             self._findings.problem("bundle", f"it holds {rest[0]} and {len(rest) - 1} more that no log needs")
         elif rest:
             self._findings.not_run("bundle", f"{len(rest)} members were not needed, as far as the logs could be read")
-        self._findings.say("bundle", f"{bundle.members} files of {len(self._logs)} logs")
+        self._findings.say("bundle", f"{count(bundle.members, 'file')} of {count(len(self._logs), 'log')}")
 
 
 def _head(log: _Log) -> Head:

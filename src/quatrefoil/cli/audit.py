@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from quatrefoil.cli import audit_receipt, audit_show
+from quatrefoil.cli import audit_bundle, audit_prove, audit_receipt, audit_report, audit_show, audit_verify
 
 NAME = "audit"
 HELP = "check and read what a party has logged"
 
-_COMMANDS = (audit_show, audit_receipt)
+_COMMANDS = (audit_verify, audit_show, audit_prove, audit_receipt, audit_bundle, audit_report)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

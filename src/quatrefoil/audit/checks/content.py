@@ -13,7 +13,7 @@ from quatrefoil.audit.checks.statements import CHECKERS, Context, Said
 from quatrefoil.audit.entries import Attachment, Entry
 from quatrefoil.audit.kinds import KINDS
 from quatrefoil.audit.log import PAYLOADS
-from quatrefoil.audit.verdict import Findings
+from quatrefoil.audit.verdict import Findings, count
 from quatrefoil.errors import EvidenceRejected, QuatrefoilError
 from quatrefoil.tlog import LogReader, SignedCheckpoint, Source
 from quatrefoil.tlog.sweep import sweep
@@ -73,12 +73,12 @@ class Content:
             findings.say("root", "it is the root that the checkpoint names, which nobody is shown to have signed")
         else:
             findings.say("root", signed.checkpoint.root.hex())
-        findings.say("leaves", f"{size} leaves")
-        findings.say("tiles", f"{len(levels_of(size))} levels")
+        findings.say("leaves", count(size, "leaf", "leaves"))
+        findings.say("tiles", f"on {count(len(levels_of(size)), 'level')}")
         findings.say(
             "entries", f"{counts.entries} entries; clocks may go back by {MOST_BACKWARDS.seconds // 60} minutes"
         )
-        findings.say("payloads", f"{counts.payloads} attachments")
+        findings.say("payloads", count(counts.payloads, "attachment"))
         findings.say("statements", f"{counts.statements} verified")
 
     def _leaf(self, index: int, leaf: bytes, hashed: bytes) -> None:

@@ -10,7 +10,7 @@ from quatrefoil.audit import ownership
 from quatrefoil.audit.log import OWNER
 from quatrefoil.audit.ownership import Claimed, Owner
 from quatrefoil.audit.trusted import Trusted
-from quatrefoil.audit.verdict import Findings
+from quatrefoil.audit.verdict import Findings, count
 from quatrefoil.errors import EvidenceRejected, QuatrefoilError
 from quatrefoil.tlog import Checkpoint, Note, SignedCheckpoint, Source, VerifierKey, read_checkpoint
 from quatrefoil.tlog.checkpoints import KIND_NAMES
@@ -74,7 +74,7 @@ def _owner(
         findings.problem("owner", f"the bundle calls it {label}, and it is of {owner.role} {owner.name}")
     findings.say(
         "owner",
-        f"{owner.role} {owner.name}, certificate {owner.fingerprint.hex()}, log {owner.origin}, "
+        f"{owner.role} {owner.name}, certificate {owner.fingerprint.hex()[:16]}, log {owner.origin}, "
         f"signed {owner.signed:%Y-%m-%d %H:%M} UTC",
     )
     return owner, claimed
@@ -114,7 +114,10 @@ def _checkpoint(content: bytes, owner: Owner | None, claimed: Claimed | None, fi
     times = [one.at for one in signed.signed if one.at is not None]
     kinds = " and ".join(KIND_NAMES[one.key.kind] for one in signed.signed)
     whose = "" if owner is not None else ", under keys whose owner is not shown"
-    findings.say("checkpoint", f"{checkpoint.size} leaves, signed {times[0]:%Y-%m-%d %H:%M} UTC by {kinds}{whose}")
+    findings.say(
+        "checkpoint",
+        f"{count(checkpoint.size, 'leaf', 'leaves')}, signed {times[0]:%Y-%m-%d %H:%M} UTC by {kinds}{whose}",
+    )
     return signed
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from quatrefoil.audit.checks.statements import Said
 from quatrefoil.audit.entries import Entry
-from quatrefoil.audit.verdict import Findings
+from quatrefoil.audit.verdict import Findings, count
 
 MOST_JOBS = 1024
 MOST_CONTEXTS = 4096
@@ -79,12 +79,12 @@ class Story:
             self._accounts.attested("it", entry, said)
 
     def end(self) -> None:
-        said = f"{self.finished} rounds finished or accepted"
+        said = f"{count(self.finished, 'round')} finished or accepted"
         if self.repeated:
             said += f"; {self.repeated} entries say again what was said, as after a restart"
         self._findings.say("rounds", said)
-        self._findings.say("voids", f"{self.voided} attempts voided")
-        self._findings.say("contributors", f"{self._accounts.compared} statements on contributors compared")
+        self._findings.say("voids", f"{count(self.voided, 'attempt')} voided")
+        self._findings.say("contributors", f"{count(self._accounts.compared, 'statement')} compared")
 
     # --------------------------------------------------------------------------------------------------------- steps
 
