@@ -9,7 +9,7 @@ from pathlib import Path
 
 from quatrefoil.audit.archive import ArchiveReader
 from quatrefoil.audit.log import LOG_FOLDER, TRUST_FOLDER
-from quatrefoil.errors import CallerError, EvidenceRejected
+from quatrefoil.errors import CallerError, EvidenceRejected, PolicyInvalid
 from quatrefoil.policy import Policy
 from quatrefoil.tlog import FolderSource, Source
 from quatrefoil.tlog.reader import LARGEST_FILE
@@ -35,18 +35,18 @@ _ORDER = {"aggregator": 0, "keeper": 1, "silo": 2}
 @dataclass(frozen=True)
 class Evidence:
     """``logs``: by label, "" for a folder, ROLE-NAME in a bundle; aggregators first. ``roots`` and ``lists``: PEM that
-    came along. ``policy``: text of the policy file that came along. ``bundle``: the file, where it is one."""
+    came along. ``policy``: the policy file that came along. ``bundle``: the file, where it is one."""
 
     logs: Mapping[str, Source]
     roots: bytes | None
     lists: bytes | None
-    policy: str | None
+    policy: bytes | None
     bundle: Bundle | None
 
     @classmethod
     def open(cls, path: Path) -> Evidence:
         """``CallerError`` where nothing of the kind is there, ``EvidenceRejected`` for a file that is no bundle."""
-        if path.is_file() and path.name != CHECKPOINT:
+        if path.is_file():
             return Bundle(path).evidence()
         source = FolderSource(log_folder(path))
         return cls({"": source}, source.read(ROOTS), source.read(LISTS), None, None)
@@ -65,7 +65,10 @@ class Evidence:
         """The policy that the auditor gave, else the one that came along; ``PolicyInvalid`` where that is none."""
         if given is not None or self.policy is None:
             return given
-        return Policy.parse(self.policy, source=f"{POLICY} of the bundle")
+        try:
+            return Policy.parse(self.policy.decode(), source=f"{POLICY} of the bundle")
+        except UnicodeDecodeError:
+            raise PolicyInvalid(f"{POLICY} of the bundle is not text", hint="Ask for the bundle again") from None
 
 
 class Bundle:
@@ -95,13 +98,15 @@ class Bundle:
         return sorted(found, key=lambda label: (_ORDER[label.partition("-")[0]], label))
 
     def evidence(self) -> Evidence:
-        try:
-            policy = self.read(POLICY)
-            text = None if policy is None else policy.decode()
-        except UnicodeDecodeError:
-            raise _rejected(f"holds a {POLICY} that is not text") from None
+        """What is damaged here is missing, and told of by :meth:`read_rest`: the logs can be checked all the same."""
         logs = {label: _LogInBundle(self, label) for label in self._logs}
-        return Evidence(logs, self.read(ROOTS), self.read(LISTS), text, self)
+        return Evidence(logs, self._whole(ROOTS), self._whole(LISTS), self._whole(POLICY), self)
+
+    def _whole(self, name: str) -> bytes | None:
+        try:
+            return self.read(name)
+        except EvidenceRejected:
+            return None
 
     def read(self, name: str) -> bytes | None:
         content = self._archive.read(name)
