@@ -40,8 +40,9 @@ def digest(value: str) -> Markup:
     return element("code", Markup(" ").join(map(text, groups)), class_="digest")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Content]], *, class_: str = "") -> Markup:
-    """On a phone each row is a card, in which the columns' names stand before the cells."""
+def table(columns: Sequence[str], rows: Sequence[Sequence[Content]], class_: str) -> Markup:
+    """``class_``: style.css has the widths of its columns. On a phone each row is a card, in which the columns' names
+    stand before the cells."""
     head = element("tr", *(element("th", column, scope="col") for column in columns))
     body = [
         element("tr", *(element("td", cell, data_label=column) for column, cell in zip(columns, row, strict=True)))

@@ -158,7 +158,7 @@ def parties(found: Examined) -> Markup:
     if not rows:
         return NOTHING
     columns = ("Party", "Role", "Entries", "From, to (UTC)", "Root of its log")
-    return element("section", element("h2", "Who wrote these logs"), table(columns, rows))
+    return element("section", element("h2", "Who wrote these logs"), table(columns, rows, "parties"))
 
 
 def rounds(found: Examined) -> Markup:
@@ -184,7 +184,7 @@ def rounds(found: Examined) -> Markup:
             f"From the log of {main.label or found.verdict.heads[0].party}. Attempts at a round count from 0.",
             class_="soft small",
         ),
-        table(columns, rows, class_="rounds"),
+        table(columns, rows, "rounds"),
         _left_out(main, "rounds"),
         _voids(main),
     )
@@ -197,7 +197,7 @@ def _voids(main: Facts) -> Markup:
     return join(
         [
             element("h3", "Attempts that ended without an answer"),
-            table(("Attempt", "When (UTC)", "Reason"), rows),
+            table(("Attempt", "When (UTC)", "Reason"), rows, "voids"),
             _left_out(main, "voids"),
         ]
     )
@@ -216,7 +216,7 @@ def refusals(found: Examined) -> Markup:
         "section",
         element("h2", "Refusals"),
         element("p", "Everything that a party refused, as it logged it.", class_="soft small"),
-        table(columns, rows),
+        table(columns, rows, "refusals"),
         *(_left_out(facts, "refusals") for facts in found.facts),
     )
 
@@ -234,7 +234,9 @@ def terms(found: Examined) -> Markup:
         rows.append(["Keys were held in", ", ".join(kept), ""])
     if not rows:
         return NOTHING
-    return element("section", element("h2", "What was agreed"), table(("Term", "What the logs say", "SHA-256"), rows))
+    return element(
+        "section", element("h2", "What was agreed"), table(("Term", "What the logs say", "SHA-256"), rows, "terms")
+    )
 
 
 def checks(found: Examined) -> Markup:
@@ -250,7 +252,7 @@ def checks(found: Examined) -> Markup:
             "not passed.",
             class_="soft small",
         ),
-        table(("Check", "Result", "What it shows, and what was found"), rows, class_="checks"),
+        table(("Check", "Result", "What it shows, and what was found"), rows, "checks"),
     )
 
 
@@ -294,6 +296,7 @@ def identity(found: Examined) -> Markup:
         for head in found.verdict.heads
         if head.certificate
     ]
+    columns = ("Certificate", "Log or source", "SHA-256")
     return element(
         "section",
         element("h2", "Identities to compare"),
@@ -302,7 +305,7 @@ def identity(found: Examined) -> Markup:
             "SHA-256 of each certificate. Compare the root's with the consortium, and a party's with that party.",
             class_="soft small",
         ),
-        table(("Certificate", "Log or source", "SHA-256"), rows) if rows else element("p", "None could be read."),
+        table(columns, rows, "identity") if rows else element("p", "None could be read."),
     )
 
 
