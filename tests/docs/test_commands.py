@@ -257,6 +257,7 @@ JSON = {
     "bench-aggregation": "bench aggregation --parameters 1000 --silos 2",
     "bench-transport": "bench transport --repeats 1",
     "bench-proof": "bench proof --parameters 1000",
+    "bench-proof-levels": "bench proof --parameters 1000 --levels",
     "bench-byzantine": "bench byzantine --rounds 1 --seeds 1",
     "proof-parameters": "proof parameters --parameters 1000",
     "audit-show": "audit show {log}",
