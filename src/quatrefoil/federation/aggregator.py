@@ -450,7 +450,8 @@ class Aggregator:
             "attempt": context.attempt,
             "context": context.digest().hex(),
             "contributors": list(contributors),
-            "refused": attempt.refused,
+            # Not who sent something else besides: a silo cannot make the account of a round contradict itself.
+            "refused": {name: reason for name, reason in attempt.refused.items() if name not in contributors},
             **attempt.proofs(contributors),
             "error_bound": error_bound,
             "model": digest.hex(),

@@ -16,6 +16,7 @@ from quatrefoil.tlog import merkle
 from quatrefoil.tlog.checkpoints import Checkpoint, SignedCheckpoint, read_checkpoint
 from quatrefoil.tlog.merkle import leaf_hash
 from quatrefoil.tlog.notes import LARGEST_NOTE, VerifierKey
+from quatrefoil.tlog.sweep import sweep
 from quatrefoil.tlog.tiles import (
     CHECKPOINT,
     ENTRIES,
@@ -23,12 +24,10 @@ from quatrefoil.tlog.tiles import (
     LARGEST_LEAF,
     WIDTH,
     Tile,
-    levels_of,
     split_bundle,
     split_hashes,
     subtree_root,
     tile_at,
-    tiles_of,
 )
 
 LARGEST_FILE = WIDTH * (LARGEST_LEAF + 2)
@@ -166,26 +165,8 @@ class LogReader:
     def leaves(self) -> Iterator[tuple[int, bytes]]:
         """Every leaf with its index, in order, each held to its hash in a tile; and at the end, before it stops, every
         tile to the ones below and to the root. What was yielded counts once the iteration has ended."""
-        tree = merkle.Frontier()
-        rows: list[list[bytes]] = [[] for _ in levels_of(self.size)]
-        for tile in tiles_of(self.size, ENTRIES):
-            leaves = split_bundle(tile, self.bundle(tile))
-            hashes = self.hashes(Tile(0, tile.index, tile.width))
-            for at, (leaf, hashed) in enumerate(zip(leaves, hashes, strict=True)):
-                if leaf_hash(leaf) != hashed:
-                    raise EvidenceRejected(
-                        f"leaf {tile.index * WIDTH + at} is not the one that was logged", hint=_HINT, check="leaves"
-                    )
-                tree.append(hashed)
-                yield tile.index * WIDTH + at, leaf
-            self._check_above(rows, tile, hashes)
-        for level, row in enumerate(rows):
-            if row and level:
-                self._check_row(Tile(level, self.size >> (HEIGHT * (level + 1)), len(row)), row)
-        if tree.root() != self.checkpoint.root:
-            raise EvidenceRejected(
-                f"the {self.size} leaves do not give the root that was signed", hint=_HINT, check="root"
-            )
+        for swept in sweep(self, _raise):
+            yield from enumerate(swept.leaves, swept.first)
 
     def leaves_from(self, start: int) -> Iterator[tuple[int, bytes]]:
         """Leaves from ``start`` on as they lie there, held to nothing: for lists, not for verdicts."""
@@ -195,17 +176,6 @@ class LogReader:
                 if index * WIDTH + at >= start:
                     yield index * WIDTH + at, leaf
 
-    def _check_above(self, rows: list[list[bytes]], tile: Tile, hashes: list[bytes]) -> None:
-        """Carry a full tile into the level above, and hold each row that becomes full there to its tile."""
-        level, row = 0, hashes
-        while len(row) == WIDTH and level + 1 < len(rows):
-            level += 1
-            rows[level].append(subtree_root(row))
-            row = rows[level]
-            if len(row) == WIDTH:
-                self._check_row(Tile(level, (tile.index >> (HEIGHT * level)), WIDTH), row)
-                rows[level] = []
 
-    def _check_row(self, tile: Tile, row: list[bytes]) -> None:
-        if self.hashes(tile) != row:
-            raise EvidenceRejected(f"{tile.path} does not hold the roots of the tiles below", hint=_HINT, check="tiles")
+def _raise(problem: EvidenceRejected) -> None:
+    raise problem
