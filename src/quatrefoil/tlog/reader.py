@@ -23,6 +23,7 @@ from quatrefoil.tlog.tiles import (
     LARGEST_LEAF,
     WIDTH,
     Tile,
+    bundle,
     levels_of,
     split_bundle,
     split_hashes,
@@ -104,30 +105,28 @@ class LogReader:
         return list(self._hashes(tile))
 
     def bundle(self, tile: Tile) -> bytes:
-        """A bundle as it lies there, at the width asked for."""
-        content = self._fetch(tile)
-        at = 0
-        for _ in range(tile.width):
-            at += 2 + int.from_bytes(content[at : at + 2], "big")
-        if at > len(content):
-            raise EvidenceRejected(f"{tile.path} ends within a leaf", hint=_HINT, check="leaves")
-        return content[:at]
+        """A bundle, at the width asked for."""
+        return b"".join(map(bundle, self._leaves(tile)))
+
+    def _leaves(self, tile: Tile) -> list[bytes]:
+        found, content = self._fetch(tile)
+        return split_bundle(found, content)[: tile.width]
 
     def _fetch_hashes(self, tile: Tile) -> tuple[bytes, ...]:
-        return tuple(split_hashes(tile, self._fetch(tile)[: tile.width * merkle.HASH_BYTES]))
+        found, content = self._fetch(tile)
+        return tuple(split_hashes(found, content)[: tile.width])
 
-    def _fetch(self, tile: Tile) -> bytes:
-        """A tile, or the full one that took its place."""
-        content = self._source.read(tile.path)
-        if content is None and tile.width < WIDTH:
-            content = self._source.read(tile.full.path)
-        if content is None:
-            raise EvidenceRejected(
-                f"the log of {self.size} leaves lacks {tile.path}",
-                hint=_HINT,
-                check="leaves" if tile.level < 0 else "tiles",
-            )
-        return content
+    def _fetch(self, tile: Tile) -> tuple[Tile, bytes]:
+        """A tile, or the full one that took its place: which it is, and its content."""
+        for found in (tile, tile.full):
+            content = self._source.read(found.path)
+            if content is not None:
+                return found, content
+        raise EvidenceRejected(
+            f"the log of {self.size} leaves lacks {tile.path}",
+            hint=_HINT,
+            check="leaves" if tile.level < 0 else "tiles",
+        )
 
     def node(self, height: int, index: int) -> bytes:
         """The root of a complete subtree, from a tile: a :data:`quatrefoil.tlog.merkle.HashReader`."""
@@ -144,8 +143,9 @@ class LogReader:
 
     def leaf(self, index: int) -> bytes:
         """One leaf, shown to be under the root."""
-        tile = tile_at(self.size, ENTRIES, index // WIDTH)
-        found = split_bundle(tile, self.bundle(tile))[index % WIDTH]
+        if not 0 <= index < self.size:
+            raise CallerError(f"leaf {index} is not in a log of {self.size}", hint="Ask for a leaf below the size")
+        found = self._leaves(tile_at(self.size, ENTRIES, index // WIDTH))[index % WIDTH]
         merkle.verify_inclusion(leaf_hash(found), index, self.size, self.inclusion_proof(index), self.checkpoint.root)
         return found
 
@@ -169,7 +169,7 @@ class LogReader:
         tree = merkle.Frontier()
         rows: list[list[bytes]] = [[] for _ in levels_of(self.size)]
         for tile in tiles_of(self.size, ENTRIES):
-            leaves = split_bundle(tile, self.bundle(tile))
+            leaves = self._leaves(tile)
             hashes = self.hashes(Tile(0, tile.index, tile.width))
             for at, (leaf, hashed) in enumerate(zip(leaves, hashes, strict=True)):
                 if leaf_hash(leaf) != hashed:
