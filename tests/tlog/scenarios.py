@@ -71,6 +71,7 @@ SCENARIOS = {
     "single appends across the end of a tile": Scenario(255, (1, 1)),
     "a batch over several tiles": Scenario(250, (270,)),
     "settling at each append": Scenario(254, (1, 3), settled_every=1),
+    "two appends to a settling": Scenario(252, (1, 1, 1, 1, 1), settled_every=9_000),
     "a cosignature": Scenario(3, (1, COSIGN, 1)),
     "a cosignature, settled": Scenario(3, (1, COSIGN), settled_every=1),
     "recovery": Scenario(250, (), pending=(3, 5, 1)),

@@ -169,7 +169,8 @@ class LogWriter:
             try:
                 self._settle()
             except OSError:
-                self._open_journal().close()  # opening writes again, from the journal, what is not certain
+                journal.close()  # opening writes again, from the journal, what is not certain
+                self._journal = journal
 
     def _publish(self) -> None:
         """Write the tiles that are behind, then the checkpoint over them."""
