@@ -34,7 +34,9 @@ class TileStore:
             tile, content = self._behind[0]
             path = self._folder / tile.path
             self._unsettled.add(path)
-            disk.put(path, content, durable=False)
+            # One that is there stays: it may be on the disk for certain, and what takes its place would not be.
+            if not _holds(path, content):
+                disk.put(path, content, durable=False)
             self._behind.pop(0)
 
     def settle(self, edge: Edge) -> None:
@@ -70,6 +72,13 @@ class TileStore:
                     wanted = _narrowed(tile, content, int(path.name))
                     if path.read_bytes() != wanted:
                         disk.put(path, wanted, durable=False)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except FileNotFoundError:
+        return False
 
 
 def _narrowed(tile: Tile, content: bytes, width: int) -> bytes:
