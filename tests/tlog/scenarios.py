@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.tlog.logs import NOON, keys_of, leaves, log_of, ml_dsa_44, reader, verified, writer
+from tests.tlog.small_logs import NOON, keys_of, leaves, log_of, ml_dsa_44, reader, verified, writer
 
 from quatrefoil.tlog import FolderSource, LogReader, read_checkpoint
 from quatrefoil.tlog import writer as writer_module

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tlog.logs import BOTH, NOON, STRANGERS, ed25519, keys_of, ml_dsa_44
+from tests.tlog.small_logs import BOTH, NOON, STRANGERS, ed25519, keys_of, ml_dsa_44
 
 from quatrefoil.errors import CallerError, EvidenceRejected
 from quatrefoil.tlog.checkpoints import (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tlog.logs import folder_files, leaf, leaves, verified, writer
+from tests.tlog.small_logs import folder_files, leaf, leaves, verified, writer
 
 from quatrefoil.errors import StateCorrupt
 from quatrefoil.tlog.journal import Appended, Journal

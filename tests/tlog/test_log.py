@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.reference import merkle as reference
-from tests.tlog.logs import (
+from tests.tlog.small_logs import (
     BOTH,
     NOON,
     ORIGIN,
@@ -97,6 +97,12 @@ def test_a_log_of_70000_reads(large: Path) -> None:
         assert now.leaf(index) == leaf(index)
     for old in (1, 256, 300, 65_536, 65_537, 69_999, 70_000):
         verify_consistency(old, now.root_at(old), 70_000, now.checkpoint.root, now.consistency_proof(old))
+
+
+@pytest.mark.parametrize("start", [0, 1, 255, 256, 299, 300, 301, 1000])
+def test_leaves_are_listed_from_anywhere(tmp_path: Path, start: int) -> None:
+    found = reader(log_of(tmp_path / "log", 300))
+    assert list(found.leaves_from(start)) == [(index, leaf(index)) for index in range(start, 300)]
 
 
 @pytest.mark.parametrize("index", [-1, 300, 301, 511, 512, 1 << 40])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.tlog.logs import (
+from tests.tlog.small_logs import (
     BOTH,
     NOON,
     ORIGIN,

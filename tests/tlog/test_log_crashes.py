@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tlog.logs import folder_files
 from tests.tlog.power import Disk, adversaries, cut, running, write_out
 from tests.tlog.scenarios import MORE, SCENARIOS, Say, Scenario, go_on, hold
+from tests.tlog.small_logs import folder_files
 from tests.tlog.steps import watched
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tlog.logs import leaf, leaves, log_of, verified, writer
+from tests.tlog.small_logs import leaf, leaves, log_of, verified, writer
 from tests.tlog.steps import watched
 
 from quatrefoil.errors import HostError

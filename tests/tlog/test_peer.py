@@ -11,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.interop.peer_program import Peer, PeerSays
-from tests.tlog.logs import (
+from tests.tlog.small_logs import (
     BOTH,
     NOON,
     ORIGIN,
     ed25519,
+    leaf,
     log_of,
     ml_dsa_44,
     reader,

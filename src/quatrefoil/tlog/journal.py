@@ -16,6 +16,7 @@ import hashlib
 import os
 import secrets
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,11 @@ class Appended:
     leaves: tuple[bytes, ...]
     checkpoint: bytes
 
+    def encode(self) -> bytes:
+        """The content of its record."""
+        leaves = b"".join(struct.pack(">H", len(leaf)) + leaf for leaf in self.leaves)
+        return _APPENDED.pack(b"A", self.start, len(self.leaves)) + leaves + self.checkpoint
+
 
 class Journal:
     """The open journal of one writer."""
@@ -51,7 +57,7 @@ class Journal:
     def create(cls, path: Path, base: bytes) -> Journal:
         """A journal without appends over the checkpoint ``base``, in the place of the one before; durable."""
         mark = secrets.token_bytes(_MARK_BYTES)
-        content = _MAGIC + mark + _record(mark, base)
+        content = write_journal(mark, base, ())
         disk.put(path, content, durable=True)
         return cls(path, os.open(path, os.O_RDWR), mark, len(content))
 
@@ -59,11 +65,8 @@ class Journal:
     def recover(cls, path: Path) -> tuple[Journal, bytes, list[Appended]]:
         """The journal that is there, the checkpoint under it, and what was appended since. Nothing is changed yet:
         call :meth:`trim` before the first append."""
-        content = path.read_bytes()
-        mark, records, end = _records(path, content)
-        base, *appended = records
-        found = [_appended(path, record) for record in appended]
-        return cls(path, os.open(path, os.O_RDWR), mark, end), base, found
+        mark, base, appended, end = read_journal(path, path.read_bytes())
+        return cls(path, os.open(path, os.O_RDWR), mark, end), base, appended
 
     def trim(self) -> None:
         """Cut off what was being written when the machine stopped."""
@@ -73,12 +76,7 @@ class Journal:
 
     def append(self, appended: Appended) -> None:
         """Durable when it returns. ``HostError``: nothing was added, or, where the journal is closed then, perhaps."""
-        record = _record(
-            self._mark,
-            _APPENDED.pack(b"A", appended.start, len(appended.leaves))
-            + b"".join(struct.pack(">H", len(leaf)) + leaf for leaf in appended.leaves)
-            + appended.checkpoint,
-        )
+        record = _record(self._mark, appended.encode())
         try:
             os.lseek(self._descriptor, self.size, os.SEEK_SET)
             disk.write(self._descriptor, record)
@@ -111,6 +109,18 @@ class Journal:
     @property
     def closed(self) -> bool:
         return self._descriptor < 0
+
+
+def read_journal(path: Path, content: bytes) -> tuple[bytes, bytes, list[Appended], int]:
+    """Its mark, its base, what was appended since, and where that ends. ``path`` is for messages."""
+    mark, records, end = _records(path, content)
+    base, *appended = records
+    return mark, base, [_appended(path, record) for record in appended], end
+
+
+def write_journal(mark: bytes, base: bytes, appended: Iterable[Appended]) -> bytes:
+    """The content of a journal."""
+    return _MAGIC + mark + _record(mark, base) + b"".join(_record(mark, one.encode()) for one in appended)
 
 
 def _record(mark: bytes, content: bytes) -> bytes:

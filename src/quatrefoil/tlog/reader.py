@@ -191,7 +191,7 @@ class LogReader:
         """Leaves from ``start`` on as they lie there, held to nothing: for lists, not for verdicts."""
         for index in range(start // WIDTH, -(-self.size // WIDTH)):
             tile = tile_at(self.size, ENTRIES, index)
-            for at, leaf in enumerate(split_bundle(tile, self.bundle(tile))):
+            for at, leaf in enumerate(self._leaves(tile)):
                 if index * WIDTH + at >= start:
                     yield index * WIDTH + at, leaf
 
