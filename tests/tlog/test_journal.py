@@ -100,7 +100,7 @@ def test_a_leaf_that_holds_a_whole_record_of_another_journal_is_not_taken_for_on
         assert recovered(path) == [FIRST]
 
 
-@pytest.mark.parametrize("content", [b"", b"quatrefoil log journal 2\n", b"quatrefoil log journal 1\n", b"x" * 200])
+@pytest.mark.parametrize("content", [b"", b"tlog journal 2\n", b"tlog journal 1\n", b"x" * 200])
 def test_what_is_no_journal_is_named(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(StateCorrupt, match=r"not a journal of this version|no base"):
@@ -115,7 +115,7 @@ def test_a_record_of_another_form_is_named(path: Path, record: bytes) -> None:
     from quatrefoil.tlog import journal as module
 
     written(path)
-    mark = path.read_bytes()[25:41]
+    mark = path.read_bytes()[15:31]
     path.write_bytes(path.read_bytes() + module._record(mark, record))
     with pytest.raises(StateCorrupt, match="record of another form"):
         Journal.recover(path)

@@ -23,7 +23,7 @@ from pathlib import Path
 from quatrefoil.errors import HostError, StateCorrupt
 from quatrefoil.tlog import disk
 
-_MAGIC = b"quatrefoil log journal 1\n"
+_MAGIC = b"tlog journal 1\n"
 _MARK_BYTES = 16
 _HEAD = struct.Struct(">I32s")
 _APPENDED = struct.Struct(">cQI")
