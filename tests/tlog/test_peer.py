@@ -88,7 +88,7 @@ def test_it_authenticates_our_tiles_and_its_proofs_from_them_are_ours(peer: Peer
 
 
 @given(st.data())
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_it_checks_our_proofs_as_we_do(peer: Peer, ours: Path, draw: st.DataObject) -> None:
     now = reader(ours)
     index, old = draw.draw(st.integers(0, 699)), draw.draw(st.integers(1, 699))

@@ -41,7 +41,7 @@ from quatrefoil.tlog.tiles import ENTRIES, LARGEST_LEAF, Tile
     st.lists(st.tuples(st.integers(1, 40) | st.integers(200, 700), st.booleans()), min_size=1, max_size=6),
     st.sampled_from([1, 4 << 20]),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_what_was_appended_is_read(batches: list[tuple[int, bool]], settled_every: int) -> None:
     """Batches, some of them after a restart; the tiles settled at each append, or when the log is closed."""
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
