@@ -53,10 +53,15 @@ def make_folders(folder: Path) -> list[Path]:
     return [*changed, folder.parent]
 
 
+def beside(path: Path) -> Path:
+    """Where the new content of ``path`` is written first. There is one writer: no two of a name."""
+    return path.with_name(f".{path.name}.new")
+
+
 def put(path: Path, content: bytes, *, durable: bool) -> None:
     """``content`` in the place of ``path``, whole or not at all; ``durable``: on the disk when this returns."""
     make_folders(path.parent)
-    temporary = path.with_name(f".{path.name}.new")  # one writer: no two of a name
+    temporary = beside(path)
     descriptor = create(temporary)
     try:
         write(descriptor, content)

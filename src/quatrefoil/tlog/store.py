@@ -37,6 +37,8 @@ class TileStore:
             # One that is there stays: it may be on the disk for certain, and what takes its place would not be.
             if not _holds(path, content):
                 disk.put(path, content, durable=False)
+            elif disk.beside(path).exists():  # a lost power may keep both names of a rename
+                disk.remove(disk.beside(path))
             self._behind.pop(0)
 
     def settle(self, edge: Edge) -> None:
