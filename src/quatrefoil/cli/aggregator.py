@@ -95,6 +95,7 @@ class _Run:
         self.initial = load_model(options.initial)
         self.layout = layout_of(self.initial)
         self._require_job()
+        self.receipt_key = files.receipt_key()
         warn_insecure(self.files.policy)
         workload = Workload.load(options.workload)
         self.rounds = training_phase(workload, parameters=self.layout.length, silos=len(self.silos)).rounds
@@ -187,7 +188,16 @@ class _Run:
     def _enrolments(self, keeper: Member) -> Enrolments:
         digest = model_digest(self.initial, self.layout)
         return Enrolments(
-            JobTerms(self.options.job, self.silos, keeper, self.layout, digest, self.rounds, self.plan.digest()),
+            JobTerms(
+                self.options.job,
+                self.silos,
+                keeper,
+                self.layout,
+                digest,
+                self.rounds,
+                self.plan.digest(),
+                self.receipt_key.public_key().public_bytes_raw() if self.receipt_key else b"",
+            ),
             security=self.security,
             aggregation=self.aggregation,
             proofs=self.proofs,
@@ -208,6 +218,8 @@ class _Run:
             policy=self.files.policy,
             state=self.files.state,
             log=self.files.log,
+            clock=system_clock,
+            receipt_key=self.receipt_key,
         )
 
     def _model(self) -> bytes:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from quatrefoil import stack
 from quatrefoil.api import log_policy
 from quatrefoil.audit import Log, TileLog
@@ -115,6 +117,10 @@ class PartyFiles:
     def pinning(self, pins: Sequence[bytes] | None) -> Credentials:
         """What to show and believe towards a peer of which ``pins`` are expected; None: whatever the root certifies."""
         return self.credentials if pins is None else PinnedCredentials(self.credentials, Pins(pins))
+
+    def receipt_key(self) -> Ed25519PrivateKey | None:
+        """What signs receipts beside the identity, where the policy asks for it: a key of this party's log."""
+        return self.log.keys.receipts if self.policy.signs_receipts_twice else None
 
     def warn(self) -> None:
         """Say what ends soon: certificates, lists, roots."""
