@@ -59,7 +59,9 @@ def test_the_steps_are_the_documented_ones() -> None:
         ] * ROUNDS,
     ]  # fmt: skip
     received = ["replace 1"] * len(SILOS)
-    steps = ["log round-opened", *received, "put proposal", "put announced", "log round-finished+receipts", "replace 7"]
+    roster = "+".join(["log contribution", *["contribution"] * (len(SILOS) - 1), "roster"])
+    published = ["put proposal", "put announced", "log round-finished+receipts", "replace 7"]
+    steps = ["log round-opened", *received, roster, *published]
     assert [step.split("/")[0] for step in STEPS["hub"][-2 * len(steps) :]] == steps * ROUNDS
 
 

@@ -299,7 +299,7 @@ async def take_offer(channel: AsyncChannel, silo: Silo) -> tuple[bytes, list[byt
         await go_along(channel, silo, found)
     assert found[0] == b"offer", found[0]
     offer, voids, receipts = parts.split(found[1], 3)
-    silo.take_void_receipts(receipts)
+    silo.take_void_receipts(receipts, parts.split_list(voids, 16))
     return offer, parts.split_list(voids, 16)
 
 

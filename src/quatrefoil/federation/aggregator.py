@@ -32,6 +32,7 @@ from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyErro
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, read, require_author, sha256, shape_of
 from quatrefoil.federation.gathering import Gathering, Received
+from quatrefoil.federation.leaves import job_event, roster_events
 from quatrefoil.federation.messages import (
     Confirmation,
     Contribution,
@@ -80,7 +81,7 @@ class Arrived:
     ciphertext: bytes
     verify: Callable[[], Verified]
     proof: bytes
-    """SHA-256 of the proof as it came, empty for none."""
+    """As it came, empty for none."""
 
 
 class Aggregator:
@@ -118,6 +119,8 @@ class Aggregator:
             raise CallerError(
                 "the initial model is not the one that the job names", hint="Start with the model the job was made with"
             )
+        if self._state.get(NAME) is None:
+            self._log.append_all([job_event(job)])
         self._state.put_once(NAME, Progress(0, model, policy.limits.update_norm).encode())
 
     # ------------------------------------------------------------------------------------------------------- opening
@@ -212,7 +215,7 @@ class Aggregator:
             if self._is_repeated(name, contribution):
                 return None
         except PeerError as error:
-            self._refuse(name, error.problem, sha256(proof) if proof else b"", arrived)
+            self._refuse(name, error.problem, proof, arrived)
             raise
         subject = self._job.subject(attempt.context, name)
         return Arrived(
@@ -222,7 +225,7 @@ class Aggregator:
             sealed_key,
             ciphertext,
             lambda: self._proofs.verify(subject, contribution, ciphertext, proof),
-            sha256(proof) if proof else b"",
+            proof,
         )
 
     def admit(self, arrived: Arrived, verified: Callable[[], Verified]) -> None:
@@ -237,9 +240,10 @@ class Aggregator:
                 f"the attempt that {name} contributed to has ended meanwhile", hint="Take the current offer", party=name
             )
         try:
-            proof = verified().proof
+            if verified().proof != (sha256(arrived.proof) if arrived.proof else b""):
+                raise CallerError(f"another proof than the one of {name} was verified", hint="Pass what verify() gave")
             if not self._is_repeated(name, arrived.contribution):
-                attempt.add(name, Received(arrived.signed, arrived.sealed_key, arrived.ciphertext, proof))
+                attempt.add(name, Received(arrived.signed, arrived.sealed_key, arrived.ciphertext, arrived.proof))
                 self._receipts.delivered(arrived.contribution.context, name, sha256(arrived.signed))
         except PeerError as error:
             self._refuse(name, error.problem, arrived.proof, sha256(arrived.signed))
@@ -295,6 +299,8 @@ class Aggregator:
         attempt = self._current_attempt()
         attempt.sealed()
         name, signed = _proposal_name(attempt.context), self._security.sign(attempt.roster().encode())
+        if self._state.get(name) is None:
+            self._log.append_all(roster_events(attempt, signed))
         stored = self._state.put_once(name, signed)
         attempt.proposal = self._proposed(attempt.context)
         return stored
@@ -377,7 +383,8 @@ class Aggregator:
                 hint="Ask the keeper again",
             )
         batch = self._receipts.voided(end, void)
-        self._state.replace({f"{self._voids_prefix()}{end.attempt:04d}": void, **self._receipts.settled(end.context)})
+        changes = self._receipts.changes(end.round, end.attempt, end.context, batch)
+        self._state.replace({**changes, f"{self._voids_prefix()}{end.attempt:04d}": void})
         body = {"round": end.round, "attempt": end.attempt, "context": end.context.hex(), "reason": end.reason}
         self._log.append_all([Event("round-void", body), receipts_event(end.round, end.attempt, end.context, batch)])
         self._attempt = None
@@ -443,16 +450,17 @@ class Aggregator:
             "attempt": context.attempt,
             "context": context.digest().hex(),
             "contributors": list(contributors),
-            "refused": attempt.refused,
+            # Not who sent something else besides: a silo cannot make the account of a round contradict itself.
+            "refused": {name: reason for name, reason in attempt.refused.items() if name not in contributors},
             **attempt.proofs(contributors),
             "error_bound": error_bound,
             "model": digest.hex(),
         }
         issued = receipts_event(context.round, context.attempt, context.digest(), batch)
-        self._log.append_all([Event("round-finished", body), issued])
+        self._log.append_all([Event("round-finished", body, {"release": release, "result": signed}), issued])
         self._state.replace(
             {
-                **self._receipts.changes(context, batch),
+                **self._receipts.changes(context.round, context.attempt, context.digest(), batch),
                 _announcement(context): None,
                 f"finished/{context.round:08d}": parts.join(
                     [attempt.offer, release, result, np.float64(error_bound).astype("<f8").tobytes()]
@@ -487,10 +495,10 @@ class Aggregator:
         self._log_refusal(name, reason, proof)
 
     def _log_refusal(self, name: str, reason: str, proof: bytes = b"") -> None:
-        """``proof``: SHA-256 of the proof that came with what is refused."""
+        """``proof``: what came with what is refused."""
         context = self._current_attempt().context
         body = {"round": context.round, "attempt": context.attempt, "silo": name, "reason": reason}
-        self._log.append("refusal", body | ({"proof": proof.hex()} if proof else {}))
+        self._log.append("refusal", body | ({"proof": sha256(proof).hex()} if proof else {}))
 
 
 def _announcement(context: RoundContext) -> str:

@@ -48,7 +48,7 @@ from quatrefoil.federation.messages import (
 from quatrefoil.federation.norms import next_norm
 from quatrefoil.federation.progress import NAME, Progress
 from quatrefoil.federation.proving import JobProofs
-from quatrefoil.federation.receipt_checks import Published, ReceiptChecks, ReceiptShelf, Recorded
+from quatrefoil.federation.receipt_checks import Published, ReceiptChecks, ReceiptShelf, Recorded, Voided
 from quatrefoil.federation.refusals import refusals_logged
 from quatrefoil.federation.state import State
 from quatrefoil.federation.vectors import (
@@ -258,11 +258,15 @@ class Silo:
         """The aggregator has taken this silo's contribution to this attempt, and owes a receipt of it. Durable."""
         self._shelf().acknowledge(context)
 
-    def take_void_receipts(self, receipts: bytes) -> None:
-        """Check and keep the receipts of the voided attempts at the round that is next, joined, oldest first."""
+    def take_void_receipts(self, receipts: bytes, voids: Sequence[bytes]) -> None:
+        """Check and keep the receipts of the voided attempts at the round that is next, joined, oldest first.
+
+        ``voids``: the keeper's, in the same order. ``EvidenceRejected`` where one is missing or not true.
+        """
         with refusals_logged(self._log, "receipts"):
             number = self.rounds_done + 1
-            self._shelf().take_voids(number, receipts, self._outbox(number))
+            voided = Voided(number, tuple(sha256(void) for void in voids))
+            self._shelf().take_voids(voided, receipts, self._outbox(number))
 
     def accept(self, offer: bytes, release: bytes, result: bytes, receipts: bytes) -> Arrays:
         """The next model, from the mean update of a finished round: the model plus exactly what was published.

@@ -84,8 +84,9 @@ class SiloService:
                     self._cosign()
                 elif kind == b"offer":
                     offer, voids, receipts = parts.split(content, 3)
-                    self._silo.take_void_receipts(receipts)
-                    self._contribute(offer, parts.split_list(voids, MOST_VOIDS), train)
+                    known = parts.split_list(voids, MOST_VOIDS)
+                    self._silo.take_void_receipts(receipts, known)
+                    self._contribute(offer, known, train)
                 elif kind == b"confirm":
                     offer, proposal, voids = parts.split(content, 3)
                     self._confirm(offer, proposal, parts.split_list(voids, MOST_VOIDS))
