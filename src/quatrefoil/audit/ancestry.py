@@ -189,7 +189,7 @@ class _Walk:
 
 
 def _by_digest(files: Iterable[bytes]) -> dict[bytes, Envelope]:
-    found = {}
+    found: dict[bytes, Envelope] = {}
     for content in files:
         try:
             envelope = Envelope.decode(content)
