@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 
 from quatrefoil import stack
 from quatrefoil.audit import Entry, Log, MemoryLog
+from quatrefoil.audit.commitments import SALT_BYTES, code_digest, data_commitment, list_files
+from quatrefoil.audit.dsse import Notary, Verifier
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.errors import CallerError, QuatrefoilError
 from quatrefoil.federation.aggregator import FinishedRound
+from quatrefoil.federation.commitments import Commitments
 from quatrefoil.federation.local import LocalJob, Party
 from quatrefoil.federation.user_code import count_samples
 from quatrefoil.federation.vectors import Arrays, layout_of
@@ -46,13 +49,18 @@ class RoundSummary:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What :func:`run` gives back. ``insecure``: stand-ins that were used; ``costs``: one row for each metered step."""
+    """What :func:`run` gives back. ``insecure``: stand-ins that were used; ``costs``: one row for each metered step.
+    ``provenance``: the envelope about the model (docs/provenance.md), signed by parties that ``trust`` certified and
+    whose keys are gone; ``salts``: by silo that committed to data, what opens its commitment."""
 
     parameters: Arrays
     plan: Plan
     rounds: tuple[RoundSummary, ...]
     costs: list[dict[str, str | int | float]]
     log: tuple[Entry, ...]
+    provenance: bytes
+    trust: TrustAnchor
+    salts: Mapping[str, bytes] = field(repr=False)
 
     @property
     def insecure(self) -> tuple[str, ...]:
@@ -70,6 +78,8 @@ def run(
     costs: Costs | None = None,
     threads: int = 1,
     log: Log | None = None,
+    committed: Mapping[str, Sequence[Path | str]] | None = None,
+    parent: Outcome | None = None,
     away: Mapping[int, Collection[str]] | None = None,
     on_round: Callable[[FinishedRound, Arrays], None] | None = None,
     on_message: Callable[[str, bytes], None] | None = None,
@@ -79,8 +89,10 @@ def run(
     ``train(parameters, data)`` is called for each silo and round with a list of NumPy arrays and returns the new ones;
     it must not change what it is given. ``samples`` counts each silo's data (default: the length of its arrays); the
     counts weigh the average and every party learns them. ``costs``: a calibration of this host (default: a short one
-    is made). ``away``: by round, silos that do not take part in it, to try what a dropout does. ``on_round`` and
-    ``on_message`` see what was published and what the aggregator received.
+    is made). ``committed``: by silo, the files and folders that its data came from, to be committed to in the statement
+    of provenance; ``parent``: the run that ``initial`` came out of. ``away``: by round, silos that do not take part in
+    it, to try what a dropout does. ``on_round`` and ``on_message`` see what was published and what the aggregator
+    received.
 
     All parties are in this process, so nobody is protected from whoever runs it: use it to try and to test, and
     `quatrefoil keeper|aggregator|silo` to be protected. Raises ``PhaseUnprotected`` when nothing available satisfies
@@ -94,6 +106,8 @@ def run(
     collect = training_phase(workload, parameters=layout_of(initial).length, silos=len(data))
     counts = {name: _samples_of(name, content, samples, policy) for name, content in data.items()}
     _check_away(away or {}, set(data), collect.rounds)
+    salts = {silo: os.urandom(SALT_BYTES) for silo in committed or {}}
+    commits = _commitments(train, list(data), committed or {}, salts)
     meter = Meter()
     with tempfile.TemporaryDirectory() as folder:
         parties = _Parties(Path(folder), chosen, policy, threads, meter)
@@ -109,6 +123,9 @@ def run(
             log=record,
             clock=system_clock,
             random=os.urandom,
+            commits=commits,
+            parent=None if parent is None else parent.provenance,
+            ancestors=None if parent is None else Verifier(parent.trust, clock=system_clock),
         )
 
     def train_silo(name: str, parameters: Arrays) -> Sequence[NDArray[np.floating]]:
@@ -123,7 +140,11 @@ def run(
         rounds.append(RoundSummary(finished.number, finished.contributors, finished.error_bound, ms))
         if on_round is not None:
             on_round(finished, job.aggregator.model)
-    return Outcome(job.aggregator.model, chosen, tuple(rounds), meter.as_rows(), tuple(record.entries()))
+    envelope = job.provenance().encode()
+    entries = tuple(record.entries())
+    return Outcome(
+        job.aggregator.model, chosen, tuple(rounds), meter.as_rows(), entries, envelope, parties.trust, salts
+    )
 
 
 def plan_logged(workload: Workload, policy: Policy, costs: Costs, available: Availability, log: Log) -> Plan:
@@ -152,6 +173,21 @@ def training_phase(workload: Workload, *, parameters: int, silos: int) -> Phase:
                 hint=f"Write {name} = {found} in its phases, so that the plan is priced for what runs",
             )
     return phases[0]
+
+
+def _commitments(
+    train: Train, silos: Sequence[str], committed: Mapping[str, Sequence[Path | str]], salts: Mapping[str, bytes]
+) -> dict[str, Commitments]:
+    if unknown := sorted(set(committed) - set(silos)):
+        raise CallerError(f"{', '.join(unknown)} cannot commit: there is no data of it", hint="Name silos of the data")
+    code = code_digest(train) or b""
+
+    def data(silo: str) -> bytes:
+        if silo not in committed:
+            return b""
+        return data_commitment(list_files([Path(path) for path in committed[silo]]), salts[silo])
+
+    return {silo: Commitments(data(silo), code) for silo in silos}
 
 
 def _check_away(away: Mapping[int, Collection[str]], silos: Collection[str], rounds: int) -> None:
@@ -188,7 +224,7 @@ class _Parties:
 
     def __init__(self, folder: Path, chosen: Plan, policy: Policy, threads: int, meter: Meter) -> None:
         self._authority = CertificateAuthority.create(folder / "ca", "in-process", clock=system_clock)
-        self._trust: TrustAnchor = self._authority.trust
+        self.trust: TrustAnchor = self._authority.trust
         self._chosen = chosen
         self._policy = policy
         self._threads = threads
@@ -197,13 +233,14 @@ class _Parties:
     def make(self, name: str, role: str) -> Party:
         identity: Identity = self._authority.issue(name, role)
         security: TransportSecurity = PostQuantumTransport(
-            identity, self._trust, clock=system_clock, policy=stack.channel_policy_of(self._policy)
+            identity, self.trust, clock=system_clock, policy=stack.channel_policy_of(self._policy)
         )
         aggregation = stack.aggregation_of(self._policy, self._chosen.backend("aggregation"), threads=self._threads)
         isolation = stack.isolation_of(self._policy, self._chosen.backend("enclave"))
         proofs = stack.proofs_of(self._policy, self._chosen.optional("proofs"), threads=self._threads)
         return Party(
             MeteredTransport(security, self._meter),
+            Notary(identity, self.trust, clock=system_clock),
             MeteredAggregation(aggregation, self._meter),
             None if proofs is None else MeteredProofs(proofs, self._meter),
             isolation,

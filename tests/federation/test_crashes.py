@@ -49,10 +49,10 @@ def test_the_steps_are_the_documented_ones() -> None:
     assert STEPS["keeper"] == round_of_the_keeper * ROUNDS
     assert [step.split("/")[0] for step in STEPS["ambon"]] == [
         "log enrolment", "put consent", "log consent", "replace 2",
-        *["put outbox", "log contribution", "put confirmed", "log confirmation", "replace 4", "log round-accepted"]
+        *["put outbox", "log contribution", "put confirmed", "log confirmation", "replace 5", "log round-accepted"]
         * ROUNDS,
     ]  # fmt: skip
-    steps = ["log round-opened", "put proposal", "log round-finished", "replace 2"]
+    steps = ["log round-opened", "put proposal", "log round-finished", "replace 4"]
     assert [step.split("/")[0] for step in STEPS["hub"][-8:]] == steps * ROUNDS
 
 

@@ -16,6 +16,7 @@ from quatrefoil.errors import QuatrefoilError
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.keeper import Keeper
+from quatrefoil.federation.provenance import SiloProvenance
 from quatrefoil.federation.silo import Silo
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.keeper import KeeperService
@@ -35,7 +36,7 @@ from quatrefoil.transport import (
     serve,
 )
 from quatrefoil.wire import LARGEST_MESSAGE
-from world import TRUSTED, UPDATES, World, consortium, identity
+from world import TRUSTED, UPDATES, World, consortium, identity, notary
 
 HOST = "127.0.0.1"
 SOON = 15.0
@@ -102,6 +103,7 @@ class Loopback:
             world.enrolments,
             self._make_aggregator,
             world.model_bytes,
+            world.provenance,
             keeper=KeeperLink(self._dial_keeper, self.waiting.give_up, self.reports.append),
             verify_in=self.threads,
             rounds=world.rounds,
@@ -213,7 +215,9 @@ class RunningSilo:
         self.name = name
         self.machine = machine
         self.reports: list[str] = []
-        service = SiloService(machine, hub.dialling(name), give_up=hub.waiting.give_up, report=self.reports.append)
+        service = SiloService(
+            machine, signing_of(machine), hub.dialling(name), give_up=hub.waiting.give_up, report=self.reports.append
+        )
         self._running = asyncio.get_running_loop().run_in_executor(hub.threads, service.run, train)
 
     async def result(self) -> Finished:
@@ -259,7 +263,21 @@ async def join(channel: AsyncChannel, silo: Silo) -> None:
     await ask(channel, "consent", silo.consent(job))
     while (start := await ask(channel, "start")) is None:
         pass
-    silo.start(*parts.split(start, 2))
+    job, model, parent = parts.split(start, 3)
+    signing_of(silo).begin(job, model, parent)
+    silo.start(job, model)
+
+
+def signing_of(silo: Silo) -> SiloProvenance:
+    """What a bare silo signs statements of provenance with; all it knows is in its state."""
+    return SiloProvenance(
+        security=silo._security,
+        notary=notary(identity(silo._security.name, "silo"), silo._clock),
+        policy=silo._policy,
+        state=silo._state,
+        log=silo._log,
+        clock=silo._clock,
+    )
 
 
 async def ask_next(channel: AsyncChannel, silo: Silo, done: int | None = None) -> tuple[bytes, bytes] | None:
@@ -282,12 +300,14 @@ async def take_offer(channel: AsyncChannel, silo: Silo) -> tuple[bytes, list[byt
 
 
 async def go_along(channel: AsyncChannel, silo: Silo, found: tuple[bytes, bytes] | None) -> None:
-    """Accept a result, confirm a roster."""
+    """Accept a result, confirm a roster, sign the statement of provenance."""
     if found is not None and found[0] == b"result":
         silo.accept(*parts.split(found[1], 3))
     if found is not None and found[0] == b"confirm":
         offer, proposal, voids = parts.split(found[1], 3)
         await ask(channel, "confirm", silo.confirm(offer, proposal, parts.split_list(voids, 16)))
+    if found is not None and found[0] == b"provenance":
+        await ask(channel, "sign", signing_of(silo).sign(*parts.split(found[1], 1), silo.job, silo.model))
 
 
 async def leave(channel: AsyncChannel, silo: Silo) -> None:

@@ -700,6 +700,9 @@ class FullDisk(MemoryState):
 def test_a_full_disk_at_the_aggregator_is_its_operators_and_silos_wait():
     world = World(rounds=1)
     world.states["hub"] = disk = FullDisk()
+    disk.space = True
+    world.provenance = world.make_provenance()
+    disk.space = False
     world.enrolments = world.make_enrolments()
 
     async def job() -> None:

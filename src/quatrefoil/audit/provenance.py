@@ -24,6 +24,7 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:quatrefoil:predicate:training:v1"
 
 NO_PARENT = "none: initial model given as is"
+NO_BOUND = "no bound"
 NOT_COMMITTED = "not committed"
 NOT_STATED = "not stated"
 
@@ -69,11 +70,11 @@ class Parameters:
 
     rounds: int
     clip: float
-    update_norm: float
     scheme: str
     scheme_digest: bytes
     proofs: str
     insecure: tuple[str, ...]
+    update_norm: float | None = said_as(NO_BOUND)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ COMMANDS = (
     *("demo", "plan", "bench", "doctor", "security-level"),
     *("ca", "keeper", "aggregator", "silo", "log"),
     *("seal-key", "seal", "open", "rewrap"),
-    "proof",
+    *("proof", "model"),
 )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from quatrefoil import stack
 from quatrefoil.audit import FileLog, Log
+from quatrefoil.audit.dsse import Envelope, Notary
 from quatrefoil.cli.output import progress_console
 from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
 from quatrefoil.federation.state import SqliteState
@@ -70,6 +71,7 @@ class PartyFiles:
         self.policy = Policy.load(options.policy)
         self.channel_policy = stack.channel_policy_of(self.policy)
         files.make_private(options.state)
+        self._folder: Path = options.state
         self.log = FileLog(options.state / "log.jsonl")
         try:
             self.credentials.remember_in(SeenLists(options.state / "lists"))
@@ -83,6 +85,7 @@ class PartyFiles:
             self.security = PostQuantumTransport(
                 signing, CurrentTrust(self.credentials), clock=system_clock, policy=self.channel_policy
             )
+            self.notary = Notary(signing, CurrentTrust(self.credentials), clock=system_clock)
         except BaseException:
             self.__exit__()
             raise
@@ -110,6 +113,12 @@ class PartyFiles:
     def pinning(self, pins: Sequence[bytes] | None) -> Credentials:
         """What to show and believe towards a peer of which ``pins`` are expected; None: whatever the root certifies."""
         return self.credentials if pins is None else PinnedCredentials(self.credentials, Pins(pins))
+
+    def keep_provenance(self, envelope: Envelope) -> Path:
+        """Write the statement about the job into the state folder; returns where."""
+        file = self._folder / "provenance.json"
+        files.replace(file, envelope.encode())
+        return file
 
     def warn(self) -> None:
         """Say what ends soon: certificates, lists, roots."""

@@ -26,6 +26,7 @@ from quatrefoil.audit import Log
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, TransportSecurity
 from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyError
 from quatrefoil.federation import parts
+from quatrefoil.federation.accounts import account_of, refusals_of
 from quatrefoil.federation.agreement import AgreedJob, read, require_author, sha256, shape_of
 from quatrefoil.federation.gathering import Gathering, Received
 from quatrefoil.federation.messages import (
@@ -430,6 +431,8 @@ class Aggregator:
                     [attempt.offer, release, result, np.float64(error_bound).astype("<f8").tobytes()]
                 ),
                 "model": parts.join([context.round.to_bytes(8, "big"), encode_arrays(model, layout)]),
+                **account_of(context, contributors, announced),
+                **refusals_of(context, attempt.refused),
             }
         )
         self._attempt = None

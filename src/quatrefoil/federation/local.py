@@ -13,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.audit import Log
+from quatrefoil.audit.dsse import Envelope, Notary, Verifier
 from quatrefoil.contracts import ComputeIsolation, IntegrityProof, PrivateAggregation, TransportSecurity
 from quatrefoil.errors import PeerError
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.commitments import NOTHING, Commitments
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.keeper import Keeper
 from quatrefoil.federation.messages import Member
+from quatrefoil.federation.provenance import AggregatorProvenance, SiloProvenance
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.state import MemoryState
 from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
@@ -32,9 +35,11 @@ Train = Callable[[str, Arrays], Sequence[NDArray[np.floating]]]
 
 @dataclass(frozen=True)
 class Party:
-    """What one party of a job is built from. ``proofs`` None: the job has none."""
+    """What one party of a job is built from. ``proofs`` None: the job has none. ``notary``: what signs statements of
+    provenance, with the same identity as ``security``."""
 
     security: TransportSecurity
+    notary: Notary
     aggregation: PrivateAggregation
     proofs: IntegrityProof | None
     isolation: ComputeIsolation
@@ -58,15 +63,37 @@ class LocalJob:
         clock: Clock,
         random: Callable[[int], bytes],
         kinds: Mapping[str, type[Silo]] | None = None,
+        commits: Mapping[str, Commitments] | None = None,
+        parent: bytes | None = None,
+        ancestors: Verifier | None = None,
     ) -> None:
         """``kinds``: silos, by name, that are of a class of their own: one that does not keep to the protocol, to show
-        what it gets."""
+        what it gets. ``commits``: what silos commit to; one that is not named, to nothing. ``parent``: the envelope
+        about ``initial``, and ``ancestors`` whom to believe of it."""
         layout = layout_of(initial)
         model = encode_arrays(initial, layout)
-        terms = JobTerms(
-            name, tuple(sorted(silos)), _member(keeper.security), layout, model_digest(initial, layout), rounds, plan
-        )
         state = MemoryState()
+        self._provenance = AggregatorProvenance(
+            initial,
+            parent,
+            notary=aggregator.notary,
+            policy=policy,
+            state=state,
+            log=log,
+            clock=clock,
+            ancestors=ancestors,
+        )
+        terms = JobTerms(
+            name,
+            tuple(sorted(silos)),
+            _member(keeper.security),
+            layout,
+            model_digest(initial, layout),
+            rounds,
+            plan,
+            self._provenance.parent_digest,
+        )
+        states = {silo: MemoryState() for silo in silos}
         enrolments = Enrolments(
             terms,
             security=aggregator.security,
@@ -86,9 +113,10 @@ class LocalJob:
                 isolation=party.isolation,
                 policy=policy,
                 samples=samples,
-                state=MemoryState(),
+                state=states[silo],
                 log=log,
                 clock=clock,
+                commits=(commits or {}).get(silo, NOTHING),
             )
             for silo, (party, samples) in sorted(silos.items())
         }
@@ -112,7 +140,20 @@ class LocalJob:
             state=state,
             log=log,
         )
-        for silo in self.silos.values():
+        self._signing = {
+            silo: SiloProvenance(
+                security=party.security,
+                notary=party.notary,
+                policy=policy,
+                state=states[silo],
+                log=log,
+                clock=clock,
+                ancestors=ancestors,
+            )
+            for silo, (party, _) in silos.items()
+        }
+        for one, silo in self.silos.items():
+            self._signing[one].begin(job.encoded, model, self._provenance.parent)
             silo.start(job.encoded, model)
 
     def run_round(
@@ -154,6 +195,14 @@ class LocalJob:
         for silo in self.silos.values():
             silo.accept(finished.offer, finished.release, finished.result)
         return finished
+
+    def provenance(self) -> Envelope:
+        """The statement about the job, once its last round is done, signed by the aggregator and every silo."""
+        self._provenance.make(self.aggregator.job, self.aggregator.model)
+        asked = self._provenance.own().encode()
+        for name, silo in self.silos.items():
+            self._provenance.signed(name, self._signing[name].sign(asked, silo.job, silo.model))
+        return self._provenance.envelope()
 
 
 def check_keys(check: Callable[[bytes], None], aggregator: Aggregator) -> None:

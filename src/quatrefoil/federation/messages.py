@@ -29,28 +29,35 @@ class Invitation(WireObject):
 
 @dataclass(frozen=True)
 class Enrolment(WireObject):
-    """A silo joins: the digest of its invitation, and how many samples it trains on."""
+    """A silo joins: the digest of its invitation, how many samples it trains on, and its commitments to data and code,
+    empty where it makes none."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:enrolment"
     invitation: bytes
     samples: int
+    data: bytes
+    code: bytes
 
 
 @dataclass(frozen=True)
 class Member(WireObject):
-    """One party of a job: subject name and certificate fingerprint; ``samples`` is 0 for a party without data."""
+    """One party of a job: subject name and certificate fingerprint. ``samples``, ``data`` and ``code`` are a silo's, as
+    it enrolled; ``samples`` is 0 for a party without data."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:member"
     name: str
     fingerprint: bytes
     samples: int
+    data: bytes = b""
+    code: bytes = b""
 
 
 @dataclass(frozen=True)
 class Job(WireObject):
     """Aggregator to all: everything that is agreed before the first round. ``policy``, ``plan`` and ``model`` are
     digests (of the policy, of the plan it led to, of the initial model), ``scheme`` the aggregation scheme, ``proofs``
-    the scheme of proofs that every contribution must bring, "" for none, ``update_norm`` the bound that they show."""
+    the scheme of proofs that every contribution must bring, "" for none, ``update_norm`` the bound that they show.
+    ``parent``: SHA-256 of the statement of provenance about the initial model, empty for none."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:job"
     name: str
@@ -64,6 +71,7 @@ class Job(WireObject):
     update_norm: float
     rounds: int
     model: bytes
+    parent: bytes
     aggregator: Member
     keeper: Member
     roster: tuple[Member, ...]

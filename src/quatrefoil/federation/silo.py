@@ -12,7 +12,7 @@ Rules (docs/protocol.md, "The silo"):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -27,9 +27,11 @@ from quatrefoil.contracts import (
     TransportSecurity,
     VerifiedStatement,
 )
-from quatrefoil.errors import CallerError, MessageRefused, RoundVoided, UpdateRefused
+from quatrefoil.errors import CallerError, MessageRefused, QuatrefoilError, RoundVoided, UpdateRefused
 from quatrefoil.federation import parts
+from quatrefoil.federation.accounts import account_of
 from quatrefoil.federation.agreement import AgreedJob, agree, open_job, read, sha256, statement_digest
+from quatrefoil.federation.commitments import NOTHING, Commitments
 from quatrefoil.federation.confirmations import Confirmations, check_proposal
 from quatrefoil.federation.messages import (
     Consent,
@@ -62,7 +64,8 @@ from quatrefoil.policy import Policy
 
 
 class Silo:
-    """Bytes in, bytes out. ``samples`` is the number of samples that it trains on, which every party learns."""
+    """Bytes in, bytes out. ``samples`` is the number of samples that it trains on, which every party learns, and so do
+    they what it ``commits`` to."""
 
     def __init__(
         self,
@@ -76,6 +79,7 @@ class Silo:
         state: State,
         log: Log,
         clock: Callable[[], datetime],
+        commits: Commitments = NOTHING,
     ) -> None:
         self._security = security
         self._aggregation = aggregation
@@ -86,11 +90,13 @@ class Silo:
         self._state = state
         self._log = log
         self._clock = clock
+        self._commits = commits
         self._confirmations = Confirmations(state)
         self._job: AgreedJob | None = None
         self._length = 0
         if (encoded := state.get("job/enrolled")) is not None:
             self._job = self._agree(encoded)
+            self._require_own(self._job.job, CallerError)
 
     # ----------------------------------------------------------------------------------------------------- enrolment
 
@@ -115,7 +121,8 @@ class Silo:
                     hint="Compare the two policy files; every party of a job loads the same one",
                 )
             self._log.append("enrolment", {"job": wanted.job, "aggregator": statement.signer, "samples": self._samples})
-            return self._security.sign(Enrolment(statement_digest(statement), self._samples).encode())
+            enrolment = Enrolment(statement_digest(statement), self._samples, self._commits.data, self._commits.code)
+            return self._security.sign(enrolment.encode())
 
     def consent(self, signed_job: bytes) -> bytes:
         """A signed :class:`Consent` to a signed :class:`Job`, if it says of this silo what this silo says of itself."""
@@ -133,6 +140,7 @@ class Silo:
                 raise MessageRefused(
                     f"{self._security.name} {counted} on the roster of job {job.name}", hint="Enrol again"
                 )
+            self._require_own(job, MessageRefused)
             digest = job.digest()
             if self._state.put_once(f"consent/{job.name}", digest) != digest:
                 raise MessageRefused(
@@ -280,7 +288,8 @@ class Silo:
                 )
             arrays = next_model(self.model, mean, job.job.layout)
             _require_model(announced.model, model_digest(arrays, job.job.layout), "model after the round")
-            self._advance(context, contributors, encode_arrays(arrays, job.job.layout))
+            account = account_of(context, contributors, announced)
+            self._advance(context, contributors, encode_arrays(arrays, job.job.layout), account)
             self._log.append(
                 "round-accepted",
                 {
@@ -307,6 +316,18 @@ class Silo:
         self._require_voids(context, voids)
         self._isolation.appraise(wanted.evidence, report_data=context.digest())
         return context
+
+    def _require_own(self, job: Job, refusal: type[QuatrefoilError]) -> None:
+        """The job says of this silo's data and code what this silo says, also after a restart."""
+        for member in job.roster:
+            if member.name == self._security.name and (member.data, member.code) != (
+                self._commits.data,
+                self._commits.code,
+            ):
+                raise refusal(
+                    f"{member.name} is on the roster of job {job.name} with other data or other code than it has now",
+                    hint="Put the data and code back with which it enrolled, or enrol in a new job",
+                )
 
     def _agree(self, enrolled_job: bytes) -> AgreedJob:
         return agree(
@@ -406,10 +427,12 @@ class Silo:
             )
         return release.contributors
 
-    def _advance(self, context: RoundContext, contributors: Sequence[str], model: bytes) -> None:
+    def _advance(
+        self, context: RoundContext, contributors: Sequence[str], model: bytes, account: Mapping[str, bytes | None]
+    ) -> None:
         changes: dict[str, bytes | None] = dict.fromkeys(self._state.names("outbox/"))
         changes |= self._confirmations.after_round(context.round, contributors)
-        self._state.replace({**changes, "model": parts.join([_number(context.round), model])})
+        self._state.replace({**changes, **account, "model": parts.join([_number(context.round), model])})
 
 
 def _require_role(statement: VerifiedStatement, role: str) -> None:

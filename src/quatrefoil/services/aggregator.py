@@ -19,6 +19,7 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.enrolment import Enrolments
+from quatrefoil.federation.provenance import AggregatorProvenance
 from quatrefoil.services.keeper_link import KeeperLink
 from quatrefoil.services.rpc import SMALL, Method, OnRefused, answer_all
 from quatrefoil.services.waiting import Waiting, wait_until, wake
@@ -44,6 +45,7 @@ class AggregatorService:
         enrolments: Enrolments,
         make_aggregator: Callable[[AgreedJob], Aggregator],
         model: bytes,
+        provenance: AggregatorProvenance,
         *,
         keeper: KeeperLink,
         verify_in: Executor,
@@ -56,6 +58,7 @@ class AggregatorService:
         self._enrolments = enrolments
         self._make_aggregator = make_aggregator
         self._model = model
+        self._provenance = provenance
         self._keeper = keeper
         self._verify_in = verify_in
         self._rounds = rounds
@@ -76,6 +79,8 @@ class AggregatorService:
         self._offered: set[str] = set()
         self._proposal: bytes | None = None
         self._declined: dict[str, str] = {}
+        self._statement: bytes | None = None
+        self._objected: set[str] = set()
         self._told: set[str] = set()
         self._informed: set[str] = set()
         # Two, so that a contribution does not wake every waiting silo.
@@ -96,6 +101,8 @@ class AggregatorService:
             "contribute": self._contribute,
             "confirm": self._confirmation,
             "decline": self._decline,
+            "sign": self._sign,
+            "object": self._object,
         }
         silo = channel.peer.name
         checked = {name: self._for_invited(method) for name, method in methods.items()}
@@ -116,6 +123,8 @@ class AggregatorService:
                 finished = await self._round(aggregator)
                 self.round_ms[finished.number] = (time.perf_counter() - begin) * 1e3
                 self._report(f"round {finished.number}/{self._rounds}: {len(finished.contributors)} silos added")
+            self._state_provenance(aggregator)
+            await wake(self._for_silos)
             await wait_until(lambda: self._informed >= self._invited, self._for_rounds, self._waiting.deadline)
             return aggregator
         finally:
@@ -148,6 +157,10 @@ class AggregatorService:
         self._rounds_done = aggregator.rounds_done
         self._aggregator = aggregator
         return aggregator
+
+    def _state_provenance(self, aggregator: Aggregator) -> None:
+        self._provenance.make(aggregator.job, aggregator.model)
+        self._statement = self._provenance.own().encode()
 
     async def _round(self, aggregator: Aggregator) -> FinishedRound:
         for _ in range(MOST_ATTEMPTS):
@@ -298,7 +311,7 @@ class AggregatorService:
     async def _start(self, _: str, __: bytes) -> bytes | None:
         if not await wait_until(lambda: self._aggregator is not None, self._for_silos, PATIENCE):
             return None
-        return parts.join([self._running().enrolled_job, self._model])
+        return parts.join([self._running().enrolled_job, self._model, self._provenance.parent])
 
     async def _next(self, silo: str, body: bytes) -> bytes | None:
         job, number = parts.split(body, 2)
@@ -338,6 +351,20 @@ class AggregatorService:
         await wake(self._for_rounds)
         return b""
 
+    async def _sign(self, silo: str, body: bytes) -> bytes:
+        if self._statement is None:
+            raise MessageRefused("there is no statement of provenance yet", hint="Ask for the next offer")
+        self._provenance.signed(silo, body)
+        self._report(f"{silo} signed the statement of provenance")
+        return b""
+
+    async def _object(self, silo: str, body: bytes) -> bytes:
+        reason = body.decode("utf-8", "replace")[:MOST_REASON]
+        self._provenance.objected(silo, reason)
+        self._objected.add(silo)
+        self._report(f"{silo} does not sign the statement of provenance: {reason}")
+        return b""
+
     def _require_same_job(self, silo: str, job: bytes, done: int) -> None:
         if silo in self._missing or (self._aggregator is not None and job != self._job_digest):
             raise MessageRefused(f"{silo} is at another job", hint="Give it a new --state folder for this one")
@@ -350,7 +377,9 @@ class AggregatorService:
     def _has_news(self, silo: str, done: int) -> bool:
         if self._aggregator is None:
             return False
-        if done < self._rounds_done or done >= self._rounds:
+        if done >= self._rounds:
+            return self._statement is not None
+        if done < self._rounds_done:
             return True
         if self._proposal is not None:
             return self._is_to_confirm(silo)
@@ -366,6 +395,9 @@ class AggregatorService:
             assert finished is not None
             return _kind(b"result", finished.offer, finished.release, finished.result)
         if done >= self._rounds:
+            assert self._statement is not None
+            if not self._provenance.has_signed(silo) and silo not in self._objected:
+                return _kind(b"provenance", self._statement)
             self._told.add(silo)
             return _kind(b"done")
         assert self._offer is not None
