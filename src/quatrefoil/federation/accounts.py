@@ -5,7 +5,7 @@ Aggregator and silos keep the same account of a round each, and the silos hold t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -47,9 +47,12 @@ def account_of(context: RoundContext, contributors: tuple[str, ...], result: Rou
     return {f"account/{context.round:08d}": account.encode()}
 
 
-def refusals_of(context: RoundContext, refused: Mapping[str, str]) -> dict[str, bytes | None]:
-    """What to store of a round's refusals, for ``State.replace``."""
-    silos = tuple(sorted(refused))
+def refusals_of(
+    context: RoundContext, contributors: Collection[str], refused: Mapping[str, str]
+) -> dict[str, bytes | None]:
+    """What to store of a round's refusals, for ``State.replace``: of silos that are not in the sum. What else a
+    contributor sent, and was refused, is in the log."""
+    silos = tuple(sorted(set(refused) - set(contributors)))
     stored = RoundRefusals(silos, tuple(refused[silo][:LONGEST_REASON] for silo in silos))
     return {f"refused/{context.round:08d}": stored.encode()}
 

@@ -432,7 +432,7 @@ class Aggregator:
                 ),
                 "model": parts.join([context.round.to_bytes(8, "big"), encode_arrays(model, layout)]),
                 **account_of(context, contributors, announced),
-                **refusals_of(context, attempt.refused),
+                **refusals_of(context, contributors, attempt.refused),
             }
         )
         self._attempt = None
