@@ -50,6 +50,20 @@ class Forger(Oversized):
         return parts.join([self._security.sign(contribution.encode()), sealed, ciphertext, proven.proof])
 
 
+class Overlong(Forger):
+    """Keeps to the policy's norm, and proves that, whatever the norm of the round is. ``keys``: those it sealed."""
+
+    keys: ClassVar[list[bytes]] = []
+
+    def _encrypt(self, context: RoundContext, update: FloatVector) -> bytes:
+        subject = dataclasses.replace(self._agreed().subject(context, self._security.name), norm=NORM)
+        encrypted, hidden = self._proofs.encrypt(self._aggregation, update, subject)
+        self.keys.append(bytes(encrypted.key))
+        sealed = self._security.seal(context.sealing_key, encrypted.key, context=context.digest())
+        proven = self._proofs.prove(subject, encrypted.ciphertext, sealed, hidden)
+        return self.message(context, encrypted.ciphertext, sealed, proven)
+
+
 class WrongKey(Forger):
     """Proves what is true of its ciphertext, and seals a key that is not the one of it."""
 

@@ -119,15 +119,16 @@ def test_every_step_is_metered_and_logged(costs: Costs) -> None:
     assert steps["aggregation.encrypt"]["calls"] == steps["training"]["calls"] == 6
     assert steps["transport.seal"]["calls"] == 6 and int(steps["transport.seal"]["bytes"]) > 0
     kinds = [entry.kind for entry in outcome.log]
-    assert kinds[0] == "plan" and kinds.count("key-release") == 2 and kinds.count("round-accepted") == 6
+    assert kinds[:2] == ["policy", "plan"] and kinds.count("key-release") == 2 and kinds.count("round-accepted") == 6
 
 
-def test_a_policy_that_names_byzantine_silos_gets_proofs(costs: Costs) -> None:
+@pytest.mark.parametrize("rule", [{}, {"update_norm_factor": 3.0, "update_norm_floor": 0.9}], ids=["fixed", "adaptive"])
+def test_a_policy_that_names_byzantine_silos_gets_proofs(costs: Costs, rule: dict[str, float]) -> None:
     named = policy()
     named = replace(
         named,
         threats=tuple(sorted({*named.threats, "byzantine-silo"})),
-        limits=replace(named.limits, update_norm=4.0),
+        limits=replace(named.limits, update_norm=4.0, **rule),
     )
     outcome = run(costs, policy=named)
     steps = {str(row["step"]): row for row in outcome.costs}
@@ -223,4 +224,4 @@ def test_a_policy_that_nothing_satisfies_stops_before_anything_runs(costs: Costs
     unsatisfied = Policy.parse(text.replace(', "plain-aggregation"', ""), source="test")
     with pytest.raises(PhaseUnprotected):
         run(costs, policy=unsatisfied, log=log, train=lambda *_: asked.append(1))
-    assert [entry.kind for entry in log.entries()] == ["plan-refused"] and asked == []
+    assert [entry.kind for entry in log.entries()] == ["policy", "plan-refused"] and asked == []

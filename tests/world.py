@@ -86,10 +86,12 @@ def policy(backend: str = "additive-rlwe", **changes: object) -> Policy:
         "rounds": 20,
         "largest_sample_count": 1000,
         "update_norm": None,
+        "update_norm_factor": None,
+        "update_norm_floor": None,
         "proofs": False,
     } | changes
-    norm = values.pop("update_norm")
-    values["norm"] = "" if norm is None else f"update_norm = {norm}"
+    norms = {key: values.pop(key) for key in ("update_norm", "update_norm_factor", "update_norm_floor")}
+    values["norm"] = "\n".join(f"{key} = {value}" for key, value in norms.items() if value is not None)
     values["threat"] = ', "byzantine-silo"' if values.pop("proofs") else ""
     return Policy.parse(POLICY.format(backend=backend, accept=accept, **values), source="test")
 

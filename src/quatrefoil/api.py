@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import operator
 import os
 import tempfile
@@ -102,6 +103,7 @@ def run(
     policy = policy if isinstance(policy, Policy) else Policy.load(policy)
     available = availability()
     record = log if log is not None else MemoryLog()
+    log_policy(policy, record)
     chosen = plan_logged(workload, policy, costs or stack.measure_host(available), available, record)
     collect = training_phase(workload, parameters=layout_of(initial).length, silos=len(data))
     counts = {name: _samples_of(name, content, samples, policy) for name, content in data.items()}
@@ -147,6 +149,11 @@ def run(
     )
 
 
+def log_policy(policy: Policy, log: Log) -> None:
+    """Log which policy is in force, with the bytes that its digest is of."""
+    log.append("policy", {"name": policy.name, "digest": policy.digest().hex()}, {"policy": policy.encode()})
+
+
 def plan_logged(workload: Workload, policy: Policy, costs: Costs, available: Availability, log: Log) -> Plan:
     """The plan, after its entry in the log; a refused plan is an entry too, and raised."""
     try:
@@ -155,7 +162,9 @@ def plan_logged(workload: Workload, policy: Policy, costs: Costs, available: Ava
         log.append("plan-refused", {"policy": policy.digest().hex(), "reason": refusal.problem})
         raise
     entry = {"digest": chosen.digest().hex(), "policy": policy.digest().hex(), "insecure": list(chosen.insecure)}
-    log.append("plan", entry)
+    # The route hashes to the digest; why it was chosen is beside it, for people.
+    reasons = json.dumps(chosen.to_json(), indent=1, sort_keys=True, default=str).encode()
+    log.append("plan", entry, {"plan": chosen.route().encode(), "reasons": reasons})
     return chosen
 
 

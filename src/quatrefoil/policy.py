@@ -89,6 +89,9 @@ LARGEST_ROUNDS = 1_000_000
 LARGEST_NORM = 1 << 13
 """Times ``clip``: an update of which every value is at the bound has a larger norm only with over 67 million values."""
 
+LARGEST_FACTOR = 1024.0
+"""Of ``update_norm_factor``: a mean of a thousandth of the norm would still lead to the whole of it."""
+
 
 @dataclass(frozen=True)
 class Limits(WireObject):
@@ -112,6 +115,16 @@ class Limits(WireObject):
     """Most rounds of one job."""
     update_norm: float = math.inf
     """The Euclidean norm of no update is larger, in the units of the update; infinite when not given."""
+    update_norm_factor: float = math.inf
+    """With ``update_norm_floor``: the norm of a round follows the last mean, this many times as long as it; infinite,
+    like the floor, when the norm of every round is ``update_norm``."""
+    update_norm_floor: float = math.inf
+    """The norm of a round is at least this share of the last round's."""
+
+    @property
+    def norm_is_adaptive(self) -> bool:
+        """Whether the norm of a round follows the published means."""
+        return self.update_norm_factor != math.inf
 
     def __post_init__(self) -> None:
         check_range("limits.colluding_silos", self.colluding_silos, 0, MOST_SILOS - 2)
@@ -138,6 +151,7 @@ class Limits(WireObject):
             )
         check_range("limits.rounds", self.rounds, 1, LARGEST_ROUNDS)
         self._check_norm()
+        self._check_adaptive_norm()
 
     def _check_norm(self) -> None:
         if self.update_norm == math.inf:
@@ -149,6 +163,31 @@ class Limits(WireObject):
                 f"is {self.update_norm}, not within a factor of {LARGEST_NORM} of clip = {self.clip}",
                 hint="Nothing is bounded by a larger norm, and a smaller one leaves less than rounding does",
             )
+
+    def _check_adaptive_norm(self) -> None:
+        given = {"update_norm_factor": self.update_norm_factor, "update_norm_floor": self.update_norm_floor}
+        missing = [name for name, value in given.items() if value == math.inf]
+        if len(missing) == len(given):
+            return
+        if missing:
+            (other,) = given.keys() - set(missing)
+            raise FieldInvalid(
+                f"limits.{other}", f"is given without {missing[0]}", hint="Give both, or neither for a fixed norm"
+            )
+        if self.update_norm == math.inf:
+            raise FieldInvalid(
+                "limits.update_norm_factor",
+                "is given without update_norm",
+                hint="The first round's norm is update_norm, and no round's is larger: give it",
+            )
+        for name, least, most in (("update_norm_factor", 1.0, LARGEST_FACTOR), ("update_norm_floor", 0.0, 1.0)):
+            if not (least <= given[name] <= most and given[name] > 0):
+                above = "above 0 and at most 1" if least == 0 else f"{least:g} to {most:g}"
+                raise FieldInvalid(
+                    f"limits.{name}",
+                    f"is {given[name]}, not {above}",
+                    hint="Less of either lets attackers shrink the norm, and with it training: docs/robustness.md",
+                )
 
 
 @dataclass(frozen=True)
@@ -215,6 +254,12 @@ class Policy(WireObject):
                     f"accepts {stand_in!r}, but allow.{layer} does not allow {backend!r}",
                     hint="Take it out, or allow it",
                 )
+        if self.limits.norm_is_adaptive and PROVEN not in self.threats:
+            raise FieldInvalid(
+                "limits.update_norm_factor",
+                f"is given, and threats do not name {PROVEN!r}",
+                hint=f"Only proofs hold silos to a norm: name {PROVEN!r}, or give update_norm alone",
+            )
         check_choice("transport.policy", self.channels, CHANNEL_POLICIES)
         if math.isnan(self.max_latency_ms) or self.max_latency_ms <= 0:
             raise FieldInvalid("workload.max_latency_ms", f"is {self.max_latency_ms}", hint="Give milliseconds above 0")
@@ -255,7 +300,9 @@ class Policy(WireObject):
                     value_bits=limits.integer("value_bits"),
                     minimum_roster_group=limits.integer("minimum_roster_group"),
                     rounds=limits.integer("rounds"),
-                    update_norm=_norm(limits),
+                    update_norm=_positive_or_infinite(limits, "update_norm"),
+                    update_norm_factor=_positive_or_infinite(limits, "update_norm_factor"),
+                    update_norm_floor=_positive_or_infinite(limits, "update_norm_floor"),
                 ),
                 allow=Allow(*(allow.texts(layer) for layer in LAYERS)),
                 accept_insecure=insecure.texts("accept"),
@@ -272,16 +319,16 @@ class Policy(WireObject):
             raise MessageRefused(f"Policy.{error.problem}", hint="Ask the sender for a valid policy") from None
 
 
-_OPTIONAL = ("update_norm",)
+_OPTIONAL = ("update_norm", "update_norm_factor", "update_norm_floor")
 
 
-def _norm(limits: Table) -> float:
-    """The bound that is given, or infinity; infinity itself is not given."""
-    if "update_norm" not in limits:
+def _positive_or_infinite(limits: Table, key: str) -> float:
+    """The number that is given, or infinity; infinity itself is not given."""
+    if key not in limits:
         return math.inf
-    norm = limits.number("update_norm")
-    check_positive("limits.update_norm", norm)
-    return norm
+    number = limits.number(key)
+    check_positive(f"limits.{key}", number)
+    return number
 
 
 def _names(field: str, names: tuple[str, ...], known: Mapping[str, object]) -> None:

@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
-from quatrefoil.audit import FileLog
 from quatrefoil.contracts import ComputeIsolation, IntegrityProof, PrivateAggregation
 from quatrefoil.errors import DependencyMissing, PolicyInvalid
 from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
@@ -19,7 +18,11 @@ from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import PARAMETER_SETS
 from quatrefoil.policy import PROVEN, STAND_INS, Policy
 from quatrefoil.proofs import BoundedUpdateProofs
-from quatrefoil.transport import ChannelPolicy, policy_named
+from quatrefoil.tlog import LogKeys, LogWriter
+from quatrefoil.transport import ChannelPolicy, policy_named, system_clock
+
+_LEAF = bytes(300)
+"""What an entry of a round takes."""
 
 
 def aggregation_of(policy: Policy, backend: str, *, threads: int) -> PrivateAggregation:
@@ -65,8 +68,12 @@ def measure_host(available: Availability, *, seconds: float = 1.5) -> Costs:
 
     The log is measured where temporary files live; another disk takes another time to make an entry durable.
     """
-    with tempfile.TemporaryDirectory(prefix="quatrefoil-") as folder, FileLog(Path(folder) / "log") as log:
-        return calibrate(available, lambda: log.append("calibration", {}), seconds=seconds)
+    keys = LogKeys.generate("calibration")
+    with (
+        tempfile.TemporaryDirectory(prefix="quatrefoil-") as folder,
+        LogWriter(Path(folder), keys.signers, clock=system_clock) as log,
+    ):
+        return calibrate(available, lambda: log.append([_LEAF]), seconds=seconds)
 
 
 def only_allowed(policy: Policy, layer: str) -> str:

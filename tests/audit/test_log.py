@@ -1,275 +1,293 @@
-"""The durable log: what was acknowledged is there, what was changed is noticed."""
+"""What both kinds of log promise; and a party's log on its disk: whose it is, what lies beside it, who may write."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import resource
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from quatrefoil.audit import FileLog, Log, MemoryLog, verify_file
-from quatrefoil.errors import HostError, StateCorrupt
+from quatrefoil.audit import Event, Log, MemoryLog, PartyLog, TileLog, entries
+from quatrefoil.audit.kinds import KINDS
+from quatrefoil.audit.log import LOG_FOLDER, OWNER, PAYLOADS
+from quatrefoil.errors import CallerError, EvidenceRejected, HostError, StateCorrupt
+from quatrefoil.tlog.merkle import leaf_hash
+from quatrefoil.transport import TrustAnchor
+from world import START, TRUSTED, consortium, identity, renewed
 
-NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+NORTH = identity("north", "silo")
+TRUST = consortium(TRUSTED).trust
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "log"
+def now() -> datetime:
+    return START
 
 
-def filled(path: Path, entries: int = 5) -> list[bytes]:
-    """A log of ``entries`` entries; its lines."""
-    with FileLog(path, lambda: NOON) as log:
-        for number in range(entries):
-            log.append("round", {"number": number})
-    return path.read_bytes().splitlines(keepends=True)
+def tile_log(folder: Path, holder=NORTH, trust: TrustAnchor = TRUST) -> TileLog:
+    return TileLog(folder, holder, trust, clock=now)
+
+
+def audited(folder: Path, trust: TrustAnchor = TRUST) -> PartyLog:
+    return PartyLog.in_folder(folder / LOG_FOLDER, trust, clock=now)
+
+
+def filled(folder: Path, count: int = 5) -> list[entries.Entry]:
+    with tile_log(folder) as log:
+        log.append_all([Event("x-round", {"number": number}) for number in range(count)])
+        return list(log.entries())
 
 
 # ------------------------------------------------------------------------------------- what both kinds of log promise
 
 
-@pytest.fixture(params=["memory", "file"])
-def log(request: pytest.FixtureRequest, path: Path) -> Iterator[Log]:
+@pytest.fixture(params=["memory", "tiles"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
     if request.param == "memory":
-        yield MemoryLog(lambda: NOON)
+        yield MemoryLog(now)
     else:
-        with FileLog(path, lambda: NOON) as log:
+        with tile_log(tmp_path) as log:
             yield log
 
 
-def test_entries_come_back_in_order_and_chained(log: Log) -> None:
-    given = [log.append("a", {"x": 1}), log.append("b", {"y": [1, "two", None]}), log.append("a", {})]
-    found = list(log.entries())
+def test_entries_come_back_in_order(log: Log) -> None:
+    begun = len(list(log.entries()))
+    given = [log.append("x-a", {"x": 1}), log.append("x-b", {"y": [1, "two", None]}), log.append("x-a", {})]
+    found = list(log.entries())[begun:]
     assert found == given
-    assert [entry.index for entry in found] == [0, 1, 2]
-    assert [entry.previous for entry in found[1:]] == [entry.hash for entry in found[:-1]]
-    assert found[0].time == "2030-01-01T12:00:00.000+00:00"
+    assert [entry.index for entry in found] == [begun, begun + 1, begun + 2]
 
 
-def test_the_hash_is_the_documented_one(log: Log) -> None:
-    """SHA-256 over a domain and the canonical JSON of everything else, so that others can check a log."""
-    log.append("a", {"x": 1})
-    entry = log.append("b", {"name": "ümlaut"})
-    content = [1, "2030-01-01T12:00:00.000+00:00", "b", {"name": "ümlaut"}, entry.previous]
-    encoded = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
-    assert entry.hash == hashlib.sha256(b"quatrefoil/log/v1\x00" + encoded).hexdigest()
+def test_a_leaf_is_the_documented_json_and_its_hash_that_of_rfc_6962(log: Log) -> None:
+    entry = log.append("x-a", {"name": "ümlaut", "n": 1.5}, {"proof": b"\x01\x02"})
+    written = {
+        "attached": {"proof": {"sha256": hashlib.sha256(b"\x01\x02").hexdigest(), "size": 2}},
+        "body": {"name": "ümlaut", "n": 1.5},
+        "kind": "x-a",
+        "time": START.astimezone(UTC).isoformat(timespec="milliseconds"),
+        "v": 1,
+    }
+    leaf = json.dumps(written, sort_keys=True, separators=(",", ":")).encode()
+    assert entry.hash == hashlib.sha256(b"\x00" + leaf).hexdigest() == leaf_hash(leaf).hex()
+    assert entries.decode(entry.index, leaf) == entry
 
 
-def test_time_is_utc_whatever_the_clock_says(path: Path) -> None:
-    east = datetime(2030, 1, 1, 12, tzinfo=timezone(timedelta(hours=5)))
-    assert MemoryLog(lambda: east).append("a", {}).time == "2030-01-01T07:00:00.000+00:00"
+def test_what_is_attached_can_be_had_again(log: Log) -> None:
+    entry = log.append("x-a", {}, {"one": b"first", "other": b"second"})
+    assert {name: log.payload(one.sha256) for name, one in entry.attached.items()} == {
+        "one": b"first",
+        "other": b"second",
+    }
 
 
 def test_what_the_caller_does_to_its_body_later_does_not_reach_the_log(log: Log) -> None:
     body = {"x": 1}
-    log.append("a", body)
+    log.append("x-a", body)
     body["x"] = 2
-    assert next(log.entries()).body == {"x": 1}
+    assert list(log.entries())[-1].body == {"x": 1}
 
 
-# ----------------------------------------------------------------------------------------------------------- the file
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("gossip", {}),
+        ("refusal", {"silo": "north"}),
+        ("round-finished", {"round": 1}),
+        ("x-a", {"x": float("nan")}),
+        ("x-a", {"x": b"bytes"}),
+        ("x-a", {"x": "y" * 70_000}),
+    ],
+)
+def test_what_is_no_entry_is_refused_and_nothing_is_logged(log: Log, kind: str, body: dict[str, object]) -> None:
+    begun = len(list(log.entries()))
+    with pytest.raises(CallerError):
+        log.append_all([Event("x-good", {}), Event(kind, body)])
+    assert len(list(log.entries())) == begun
 
 
-def test_reopened_it_goes_on_where_it_stopped(path: Path) -> None:
-    filled(path, 3)
-    with FileLog(path) as log:
-        assert log.append("later", {}).index == 3
-    assert [entry.index for entry in verify_file(path)] == [0, 1, 2, 3]
+def test_time_is_utc_whatever_the_clock_says() -> None:
+    east = datetime(2030, 1, 1, 12, tzinfo=timezone(timedelta(hours=5)))
+    assert MemoryLog(lambda: east).append("x-a", {}).time == "2030-01-01T07:00:00.000+00:00"
 
 
-def test_a_missing_folder_is_made_and_an_empty_log_has_no_entries(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "b" / "log"
-    FileLog(path).close()
-    assert list(verify_file(path)) == []
+@pytest.mark.parametrize(
+    "altered",
+    [
+        lambda leaf: leaf + b" ",
+        lambda leaf: leaf.replace(b'"v":1', b'"v":2'),
+        lambda leaf: leaf.replace(b'"v":1', b'"v":1,"w":1'),
+        lambda leaf: leaf.replace(b'"v":1', b'"v":1,"v":1'),
+        lambda leaf: leaf.replace(b'"x":1', b'"x":1.0e0'),
+        lambda leaf: leaf.replace(b'"x":1', b'"x":NaN'),
+        lambda leaf: leaf.replace(b'"x":1', b'"x":1e999'),
+        lambda leaf: leaf.replace(b'"size":3', b'"size":-3'),
+        lambda leaf: leaf.replace(b'"size":3', b'"size":true'),
+        lambda leaf: leaf.replace(b'"kind":"x-a"', b'"kind":"refusal"'),
+        lambda leaf: leaf.replace(b'"kind":"x-a"', b'"kind":7'),
+        lambda leaf: leaf.replace(b'"time":"', b'"time":"noon '),
+        lambda leaf: leaf[:-1],
+        lambda leaf: b"[]",
+        lambda leaf: b"",
+        lambda leaf: b'{"a":' * 5000 + b"1" + b"}" * 5000,
+    ],
+)
+def test_a_leaf_of_any_other_form_is_refused(altered) -> None:
+    leaf = entries.encode(START, "x-a", {"x": 1}, {"p": entries.Attachment.of(b"abc")})
+    assert entries.decode(0, leaf).body == {"x": 1}
+    with pytest.raises(EvidenceRejected, match="no entry of this log"):
+        entries.decode(0, altered(leaf))
 
 
-@pytest.mark.parametrize("kept", [0, 1, 20, -2, -1])
-def test_a_torn_last_line_is_dropped(path: Path, kept: int) -> None:
-    """It was never acknowledged: the newline is the last byte that is written."""
-    lines = filled(path)
-    path.write_bytes(b"".join(lines[:4]) + lines[4][:kept])
-    assert len(list(verify_file(path))) == 4
-    with FileLog(path, lambda: NOON) as log:
-        assert path.read_bytes() == b"".join(lines[:4])
-        assert log.append("round", {"number": 4}).index == 4
-    assert path.read_bytes() == b"".join(lines)
+def test_every_kind_says_what_it_is_and_who_writes_it() -> None:
+    assert all(kind.says and set(kind.by) <= {"aggregator", "keeper", "silo"} for kind in KINDS.values())
 
 
-def altered(line: bytes) -> bytes:
-    entry = json.loads(line)
-    entry["body"]["number"] += 1
-    return json.dumps(entry, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+# ----------------------------------------------------------------------------------------------------- whose log it is
 
 
-def rehashed(line: bytes) -> bytes:
-    """Altered with its own hash put right, as somebody would who knows the format."""
-    entry = json.loads(altered(line))
-    content = [entry[key] for key in ("index", "time", "kind", "body", "previous")]
-    encoded = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
-    entry["hash"] = hashlib.sha256(b"quatrefoil/log/v1\x00" + encoded).hexdigest()
-    return json.dumps(entry, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+def test_an_auditor_with_the_root_alone_reads_whose_it_is_and_everything_in_it(tmp_path: Path) -> None:
+    given = filled(tmp_path)
+    log = audited(tmp_path)
+    assert (log.owner.name, log.owner.role, log.owner.fingerprint) == ("north", "silo", NORTH.fingerprint)
+    assert log.owner.origin == f"quatrefoil/{TRUST.fingerprints[0].hex()[:16]}/north"
+    assert list(log.entries()) == given
+    assert log.entry(3) == given[3]
+    assert given[0].kind == "log-opened"
 
 
-DAMAGE: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int]] = {
-    "the first line removed": (lambda x: x[1:], 1),
-    "a line removed": (lambda x: x[:2] + x[3:], 3),
-    "two lines exchanged": (lambda x: [x[0], x[2], x[1], *x[3:]], 2),
-    "a line repeated": (lambda x: [*x[:2], x[1], *x[2:]], 3),
-    "a body altered": (lambda x: [*x[:2], altered(x[2]), *x[3:]], 3),
-    "a body altered and its hash put right": (lambda x: [*x[:2], rehashed(x[2]), *x[3:]], 4),
-    "a space added": (lambda x: [*x[:2], x[2].replace(b'"body":', b'"body": '), *x[3:]], 3),
-    "a key repeated": (lambda x: [*x[:2], x[2].replace(b"{", b'{"index":9,', 1), *x[3:]], 3),
-    "a key removed": (lambda x: [*x[:2], x[2].replace(b'"kind":"round",', b""), *x[3:]], 3),
-    "an empty line": (lambda x: [*x[:2], b"\n", *x[2:]], 3),
-    "a line of another kind": (lambda x: [*x[:2], b"[1,2]\n", *x[2:]], 3),
-    "zeros": (lambda x: [*x[:2], bytes(100) + b"\n", *x[2:]], 3),
-    "bytes that are no text": (lambda x: [*x[:2], b"\xff\xfe\n", *x[2:]], 3),
-    "true as index": (lambda x: [*x[:1], x[1].replace(b'"index":1', b'"index":true'), *x[2:]], 2),
-    "a body that is a list": (lambda x: [x[0].replace(b'{"number":0}', b"[0]"), *x[1:]], 1),
-    "a number that is none": (lambda x: [x[0].replace(b'"number":0', b'"number":NaN'), *x[1:]], 1),
-    "a number beyond all bounds": (lambda x: [x[0].replace(b'"number":0', b'"number":1e999'), *x[1:]], 1),
-    "a number of 5,000 digits": (lambda x: [x[0].replace(b'"number":0', b'"number":1' + b"0" * 5000), *x[1:]], 1),
-    "deep nesting": (lambda x: [x[0].replace(b'"number":0', b'"number":' + b"[" * 900 + b"]" * 900), *x[1:]], 1),
-    "nesting beyond all bounds": (lambda x: [b"[" * 200_000 + b"\n", *x[1:]], 1),
-}
+def test_a_log_under_another_root_is_not_believed(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with pytest.raises(EvidenceRejected, match="whose log it is cannot be told") as refused:
+        audited(tmp_path, consortium("another").trust)
+    assert refused.value.check == "owner"
 
 
-@pytest.mark.parametrize(("damage", "line"), DAMAGE.values(), ids=DAMAGE)
-def test_damage_is_noticed_at_its_line(path: Path, damage: Callable[[list[bytes]], list[bytes]], line: int) -> None:
-    lines = filled(path)
-    path.write_bytes(b"".join(damage(list(lines))))
-    assert path.read_bytes() != b"".join(lines)
-    with pytest.raises(StateCorrupt, match=f"line {line} "):
-        list(verify_file(path))
-    before = path.read_bytes()
-    with pytest.raises(StateCorrupt, match=f"line {line} "):
-        FileLog(path)
-    assert path.read_bytes() == before, "evidence was changed"
+def test_the_statement_of_another_log_does_not_make_this_one_its(tmp_path: Path) -> None:
+    filled(tmp_path / "north")
+    with tile_log(tmp_path / "south", identity("south", "silo")):
+        pass
+    (tmp_path / "north" / LOG_FOLDER / OWNER).write_bytes((tmp_path / "south" / LOG_FOLDER / OWNER).read_bytes())
+    with pytest.raises(EvidenceRejected, match="signed by no key that was given"):
+        audited(tmp_path / "north")
 
 
-def test_the_limit_removed_last_entries_and_a_rewritten_file_are_not_noticed(path: Path) -> None:
-    """The owner of the file can cut it or write another: that takes witnesses, which this log does not have."""
-    lines = filled(path)
-    path.write_bytes(b"".join(lines[:3]))
-    assert len(list(verify_file(path))) == 3
-    path.unlink()
-    with FileLog(path, lambda: NOON) as log:
-        log.append("another history", {})
-    assert [entry.kind for entry in verify_file(path)] == ["another history"]
+def test_a_party_cannot_claim_a_log_that_is_named_after_another(tmp_path: Path) -> None:
+    """Else a silo could show a log of its own making as the aggregator's."""
+    from quatrefoil.audit import ownership
+    from quatrefoil.tlog import LogKeys
+
+    signed = ownership.sign(LogKeys.generate(f"quatrefoil/{'0' * 16}/hub"), NORTH, START)
+    with pytest.raises(EvidenceRejected, match="not its own"):
+        ownership.verify(signed, TRUST, clock=now)
 
 
-def test_a_second_writer_is_refused(path: Path) -> None:
-    with FileLog(path) as log:
+@pytest.mark.parametrize("position", [0, 40, 1000, -1, -2000])
+def test_an_altered_statement_is_refused(tmp_path: Path, position: int) -> None:
+    filled(tmp_path)
+    owner = tmp_path / LOG_FOLDER / OWNER
+    content = bytearray(owner.read_bytes())
+    content[position] ^= 1
+    owner.write_bytes(content)
+    with pytest.raises(EvidenceRejected) as refused:
+        audited(tmp_path)
+    assert refused.value.check == "owner"
+
+
+def test_without_a_statement_it_is_nobodys(tmp_path: Path) -> None:
+    filled(tmp_path)
+    (tmp_path / LOG_FOLDER / OWNER).unlink()
+    with pytest.raises(EvidenceRejected, match="does not say whose it is"):
+        audited(tmp_path)
+
+
+def test_a_renewed_certificate_signs_for_the_same_log(tmp_path: Path) -> None:
+    first = filled(tmp_path)
+    with tile_log(tmp_path, renewed("north", "silo")):
+        pass
+    log = audited(tmp_path)
+    assert log.owner.fingerprint == renewed("north", "silo").fingerprint != NORTH.fingerprint
+    found = list(log.entries())
+    assert found[: len(first)] == first
+    assert [entry.kind for entry in found[len(first) :]] == ["log-opened"]
+
+
+def test_the_keys_of_another_partys_log_are_refused(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with pytest.raises(StateCorrupt, match="this is south"):
+        tile_log(tmp_path, identity("south", "silo"))
+
+
+def test_secrets_of_a_log_are_not_printed(tmp_path: Path) -> None:
+    with tile_log(tmp_path) as log:
+        assert repr(log.keys).count("secret") == 1 and "Private" not in repr(log.keys)
+
+
+# ------------------------------------------------------------------------------------------------------------ the disk
+
+
+def test_reopened_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    given = filled(tmp_path)
+    with tile_log(tmp_path) as log:
+        assert log.append("x-later", {}).index == len(given)
+    assert list(audited(tmp_path).entries())[:-1] == given
+
+
+def test_a_second_writer_is_refused_in_this_process_and_in_another(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from quatrefoil.tlog import LogKeys, LogWriter
+from quatrefoil.transport import system_clock
+LogWriter(Path(sys.argv[1]), LogKeys.generate("other").signers, clock=system_clock)
+"""
+    with tile_log(tmp_path):
         with pytest.raises(HostError, match="in use by another process"):
-            FileLog(path)
-        log.append("a", {})
-    FileLog(path).close()
+            tile_log(tmp_path)
+        ended = subprocess.run(
+            [sys.executable, "-c", code, tmp_path / LOG_FOLDER], capture_output=True, text=True, check=False
+        )
+        assert "in use by another process" in ended.stderr
+    tile_log(tmp_path).close()
 
 
-def test_a_second_writer_in_another_process_is_refused(path: Path) -> None:
-    code = "import sys; from pathlib import Path; from quatrefoil.audit import FileLog; FileLog(Path(sys.argv[1]))"
-    with FileLog(path):
-        ended = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
-    assert ended.returncode == 1
-    assert "in use by another process" in ended.stderr
+def test_a_payload_that_was_altered_or_lost_is_named(tmp_path: Path) -> None:
+    with tile_log(tmp_path) as log:
+        entry = log.append("x-a", {}, {"proof": b"abc"})
+    found = audited(tmp_path)
+    assert found.payload("proof", entry.attached["proof"]) == b"abc"
+    file = tmp_path / LOG_FOLDER / PAYLOADS / entry.attached["proof"].sha256
+    file.write_bytes(b"abd")
+    with pytest.raises(EvidenceRejected, match="is not what was logged"):
+        found.payload("proof", entry.attached["proof"])
+    file.unlink()
+    with pytest.raises(EvidenceRejected, match="is missing"):
+        found.payload("proof", entry.attached["proof"])
 
 
-def test_reading_while_another_writes(path: Path) -> None:
-    with FileLog(path) as log:
-        log.append("a", {})
-        assert len(list(verify_file(path))) == 1
+def test_a_lost_or_damaged_index_is_made_again(tmp_path: Path) -> None:
+    given = filled(tmp_path)
+    file = tmp_path / LOG_FOLDER / "index.sqlite"
+    for damage in (file.unlink, lambda: file.write_bytes(b"not a database at all, but long enough" * 200)):
+        damage()
+        with tile_log(tmp_path) as log:
+            assert log.find_kind("x-round") == [entry.index for entry in given if entry.kind == "x-round"]
+            assert log.find_hash(bytes.fromhex(given[2].hash)) == [2]
 
 
-def test_verifying_a_missing_file(path: Path) -> None:
-    with pytest.raises(HostError, match="there is no log at"):
-        list(verify_file(path))
-    assert not path.exists()
+def test_an_entry_is_found_by_what_it_attaches(tmp_path: Path) -> None:
+    with tile_log(tmp_path) as log:
+        log.append("x-a", {})
+        entry = log.append("x-b", {}, {"proof": b"abc"})
+        assert log.find_hash(hashlib.sha256(b"abc").digest()) == [entry.index]
+        assert log.find_hash(bytes(32)) == []
 
 
-@pytest.mark.parametrize("use", [FileLog, lambda path: list(verify_file(path))], ids=["writing", "verifying"])
-def test_a_folder_in_place_of_the_file(tmp_path: Path, use: Callable[[Path], object]) -> None:
-    with pytest.raises(HostError, match="directory"):
-        use(tmp_path)
-
-
-def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(HostError):
-        FileLog(tmp_path / "file" / "log")
-
-
-def test_a_body_that_json_does_not_hold_is_refused_and_leaves_nothing(path: Path) -> None:
-    with FileLog(path) as log:
-        for body in ({"x": float("nan")}, {"x": b"bytes"}, {"x": object()}):
-            with pytest.raises((TypeError, ValueError)):
-                log.append("a", body)
-        assert log.append("b", {}).index == 0
-    assert len(list(verify_file(path))) == 1
-
-
-# ---------------------------------------------------------------------------------------------------------- disk full
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """No file of this process grows over ``size`` bytes, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
-
-
-@pytest.mark.parametrize("room", [0, 1, 100])
-@pytest.mark.parametrize("tries", [1, 3])
-def test_a_full_disk_is_an_error_and_leaves_the_log_as_it_was(path: Path, room: int, tries: int) -> None:
-    filled(path, 2)
-    before = path.read_bytes()
-    with FileLog(path, lambda: NOON) as log:
-        with largest_file(len(before) + room):
-            for _ in range(tries):
-                with pytest.raises(HostError, match="cannot be written"):
-                    log.append("lost", {})
-        assert path.read_bytes() == before
-        assert log.append("kept", {}).index == 2
-    assert [entry.kind for entry in verify_file(path)] == ["round", "round", "kept"]
-
-
-def test_a_disk_that_cannot_even_be_cut_back_ends_the_log(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    filled(path, 2)
-    size = path.stat().st_size
-    log = FileLog(path)
-
-    def broken(*_: object) -> None:
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(os, "ftruncate", broken)
-    with largest_file(size + 10), pytest.raises(HostError, match="cannot be written"):
-        log.append("lost", {})
-    monkeypatch.undo()
-    with pytest.raises(HostError, match="is closed"):
-        log.append("glued to a torn line", {})
-    with FileLog(path) as again:
-        assert again.append("kept", {}).index == 2
-
-
-def test_nothing_is_written_after_close(path: Path) -> None:
-    log = FileLog(path)
+def test_a_log_that_was_never_closed_loses_nothing(tmp_path: Path) -> None:
+    log = tile_log(tmp_path)
+    given = [log.append("x-a", {"n": number}) for number in range(3)]
+    assert list(audited(tmp_path).entries())[-3:] == given  # while it is open, and without its owner's help
     log.close()
-    log.close()
-    with pytest.raises(HostError, match="is closed"):
-        log.append("a", {})
-    assert path.read_bytes() == b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import ssl
 from pathlib import Path
@@ -12,7 +13,8 @@ from quatrefoil.bench import transport
 from quatrefoil.bench.transport import POLICIES, SHAPES, measure_transport
 from quatrefoil.bench.transport_far import classical_context, far_end, serve_channels, serve_classically
 from quatrefoil.bench.transport_near import Channels, Classical, write_identities
-from quatrefoil.errors import ParametersRefused
+from quatrefoil.bench.transport_work import ECHOED, FEATURES, PATIENTS, WHOLE, Asker, Desk, Direct
+from quatrefoil.errors import HostError, MessageRefused, ParametersRefused
 from quatrefoil.transport import policy_named
 
 
@@ -42,6 +44,11 @@ def test_a_row_for_each_session_and_stack_with_ratios_to_the_classical_one(monke
             assert row["ratio_cpu"] == pytest.approx(cpu / (classical["cpu_client_ms"] + classical["cpu_server_ms"]))
         with_bytes = "handshake" in classical["shape"]
         assert all((row["handshake_bytes"] is not None) == with_bytes for row in (classical, *others))
+        with_work = "scored" in classical["shape"] or "signed" in classical["shape"]
+        assert all((row["work_ms"] is not None) == with_work for row in (classical, *others))
+        if with_work:
+            assert len({row["work_ms"] for row in (classical, *others)}) == 1
+            assert classical["work_ms"] > 0
     sizes = {(row["shape"], row["stack"]): row["handshake_bytes"] for row in rows[: 2 * (1 + len(POLICIES))]}
     full, resumed = SHAPES[0].name, SHAPES[1].name
     for stack in ("classical", *POLICIES):
@@ -79,10 +86,44 @@ def test_our_stack_is_what_it_says(folder, policy) -> None:
                 assert link._channel.group == policy_named(policy).groups[0]
 
 
+STACKS = [("classical", Classical), *((policy, Channels) for policy in POLICIES)]
+
+
+@pytest.mark.parametrize(("stack", "near_end"), STACKS)
+def test_the_work_is_done_and_the_same_under_every_stack(folder, stack, near_end) -> None:
+    classical = near_end is Classical
+    asker = Asker(folder)
+    target = (serve_classically, folder) if classical else (serve_channels, folder, stack)
+    with far_end(*target) as far:
+        near = Classical(folder, far.port) if classical else Channels(folder, far.port, policy_named(stack))
+        with near.connect() as link, Direct(folder).connect() as direct:
+            assert link.ask(asker.patients) == direct.ask(asker.patients) == asker.scores
+            assert len(asker.patients) == 1 + 4 * PATIENTS * FEATURES and len(asker.scores) == 4 * PATIENTS
+            for ask in (link.ask, direct.ask):
+                asker.require_receipt(ask(asker.statement(b"body")), b"body")
+                with pytest.raises(HostError, match="signed something else"):
+                    asker.require_receipt(ask(asker.statement(b"body")), b"another")
+                assert ask(bytes(ECHOED)) == bytes(ECHOED) and ask(bytes(WHOLE + 1)) == b"!"
+
+
+def test_a_statement_that_does_not_verify_is_not_answered(folder) -> None:
+    desk, asker = Desk(folder), Asker(folder)
+    asked = asker.statement(b"body")
+    with pytest.raises(MessageRefused):
+        desk.answer(asked[:-1] + bytes([asked[-1] ^ 1]))
+    answer = desk.answer(asked)
+    with pytest.raises(MessageRefused):
+        asker.require_receipt(answer[:-1] + bytes([answer[-1] ^ 1]), b"body")
+    with pytest.raises(HostError, match="signed something else"):  # one's own statement is no receipt
+        asker.require_receipt(asker.statement(hashlib.sha256(b"body").digest())[1:], b"body")
+
+
 def test_shapes_say_what_they_are() -> None:
     text = " ".join(shape.name for shape in SHAPES)
     assert f"{transport.REQUESTS} requests of {transport.REQUEST // 1000} kB" in text
     assert f"{transport.CONNECTIONS} requests of {transport.REQUEST // 1000} kB, a connection each" in text
+    assert f"{transport.REQUESTS} requests of {PATIENTS} patients, scored by a model" in text
+    assert f"{transport.REQUESTS} signed statements of {transport.REQUEST // 1000} kB, answered by such" in text
     assert f"upload of {transport.UPLOAD // 10**6} MB" in text
     assert f"stream of {transport.MESSAGES * transport.UPLOAD // 10**6} MB" in text
     assert all(re.fullmatch(r"[\w ,]+", shape.name) for shape in SHAPES)

@@ -35,7 +35,7 @@ def test_every_published_mean_is_within_its_bound_of_the_means_of_the_updates_th
         errors.append(np.abs(exact - seen.means[one.number]).max())
         assert 0 < errors[-1] <= one.error_bound < 1e-4
     means = [seen.means[number] for number in sorted(seen.means)]
-    again = fidelity.mean_errors(scene.start, list(scene.train.values()), means, clip=scene.policy.limits.clip)
+    again = fidelity.mean_errors(scene.start, list(scene.train.values()), means, scene.policy.limits)
     assert again == pytest.approx(errors, abs=1e-12)
 
 
@@ -43,10 +43,10 @@ def test_a_mean_of_other_updates_is_noticed(scene):
     seen = Seen()
     scene.run(seen, rounds=2)
     seen.means[1] = seen.means[1] + np.eye(1, len(seen.means[1]), 7)[0] / 1000
-    errors = fidelity.mean_errors(scene.start, list(scene.train.values()), [seen.means[1]], clip=1.0)
+    errors = fidelity.mean_errors(scene.start, list(scene.train.values()), [seen.means[1]], scene.policy.limits)
     assert errors[0] > 9e-4
     fewer = list(scene.train.values())[:3]
-    assert fidelity.mean_errors(scene.start, fewer, [seen.means[2]], clip=1.0)[0] > 1e-2
+    assert fidelity.mean_errors(scene.start, fewer, [seen.means[2]], scene.policy.limits)[0] > 1e-2
 
 
 def test_the_worst_of_two_trainings_is_the_one_closest_to_its_bound():
@@ -70,6 +70,17 @@ def test_over_ten_splits_at_most_one_prediction_differs(hospitals, policy, costs
         assert 0 < one.fidelity.mean_error <= one.fidelity.mean_bound
         # Not guaranteed by anything, and so it is here: training does not blow rounding up.
         assert 0 < one.fidelity.final_difference <= one.fidelity.added_bounds
+
+
+def test_a_norm_that_follows_the_means_is_compared_with_training_in_the_clear_under_the_same(hospitals, policy, costs):
+    from dataclasses import replace
+
+    limits = replace(policy.limits, value_bits=16, update_norm=1.0, update_norm_factor=1.5, update_norm_floor=0.5)
+    threats = tuple(sorted({*policy.threats, "byzantine-silo"}))
+    compared = Compared("logistic", hospitals, replace(policy, limits=limits, threats=threats), costs, rounds=3)
+    compared.add(0)
+    assert compared.fidelity.mean_error <= compared.fidelity.mean_bound
+    assert compared.fidelity.final_difference < 1e-3
 
 
 def test_a_policy_that_clips_is_compared_with_clipped_training_in_the_clear(hospitals, policy, costs):

@@ -81,5 +81,5 @@ def test_the_readme_shows_both_ways() -> None:
     readme = ROOT / "README.md"
     assert "quatrefoil.run(" in "".join(block.text for block in blocks(readme, "python"))
     script = "".join(map(commands, blocks(readme, "console")))
-    for command in ("ca init", "ca issue", "keeper", "aggregator", "silo", "log", "plan", "doctor"):
+    for command in ("ca init", "ca issue", "keeper", "aggregator", "silo", "audit show", "plan", "doctor"):
         assert re.search(rf"quatrefoil {command}\b", script)

@@ -13,6 +13,8 @@ from command_line import commands, options
 from pages import ROOT
 
 from quatrefoil import cli
+from quatrefoil.audit import TileLog
+from quatrefoil.transport import CertificateAuthority, system_clock
 from support import Consortium
 
 POLICY = ROOT / "examples" / "policies" / "hospitals.toml"
@@ -98,7 +100,8 @@ WRONG_USAGE = [
     ["keeper", "--listen", "127.0.0.1:1"],
     ["aggregator"],
     ["silo", "--aggregator", "nowhere"],
-    ["log"],
+    ["audit"],
+    ["audit", "show"],
     ["seal-key"],
     ["seal", "content", "--to", "key"],
     ["open", "content"],
@@ -184,8 +187,8 @@ REFUSED = {
         "--context is not 32 bytes",
     ),
     "doctor with nowhere to write the inventory": ("doctor --inventory {tmp}/no/where.json", "cannot be written"),
-    "log that is not there": ("log {tmp}/none.jsonl", "there is no log at"),
-    "log that is none": (f"log {WORKLOAD}", "line 1 is not a log entry"),
+    "audit of a log that is not there": ("audit show {tmp}/none", "there is no log at"),
+    "audit of what is no log": (f"audit show {WORKLOAD}", "there is no log at"),
 }
 WARNING = "INSECURE stand-in accepted by the policy: software-keeper"
 
@@ -237,16 +240,26 @@ JSON = {
     "bench-proof": "bench proof --parameters 1000",
     "bench-byzantine": "bench byzantine --rounds 1 --seeds 1",
     "proof-parameters": "proof parameters --parameters 1000",
-    "log": "log {log}",
+    "audit-show": "audit show {log}",
 }
+
+
+def a_log(folder: Path) -> str:
+    """A log that a party has begun, with its roots beside it."""
+    authority = CertificateAuthority.create(folder / "ca", "docs-root", clock=system_clock)
+    identity = authority.issue("north", "silo", directory=folder / "north")
+    with TileLog(folder / "state", identity, authority.trust) as log:
+        log.keep_trust(
+            {file.name: file.read_bytes() for file in ((folder / "ca" / "root.pem"), (folder / "ca" / "crl.pem"))}
+        )
+    return str(folder / "state")
 
 
 @pytest.mark.parametrize("schema", JSON)
 def test_json_says_its_schema_and_machine_and_nothing_else_is_printed(
     schema: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "log.jsonl").touch()
-    arguments = JSON[schema].format(log=tmp_path / "log.jsonl").split()
+    arguments = JSON[schema].format(log=a_log(tmp_path) if "{log}" in JSON[schema] else "").split()
     assert cli.main([*arguments, "--json", "-"]) == 0
     content = json.loads(capfd.readouterr().out)
     assert content["schema"] == f"quatrefoil.{schema}/1"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from quatrefoil.audit import Entry, Log, MemoryLog
+from quatrefoil.audit import Entry, Event, Log, MemoryLog
 from quatrefoil.errors import RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.local import check_keys
@@ -75,12 +75,18 @@ class FusedLog:
         self._fuse = fuse
         self._inner = inner
 
-    def append(self, kind: str, body: Mapping[str, Any]) -> Entry:
-        dies = self._fuse.burn(f"log {kind}")
-        entry = self._inner.append(kind, body)
+    def append(self, kind: str, body: Mapping[str, Any], attached: Mapping[str, bytes] | None = None) -> Entry:
+        return self.append_all([Event(kind, body, attached or {})])[0]
+
+    def append_all(self, events: Sequence[Event]) -> list[Entry]:
+        dies = self._fuse.burn(f"log {'+'.join(event.kind for event in events)}")
+        entries = self._inner.append_all(events)
         if dies:
             raise Killed
-        return entry
+        return entries
+
+    def payload(self, digest: str) -> bytes:
+        return self._inner.payload(digest)
 
     def entries(self) -> Iterator[Entry]:
         return self._inner.entries()

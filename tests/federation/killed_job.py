@@ -17,7 +17,7 @@ from typing import Any
 from crashing import Drive, Fuse
 
 import world as worlds
-from quatrefoil.audit import FileLog
+from quatrefoil.audit import TileLog
 from quatrefoil.federation.state import SqliteState
 from quatrefoil.transport import Identity, TrustAnchor
 
@@ -42,7 +42,7 @@ class Mortal:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
-        if name not in ("put_once", "replace", "append"):
+        if name not in ("put_once", "replace", "append", "append_all"):
             return found
 
         def counted(*arguments: Any) -> Any:
@@ -52,7 +52,7 @@ class Mortal:
         return counted
 
 
-def main(folder: Path, kill_at: int) -> None:
+def main(folder: Path, kill_at: int, limits: dict[str, object]) -> None:
     left = kill_at
 
     def before() -> None:
@@ -63,10 +63,12 @@ def main(folder: Path, kill_at: int) -> None:
 
     certified = Certified(folder / "ca")
     worlds.consortium = lambda _: certified  # type: ignore[assignment]
-    world = worlds.World(names=worlds.NAMES[:3], rounds=2)
+    world = worlds.World(names=worlds.NAMES[:3], rounds=2, limits=limits)
     for name in world.states:
         world.states[name] = Mortal(SqliteState(folder / f"{name}.db"), before)
-        world.logs[name] = Mortal(FileLog(folder / f"{name}.log", world.clock), before)
+        role = {"hub": "aggregator", "keeper": "keeper"}.get(name, "silo")
+        log = TileLog(folder / name, certified.identity(name, role), certified.trust, clock=world.clock)
+        world.logs[name] = Mortal(log, before)
     world.silos = {name: world.make_silo(name) for name in world.names}
     world.enrolments = world.make_enrolments()
     drive = Drive(world, "keeper", Fuse(), disk=world.states["keeper"], log=world.logs["keeper"]).run()
@@ -75,4 +77,4 @@ def main(folder: Path, kill_at: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3]))

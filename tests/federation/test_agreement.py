@@ -191,7 +191,15 @@ def test_the_signed_job_and_its_consents_cannot_be_exchanged() -> None:
 
 
 CONTEXT = RoundContext(
-    AGREED.digest, 1, 0, AGREED.job.model, AGREED.job.scheme_digest, AGREED.job.layout.length, 1.0, bytes(1216)
+    job=AGREED.digest,
+    round=1,
+    attempt=0,
+    model=AGREED.job.model,
+    scheme_digest=AGREED.job.scheme_digest,
+    length=AGREED.job.layout.length,
+    clip=1.0,
+    update_norm=2.0,
+    sealing_key=bytes(1216),
 )
 
 
@@ -217,10 +225,17 @@ def test_a_context_that_contradicts_the_job_is_refused(changes: dict[str, object
         AGREED.context_matches(dataclasses.replace(CONTEXT, **changes))
 
 
+@pytest.mark.parametrize("norm", [1.9999999999999998, 2.0000000000000004, float("inf"), float("nan"), -2.0, 0.0])
+def test_a_context_for_another_norm_is_refused_and_names_who_opened_the_round(norm: float) -> None:
+    AGREED.norm_matches(CONTEXT, 2.0)
+    with pytest.raises(MessageRefused, match="aggregator hub opened round 1 for a norm of"):
+        AGREED.norm_matches(dataclasses.replace(CONTEXT, update_norm=norm), 2.0)
+
+
 def test_every_field_of_the_context_is_in_its_digest() -> None:
     others = [
         {"job": bytes(32)}, {"round": 2}, {"attempt": 1}, {"model": bytes(32)}, {"scheme_digest": bytes(32)},
-        {"length": 11}, {"clip": 0.5}, {"sealing_key": bytes(1215) + b"\x01"},
+        {"length": 11}, {"clip": 0.5}, {"update_norm": 1.0}, {"sealing_key": bytes(1215) + b"\x01"},
     ]  # fmt: skip
     digests = {dataclasses.replace(CONTEXT, **changes).digest() for changes in others}
     assert len(digests | {CONTEXT.digest()}) == len(dataclasses.fields(RoundContext)) + 1

@@ -15,19 +15,23 @@ from pathlib import Path
 import pytest
 from crashing import Drive, Fuse, steps_of
 
-from quatrefoil.audit import verify_file
+from quatrefoil.audit import PartyLog
 from quatrefoil.errors import MessageRefused, PeerError, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.messages import KeyRelease, RoundVoid, SealedContribution
+from quatrefoil.federation.progress import Progress
+from quatrefoil.transport import TrustAnchor
 from support import Consortium, clock_at
-from world import NAMES, START, World, asked_for, body_of, expected_mean
+from world import NAMES, START, Clock, World, asked_for, body_of, expected_mean
 
 SILOS = NAMES[:3]
 ROUNDS = 2
 EXACT = ROUNDS * expected_mean(SILOS)
 
 
-PROVEN = {"proofs": True, "update_norm": 3.0}
+PROVEN: dict[str, object] = {"proofs": True, "update_norm": 3.0}
+ADAPTIVE: dict[str, object] = {**PROVEN, "update_norm_factor": 3.0, "update_norm_floor": 0.6}
+"""Bari's update is 1.58 long: within the 1.8 of the second round, and over what a norm moved twice would be."""
 
 
 def world(limits: dict[str, object] | None = None) -> World:
@@ -45,7 +49,7 @@ CRASHES = [
 
 def test_the_steps_are_the_documented_ones() -> None:
     """What docs/protocol.md says about when something is durable: log first at the keeper, disk first elsewhere."""
-    round_of_the_keeper = ["log round-opened", "replace 2", "log key-release", "put round"]
+    round_of_the_keeper = ["log measurement+round-opened", "replace 2", "log key-release", "put round"]
     assert STEPS["keeper"] == round_of_the_keeper * ROUNDS
     assert [step.split("/")[0] for step in STEPS["ambon"]] == [
         "log enrolment", "put consent", "log consent", "replace 2",
@@ -56,7 +60,7 @@ def test_the_steps_are_the_documented_ones() -> None:
     assert [step.split("/")[0] for step in STEPS["hub"][-8:]] == steps * ROUNDS
 
 
-@pytest.mark.parametrize("limits", [{}, PROVEN], ids=["without proofs", "with proofs"])
+@pytest.mark.parametrize("limits", [{}, PROVEN, ADAPTIVE], ids=["without proofs", "with proofs", "adaptive norm"])
 @pytest.mark.parametrize(("victim", "at", "after"), CRASHES)
 def test_a_job_survives_a_crash_at_any_step(victim: str, at: int, after: bool, limits: dict[str, object]) -> None:
     drive = Drive(world(limits), victim, Fuse(at, after)).run()
@@ -69,6 +73,7 @@ def test_a_job_survives_a_crash_at_any_step(victim: str, at: int, after: bool, l
     assert found.moved() == pytest.approx(EXACT, abs=error + 1e-6)
     for silo in found.silos.values():
         assert silo.rounds_done == ROUNDS
+    assert len({progress.norm for name in (*SILOS, "hub") if (progress := Progress.of(found.states[name]))}) == 1
     if victim == "keeper":
         check_endings(drive)
     for (message,) in drive.witness.messages.values():
@@ -163,8 +168,8 @@ def test_a_keeper_that_has_forgotten_an_attempt_gets_nothing_new_for_it() -> Non
 CHILD = Path(__file__).parent / "killed_job.py"
 
 
-def child(folder: Path, *, kill_at: int) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(CHILD), str(folder), str(kill_at)]
+def child(folder: Path, *, kill_at: int, limits: dict[str, object]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(CHILD), str(folder), str(kill_at), json.dumps(limits)]
     path = os.pathsep.join([str(CHILD.parent), str(CHILD.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
@@ -180,21 +185,26 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "ca"
 
 
-@pytest.mark.parametrize("step", [2, 17, 30, 36, 38, 41, 46, 52])
+@pytest.mark.parametrize(
+    ("step", "limits"),
+    [*((step, {}) for step in (2, 17, 30, 36, 38, 41, 46, 52)), (30, PROVEN), (41, PROVEN), (46, ADAPTIVE)],
+)
 def test_a_process_with_every_party_is_killed_and_goes_on_from_its_files(
-    step: int, certified: Path, tmp_path: Path
+    step: int, limits: dict[str, object], certified: Path, tmp_path: Path
 ) -> None:
     """As a power failure would: SIGKILL at a durable step, whoever's turn it is, on SQLite and log files."""
     shutil.copytree(certified, tmp_path / "ca")
-    killed = child(tmp_path, kill_at=step)
+    killed = child(tmp_path, kill_at=step, limits=limits)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    again = child(tmp_path, kill_at=-1)
+    again = child(tmp_path, kill_at=-1, limits=limits)
     assert again.returncode == 0, again.stderr
     found = json.loads(again.stdout)
     assert found["rounds"] == ROUNDS
     assert found["moved"] == pytest.approx(EXACT, abs=1e-3)
-    for log in (tmp_path / "keeper.log", tmp_path / "hub.log"):
-        kinds = [entry.kind for entry in verify_file(log)]
-        assert kinds
-    endings = [entry.kind for entry in verify_file(tmp_path / "keeper.log") if entry.kind != "round-opened"]
-    assert endings.count("key-release") >= ROUNDS
+    trust = TrustAnchor.load(tmp_path / "ca")
+    logs = {
+        name: PartyLog.in_folder(tmp_path / name / "log", trust, clock=Clock()) for name in ("keeper", "hub", "ambon")
+    }
+    kinds = {name: [entry.kind for entry in log.entries()] for name, log in logs.items()}
+    assert kinds["keeper"].count("key-release") >= ROUNDS
+    assert kinds["hub"].count("round-finished") >= ROUNDS

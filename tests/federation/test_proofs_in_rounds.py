@@ -82,7 +82,7 @@ def test_a_silo_wipes_what_it_proved_with() -> None:
 def test_an_update_over_the_norm_is_refused_where_the_policy_says_so(proofs: bool) -> None:
     found = world(proofs=proofs, update_norm=1.0)
     offer = found.open()
-    with pytest.raises(UpdateRefused, match=r"a Euclidean norm of 2\.37171, over the policy's 1"):
+    with pytest.raises(UpdateRefused, match=r"a Euclidean norm of 2\.37171, over the 1 of round 1"):
         found.contribution("dakar", offer)
     assert found.contribution("dakar", offer, 0.3)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import chain, combinations
 
@@ -12,7 +13,8 @@ from tests.planner.made_up import ADDITIVE, PLAIN, TRAINING, make_available, mak
 
 from quatrefoil.errors import PhaseUnprotected
 from quatrefoil.planner import Line, Plan, plan, threats
-from quatrefoil.policy import BACKENDS, LAYERS, STAND_INS, THREATS
+from quatrefoil.policy import BACKENDS, CHANNEL_POLICIES, LAYERS, STAND_INS, THREATS
+from quatrefoil.transport import policy_named
 from quatrefoil.workload import KINDS
 
 FUTURE = (("enclave", "tdx"), ("proofs", "bounded-update"))
@@ -112,8 +114,17 @@ def test_the_tables_keep_to_the_vocabularies() -> None:
         assert any(row.threat in threats.EXPOSED[row.kind, data] for data in KINDS[row.kind].data), row
     rows = [(row.layer, row.backend, row.kind, row.threat) for row in threats.ANSWERS]
     assert len(set(rows)) == len(rows)
-    assert threats.placeholders() == {"colluders", "minimum_silos", "norm", "rosters"}
+    assert threats.placeholders() == {"colluders", "hybrid", "minimum_silos", "norm", "rosters"}
     assert all(layer in LAYERS for layers in threats.NEEDED.values() for layer in layers)
+
+
+@pytest.mark.parametrize("channels", CHANNEL_POLICIES)
+def test_a_plan_names_the_key_agreement_that_its_policy_negotiates(channels: str) -> None:
+    """A claim of a hybrid under a policy without one would be false."""
+    first = policy_named(channels).groups[0]
+    said = threats.key_agreement(channels)
+    assert re.search(r"ML-KEM-\d+", said)[0].replace("-", "") in first.replace("-", "")
+    assert ("together" in said) == (first != "MLKEM1024")
 
 
 def test_what_nothing_answers_yet_has_no_row() -> None:

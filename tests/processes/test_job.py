@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from toy_job import ROUNDS, SILOS, ToyJob, mean
 
-from quatrefoil.audit import verify_file
+from logs import entries_of
+from quatrefoil.audit.log import TRUST_FOLDER
 from quatrefoil.errors import HostError
 
 SOON = 40.0
@@ -66,15 +64,43 @@ def test_a_party_that_was_given_a_weaker_channel_policy_takes_no_part(job: ToyJo
     assert "polic" in (job.folder / "aggregator.out").read_text()
 
 
-def test_with_proofs_the_mean_is_the_same_and_every_contribution_brings_one(job: ToyJob) -> None:
+def prove(job: ToyJob, norm: str, on_excess: str = "refuse") -> None:
+    """Have the policy ask for proofs of this norm."""
     text = (job.folder / "policy.toml").read_text()
     text = text.replace('"colluding-silos"]', '"colluding-silos", "byzantine-silo"]')
-    (job.folder / "policy.toml").write_text(text.replace("clip = 1.0", "clip = 1.0\nupdate_norm = 2.0"))
+    text = text.replace('on_excess = "refuse"', f'on_excess = "{on_excess}"')
+    (job.folder / "policy.toml").write_text(text.replace("clip = 1.0", f"clip = 1.0\n{norm}"))
+
+
+def test_under_a_norm_that_follows_the_means_a_job_goes_on_where_a_party_was_killed(job: ToyJob) -> None:
+    """Bari's update is 1.66 long: too long for the third round, for which every party has computed the same norm."""
+    prove(job, "update_norm = 2.0\nupdate_norm_factor = 3.0\nupdate_norm_floor = 0.9", on_excess="clip")
+    job.hold()
+    start_all(job)
+    wait_for_entry(job, "aggregator", "round-opened")
+    for victim, again in (("aggregator", job.aggregator), ("bari", lambda: job.silo("bari"))):
+        job.kill(victim)
+        again()
+    job.go_on()
+    finish(job)
+    norms = [2.0]
+    for _ in range(ROUNDS - 1):
+        norms.append(0.9 * norms[-1])
+    clipped = [entry.body for entry in entries_of(job.log("bari")) if entry.kind == "clipped"]
+    assert clipped == [{"round": number, "update_norm": norms[number - 1]} for number in (3, 4)]
+    finished = [entry for entry in entries_of(job.log("aggregator")) if entry.kind == "round-finished"]
+    assert [len(entry.body["proofs"]) for entry in finished] == [len(SILOS)] * ROUNDS
+    for name in SILOS:
+        assert all(np.array_equal(a, b) for a, b in zip(job.model(name), job.model(), strict=True))
+
+
+def test_with_proofs_the_mean_is_the_same_and_every_contribution_brings_one(job: ToyJob) -> None:
+    prove(job, "update_norm = 2.0")
     start_all(job)
     finish(job)
     for array in job.model():
         assert np.allclose(array, ROUNDS * mean(), atol=STEP)
-    finished = [entry for entry in verify_file(job.log("aggregator")) if entry.kind == "round-finished"]
+    finished = [entry for entry in entries_of(job.log("aggregator")) if entry.kind == "round-finished"]
     assert [len(entry.body["proofs"]) for entry in finished] == [len(SILOS)] * ROUNDS
     planned = {phase["name"]: phase for phase in job.result("aggregator")["plan"]["phases"]}
     assert planned["collect"]["threats"]["byzantine-silo"]["backend"] == "bounded-update"
@@ -88,7 +114,7 @@ def test_stand_ins_are_marked_in_every_output(job: ToyJob) -> None:
         assert "INSECURE" in (job.folder / f"{name}.out").read_text()
     for name in ("aggregator", *SILOS):
         assert job.result(name)["insecure"] == ["software-keeper"]
-    opened = [entry for entry in verify_file(job.log("keeper")) if entry.kind == "round-opened"]
+    opened = [entry for entry in entries_of(job.log("keeper")) if entry.kind == "round-opened"]
     assert {entry.body["isolation"] for entry in opened} == {"software"}
 
 
@@ -99,11 +125,11 @@ def test_logs_tell_the_whole_story_and_hold_no_secrets(job: ToyJob) -> None:
     assert job.stored("aggregator").count("round-finished") == ROUNDS
     assert "plan" in job.stored("aggregator")
     for name in SILOS:
-        assert job.stored(name)[:2] == ["enrolment", "consent"]
+        assert job.stored(name)[:3] == ["log-opened", "enrolment", "consent"]
         assert job.stored(name).count("contribution") == ROUNDS
     # Digests, names, counts and reasons only: nothing as long as a key or an update.
     for name in ("keeper", "aggregator", *SILOS):
-        for entry in verify_file(job.log(name)):
+        for entry in entries_of(job.log(name)):
             assert all(len(value) <= 400 for value in entry.body.values() if isinstance(value, str))
 
 
@@ -186,10 +212,6 @@ def wait_for_entry(job: ToyJob, party: str, kind: str) -> None:
     import time
 
     end = time.monotonic() + SOON
-    while not job.log(party).exists() or kind not in (json.loads(line)["kind"] for line in lines(job.log(party))):
+    while not (job.log(party) / TRUST_FOLDER / "root.pem").exists() or kind not in job.stored(party):
         assert time.monotonic() < end, f"{party} never logged {kind}"
         time.sleep(0.02)
-
-
-def lines(file: Path) -> list[str]:
-    return [line for line in file.read_text().split("\n")[:-1] if line]

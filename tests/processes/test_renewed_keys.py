@@ -9,7 +9,7 @@ import pytest
 from test_job import SOON, STEP, finish, start_all, wait_for_entry
 from toy_job import ROUNDS, SILOS, ToyJob, mean
 
-from quatrefoil.audit import verify_file
+from logs import entries_of
 from quatrefoil.errors import HostError
 from quatrefoil.transport import CertificateAuthority, Identity, files, system_clock
 from quatrefoil.transport.credentials import CHECK_SECONDS
@@ -49,7 +49,7 @@ def test_a_job_goes_on_when_every_key_and_the_list_are_renewed_in_the_middle(job
     job.go_on()
     finish(job)
     assert all(np.allclose(array, ROUNDS * mean(), atol=STEP) for array in job.model())
-    assert not [entry for entry in verify_file(job.log("aggregator")) if entry.kind == "refusal"]
+    assert not [entry for entry in entries_of(job.log("aggregator")) if entry.kind == "refusal"]
 
 
 @pytest.mark.parametrize("victim", ["keeper", "aggregator", "bari"])
@@ -87,7 +87,7 @@ def test_a_job_begun_after_the_renewal_is_signed_with_the_new_keys(job: ToyJob) 
         job.silo(name, "train", "--pin", pin_of(job, "aggregator"))
     finish(job)
     assert all(np.allclose(array, ROUNDS * mean(), atol=STEP) for array in job.model())
-    (taken,) = [entry.body for entry in verify_file(job.log("keeper")) if entry.kind == "credentials"]
+    (taken,) = [entry.body for entry in entries_of(job.log("keeper")) if entry.kind == "credentials"]
     newest = Identity.load(job.folder / "identities" / "keeper")
     assert taken["certificate"] == newest.fingerprint.hex() and set(taken["lists"].values()) == {2}
 

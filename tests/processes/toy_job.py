@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from logs import entries_of
 from quatrefoil.demo.processes import Processes
 
 HERE = Path(__file__).parent
@@ -89,9 +90,7 @@ class ToyJob(Processes):
 
     def stored(self, name: str) -> list[str]:
         """Kinds of the log entries of a party, in order."""
-        from quatrefoil.audit import verify_file
-
-        return [entry.kind for entry in verify_file(self.log(name))]
+        return [entry.kind for entry in entries_of(self.log(name))]
 
 
 @pytest.fixture(scope="session")

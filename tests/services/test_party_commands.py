@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quatrefoil.audit import FileLog, MemoryLog
+from quatrefoil.audit import MemoryLog, TileLog
 from quatrefoil.cli import main
 from quatrefoil.cli.parties import Refusals
 from quatrefoil.errors import ChannelRefused, HostError, MessageRefused
@@ -192,8 +192,7 @@ def test_a_state_folder_that_is_a_file_is_refused(site, here, tmp_path, capsys, 
 
 
 def test_a_state_in_use_is_refused(site, tmp_path, capsys):
-    (tmp_path / "state").mkdir()
-    with FileLog(tmp_path / "state" / "log.jsonl"):
+    with TileLog(tmp_path / "state", site.people.identity("keeper", "keeper"), site.people.trust):
         assert "in use" in refusal(site.command("keeper", tmp_path / "state"), capsys)
 
 
@@ -346,7 +345,7 @@ def test_a_flood_of_refused_connections_does_not_fill_the_log(capsys):
 
 def test_a_log_that_takes_nothing_more_is_said_and_stops_no_server(capsys):
     class Full(MemoryLog):
-        def append(self, kind, body):
+        def append(self, kind, body, attached=None):
             raise HostError("the log's disk is full", hint="Free space")
 
     Refusals(Full()).connection("192.0.2.1:5", ChannelRefused("x", hint="y"))

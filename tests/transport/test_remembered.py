@@ -13,6 +13,7 @@ from quatrefoil.errors import CallerError, ChannelRefused, MessageRefused
 from quatrefoil.transport import PostQuantumTransport, profile
 from quatrefoil.transport import identity as identity_module
 from quatrefoil.transport.profile import parse_host
+from quatrefoil.transport.revocation import REASONS, Revoked
 from support import days_from_now
 
 BODY = b"the body"
@@ -100,7 +101,7 @@ def test_the_refusal_is_the_one_asked_for_also_when_remembered(consortium, ancho
         anchor.verify(certificate, at=consortium.clock() + timedelta(days=200), refusal=ChannelRefused)
 
 
-def test_a_host_is_checked_every_time(consortium, anchor):
+def test_each_host_is_checked(consortium, anchor):
     certificate = consortium.identity("hub", "aggregator").certificate_der
     anchor.verify(certificate, at=consortium.clock(), refusal=ChannelRefused)
     anchor.verify(certificate, at=consortium.clock(), refusal=ChannelRefused, server=parse_host("localhost"))
@@ -108,6 +109,48 @@ def test_a_host_is_checked_every_time(consortium, anchor):
         anchor.verify(
             certificate, at=consortium.clock(), refusal=ChannelRefused, server=parse_host("elsewhere.example")
         )
+
+
+def test_what_is_remembered_for_one_host_counts_for_no_other_and_not_for_none(consortium, anchor, verifications):
+    certificate, now = consortium.identity("hub", "aggregator").certificate_der, consortium.clock()
+    localhost, address = parse_host("localhost"), parse_host("127.0.0.1")
+    for host in (localhost, localhost, address, None, localhost, address, None):
+        anchor.verify(certificate, at=now, refusal=ChannelRefused, server=host)
+    assert len(verifications) == 3
+    for _ in range(2):
+        with pytest.raises(ChannelRefused, match=r"not for elsewhere\.example"):
+            anchor.verify(certificate, at=now, refusal=ChannelRefused, server=parse_host("elsewhere.example"))
+    assert len(verifications) == 5  # a refusal is not remembered
+
+
+@pytest.mark.parametrize(("days", "expected"), [(200, "expired"), (-1, "valid only from")])
+def test_a_host_that_is_remembered_is_still_judged_by_the_clock(consortium, anchor, days, expected):
+    certificate, now = consortium.identity("hub", "aggregator").certificate_der, consortium.clock()
+    host = parse_host("localhost")
+    anchor.verify(certificate, at=now, refusal=ChannelRefused, server=host)
+    with pytest.raises(ChannelRefused, match=expected):
+        anchor.verify(certificate, at=now + timedelta(days=days), refusal=ChannelRefused, server=host)
+
+
+def test_a_host_that_is_remembered_is_still_looked_up_in_the_list(consortium):
+    identity = consortium.identity("hub", "aggregator")
+    revoked = Revoked(identity.certificate.serial_number, consortium.clock(), REASONS["key-compromise"])
+    before, after = (consortium.trust_with(consortium.list_of(entries)) for entries in ((), (revoked,)))
+    for _ in range(2):
+        question = {"at": consortium.clock(), "refusal": ChannelRefused, "server": parse_host("localhost")}
+        assert before.verify(identity.certificate_der, **question).name == "hub"
+        with pytest.raises(ChannelRefused, match="was revoked"):
+            after.verify(identity.certificate_der, **question)
+
+
+def test_of_several_roots_the_one_that_signed_is_found(consortium, stranger):
+    leaf = consortium.identity("cleveland", "silo").certificate_der
+    for roots in (
+        [consortium.authority.root, stranger.authority.root],
+        [stranger.authority.root, consortium.authority.root],
+    ):
+        found = profile.verify_leaf(leaf, roots, at=consortium.clock(), refusal=MessageRefused)
+        assert found[1] == consortium.authority.root
 
 
 def test_a_clock_without_a_zone_is_refused_also_when_remembered(consortium, anchor):

@@ -100,6 +100,14 @@ def test_a_channel_that_broke_off_is_not_resumed(consortium):
         assert not visit(again)
 
 
+def test_a_dialer_that_resumes_nothing_makes_full_handshakes_under_one_context(consortium):
+    with listening(consortium) as server:
+        full = dialer(consortium, server.port, resume=False)
+        context = full._contexts.current()
+        assert [visit(full) for _ in range(3)] == [False] * 3
+        assert not context.tickets and full._contexts.current() is context
+
+
 # ------------------------------------------------------------------------------------------------------- limits
 
 
@@ -134,6 +142,8 @@ def test_a_policy_may_resume_nothing(consortium, side):
     with listening(consortium, policy=never if side == "server" else HYBRID_768) as server:
         again = dialer(consortium, server.port, policy=never if side == "client" else HYBRID_768)
         assert [visit(again) for _ in range(3)] == [False] * 3
+        if side == "client":  # there is nothing to forget: the context stays
+            assert again._contexts.current() is again._contexts.current()
 
 
 def test_no_session_is_remembered_beyond_a_number_of_handshakes(consortium, monkeypatch):

@@ -1,5 +1,8 @@
-"""The record of what happened: plans, enrolments, rounds, refusals, voids and key releases."""
+"""What happened, for outsiders: a transparency log of it, and what is signed about it."""
 
-from quatrefoil.audit.log import Entry, FileLog, Log, MemoryLog, verify_file
+from quatrefoil.audit.entries import Attachment, Entry
+from quatrefoil.audit.log import Event, Log, MemoryLog, TileLog
+from quatrefoil.audit.ownership import Owner
+from quatrefoil.audit.party_log import PartyLog
 
-__all__ = ["Entry", "FileLog", "Log", "MemoryLog", "verify_file"]
+__all__ = ["Attachment", "Entry", "Event", "Log", "MemoryLog", "Owner", "PartyLog", "TileLog"]

@@ -1,227 +1,212 @@
-"""A minimal durable log: one JSON line an entry, each bound to the one before it by SHA-256.
+"""Where parties write what happened.
 
-Property: an acknowledged entry survives a crash (it is synchronised to disk before :meth:`FileLog.append` returns),
-a half-written one does not, and an entry that was altered, removed or moved is noticed when the log is opened. It does
-not stop its owner from rewriting the whole file: that takes witnesses, which this log does not have.
+Property: an acknowledged entry is on the disk and under a checkpoint that the log has signed; nobody who has seen a
+checkpoint can be shown another history later without its owner's signatures proving it. See :mod:`quatrefoil.tlog`.
 
-Entries hold digests, names, counts and reasons; never updates, keys or records.
+The folder of a party's log: what C2SP tlog-tiles has (``checkpoint``, ``tile/``), ``owner`` (the signed statement whose
+log it is), ``payload/`` (what entries attach, each named by its SHA-256), ``trust/`` (roots and revocation lists as the
+owner has them), ``index.sqlite`` (a list by kind that can be made again), and the writer's ``journal`` and ``lock``.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
-import math
-import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any, Protocol
 
-from quatrefoil.errors import HostError, StateCorrupt
+from quatrefoil.audit import entries, ownership
+from quatrefoil.audit.entries import Attachment, Entry
+from quatrefoil.audit.index import Index
+from quatrefoil.errors import HostError
+from quatrefoil.tlog import LogKeys, LogReader, LogWriter, NoteSignature, SignedCheckpoint, VerifierKey, disk
+from quatrefoil.transport import Identity, TrustAnchor
 
-_DOMAIN = b"quatrefoil/log/v1\x00"
-_START = hashlib.sha256(_DOMAIN).hexdigest()
-_HINT = "Keep the damaged file as evidence and start a new log; do not repair it by hand"
+LOG_FOLDER, KEY_FOLDER = "log", "log-keys"
+OWNER, PAYLOADS, TRUST_FOLDER = "owner", "payload", "trust"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One thing that happened. ``index`` counts from 0; ``time`` is UTC, ISO 8601; ``hash`` covers all the rest."""
+class Event:
+    """What is to be logged. ``attached``: content that lies beside the log, by what it is."""
 
-    index: int
-    time: str
     kind: str
     body: Mapping[str, Any]
-    previous: str
-    hash: str
+    attached: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Log(Protocol):
-    """Where what happened is written. ``append`` returns when the entry is durable."""
+    """Where what happened is written. What ``append`` and ``append_all`` return is durable."""
 
-    def append(self, kind: str, body: Mapping[str, Any]) -> Entry: ...
+    def append(self, kind: str, body: Mapping[str, Any], attached: Mapping[str, bytes] | None = None) -> Entry: ...
+
+    def append_all(self, events: Sequence[Event]) -> list[Entry]: ...
 
     def entries(self) -> Iterator[Entry]: ...
 
+    def payload(self, digest: str) -> bytes: ...
+
 
 class MemoryLog:
-    """A log for tests and for runs in one process; gone with the process."""
+    """A log for tests and for runs in one process; gone with the process, and signed by nobody."""
 
     def __init__(self, clock: Callable[[], datetime] | None = None) -> None:
         self._clock = clock or _now
-        self._entries: list[Entry] = []
+        self._leaves: list[bytes] = []
+        self._payloads: dict[str, bytes] = {}
 
-    def append(self, kind: str, body: Mapping[str, Any]) -> Entry:
-        previous = self._entries[-1].hash if self._entries else _START
-        entry = _entry(len(self._entries), self._clock(), kind, body, previous)
-        self._entries.append(entry)
-        return entry
+    def append(self, kind: str, body: Mapping[str, Any], attached: Mapping[str, bytes] | None = None) -> Entry:
+        return self.append_all([Event(kind, body, attached or {})])[0]
+
+    def append_all(self, events: Sequence[Event]) -> list[Entry]:
+        start, leaves = len(self._leaves), [_leaf(self._clock(), event) for event in events]
+        for content in _contents(events):
+            self._payloads[Attachment.of(content).sha256] = content
+        self._leaves += leaves
+        return [entries.decode(start + at, leaf) for at, leaf in enumerate(leaves)]
 
     def entries(self) -> Iterator[Entry]:
-        return iter(tuple(self._entries))
+        return (entries.decode(index, leaf) for index, leaf in enumerate(tuple(self._leaves)))
+
+    def payload(self, digest: str) -> bytes:
+        return self._payloads[digest]
 
 
-class FileLog:
-    """A log in one file, with one writer at a time."""
+class TileLog:
+    """A party's log on its disk, with one writer at a time."""
 
-    def __init__(self, path: Path, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self, state: Path, identity: Identity, trust: TrustAnchor, *, clock: Callable[[], datetime] | None = None
+    ) -> None:
+        """Open the log in the folder ``state`` of a party, or begin it. ``HostError`` where another process has it
+        open or its disk refuses, ``StateCorrupt`` where it is not what was acknowledged."""
         self._clock = clock or _now
-        self._path = path
+        self._keys = ownership.keys_of(state / KEY_FOLDER, identity, trust)
+        self._folder = state / LOG_FOLDER
+        self._writer = LogWriter(self._folder, self._keys.signers, clock=self._clock)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Unbuffered: what could not be written must not wait in a buffer for the next append.
-            self._file = path.open("a+b", buffering=0)
-        except OSError as error:
-            raise _unusable(path, error) from None
-        try:
-            _lock(self._file, path)
-            self._size, self._last = _recover(self._file, path)
+            self._index = Index(self._folder / "index.sqlite")
+            self._introduce(identity)
+            self._index.catch_up(self._writer)
         except BaseException:
-            self._file.close()
+            self._writer.close()
             raise
-        _synchronise_folder(path.parent)
 
-    def append(self, kind: str, body: Mapping[str, Any]) -> Entry:
-        if self._file.closed:
-            raise HostError(f"log {self._path} is closed", hint="Open it again")
-        entry = _entry(self._size, self._clock(), kind, body, self._last)
-        start = self._file.seek(0, os.SEEK_END)
+    def _introduce(self, identity: Identity) -> None:
+        """Say whose log it is where that is not said yet, or was said under an older certificate."""
+        owner = self._folder / OWNER
         try:
-            _write(self._file, _line(entry))
-            os.fsync(self._file.fileno())
+            if self._writer.size and owner.exists() and ownership.signer_of(owner.read_bytes()) == identity.fingerprint:
+                return
+            signed = ownership.sign(self._keys, identity, self._clock())
+            disk.put(owner, signed, durable=True)
         except OSError as error:
-            self._undo(start)
+            raise HostError(f"log {self._folder} cannot be written ({error.strerror})", hint="Check its disk") from None
+        body = {
+            "origin": self._keys.origin,
+            "certificate": identity.fingerprint.hex(),
+            "keys": [key.encode() for key in self._keys.verifiers],
+        }
+        self.append("log-opened", body, {"owner": signed})
+
+    # ----------------------------------------------------------------------------------------------------- appending
+
+    def append(self, kind: str, body: Mapping[str, Any], attached: Mapping[str, bytes] | None = None) -> Entry:
+        return self.append_all([Event(kind, body, attached or {})])[0]
+
+    def append_all(self, events: Sequence[Event]) -> list[Entry]:
+        """Several at once: one write to the disk and one checkpoint for all of them."""
+        if not events:
+            return []
+        leaves = [_leaf(self._clock(), event) for event in events]
+        self._attach(events)
+        start = self._writer.append(leaves)
+        found = [entries.decode(start + at, leaf) for at, leaf in enumerate(leaves)]
+        self._index.add(found)
+        return found
+
+    def _attach(self, events: Sequence[Event]) -> None:
+        """What entries attach is on the disk before them; without its entry it is only a file that nobody names."""
+        try:
+            for content in _contents(events):
+                path = self._folder / PAYLOADS / Attachment.of(content).sha256
+                if not path.exists():
+                    disk.put(path, content, durable=True)
+        except OSError as error:
             raise HostError(
-                f"log {self._path} cannot be written ({error.strerror})", hint="Free space on its disk and try again"
+                f"log {self._folder} cannot be written ({error.strerror})",
+                hint="Free space on its disk and try again; nothing was logged",
             ) from None
-        self._size, self._last = entry.index + 1, entry.hash
-        return entry
+
+    def cosigned(self, signatures: Sequence[NoteSignature], witnesses: Sequence[VerifierKey]) -> SignedCheckpoint:
+        """Put signatures of witnesses under the newest checkpoint."""
+        return self._writer.cosigned(signatures, witnesses)
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    @property
+    def keys(self) -> LogKeys:
+        return self._keys
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
+    @property
+    def checkpoint(self) -> bytes:
+        """The newest signed checkpoint."""
+        return self._writer.checkpoint
+
+    def reader(self) -> LogReader:
+        """The log as it is now, for proofs."""
+        return self._writer.reader()
 
     def entries(self) -> Iterator[Entry]:
-        return verify_file(self._path)
+        """Every entry in order, each held to the tree; at the end, the tree to the checkpoint."""
+        return (entries.decode(index, leaf) for index, leaf in self.reader().leaves())
+
+    def payload(self, digest: str) -> bytes:
+        return (self._folder / PAYLOADS / digest).read_bytes()
+
+    def find_kind(self, kind: str) -> list[int]:
+        """Where the entries of a kind are."""
+        return self._index.of_kind(kind)
+
+    def find_hash(self, hashed: bytes) -> list[int]:
+        """Where leaves of this hash are, or entries that attach content of this SHA-256."""
+        return self._index.with_hash(hashed)
+
+    def keep_trust(self, files: Mapping[str, bytes]) -> None:
+        """Put the roots and lists that the owner has beside the log, for whoever audits the folder."""
+        try:
+            for name, content in files.items():
+                disk.put(self._folder / TRUST_FOLDER / name, content, durable=True)
+        except OSError as error:
+            raise HostError(f"log {self._folder} cannot be written ({error.strerror})", hint="Check its disk") from None
 
     def close(self) -> None:
-        self._file.close()
+        self._index.close()
+        self._writer.close()
 
-    def __enter__(self) -> FileLog:
+    def __enter__(self) -> TileLog:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _undo(self, size: int) -> None:
-        # A partial line would be dropped at the next opening; drop it now so that a later append is not glued to it.
-        try:
-            os.ftruncate(self._file.fileno(), size)
-        except OSError:
-            self._file.close()
+
+def _leaf(time: datetime, event: Event) -> bytes:
+    attached = {name: Attachment.of(content) for name, content in event.attached.items()}
+    return entries.encode(time, event.kind, event.body, attached)
 
 
-def verify_file(path: Path) -> Iterator[Entry]:
-    """Every entry of a log file in order, each checked against the one before; ``StateCorrupt`` at the first fault.
-
-    A last line without its newline was never acknowledged and is not yielded.
-    """
-    try:
-        with path.open("rb") as file:
-            yield from _checked(file, path)
-    except FileNotFoundError:
-        raise HostError(f"there is no log at {path}", hint="Name the file that --log or --state wrote") from None
-    except OSError as error:
-        raise _unusable(path, error) from None
-
-
-def _write(file: FileIO, line: bytes) -> None:
-    # A nearly full disk takes a part of the line first, and refuses the rest.
-    while line:
-        line = line[file.write(line) :]
-
-
-def _unusable(path: Path, error: OSError) -> HostError:
-    return HostError(f"log {path} cannot be opened ({error.strerror})", hint="Name a file that you may read and write")
-
-
-def _recover(file: FileIO | BufferedReader, path: Path) -> tuple[int, str]:
-    """Number of entries and last hash; an unacknowledged partial line at the end is cut off."""
-    file.seek(0)
-    size, last, end = 0, _START, 0
-    for entry in _checked(file, path):
-        size, last = entry.index + 1, entry.hash
-        end += len(_line(entry))
-    if file.seek(0, os.SEEK_END) != end:
-        os.ftruncate(file.fileno(), end)
-        os.fsync(file.fileno())
-    return size, last
-
-
-def _checked(file: FileIO | BufferedReader, path: Path) -> Iterator[Entry]:
-    previous = _START
-    for index, line in enumerate(file):
-        if not line.endswith(b"\n"):
-            return
-        entry = _parse(line, f"{path} line {index + 1}")
-        expected = _hash(entry.index, entry.time, entry.kind, entry.body, previous)
-        if entry.index != index or entry.previous != previous or entry.hash != expected or _line(entry) != line:
-            raise StateCorrupt(f"{path} line {index + 1} was altered, moved or follows a removed one", hint=_HINT)
-        previous = entry.hash
-        yield entry
-
-
-def _parse(line: bytes, where: str) -> Entry:
-    try:
-        value = json.loads(line, parse_constant=_no_number, parse_float=_finite)
-        index, body = value["index"], value["body"]
-        if type(index) is not int or not isinstance(body, dict):
-            raise TypeError
-        return Entry(index, str(value["time"]), str(value["kind"]), body, str(value["previous"]), str(value["hash"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise StateCorrupt(f"{where} is not a log entry", hint=_HINT) from None
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(text)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    return value if math.isfinite(value) else _no_number(text)
-
-
-def _entry(index: int, time: datetime, kind: str, body: Mapping[str, Any], previous: str) -> Entry:
-    stamp = time.astimezone(UTC).isoformat(timespec="milliseconds")
-    return Entry(index, stamp, kind, dict(body), previous, _hash(index, stamp, kind, body, previous))
-
-
-def _hash(index: int, time: str, kind: str, body: Mapping[str, Any], previous: str) -> str:
-    return hashlib.sha256(_DOMAIN + _canonical([index, time, kind, body, previous])).hexdigest()
-
-
-def _line(entry: Entry) -> bytes:
-    return _canonical(vars(entry)) + b"\n"
-
-
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
-
-
-def _lock(file: FileIO | BufferedReader, path: Path) -> None:
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise HostError(f"log {path} is in use by another process", hint="Give each process its own log") from None
-
-
-def _synchronise_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _contents(events: Sequence[Event]) -> Iterator[bytes]:
+    return (content for event in events for content in event.attached.values())
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+__all__ = ["Event", "Log", "MemoryLog", "TileLog"]

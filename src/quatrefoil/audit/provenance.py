@@ -118,7 +118,8 @@ class Refused:
 class Round:
     """One round. ``attempt`` counts from 0, so it is also how many attempts before were void. ``context``,
     ``release``, ``mean`` and ``model``: digests of the round's context, of the keeper's signed release (which names the
-    contributors), of the published mean update, and of the model that it led to."""
+    contributors), of the published mean update, and of the model that it led to. ``update_norm``: what an update might
+    have."""
 
     number: int
     attempt: int
@@ -128,6 +129,7 @@ class Round:
     release: bytes
     mean: bytes
     model: bytes
+    update_norm: float | None = said_as(NO_BOUND)
 
 
 @dataclass(frozen=True)

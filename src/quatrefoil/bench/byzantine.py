@@ -17,17 +17,18 @@ from numpy.typing import NDArray
 
 from quatrefoil.bench.byzantine_attacks import ADAPTIVE, ATTACKS, Turn
 from quatrefoil.bench.byzantine_defences import DEFENCES, SEES_UPDATES
-from quatrefoil.bench.byzantine_norms import AdaptiveRule, Norms
+from quatrefoil.bench.byzantine_norms import RULE, Norms
 from quatrefoil.bench.byzantine_worlds import CLIP, WORLDS, Vector, World
 from quatrefoil.demo.fidelity import kept_within
 from quatrefoil.errors import HostError, ParametersRefused
+from quatrefoil.federation.norms import AdaptiveRule
 
 ROUNDS = 15
 SEEDS = 5
 
 
 def measure_byzantine(
-    rounds: int, seeds: int, progress: Callable[[str], None], *, adaptive: AdaptiveRule | None = None
+    rounds: int, seeds: int, progress: Callable[[str], None], *, adaptive: AdaptiveRule = RULE
 ) -> dict[str, Any]:
     """``rows``: one for each world, attack and defence, over ``seeds`` draws. ``proofs``: see :func:`_proven`.
 
@@ -39,7 +40,6 @@ def measure_byzantine(
         raise ParametersRefused(
             f"{rounds} rounds and {seeds} seeds measure nothing", hint="Choose at least one round and one seed"
         )
-    rule = adaptive or AdaptiveRule()
     rows: list[dict[str, Any]] = []
     proofs: list[dict[str, Any]] = []
     for name, draw in WORLDS.items():
@@ -47,8 +47,8 @@ def measure_byzantine(
         progress(f"{name}: one real proof for each attack")
         proofs += _proven(name, drawn[0])
         progress(f"{name}: {len(ATTACKS) * len(DEFENCES) * seeds} trainings of {rounds} rounds")
-        rows += _rows(name, drawn, rounds, rule)
-    settings = {"rounds": rounds, "seeds": seeds, "adaptive_factor": rule.factor, "adaptive_floor": rule.floor}
+        rows += _rows(name, drawn, rounds, adaptive)
+    settings = {"rounds": rounds, "seeds": seeds, "adaptive_factor": adaptive.factor, "adaptive_floor": adaptive.floor}
     return {**settings, "rows": rows, "proofs": proofs}
 
 

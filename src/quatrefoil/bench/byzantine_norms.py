@@ -1,4 +1,4 @@
-"""The norm that holds in a round, who is refused under it, and the same by real proofs.
+"""Who is refused under the norm of a round, and the same by real proofs.
 
 A simulated update is refused where the squares of the integers that it becomes add up to more than the ``bound`` that
 the parties of a round compute: that, and the range of each integer, is what a verified proof says. :func:`by_proof`
@@ -15,38 +15,15 @@ import numpy as np
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.bench.byzantine_worlds import CLIP, Vector
 from quatrefoil.contracts import BoundedUpdate, SumShape
-from quatrefoil.errors import ParametersRefused, ProofRejected, UpdateRefused
+from quatrefoil.errors import ProofRejected, UpdateRefused
+from quatrefoil.federation.norms import AdaptiveRule
 from quatrefoil.proofs import BoundedUpdateProofs
 
 PARAMETERS = ParameterSet.named("sum-256-w16")
 
 FACTOR, FLOOR = 3.0, 0.9
-
-
-@dataclass(frozen=True)
-class AdaptiveRule:
-    """The norm of a round from public values: ``min(policy's, max(factor * |last mean|, floor * last norm))``.
-
-    The first round's is the policy's. ``floor``: updates that pull the mean to nothing shrink the norm, and with it the
-    honest updates; it shrinks by no more than that a round. Every party has these values and computes the same float64:
-    each square, the sum of all (``math.fsum``), the root and each product are rounded once. Measured here only: no
-    round of the protocol uses it.
-    """
-
-    factor: float = FACTOR
-    floor: float = FLOOR
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.factor) and self.factor > 0 and 0 <= self.floor <= 1):
-            raise ParametersRefused(
-                f"a factor of {self.factor} and a floor of {self.floor} give no norm",
-                hint="Choose a factor above 0, like 3, and a floor from 0 to 1, like 0.9",
-            )
-
-    def following(self, norm: float, mean: Vector, *, policy_norm: float) -> float:
-        """The norm of the round after one with ``norm`` that published ``mean``."""
-        length = math.sqrt(math.fsum((mean * mean).tolist()))
-        return min(policy_norm, max(self.factor * length, self.floor * norm))
+RULE = AdaptiveRule(FACTOR, FLOOR)
+"""What is measured unless others are given: the rule is the one that rounds follow."""
 
 
 @dataclass(frozen=True)
@@ -102,4 +79,4 @@ class Norms:
         return SumShape(self.length, CLIP, bytes(32))
 
 
-__all__ = ["FACTOR", "FLOOR", "AdaptiveRule", "Norms"]
+__all__ = ["FACTOR", "FLOOR", "RULE", "Norms"]

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from quatrefoil.bench.transport_far import Far, far_end, serve_channels, serve_classically
 from quatrefoil.bench.transport_near import Channels, Classical, Near, write_identities
+from quatrefoil.bench.transport_work import Asker, Direct
 from quatrefoil.errors import HostError, ParametersRefused
 from quatrefoil.transport import policy_named
 
@@ -34,12 +35,14 @@ POLICIES = ("hybrid-768", "hybrid-1024", "cnsa-2.0")
 
 @dataclass(frozen=True)
 class Shape:
-    """``run`` does one session; it may return the seconds to count, and otherwise all of them count."""
+    """``run`` does one session; it may return the seconds to count, and otherwise all of them count. ``work``: whether
+    there is something to do besides moving bytes, which is then also timed without a channel."""
 
     name: str
-    run: Callable[[Near], float | None]
+    run: Callable[[Near, Asker], float | None]
     bytes_moved: int = 0
     resumed: bool | None = None
+    work: bool = False
 
 
 def measure_transport(repeats: int, progress: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -49,6 +52,7 @@ def measure_transport(repeats: int, progress: Callable[[str], None]) -> list[dic
     with tempfile.TemporaryDirectory(prefix="quatrefoil-bench-") as name, ExitStack() as ends:
         folder = Path(name)
         write_identities(folder)
+        asker = Asker(folder)
         far = ends.enter_context(far_end(serve_classically, folder))
         stacks: list[tuple[Near, Far]] = [(Classical(folder, far.port), far)]
         for policy in POLICIES:
@@ -57,15 +61,28 @@ def measure_transport(repeats: int, progress: Callable[[str], None]) -> list[dic
         rows = []
         for shape in SHAPES:
             progress(f"{shape.name}: {repeats} times under {len(stacks)} stacks")
-            rows += _rows(shape, stacks, repeats)
+            alone = _alone(shape, Direct(folder), asker, repeats) if shape.work else None
+            rows += _rows(shape, stacks, asker, repeats, alone)
         return rows
 
 
-def _rows(shape: Shape, stacks: list[tuple[Near, Far]], repeats: int) -> list[dict[str, Any]]:
+def _alone(shape: Shape, direct: Direct, asker: Asker, repeats: int) -> float:
+    """Milliseconds of the work in a session, at best, where the far end is a function of this process."""
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        shape.run(cast(Near, direct), asker)
+        times.append(time.perf_counter() - begin)
+    return 1e3 * min(times)
+
+
+def _rows(
+    shape: Shape, stacks: list[tuple[Near, Far]], asker: Asker, repeats: int, alone: float | None
+) -> list[dict[str, Any]]:
     samples: dict[str, list[tuple[float, float, float]]] = {near.name: [] for near, _ in stacks}
     for repetition in range(repeats + 1):
         for near, far in stacks:
-            sample = _sample(shape, near, far)
+            sample = _sample(shape, near, far, asker)
             if repetition:  # the first is for warming up
                 samples[near.name].append(sample)
     rows = []
@@ -80,6 +97,7 @@ def _rows(shape: Shape, stacks: list[tuple[Near, Far]], repeats: int) -> list[di
                 "cpu_client_ms": 1e3 * min(nears),
                 "cpu_server_ms": 1e3 * min(fars),
                 "handshake_bytes": None if shape.resumed is None else near.handshake_bytes(resume=shape.resumed),
+                "work_ms": alone,
                 "mb_per_s": shape.bytes_moved / min(times) / 1e6 if shape.bytes_moved else None,
             }
         )
@@ -97,9 +115,9 @@ RATIOS = {
 """Ratio to classical TLS -> the figures that are added and compared."""
 
 
-def _sample(shape: Shape, near: Near, far: Far) -> tuple[float, float, float]:
+def _sample(shape: Shape, near: Near, far: Far, asker: Asker) -> tuple[float, float, float]:
     far_begin, near_begin, begin = far.cpu(), time.process_time(), time.perf_counter()
-    counted = shape.run(near)
+    counted = shape.run(near, asker)
     elapsed, near_end = time.perf_counter() - begin, time.process_time()
     return counted or elapsed, near_end - near_begin, far.cpu() - far_begin
 
@@ -114,6 +132,19 @@ def _requests(near: Near, *, resume: bool) -> None:
     with near.connect(resume=resume) as link:
         for _ in range(REQUESTS):
             _expect(link.ask(message), message)
+
+
+def _scores(near: Near, asker: Asker) -> None:
+    with near.connect() as link:
+        for _ in range(REQUESTS):
+            _expect(link.ask(asker.patients), asker.scores)
+
+
+def _statements(near: Near, asker: Asker) -> None:
+    with near.connect() as link:
+        for number in range(REQUESTS):
+            body = number.to_bytes(REQUEST, "big")
+            asker.require_receipt(link.ask(asker.statement(body)), body)
 
 
 def _connections(near: Near, *, resume: bool) -> None:
@@ -151,14 +182,18 @@ def _expect(answer: bytes, expected: bytes) -> None:
 
 
 SHAPES = (
-    Shape("handshake and an empty message", lambda near: _handshake(near, resume=False), resumed=False),
-    Shape("handshake and an empty message, resumed", lambda near: _handshake(near, resume=True), resumed=True),
-    Shape("200 requests of 1 kB on a connection", lambda near: _requests(near, resume=False)),
-    Shape("200 requests of 1 kB on a connection, resumed", lambda near: _requests(near, resume=True)),
-    Shape("20 requests of 1 kB, a connection each", lambda near: _connections(near, resume=False)),
-    Shape("20 requests of 1 kB, a connection each, resumed", lambda near: _connections(near, resume=True)),
-    Shape("upload of 20 MB", _upload, bytes_moved=UPLOAD),
-    Shape("stream of 100 MB, blocking client", _stream, bytes_moved=MESSAGES * UPLOAD),
-    Shape("stream of 100 MB, asyncio client", _stream_async, bytes_moved=MESSAGES * UPLOAD),
+    Shape("handshake and an empty message", lambda near, _: _handshake(near, resume=False), resumed=False),
+    Shape("handshake and an empty message, resumed", lambda near, _: _handshake(near, resume=True), resumed=True),
+    Shape("200 requests of 1 kB on a connection", lambda near, _: _requests(near, resume=False)),
+    Shape("200 requests of 1 kB on a connection, resumed", lambda near, _: _requests(near, resume=True)),
+    Shape("200 requests of 8 patients, scored by a model", _scores, work=True),
+    Shape("200 signed statements of 1 kB, answered by such", _statements, work=True),
+    Shape("20 requests of 1 kB, a connection each", lambda near, _: _connections(near, resume=False)),
+    Shape("20 requests of 1 kB, a connection each, resumed", lambda near, _: _connections(near, resume=True)),
+    Shape("upload of 20 MB", lambda near, _: _upload(near), bytes_moved=UPLOAD),
+    Shape("stream of 100 MB, blocking client", lambda near, _: _stream(near), bytes_moved=MESSAGES * UPLOAD),
+    Shape("stream of 100 MB, asyncio client", lambda near, _: _stream_async(near), bytes_moved=MESSAGES * UPLOAD),
 )
-"""Sessions count from the connection to the goodbye; streams from the first message to the last answer."""
+"""Sessions count from the connection to the goodbye of both ends, a full handshake among it where nothing else is said;
+streams from the first message to the last answer. In the rows with work there is one connection as well; a model scores
+each request, or the client signs, the server verifies and signs its answer, and the client verifies that."""

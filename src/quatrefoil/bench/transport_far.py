@@ -1,8 +1,8 @@
 """The far end of the transport bench: a server in a process of its own, whose processor time is its own.
 
-Both kinds run under asyncio and answer alike: a message up to :data:`ECHOED` bytes with itself, a longer one with one
-byte. The classical one is the standard library's TLS (``asyncio.start_server``) with the same eight-byte lengths; it
-counts the bytes of a long message without putting it together.
+Both kinds run under asyncio and answer alike, as ``transport_work.Desk`` does. The classical one is the standard
+library's TLS (``asyncio.start_server``) with the same eight-byte lengths; it counts the bytes of a long message without
+putting it together.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from quatrefoil.bench.transport_work import WHOLE, Desk
 from quatrefoil.errors import HostError, PeerError
 from quatrefoil.transport import (
     AsyncChannel,
@@ -33,7 +34,6 @@ from quatrefoil.transport import (
 )
 
 HOST = "127.0.0.1"
-ECHOED = 4096
 LARGEST = 1 << 28
 TIMEOUT = 60.0
 _READ = 256 << 10
@@ -68,13 +68,12 @@ def far_end(target: Callable[..., None], *arguments: Any) -> Iterator[Far]:
 
 def serve_channels(pipe: Connection, folder: Path, policy: str) -> None:
     """Channels under ``policy``, as the aggregator in ``folder`` whose key it allows."""
-    own = identity_folder(folder, "aggregator", policy_named(policy))
+    own, desk = identity_folder(folder, "aggregator", policy_named(policy)), Desk(folder)
 
     async def answer(channel: AsyncChannel) -> None:
         with contextlib.suppress(PeerError):
             while True:
-                message = await channel.receive(LARGEST)
-                await channel.send(message if len(message) <= ECHOED else b"!")
+                await channel.send(desk.answer(await channel.receive(LARGEST)))
 
     async def start() -> int:
         server = await serve(
@@ -100,13 +99,15 @@ def identity_folder(folder: Path, role: str, policy: ChannelPolicy) -> Path:
 
 def serve_classically(pipe: Connection, folder: Path) -> None:
     """TLS of the standard library, as the server in ``folder``."""
+    desk = Desk(folder)
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 length = int.from_bytes(await reader.readexactly(8), "big")
-                if length <= ECHOED:
-                    writer.write(length.to_bytes(8, "big") + await reader.readexactly(length))
+                if length <= WHOLE:
+                    answer = desk.answer(await reader.readexactly(length))
+                    writer.write(len(answer).to_bytes(8, "big") + answer)
                 else:
                     while length and (data := await reader.read(min(length, _READ))):
                         length -= len(data)
@@ -116,7 +117,7 @@ def serve_classically(pipe: Connection, folder: Path) -> None:
 
     async def start() -> int:
         context = classical_context(folder, server=True)
-        server = await asyncio.start_server(answer, HOST, 0, ssl=context, limit=_READ)
+        server = await asyncio.start_server(serve_one, HOST, 0, ssl=context, limit=_READ)
         return int(server.sockets[0].getsockname()[1])
 
     _run(pipe, start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 import ssl
@@ -26,6 +27,8 @@ from quatrefoil.transport import (
     TrustAnchor,
     system_clock,
 )
+
+_READ = 64 << 10
 
 
 class Link(Protocol):
@@ -61,27 +64,26 @@ class Channels:
         own = identity_folder(folder, "silo", policy)
         self._credentials = FixedCredentials(Identity.load(own), TrustAnchor.load(own))
         self._port, self._policy = port, policy
-        self._remembering = self._dialer()
+        self._dialers = {resume: self._dialer(resume=resume) for resume in (False, True)}
 
     def connect(self, *, resume: bool = False) -> Link:
-        dialer = self._remembering if resume else self._dialer()
-        return _Channel(dialer)
+        return _Channel(self._dialers[resume])
 
     def handshake_bytes(self, *, resume: bool = False) -> int:
         if resume:
-            self._remembering.connect().close()
-        with (self._remembering if resume else self._dialer()).connect() as channel:
+            self._dialers[resume].connect().close()
+        with self._dialers[resume].connect() as channel:
             return channel.bytes_sent + channel.bytes_received
 
     async def stream(self, message: bytes, times: int) -> float:
-        async with await self._dialer().open() as channel:
+        async with await self._dialers[False].open() as channel:
             begin = asyncio.get_running_loop().time()
             for _ in range(times):
                 await channel.send(message)
                 await channel.receive(1)
             return asyncio.get_running_loop().time() - begin
 
-    def _dialer(self) -> Dialer:
+    def _dialer(self, *, resume: bool) -> Dialer:
         return Dialer(
             HOST,
             self._port,
@@ -90,6 +92,7 @@ class Channels:
             timeout=TIMEOUT,
             clock=system_clock,
             policy=self._policy,
+            resume=resume,
         )
 
 
@@ -155,22 +158,24 @@ class _Socket:
         else:
             self._secured.sendall(len(message).to_bytes(8, "big"))
             self._secured.sendall(message)
-        length = int.from_bytes(self._exactly(8), "big")
-        return self._exactly(length)
+        found = self._more()  # most often the whole answer: one call of the library, as few as can be
+        while len(found) < 8 or len(found) < 8 + int.from_bytes(found[:8], "big"):
+            found += self._more()
+        return found[8:]
 
-    def _exactly(self, count: int) -> bytes:
-        found = b""
-        while len(found) < count:
-            if not (more := self._secured.recv(count - len(found))):
-                raise ConnectionError("the far end is gone")
-            found += more
-        return found
+    def _more(self) -> bytes:
+        if not (more := self._secured.recv(_READ)):
+            raise ConnectionError("the far end is gone")
+        return more
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._of._session = self._secured.session
+        # Both ends say goodbye here as in a channel (RFC 8446 section 6.1); a socket that is only closed says none.
+        with contextlib.suppress(OSError):
+            self._secured.unwrap()
         self._secured.close()
 
 

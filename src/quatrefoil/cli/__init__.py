@@ -16,7 +16,7 @@ from quatrefoil.errors import QuatrefoilError
 
 COMMANDS = (
     *("demo", "plan", "bench", "doctor", "security-level"),
-    *("ca", "keeper", "aggregator", "silo", "log"),
+    *("ca", "keeper", "aggregator", "silo", "audit"),
     *("seal-key", "seal", "open", "rewrap"),
     *("proof", "model"),
 )

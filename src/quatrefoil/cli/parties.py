@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from quatrefoil import stack
-from quatrefoil.audit import FileLog, Log
+from quatrefoil.api import log_policy
+from quatrefoil.audit import Log, TileLog
 from quatrefoil.audit.dsse import Envelope, Notary
 from quatrefoil.cli.output import progress_console
 from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
@@ -21,6 +22,7 @@ from quatrefoil.policy import Policy
 from quatrefoil.transport import Identity, PostQuantumTransport, files, system_clock
 from quatrefoil.transport.credentials import Credentials, CurrentTrust, FolderCredentials, Standing, require_own
 from quatrefoil.transport.expiry import ends_soon
+from quatrefoil.transport.identity import LIST_FILE, ROOT_FILE
 from quatrefoil.transport.pins import PinnedCredentials, Pins, parse_pin
 from quatrefoil.transport.seen_lists import SeenLists
 
@@ -72,8 +74,11 @@ class PartyFiles:
         self.channel_policy = stack.channel_policy_of(self.policy)
         files.make_private(options.state)
         self._folder: Path = options.state
-        self.log = FileLog(options.state / "log.jsonl")
+        self.log = TileLog(options.state, self.identity, self.credentials.current().trust)
         try:
+            self._root = options.root
+            self._keep_trust()
+            log_policy(self.policy, self.log)
             self.credentials.remember_in(SeenLists(options.state / "lists"))
             self.warn()
             self.state = SqliteState(options.state / "state.sqlite")
@@ -127,9 +132,16 @@ class PartyFiles:
 
     def _changed(self, standing: Standing) -> None:
         lists = {one.root.hex(): one.number for one in standing.trust.lists}
+        self._keep_trust()
         self._note({"certificate": standing.identity.fingerprint.hex(), "lists": lists})
         shown = ", ".join(str(one.number) for one in standing.trust.lists) or "none"
         report(f"new channels show certificate {standing.identity.fingerprint.hex()[:16]}; revocation lists: {shown}")
+
+    def _keep_trust(self) -> None:
+        """Beside the log, for whoever audits it: the roots and lists that this party goes by now."""
+        root, lists = self._root, self._root.with_name(LIST_FILE)
+        found = {ROOT_FILE: root} | ({LIST_FILE: lists} if lists.exists() else {})
+        self.log.keep_trust({name: file.read_bytes() for name, file in found.items()})
 
     def _problem(self, error: QuatrefoilError) -> None:
         report(f"identity, roots or list not renewed: {error}")

@@ -11,7 +11,6 @@ shown beside the sum of the rounds' bounds.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +22,9 @@ from quatrefoil.demo.baselines import Train, train_round
 from quatrefoil.demo.data import Labelled
 from quatrefoil.demo.inversion import shaped_like
 from quatrefoil.demo.models import Arrays
+from quatrefoil.federation.norms import next_norm
 from quatrefoil.federation.vectors import euclidean_norm, scaled_down
+from quatrefoil.policy import Limits
 
 Vector = NDArray[np.float64]
 
@@ -62,26 +63,28 @@ def mean_errors(
     start: Arrays,
     silos: Sequence[Labelled],
     means: Sequence[Vector],
+    limits: Limits,
     *,
-    clip: float,
-    norm: float = math.inf,
     train: Train = train_round,
 ) -> list[float]:
     """For every published mean, its largest distance from the weighted mean of the updates that it was made of.
 
     Training is deterministic, so the updates are made again: each round from the model that the published means led
-    to, and kept within ``clip`` and ``norm`` as silos do. The mean is taken in the longest floating-point type here.
+    to, and kept within the clip bound and the round's norm as silos do. The mean is taken in the longest
+    floating-point type here.
     """
     model = [np.asarray(array, np.float64) for array in start]
     counts = [len(labels) for _, labels in silos]
     errors = []
+    norm = limits.update_norm
     for mean in means:
         exact = np.zeros(len(mean), np.longdouble)
         for data, count in zip(silos, counts, strict=True):
             update = _flat(models.difference(train(model, data), model))
-            exact += kept_within(update, clip=clip, norm=norm).astype(np.longdouble) * count
+            exact += kept_within(update, clip=limits.clip, norm=norm).astype(np.longdouble) * count
         errors.append(float(np.abs(exact / sum(counts) - mean).max()))
         model = models.apply(model, shaped_like(mean, model))
+        norm = next_norm(limits, norm, mean)
     return errors
 
 

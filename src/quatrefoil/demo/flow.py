@@ -103,9 +103,9 @@ def run_demo(prepared: Prepared, *, splits: int, tell: Tell) -> DemoResult:
 def fidelity_of(job_run: JobRun, splits: Mapping[str, Split], policy: Policy) -> fidelity.Fidelity:
     """How exact the job in real processes was, from the means that it published."""
     silos = [split.train for split in splits.values()]
-    start, limits = job.initial(), policy.limits
-    errors = fidelity.mean_errors(start, silos, job_run.means, clip=limits.clip, norm=limits.update_norm)
-    clear = baselines.federated(start, silos, clipped_mean(limits)).parameters
+    start = job.initial()
+    errors = fidelity.mean_errors(start, silos, job_run.means, policy.limits)
+    clear = baselines.federated(start, silos, clipped_mean(policy.limits)).parameters
     return fidelity.fidelity(errors, job_run.bounds, job_run.model, clear)
 
 

@@ -118,7 +118,7 @@ class Processes:
 
     def log(self, name: str) -> Path:
         """A party's log."""
-        return self.folder / "state" / name / "log.jsonl"
+        return self.folder / "state" / name / "log"
 
     def wait_for(self, name: str, text: str, seconds: float) -> None:
         """Wait until a party has printed ``text``."""

@@ -22,6 +22,7 @@ from quatrefoil.demo.models import Arrays, Kind, Parameters
 from quatrefoil.demo.result import LayerCost, ModelResult, Trainings
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import FinishedRound
+from quatrefoil.federation.norms import next_norm
 from quatrefoil.federation.vectors import layout_of
 from quatrefoil.planner import Costs
 from quatrefoil.policy import Limits, Policy
@@ -119,8 +120,7 @@ class Compared:
         self._metered = {str(row["step"]): (float(row["ms"]), int(row["bytes"])) for row in outcome.costs}
         clipped = [entry.body.get("values", 0) for entry in outcome.log if entry.kind == "clipped"]
         self.clipped += sum(int(str(count)) for count in clipped)
-        limits = self._policy.limits
-        errors = mean_errors(start, list(silos.values()), means, clip=limits.clip, norm=limits.update_norm)
+        errors = mean_errors(start, list(silos.values()), means, self._policy.limits)
         model = [np.asarray(array, np.float64) for array in outcome.parameters]
         return model, errors, [one.error_bound for one in outcome.rounds]
 
@@ -141,18 +141,23 @@ def published_mean(finished: FinishedRound) -> NDArray[np.float64]:
 
 
 def clipped_mean(limits: Limits) -> Aggregate:
-    """``baselines.clear_mean`` over updates that are kept within the clip bound and the norm of a policy."""
+    """``baselines.clear_mean`` over updates that are kept within the clip bound and the norm of a policy, which may
+    follow the means of a training: its rounds are asked for in order."""
+    norm = limits.update_norm
 
     def mean(updates: Sequence[Parameters], counts: Sequence[int], number: int) -> Parameters:
-        kept = [_kept_within(update, limits) for update in updates]
-        return baselines.clear_mean(kept, counts, number)
+        nonlocal norm
+        norm = limits.update_norm if number == 0 else norm
+        kept = [shaped_like(kept_within(_flat(update), clip=limits.clip, norm=norm), update) for update in updates]
+        found = baselines.clear_mean(kept, counts, number)
+        norm = next_norm(limits, norm, _flat(found))
+        return found
 
     return mean
 
 
-def _kept_within(update: Arrays, limits: Limits) -> Parameters:
-    flat = np.concatenate([np.ravel(array) for array in update]).astype(np.float64)
-    return shaped_like(kept_within(flat, clip=limits.clip, norm=limits.update_norm), update)
+def _flat(arrays: Arrays) -> NDArray[np.float64]:
+    return np.concatenate([np.ravel(array) for array in arrays]).astype(np.float64)
 
 
 def clear_round_ms(start: Parameters, splits: Mapping[str, Split]) -> float:

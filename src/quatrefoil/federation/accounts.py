@@ -25,6 +25,7 @@ class RoundAccount(WireObject):
     attempt: int
     context: bytes
     contributors: tuple[str, ...]
+    update_norm: float
     release: bytes
     mean: bytes
     model: bytes
@@ -42,7 +43,14 @@ class RoundRefusals(WireObject):
 def account_of(context: RoundContext, contributors: tuple[str, ...], result: RoundResult) -> dict[str, bytes | None]:
     """What to store of a round, for ``State.replace``."""
     account = RoundAccount(
-        context.round, context.attempt, result.context, contributors, result.release, result.mean, result.model
+        context.round,
+        context.attempt,
+        result.context,
+        contributors,
+        context.update_norm,
+        result.release,
+        result.mean,
+        result.model,
     )
     return {f"account/{context.round:08d}": account.encode()}
 

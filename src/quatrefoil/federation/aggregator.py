@@ -43,6 +43,8 @@ from quatrefoil.federation.messages import (
     RoundVoid,
     VoidRequest,
 )
+from quatrefoil.federation.norms import next_norm
+from quatrefoil.federation.progress import NAME, Progress
 from quatrefoil.federation.proving import JobProofs, Verified
 from quatrefoil.federation.state import State
 from quatrefoil.federation.vectors import Arrays, decode_arrays, encode_arrays, model_digest, next_model
@@ -105,7 +107,7 @@ class Aggregator:
             raise CallerError(
                 "the initial model is not the one that the job names", hint="Start with the model the job was made with"
             )
-        self._state.put_once("model", parts.join([(0).to_bytes(8, "big"), model]))
+        self._state.put_once(NAME, Progress(0, model, policy.limits.update_norm).encode())
 
     # ------------------------------------------------------------------------------------------------------- opening
 
@@ -122,12 +124,12 @@ class Aggregator:
     @property
     def rounds_done(self) -> int:
         """How many rounds are finished."""
-        return int.from_bytes(self._current()[0], "big")
+        return self._current().rounds
 
     @property
     def model(self) -> Arrays:
         """The current model."""
-        return decode_arrays(self._current()[1], self._job.job.layout)
+        return decode_arrays(self._current().model, self._job.job.layout)
 
     @property
     def voids(self) -> list[bytes]:
@@ -141,7 +143,8 @@ class Aggregator:
         if number > self._job.job.rounds:
             raise CallerError(f"all {self._job.job.rounds} rounds of the job are done", hint="Agree on a new job")
         digest = model_digest(self.model, self._job.job.layout)
-        return self._security.sign(OpenRound(self._job.digest, number, len(self.voids), digest).encode())
+        wanted = OpenRound(self._job.digest, number, len(self.voids), digest, self._current().norm)
+        return self._security.sign(wanted.encode())
 
     def void_request(self, reason: str) -> bytes:
         """A signed :class:`VoidRequest` for the keeper, of the attempt that is next or open."""
@@ -158,6 +161,7 @@ class Aggregator:
                 f"the keeper offers round {context.round} attempt {context.attempt}, not the one asked for",
                 hint="Ask again",
             )
+        self._job.norm_matches(context, self._current().norm)
         self._attempt = Gathering(context, offer, self._aggregation, self._proposed(context))
         self._log.append(
             "round-opened", {"round": context.round, "attempt": context.attempt, "context": context.digest().hex()}
@@ -375,10 +379,10 @@ class Aggregator:
 
     # --------------------------------------------------------------------------------------------------------- details
 
-    def _current(self) -> list[bytes]:
-        stored = self._state.get("model")
-        assert stored is not None
-        return parts.split(stored, 2)
+    def _current(self) -> Progress:
+        found = Progress.of(self._state)
+        assert found is not None
+        return found
 
     def _current_attempt(self) -> Gathering:
         if self._attempt is None:
@@ -410,6 +414,7 @@ class Aggregator:
         context = attempt.context
         model = next_model(self.model, mean, layout)
         digest = model_digest(model, layout)
+        norm = next_norm(self._policy.limits, context.update_norm, np.frombuffer(mean, "<f8"))
         announced = RoundResult(context.digest(), sha256(release), sha256(mean), digest)
         result = parts.join([self._security.sign(announced.encode()), mean])
         self._log.append(
@@ -430,7 +435,7 @@ class Aggregator:
                 f"finished/{context.round:08d}": parts.join(
                     [attempt.offer, release, result, np.float64(error_bound).astype("<f8").tobytes()]
                 ),
-                "model": parts.join([context.round.to_bytes(8, "big"), encode_arrays(model, layout)]),
+                NAME: Progress(context.round, encode_arrays(model, layout), norm).encode(),
                 **account_of(context, contributors, announced),
                 **refusals_of(context, contributors, attempt.refused),
             }

@@ -43,7 +43,7 @@ class AgreedJob:
 
     def subject(self, context: RoundContext, name: str) -> Subject:
         """Whose contribution to an attempt a proof is about; ``MessageRefused`` for a name not on the roster."""
-        return Subject(name, self.member(name).fingerprint, self.weight(name), shape_of(context))
+        return Subject(name, self.member(name).fingerprint, self.weight(name), shape_of(context), context.update_norm)
 
     def quorum(self, colluding: int) -> int:
         """How many silos must confirm a roster: so many that two quorums share more than ``colluding`` silos.
@@ -67,6 +67,15 @@ class AgreedJob:
         if not 1 <= context.round <= job.rounds:
             raise MessageRefused(
                 f"round {context.round} is outside 1 to {job.rounds} of job {job.name}", hint="Agree on a new job"
+            )
+
+    def norm_matches(self, context: RoundContext, norm: float) -> None:
+        """Refuse a round for any other norm than ``norm``, which this party computed from the published means."""
+        if context.update_norm != norm:
+            raise MessageRefused(
+                f"aggregator {self.job.aggregator.name} opened round {context.round} for a norm of "
+                f"{context.update_norm}, and the published means lead to {norm}",
+                hint="Ask the aggregator's operator; nothing is sent under another norm",
             )
 
 

@@ -24,7 +24,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quatrefoil.audit import Log
+from quatrefoil.audit import Event, Log
 from quatrefoil.contracts import ComputeIsolation, IntegrityProof, PrivateAggregation, Recipient, TransportSecurity
 from quatrefoil.errors import MessageRefused, PeerError, PolicyError
 from quatrefoil.federation.agreement import AgreedJob, agree, read, require_author, sha256
@@ -44,6 +44,7 @@ from quatrefoil.federation.messages import (
     SealedContribution,
     VoidRequest,
 )
+from quatrefoil.federation.norms import check_possible
 from quatrefoil.federation.proving import JobProofs
 from quatrefoil.federation.refusals import refusals_logged
 from quatrefoil.federation.rosters import check_rosters
@@ -179,9 +180,10 @@ class Keeper:
 
     def _offer_again(self, name: str, wanted: OpenRound) -> bytes:
         offered = self._attempts.offered(name)
-        if offered.context.model != wanted.model:
+        if (offered.context.model, offered.context.update_norm) != (wanted.model, wanted.update_norm):
             raise MessageRefused(
-                f"round {wanted.round} attempt {wanted.attempt} is open for another model", hint="Void it first"
+                f"round {wanted.round} attempt {wanted.attempt} is open for another model or norm",
+                hint="Void it first",
             )
         if (ending := self._ending(name)) is not None and ending.kind == VOID:
             raise ending.voided()
@@ -190,6 +192,7 @@ class Keeper:
     def _check_may_open(self, job: AgreedJob, wanted: OpenRound) -> None:
         if not 1 <= wanted.round <= job.job.rounds:
             raise PolicyError(f"round {wanted.round} is outside 1 to {job.job.rounds}", hint="Agree on a new job")
+        check_possible(self._policy.limits, wanted.round, wanted.update_norm)
         for earlier in range(wanted.attempt):
             ending = self._attempts.ending(Attempts.name_of(job.digest, wanted.round, earlier))
             if ending is None or ending.kind != VOID:
@@ -212,12 +215,16 @@ class Keeper:
             scheme_digest=job.job.scheme_digest,
             length=job.job.layout.length,
             clip=job.job.clip,
+            update_norm=wanted.update_norm,
             sealing_key=recipient.public,
         )
         digest = context.digest()
-        offer = self._security.sign(RoundOffer(context, self._isolation.collect(digest)).encode())
-        self._log.append(
-            "round-opened", {**_where(context), "context": digest.hex(), "isolation": self._isolation.kind}
+        evidence = self._isolation.collect(digest)
+        offer = self._security.sign(RoundOffer(context, evidence).encode())
+        opened = {**_where(context), "context": digest.hex(), "isolation": self._isolation.kind}
+        measured = {"isolation": self._isolation.kind, "context": digest.hex()}
+        self._log.append_all(
+            [Event("measurement", measured, {"evidence": evidence}), Event("round-opened", opened, {"offer": offer})]
         )
         self._attempts.open(name, Offered(context, offer, job.job.aggregator))
         self._open[digest] = _OpenAttempt(job, context, recipient)
@@ -327,6 +334,7 @@ class Keeper:
                 "contributors": list(proposal.contributors),
                 "isolation": self._isolation.kind,
             },
+            {"release": release},
         )
         ending = self._attempts.end(name, Ending(ANSWER, body.encode(), release, combined))
         self._forget(digest)

@@ -56,7 +56,8 @@ class Member(WireObject):
 class Job(WireObject):
     """Aggregator to all: everything that is agreed before the first round. ``policy``, ``plan`` and ``model`` are
     digests (of the policy, of the plan it led to, of the initial model), ``scheme`` the aggregation scheme, ``proofs``
-    the scheme of proofs that every contribution must bring, "" for none, ``update_norm`` the bound that they show.
+    the scheme of proofs that every contribution must bring, "" for none, ``update_norm`` the largest norm that any
+    round's may show.
     ``parent``: SHA-256 of the statement of provenance about the initial model, empty for none."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:job"
@@ -107,13 +108,15 @@ class EnrolledJob(WireObject):
 
 @dataclass(frozen=True)
 class OpenRound(WireObject):
-    """Aggregator to keeper: make a key for this attempt at this round, training from ``model``."""
+    """Aggregator to keeper: make a key for this attempt at this round, training from ``model``, for updates up to
+    ``update_norm``."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:open-round"
     job: bytes
     round: int
     attempt: int
     model: bytes
+    update_norm: float
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,8 @@ class VoidRequest(WireObject):
 
 @dataclass(frozen=True)
 class RoundContext(WireObject):
-    """What a round's ciphertexts are bound to. Its digest is the ``ctx`` of docs/protocol.md."""
+    """What a round's ciphertexts are bound to. Its digest is the ``ctx`` of docs/protocol.md. ``update_norm``: what the
+    proofs of this round show, infinite in a job without a bound; at most the job's."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:round-context"
     job: bytes
@@ -139,6 +143,7 @@ class RoundContext(WireObject):
     scheme_digest: bytes
     length: int
     clip: float
+    update_norm: float
     sealing_key: bytes
 
 

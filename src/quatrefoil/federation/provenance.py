@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil import _core
-from quatrefoil.audit import Log, provenance
+from quatrefoil.audit import Event, Log, provenance
 from quatrefoil.audit.ancestry import CLOCKS_APART, majority, signed_by
 from quatrefoil.audit.commitments import file_digest
 from quatrefoil.audit.dsse import IN_TOTO, Envelope, Notary, Signature, Verifier
@@ -34,7 +34,6 @@ from quatrefoil.contracts import TransportSecurity
 from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.accounts import RoundAccount, RoundRefusals, accounts, refusals
-from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.messages import EnrolledJob, Job
 from quatrefoil.federation.refusals import LONGEST_REASON, refusals_logged
 from quatrefoil.federation.state import State
@@ -108,7 +107,7 @@ class AggregatorProvenance:
         payload = statement.encode()
         signature = self._notary.sign(payload)
         self._state.put_once(_STATEMENT, parts.join([payload, signature.certificate, signature.signature]))
-        _log_statement(self._log, statement, payload)
+        _log_statement(self._log, statement, self.own())
         return self.envelope()
 
     def own(self) -> Envelope:
@@ -139,7 +138,8 @@ class AggregatorProvenance:
                 )
             signed_by(own.with_signature(signature), statement, self._notary.verifier)
             if self._state.put_once(_SIGNED + silo, message) == message:
-                self._log.append("provenance-signed", {"silo": silo, "statement": own.digest.hex()})
+                body = {"silo": silo, "statement": own.digest.hex()}
+                self._log.append("provenance", body, {"envelope": own.with_signature(signature).encode()})
 
     def objected(self, silo: str, reason: str) -> None:
         """Log that a silo does not sign."""
@@ -207,7 +207,7 @@ class SiloProvenance:
             theirs = next(one for one in offered.signatures if one.keyid == statement.predicate.aggregator.certificate)
             fields = [offered.payload, theirs.certificate, theirs.signature, own.certificate, own.signature]
             stored = self._state.put_once(_STATEMENT, parts.join(fields))
-            _log_statement(self._log, statement, offered.payload)
+            _log_statement(self._log, statement, offered.with_signature(own))
             return parts.join(parts.split(stored, 5)[3:])
 
     def envelope(self) -> Envelope | None:
@@ -321,6 +321,7 @@ def _statement(
                 release=one.release,
                 mean=one.mean,
                 model=one.model,
+                update_norm=None if np.isinf(one.update_norm) else one.update_norm,
             )
             for one, others in zip(finished, refused, strict=False)
         ),
@@ -353,13 +354,16 @@ def _software() -> provenance.Software:
     return provenance.Software(metadata.version("quatrefoil"), kernel)
 
 
-def _log_statement(log: Log, statement: Statement, payload: bytes) -> None:
-    body = {
-        "job": statement.predicate.job.digest.hex(),
-        "statement": sha256(payload).hex(),
-        "model": statement.model.quatrefoil_model_v1.hex(),
-    }
-    log.append("provenance", body)
+def _log_statement(log: Log, statement: Statement, envelope: Envelope) -> None:
+    training = statement.predicate
+    model = {"job": training.job.digest.hex(), "root": statement.model.quatrefoil_model_v1.hex()}
+    said = {"job": training.job.digest.hex(), "statement": envelope.digest.hex()}
+    log.append_all(
+        [
+            Event("model", model, {"manifest": training.layout.leaf()}),
+            Event("provenance", said, {"envelope": envelope.encode()}),
+        ]
+    )
 
 
 def _signature_in(message: bytes) -> Signature:

@@ -1,9 +1,9 @@
 """What a job asks a silo to prove of its contribution, and who checks what of it.
 
-The silo proves that its ciphertext is well formed and that its update keeps to the norm of the policy, and signs what
-the proof says of its key. The aggregator has the ciphertext and verifies the proof; the keeper has the key and checks
-it against what was signed. Each makes the statement itself, from the job and the round: nothing of it is taken from
-the silo. docs/protocol.md, "Proofs".
+The silo proves that its ciphertext is well formed and that its update keeps to the norm of the round (``norms``), and
+signs what the proof says of its key. The aggregator has the ciphertext and verifies the proof; the keeper has the key
+and checks it against what was signed. Each makes the statement itself, from the job and the round: nothing of it is
+taken from the silo. docs/protocol.md, "Proofs".
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ from quatrefoil.policy import PROVEN, Policy
 
 @dataclass(frozen=True)
 class Subject:
-    """The contribution of one silo to one attempt, as everybody knows it from the job and the round."""
+    """The contribution of one silo to one attempt, as everybody knows it from the job and the round. ``norm``: what
+    its update keeps to."""
 
     name: str
     fingerprint: bytes
     weight: float
     shape: SumShape
+    norm: float
 
     def binding(self, sealed_key: bytes) -> bytes:
         """32 bytes that tie a proof to this silo, attempt and weight, and to the sealed key of this digest."""
@@ -75,7 +77,7 @@ class JobProofs:
         return "" if self._backend is None else self._backend.scheme
 
     def check_job(self, job: Job) -> None:
-        """Refuse a job with other proofs, or with another norm."""
+        """Refuse a job with other proofs, or with another norm for its first round."""
         if (job.proofs, job.update_norm) != (self.scheme, self._norm):
             raise PolicyError(
                 f"job {job.name} asks for {job.proofs or 'no proofs'} up to a norm of {job.update_norm}, "
@@ -140,7 +142,7 @@ class JobProofs:
         if claim is None:
             return
         assert self._backend is not None
-        bound = self._backend.bound(self._norm, weight=subject.weight, shape=subject.shape)
+        bound = self._backend.bound(subject.norm, weight=subject.weight, shape=subject.shape)
         binding = subject.binding(contribution.sealed_key)
         try:
             self._backend.check_key(key, _key_claim(claim), shape=subject.shape, bound=bound, binding=binding)
@@ -160,7 +162,7 @@ class JobProofs:
     def _statement(
         self, backend: IntegrityProof, subject: Subject, ciphertext: bytes, sealed_key: bytes
     ) -> BoundedUpdate:
-        bound = backend.bound(self._norm, weight=subject.weight, shape=subject.shape)
+        bound = backend.bound(subject.norm, weight=subject.weight, shape=subject.shape)
         return BoundedUpdate(subject.shape, ciphertext, bound, subject.binding(sealed_key))
 
 

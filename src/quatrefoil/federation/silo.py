@@ -46,6 +46,8 @@ from quatrefoil.federation.messages import (
     RoundResult,
     RoundVoid,
 )
+from quatrefoil.federation.norms import next_norm
+from quatrefoil.federation.progress import NAME, Progress
 from quatrefoil.federation.proving import JobProofs
 from quatrefoil.federation.refusals import refusals_logged
 from quatrefoil.federation.state import State
@@ -163,7 +165,8 @@ class Silo:
             if self._job is None:
                 arrays = decode_arrays(model, job.job.layout)
                 _require_model(model_digest(arrays, job.job.layout), job.job.model, "initial model")
-                self._state.replace({"job/enrolled": enrolled_job, "model": parts.join([_number(0), model])})
+                begun = Progress(0, model, self._policy.limits.update_norm)
+                self._state.replace({"job/enrolled": enrolled_job, NAME: begun.encode()})
                 self._job = job
 
     # --------------------------------------------------------------------------------------------------------- rounds
@@ -186,12 +189,12 @@ class Silo:
     @property
     def model(self) -> Arrays:
         """The current model: what the next update is trained from."""
-        return decode_arrays(self._current()[1], self.job.layout)
+        return decode_arrays(self._current().model, self.job.layout)
 
     @property
     def rounds_done(self) -> int:
         """How many rounds' results have been accepted."""
-        return self._current()[0]
+        return self._current().rounds
 
     def check_offer(self, offer: bytes, voids: Sequence[bytes] = ()) -> RoundContext:
         """The context of a round that this silo may train for, after every check but those on the update itself."""
@@ -274,6 +277,7 @@ class Silo:
                     hint="Send them in order",
                 )
             _require_model(context.model, model_digest(self.model, job.job.layout), "model of the round")
+            job.norm_matches(context, self._current().norm)
             contributors = self._check_release(job, context, release)
             signed, mean = parts.split(result, 2)
             announced = read(self._security, signed, RoundResult, job.job.aggregator, "aggregator")
@@ -288,8 +292,9 @@ class Silo:
                 )
             arrays = next_model(self.model, mean, job.job.layout)
             _require_model(announced.model, model_digest(arrays, job.job.layout), "model after the round")
-            account = account_of(context, contributors, announced)
-            self._advance(context, contributors, encode_arrays(arrays, job.job.layout), account)
+            norm = next_norm(self._policy.limits, context.update_norm, np.frombuffer(mean, "<f8"))
+            progress = Progress(context.round, encode_arrays(arrays, job.job.layout), norm)
+            self._advance(progress, contributors, account_of(context, contributors, announced))
             self._log.append(
                 "round-accepted",
                 {
@@ -313,6 +318,7 @@ class Silo:
                 f"round {context.round} was offered, {self.rounds_done + 1} is next", hint="Send the results in between"
             )
         _require_model(context.model, model_digest(self.model, job.job.layout), "model of the round")
+        job.norm_matches(context, self._current().norm)
         self._require_voids(context, voids)
         self._isolation.appraise(wanted.evidence, report_data=context.digest())
         return context
@@ -343,12 +349,11 @@ class Silo:
             raise CallerError("no job has been started", hint="Call start() with the job that every silo signed")
         return self._job
 
-    def _current(self) -> tuple[int, bytes]:
-        stored = self._state.get("model")
-        if stored is None:
+    def _current(self) -> Progress:
+        found = Progress.of(self._state)
+        if found is None:
             raise CallerError("no job has been started", hint="Call start() with the job that every silo signed")
-        number, model = parts.split(stored, 2)
-        return int.from_bytes(number, "big"), model
+        return found
 
     def _read_voids(self, voids: Sequence[bytes]) -> list[RoundVoid]:
         keeper = self._agreed().job.keeper
@@ -384,12 +389,12 @@ class Silo:
         return self._within_norm(update) if (np.abs(update) <= bound).all() else update
 
     def _within_norm(self, update: FloatVector) -> FloatVector:
-        norm, bound = euclidean_norm(update), self._policy.limits.update_norm
+        norm, bound = euclidean_norm(update), self._current().norm
         if norm <= bound:
             return update
         if self._policy.on_excess == "refuse":
             raise UpdateRefused(
-                f"the update has a Euclidean norm of {norm:.6g}, over the policy's {bound:.6g}",
+                f"the update has a Euclidean norm of {norm:.6g}, over the {bound:.6g} of round {self.rounds_done + 1}",
                 hint='Train for fewer steps, or agree on on_excess = "clip" or a larger limits.update_norm',
             )
         self._log.append("clipped", {"round": self.rounds_done + 1, "update_norm": bound})
@@ -427,12 +432,10 @@ class Silo:
             )
         return release.contributors
 
-    def _advance(
-        self, context: RoundContext, contributors: Sequence[str], model: bytes, account: Mapping[str, bytes | None]
-    ) -> None:
+    def _advance(self, progress: Progress, contributors: Sequence[str], account: Mapping[str, bytes | None]) -> None:
         changes: dict[str, bytes | None] = dict.fromkeys(self._state.names("outbox/"))
-        changes |= self._confirmations.after_round(context.round, contributors)
-        self._state.replace({**changes, **account, "model": parts.join([_number(context.round), model])})
+        changes |= self._confirmations.after_round(progress.rounds, contributors)
+        self._state.replace({**changes, **account, NAME: progress.encode()})
 
 
 def _require_role(statement: VerifiedStatement, role: str) -> None:
@@ -455,7 +458,3 @@ def _outbox_prefix(number: int) -> str:
 
 def _outbox(context: RoundContext) -> str:
     return f"{_outbox_prefix(context.round)}{context.attempt:04d}/{context.digest().hex()}"
-
-
-def _number(value: int) -> bytes:
-    return value.to_bytes(8, "big")

@@ -78,15 +78,17 @@ class Answer:
     condition: str = ""
 
     def under(self, policy: Policy) -> Answer:
-        """The same with the policy's numbers in its condition."""
+        """The same with the policy's numbers and names filled in."""
         limits = policy.limits
-        filled = self.condition.format(
-            colluders=_colluders(policy),
-            minimum_silos=limits.minimum_silos,
-            rosters=_rosters(policy),
-            norm=f"{limits.update_norm:g}",
-        )
-        return Answer(self.layer, self.backend, self.kind, self.threat, self.how, filled)
+        given = {
+            "hybrid": _KEY_AGREEMENTS[policy.channels],
+            "colluders": _colluders(policy),
+            "minimum_silos": limits.minimum_silos,
+            "rosters": _rosters(policy),
+            "norm": f"{limits.update_norm:g}",
+        }
+        how, condition = self.how.format(**given), self.condition.format(**given)
+        return Answer(self.layer, self.backend, self.kind, self.threat, how, condition)
 
 
 def _colluders(policy: Policy) -> str:
@@ -105,7 +107,14 @@ def _rosters(policy: Policy) -> str:
     )
 
 
-_HYBRID = "X25519 and ML-KEM-768 together: what is recorded opens only to someone who breaks both"
+_KEY_AGREEMENTS: Mapping[str, str] = {
+    "hybrid-768": "X25519 and ML-KEM-768 together: what is recorded opens only to someone who breaks both",
+    "hybrid-1024": "P-384 and ML-KEM-1024 together: what is recorded opens only to someone who breaks both",
+    "cnsa-2.0": "ML-KEM-1024 alone, as CNSA 2.0 asks for: what is recorded opens only to someone who breaks it",
+}
+"""By the channel policy. A test holds it to the names that there are, and to what each negotiates first."""
+
+_HYBRID = "{hybrid}"
 _MUTUAL = "TLS 1.3 with ML-DSA certificates on both ends; chain, host name and role are checked"
 _AUTHORITY = "the authority certifies only the parties that it names, and nobody else holds its key"
 _SIGNED = "messages are signed with ML-DSA and bound to the round"
@@ -198,8 +207,24 @@ def answers(layer: str, backend: str, kind: str) -> tuple[Answer, ...]:
 
 
 def placeholders() -> set[str]:
-    """Names used in conditions; a test holds them to what :meth:`Answer.under` fills."""
-    return {name for row in ANSWERS for _, name, _, _ in Formatter().parse(row.condition) if name}
+    """Names used in claims; a test holds them to what :meth:`Answer.under` fills."""
+    return {name for row in ANSWERS for _, name, _, _ in Formatter().parse(row.how + row.condition) if name}
 
 
-__all__ = ["ANSWERS", "EXPOSED", "NEEDED", "NOTHING_YET", "PROVABLE", "UNSERVED", "Answer", "answers", "exposed"]
+def key_agreement(channels: str) -> str:
+    """What channels and envelopes rest on under the channel policy of this name."""
+    return _KEY_AGREEMENTS[channels]
+
+
+__all__ = [
+    "ANSWERS",
+    "EXPOSED",
+    "NEEDED",
+    "NOTHING_YET",
+    "PROVABLE",
+    "UNSERVED",
+    "Answer",
+    "answers",
+    "exposed",
+    "key_agreement",
+]

@@ -1,5 +1,7 @@
-"""The transparency log: a tree that only grows, in the tiles, notes and checkpoints of C2SP. It knows nothing of what is
-logged. Unaudited."""
+"""The transparency log: a tree that only grows, in the tiles, notes and checkpoints of C2SP. Unaudited.
+
+It knows nothing of what is logged; that is the room `audit`.
+"""
 
 from quatrefoil.tlog.checkpoints import Checkpoint, SignedCheckpoint, Signer, read_checkpoint
 from quatrefoil.tlog.keys import LogKeys

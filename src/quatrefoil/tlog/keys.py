@@ -1,4 +1,4 @@
-"""The keys of one log: Ed25519 and ML-DSA-44 for its checkpoints, and Ed25519 for receipts where a policy wants that too.
+"""The keys of one log: Ed25519 and ML-DSA-44 for its checkpoints, and Ed25519 for receipts where a policy wants it.
 
 They are made with the log and belong to it alone: an identity may be renewed many times while its log goes on.
 """
@@ -7,21 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from quatrefoil.errors import StateCorrupt
 from quatrefoil.tlog.checkpoints import Signer, require_origin
 from quatrefoil.tlog.notes import VerifierKey
 from quatrefoil.transport import files
+from quatrefoil.transport.identity import read_key
 
 _ORIGIN, _ED25519, _ML_DSA_44, _RECEIPTS = "origin", "ed25519.pem", "ml-dsa-44.pem", "receipts-ed25519.pem"
 
-_Key = TypeVar("_Key", Ed25519PrivateKey, MLDSA44PrivateKey)
 _HINT = "Restore the folder from a copy; a log cannot go on under other keys"
 
 
@@ -40,17 +39,11 @@ class LogKeys:
         return cls(origin, Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate(), Ed25519PrivateKey.generate())
 
     @classmethod
-    def load_or_create(cls, folder: Path, origin: str) -> LogKeys:
-        """The keys in ``folder``, made now if there are none; ``StateCorrupt`` where they are another log's."""
-        if not folder.exists():
-            cls.generate(origin)._write(folder)
-        found = cls.load(folder)
-        if found.origin != origin:
-            raise StateCorrupt(
-                f"{folder} holds the keys of log {found.origin}, not of {origin}",
-                hint="Use the folder of this party, under this root",
-            )
-        return found
+    def create(cls, folder: Path, origin: str) -> LogKeys:
+        """New keys, written to a ``folder`` that does not exist yet."""
+        keys = cls.generate(origin)
+        keys._write(folder)
+        return keys
 
     @classmethod
     def load(cls, folder: Path) -> LogKeys:
@@ -61,13 +54,17 @@ class LogKeys:
             raise StateCorrupt(f"{folder / _ORIGIN} is not text", hint=_HINT) from None
         return cls(
             origin,
-            _read(folder / _ED25519, Ed25519PrivateKey),
-            _read(folder / _ML_DSA_44, MLDSA44PrivateKey),
-            _read(folder / _RECEIPTS, Ed25519PrivateKey),
+            _ed25519(folder / _ED25519),
+            _ml_dsa_44(folder / _ML_DSA_44),
+            _ed25519(folder / _RECEIPTS),
         )
 
     def _write(self, folder: Path) -> None:
-        keys = {_ED25519: self.ed25519, _ML_DSA_44: self.ml_dsa_44, _RECEIPTS: self.receipts}
+        keys: dict[str, Ed25519PrivateKey | MLDSA44PrivateKey] = {
+            _ED25519: self.ed25519,
+            _ML_DSA_44: self.ml_dsa_44,
+            _RECEIPTS: self.receipts,
+        }
         content = {name: (_pem(key), files.PRIVATE) for name, key in keys.items()}
         files.write_new_directory(folder, content | {_ORIGIN: (f"{self.origin}\n".encode(), files.PUBLIC)})
 
@@ -92,11 +89,17 @@ def _pem(key: Ed25519PrivateKey | MLDSA44PrivateKey) -> bytes:
     )
 
 
-def _read(file: Path, kind: type[_Key]) -> _Key:
-    try:
-        key = serialization.load_pem_private_key(files.read_private(file, "log key"), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise StateCorrupt(f"log key {file} cannot be read", hint=_HINT) from None
-    if not isinstance(key, kind):
-        raise StateCorrupt(f"log key {file} is not of its kind", hint=_HINT)
+def _ed25519(file: Path) -> Ed25519PrivateKey:
+    if not isinstance(key := _read(file), Ed25519PrivateKey):
+        raise StateCorrupt(f"log key {file} is not of Ed25519", hint=_HINT)
     return key
+
+
+def _ml_dsa_44(file: Path) -> MLDSA44PrivateKey:
+    if not isinstance(key := _read(file), MLDSA44PrivateKey):
+        raise StateCorrupt(f"log key {file} is not of ML-DSA-44", hint=_HINT)
+    return key
+
+
+def _read(file: Path) -> PrivateKeyTypes:
+    return read_key(files.read_private(file, "log key"), f"log key {file}", _HINT)

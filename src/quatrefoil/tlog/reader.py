@@ -187,6 +187,14 @@ class LogReader:
                 f"the {self.size} leaves do not give the root that was signed", hint=_HINT, check="root"
             )
 
+    def leaves_from(self, start: int) -> Iterator[tuple[int, bytes]]:
+        """Leaves from ``start`` on as they lie there, held to nothing: for lists, not for verdicts."""
+        for index in range(start // WIDTH, -(-self.size // WIDTH)):
+            tile = tile_at(self.size, ENTRIES, index)
+            for at, leaf in enumerate(split_bundle(tile, self.bundle(tile))):
+                if index * WIDTH + at >= start:
+                    yield index * WIDTH + at, leaf
+
     def _check_above(self, rows: list[list[bytes]], tile: Tile, hashes: list[bytes]) -> None:
         """Carry a full tile into the level above, and hold each row that becomes full there to its tile."""
         level, row = 0, hashes

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from quatrefoil.errors import ChannelRefused, PeerUnreachable, QuatrefoilError
 from quatrefoil.transport import framing
@@ -75,7 +76,7 @@ class Channel:
         self._session = session
         self._timeout = timeout
         self._frames = FrameReader()
-        self._buffer = bytearray(CHUNK)
+        self._buffer = session.landing(CHUNK)
         self._set_timeout = -1.0
         self._open = True
         self.bytes_sent = 0
@@ -105,6 +106,10 @@ class Channel:
         """Send one message. Returns once the operating system has it all."""
         self._require_open()
         try:
+            if isinstance(frame, bytes) and len(frame) <= framing.SHORT:
+                self._session.encrypt(framing.header(len(frame)) + frame)
+                self._flush(self._timeout)
+                return
             with memoryview(frame).cast("B") as view:
                 first = CHUNK - framing.HEADER_BYTES
                 self._session.encrypt(framing.header(len(view)) + bytes(view[:first]))
@@ -127,8 +132,14 @@ class Channel:
         self._require_open()
         try:
             pace = Pace(self._timeout if wait is None else wait, self._timeout, time.monotonic())
-            while (frame := self._frames.take(limit)) is None:
-                self._read_more(pace)
+            frames, session = self._frames, self._session
+            while (frame := frames.take(limit)) is None:
+                if session.dry or (count := frames.fill(session.decrypt_into)) is None:
+                    if not session.silent:
+                        self._flush(self._timeout)  # what decrypting may have to answer
+                    self._feed(pace.left(frames.arrived, time.monotonic()))
+                elif not count:
+                    raise self._ended()
             return frame
         except BaseException:
             self._abandon()
@@ -155,29 +166,21 @@ class Channel:
                     break
         self._stream.close()
 
-    def _read_more(self, pace: Pace) -> None:
-        while (count := self._frames.fill(self._session.decrypt_into)) is None:
-            self._flush(self._timeout)  # what decrypting may have to answer
-            self._feed(pace.left(self._frames.arrived, time.monotonic()))
-        if not count:
-            raise self._ended()
-
     def _feed(self, timeout: float) -> None:
         """Bytes from the network, within ``timeout`` seconds."""
-        address = self._session.address
         try:
             self._within(timeout)
             count = self._stream.recv_into(self._buffer)
         except TimeoutError:
-            raise too_slow(address, self._frames.arrived) from None
+            raise too_slow(self._session.address, self._frames.arrived) from None
         except OSError as error:
             raise PeerUnreachable(
-                f"{address} dropped the connection ({error.strerror})", hint="Connect again"
+                f"{self._session.address} dropped the connection ({error.strerror})", hint="Connect again"
             ) from None
         if not count:
             raise self._ended()
         self.bytes_received += count
-        self._session.feed(self._buffer, count)
+        self._session.landed(count)
 
     def _ended(self) -> QuatrefoilError:
         if self._frames.inside:
@@ -186,14 +189,24 @@ class Channel:
 
     def _flush(self, timeout: float) -> None:
         try:
-            for piece in self._session.drain():
+            while len(piece := self._session.outgoing()):
                 self._within(timeout)
-                self._stream.sendall(piece)
+                self._send(piece)
                 self.bytes_sent += len(piece)
         except OSError as error:
             raise PeerUnreachable(
                 f"{self._session.address} takes no data ({error.strerror or error})", hint="Connect again"
             ) from None
+
+    def _send(self, piece: Any) -> None:
+        """Send ``piece``: at first without a system call that asks whether there is room, because there nearly always
+        is, which a socket with a timeout does before each of its own."""
+        try:
+            sent = os.write(self._stream.fileno(), piece)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(piece):
+            self._stream.sendall(piece[sent:])
 
     def _within(self, timeout: float) -> None:
         """Give the next call on the socket ``timeout`` seconds, to a hundredth: each change is a system call."""

@@ -23,6 +23,8 @@ class Dialer:
 
     ``credentials`` are asked at each channel. When they change, sessions made under the former ones are forgotten. Each
     session is offered once, and its server's certificate is judged as in a full handshake. Threads may share a dialer.
+
+    ``resume``: False for a full handshake each time, so that both ends show each time that they hold their keys.
     """
 
     def __init__(
@@ -36,26 +38,28 @@ class Dialer:
         clock: Clock,
         server_name: str | None = None,
         policy: ChannelPolicy = HYBRID_768,
+        resume: bool = True,
     ) -> None:
         self._host, self._port = host, port
         self._roles = frozenset({check_role(expect_role)})
         self._name = parse_host(server_name or host)
         self._timeout = timeout
         self._clock = clock
+        self._resume = resume
         self._contexts = ContextCache(credentials, policy=policy, clock=clock)
 
     def connect(self) -> Channel:
         """A blocking channel; errors as of :func:`channel.connect`."""
         context, session = self._session()
         channel = dial(self._host, self._port, session, self._timeout)
-        _keep(context, session)
+        self._keep(context, session)
         return channel
 
     async def open(self) -> AsyncChannel:
         """A channel under asyncio; errors as of :func:`channel.connect`."""
         context, session = self._session()
         channel = await dial_async(self._host, self._port, session, self._timeout)
-        _keep(context, session)
+        self._keep(context, session)
         return channel
 
     def _session(self) -> tuple[TlsContext, TlsSession]:
@@ -64,6 +68,10 @@ class Dialer:
         address = f"{self._host}:{self._port}"
         return context, TlsSession(context, check, server_side=False, address=address, ticket=_take(context))
 
+    def _keep(self, context: TlsContext, session: TlsSession) -> None:
+        if self._resume and context.policy.resume_seconds and (ticket := session.ticket()) is not None:
+            context.tickets.append(ticket)
+
 
 def _take(context: TlsContext) -> Ticket | None:
     with contextlib.suppress(IndexError):  # there is none, or another thread was quicker
@@ -71,11 +79,6 @@ def _take(context: TlsContext) -> Ticket | None:
             pass
         return ticket
     return None
-
-
-def _keep(context: TlsContext, session: TlsSession) -> None:
-    if context.policy.resume_seconds and (ticket := session.ticket()) is not None:
-        context.tickets.append(ticket)
 
 
 __all__ = ["Dialer"]

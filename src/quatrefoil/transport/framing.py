@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 
 from quatrefoil.errors import MessageRefused, PeerUnreachable
 
 HEADER_BYTES = 8
+
+_LENGTH = struct.Struct(">Q")
 
 WELCOME = b""
 """The first frame on a channel, sent by the accepting side once it has verified its peer.
@@ -19,6 +22,9 @@ only from its first answer.
 SLOWEST = 16 << 10
 """Bytes a second that a message must keep to once its first ``timeout`` seconds are over."""
 
+SHORT = (16 << 10) - HEADER_BYTES
+"""Bytes of a frame that goes into one record with its header: most are shorter, and what they cost is calls."""
+
 _SMALL = 16 << 10
 """Frames up to this size, header and all, are put together in one buffer that stays."""
 
@@ -28,7 +34,7 @@ _FIRST = 256 << 10
 
 def header(length: int) -> bytes:
     """What precedes a frame of ``length`` bytes."""
-    return length.to_bytes(HEADER_BYTES, "big")
+    return _LENGTH.pack(length)
 
 
 class FrameReader:
@@ -38,7 +44,7 @@ class FrameReader:
     """
 
     def __init__(self) -> None:
-        self._small = bytearray(_SMALL)
+        self._small = memoryview(bytearray(_SMALL))
         self._start = self._end = 0
         self._large: io.BytesIO | None = None
         self._length = self._filled = self._room = 0
@@ -57,10 +63,10 @@ class FrameReader:
         """Let ``read`` put the next bytes where they belong; it returns how many. Passes its answer on."""
         if self._large is None:
             if self._end == _SMALL:
-                self._small[: self._end - self._start] = self._small[self._start :]
+                self._small[: self._end - self._start] = bytes(self._small[self._start :])  # they overlap
                 self._start, self._end = 0, self._end - self._start
-            count = read(memoryview(self._small)[self._end :])
-            self._end += count or 0
+            if count := read(self._small[self._end :] if self._end else self._small):
+                self._end += count
             return count
         if self._filled == self._room:
             self._room = min(self._length, max(_FIRST, 2 * self._room))
@@ -80,21 +86,21 @@ class FrameReader:
                 return None
             frame, self._large = self._large.getvalue(), None
             return frame
-        begin = self._start + HEADER_BYTES
-        if self._end < begin:
+        begin, end = self._start + HEADER_BYTES, self._end
+        if end < begin:
             return None
-        length = int.from_bytes(self._small[self._start : begin], "big")
+        (length,) = _LENGTH.unpack_from(self._small, self._start)
         if length > limit:
             raise MessageRefused(
                 f"a message of {length} bytes is announced where at most {limit} are allowed",
                 hint="Check that both sides run the same job and version",
             )
-        if begin + length <= self._end:
-            frame = bytes(memoryview(self._small)[begin : begin + length])
-            self._start = begin + length
-            if self._start == self._end:
+        if (after := begin + length) <= end:
+            if after == end:
                 self._start = self._end = 0
-            return frame
+            else:
+                self._start = after
+            return bytes(self._small[begin:after])
         if HEADER_BYTES + length > _SMALL:
             self._large = io.BytesIO(self._small[begin : self._end])
             self._length, self._filled = length, self._end - begin
@@ -134,4 +140,4 @@ def too_slow(who: str, moved: int) -> PeerUnreachable:
     return PeerUnreachable(f"{who} {what}", hint="Try again, or allow more time")
 
 
-__all__ = ["HEADER_BYTES", "SLOWEST", "WELCOME", "FrameReader", "Pace", "header", "too_slow"]
+__all__ = ["HEADER_BYTES", "SHORT", "SLOWEST", "WELCOME", "FrameReader", "Pace", "header", "too_slow"]

@@ -52,7 +52,7 @@ class TrustAnchor:
             if one.root not in self.fingerprints:
                 raise CallerError(f"revocation list {one.number} is of no root given here", hint="Pass its root too")
             self._lists[one.root] = one
-        self._verified: dict[bytes, _Verified] = {}
+        self._verified: dict[tuple[bytes, Host | None], _Verified] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -95,10 +95,11 @@ class TrustAnchor:
         ``claimed``: for what was signed long ago, when it says it was. Validity is then judged there, while revocation
         is judged at ``at`` all the same; see :func:`profile.verify_leaf` and :func:`revocation.judge`.
 
-        A chain that has been verified is remembered by the SHA-256 of its leaf: what a signature covers does not change
-        with time, only whether the time lies in the validity of leaf and roots, and whether a list names the leaf, and
-        both are looked at each time. Whatever is not plainly inside, or asked for a host, is verified from the
-        beginning.
+        A chain that has been verified is remembered by the SHA-256 of its leaf and the host that it was verified for:
+        neither what a signature covers nor what a certificate names changes with time, only whether the time lies in
+        the validity of leaf and roots, and whether a list names the leaf, and both are looked at each time. Whatever is
+        not plainly inside is verified from the beginning. (In a full handshake OpenSSL verifies the leaf's signature
+        as well, each time.)
         """
         if at.tzinfo is None:
             raise CallerError("the clock gives a time without a zone", hint="Pass a clock like system_clock")
@@ -112,17 +113,17 @@ class TrustAnchor:
         return found.party
 
     def _chain(self, certificate: bytes, at: datetime, refusal: type[PeerError], server: Host | None) -> _Verified:
-        fingerprint = hashlib.sha256(certificate).digest()
-        known = self._verified.get(fingerprint)
-        if server is None and known is not None and known.begins <= at <= known.ends:
+        question = hashlib.sha256(certificate).digest(), server
+        known = self._verified.get(question)
+        if known is not None and known.begins <= at <= known.ends:
             return known
         party, root = profile.verify_leaf(certificate, self._roots, at=at, refusal=refusal, server=server)
         found = _Verified(party, revocation.fingerprint(root), *self._validity(party.certificate))
         with self._lock:
-            self._verified.pop(fingerprint, None)
+            self._verified.pop(question, None)
             while len(self._verified) >= MOST_REMEMBERED:
                 del self._verified[next(iter(self._verified))]
-            self._verified[fingerprint] = found
+            self._verified[question] = found
         return found
 
     def _validity(self, leaf: x509.Certificate) -> tuple[datetime, datetime]:

@@ -166,7 +166,10 @@ def verify_leaf(
             "holds no ML-DSA-65 or ML-DSA-87 key: it is classical or of another profile",
             "Have `quatrefoil ca` issue one",
         )
-    signer = next((root for root in roots if issued_by(certificate, root)), None)
+    policy = verification.PolicyBuilder().store(verification.Store(list(roots))).time(at).max_chain_depth(0)
+    signer, defect = _path(policy, certificate)
+    if signer is None:  # why: the checks below say it in words, once it is known which root has signed
+        signer = next((root for root in roots if issued_by(certificate, root)), None)
     if signer is None:
         raise refuse(
             f"is signed by no trusted root (its issuer: {issuer})", "Check that both sides hold the same root.pem"
@@ -177,7 +180,10 @@ def verify_leaf(
         raise refuse(f"expired at {ends:%Y-%m-%d %H:%M} UTC", "Have `quatrefoil ca` issue a new one")
     if not _digital_signature_only(extensions):
         raise refuse("is not for signatures", "Have `quatrefoil ca` issue one")
-    _validate_path(certificate, roots, at, server, refuse)
+    if defect is not None:
+        raise refuse(f"fails path validation ({defect})", "Have `quatrefoil ca` issue one")
+    if server is not None:
+        _require_host(policy, certificate, server, refuse)
     role = _role(extensions)
     if role is None or not _NAME.fullmatch(name):
         raise refuse("does not name exactly one party in one known role", "Have `quatrefoil ca` issue one")
@@ -202,20 +208,29 @@ def hosts_of(certificate: x509.Certificate) -> list[str]:
     return [str(host) for host in host_values(certificate)]
 
 
-def _validate_path(
+def _path(
+    policy: verification.PolicyBuilder, certificate: x509.Certificate
+) -> tuple[x509.Certificate | None, verification.VerificationError | None]:
+    """The root at the end of the path that holds, or why none does.
+
+    The root's own signature is not looked at: :func:`read_root` has checked it once, when the root came to be trusted.
+    """
+    try:
+        return policy.build_client_verifier().verify(certificate, []).chain[-1], None
+    except verification.VerificationError as error:
+        return None, error
+
+
+def _require_host(
+    policy: verification.PolicyBuilder,
     certificate: x509.Certificate,
-    roots: Sequence[x509.Certificate],
-    at: datetime,
-    server: Host | None,
+    server: Host,
     refuse: Callable[[str, str], PeerError],
 ) -> None:
-    builder = verification.PolicyBuilder().store(verification.Store(list(roots))).time(at).max_chain_depth(0)
     try:
-        builder.build_client_verifier().verify(certificate, [])
-        if server is not None:
-            builder.build_server_verifier(server).verify(certificate, [])
+        policy.build_server_verifier(server).verify(certificate, [])
     except verification.VerificationError as error:
-        if server is not None and str(server.value) not in hosts_of(certificate):
+        if str(server.value) not in hosts_of(certificate):
             raise refuse(
                 f"is for {', '.join(hosts_of(certificate)) or 'no host'}, not for {server.value}",
                 "Connect by a name in the certificate, or have one issued with `quatrefoil ca issue --host`",

@@ -120,6 +120,8 @@ class ContextCache:
             return self._made[0]
 
     def _is_over(self, context: TlsContext, made: datetime, standing: Standing, now: datetime) -> bool:
+        if not self._policy.resume_seconds:  # it remembers nothing, and serves as long as its standing
+            return context.standing is not standing
         age = abs(now - made)  # a clock that was set back ends it as well
         over = age > timedelta(seconds=self._policy.resume_seconds) or self._uses >= MOST_SESSIONS
         return over or context.standing is not standing

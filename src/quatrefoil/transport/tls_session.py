@@ -79,6 +79,7 @@ class TlsSession:
         self._connection = context.connection()
         self._records = Records(self._connection)
         self._began = check.clock()
+        self._renew = timedelta(seconds=self._policy.renew_seconds)
         self._ticket: Ticket | None = None
         # The connection must not hold this object: its buffers would wait in a cycle for the collector.
         verify = weakref.WeakMethod(self._verify)
@@ -149,7 +150,7 @@ class TlsSession:
     def _used(self, times: int) -> bool:
         age = abs(self._check.clock() - self._began)
         moved = RECORD * max(self._records.sent, self._records.received)
-        return age >= times * timedelta(seconds=self._policy.renew_seconds) or moved >= times * self._policy.renew_bytes
+        return age >= times * self._renew or moved >= times * self._policy.renew_bytes
 
     def handshake(self) -> bool:
         """Take the handshake further; True once both ends are verified by this one. ``ChannelRefused`` ends it."""
@@ -174,14 +175,36 @@ class TlsSession:
         if self._ticket is not None:
             self._ticket.broken = True
 
-    def feed(self, data: bytes | bytearray, count: int | None = None) -> None:
-        """The first ``count`` bytes of ``data``, or all of them, from the network."""
-        self._records.feed(data, len(data) if count is None else count)
+    def landing(self, size: int) -> Any:
+        """Room of ``size`` bytes to receive into; :meth:`landed` says how many have come."""
+        return self._records.landing(size)
+
+    def landed(self, count: int) -> None:
+        """``count`` bytes, at least one, have come from the network to the :meth:`landing`."""
+        self._records.landed(count)
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the network that were received elsewhere."""
+        self._records.feed(data)
+
+    @property
+    def dry(self) -> bool:
+        """Whether the network must bring more before :meth:`decrypt_into` has anything; False where it is unknown."""
+        return self._records.dry
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing waits for the network. False where that is unknown."""
+        return self._records.silent
 
     def drain(self) -> Iterator[Any]:
         """Everything that waits for the network, in buffers of which each is good until the next is taken."""
-        while len(piece := self._records.drain()):
+        while len(piece := self.outgoing()):
             yield piece
+
+    def outgoing(self) -> Any:
+        """The next piece of :meth:`drain`, which is empty when nothing is left."""
+        return self._records.drain()
 
     def encrypt(self, data: bytes | bytearray | memoryview) -> None:
         """Protect ``data``; what to send is then in :meth:`drain`."""
@@ -207,9 +230,13 @@ class TlsSession:
                 f"{self._address} sent bytes that are not of this channel ({tls_refusal.reason_of(error)})",
                 hint="Something altered them on the way: connect again",
             ) from None
-        if count == CLOSED:
-            self.close()  # or OpenSSL takes the session for broken
-        return {MORE: None, CLOSED: 0}.get(count, count)
+        if count >= 0:
+            return count
+        if count == MORE:
+            return None
+        assert count == CLOSED
+        self.close()  # or OpenSSL takes the session for broken
+        return 0
 
     def close(self) -> None:
         """Queue the closing alert. Without it, the session cannot be resumed."""

@@ -26,7 +26,7 @@ Found = TypeVar("Found")
 POLICIES = Path(__file__).parents[3] / "examples" / "policies"
 SET = ParameterSet.named("sum-256-w16")
 SEALED_KEY = b"sealed"
-SUBJECT = Subject("north", bytes(range(32)), 0.5, SumShape(5, 1.0, bytes(32)))
+SUBJECT = Subject("north", bytes(range(32)), 0.5, SumShape(5, 1.0, bytes(32)), 4.0)
 
 
 class Sound(NamedTuple):

@@ -1,0 +1,134 @@
+"""What a leaf of a party's log is: one thing that happened, as canonical JSON that any tool reads.
+
+    {"attached":{"proof":{"sha256":"...","size":203144}},"body":{...},"kind":"contribution","time":"...","v":1}
+
+Canonical: keys sorted, no spaces, ASCII only, finite numbers. The bytes are what is hashed, so any other form of the
+same values is refused. ``attached`` names what lies beside the log because it is long: proofs, signed messages,
+documents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from quatrefoil.audit import kinds
+from quatrefoil.errors import CallerError, EvidenceRejected
+from quatrefoil.tlog.merkle import leaf_hash
+from quatrefoil.tlog.tiles import LARGEST_LEAF
+
+VERSION = 1
+
+_HINT = "The log was not written by this version of Quatrefoil, or was altered: keep it as evidence"
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """Content beside the log, by its SHA-256 (hex) and its bytes."""
+
+    sha256: str
+    size: int
+
+    @classmethod
+    def of(cls, content: bytes) -> Attachment:
+        return cls(hashlib.sha256(content).hexdigest(), len(content))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that happened. ``index`` counts from 0; ``time`` is UTC, ISO 8601, by the writer's clock; ``hash`` is
+    that of the leaf, in hex."""
+
+    index: int
+    time: str
+    kind: str
+    body: Mapping[str, Any]
+    hash: str
+    attached: Mapping[str, Attachment] = field(default_factory=dict)
+
+
+def encode(time: datetime, kind: str, body: Mapping[str, Any], attached: Mapping[str, Attachment]) -> bytes:
+    """The leaf; ``CallerError`` where the kind asks for more, or it is too long or not JSON."""
+    kinds.check(kind, body)
+    value = {
+        "attached": {name: vars(one) for name, one in attached.items()},
+        "body": dict(body),
+        "kind": kind,
+        "time": time.astimezone(UTC).isoformat(timespec="milliseconds"),
+        "v": VERSION,
+    }
+    try:
+        leaf = _canonical(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CallerError(
+            f"an entry of kind {kind} cannot be written as JSON ({error})", hint="Log text, numbers, lists and maps"
+        ) from None
+    if len(leaf) > LARGEST_LEAF:
+        raise CallerError(
+            f"an entry of kind {kind} has {len(leaf)} bytes, over the limit of {LARGEST_LEAF}",
+            hint="Attach what is long: a roster of many hundred names, too",
+        )
+    return leaf
+
+
+def decode(index: int, leaf: bytes) -> Entry:
+    """The entry in a leaf, or ``EvidenceRejected``."""
+    try:
+        value = json.loads(leaf, parse_constant=_no_number, parse_float=_finite)
+        entry = Entry(
+            index,
+            _text(value["time"]),
+            _text(value["kind"]),
+            _object(value["body"]),
+            leaf_hash(leaf).hex(),
+            {name: _attachment(one) for name, one in _object(value["attached"]).items()},
+        )
+        datetime.fromisoformat(entry.time)
+        if set(value) != {"attached", "body", "kind", "time", "v"} or value["v"] != VERSION:
+            raise ValueError
+        if _canonical(value) != leaf:
+            raise ValueError
+        kinds.check(entry.kind, entry.body)
+    except (ValueError, KeyError, TypeError, RecursionError, CallerError) as error:
+        reason = error.problem if isinstance(error, CallerError) else "it is not canonical JSON of this version"
+        raise EvidenceRejected(f"leaf {index} is no entry of this log: {reason}", hint=_HINT, check="entries") from None
+    return entry
+
+
+def _attachment(value: Any) -> Attachment:
+    digest, size = _text(value["sha256"]), value["size"]
+    if len(value) != 2 or len(bytes.fromhex(digest)) != 32 or digest != digest.lower():
+        raise ValueError
+    if type(size) is not int or size < 0:
+        raise ValueError
+    return Attachment(digest, size)
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError
+    return value
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if type(value) is not dict:
+        raise TypeError
+    return value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text)
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()

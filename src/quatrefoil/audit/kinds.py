@@ -1,0 +1,74 @@
+"""What is logged, by kind: who writes it, what it says, and which fields its body has at least.
+
+Bodies hold digests (hex), names, counts and reasons; never updates, keys or records. docs/audit.md prints this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from quatrefoil.errors import CallerError
+
+OWN_PREFIX = "x-"
+"""Kinds that begin so are whoever's uses the log as a library, with any body."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """``by``: the roles that write it. ``fields``: what its body has at least."""
+
+    says: str
+    by: tuple[str, ...]
+    fields: tuple[str, ...]
+
+
+_ALL = ("aggregator", "keeper", "silo")
+
+KINDS: dict[str, Kind] = {
+    "log-opened": Kind("whose log this is, under which keys", _ALL, ("origin", "certificate", "keys")),
+    "policy": Kind("the policy in force", _ALL, ("name", "digest")),
+    "plan": Kind("the route that the policy led to", _ALL, ("digest", "policy", "insecure")),
+    "plan-refused": Kind("nothing available satisfies the policy", _ALL, ("policy", "reason")),
+    "enrolment": Kind("a silo joins a job", ("aggregator", "silo"), ("job", "samples")),
+    "consent": Kind("a silo signs a job", ("aggregator", "silo"), ("job",)),
+    "job": Kind("a job that every silo signed begins", ("aggregator",), ("job", "name", "roster", "policy", "plan")),
+    "model": Kind("a model, by its manifest", ("aggregator", "silo"), ("root",)),
+    "measurement": Kind("evidence of what holds a round's key", _ALL, ("isolation", "context")),
+    "round-opened": Kind("a key is made for an attempt at a round", _ALL, ("round", "attempt", "context")),
+    "contribution": Kind(
+        "an encrypted update, sent by a silo or taken by the aggregator",
+        ("aggregator", "silo"),
+        ("round", "attempt", "context"),
+    ),
+    "clipped": Kind("an update was brought within the policy's bounds", ("silo",), ("round",)),
+    "roster": Kind("the contributions that a sum is asked for of", ("aggregator",), ("round", "attempt", "context")),
+    "confirmation": Kind("a silo agrees to a roster", ("silo",), ("round", "attempt", "context", "contributors")),
+    "key-release": Kind(
+        "the one answer of an attempt", ("keeper",), ("round", "attempt", "context", "contributors", "isolation")
+    ),
+    "round-void": Kind("an attempt ends without an answer", ("aggregator", "keeper"), ("round", "attempt", "reason")),
+    "round-finished": Kind(
+        "the mean of a round is published", ("aggregator",), ("round", "attempt", "context", "contributors", "model")
+    ),
+    "round-accepted": Kind("a silo takes the published mean", ("silo",), ("round", "context", "contributors", "model")),
+    "refusal": Kind("something was refused, and why", _ALL, ("reason",)),
+    "receipts": Kind("signed statements of what became of updates", ("aggregator",), ("round", "attempt")),
+    "receipt": Kind("a signed statement of what became of an update", ("silo",), ("round", "attempt")),
+    "provenance": Kind("where a model comes from, signed", _ALL, ("statement",)),
+    "witnessed": Kind("another party's checkpoint was cosigned", ("silo",), ("origin", "size", "root")),
+    "cosigned": Kind("witnesses cosigned this log", _ALL, ("size", "witnesses")),
+    "credentials": Kind("certificates and revocation lists that are used now", _ALL, ()),
+    "channel": Kind("what was negotiated with a peer", _ALL, ("peer", "group")),
+}
+
+
+def check(kind: str, body: Mapping[str, Any]) -> None:
+    """``CallerError`` for a kind that is not in the table, or a body without what it needs."""
+    if kind.startswith(OWN_PREFIX):
+        return
+    if kind not in KINDS:
+        raise CallerError(f"{kind!r} is no kind of entry", hint=f"Begin kinds of your own with {OWN_PREFIX}")
+    if missing := [field for field in KINDS[kind].fields if field not in body]:
+        raise CallerError(f"an entry of kind {kind} lacks {', '.join(missing)}", hint="See docs/audit.md")
