@@ -107,7 +107,9 @@ def test_one_bit_of_the_model_is_noticed(byte: int) -> None:
     model = Model(measure_arrays(arrays), model_digest(arrays, layout_of(arrays)))
     found = look(model=model)
     assert failed(found) == [("model", 0)]
-    with pytest.raises(EvidenceRejected, match=r"^model: the model has root [0-9a-f]{64}, the statement is about") as caught:
+    with pytest.raises(
+        EvidenceRejected, match=r"^model: the model has root [0-9a-f]{64}, the statement is about"
+    ) as caught:
         found.require()
     assert caught.value.check == "model"
 
@@ -239,9 +241,7 @@ def test_a_silos_certificate_under_another_name_or_role_is_refused() -> None:
     statement = provenance.read(THIRD)
     silos = list(statement.predicate.silos)
     silos[3] = dataclasses.replace(silos[3], name="zagreb")
-    rounds = tuple(
-        dataclasses.replace(one, contributors=(*NAMES[:3], "zagreb")) for one in statement.predicate.rounds
-    )
+    rounds = tuple(dataclasses.replace(one, contributors=(*NAMES[:3], "zagreb")) for one in statement.predicate.rounds)
     found = look(signed(told(THIRD, silos=tuple(silos), rounds=rounds)))
     assert failed(found) == [("signatures", 0), ("aggregator", 0), ("silos", 0)]
     with pytest.raises(EvidenceRejected, match="silo dakar signed where the statement names silo zagreb"):

@@ -31,9 +31,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_the_commitment_is_the_one_that_the_page_describes(data: Path) -> None:
     files = [("data/b.csv", b"1,2\n"), ("data/inner/a.csv", b"")]
-    listing = {
-        "files": [{"path": p, "sha256": hashlib.sha256(c).hexdigest(), "size": len(c)} for p, c in files]
-    }
+    listing = {"files": [{"path": p, "sha256": hashlib.sha256(c).hexdigest(), "size": len(c)} for p, c in files]}
     written = json.dumps(listing, sort_keys=True, separators=(",", ":")).encode()
     assert list_files([data]).encode() == written
     expected = hashlib.sha256(b"quatrefoil data v1\n" + SALT + written).digest()

@@ -130,7 +130,10 @@ MUTATIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "signatures no list": (lambda e: e.update(signatures={}), "not signed by"),
     "unsigned": (lambda e: e.update(signatures=[]), "not signed by"),
     "one twice": (lambda e: e["signatures"].append(e["signatures"][0]), "two signatures of one certificate"),
-    "keyid of another": (lambda e: e["signatures"][0].update(keyid=e["signatures"][1]["keyid"]), "keyid of signature 0"),
+    "keyid of another": (
+        lambda e: e["signatures"][0].update(keyid=e["signatures"][1]["keyid"]),
+        "keyid of signature 0",
+    ),
     "keyid in capitals": (lambda e: e["signatures"][0].update(keyid=e["signatures"][0]["keyid"].upper()), "keyid of"),
     "no keyid": (lambda e: e["signatures"][0].pop("keyid"), "signature 0 holds"),
     "no certificate": (lambda e: e["signatures"][0].pop("extension"), "signature 0 holds"),

@@ -284,9 +284,9 @@ def a_log(folder: Path) -> str:
 def test_json_says_its_schema_and_machine_and_nothing_else_is_printed(
     schema: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = JSON[schema].format(
-        log=a_log(tmp_path) if "{log}" in JSON[schema] else "", model=a_model(tmp_path)
-    ).split()
+    arguments = (
+        JSON[schema].format(log=a_log(tmp_path) if "{log}" in JSON[schema] else "", model=a_model(tmp_path)).split()
+    )
     assert cli.main([*arguments, "--json", "-"]) == 0
     content = json.loads(capfd.readouterr().out)
     assert content["schema"] == f"quatrefoil.{schema}/1"

@@ -331,7 +331,9 @@ def test_the_statement_of_another_job_is_not_signed() -> None:
 def test_a_signature_is_taken_from_the_silo_that_made_it() -> None:
     world = finished(rounds=1)
     signature = world.sign("ambon")
-    with pytest.raises(MessageRefused, match="bari brings a signature with a certificate that is not its own") as caught:
+    with pytest.raises(
+        MessageRefused, match="bari brings a signature with a certificate that is not its own"
+    ) as caught:
         world.provenance.signed("bari", signature)
     assert caught.value.party == "bari"
     assert not world.provenance.has_signed("bari")

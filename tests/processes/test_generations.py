@@ -18,9 +18,7 @@ SOON = 60.0
 def run(job: ToyJob, name: str, initial: str, *arguments: str) -> Path:
     """One job in a state of its own; the folder with its model and what every party has kept."""
     job.start_keeper()
-    job.start_aggregator(
-        initial=initial, job=name, arguments=["--costs", str(job.folder / "costs.json"), *arguments]
-    )
+    job.start_aggregator(initial=initial, job=name, arguments=["--costs", str(job.folder / "costs.json"), *arguments])
     for silo in SILOS:
         job.silo(silo, "train", "--commit", str(job.folder / "policy.toml"))
     for party in ("aggregator", *SILOS):
