@@ -303,7 +303,7 @@ def test_a_silo_signs_one_statement_a_job() -> None:
 
 def test_an_aggregators_statement_is_signed_by_the_aggregator_of_the_job() -> None:
     for by in ("hub2", "elba"):
-        with pytest.raises(EvidenceRejected, match="of no party that the statement names|where the statement names"):
+        with pytest.raises(EvidenceRejected, match=r"of no party that the statement names|where the statement names"):
             signing(resigned(said(), by))
     payload = said().encode()
     alone = Envelope(done().statement().payload_type, payload, (notary(identity("bari", "silo")).sign(payload),))
