@@ -11,46 +11,29 @@ Rules (docs/provenance.md):
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from quatrefoil import _core
 from quatrefoil.audit import Event, Log, provenance
 from quatrefoil.audit.ancestry import CLOCKS_APART, majority, signed_by
-from quatrefoil.audit.commitments import file_digest
 from quatrefoil.audit.dsse import IN_TOTO, Envelope, Notary, Signature, Verifier
-from quatrefoil.audit.manifest import Header, Manifest
-from quatrefoil.audit.model_file import measure_arrays
+from quatrefoil.audit.manifest import Manifest
 from quatrefoil.audit.provenance import Statement
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused
 from quatrefoil.federation import parts
-from quatrefoil.federation.accounts import RoundAccount, RoundRefusals, accounts, refusals
+from quatrefoil.federation.accounts import RoundRefusals, accounts, refusals
 from quatrefoil.federation.messages import EnrolledJob, Job
 from quatrefoil.federation.refusals import LONGEST_REASON, refusals_logged
 from quatrefoil.federation.state import State
-from quatrefoil.federation.vectors import MODEL_DOMAIN, ArrayLayout, Layout, decode_arrays
+from quatrefoil.federation.statements import Arrays, difference, manifest_of, own_software, statement_of
+from quatrefoil.federation.vectors import decode_arrays
 from quatrefoil.policy import Policy
 
 _STATEMENT, _STARTED, _INITIAL = "provenance/statement", "provenance/started", "provenance/initial"
 _SIGNED = "provenance/signed/"
-_TYPES = {"<f4": "float32", "<f8": "float64"}
 _HINT = "Ask the aggregator's operator; the model may be right all the same"
-
-Arrays = Sequence[NDArray[np.floating]]
-
-
-def manifest_of(arrays: Arrays) -> Manifest:
-    """The manifest of a job's model: tensors called ``arr_0``, ``arr_1``, ..., as its ``.npz`` file has them."""
-    return measure_arrays(list(arrays))
 
 
 class AggregatorProvenance:
@@ -94,13 +77,13 @@ class AggregatorProvenance:
             return self.envelope()
         finished = accounts(self._state)
         refused = [refusals(self._state, one.number) for one in finished]
-        statement = _statement(
+        statement = statement_of(
             job,
             self._policy,
             (self._initial, manifest_of(model)),
             finished,
             refused,
-            _software(),
+            own_software(),
             (self._started, max(self._started, self._clock().astimezone(UTC).replace(microsecond=0))),
         )
         provenance.check(statement)
@@ -230,7 +213,7 @@ class SiloProvenance:
             RoundRefusals(tuple(r.silo for r in one.refused), tuple(r.reason for r in one.refused))
             for one in said.rounds
         ]
-        known = _statement(
+        known = statement_of(
             job,
             self._policy,
             (initial, manifest_of(model)),
@@ -239,7 +222,7 @@ class SiloProvenance:
             said.software,
             (said.started_on, said.finished_on),
         )
-        if (different := _difference(statement, known, "")) is not None:
+        if (different := difference(statement, known, "")) is not None:
             raise MessageRefused(f"the statement about job {job.name} lies in {different}", hint=_HINT)
         started, now = _time_of(_get(self._state, _STARTED)), self._clock()
         if not started - CLOCKS_APART <= said.finished_on <= now + CLOCKS_APART:
@@ -281,79 +264,6 @@ def _check_parent(envelope: bytes, initial: Manifest, verifier: Verifier) -> byt
     return opened.digest
 
 
-def _statement(
-    job: Job,
-    policy: Policy,
-    models: tuple[Manifest, Manifest],
-    finished: Sequence[RoundAccount],
-    refused: Sequence[RoundRefusals],
-    software: provenance.Software,
-    times: tuple[datetime, datetime],
-) -> Statement:
-    """The statement that follows from these values; ``models``: the first and the last."""
-    initial, final = models
-    training = provenance.Training(
-        job=provenance.Job(job.name, job.digest(), job.policy, job.plan),
-        parameters=provenance.Parameters(
-            rounds=job.rounds,
-            clip=job.clip,
-            scheme=job.scheme,
-            scheme_digest=job.scheme_digest,
-            proofs=job.proofs,
-            insecure=tuple(sorted(policy.accept_insecure)),
-            update_norm=None if np.isinf(job.update_norm) else job.update_norm,
-        ),
-        layout=final.header,
-        initial=provenance.Initial(job.model, provenance.ModelDigests.of(initial), job.parent or None),
-        aggregator=provenance.Signer(job.aggregator.name, job.aggregator.fingerprint),
-        keeper=provenance.Signer(job.keeper.name, job.keeper.fingerprint),
-        silos=tuple(
-            provenance.Silo(one.name, one.fingerprint, one.samples, one.data or None, one.code or None)
-            for one in job.roster
-        ),
-        rounds=tuple(
-            provenance.Round(
-                number=one.number,
-                attempt=one.attempt,
-                context=one.context,
-                contributors=one.contributors,
-                refused=tuple(map(provenance.Refused, others.silos, others.reasons)),
-                release=one.release,
-                mean=one.mean,
-                model=one.model,
-                update_norm=None if np.isinf(one.update_norm) else one.update_norm,
-            )
-            for one, others in zip(finished, refused, strict=False)
-        ),
-        software=software,
-        started_on=times[0].replace(microsecond=0),
-        finished_on=times[1],
-    )
-    return Statement.about(training, final)
-
-
-def _difference(said: Any, known: Any, where: str) -> str | None:
-    """The first field in which two values of one form differ, as a path; None where they are equal."""
-    if said == known:
-        return None
-    if dataclasses.is_dataclass(said) and type(said) is type(known):
-        for field in dataclasses.fields(said):
-            inner = f"{where}.{field.name}" if where else field.name
-            if (found := _difference(getattr(said, field.name), getattr(known, field.name), inner)) is not None:
-                return found
-    if isinstance(said, tuple) and isinstance(known, tuple) and len(said) == len(known):
-        for at, (one, other) in enumerate(zip(said, known, strict=True)):
-            if (found := _difference(one, other, f"{where}[{at}]")) is not None:
-                return found
-    return where or "everything"
-
-
-def _software() -> provenance.Software:
-    file = getattr(_core, "__file__", None)
-    kernel = None if file is None else file_digest(Path(file))
-    return provenance.Software(metadata.version("quatrefoil"), kernel)
-
-
 def _log_statement(log: Log, statement: Statement, envelope: Envelope) -> None:
     training = statement.predicate
     model = {"job": training.job.digest.hex(), "root": statement.model.quatrefoil_model_v1.hex()}
@@ -384,27 +294,3 @@ def _get(state: State, name: str) -> bytes:
 
 def _time_of(stored: bytes) -> datetime:
     return datetime.fromisoformat(stored.decode())
-
-
-class JobDigest:
-    """The digest by which a job names a model, computed while its file is measured (``measure_file``)."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256(MODEL_DOMAIN)
-        self._possible = False
-
-    def watch(self, header: Header) -> Callable[[bytes], None]:
-        """What each piece of the canonical bytes is given to."""
-        types = {name: dtype for dtype, name in _TYPES.items()}
-        try:
-            arrays = tuple(ArrayLayout(one.shape, types[one.dtype]) for one in header.tensors)
-            self._hash.update(Layout(arrays).digest())
-            self._possible = True
-        except (KeyError, MessageRefused):  # no job makes such a model
-            self._possible = False
-        return self._hash.update
-
-    @property
-    def value(self) -> bytes | None:
-        """32 bytes once the whole file was read; None for a model that no job could have made."""
-        return self._hash.digest() if self._possible else None
