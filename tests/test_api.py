@@ -113,6 +113,7 @@ def policy_text(backend: str) -> str:
     return POLICY.format(
         backend=backend, accept='"software-keeper", "plain-aggregation"', on_excess="refuse", minimum_silos=3,
         colluding_silos=1, difference=1, clip=1.0, rounds=20, largest_sample_count=1000, threat="", norm="",
+        receipts="ml-dsa",
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from quatrefoil.errors import MessageRefused, PolicyInvalid
-from quatrefoil.policy import BACKENDS, CHANNEL_POLICIES, STAND_INS, THREATS, Allow, Limits, Policy
+from quatrefoil.policy import BACKENDS, CHANNEL_POLICIES, RECEIPTS, STAND_INS, THREATS, Allow, Limits, Policy
 from quatrefoil.transport.policies import POLICIES
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples" / "policies").glob("*.toml"))
@@ -201,6 +201,32 @@ def test_the_vocabulary_of_channels_is_that_of_the_transport() -> None:
 )
 def test_a_transport_table_that_names_no_policy_is_refused(table: str, expected: str) -> None:
     assert expected in refusal(f"{TEXT}\n[transport]\n{table}\n")
+
+
+def test_receipts_are_signed_by_ml_dsa_alone_unless_the_policy_asks_for_both() -> None:
+    assert (parse(TEXT).receipts, parse(TEXT).signs_receipts_twice) == ("ml-dsa", False)
+    named = [parse(f'{TEXT}\n[audit]\nreceipts = "{name}"\n') for name in RECEIPTS]
+    assert [(policy.receipts, policy.signs_receipts_twice) for policy in named] == [
+        ("ml-dsa", False),
+        ("ml-dsa+ed25519", True),
+    ]
+    assert named[0].digest() == parse(TEXT).digest() != named[1].digest()
+    assert all(Policy.decode(policy.encode()) == policy for policy in named)
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ('receipts = "none"', "audit.receipts"),
+        ('receipts = "ed25519"', "audit.receipts"),
+        ("receipts = true", "audit.receipts"),
+        ("receipts = []", "audit.receipts"),
+        ("", "receipts"),
+        ('receipts = "ml-dsa"\nwitnesses = 1', "witnesses"),
+    ],
+)
+def test_receipts_cannot_be_turned_off(table: str, expected: str) -> None:
+    assert expected in refusal(f"{TEXT}\n[audit]\n{table}\n")
 
 
 def test_an_integer_and_a_float_clip_mean_the_same() -> None:

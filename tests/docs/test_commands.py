@@ -21,6 +21,7 @@ from support import Consortium
 POLICY = ROOT / "examples" / "policies" / "hospitals.toml"
 STRICT = ROOT / "examples" / "policies" / "strict.toml"
 WORKLOAD = ROOT / "examples" / "own_model" / "workload.toml"
+RECEIPTS = ROOT / "tests" / "vectors" / "receipts"
 MODEL = "quatrefoil.demo.job:initial"
 TRAIN = "quatrefoil.demo.job:train"
 
@@ -108,6 +109,7 @@ WRONG_USAGE = [
     ["open", "content"],
     ["rewrap", "content", "--key", "one", "--from-cms", "two"],
     ["proof"],
+    ["audit", "receipt", "one"],
     ["proof", "verify", "--proof", "one"],
     ["model"],
     ["model", "verify", "one.npz", "--trust", "root.pem"],
@@ -207,6 +209,8 @@ REFUSED = {
     ),
     "doctor with nowhere to write the inventory": ("doctor --inventory {tmp}/no/where.json", "cannot be written"),
     "audit of a log that is not there": ("audit show {tmp}/none", "there is no log at"),
+    "audit of a receipt that is not there": ("audit receipt {tmp}/none --trust {root}", "none cannot be read"),
+    "audit of what is no receipt": (f"audit receipt {WORKLOAD} --trust {{root}}", "Receipt is not"),
     "audit of what is no log": (f"audit show {WORKLOAD}", "there is no log at"),
 }
 WARNING = "INSECURE stand-in accepted by the policy: software-keeper"
@@ -260,6 +264,7 @@ JSON = {
     "bench-byzantine": "bench byzantine --rounds 1 --seeds 1",
     "proof-parameters": "proof parameters --parameters 1000",
     "audit-show": "audit show {log}",
+    "audit-receipt": f"audit receipt {RECEIPTS}/single-0.receipt --trust {RECEIPTS}/root.pem",
     "model-root": "model root {model}",
 }
 

@@ -107,8 +107,9 @@ def test_rounds_that_were_void_and_silos_that_were_refused_are_in_it() -> None:
     world.void()
     offer = world.open()
     world.send(offer, NAMES[:3])
+    world.contribution("dakar", offer)
     with pytest.raises(MessageRefused):
-        world.aggregator.receive("dakar", b"")
+        world.aggregator.receive("dakar", b"")  # what it sent does not arrive as it was
     world.accept(world.finish())
     world.signed()
     (one,) = provenance.read(world.provenance.own()).predicate.rounds

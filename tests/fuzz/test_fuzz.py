@@ -21,7 +21,7 @@ def target(name: str):
 
 def test_the_parsers_all_have_targets() -> None:
     parsers = {"archive", "ber", "certificate", "ciphertext", "contribution", "envelope", "frames", "jobs", "kernel"}
-    assert parsers | {"messages", "proof", "statement"} <= set(TARGETS)
+    assert parsers | {"messages", "proof", "receipt", "statement"} <= set(TARGETS)
 
 
 @each_target

@@ -38,6 +38,8 @@ def test_the_crates_are_those_that_are_locked() -> None:
         ("x-wing", "0.1.1"),
         ("fips203", "0.5.0"),
         ("fips204", "0.5.0"),
+        ("coset", "0.4.2"),
+        ("ed25519-dalek", "3.0.0"),
     ]:
         assert (name, version) in locked and f"`{name}`" in text and version in text
 

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from quatrefoil.audit import MemoryLog
-from quatrefoil.errors import QuatrefoilError
+from quatrefoil.errors import EvidenceRejected, QuatrefoilError
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.keeper import Keeper
@@ -295,19 +296,31 @@ async def take_offer(channel: AsyncChannel, silo: Silo) -> tuple[bytes, list[byt
     while (found := await ask_next(channel, silo)) is None or found[0] in (b"result", b"confirm"):
         await go_along(channel, silo, found)
     assert found[0] == b"offer", found[0]
-    offer, voids = parts.split(found[1], 2)
+    offer, voids, receipts = parts.split(found[1], 3)
+    silo.take_void_receipts(receipts)
     return offer, parts.split_list(voids, 16)
 
 
 async def go_along(channel: AsyncChannel, silo: Silo, found: tuple[bytes, bytes] | None) -> None:
     """Accept a result, confirm a roster, sign the statement of provenance."""
     if found is not None and found[0] == b"result":
-        silo.accept(*parts.split(found[1], 3))
+        silo.accept(*parts.split(found[1], 4))
     if found is not None and found[0] == b"confirm":
         offer, proposal, voids = parts.split(found[1], 3)
         await ask(channel, "confirm", silo.confirm(offer, proposal, parts.split_list(voids, 16)))
     if found is not None and found[0] == b"provenance":
         await ask(channel, "sign", signing_of(silo).sign(*parts.split(found[1], 1), silo.job, silo.model))
+
+
+async def refuse_the_result(channel: AsyncChannel, silo: Silo, problem: str) -> None:
+    """Go along until a result comes with receipts that this silo's machine cannot believe; then hear that the job is
+    done, and say goodbye."""
+    while (found := await ask_next(channel, silo)) is None or found[0] != b"result":
+        await go_along(channel, silo, found)
+    with pytest.raises(EvidenceRejected, match=problem):
+        await go_along(channel, silo, found)
+    assert await ask_next(channel, silo, silo.rounds_done + 1) == (b"done", parts.join([]))
+    await channel.close()
 
 
 async def leave(channel: AsyncChannel, silo: Silo) -> None:

@@ -49,6 +49,7 @@ LIMITS = {
     "largest_sample_count": 1000,
     "threat": "",
     "norm": "",
+    "receipts": "ml-dsa+ed25519",
 }
 
 

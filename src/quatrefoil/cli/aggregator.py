@@ -103,6 +103,7 @@ class _Run:
         self.initial = load_model(options.initial)
         self.layout = layout_of(self.initial)
         self._require_job()
+        self.receipt_key = files.receipt_key()
         warn_insecure(self.files.policy)
         workload = Workload.load(options.workload)
         self.rounds = training_phase(workload, parameters=self.layout.length, silos=len(self.silos)).rounds
@@ -213,6 +214,7 @@ class _Run:
                 digest,
                 self.rounds,
                 self.plan.digest(),
+                self.receipt_key.public_key().public_bytes_raw() if self.receipt_key else b"",
                 self.provenance.parent_digest,
             ),
             security=self.security,
@@ -235,6 +237,8 @@ class _Run:
             policy=self.files.policy,
             state=self.files.state,
             log=self.files.log,
+            clock=system_clock,
+            receipt_key=self.receipt_key,
         )
 
     def _model(self) -> bytes:

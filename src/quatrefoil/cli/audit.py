@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from quatrefoil.cli import audit_show
+from quatrefoil.cli import audit_receipt, audit_show
 
 NAME = "audit"
 HELP = "check and read what a party has logged"
 
-_COMMANDS = (audit_show,)
+_COMMANDS = (audit_show, audit_receipt)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from quatrefoil import stack
 from quatrefoil.api import log_policy
 from quatrefoil.audit import Log, TileLog
@@ -124,6 +126,10 @@ class PartyFiles:
         file = self._folder / "provenance.json"
         files.replace(file, envelope.encode())
         return file
+
+    def receipt_key(self) -> Ed25519PrivateKey | None:
+        """What signs receipts beside the identity, where the policy asks for it: a key of this party's log."""
+        return self.log.keys.receipts if self.policy.signs_receipts_twice else None
 
     def warn(self) -> None:
         """Say what ends soon: certificates, lists, roots."""

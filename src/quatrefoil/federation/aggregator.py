@@ -13,16 +13,20 @@ Rules (docs/protocol.md, "The aggregator"):
 6. One roster is proposed for an attempt, durable before it is sent. From then on it takes the contributions of that
    roster and no others, also after a restart.
 7. In a job with proofs it adds nothing before the proof of that very contribution is verified.
+8. Of every attempt that ends, each silo of the job gets a signed receipt of what became of its contribution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from quatrefoil.audit import Log
+from quatrefoil.audit import Event, Log
+from quatrefoil.audit.receipts import ReceiptBatch
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, TransportSecurity
 from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyError
 from quatrefoil.federation import parts
@@ -46,6 +50,7 @@ from quatrefoil.federation.messages import (
 from quatrefoil.federation.norms import next_norm
 from quatrefoil.federation.progress import NAME, Progress
 from quatrefoil.federation.proving import JobProofs, Verified
+from quatrefoil.federation.receipt_office import ReceiptOffice, RoundReceipts, contribution_in, receipts_event
 from quatrefoil.federation.state import State
 from quatrefoil.federation.vectors import Arrays, decode_arrays, encode_arrays, model_digest, next_model
 from quatrefoil.policy import Policy
@@ -61,6 +66,7 @@ class FinishedRound:
     result: bytes
     contributors: tuple[str, ...]
     error_bound: float
+    receipts: RoundReceipts
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,10 @@ class Aggregator:
         policy: Policy,
         state: State,
         log: Log,
+        clock: Callable[[], datetime],
+        receipt_key: Ed25519PrivateKey | None,
     ) -> None:
+        """``receipt_key``: signs receipts beside this party's identity, exactly where the policy asks for it."""
         self._job = job
         self._security = security
         self._aggregation = aggregation
@@ -102,6 +111,9 @@ class Aggregator:
         self._state = state
         self._log = log
         self._attempt: Gathering | None = None
+        self._receipts = ReceiptOffice(
+            job, security=security, policy=policy, state=state, clock=clock, classical=receipt_key
+        )
         initial = decode_arrays(model, job.job.layout)
         if model_digest(initial, job.job.layout) != job.job.model:
             raise CallerError(
@@ -182,7 +194,7 @@ class Aggregator:
         ``name`` is who the channel says it is, never what the message claims: nobody can have another silo refused.
         """
         attempt = self._current_attempt()
-        proof = b""
+        proof, arrived = b"", contribution_in(message)
         try:
             signed, sealed_key, ciphertext, proof = parts.split(message, 4)
             statement = self._security.verify(signed)
@@ -190,6 +202,7 @@ class Aggregator:
             require_author(statement, member, "silo")
             contribution = Contribution.decode(statement.body)
             if contribution.context != attempt.context.digest():
+                arrived = b""  # nothing of this attempt: what it is of has its own receipt
                 raise MessageRefused(
                     f"{name} contributes to another round or attempt", hint="Take the current offer", party=name
                 )
@@ -200,7 +213,7 @@ class Aggregator:
             if self._is_repeated(name, contribution):
                 return None
         except PeerError as error:
-            self._refuse(name, error.problem, sha256(proof) if proof else b"")
+            self._refuse(name, error.problem, sha256(proof) if proof else b"", arrived)
             raise
         subject = self._job.subject(attempt.context, name)
         return Arrived(
@@ -228,8 +241,9 @@ class Aggregator:
             proof = verified().proof
             if not self._is_repeated(name, arrived.contribution):
                 attempt.add(name, Received(arrived.signed, arrived.sealed_key, arrived.ciphertext, proof))
+                self._receipts.delivered(arrived.contribution.context, name, sha256(arrived.signed))
         except PeerError as error:
-            self._refuse(name, error.problem, arrived.proof)
+            self._refuse(name, error.problem, arrived.proof, sha256(arrived.signed))
             raise
 
     @property
@@ -266,8 +280,10 @@ class Aggregator:
 
         Refused once the roster is closed.
         """
-        self._current_attempt().exclude(name)
-        self._refuse(name, reason)
+        attempt = self._current_attempt()
+        received = attempt.received.get(name)
+        attempt.exclude(name)
+        self._refuse(name, reason, contribution=sha256(received.signed) if received else b"")
 
     # ------------------------------------------------------------------------------------------------------ confirming
 
@@ -361,11 +377,10 @@ class Aggregator:
                 f"the void is of round {end.round} attempt {end.attempt}, which is not open",
                 hint="Ask the keeper again",
             )
-        self._state.put_once(f"{self._voids_prefix()}{end.attempt:04d}", void)
-        self._log.append(
-            "round-void",
-            {"round": end.round, "attempt": end.attempt, "context": end.context.hex(), "reason": end.reason},
-        )
+        batch = self._receipts.voided(end, void)
+        self._state.replace({f"{self._voids_prefix()}{end.attempt:04d}": void, **self._receipts.settled(end.context)})
+        body = {"round": end.round, "attempt": end.attempt, "context": end.context.hex(), "reason": end.reason}
+        self._log.append_all([Event("round-void", body), receipts_event(end.round, end.attempt, end.context, batch)])
         self._attempt = None
 
     def finished(self, number: int) -> FinishedRound | None:
@@ -375,7 +390,12 @@ class Aggregator:
             return None
         offer, release, result, bound = parts.split(stored, 4)
         contributors = KeyRelease.decode(self._security.verify(release).body).contributors
-        return FinishedRound(number, offer, release, result, contributors, float(np.frombuffer(bound, "<f8")[0]))
+        error_bound = float(np.frombuffer(bound, "<f8")[0])
+        return FinishedRound(number, offer, release, result, contributors, error_bound, self._receipts.of_round(number))
+
+    def void_receipts(self, name: str) -> bytes:
+        """The receipts of a silo for the voided attempts at the round that is next, joined, oldest first."""
+        return self._receipts.of_round(self.rounds_done + 1).of(name)
 
     # --------------------------------------------------------------------------------------------------------- details
 
@@ -416,22 +436,24 @@ class Aggregator:
         digest = model_digest(model, layout)
         norm = next_norm(self._policy.limits, context.update_norm, np.frombuffer(mean, "<f8"))
         announced = RoundResult(context.digest(), sha256(release), sha256(mean), digest)
-        result = parts.join([self._security.sign(announced.encode()), mean])
-        self._log.append(
-            "round-finished",
-            {
-                "round": context.round,
-                "attempt": context.attempt,
-                "context": context.digest().hex(),
-                "contributors": list(contributors),
-                "refused": attempt.refused,
-                **attempt.proofs(contributors),
-                "error_bound": error_bound,
-                "model": digest.hex(),
-            },
-        )
+        signed, batch = self._announce(attempt, contributors, release, announced)
+        result = parts.join([signed, mean])
+        body = {
+            "round": context.round,
+            "attempt": context.attempt,
+            "context": context.digest().hex(),
+            "contributors": list(contributors),
+            "refused": attempt.refused,
+            **attempt.proofs(contributors),
+            "error_bound": error_bound,
+            "model": digest.hex(),
+        }
+        issued = receipts_event(context.round, context.attempt, context.digest(), batch)
+        self._log.append_all([Event("round-finished", body), issued])
         self._state.replace(
             {
+                **self._receipts.changes(context, batch),
+                _announcement(context): None,
                 f"finished/{context.round:08d}": parts.join(
                     [attempt.offer, release, result, np.float64(error_bound).astype("<f8").tobytes()]
                 ),
@@ -441,10 +463,29 @@ class Aggregator:
             }
         )
         self._attempt = None
-        return FinishedRound(context.round, attempt.offer, release, result, contributors, error_bound)
+        receipts = self._receipts.of_round(context.round)
+        return FinishedRound(context.round, attempt.offer, release, result, contributors, error_bound, receipts)
 
-    def _refuse(self, name: str, reason: str, proof: bytes = b"") -> None:
-        self._current_attempt().refused[name] = reason
+    def _announce(
+        self, attempt: Gathering, contributors: Sequence[str], release: bytes, result: RoundResult
+    ) -> tuple[bytes, ReceiptBatch]:
+        """The signed result and the receipts that name it: durable, so that a restart publishes the same bytes."""
+        context = attempt.context
+        name = _announcement(context)
+        if (stored := self._state.get(name)) is None:
+            signed = self._security.sign(result.encode())
+            included = {one: sha256(attempt.received[one].signed) for one in contributors}
+            batch = self._receipts.finished(context, included, release=release, result=signed)
+            stored = self._state.put_once(name, parts.join([signed, batch.encode()]))
+        signed, encoded = parts.split(stored, 2)
+        return signed, ReceiptBatch.decode(encoded)
+
+    def _refuse(self, name: str, reason: str, proof: bytes = b"", contribution: bytes = b"") -> None:
+        """``contribution``: SHA-256 of what is refused, where it is of this attempt."""
+        attempt = self._current_attempt()
+        attempt.refused[name] = reason
+        if contribution and name not in attempt.received:
+            self._receipts.delivered(attempt.context.digest(), name, contribution, refused=reason)
         self._log_refusal(name, reason, proof)
 
     def _log_refusal(self, name: str, reason: str, proof: bytes = b"") -> None:
@@ -452,6 +493,10 @@ class Aggregator:
         context = self._current_attempt().context
         body = {"round": context.round, "attempt": context.attempt, "silo": name, "reason": reason}
         self._log.append("refusal", body | ({"proof": proof.hex()} if proof else {}))
+
+
+def _announcement(context: RoundContext) -> str:
+    return f"announced/{context.digest().hex()}"
 
 
 def _proposal_name(context: RoundContext) -> str:

@@ -21,6 +21,9 @@ from quatrefoil.wire import WireObject
 
 Message = TypeVar("Message", bound=WireObject)
 
+_RECEIPT_KEY = 32
+"""Bytes of an Ed25519 key."""
+
 
 @dataclass(frozen=True)
 class AgreedJob:
@@ -122,6 +125,7 @@ def check_job(job: Job, policy: Policy, aggregation: PrivateAggregation, proofs:
     proofs.check_job(job)
     if len(job.parent) not in (0, hashlib.sha256().digest_size):
         raise MessageRefused(f"job {job.name} names its parent in {len(job.parent)} bytes", hint="Check its version")
+    _check_receipt_key(job, policy)
     _check_roster(job.roster, policy, scheme.largest_roster)
 
 
@@ -172,6 +176,15 @@ def statement_digest(statement: VerifiedStatement) -> bytes:
 def sha256(data: bytes) -> bytes:
     """SHA-256: names what travels beside a signed message."""
     return hashlib.sha256(data).digest()
+
+
+def _check_receipt_key(job: Job, policy: Policy) -> None:
+    expected = _RECEIPT_KEY if policy.signs_receipts_twice else 0
+    if len(job.receipt_key) != expected:
+        raise PolicyError(
+            f"job {job.name} has a receipt key of {len(job.receipt_key)} bytes, and the policy asks for {expected}",
+            hint="The aggregator gives an Ed25519 key exactly where audit.receipts asks for one",
+        )
 
 
 def _check_roster(roster: Collection[Member], policy: Policy, largest: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from quatrefoil.audit import Log
@@ -72,6 +73,7 @@ class LocalJob:
         about ``initial``, and ``ancestors`` whom to believe of it."""
         layout = layout_of(initial)
         model = encode_arrays(initial, layout)
+        receipt_key = Ed25519PrivateKey.generate() if policy.signs_receipts_twice else None
         state = MemoryState()
         self._provenance = AggregatorProvenance(
             initial,
@@ -91,6 +93,7 @@ class LocalJob:
             model_digest(initial, layout),
             rounds,
             plan,
+            receipt_key.public_key().public_bytes_raw() if receipt_key else b"",
             self._provenance.parent_digest,
         )
         states = {silo: MemoryState() for silo in silos}
@@ -139,6 +142,8 @@ class LocalJob:
             policy=policy,
             state=state,
             log=log,
+            clock=clock,
+            receipt_key=receipt_key,
         )
         self._signing = {
             silo: SiloProvenance(
@@ -176,7 +181,7 @@ class LocalJob:
         for name, silo in self.silos.items():
             if name in away:
                 continue
-            silo.check_offer(offer, aggregator.voids)
+            context = silo.check_offer(offer, aggregator.voids)
             message = silo.contribute(offer, train(name, silo.model), aggregator.voids)
             if on_message is not None:
                 on_message(name, message)
@@ -186,14 +191,16 @@ class LocalJob:
                 if on_refused is None:
                     raise
                 on_refused(name, error)
+            else:
+                silo.acknowledged(context)
         check_keys(self.keeper.check, aggregator)
         proposal = aggregator.propose()
         for name, silo in self.silos.items():
             if name not in away:
                 aggregator.confirm(name, silo.confirm(offer, proposal, aggregator.voids))
         finished = aggregator.finish(self.keeper.answer(aggregator.key_request()))
-        for silo in self.silos.values():
-            silo.accept(finished.offer, finished.release, finished.result)
+        for name, silo in self.silos.items():
+            silo.accept(finished.offer, finished.release, finished.result, finished.receipts.of(name))
         return finished
 
     def provenance(self) -> Envelope:

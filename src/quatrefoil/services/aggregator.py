@@ -393,7 +393,7 @@ class AggregatorService:
             latest = self._latest
             finished = latest if latest and latest.number == done + 1 else self._running().finished(done + 1)
             assert finished is not None
-            return _kind(b"result", finished.offer, finished.release, finished.result)
+            return _kind(b"result", finished.offer, finished.release, finished.result, finished.receipts.of(silo))
         if done >= self._rounds:
             assert self._statement is not None
             if not self._provenance.has_signed(silo) and silo not in self._objected:
@@ -405,7 +405,8 @@ class AggregatorService:
             return _kind(b"confirm", self._offer, self._proposal, parts.join(self._running().voids))
         self._offered.add(silo)
         self._running().offered(silo)
-        return _kind(b"offer", self._offer, parts.join(self._running().voids))
+        running = self._running()
+        return _kind(b"offer", self._offer, parts.join(running.voids), running.void_receipts(silo))
 
     # --------------------------------------------------------------------------------------------------------- details
 

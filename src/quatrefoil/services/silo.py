@@ -78,10 +78,11 @@ class SiloService:
                 if kind == b"done":
                     return Finished(self._silo.model, self._silo.rounds_done, *self._peer)
                 if kind == b"result":
-                    self._silo.accept(*parts.split(content, 3))
+                    self._silo.accept(*parts.split(content, 4))
                     self._report(f"round {self._silo.rounds_done}: result accepted")
                 elif kind == b"offer":
-                    offer, voids = parts.split(content, 2)
+                    offer, voids, receipts = parts.split(content, 3)
+                    self._silo.take_void_receipts(receipts)
                     self._contribute(offer, parts.split_list(voids, MOST_VOIDS), train)
                 elif kind == b"confirm":
                     offer, proposal, voids = parts.split(content, 3)
@@ -110,6 +111,7 @@ class SiloService:
             message = self._silo.contribute(offer, train(self._silo.model), voids)
         try:
             self._ask("contribute", message)
+            self._silo.acknowledged(context)
             self._report(f"round {context.round}: sent {len(message):,} bytes, encrypted")
         except (MessageRefused, CiphertextRefused, ProofRejected, RoundVoided) as error:
             # The attempt may have ended meanwhile; what comes next says so. A lasting refusal shows in the log.

@@ -65,6 +65,7 @@ def sound_job() -> bytes:
         clip=POLICY.limits.clip,
         rounds=1,
         model=bytes(32),
+        receipt_key=b"",
         parent=b"",
         aggregator=one("hub", "aggregator"),
         keeper=one("keeper", "keeper"),

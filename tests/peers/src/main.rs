@@ -3,6 +3,7 @@
 //! A question is a command and its arguments in hexadecimal (`-` for none); an answer is `ok HEX` or `error WORDS`.
 //! Nothing here is ours but the pipe: tests/interop asks, and compares with what Quatrefoil says.
 
+mod cose;
 mod mldsa;
 mod sealing;
 
@@ -31,6 +32,9 @@ fn answer(line: &str) -> Answer {
     let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
     if let Some(command) = command.strip_prefix("hpke-") {
         return sealing::answer(command, kind, &arguments);
+    }
+    if let Some(command) = command.strip_prefix("cose-") {
+        return cose::answer(command, kind, &arguments);
     }
     match command.strip_prefix("mldsa-") {
         Some(command) => mldsa::answer(command, kind, &arguments),
