@@ -107,14 +107,14 @@ def test_rounds_that_were_void_and_silos_that_were_refused_are_in_it() -> None:
     world.void()
     offer = world.open()
     world.send(offer, NAMES[:3])
-    world.contribution("dakar", offer)
-    with pytest.raises(MessageRefused):
-        world.aggregator.receive("dakar", b"")  # what it sent does not arrive as it was
+    signed, *rest = parts.split(world.contribution("dakar", offer), 4)
+    with pytest.raises(MessageRefused, match="not what it signed"):
+        world.aggregator.receive("dakar", parts.join([signed, damaged(rest[0]), *rest[1:]]))
     world.accept(world.finish())
     world.signed()
     (one,) = provenance.read(world.provenance.own()).predicate.rounds
     assert (one.attempt, one.contributors) == (1, NAMES[:3])
-    assert [(refused.silo, "header" in refused.reason) for refused in one.refused] == [("dakar", True)]
+    assert [(refused.silo, "not what it signed" in refused.reason) for refused in one.refused] == [("dakar", True)]
 
 
 def test_a_contributor_that_also_sent_something_else_is_in_the_sum_and_not_among_the_refused() -> None:
