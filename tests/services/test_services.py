@@ -275,8 +275,8 @@ def test_a_refused_silo_is_offered_nothing_more_and_holds_up_nobody():
 
     asyncio.run(job())
     assert contributors(world) == [NAMES[:3]]
-    refusals = [entry.body["silo"] for entry in world.log.entries() if entry.kind == "refusal"]
-    assert refusals == ["dakar"]
+    refusals = [entry.body for entry in world.log.entries() if entry.kind == "refusal"]
+    assert [(body["silo"], body.get("asked")) for body in refusals] == [("dakar", None), ("dakar", "provenance")]
 
 
 def test_all_refused_ends_the_round_at_once():
