@@ -71,6 +71,7 @@ proofs = ["bounded-update"]
 accept = [{accept}]
 [audit]
 receipts = "{receipts}"
+witnesses = {witnesses}
 """
 
 NAMES = ("ambon", "bari", "cusco", "dakar")
@@ -101,6 +102,7 @@ def policy(backend: str = "additive-rlwe", **changes: object) -> Policy:
         "update_norm_floor": None,
         "proofs": False,
         "receipts": "ml-dsa",
+        "witnesses": 0,
     } | changes
     norms = {key: values.pop(key) for key in ("update_norm", "update_norm_factor", "update_norm_floor")}
     values["norm"] = "\n".join(f"{key} = {value}" for key, value in norms.items() if value is not None)

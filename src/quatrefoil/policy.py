@@ -87,6 +87,9 @@ CLIP_RANGE = (2.0**-100, 2.0**100)
 ON_EXCESS = ("refuse", "clip")
 MOST_SILOS = 2048
 LARGEST_COUNT = 1 << 40
+MOST_WITNESSES = 126
+"""A checkpoint holds 128 signatures at most (C2SP signed-note), and the log's own are two."""
+
 LARGEST_ROUNDS = 1_000_000
 
 LARGEST_NORM = 1 << 13
@@ -237,6 +240,8 @@ class Policy(WireObject):
     """``[workload] max_latency_ms``: no phase may be predicted to take longer for one pass; infinite when not given."""
     receipts: str = RECEIPTS[0]
     """``[audit] receipts``: with which keys the receipts of the rounds are signed; by ML-DSA alone if not given."""
+    witnesses: int = 0
+    """``[audit] witnesses``: silos that must cosign the aggregator's log at the end of a job; 0 when not given."""
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -267,8 +272,18 @@ class Policy(WireObject):
             )
         check_choice("transport.policy", self.channels, CHANNEL_POLICIES)
         check_choice("audit.receipts", self.receipts, RECEIPTS)
+        self._check_witnesses()
         if math.isnan(self.max_latency_ms) or self.max_latency_ms <= 0:
             raise FieldInvalid("workload.max_latency_ms", f"is {self.max_latency_ms}", hint="Give milliseconds above 0")
+
+    def _check_witnesses(self) -> None:
+        check_range("audit.witnesses", self.witnesses, 0, MOST_WITNESSES)
+        if 0 < self.witnesses <= self.limits.colluding_silos:
+            raise FieldInvalid(
+                "audit.witnesses",
+                f"{self.witnesses} is not above colluding_silos = {self.limits.colluding_silos}",
+                hint="Silos that collude with the aggregator would be the whole quorum: require more, or none",
+            )
 
     @classmethod
     def load(cls, file: Path | str) -> Self:
@@ -284,7 +299,7 @@ class Policy(WireObject):
         limits.expect([field.name for field in fields(Limits) if field.name not in _OPTIONAL], _OPTIONAL)
         allow.expect(LAYERS)
         insecure.expect(["accept"])
-        channels, latency, receipts = CHANNEL_POLICIES[0], math.inf, RECEIPTS[0]
+        channels, latency, receipts, witnesses = CHANNEL_POLICIES[0], math.inf, RECEIPTS[0], 0
         if "transport" in root:
             transport = root.table("transport")
             transport.expect(["policy"])
@@ -295,8 +310,9 @@ class Policy(WireObject):
             latency = workload.number("max_latency_ms")
         if "audit" in root:
             audit = root.table("audit")
-            audit.expect(["receipts"])
-            receipts = audit.text("receipts")
+            audit.expect([], ["receipts", "witnesses"])
+            receipts = audit.text("receipts") if "receipts" in audit else receipts
+            witnesses = audit.integer("witnesses") if "witnesses" in audit else 0
         with root.placing():
             return cls(
                 name=root.text("name"),
@@ -319,6 +335,7 @@ class Policy(WireObject):
                 channels=channels,
                 max_latency_ms=latency,
                 receipts=receipts,
+                witnesses=witnesses,
             )
 
     @property

@@ -16,8 +16,11 @@ from quatrefoil.audit import MemoryLog
 from quatrefoil.errors import EvidenceRejected, QuatrefoilError
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
+from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.keeper import Keeper
 from quatrefoil.federation.silo import Silo
+from quatrefoil.federation.witnessing import SiloWitness
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.keeper import KeeperService
 from quatrefoil.services.keeper_link import KeeperLink
@@ -57,8 +60,10 @@ class Loopback:
         timeout: float = 10.0,
         keeper: bool = True,
         channels: ChannelPolicy = HYBRID_768,
+        cosigning: Callable[[AgreedJob], Cosigning] | None = None,
     ) -> None:
         self.world = world
+        self._make_cosigning = cosigning
         self.waiting = Waiting(deadline, give_up)
         self.timeout = timeout
         self.channels = channels
@@ -103,6 +108,7 @@ class Loopback:
             world.enrolments,
             self._make_aggregator,
             world.model_bytes,
+            make_cosigning=self._make_cosigning,
             keeper=KeeperLink(self._dial_keeper, self.waiting.give_up, self.reports.append),
             verify_in=self.threads,
             rounds=world.rounds,
@@ -133,8 +139,9 @@ class Loopback:
 
     def silo(self, name: str, train: Callable[[Arrays], Sequence[Any]] | None = None, **changes: Any) -> RunningSilo:
         """A silo in a thread of its own; ``changes`` go to :meth:`World.make_silo`."""
+        witness = changes.pop("witness", None)
         machine = changes.pop("machine", None) or self.world.make_silo(name, **{"log": MemoryLog()} | changes)
-        return RunningSilo(self, name, machine, train or (lambda model: trained(name, model)))
+        return RunningSilo(self, name, machine, train or (lambda model: trained(name, model)), witness)
 
     def silos(self, *names: str) -> list[RunningSilo]:
         return [self.silo(name) for name in names or self.world.names]
@@ -210,11 +217,24 @@ class Loopback:
 class RunningSilo:
     """``result()``: what it ended with. ``reports``: what it said. ``questions``: what it asked for, in order."""
 
-    def __init__(self, hub: Loopback, name: str, machine: Silo, train: Callable[[Arrays], Sequence[Any]]) -> None:
+    def __init__(
+        self,
+        hub: Loopback,
+        name: str,
+        machine: Silo,
+        train: Callable[[Arrays], Sequence[Any]],
+        witness: SiloWitness | None = None,
+    ) -> None:
         self.name = name
         self.machine = machine
         self.reports: list[str] = []
-        service = SiloService(machine, hub.dialling(name), give_up=hub.waiting.give_up, report=self.reports.append)
+        service = SiloService(
+            machine,
+            hub.dialling(name),
+            witness=witness,
+            give_up=hub.waiting.give_up,
+            report=self.reports.append,
+        )
         self._running = asyncio.get_running_loop().run_in_executor(hub.threads, service.run, train)
 
     async def result(self) -> Finished:

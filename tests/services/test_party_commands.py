@@ -50,6 +50,7 @@ LIMITS = {
     "threat": "",
     "norm": "",
     "receipts": "ml-dsa+ed25519",
+    "witnesses": 0,
 }
 
 

@@ -31,6 +31,7 @@ from quatrefoil.errors import CallerError, HostError
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.messages import Member
 from quatrefoil.federation.user_code import load_model, save_model
@@ -139,6 +140,7 @@ class _Run:
             self._enrolments(keeper),
             self._aggregator,
             self._model(),
+            make_cosigning=self._cosigning,
             keeper=link,
             verify_in=verify_in,
             rounds=self.rounds,
@@ -220,6 +222,11 @@ class _Run:
             log=self.files.log,
             clock=system_clock,
             receipt_key=self.receipt_key,
+        )
+
+    def _cosigning(self, job: AgreedJob) -> Cosigning:
+        return Cosigning(
+            job.job, policy=self.files.policy, security=self.security, state=self.files.state, log=self.files.log
         )
 
     def _model(self) -> bytes:

@@ -87,9 +87,8 @@ class PartyFiles:
             raise
         try:
             signing = self._signing(options.identity, renewing=renewing)
-            self.security = PostQuantumTransport(
-                signing, CurrentTrust(self.credentials), clock=system_clock, policy=self.channel_policy
-            )
+            self.trust = CurrentTrust(self.credentials)
+            self.security = PostQuantumTransport(signing, self.trust, clock=system_clock, policy=self.channel_policy)
         except BaseException:
             self.__exit__()
             raise

@@ -195,6 +195,12 @@ def _check_roster(roster: Collection[Member], policy: Policy, largest: int) -> N
         raise PolicyError(
             f"{len(names)} silos are fewer than the policy's minimum of {limits.minimum_silos}", hint="Enrol more silos"
         )
+    if len(names) < policy.witnesses:
+        raise PolicyError(
+            f"the policy asks for {policy.witnesses} witnesses, and the roster has {len(names)} silos: "
+            f"{', '.join(names)}",
+            hint="Enrol more silos, or agree on fewer witnesses",
+        )
     if len(names) > largest:
         raise ParametersRefused(
             f"{len(names)} silos are more than the {largest} that the aggregation scheme holds",

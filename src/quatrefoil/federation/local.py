@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from quatrefoil.audit import Log
 from quatrefoil.contracts import ComputeIsolation, IntegrityProof, PrivateAggregation, TransportSecurity
-from quatrefoil.errors import PeerError
+from quatrefoil.errors import CallerError, PeerError
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.keeper import Keeper
-from quatrefoil.federation.messages import Member
+from quatrefoil.federation.local_witnesses import LocalWitnesses
+from quatrefoil.federation.messages import Job, Member
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.state import MemoryState
 from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
@@ -59,9 +60,15 @@ class LocalJob:
         clock: Clock,
         random: Callable[[int], bytes],
         kinds: Mapping[str, type[Silo]] | None = None,
+        witnesses: Callable[[Job], LocalWitnesses] | None = None,
     ) -> None:
         """``kinds``: silos, by name, that are of a class of their own: one that does not keep to the protocol, to show
-        what it gets."""
+        what it gets. ``witnesses``: makes the witnesses of the agreed job, where the policy asks for any."""
+        if policy.witnesses and witnesses is None:
+            raise CallerError(
+                f"policy {policy.name} asks for {policy.witnesses} witnesses, and this job is given none",
+                hint="Give it witnesses, or try it with a policy that asks for none",
+            )
         layout = layout_of(initial)
         model = encode_arrays(initial, layout)
         receipt_key = Ed25519PrivateKey.generate() if policy.signs_receipts_twice else None
@@ -125,6 +132,7 @@ class LocalJob:
         )
         for silo in self.silos.values():
             silo.start(job.encoded, model)
+        self._witnesses = None if witnesses is None else witnesses(job.job)
 
     def run_round(
         self,
@@ -166,6 +174,8 @@ class LocalJob:
         finished = aggregator.finish(self.keeper.answer(aggregator.key_request()))
         for name, silo in self.silos.items():
             silo.accept(finished.offer, finished.release, finished.result, finished.receipts.of(name))
+        if self._witnesses is not None:
+            self._witnesses.round_finished(finished.number)
         return finished
 
 

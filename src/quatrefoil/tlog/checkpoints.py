@@ -134,7 +134,11 @@ def read_checkpoint(data: bytes, keys: Sequence[VerifierKey]) -> SignedCheckpoin
     """A checkpoint, with the signatures of ``keys`` that it has. One of them that does not verify spoils the note, and
     so does none at all. Which of them are needed is for the caller to :meth:`SignedCheckpoint.require`."""
     note = Note.decode(data)
-    checkpoint = Checkpoint.parse(note.text)
+    return verify_note(note, Checkpoint.parse(note.text), keys)
+
+
+def verify_note(note: Note, checkpoint: Checkpoint, keys: Sequence[VerifierKey]) -> SignedCheckpoint:
+    """:func:`read_checkpoint` of a note that was parsed already."""
     signed = tuple(_verified(checkpoint, key, line) for line in note.signatures for key in keys if key.signed(line))
     if not signed:
         raise EvidenceRejected(

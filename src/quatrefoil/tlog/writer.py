@@ -12,7 +12,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, StateCorrupt
@@ -53,6 +53,7 @@ class LogWriter:
         self._signers = tuple(signers)
         self._keys = tuple(signer.verifier for signer in signers)
         self._clock = clock
+        self._signed_at = datetime.fromtimestamp(0, UTC)
         self._edge: Edge
         self._checkpoint: bytes
         self._journal: Journal | None = None
@@ -136,7 +137,8 @@ class LogWriter:
 
     def _sign(self, edge: Edge) -> bytes:
         checkpoint = Checkpoint(self.origin, edge.size, edge.root())
-        at = self._clock()
+        # A clock that was set back must not have a larger tree signed at an earlier time: that is how a rollback looks.
+        self._signed_at = at = max(self._clock(), self._signed_at)
         return Note(checkpoint.text(), tuple(signer.sign(checkpoint, at) for signer in self._signers)).encode()
 
     def _commit(self, edge: Edge, full: list[Written], appended: Appended) -> None:
@@ -214,6 +216,8 @@ class LogWriter:
             ) from None
         if signed.checkpoint.origin != self.origin:
             raise StateCorrupt(f"log {self._folder} is {signed.checkpoint.origin}, not {self.origin}", hint=_HINT)
+        times = [one.at for one in signed.signed if one.at is not None]
+        self._signed_at = max([self._signed_at, *times])
         return signed.checkpoint
 
     def _edge_at(self, checkpoint: Checkpoint) -> Edge:
