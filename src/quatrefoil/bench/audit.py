@@ -157,7 +157,7 @@ def _bundle(folder: Path, size: int, root: Path, prefix: str) -> dict[str, Any]:
     start = time.perf_counter()
     made = make_bundle([folder / f"{size}"], bundle)
     making = time.perf_counter() - start
-    command = [sys.executable, "-c", _CHECK, bundle, root]
+    command = [sys.executable, "-c", _CHECK, str(bundle), str(root)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own program
     found = json.loads(ran.stdout)
     if not found["valid"] or found["size"] != size:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from quatrefoil.audit import entries
 from quatrefoil.audit.checks.identity import Introduction
-from quatrefoil.audit.checks.statements import CHECKERS, Context, Said
+from quatrefoil.audit.checks.statements import CHECKERS, Attested, Context
 from quatrefoil.audit.entries import Attachment, Entry
 from quatrefoil.audit.kinds import KINDS
 from quatrefoil.audit.log import PAYLOADS
@@ -25,8 +25,8 @@ MOST_BACKWARDS = timedelta(minutes=5)
 _REMEMBERED = 1024
 """Payloads that were verified and are not read again."""
 
-OnEntry = Callable[[Entry, "Said | None"], None]
-"""Told of an entry, and of what a statement that it attaches says of contributors."""
+OnEntry = Callable[[Entry, Attested | None], None]
+"""Told of an entry, and of what a statement that it attaches was found to say."""
 
 
 @dataclass
@@ -152,7 +152,7 @@ class Content:
             del self._verified[next(iter(self._verified))]
         return content
 
-    def _check_statement(self, entry: Entry, contents: Mapping[str, bytes]) -> Said | None:
+    def _check_statement(self, entry: Entry, contents: Mapping[str, bytes]) -> Attested | None:
         if (checker := CHECKERS.get(entry.kind)) is None:
             return None
         if self._context is None:

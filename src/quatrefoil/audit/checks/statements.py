@@ -6,13 +6,16 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from quatrefoil.audit import witnesses
 from quatrefoil.audit.entries import Entry
 from quatrefoil.audit.ownership import Owner
 from quatrefoil.audit.receipts import INCLUDED, Receipt, ReceiptBatch, RoundReceipt
 from quatrefoil.audit.verified_receipts import VerifiedReceipt, verify_receipt
+from quatrefoil.audit.witnesses import KnownWitness
 from quatrefoil.errors import EvidenceRejected, MessageRefused
 from quatrefoil.transport import TrustAnchor, statement
 
@@ -38,7 +41,9 @@ class Said:
     contributors: tuple[str, ...]
 
 
-Checker = Callable[[Entry, Mapping[str, bytes], Context], Said | None]
+Attested: TypeAlias = Said | KnownWitness
+
+Checker = Callable[[Entry, Mapping[str, bytes], Context], Attested | None]
 """``EvidenceRejected`` or ``MessageRefused`` where what an entry attaches does not verify, or the entry says other."""
 
 
@@ -49,18 +54,30 @@ def _policy(entry: Entry, attached: Mapping[str, bytes], _: Context) -> None:
             raise _rejected(f"the {name} beside the entry is another than it names")
 
 
-def _signed_by_owner(entry: Entry, attached: Mapping[str, bytes], context: Context) -> None:
-    """Messages of the log's owner: a keeper's offers and releases."""
-    for name in ("offer", "release"):
-        if name in attached:
-            said = statement.verify(
-                attached[name],
-                context.anchor,
-                clock=lambda: context.at,
-                claimed=datetime.fromisoformat(entry.time),
-            )
-            if context.owner is not None and (said.signer, said.role) != (context.owner.name, context.owner.role):
-                raise _rejected(f"the {name} is signed by {said.role} {said.signer}, not by the log's owner")
+SIGNED_BY = {
+    "offer": "keeper",
+    "release": "keeper",
+    "proposal": "aggregator",
+    "result": "aggregator",
+    "contribution": "silo",
+}
+"""Messages that entries attach as they were signed, and the role that signs them."""
+
+
+def _signed(entry: Entry, attached: Mapping[str, bytes], context: Context) -> None:
+    """Messages of a round, each by a certified party of the role that sends it; the owner's own by the owner, and a
+    contribution by the silo that the entry names."""
+    for name in SIGNED_BY.keys() & attached.keys():
+        said = statement.verify(
+            attached[name], context.anchor, clock=lambda: context.at, claimed=datetime.fromisoformat(entry.time)
+        )
+        if said.role != SIGNED_BY[name]:
+            raise _rejected(f"the {name} is signed by {said.role} {said.signer}, not by the {SIGNED_BY[name]}")
+        owner = context.owner
+        if owner is not None and said.role == owner.role and said.signer != owner.name:
+            raise _rejected(f"the {name} is signed by {said.role} {said.signer}, not by the log's owner")
+        if name == "contribution" and said.signer != entry.body.get("silo", said.signer):
+            raise _rejected(f"the contribution is signed by {said.signer}, and the entry names another silo")
 
 
 def _batch(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Said | None:
@@ -101,6 +118,12 @@ def _receipt_verified(encoded: bytes, context: Context) -> VerifiedReceipt:
     return verify_receipt(receipt.encode(), context.anchor, at=context.at, classical=classical)
 
 
+def _witness(entry: Entry, attached: Mapping[str, bytes], context: Context) -> KnownWitness:
+    found = witnesses.verify(_only(attached, "statement"), context.anchor, clock=lambda: context.at)
+    _require_same(entry, {"silo": found.name, "key": found.key.encode()})
+    return found
+
+
 def _require_owner(verified: VerifiedReceipt, context: Context) -> None:
     if context.owner is not None and verified.issuer.signer != context.owner.name:
         raise _rejected(f"the receipts are signed by {verified.issuer.signer}, not by the log's owner")
@@ -129,9 +152,13 @@ def _rejected(problem: str) -> EvidenceRejected:
 CHECKERS: dict[str, Checker] = {
     "policy": _policy,
     "plan": _policy,
-    "round-opened": _signed_by_owner,
-    "key-release": _signed_by_owner,
+    "round-opened": _signed,
+    "contribution": _signed,
+    "roster": _signed,
+    "key-release": _signed,
+    "round-finished": _signed,
     "receipts": _batch,
     "receipt": _receipt,
+    "witness": _witness,
 }
 """Kinds whose attachments are verified. The attachments of others are held to their digests alone."""

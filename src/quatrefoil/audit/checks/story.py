@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from quatrefoil.audit.checks.statements import Said
+from quatrefoil.audit.checks.statements import Attested, Said
 from quatrefoil.audit.entries import Entry
 from quatrefoil.audit.verdict import Findings, count
 
@@ -73,9 +73,9 @@ class Story:
         except Unreadable as error:
             self._findings.problem("entries", f"entry {entry.index} ({entry.kind}): {error}")
 
-    def attested(self, entry: Entry, said: Said | None) -> None:
+    def attested(self, entry: Entry, said: Attested | None) -> None:
         """Hold what a signed statement says of contributors to what the entries say."""
-        if said is not None:
+        if isinstance(said, Said):
             self._accounts.attested("it", entry, said)
 
     def end(self) -> None:
