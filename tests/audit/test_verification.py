@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from parties import AT, LISTS, ROOT, altered, failed, file, judged, lying, named, tile_log
 
-from quatrefoil.audit import Event, entries, witnesses
+from quatrefoil.audit import Event, TileLog, entries, witnesses
 from quatrefoil.audit.checks.content import MOST_BACKWARDS
 from quatrefoil.audit.checks.statements import CHECKERS
 from quatrefoil.audit.log import OWNER, PAYLOADS, WITNESSED
@@ -106,6 +106,14 @@ def test_the_root_of_an_impostor_that_came_along_fails_against_the_auditors_own(
         file(job / "hub", f"trust/{name}").write_bytes(content)
     assert "owner" in failed(job / "hub", trust=None)
     assert failed(job / "hub", trust=ROOT) == {}
+
+
+def test_the_limit_a_whole_consortium_that_was_made_up_passes_until_a_root_is_given(tmp_path: Path) -> None:
+    made_up = consortium("stranger")
+    with TileLog(tmp_path, identity("hub", "aggregator", "stranger"), made_up.trust, clock=lambda: START) as log:
+        log.keep_trust({name: (made_up.directory / name).read_bytes() for name in ("root.pem", "crl.pem")})
+    assert judged(tmp_path, trust=None).valid
+    assert "owner" in failed(tmp_path, trust=ROOT)
 
 
 def test_a_list_that_has_ended_fails_owner(job: Path) -> None:
