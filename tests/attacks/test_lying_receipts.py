@@ -200,13 +200,44 @@ def test_a_lie_about_a_void_stops_the_silo(name: str, changes: dict[str, Any], p
     world.void()
     receipts = world.aggregator.void_receipts(name)
     with pytest.raises(EvidenceRejected, match=problem):
-        world.silos[name].take_void_receipts(reissued(world, name, receipts, **changes))
-    world.silos[name].take_void_receipts(receipts)
+        world.silos[name].take_void_receipts(reissued(world, name, receipts, **changes), world.aggregator.voids)
+    world.silos[name].take_void_receipts(receipts, world.aggregator.voids)
     world.send(world.open())
     finished = world.finish()
     with pytest.raises(EvidenceRejected, match=problem):
         take(world, finished, name, reissued(world, name, finished.receipts.of(name), at=0, **changes))
     take(world, finished, name, finished.receipts.of(name))
+
+
+def test_a_receipt_of_a_void_comes_with_the_void_that_it_names() -> None:
+    world = World().begin()
+    world.send(world.open(), THREE)
+    world.void()
+    receipts, voids = world.aggregator.void_receipts("ambon"), world.aggregator.voids
+    ambon = world.silos["ambon"]
+    with pytest.raises(EvidenceRejected, match="name another void of attempt 0 than the keeper's"):
+        ambon.take_void_receipts(reissued(world, "ambon", receipts, ending=bytes(32)), voids)
+    with pytest.raises(EvidenceRejected, match="are 0 for 1 attempts"):
+        ambon.take_void_receipts(parts.join([]), voids)
+    with pytest.raises(EvidenceRejected, match="are 1 for 0 attempts"):
+        ambon.take_void_receipts(receipts, [])
+    ambon.take_void_receipts(receipts, voids)
+
+
+def test_a_receipt_that_came_before_does_not_change() -> None:
+    """Another reason for the same refusal, or another time: the first is kept, and the second stops the silo."""
+    world = World().begin()
+    world.send(world.open(), THREE)
+    world.void()
+    receipts, voids = world.aggregator.void_receipts("ambon"), world.aggregator.voids
+    world.silos["ambon"].take_void_receipts(receipts, voids)
+    world.send(world.open())
+    finished = world.finish()
+    for change in ({"reason": "another"}, {"time": int(world.clock().timestamp()) - 1}):
+        other = reissued(world, "ambon", finished.receipts.of("ambon"), at=0, **change)
+        with pytest.raises(EvidenceRejected, match="are others than came before for attempt 0"):
+            take(world, finished, "ambon", other)
+    take(world, finished, "ambon", finished.receipts.of("ambon"))
 
 
 # ------------------------------------------------------------------------------------------------------ contradictions

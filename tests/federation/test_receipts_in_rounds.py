@@ -162,7 +162,7 @@ def test_a_void_has_its_receipts_too() -> None:
         (found,) = verified(world, world.aggregator.void_receipts(name))
         assert (found.payload.attempt, found.payload.ending, found.payload.result) == (0, sha256(void), b"")
         verdicts[name] = (found.payload.verdict, found.payload.reason)
-        world.silos[name].take_void_receipts(world.aggregator.void_receipts(name))
+        world.silos[name].take_void_receipts(world.aggregator.void_receipts(name), world.aggregator.voids)
     why = "asked for by hub: not enough"
     assert verdicts == {
         "ambon": (VOIDED, why),
@@ -176,7 +176,7 @@ def test_a_void_has_its_receipts_too() -> None:
 def test_a_round_has_a_receipt_for_each_of_its_attempts() -> None:
     world, _ = voided()
     for silo in world.silos.values():
-        silo.take_void_receipts(world.aggregator.void_receipts(silo._security.name))
+        silo.take_void_receipts(world.aggregator.void_receipts(silo._security.name), world.aggregator.voids)
     world.send(world.open())
     finished = world.finish()
     assert [one.verdict for one in said(world, finished, "ambon")] == [VOIDED, INCLUDED]

@@ -6,7 +6,7 @@ the attempt that it knows, the release and the result that came with it. docs/re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -46,6 +46,18 @@ class Sent(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Voided:
+    """What a silo has of the void attempts at a round: SHA-256 of the keeper's void of each, oldest first."""
+
+    round: int
+    voids: tuple[bytes, ...]
+
+    @property
+    def attempts(self) -> int:
+        return len(self.voids)
+
+
+@dataclass(frozen=True)
 class Published:
     """What a silo has of a finished round, apart from its receipts: digests of the release and the signed result."""
 
@@ -53,6 +65,14 @@ class Published:
     contributors: Collection[str]
     release: bytes
     result: bytes
+
+    @property
+    def round(self) -> int:
+        return self.context.round
+
+    @property
+    def attempts(self) -> int:
+        return self.context.attempt + 1
 
 
 class ReceiptChecks:
@@ -69,32 +89,33 @@ class ReceiptChecks:
         self._classical = Ed25519PublicKey.from_public_bytes(key) if key else None
 
     def check(
-        self, number: int, receipts: bytes, sent: tuple[Sent, ...], published: Published | None
+        self, ended: Voided | Published, receipts: bytes, sent: tuple[Sent, ...]
     ) -> dict[str, tuple[bytes, VerifiedReceipt]]:
-        """The receipts of every attempt at a round, or of those that were voided so far (``published`` None).
+        """The receipts of every attempt at a round that has ``ended``, by the name to keep each under.
 
-        By the name to keep each under. ``EvidenceRejected`` where one is missing or not true.
+        ``EvidenceRejected`` where one is missing or not true.
         """
         try:
             encoded = parts.split_list(receipts, MOST_ATTEMPTS)
         except MessageRefused as error:
             raise self._lie(f"cannot be read: {error.problem}") from None
-        last = None if published is None else published.context.attempt
-        if last is not None and len(encoded) != last + 1:
+        number, expected = ended.round, ended.attempts
+        if len(encoded) != expected:
             raise self._lie(
-                f"are {len(encoded)} for {last + 1} attempts at round {number}: one is missing, or too many"
+                f"are {len(encoded)} for {expected} attempts at round {number}: one is missing, or too many"
             )
         kept = {}
         for attempt, one in enumerate(encoded):
             found = self.verified(one)
             self._check_subject(found, number, attempt)
-            if attempt == last:
-                assert published is not None
-                self._check_result(found.payload, published)
-                known = [entry for entry in sent if entry.context == published.context.digest()]
+            if isinstance(ended, Published) and attempt == ended.context.attempt:
+                self._check_result(found.payload, ended)
+                known = [entry for entry in sent if entry.context == ended.context.digest()]
             else:
                 known = [entry for entry in sent if entry.attempt == attempt]
                 self._check_void(found.payload, known)
+                if isinstance(ended, Voided) and found.payload.ending != ended.voids[attempt]:
+                    raise self._lie(f"name another void of attempt {attempt} than the keeper's")
             self._check_contribution(found.payload, known)
             kept[issued_name(number, attempt)] = (one, found)
         return kept
@@ -149,6 +170,12 @@ class ReceiptChecks:
         elif sent.contribution != receipt.contribution:
             raise self._lie(f"say {receipt.verdict} of another contribution than the one that this silo has signed")
 
+    def require_same(self, given: Mapping[str, bytes], held: Mapping[str, bytes | None]) -> None:
+        """``EvidenceRejected`` where a receipt that came before comes again and is another one."""
+        for name, one in given.items():
+            if held[name] not in (None, one):
+                raise self._lie(f"are others than came before for attempt {int(name[-4:])}")
+
     def _lie(self, problem: str) -> EvidenceRejected:
         name = self._job.job.aggregator.name
         return EvidenceRejected(f"the receipts of {name} {problem}", hint=_HINT, check="receipt", party=name)
@@ -166,32 +193,32 @@ class ReceiptShelf:
         """The aggregator has taken the contribution to this attempt; durable."""
         self._state.put_once(_acknowledged(context.round, context.digest()), b"")
 
-    def take_voids(self, number: int, receipts: bytes, recorded: Iterable[Recorded]) -> None:
+    def take_voids(self, voided: Voided, receipts: bytes, recorded: Iterable[Recorded]) -> None:
         """Check and keep the receipts of the attempts at a round that were voided so far."""
-        if kept := self._checked(number, receipts, recorded, None):
+        if kept := self._checked(voided, receipts, recorded):
             self._state.replace(kept)
 
     def changes(self, published: Published, receipts: bytes, recorded: Iterable[Recorded]) -> dict[str, bytes | None]:
         """What the state is to hold once the result is taken, after every receipt of the round has been checked."""
-        number = published.context.round
-        forgotten: dict[str, bytes | None] = dict.fromkeys(self._state.names(_acknowledged(number)))
-        return {**forgotten, **self._checked(number, receipts, recorded, published)}
+        forgotten: dict[str, bytes | None] = dict.fromkeys(self._state.names(_acknowledged(published.round)))
+        return {**forgotten, **self._checked(published, receipts, recorded)}
 
-    def _checked(
-        self, number: int, receipts: bytes, recorded: Iterable[Recorded], published: Published | None
-    ) -> dict[str, bytes]:
+    def _checked(self, ended: Voided | Published, receipts: bytes, recorded: Iterable[Recorded]) -> dict[str, bytes]:
+        number = ended.round
         acknowledged = set(self._state.names(_acknowledged(number)))
         sent = tuple(
             Sent(attempt, context, contribution_in(message), _acknowledged(number, context) in acknowledged)
             for attempt, context, message in recorded
         )
         try:
-            found = self._checks.check(number, receipts, sent, published)
+            found = self._checks.check(ended, receipts, sent)
+            held = {name: self._state.get(name) for name in found}
+            self._checks.require_same({name: one for name, (one, _) in found.items()}, held)
         except EvidenceRejected as error:
             body = {"asked": "receipts", "round": number, "silo": "", "reason": error.problem[:LONGEST_REASON]}
             self._log.append("refusal", body, {"receipts": receipts})
             raise
-        new = [one for name, one in found.items() if self._state.get(name) != one[0]]
+        new = [one for name, one in found.items() if held[name] is None]
         if new:
             self._log.append_all([Event("receipt", _entry(one), {"receipt": encoded}) for encoded, one in new])
         return {name: encoded for name, (encoded, _) in found.items()}

@@ -89,21 +89,14 @@ class ReceiptOffice:
         return self._issue(attempt, included, void="")
 
     def voided(self, end: RoundVoid, signed: bytes) -> ReceiptBatch:
-        """The receipts of an attempt that the keeper ended without an answer: made once, and durable."""
-        name = issued_name(end.round, end.attempt)
-        if (stored := self._state.get(name)) is None:
-            attempt = _Attempt(end.round, end.attempt, end.context, sha256(signed), b"")
-            batch = self._issue(attempt, {}, void=end.reason or "the keeper gave no reason")
-            stored = self._state.put_once(name, batch.encode())
-        return ReceiptBatch.decode(stored)
+        """The receipts of an attempt that the keeper ended without an answer."""
+        attempt = _Attempt(end.round, end.attempt, end.context, sha256(signed), b"")
+        return self._issue(attempt, {}, void=end.reason or "the keeper gave no reason")
 
-    def settled(self, context: bytes) -> dict[str, bytes | None]:
-        """What an attempt whose receipts are issued need not remember any more: for one ``replace`` with its end."""
-        return dict.fromkeys(self._state.names(_deliveries(context)))
-
-    def changes(self, context: RoundContext, batch: ReceiptBatch) -> dict[str, bytes | None]:
-        """What the state is to hold when these receipts are published: for one ``replace`` with the result."""
-        return {**self.settled(context.digest()), issued_name(context.round, context.attempt): batch.encode()}
+    def changes(self, number: int, attempt: int, context: bytes, batch: ReceiptBatch) -> dict[str, bytes | None]:
+        """What the state is to hold when these receipts are published: for one ``replace`` with the attempt's end."""
+        forgotten: dict[str, bytes | None] = dict.fromkeys(self._state.names(_deliveries(context)))
+        return {**forgotten, issued_name(number, attempt): batch.encode()}
 
     def of_round(self, number: int) -> RoundReceipts:
         """What was issued for a round so far."""

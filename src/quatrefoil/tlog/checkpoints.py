@@ -91,6 +91,12 @@ class Signer:
         timestamp = int(at.timestamp())
         if timestamp <= 0:
             raise CallerError("the clock is before 1970", hint="Set the clock of this host")
+        for name in (self.name, checkpoint.origin):
+            if not 0 < len(name.encode()) <= LONGEST_NAME:
+                raise CallerError(
+                    f"a cosignature has no room for a name of {len(name.encode())} bytes",
+                    hint=f"Name logs and witnesses with 1 to {LONGEST_NAME} bytes",
+                )
         signature = self.key.sign(_cosigned(self.name, timestamp, checkpoint))
         return NoteSignature(self.name, verifier.key_id, _TIMESTAMP.pack(timestamp) + signature)
 

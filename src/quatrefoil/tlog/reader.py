@@ -24,6 +24,7 @@ from quatrefoil.tlog.tiles import (
     LARGEST_LEAF,
     WIDTH,
     Tile,
+    bundle,
     split_bundle,
     split_hashes,
     subtree_root,
@@ -103,30 +104,29 @@ class LogReader:
         return list(self._hashes(tile))
 
     def bundle(self, tile: Tile) -> bytes:
-        """A bundle as it lies there, at the width asked for."""
-        content = self._fetch(tile)
-        at = 0
-        for _ in range(tile.width):
-            at += 2 + int.from_bytes(content[at : at + 2], "big")
-        if at > len(content):
-            raise EvidenceRejected(f"{tile.path} ends within a leaf", hint=_HINT, check="leaves")
-        return content[:at]
+        """A bundle, at the width asked for."""
+        return b"".join(map(bundle, self.leaves_in(tile)))
+
+    def leaves_in(self, tile: Tile) -> list[bytes]:
+        """The leaves of a bundle as they lie there, at the width asked for."""
+        found, content = self._fetch(tile)
+        return split_bundle(found, content)[: tile.width]
 
     def _fetch_hashes(self, tile: Tile) -> tuple[bytes, ...]:
-        return tuple(split_hashes(tile, self._fetch(tile)[: tile.width * merkle.HASH_BYTES]))
+        found, content = self._fetch(tile)
+        return tuple(split_hashes(found, content)[: tile.width])
 
-    def _fetch(self, tile: Tile) -> bytes:
-        """A tile, or the full one that took its place."""
-        content = self._source.read(tile.path)
-        if content is None and tile.width < WIDTH:
-            content = self._source.read(tile.full.path)
-        if content is None:
-            raise EvidenceRejected(
-                f"the log of {self.size} leaves lacks {tile.path}",
-                hint=_HINT,
-                check="leaves" if tile.level < 0 else "tiles",
-            )
-        return content
+    def _fetch(self, tile: Tile) -> tuple[Tile, bytes]:
+        """A tile, or the full one that took its place: which it is, and its content."""
+        for found in (tile, tile.full):
+            content = self._source.read(found.path)
+            if content is not None:
+                return found, content
+        raise EvidenceRejected(
+            f"the log of {self.size} leaves lacks {tile.path}",
+            hint=_HINT,
+            check="leaves" if tile.level < 0 else "tiles",
+        )
 
     def node(self, height: int, index: int) -> bytes:
         """The root of a complete subtree, from a tile: a :data:`quatrefoil.tlog.merkle.HashReader`."""
@@ -143,8 +143,9 @@ class LogReader:
 
     def leaf(self, index: int) -> bytes:
         """One leaf, shown to be under the root."""
-        tile = tile_at(self.size, ENTRIES, index // WIDTH)
-        found = split_bundle(tile, self.bundle(tile))[index % WIDTH]
+        if not 0 <= index < self.size:
+            raise CallerError(f"leaf {index} is not in a log of {self.size}", hint="Ask for a leaf below the size")
+        found = self.leaves_in(tile_at(self.size, ENTRIES, index // WIDTH))[index % WIDTH]
         merkle.verify_inclusion(leaf_hash(found), index, self.size, self.inclusion_proof(index), self.checkpoint.root)
         return found
 
@@ -172,7 +173,7 @@ class LogReader:
         """Leaves from ``start`` on as they lie there, held to nothing: for lists, not for verdicts."""
         for index in range(start // WIDTH, -(-self.size // WIDTH)):
             tile = tile_at(self.size, ENTRIES, index)
-            for at, leaf in enumerate(split_bundle(tile, self.bundle(tile))):
+            for at, leaf in enumerate(self.leaves_in(tile)):
                 if index * WIDTH + at >= start:
                     yield index * WIDTH + at, leaf
 

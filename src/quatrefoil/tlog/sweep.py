@@ -14,7 +14,7 @@ from quatrefoil.errors import EvidenceRejected
 from quatrefoil.tlog.checkpoints import Checkpoint
 from quatrefoil.tlog.edge import complete_subtrees
 from quatrefoil.tlog.merkle import join, leaf_hash
-from quatrefoil.tlog.tiles import ENTRIES, HEIGHT, WIDTH, Tile, levels_of, split_bundle, subtree_root, tiles_of
+from quatrefoil.tlog.tiles import ENTRIES, HEIGHT, WIDTH, Tile, levels_of, subtree_root, tiles_of
 
 MOST_MISSING = 16
 """Tiles in a row that are not there, after which a sweep ends: a checkpoint may claim any size."""
@@ -33,7 +33,7 @@ class Tiles(Protocol):
 
     def hashes(self, tile: Tile) -> list[bytes]: ...
 
-    def bundle(self, tile: Tile) -> bytes: ...
+    def leaves_in(self, tile: Tile) -> list[bytes]: ...
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def sweep(log: Tiles, problem: Problem) -> Iterator[Swept]:
 
 def _leaves(log: Tiles, tile: Tile, problem: Problem) -> list[bytes]:
     try:
-        return split_bundle(tile, log.bundle(tile))
+        return log.leaves_in(tile)
     except EvidenceRejected as error:
         problem(_as(error, "leaves"))
         return []
