@@ -625,6 +625,23 @@ def test_messages_signed_by_another_than_who_sends_them_fail_statements(tmp_path
         assert problem in found["statements"] if problem else found == {}
 
 
+def test_where_a_model_comes_from_is_verified_and_held_to_the_rounds(job: Path) -> None:
+    """The same statement in a log whose rounds had other contributors."""
+    from quatrefoil.audit.dsse import Envelope
+
+    entry = next(one for one in hub_entries(job) if one.kind == "provenance")
+    content = file(job / "hub", f"{PAYLOADS}/{entry.attached['envelope'].sha256}").read_bytes()
+    said = Event("provenance", dict(entry.body), {"envelope": content})
+    assert failed(lying(job / "x", [said])) == {}
+    ended = next(one for one in hub_entries(job) if one.kind == "round-finished")
+    other = [opened(1, 0, ended.body["context"]), finished(1, 0, ended.body["context"])]
+    assert "provenance" in failed(lying(job / "y", [*other, said]))["contributors"]
+    signatures = Envelope.decode(content).signatures
+    alone = dataclasses.replace(Envelope.decode(content), signatures=signatures[1:]).encode()
+    assert failed(lying(job / "z", [Event("provenance", {"statement": A}, {"envelope": content})]))["statements"]
+    assert failed(lying(job / "w", [Event("provenance", {"statement": A}, {"envelope": alone})]))["statements"]
+
+
 def test_an_altered_batch_of_receipts_fails_statements(job: Path) -> None:
     from quatrefoil.audit.receipts import ReceiptBatch
 

@@ -7,7 +7,7 @@ tell; docs/audit.md names what is not covered. Memory does not grow with the log
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -157,9 +157,8 @@ class _Examination:
             context = Context(self._trusted.anchor, self._at, found.owner, classical)
         who, known = log.label or "the log", list[KnownWitness]()
 
-        def follow(entry: Entry, said: Attested | None) -> None:
-            if isinstance(said, KnownWitness) and len(known) < MOST_KNOWN:
-                known.append(said)
+        def follow(entry: Entry, said: Sequence[Attested]) -> None:
+            known.extend([one for one in said if isinstance(one, KnownWitness)][: MOST_KNOWN - len(known)])
             story.follow(entry)
             story.attested(entry, said)
             facts.follow(entry)
@@ -183,13 +182,14 @@ class _Examination:
             return 0
         return wanted.witnesses if wanted is not None else 0
 
-    def _compare(self, who: str, entry: Entry, said: Attested | None) -> None:
+    def _compare(self, who: str, entry: Entry, said: Sequence[Attested]) -> None:
         try:
             self._shared.follow(who, entry)
         except Unreadable:
             return  # told of by the log's own check
-        if isinstance(said, Said):
-            self._shared.attested(who, entry, said)
+        for one in said:
+            if isinstance(one, Said):
+                self._shared.attested(who, entry, one)
 
     def _agreement(self) -> None:
         if self._shared.let_go:

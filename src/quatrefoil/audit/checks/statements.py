@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from quatrefoil.audit import witnesses
+from quatrefoil.audit import provenance, witnesses
+from quatrefoil.audit.ancestry import signed_by
+from quatrefoil.audit.dsse import Envelope, Verifier
 from quatrefoil.audit.entries import Entry
 from quatrefoil.audit.ownership import Owner
 from quatrefoil.audit.receipts import INCLUDED, Receipt, ReceiptBatch, RoundReceipt
@@ -35,23 +37,26 @@ class Context:
 
 @dataclass(frozen=True)
 class Said:
-    """What a statement says beyond itself: who contributed in a context (hex), for comparison with the entries."""
+    """What a statement says beyond itself: who contributed in a context (hex), and which model (hex) came out where it
+    says so; for comparison with the entries."""
 
     context: str
     contributors: tuple[str, ...]
+    model: str = ""
 
 
 Attested: TypeAlias = Said | KnownWitness
 
-Checker = Callable[[Entry, Mapping[str, bytes], Context], Attested | None]
+Checker = Callable[[Entry, Mapping[str, bytes], Context], Sequence[Attested]]
 """``EvidenceRejected`` or ``MessageRefused`` where what an entry attaches does not verify, or the entry says other."""
 
 
-def _policy(entry: Entry, attached: Mapping[str, bytes], _: Context) -> None:
+def _policy(entry: Entry, attached: Mapping[str, bytes], _: Context) -> Sequence[Attested]:
     """The bytes that the digest is of; in logs that have them."""
     for name, content in attached.items():
         if name == entry.kind and hashlib.sha256(content).hexdigest() != entry.body["digest"]:
             raise _rejected(f"the {name} beside the entry is another than it names")
+    return ()
 
 
 SIGNED_BY = {
@@ -64,7 +69,7 @@ SIGNED_BY = {
 """Messages that entries attach as they were signed, and the role that signs them."""
 
 
-def _signed(entry: Entry, attached: Mapping[str, bytes], context: Context) -> None:
+def _signed(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
     """Messages of a round, each by a certified party of the role that sends it; the owner's own by the owner, and a
     contribution by the silo that the entry names."""
     for name in SIGNED_BY.keys() & attached.keys():
@@ -78,9 +83,10 @@ def _signed(entry: Entry, attached: Mapping[str, bytes], context: Context) -> No
             raise _rejected(f"the {name} is signed by {said.role} {said.signer}, not by the log's owner")
         if name == "contribution" and said.signer != entry.body.get("silo", said.signer):
             raise _rejected(f"the contribution is signed by {said.signer}, and the entry names another silo")
+    return ()
 
 
-def _batch(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Said | None:
+def _batch(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
     """One signature over all receipts of an attempt: verified once, under the root of all that are there."""
     batch = ReceiptBatch.decode(_only(attached, "batch"))
     if not batch.payloads:
@@ -94,16 +100,17 @@ def _batch(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sai
     found = {"root": batch.root.hex(), "size": len(said), **_place(said[0])}
     _require_same(entry, found)
     included = tuple(sorted(one.silo for one in said if one.verdict == INCLUDED))
-    return Said(said[0].context.hex(), included) if included else None
+    return [Said(said[0].context.hex(), included)] if included else ()
 
 
-def _receipt(entry: Entry, attached: Mapping[str, bytes], context: Context) -> None:
+def _receipt(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
     """What a silo was given: about itself, and saying what the entry says."""
     verified = _receipt_verified(_only(attached, "receipt"), context)
     payload = verified.payload
     if context.owner is not None and payload.silo != context.owner.name:
         raise _rejected(f"the receipt is about {payload.silo}, not about the log's owner")
     _require_same(entry, {"verdict": payload.verdict, "reason": payload.reason, **_place(payload)})
+    return ()
 
 
 def _receipt_verified(encoded: bytes, context: Context) -> VerifiedReceipt:
@@ -118,10 +125,20 @@ def _receipt_verified(encoded: bytes, context: Context) -> VerifiedReceipt:
     return verify_receipt(receipt.encode(), context.anchor, at=context.at, classical=classical)
 
 
-def _witness(entry: Entry, attached: Mapping[str, bytes], context: Context) -> KnownWitness:
+def _provenance(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
+    """Where a model comes from, signed by the aggregator and by silos of the job: each round as the entries have it."""
+    envelope = Envelope.decode(_only(attached, "envelope"))
+    about = provenance.read(envelope)
+    if not signed_by(envelope, about, Verifier(context.anchor, clock=lambda: context.at)).aggregator:
+        raise _rejected("the aggregator has not signed where the model comes from")
+    _require_same(entry, {"statement": envelope.digest.hex()})
+    return [Said(one.context.hex(), one.contributors, one.model.hex()) for one in about.predicate.rounds]
+
+
+def _witness(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
     found = witnesses.verify(_only(attached, "statement"), context.anchor, clock=lambda: context.at)
     _require_same(entry, {"silo": found.name, "key": found.key.encode()})
-    return found
+    return [found]
 
 
 def _require_owner(verified: VerifiedReceipt, context: Context) -> None:
@@ -160,5 +177,6 @@ CHECKERS: dict[str, Checker] = {
     "receipts": _batch,
     "receipt": _receipt,
     "witness": _witness,
+    "provenance": _provenance,
 }
 """Kinds whose attachments are verified. The attachments of others are held to their digests alone."""
