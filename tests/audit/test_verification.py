@@ -190,8 +190,7 @@ def witnessed(state: Path, silos: Sequence[str], *, role: str = "silo", more: in
         signers = {name: Signer(witness_name(ROOT_DIGEST, name), MLDSA44PrivateKey.generate()) for name in silos}
         for name, signer in signers.items():
             signed = statement.sign(witnesses.said(signer.verifier, START), identity(name, role))
-            body = {"silo": name, "key": signer.verifier.encode()}
-            log.append("witness", body, {"statement": signed})
+            log.append("witness", witnesses.introduced(name, signer.verifier), {"statement": signed})
         head = log.reader().checkpoint
         lines = [signer.sign(head, START) for signer in signers.values()]
         log.cosigned(lines, [signer.verifier for signer in signers.values()])
@@ -234,7 +233,7 @@ def test_a_key_that_a_silo_did_not_sign_for_is_no_witness(tmp_path: Path, policy
         made_up = Signer(witness_name(ROOT_DIGEST, "ambon"), MLDSA44PrivateKey.generate())
         for holder in (identity("hub", "aggregator"), identity("ambon", "silo", "stranger")):
             signed = statement.sign(witnesses.said(made_up.verifier, START), holder)
-            log.append("witness", {"silo": "ambon", "key": made_up.verifier.encode()}, {"statement": signed})
+            log.append("witness", witnesses.introduced("ambon", made_up.verifier), {"statement": signed})
         log.cosigned([made_up.sign(log.reader().checkpoint, START)], [made_up.verifier])
     found = failed(state, policy=dataclasses.replace(policy, witnesses=2))
     assert {"statements", "witnesses"} <= found.keys() and "0 silos cosigned" in found["witnesses"]

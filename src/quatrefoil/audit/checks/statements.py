@@ -137,7 +137,7 @@ def _provenance(entry: Entry, attached: Mapping[str, bytes], context: Context) -
 
 def _witness(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
     found = witnesses.verify(_only(attached, "statement"), context.anchor, clock=lambda: context.at)
-    _require_same(entry, {"silo": found.name, "key": found.key.encode()})
+    _require_same(entry, witnesses.introduced(found.name, found.key))
     return [found]
 
 
