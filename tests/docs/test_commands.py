@@ -20,6 +20,7 @@ from support import Consortium
 POLICY = ROOT / "examples" / "policies" / "hospitals.toml"
 STRICT = ROOT / "examples" / "policies" / "strict.toml"
 WORKLOAD = ROOT / "examples" / "own_model" / "workload.toml"
+APPRAISAL = ROOT / "examples" / "appraisal" / "sev-snp.toml"
 MODEL = "quatrefoil.demo.job:initial"
 TRAIN = "quatrefoil.demo.job:train"
 
@@ -108,6 +109,9 @@ WRONG_USAGE = [
     ["rewrap", "content", "--key", "one", "--from-cms", "two"],
     ["proof"],
     ["proof", "verify", "--proof", "one"],
+    ["attest"],
+    ["attest", "verify", "evidence"],
+    ["attest", "policy"],
 ]
 
 
@@ -186,6 +190,8 @@ REFUSED = {
         f"proof verify --ciphertext {WORKLOAD} --proof {WORKLOAD} --bound 1 --context 00 --binding 00",
         "--context is not 32 bytes",
     ),
+    "attest of a policy that is none": ("attest policy check {policy}", "hospitals.toml:"),
+    "attest of evidence that is none": (f"attest verify {WORKLOAD} --policy {APPRAISAL}", "Evidence is not"),
     "doctor with nowhere to write the inventory": ("doctor --inventory {tmp}/no/where.json", "cannot be written"),
     "audit of a log that is not there": ("audit show {tmp}/none", "there is no log at"),
     "audit of what is no log": (f"audit show {WORKLOAD}", "there is no log at"),
@@ -241,6 +247,8 @@ JSON = {
     "bench-byzantine": "bench byzantine --rounds 1 --seeds 1",
     "proof-parameters": "proof parameters --parameters 1000",
     "audit-show": "audit show {log}",
+    "attest-policy-check": f"attest policy check {APPRAISAL}",
+    "bench-attest": "bench attest --repeats 1",
 }
 
 
