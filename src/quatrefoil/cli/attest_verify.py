@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kind",
         choices=sorted(VERIFIERS),
-        help="read EVIDENCE as a bare report of this kind, as hardware returns it; its certificates are in the collateral",
+        help="read EVIDENCE as a bare report of this kind, as hardware returns it, with its certificates in DIR",
     )
     parser.add_argument(
         "--collateral", metavar="DIR", type=Path, help="folder with certificates and revocation lists fetched before"

@@ -10,6 +10,7 @@ from quatrefoil.bench.aggregation import measure
 from quatrefoil.bench.streaming import measure_streams
 from quatrefoil.cli import (
     bench_attest,
+    bench_audit,
     bench_byzantine,
     bench_constant_time,
     bench_kernel,
@@ -33,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("proof", "proofs of bounded updates beside the encryption and a training", bench_proof.add_options),
         ("byzantine", bench_byzantine.WHAT, bench_byzantine.add_options),
         ("attest", bench_attest.WHAT, bench_attest.add_options),
+        ("audit", bench_audit.WHAT, bench_audit.add_options),
     ):
         add_options(benches.add_parser(name, help=what, description=what))
 
