@@ -21,7 +21,8 @@ def target(name: str):
 
 def test_the_parsers_all_have_targets() -> None:
     parsers = {"archive", "ber", "certificate", "ciphertext", "contribution", "envelope", "frames", "jobs", "kernel"}
-    assert parsers | {"messages", "proof", "receipt", "log_notes", "log_tiles", "log_journal"} <= set(TARGETS)
+    logs = {"log_notes", "log_tiles", "log_journal"}
+    assert parsers | logs | {"messages", "proof", "receipt", "statement"} <= set(TARGETS)
 
 
 @each_target
