@@ -189,6 +189,7 @@ def _claims(
             "author_key_digest": report.author_key_digest,
         },
         tcb=tcb.decode(report.reported_tcb, product) if product else {},
+        launch_tcb=tcb.decode(report.launch_tcb, product) if product else {},
         platform={"chip_id": report.chip_id[: tcb.CHIP_ID_BYTES[product]] if product else report.chip_id},
         model=product or "",
         debug=report.policy.debug,
