@@ -21,6 +21,7 @@ from support import Consortium
 POLICY = ROOT / "examples" / "policies" / "hospitals.toml"
 STRICT = ROOT / "examples" / "policies" / "strict.toml"
 WORKLOAD = ROOT / "examples" / "own_model" / "workload.toml"
+APPRAISAL = ROOT / "examples" / "appraisal" / "sev-snp.toml"
 RECEIPTS = ROOT / "tests" / "vectors" / "receipts"
 MODEL = "quatrefoil.demo.job:initial"
 TRAIN = "quatrefoil.demo.job:train"
@@ -116,6 +117,9 @@ WRONG_USAGE = [
     ["proof"],
     ["audit", "receipt", "one"],
     ["proof", "verify", "--proof", "one"],
+    ["attest"],
+    ["attest", "verify", "evidence"],
+    ["attest", "policy"],
     ["model"],
     ["model", "verify", "one.npz", "--trust", "root.pem"],
     ["model", "verify", "one.npz", "--provenance", "one", "--trust", "root.pem", "--signatures", "0"],
@@ -198,6 +202,8 @@ REFUSED = {
         f"proof verify --ciphertext {WORKLOAD} --proof {WORKLOAD} --bound 1 --context 00 --binding 00",
         "--context is not 32 bytes",
     ),
+    "attest of a policy that is none": ("attest policy check {policy}", "hospitals.toml:"),
+    "attest of evidence that is none": (f"attest verify {WORKLOAD} --policy {APPRAISAL}", "Evidence is not"),
     "model that is not there": ("model root {tmp}/none.npz", "there is no model at"),
     "model that is none": (f"model root {WORKLOAD}", "is no whole model"),
     "model without its statement": (
@@ -280,6 +286,8 @@ JSON = {
     "bench-byzantine": "bench byzantine --rounds 1 --seeds 1",
     "proof-parameters": "proof parameters --parameters 1000",
     "audit-show": "audit show {log}",
+    "attest-policy-check": f"attest policy check {APPRAISAL}",
+    "bench-attest": "bench attest --repeats 1",
     "audit-verify": "audit verify {log}",
     "audit-prove": "audit prove {log} 0 --out {log}/proof",
     "audit-bundle": "audit bundle {log} --out {log}/bundle.zip",

@@ -1,0 +1,80 @@
+"""Evidence as it is sent and kept (RFC 9334 section 8.2): what hardware signed, and the certificates that came along.
+
+Nothing in an ``Evidence`` is believed because it is in there. ``kind`` says which verifier is to read it; whether that
+kind is accepted is for the relying party's policy alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from quatrefoil.errors import EvidenceRejected, MessageRefused
+from quatrefoil.wire import WireObject
+
+KINDS: Mapping[str, str] = {
+    "sev-snp": "AMD SEV-SNP attestation report",
+    "tdx": "Intel TDX quote",
+    "sgx": "Intel SGX quote",
+    "tpm": "TPM 2.0 quote",
+}
+"""The closed vocabulary of ``kind``: one for each verifier."""
+
+LARGEST_REPORT = 64 << 10
+LARGEST_SIGNATURE = 16 << 10
+LARGEST_CERTIFICATE = 16 << 10
+MOST_CERTIFICATES = 16
+LARGEST_EVENT_LOG = 4 << 20
+"""Bytes, and certificates. Reports and quotes have up to some 10 KiB; event logs of a boot up to some 100 KiB."""
+
+_HINT = "Ask the sender for evidence that `quatrefoil attest` or the hardware's own interface wrote"
+
+
+@dataclass(frozen=True)
+class Evidence(WireObject):
+    """Evidence of one kind, unverified. ``EvidenceRejected`` when a part is empty, too large or of no known kind."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:evidence"
+
+    kind: str
+    """From :data:`KINDS`."""
+    report: bytes
+    """What the hardware signed, byte for byte: an SNP report or a quote with its signature inside, a TPMS_ATTEST."""
+    signature: bytes = b""
+    """The signature, where it is not part of ``report``: a TPMT_SIGNATURE; otherwise empty."""
+    certificates: tuple[bytes, ...] = ()
+    """Certificates that the sender adds, in DER, in any order. Verifiers take them as candidates, never as trusted."""
+    event_log: bytes = b""
+    """What was measured, in the order of measuring, for whoever replays it; empty where there is none."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise _rejected(f"evidence is of the unknown kind {self.kind[:40]!r}, not {', '.join(KINDS)}")
+        _sized("report", self.report, 1, LARGEST_REPORT)
+        _sized("signature", self.signature, 0, LARGEST_SIGNATURE)
+        if len(self.certificates) > MOST_CERTIFICATES:
+            raise _rejected(f"evidence brings {len(self.certificates)} certificates, over {MOST_CERTIFICATES}")
+        for certificate in self.certificates:
+            _sized("certificate", certificate, 1, LARGEST_CERTIFICATE)
+        _sized("event log", self.event_log, 0, LARGEST_EVENT_LOG)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Parse bytes from outside, or raise ``EvidenceRejected`` saying what is wrong with them."""
+        try:
+            return super().decode(data)
+        except MessageRefused as refusal:
+            raise EvidenceRejected(refusal.problem, hint=_HINT, check="format") from None
+
+
+def _sized(part: str, data: bytes, least: int, most: int) -> None:
+    if not least <= len(data) <= most:
+        raise _rejected(f"the evidence's {part} has {len(data)} bytes, not {least} to {most}")
+
+
+def _rejected(problem: str) -> EvidenceRejected:
+    return EvidenceRejected(problem, hint=_HINT, check="format")
+
+
+__all__ = ["KINDS", "Evidence"]
