@@ -37,6 +37,10 @@ class Reader:
             raise self.refusal(f"gives {field} {size} bytes, not {least} to {most}")
         return self.take(size, field)
 
+    def rest(self) -> bytes:
+        """Everything that is left, which ends here."""
+        return self.take(len(self._data) - self.at, "rest")
+
     def end(self) -> None:
         """Refuses what is left over."""
         if left := len(self._data) - self.at:

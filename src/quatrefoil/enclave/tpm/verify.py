@@ -24,7 +24,10 @@ from quatrefoil.enclave.claims import Check, Claims, Findings
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.evidence import Evidence
 from quatrefoil.enclave.tpm import structures as tpm
-from quatrefoil.enclave.tpm.signer import Key, public_key, subject_public_key_info, who_vouches
+from quatrefoil.enclave.tpm.signer import NOBODY, Key, public_key, subject_public_key_info, who_vouches
+from quatrefoil.errors import EvidenceRejected
+
+KIND = "tpm"
 
 CHECKS = ("signature", "signer", "key-attributes", "registers")
 """Names of the checks, in their order."""
@@ -45,19 +48,26 @@ def verify(evidence: Evidence, collateral: Collateral, at: datetime) -> Findings
     from ``collateral``; certificates of the evidence are candidates. The nonce, the registers' values and the firmware
     are claims: appraisal holds them to what the relying party expects.
     """
+    if evidence.kind != KIND or evidence.event_log:
+        raise EvidenceRejected(
+            "this is not evidence of a TPM: another kind, or an event log beside the quote",
+            hint="Send a quote with its signature, key and registers; event logs are not replayed",
+            check="format",
+        )
     quote = tpm.parse_attest(evidence.report)
     signature, area, values = tpm.parse_companions(evidence.signature)
     key = public_key(area)
+    signed = _signature(evidence.report, signature, area, key)
     root, signer = who_vouches(key, evidence.certificates, collateral, at)
     checks = (
-        _signature(evidence.report, signature, area, key),
+        signed,
         signer,
         _attributes(area),
         _registers(quote, values, signature.hash),
     )
     claims = Claims(
-        kind="tpm",
-        root=root,
+        kind=KIND,
+        root=root if signed.passed else NOBODY,
         isolation="none",
         report_data=quote.qualifying_data,
         measurements={f"pcr{number}": value for number, value in zip(quote.pcrs, values, strict=False)},
