@@ -1,0 +1,150 @@
+"""Certificates and revocation lists of hardware vendors, read defensively: their DER comes from outside.
+
+What may go wrong while ``cryptography`` takes one apart, at once or later, is one error here.
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+import warnings
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA384
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from quatrefoil.errors import EvidenceRejected
+
+Read = TypeVar("Read")
+
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+_warnings = threading.Lock()
+
+
+def parse(der: bytes) -> x509.Certificate:
+    """The certificate in ``der``, or ``EvidenceRejected``."""
+    # AMD's certificates have the serial number 0, about which every parse warns. The filters are one for all threads.
+    with _warnings, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return reading("certificate", lambda: x509.load_der_x509_certificate(der))
+
+
+def parse_crl(der: bytes) -> x509.CertificateRevocationList:
+    """The revocation list in ``der``, or ``EvidenceRejected``."""
+    return reading("revocation list", lambda: x509.load_der_x509_crl(der))
+
+
+def reading(what: str, read: Callable[[], Read]) -> Read:
+    """What ``read`` gives; ``EvidenceRejected`` for what is wrong inside a certificate, also where it shows late."""
+    try:
+        return read()
+    except _UNREADABLE as error:
+        raise EvidenceRejected(
+            f"a {what} cannot be read ({type(error).__name__})", hint="Fetch it from the vendor again", check="format"
+        ) from None
+
+
+def der_of_pem(pem: bytes) -> bytes:
+    """The DER of the one certificate in a PEM file of this package."""
+    body = pem.split(b"-----BEGIN CERTIFICATE-----", 1)[1].split(b"-----END CERTIFICATE-----", 1)[0]
+    return base64.b64decode(b"".join(body.split()))
+
+
+def extension(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes | None:
+    """The value of a vendor's extension, ``None`` where there is none."""
+
+    def read() -> bytes | None:
+        for found in certificate.extensions:
+            if found.oid == oid and isinstance(found.value, x509.UnrecognizedExtension):
+                return found.value.value
+        return None
+
+    return reading("certificate", read)
+
+
+def common_name(name: x509.Name) -> str:
+    """The one common name in ``name``, empty where there is none or several."""
+    found = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(found[0].value) if len(found) == 1 else ""
+
+
+def signed_pss(issuer: x509.Certificate, signed: bytes, signature: bytes) -> bool:
+    """Whether the RSA key of ``issuer`` made ``signature`` over ``signed``: RSASSA-PSS with SHA-384, MGF1 with SHA-384
+    and 48 bytes of salt (RFC 8017 section 8.1). The algorithm identifier beside the signature decides nothing."""
+    return _verified_pss(issuer, signed, signature)
+
+
+@lru_cache(maxsize=256)
+def _verified_pss(issuer: x509.Certificate, signed: bytes, signature: bytes) -> bool:
+    """Remembered: a function of its arguments alone, and the same few certificates come with every report of a host."""
+    key = reading("certificate", issuer.public_key)
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < 4096:
+        return False
+    try:
+        key.verify(signature, signed, padding.PSS(padding.MGF1(SHA384()), 48), SHA384())
+    except InvalidSignature:
+        return False
+    return True
+
+
+def forget() -> None:
+    """Forget which signatures have been verified, for who measures."""
+    _verified_pss.cache_clear()
+
+
+def names_its_algorithm_twice(certificate: x509.Certificate) -> bool:
+    """Whether the unsigned algorithm identifier repeats the signed one (RFC 5280 section 4.1.1.2). Nothing is read from
+    it; a certificate in which it differs has bytes that anybody may change."""
+    signed, signature = certificate.tbs_certificate_bytes, certificate.signature
+    whole = certificate.public_bytes(Encoding.DER)
+    start, end = _header(whole) + len(signed), len(whole) - len(signature)
+    unsigned = whole[start : end - _header_for(len(signature) + 1) - 1]
+    before = _header(signed) + 5  # version 3
+    serial = before + 2 + signed[before + 1]
+    return signed[serial:].startswith(unsigned) and len(unsigned) > 2
+
+
+def _header(der: bytes) -> int:
+    """Bytes of tag and length in front of a DER element's content."""
+    return 2 + (der[1] & 0x7F if der[1] & 0x80 else 0)
+
+
+def _header_for(size: int) -> int:
+    return 2 if size < 0x80 else 3 if size < 0x100 else 4
+
+
+def outside_validity(certificate: x509.Certificate, at: datetime) -> str:
+    """Why ``certificate`` is not valid at ``at``, with the date; empty where it is."""
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    name = common_name(certificate.subject) or "a certificate"
+    if at < start:
+        return f"{name} is not valid before {start:%Y-%m-%d %H:%M} UTC"
+    return f"{name} expired on {end:%Y-%m-%d %H:%M} UTC" if at > end else ""
+
+
+__all__ = [
+    "common_name",
+    "der_of_pem",
+    "extension",
+    "forget",
+    "names_its_algorithm_twice",
+    "outside_validity",
+    "parse",
+    "parse_crl",
+    "reading",
+    "signed_pss",
+]
