@@ -61,11 +61,14 @@ def read_text(file: Path, *, largest: int = LARGEST_FILE) -> str:
 class Table:
     """One TOML table being taken apart. Made by :func:`parse`; ``path`` is where it stands in the file."""
 
-    def __init__(self, source: str, values: dict[str, Any], lines: dict[Place, int], path: Place = ()) -> None:
+    def __init__(
+        self, source: str, values: dict[str, Any], lines: dict[Place, int], path: Place = (), *, page: str
+    ) -> None:
         self._source = source
         self._values = values
         self._lines = lines
         self._path = path
+        self._page = page
 
     def expect(self, required: Collection[str], optional: Collection[str] = ()) -> None:
         """Refuse unknown keys, then missing ones: a misspelt key is both, and is best reported as unknown."""
@@ -77,10 +80,14 @@ class Table:
                 raise self._at(key, problem="is not a known key", hint=hint)
         for key in required:
             if key not in self._values:
-                raise self._at(key, problem="is missing", hint="Nothing has a default: see docs/policy.md")
+                raise self._at(key, problem="is missing", hint=f"Nothing has a default: see {self._page}")
 
     def __contains__(self, key: str) -> bool:
         return key in self._values
+
+    def names(self) -> tuple[str, ...]:
+        """The keys that are there, sorted: for tables of which the file chooses the keys."""
+        return tuple(sorted(self._values))
 
     def text(self, key: str) -> str:
         value = self._values[key]
@@ -121,13 +128,16 @@ class Table:
         value = self._values[key]
         if not isinstance(value, dict):
             raise self._wrong_kind(key, value, f"a table [{key}]")
-        return Table(self._source, value, self._lines, (*self._path, key))
+        return Table(self._source, value, self._lines, (*self._path, key), page=self._page)
 
     def tables(self, key: str) -> list[Table]:
         value = self._values[key]
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise self._wrong_kind(key, value, f"a list of tables [[{key}]]")
-        return [Table(self._source, item, self._lines, (*self._path, key, i)) for i, item in enumerate(value)]
+        return [
+            Table(self._source, item, self._lines, (*self._path, key, i), page=self._page)
+            for i, item in enumerate(value)
+        ]
 
     @contextmanager
     def placing(self) -> Iterator[None]:
@@ -148,7 +158,7 @@ class Table:
         return PolicyInvalid(f"{self._source}:{self._line(path)}: {_dotted(path)}: {problem}", hint=hint)
 
     def _wrong_kind(self, key: str, value: object, wanted: str) -> PolicyInvalid:
-        return self._at(key, problem=f"is {_kind(value)}, not {wanted}", hint="See docs/policy.md")
+        return self._at(key, problem=f"is {_kind(value)}, not {wanted}", hint=f"See {self._page}")
 
     def _line(self, path: Place) -> int:
         """The line of ``path``, or of the nearest table around it that stands in the file."""
@@ -157,8 +167,9 @@ class Table:
         return self._lines.get(path, 1)
 
 
-def parse(text: str, source: str) -> Table:
-    """The root table of TOML ``text``; ``source`` names it in messages. ``PolicyInvalid`` when it is not TOML."""
+def parse(text: str, source: str, *, page: str = "docs/policy.md") -> Table:
+    """The root table of TOML ``text``; ``source`` names it in messages, ``page`` is where its fields are explained.
+    ``PolicyInvalid`` when it is not TOML."""
     if len(text) > LARGEST_FILE:
         raise PolicyInvalid(f"{source}: is over {LARGEST_FILE} characters", hint="Check that it is the file you meant")
     for number, line in enumerate(text.split("\n"), start=1):
@@ -167,10 +178,10 @@ def parse(text: str, source: str) -> Table:
     try:
         values = tomllib.loads(text)
     except RecursionError:
-        raise PolicyInvalid(f"{source}: is nested too deeply", hint="Use tables as in docs/policy.md") from None
+        raise PolicyInvalid(f"{source}: is nested too deeply", hint=f"Use tables as in {page}") from None
     except ValueError as error:  # TOMLDecodeError, and an integer of thousands of digits
         raise _not_toml(source, text, str(error)) from None
-    return Table(source, values, _lines_of(text))
+    return Table(source, values, _lines_of(text), page=page)
 
 
 def shown(value: str) -> str:

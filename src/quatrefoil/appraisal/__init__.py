@@ -1,0 +1,8 @@
+"""Evidence held to a policy that the relying party wrote: what is accepted, and why not (RFC 9334 section 8.5)."""
+
+from quatrefoil.appraisal.policy import AppraisalPolicy
+from quatrefoil.appraisal.reader import load, parse
+from quatrefoil.appraisal.verdict import Verdict, appraise
+from quatrefoil.appraisal.verifiers import verify
+
+__all__ = ["AppraisalPolicy", "Verdict", "appraise", "load", "parse", "verify"]

@@ -1,0 +1,28 @@
+"""Which verifier reads which kind of evidence. Each is a pure function of (evidence, collateral, time)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from quatrefoil.enclave import snp
+from quatrefoil.enclave.claims import Findings
+from quatrefoil.enclave.collateral import Collateral
+from quatrefoil.enclave.evidence import Evidence
+from quatrefoil.errors import EvidenceRejected
+
+Verifier = Callable[[Evidence, Collateral, datetime], Findings]
+
+VERIFIERS: Mapping[str, Verifier] = {"sev-snp": snp.verify}
+
+
+def verify(evidence: Evidence, collateral: Collateral, at: datetime) -> Findings:
+    """What ``evidence`` establishes at ``at``; ``EvidenceRejected`` where nothing here can read it."""
+    if evidence.kind not in VERIFIERS:
+        raise EvidenceRejected(
+            f"there is no verifier of {evidence.kind} evidence", hint=f"Send evidence of {', '.join(VERIFIERS)}"
+        )
+    return VERIFIERS[evidence.kind](evidence, collateral, at)
+
+
+__all__ = ["VERIFIERS", "verify"]
