@@ -94,6 +94,7 @@ def sgx_extension(cpu_svn: bytes, pce_svn: int, fmspc: str, ppid: bytes) -> byte
     )
 
 
+@cache
 def certificate(
     subject: str, issuer: str, *, ca: bool = False, until: datetime | None = None, extension: bytes = b""
 ) -> x509.Certificate:

@@ -55,13 +55,22 @@ def establish(quote: bytes, endorsements: Endorsements, root: bytes, at: datetim
     library, now = _library(), int(at.timestamp())
     # Exactly these parts: were a PCK chain among them, the library would prefer it to that of the quote.
     parts = {field.name: getattr(endorsements, field.name) for field in fields(endorsements)}
+    given, verifier = library.QuoteCollateralV3(**parts), library.QuoteVerifier(root)
     try:
-        verifier = library.QuoteVerifier(root)
-        given = library.QuoteCollateralV3(**parts)
         claims = verifier.verify_with_policy(quote, given, now, library.QuotePolicy.claims_only(now))
     except ValueError as error:
-        raise _rejected(str(error).removeprefix("Verification failed: ")) from None
+        raise _rejected(_reason(library, quote, given, root, now) or str(error)) from None
     return _platform(json.loads(claims.to_json()))
+
+
+def _reason(library: Any, quote: bytes, given: Any, root: bytes, now: int) -> str:
+    """Why the library refuses, with the causes that its other way to ask leaves out; one line."""
+    try:
+        library.verify_with_root_ca(quote, given, root, now)
+    except ValueError as error:
+        said = str(error).removeprefix("Verification failed: ").partition("Stack backtrace")[0]
+        return " ".join(said.replace("Caused by:", ":").split()).replace(" :", ":")
+    return ""
 
 
 def _platform(claims: dict[str, Any]) -> Platform:

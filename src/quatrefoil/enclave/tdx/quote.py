@@ -18,6 +18,7 @@ from types import MappingProxyType
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from quatrefoil.enclave import certificates
 from quatrefoil.enclave.reader import Reader
 
 SGX, TDX = 0x00, 0x81
@@ -113,6 +114,10 @@ class Quote:
         return bool(self.td_attributes & DEBUG_BITS)
 
     @property
+    def service_td(self) -> bool:
+        return any(self.body.get("mrservicetd", b""))
+
+    @property
     def td_attributes(self) -> int:
         """TD ATTRIBUTES as a number; 0 for SGX."""
         return int.from_bytes(self.body.get("tdattributes", b""), "little")
@@ -170,15 +175,24 @@ def _fields(read: Reader, layout: Layout) -> Mapping[str, bytes]:
 
 def _certificates(read: Reader, pem: bytes) -> tuple[x509.Certificate, ...]:
     """The chain, of which no byte may be otherwise: nobody signs the text around certificates."""
-    try:
-        found = tuple(x509.load_pem_x509_certificates(pem.removesuffix(b"\x00")))
-        written = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in found)
-    except ValueError:
-        raise read.refusal("has a chain that is not of certificates in PEM") from None
+    if not pem.startswith(b"-----BEGIN CERTIFICATE-----"):
+        raise read.refusal("has a chain that is not of certificates in PEM")
+    found = certificates.reading("certificate", lambda: _readable(pem.removesuffix(b"\x00")))
+    written = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in found)
     if written != pem.removesuffix(b"\x00"):
         raise read.refusal("has a chain of certificates that is not written as PEM is (RFC 7468)")
     if not 2 <= len(found) <= 4:
         raise read.refusal(f"has a chain of {len(found)} certificates")
+    return found
+
+
+def _readable(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """The certificates, of which everything that is used later has been read once: faults inside them show late."""
+    found = tuple(x509.load_pem_x509_certificates(pem))
+    for certificate in found:
+        certificate.subject.rfc4514_string()
+        certificate.public_key()
+        _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return found
 
 

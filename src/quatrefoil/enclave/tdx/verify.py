@@ -5,10 +5,11 @@ Checks, in this order, all of them made whatever the others say:
 ``signature``        the attestation key in the quote signed header and body (ECDSA P-256)
 ``quoting-enclave``  the platform's PCK key signed the quoting enclave's report, and that names the attestation key
 ``root``             the chain in the quote ends in the pinned root, byte for byte
+``attributes``       not in debug or profiling, not migratable, no service TD, and no exceptions from the host
 ``collateral``       there is collateral for this platform, and each part of it holds at ``at``; the date is named
 ``platform``         :mod:`quatrefoil.enclave.tdx.platform`: chain, revocation, quoting enclave's identity, TCB matched
 
-The first three are made twice, here and by ``dcap-qvl``, so that a report can show which of them failed. Whether what
+All but the last are made twice, here and by ``dcap-qvl``, so that a report can show which of them failed. Whether what
 was established is good enough (status, advisories, measurements, platform) is for appraisal.
 """
 
@@ -36,7 +37,7 @@ from quatrefoil.errors import EvidenceRejected
 
 KINDS = {"tdx": TDX, "sgx": SGX}
 
-CHECKS = ("signature", "quoting-enclave", "root", "collateral", "platform")
+CHECKS = ("signature", "quoting-enclave", "root", "attributes", "collateral", "platform")
 
 _TD_MEASUREMENTS = (
     *("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mrconfigid", "mrowner", "mrownerconfig"),
@@ -66,6 +67,7 @@ def verify(evidence: Evidence, collateral: Collateral, at: datetime, *, root: Ro
         Check("signature", _signed(quote), "ECDSA P-256 of the attestation key over header and body"),
         _quoting_enclave(quote),
         Check("root", is_root, f"the quote's chain ends in {last}" + ("" if is_root else f", not {trusted.name}")),
+        _attributes(quote),
         _collateral(found, quote, fmspc, at),
         Check("platform", established is not None, why),
     )
@@ -97,15 +99,25 @@ def _quoting_enclave(quote: Quote) -> Check:
     vouched = hashlib.sha256(quote.attestation_key + quote.qe_auth_data).digest() + bytes(32)
     if quote.qe_body["reportdata"] != vouched:
         return Check(name, False, "the quoting enclave's report is about another attestation key")
-    try:
-        key = quote.certificates[0].public_key()
-    except ValueError:
-        return Check(name, False, "the platform's certificate holds no key")
+    key = quote.certificates[0].public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         return Check(name, False, "the platform's certificate is not of a key on P-256")
     if not _is_by(key, quote.qe_report_signature, quote.qe_report):
         return Check(name, False, "the platform's key did not sign the quoting enclave's report")
     return Check(name, True, f"quoting enclave of version {_number(quote.qe_body['isvsvn'])}, signed by the platform")
+
+
+def _attributes(quote: Quote) -> Check:
+    if quote.tee == SGX:
+        return Check("attributes", not quote.debug, "the enclave is in debug" if quote.debug else "not in debug")
+    wrong = {
+        "the host may debug or profile the TD": quote.debug,
+        "the TD is migratable": bool(quote.td_attributes & MIGRATABLE),
+        "a service TD is bound to the TD": quote.service_td,
+        "SEPT_VE_DISABLE is off: the host may inject exceptions": not quote.td_attributes & SEPT_VE_DISABLE,
+    }
+    found = "; ".join(problem for problem, there in wrong.items() if there)
+    return Check("attributes", not found, found or "no debug, profiling, migration or service TD; SEPT_VE_DISABLE")
 
 
 def _collateral(found: Endorsements | None, quote: Quote, fmspc: str, at: datetime) -> Check:
@@ -139,12 +151,12 @@ def _claims(kind: str, quote: Quote, found: Platform | None, fmspc: str, root: s
     if kind == "sgx":
         tcb["isv"] = _number(quote.body["isvsvn"])
     else:
-        # TEE_TCB_SVN: security version of the TDX module, and its major version (TDX Module ABI, TEE_TCB_SVN).
-        tcb |= {"tdx_module": quote.body["teetcbsvn"][0], "tdx_module_major": quote.body["teetcbsvn"][1]}
+        # TEE_TCB_SVN: the module's security version, and its major version, with each of which the former begins anew.
+        tcb["module"] = quote.body["teetcbsvn"][1] << 8 | quote.body["teetcbsvn"][0]
         facts |= {
             "migratable": bool(quote.td_attributes & MIGRATABLE),
             "sept_ve_disable": bool(quote.td_attributes & SEPT_VE_DISABLE),
-            "service_td": any(quote.body.get("mrservicetd", b"")),
+            "service_td": quote.service_td,
         }
     if found is not None:
         tcb |= {"pce": found.pce_svn, "evaluation": found.evaluation}
@@ -158,6 +170,7 @@ def _claims(kind: str, quote: Quote, found: Platform | None, fmspc: str, root: s
         measurements={name: quote.body[name] for name in names if name in quote.body},
         tcb=tcb,
         platform={"ppid": found.ppid} if found else {},
+        model=kind.upper(),
         debug=quote.debug,
         status=found.status if found else "",
         advisories=found.advisories if found else (),

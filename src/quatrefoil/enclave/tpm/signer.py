@@ -8,6 +8,7 @@ credential activation (Part 1, section 24) ties an attestation key to it, an exc
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
@@ -24,6 +25,7 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
+from quatrefoil.enclave import certificates
 from quatrefoil.enclave.claims import Check
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.tpm.structures import PublicArea
@@ -54,59 +56,61 @@ def subject_public_key_info(key: Key) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def who_vouches(key: Key, certificates: tuple[bytes, ...], collateral: Collateral, at: datetime) -> tuple[str, Check]:
-    """The root that vouches for ``key`` at the time ``at``, or :data:`NOBODY`; and the check that says why.
+@dataclass(frozen=True)
+class Signer:
+    """``root``: who vouches for the key, or :data:`NOBODY`. ``check`` says why."""
 
-    ``certificates`` come with the evidence. Those of ``collateral`` that signed themselves are the roots, the others
-    are intermediate; its keys are pinned. Where both answer, the certificate does.
+    root: str
+    check: Check
+    certified: bool = False
+    revocation_checked: bool = False
+    """Whether there was a revocation list of an authority in the chain."""
+
+
+def who_vouches(key: Key, candidates: tuple[bytes, ...], collateral: Collateral, at: datetime) -> Signer:
+    """Who vouches for ``key`` at the time ``at``; ``EvidenceRejected`` where a certificate or list cannot be read.
+
+    ``candidates`` are certificates that came with the evidence. Those of ``collateral`` that signed themselves are the
+    roots, the others are intermediate; its keys are pinned. Where both answer, the certificate does.
     """
+    # Names and keys in certificates are read late, and what is wrong with them shows late.
+    return certificates.reading("certificate", lambda: _who_vouches(key, candidates, collateral, at))
+
+
+def _who_vouches(key: Key, candidates: tuple[bytes, ...], collateral: Collateral, at: datetime) -> Signer:
     spki = subject_public_key_info(key)
-    own = [c for c in _parsed((*certificates, *collateral.certificates)) if _key_of(c) == spki]
-    roots, between = _sorted(collateral, certificates)
+    brought = [certificates.parse(der) for der in candidates]
+    given = [certificates.parse(der) for der in collateral.certificates]
+    lists = [certificates.parse_crl(der) for der in collateral.revocation_lists]
+    roots = [certificate for certificate in given if certificate.issuer == certificate.subject]
     reasons = []
-    for leaf in own:
+    for leaf in (one for one in (*brought, *given) if _key_of(one) == spki):
         try:
-            chain = _chain(leaf, between, roots, at)
+            chain = _chain(leaf, [*given, *brought], roots, at)
         except VerificationError as error:
             reasons.append(f"its certificate of {leaf.issuer.rfc4514_string()} leads to no given root: {error}")
             continue
-        if problem := _revoked(chain, collateral.revocation_lists, at):
+        own, problem = _revocation(chain, lists, at)
+        if problem:
             reasons.append(problem)
             continue
         root = chain[-1].subject.rfc4514_string()
-        lists = "" if collateral.revocation_lists else "; no revocation list was given"
-        return root, Check("signer", True, f"the key is certified under {root}{lists}")
+        detail = f"the key is certified under {root}" + ("" if own else "; no revocation list was given")
+        return Signer(root, Check("signer", True, detail), certified=True, revocation_checked=own)
     if reasons:  # a certificate that does not hold is not outvoted by a pin: it may be a revoked one
-        return NOBODY, Check("signer", False, "; ".join(reasons))
+        return Signer(NOBODY, Check("signer", False, "; ".join(reasons)))
     if spki in collateral.keys:
-        return PINNED, Check("signer", True, "the key is pinned by the relying party; nobody certified it")
+        return Signer(PINNED, Check("signer", True, "the key is pinned by the relying party; nobody certified it"))
     missing = "no certificate of the key came along, and the relying party does not pin it"
-    return NOBODY, Check("signer", False, missing)
-
-
-def _sorted(
-    collateral: Collateral, certificates: tuple[bytes, ...]
-) -> tuple[list[x509.Certificate], list[x509.Certificate]]:
-    given = _parsed(collateral.certificates)
-    roots = [certificate for certificate in given if certificate.issuer == certificate.subject]
-    return roots, [c for c in given if c not in roots] + _parsed(certificates)
-
-
-def _parsed(certificates: tuple[bytes, ...]) -> list[x509.Certificate]:
-    found = []
-    for der in certificates:
-        try:
-            found.append(x509.load_der_x509_certificate(der))
-        except ValueError:
-            continue  # candidates: what cannot be read vouches for nothing
-    return found
+    return Signer(NOBODY, Check("signer", False, missing))
 
 
 def _key_of(certificate: x509.Certificate) -> bytes | None:
     try:
-        return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except Exception:  # keys of kinds that the library does not read, in its several ways of saying so
+        key = certificates.reading("certificate", certificate.public_key)
+    except EvidenceRejected:  # a key of a kind that the library does not read is another key
         return None
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _is_authority(_: Policy, certificate: x509.Certificate, constraints: x509.BasicConstraints) -> None:
@@ -143,24 +147,26 @@ def _chain(
     return list(verifier.verify(leaf, between).chain)
 
 
-def _revoked(chain: list[x509.Certificate], lists: tuple[bytes, ...], at: datetime) -> str:
-    """Why the chain does not hold by the lists that its authorities signed; empty where it does."""
-    for der in lists:
-        try:
-            found = x509.load_der_x509_crl(der)
-        except ValueError:
-            return "a revocation list that was given cannot be read"
+def _revocation(
+    chain: list[x509.Certificate], lists: list[x509.CertificateRevocationList], at: datetime
+) -> tuple[bool, str]:
+    """Whether a list of an authority in the chain is there, and why the chain does not hold by it, or nothing."""
+    own = False
+    for found in lists:
         for certificate, issuer in pairwise(chain):
             if found.issuer != issuer.subject:
                 continue
-            named = issuer.subject.rfc4514_string()
+            own, name = True, issuer.subject.rfc4514_string()
             if not _signed(found, issuer):
-                return f"the revocation list of {named} is not signed by it"
+                return own, f"the revocation list of {name} is not signed by it"
             if found.next_update_utc is None or not found.last_update_utc <= at <= found.next_update_utc:
-                return f"the revocation list of {named} holds from {found.last_update_utc} to {found.next_update_utc}"
+                return (
+                    own,
+                    f"the revocation list of {name} holds from {found.last_update_utc} to {found.next_update_utc}",
+                )
             if found.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
-                return f"{named} revoked the certificate {certificate.serial_number:x}"
-    return ""
+                return own, f"{name} revoked the certificate {certificate.serial_number:x}"
+    return own, ""
 
 
 def _signed(found: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
@@ -171,4 +177,4 @@ def _signed(found: x509.CertificateRevocationList, issuer: x509.Certificate) -> 
         return False
 
 
-__all__ = ["NOBODY", "PINNED", "Key", "public_key", "subject_public_key_info", "who_vouches"]
+__all__ = ["NOBODY", "PINNED", "Key", "Signer", "public_key", "subject_public_key_info", "who_vouches"]

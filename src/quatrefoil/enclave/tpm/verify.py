@@ -58,22 +58,25 @@ def verify(evidence: Evidence, collateral: Collateral, at: datetime) -> Findings
     signature, area, values = tpm.parse_companions(evidence.signature)
     key = public_key(area)
     signed = _signature(evidence.report, signature, area, key)
-    root, signer = who_vouches(key, evidence.certificates, collateral, at)
+    signer = who_vouches(key, evidence.certificates, collateral, at)
     checks = (
         signed,
-        signer,
+        signer.check,
         _attributes(area),
         _registers(quote, values, signature.hash),
     )
     claims = Claims(
         kind=KIND,
-        root=root if signed.passed else NOBODY,
+        root=signer.root if signed.passed else NOBODY,
         isolation="none",
         report_data=quote.qualifying_data,
         measurements={f"pcr{number}": value for number, value in zip(quote.pcrs, values, strict=False)},
         tcb={"firmware": quote.firmware_version},
         platform={"ak": area.name},
+        model="TPM",
         facts={
+            "certified": signer.certified,
+            "revocation_checked": signer.revocation_checked,
             "bank": quote.bank,
             "clock_ms": quote.clock_ms,
             "clock_safe": quote.clock_safe,
