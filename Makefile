@@ -26,12 +26,14 @@ test: install  ## everything but the slow tests
 	$(CARGO) test --quiet $(CRATE)
 	$(CARGO) fetch --quiet --locked $(PEERS)
 	$(CARGO) build --quiet --locked $(PEERS)
+	$(CARGO) build --quiet --locked $(PEERS) --features tlog --bin tlog
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
 test-all: install  ## every test
 	$(CARGO) test --quiet $(CRATE)
 	$(CARGO) fetch --quiet --locked $(PEERS)
 	$(CARGO) build --quiet --locked $(PEERS)
+	$(CARGO) build --quiet --locked $(PEERS) --features tlog --bin tlog
 	$(BIN)/python -m pytest -n auto
 
 lint: install  ## ruff, mypy --strict, cargo fmt and clippy

@@ -105,6 +105,8 @@ def policy_text(backend: str) -> str:
     return POLICY.format(
         backend=backend, accept='"software-keeper", "plain-aggregation"', on_excess="refuse", minimum_silos=3,
         colluding_silos=1, difference=1, clip=1.0, rounds=20, largest_sample_count=1000, threat="", norm="",
+        receipts="ml-dsa",
+        witnesses=0,
     )  # fmt: skip
 
 
@@ -120,6 +122,22 @@ def test_every_step_is_metered_and_logged(costs: Costs) -> None:
     assert steps["transport.seal"]["calls"] == 6 and int(steps["transport.seal"]["bytes"]) > 0
     kinds = [entry.kind for entry in outcome.log]
     assert kinds[:2] == ["policy", "plan"] and kinds.count("key-release") == 2 and kinds.count("round-accepted") == 6
+
+
+def test_under_a_quorum_every_silo_cosigns_the_log_after_every_round(costs: Costs) -> None:
+    outcome = run(costs, policy=policy(witnesses=3))
+    kinds = [entry.kind for entry in outcome.log]
+    assert kinds[:3] == ["log-opened", "policy", "plan"]
+    assert kinds.count("witnessed") == 6 and kinds.count("cosigned") == 1  # the last is under the checkpoint itself
+    (cosigned,) = [entry for entry in outcome.log if entry.kind == "cosigned"]
+    assert cosigned.body["witnesses"] == ["a", "b", "c"]
+
+
+def test_a_quorum_that_cannot_be_is_refused(costs: Costs) -> None:
+    with pytest.raises(PolicyError, match="asks for 4 witnesses, and the roster has 3 silos: a, b, c"):
+        run(costs, policy=policy(witnesses=4))
+    with pytest.raises(CallerError, match="another log is given"):
+        run(costs, policy=policy(witnesses=3), log=MemoryLog())
 
 
 @pytest.mark.parametrize("rule", [{}, {"update_norm_factor": 3.0, "update_norm_floor": 0.9}], ids=["fixed", "adaptive"])

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 from quatrefoil.errors import MessageRefused, PolicyInvalid
-from quatrefoil.policy import BACKENDS, CHANNEL_POLICIES, STAND_INS, THREATS, Allow, Limits, Policy
+from quatrefoil.policy import (
+    BACKENDS,
+    CHANNEL_POLICIES,
+    MOST_WITNESSES,
+    RECEIPTS,
+    STAND_INS,
+    THREATS,
+    Allow,
+    Limits,
+    Policy,
+)
+from quatrefoil.tlog.notes import MOST_SIGNATURES
 from quatrefoil.transport.policies import POLICIES
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples" / "policies").glob("*.toml"))
@@ -203,6 +214,31 @@ def test_a_transport_table_that_names_no_policy_is_refused(table: str, expected:
     assert expected in refusal(f"{TEXT}\n[transport]\n{table}\n")
 
 
+def test_receipts_are_signed_by_ml_dsa_alone_unless_the_policy_asks_for_both() -> None:
+    assert (parse(TEXT).receipts, parse(TEXT).signs_receipts_twice) == ("ml-dsa", False)
+    named = [parse(f'{TEXT}\n[audit]\nreceipts = "{name}"\n') for name in RECEIPTS]
+    assert [(policy.receipts, policy.signs_receipts_twice) for policy in named] == [
+        ("ml-dsa", False),
+        ("ml-dsa+ed25519", True),
+    ]
+    assert named[0].digest() == parse(TEXT).digest() != named[1].digest()
+    assert all(Policy.decode(policy.encode()) == policy for policy in named)
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ('receipts = "none"', "audit.receipts"),
+        ('receipts = "ed25519"', "audit.receipts"),
+        ("receipts = true", "audit.receipts"),
+        ("receipts = []", "audit.receipts"),
+        ('receipts = "ml-dsa"\nreceipt = 1', "receipt"),
+    ],
+)
+def test_receipts_cannot_be_turned_off(table: str, expected: str) -> None:
+    assert expected in refusal(f"{TEXT}\n[audit]\n{table}\n")
+
+
 def test_an_integer_and_a_float_clip_mean_the_same() -> None:
     assert parse(with_line("clip", "clip = 1")).digest() == parse(with_line("clip", "clip = 1.0")).digest()
 
@@ -232,6 +268,34 @@ def test_the_latency_limit_is_in_the_digest() -> None:
     limited = parse(TEXT + "\n[workload]\nmax_latency_ms = 100\n")
     assert limited.max_latency_ms == 100.0
     assert limited.digest() != parse(TEXT).digest()
+
+
+def test_the_witnesses_are_in_the_digest_and_none_are_asked_for_where_none_are_named() -> None:
+    two = parse(TEXT + "\n[audit]\nwitnesses = 2\n")
+    assert (two.witnesses, parse(TEXT).witnesses) == (2, 0)
+    assert two.digest() != parse(TEXT).digest()
+    for none in ("[audit]\n", "[audit]\nwitnesses = 0\n"):
+        assert parse(f"{TEXT}\n{none}").digest() == parse(TEXT).digest()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("witnesses = 1", "audit.witnesses: 1 is not above colluding_silos = 1"),
+        ("witnesses = -1", "audit.witnesses: is -1, outside 0 to 126"),
+        ("witnesses = 127", "audit.witnesses: is 127, outside 0 to 126"),
+        ("witnesses = 2.0", "audit.witnesses: is a float, not an integer"),
+        ("witnesses = true", "audit.witnesses: is a boolean, not an integer"),
+        ('witnesses = ["a"]', "audit.witnesses: is a list, not an integer"),
+        ("witness = 2", "audit.witness: is not a known key. Did you mean 'witnesses'?"),
+    ],
+)
+def test_witnesses_that_cannot_be_are_refused(line: str, expected: str) -> None:
+    assert expected in refusal(f"{TEXT}\n[audit]\n{line}\n")
+
+
+def test_a_note_has_room_for_the_witnesses_and_the_log() -> None:
+    assert MOST_WITNESSES + 2 == MOST_SIGNATURES
 
 
 def test_accepting_a_stand_in_is_in_the_digest() -> None:

@@ -29,7 +29,15 @@ def words(cell: str) -> list[str]:
 
 
 def test_every_policy_field_is_documented_and_no_other() -> None:
-    expected = {"name", "threats", "on_excess", "insecure.accept", "transport.policy", "workload.max_latency_ms"}
+    expected = {
+        "name",
+        "threats",
+        "on_excess",
+        "insecure.accept",
+        "transport.policy",
+        "workload.max_latency_ms",
+        "audit.receipts",
+    }
     expected |= {f"limits.{field.name}" for field in dataclasses.fields(Limits)} | {
         f"allow.{layer}" for layer in LAYERS
     }

@@ -15,17 +15,27 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.audit import Log, MemoryLog
+from quatrefoil.audit.receipts import ABSENT, Receipt, RoundReceipt, issue_batch
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, VerifiedStatement
+from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob, sha256
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.keeper import Keeper
 from quatrefoil.federation.local import check_keys
-from quatrefoil.federation.messages import Confirmation, KeyRequest, Member, RosterProposal, SealedContribution
+from quatrefoil.federation.messages import (
+    Confirmation,
+    KeyRequest,
+    Member,
+    RosterProposal,
+    RoundOffer,
+    SealedContribution,
+)
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.state import MemoryState, State
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
@@ -59,6 +69,9 @@ aggregation = ["{backend}"]
 proofs = ["bounded-update"]
 [insecure]
 accept = [{accept}]
+[audit]
+receipts = "{receipts}"
+witnesses = {witnesses}
 """
 
 NAMES = ("ambon", "bari", "cusco", "dakar")
@@ -68,6 +81,8 @@ UPDATES = {"ambon": 0.25, "bari": -0.5, "cusco": 0.125, "dakar": 0.75, "elba": -
 """By how much a silo's training moves every parameter, whatever it starts from."""
 START = datetime(2030, 1, 1, tzinfo=UTC)
 PLAN = bytes(range(32))
+RECEIPT_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+"""The aggregator's second key, in worlds whose policy asks for one."""
 TRUSTED, STRANGER = "test-consortium", "stranger"
 """Names of two roots; every party of a :class:`World` trusts the first only."""
 
@@ -86,6 +101,8 @@ def policy(backend: str = "additive-rlwe", **changes: object) -> Policy:
         "update_norm_factor": None,
         "update_norm_floor": None,
         "proofs": False,
+        "receipts": "ml-dsa",
+        "witnesses": 0,
     } | changes
     norms = {key: values.pop(key) for key in ("update_norm", "update_norm_factor", "update_norm_floor")}
     values["norm"] = "\n".join(f"{key} = {value}" for key, value in norms.items() if value is not None)
@@ -185,6 +202,26 @@ def asked_for(context: bytes, contributions: Sequence[SealedContribution], names
     return KeyRequest(context, tuple(contributions), agreeing(context, contributions, names))
 
 
+def reissued(world: World, silo: str, receipts: bytes, at: int = -1, **changes: object) -> bytes:
+    """The receipts of one silo, joined, with some fields of one changed and signed anew by the aggregator, in a batch
+    with the same changes for everybody: what a lying aggregator would send."""
+    one = parts.split_list(receipts, 16)
+    told = RoundReceipt.decode(Receipt.decode(one[at]).payload)
+    names = [member.name for member in world.aggregator.job.roster]
+    shared = {
+        key: value
+        for key, value in changes.items()
+        if key in ("round", "attempt", "context", "job", "ending", "result", "policy", "plan", "time", "issuer")
+    }
+    others: dict[str, object] = {"verdict": ABSENT, "contribution": b"", "reason": ""}
+    lies = [
+        dataclasses.replace(told, **({"silo": name} | (changes if name == silo else others | shared))) for name in names
+    ]
+    batch = issue_batch(lies, world.hub_security, classical=world.receipt_key)
+    one[at] = batch.receipt(names.index(silo))
+    return parts.join(one)
+
+
 def damaged(data: bytes, position: int = -1) -> bytes:
     """``data`` with one bit turned."""
     content = bytearray(data)
@@ -209,6 +246,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.policy = policy(self.backend, **self.limits)
+        self.receipt_key = RECEIPT_KEY if self.policy.signs_receipts_twice else None
         self.log = MemoryLog(self.clock)
         self.layout = layout_of(self.initial)
         self.model_bytes = encode_arrays(self.initial, self.layout)
@@ -268,6 +306,7 @@ class World:
             "model": model_digest(self.initial, self.layout),
             "rounds": self.rounds,
             "plan": PLAN,
+            "receipt_key": self.receipt_key.public_key().public_bytes_raw() if self.receipt_key else b"",
         }
         return JobTerms(**(given | changes))
 
@@ -308,6 +347,8 @@ class World:
         return self.aggregator_kind(
             job,
             self.model_bytes,
+            clock=self.clock,
+            receipt_key=self.receipt_key,
             security=self.hub_security,
             aggregation=self.aggregation(),
             proofs=self.proofs(),
@@ -332,6 +373,7 @@ class World:
     def send(self, offer: bytes, names: Sequence[str] | None = None) -> None:
         for name in self.names if names is None else names:
             self.aggregator.receive(name, self.contribution(name, offer))
+            self.silos[name].acknowledged(RoundOffer.decode(body_of(offer)).context)
 
     def propose(self) -> bytes:
         """Have the keys checked, and close the roster."""
@@ -352,8 +394,8 @@ class World:
         return self.aggregator.finish(self.answer(confirming))
 
     def accept(self, finished: FinishedRound) -> None:
-        for silo in self.silos.values():
-            silo.accept(finished.offer, finished.release, finished.result)
+        for name, silo in self.silos.items():
+            silo.accept(finished.offer, finished.release, finished.result, finished.receipts.of(name))
 
     def run_round(self, names: Sequence[str] | None = None) -> FinishedRound:
         self.send(self.open(), names)

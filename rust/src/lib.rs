@@ -404,6 +404,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(steps::run_step, module)?)?;
     module.add_function(wrap_pyfunction!(probes::processor_levels, module)?)?;
     module.add_function(wrap_pyfunction!(probes::limit_processor, module)?)?;
+    module.add_function(wrap_pyfunction!(probes::proof_levels, module)?)?;
+    module.add_function(wrap_pyfunction!(probes::limit_proofs, module)?)?;
     module.add_function(wrap_pyfunction!(timing::timed_steps, module)?)?;
     module.add_function(wrap_pyfunction!(timing::time_step, module)?)?;
     proof::python::add_to(module)

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use crate::masks;
 use crate::ntt::{N, Polynomial};
 use crate::processor::{self, Level};
+use crate::proof::wide::Width;
 use crate::sampling::{self, Noise};
 use crate::stream::{Purpose, Stream};
 use crate::{PyLayout, exactly, seed};
@@ -68,6 +69,21 @@ pub fn limit_processor(level: &str) -> PyResult<()> {
     let known = Level::ALL.into_iter().find(|known| known.name() == level && known.is_here());
     let level = known.ok_or_else(|| PyValueError::new_err(format!("no level {level:?} on this processor")))?;
     processor::limit(level);
+    masks::forget();
+    Ok(())
+}
+
+/// The copies of the prover's loops that run on this processor, the best first.
+#[pyfunction]
+pub fn proof_levels() -> Vec<&'static str> {
+    Width::all().into_iter().rev().map(Width::name).collect()
+}
+
+/// Use no copy of the prover's loops above this one, and none of the kernel's above its level, in the whole process.
+#[pyfunction]
+pub fn limit_proofs(level: &str) -> PyResult<()> {
+    let known = Width::all().into_iter().find(|known| known.name() == level);
+    known.ok_or_else(|| PyValueError::new_err(format!("no level {level:?} of proofs on this processor")))?.limit();
     masks::forget();
     Ok(())
 }

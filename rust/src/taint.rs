@@ -33,32 +33,45 @@ fn request(number: usize, first: usize, second: usize) -> usize {
     answer
 }
 
+/// These are public from here on.
+pub fn publish<T>(values: &[T]) {
+    mark(MAKE_MEM_DEFINED, values);
+}
+
+/// The value, public from here on.
+pub fn published<T: Copy>(value: T) -> T {
+    let cell = std::hint::black_box([value]);
+    publish(&cell);
+    // SAFETY: it is there. The compiler is not to take what it has in a register.
+    unsafe { std::ptr::read_volatile(&cell[0]) }
+}
+
 fn mark<T>(number: usize, values: &[T]) {
     request(number, values.as_ptr() as usize, size_of_val(values));
 }
 
 /// The values, with memcheck told that they are not known.
-fn secret<T: Clone>(values: &[T]) -> Vec<T> {
+pub fn secret<T: Clone>(values: &[T]) -> Vec<T> {
     let copy = values.to_vec();
     mark(MAKE_MEM_UNDEFINED, &copy);
     copy
 }
 
-fn secret_seed(byte: u8) -> [u8; 32] {
+pub fn secret_seed(byte: u8) -> [u8; 32] {
     let seed = [byte; 32];
     mark(MAKE_MEM_UNDEFINED, &seed);
     seed
 }
 
 /// How many branches and addresses in `work` depended on a secret.
-fn dependent(work: impl FnOnce()) -> usize {
+pub fn dependent(work: impl FnOnce()) -> usize {
     assert_ne!(request(RUNNING_ON_VALGRIND, 0, 0), 0, "run this by `make constant-time`");
     let before = request(COUNT_ERRORS, 0, 0);
     work();
     request(COUNT_ERRORS, 0, 0) - before
 }
 
-fn at_each_level(work: impl Fn()) {
+pub fn at_each_level(work: impl Fn()) {
     for level in Level::ALL.into_iter().filter(|level| level.is_here()) {
         processor::limit(level);
         work();

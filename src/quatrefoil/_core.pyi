@@ -100,6 +100,13 @@ def processor_levels() -> list[str]:
 def limit_processor(level: str) -> None:
     """Use no copy above ``level``, in the whole process. For tests: all copies give the same bytes."""
 
+def proof_levels() -> list[str]:
+    """The copies of the prover's loops that run on this processor, the best first; "portable" is always the last."""
+
+def limit_proofs(level: str) -> None:
+    """Use no copy of the prover's loops above ``level``, and none of the kernel's above its own, in the whole process.
+    For tests and benches: all copies give the same bytes."""
+
 def timed_steps() -> list[str]:
     """The steps on secrets that :func:`time_step` knows."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import operator
 import os
@@ -16,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil import stack
-from quatrefoil.audit import Entry, Log, MemoryLog
+from quatrefoil.audit import Entry, Log, MemoryLog, TileLog
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.errors import CallerError, QuatrefoilError
 from quatrefoil.federation.aggregator import FinishedRound
 from quatrefoil.federation.local import LocalJob, Party
+from quatrefoil.federation.local_witnesses import LocalWitnesses
+from quatrefoil.federation.messages import Job
 from quatrefoil.federation.user_code import count_samples
 from quatrefoil.federation.vectors import Arrays, layout_of
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
@@ -97,14 +100,17 @@ def run(
     counts = {name: _samples_of(name, content, samples, policy) for name, content in data.items()}
     _check_away(away or {}, set(data), collect.rounds)
     meter = Meter()
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as opened, tempfile.TemporaryDirectory() as folder:
         parties = _Parties(Path(folder), chosen, policy, threads, meter)
+        signed_log = _signed_log(parties, log, record, opened) if policy.witnesses else None
+        record = signed_log or record
         job = LocalJob(
             workload.name,
             silos={name: (parties.make(name, "silo"), count) for name, count in counts.items()},
             aggregator=parties.make(_AGGREGATOR, "aggregator"),
             keeper=parties.make(_KEEPER, "keeper"),
             policy=policy,
+            witnesses=None if signed_log is None else parties.witnesses(signed_log),
             plan=chosen.digest(),
             initial=list(initial),
             rounds=collect.rounds,
@@ -112,20 +118,36 @@ def run(
             clock=system_clock,
             random=os.urandom,
         )
+        running = opened.pop_all()
 
     def train_silo(name: str, parameters: Arrays) -> Sequence[NDArray[np.floating]]:
         with meter.timed("training"):
             return train(parameters, data[name])
 
     rounds = []
-    for number in range(1, collect.rounds + 1):
-        begin = time.perf_counter()
-        finished = job.run_round(train_silo, away=(away or {}).get(number, ()), on_message=on_message)
-        ms = (time.perf_counter() - begin) * 1e3
-        rounds.append(RoundSummary(finished.number, finished.contributors, finished.error_bound, ms))
-        if on_round is not None:
-            on_round(finished, job.aggregator.model)
-    return Outcome(job.aggregator.model, chosen, tuple(rounds), meter.as_rows(), tuple(record.entries()))
+    with running:
+        for number in range(1, collect.rounds + 1):
+            begin = time.perf_counter()
+            finished = job.run_round(train_silo, away=(away or {}).get(number, ()), on_message=on_message)
+            ms = (time.perf_counter() - begin) * 1e3
+            rounds.append(RoundSummary(finished.number, finished.contributors, finished.error_bound, ms))
+            if on_round is not None:
+                on_round(finished, job.aggregator.model)
+        return Outcome(job.aggregator.model, chosen, tuple(rounds), meter.as_rows(), tuple(record.entries()))
+
+
+def _signed_log(parties: _Parties, given: Log | None, begun: Log, opened: contextlib.ExitStack) -> TileLog:
+    """A log of the aggregator's own for witnesses to cosign, with what was logged before; it lives as long as a run."""
+    if given is not None:
+        raise CallerError(
+            "the policy asks for witnesses, who cosign the aggregator's own log, and another log is given",
+            hint="Leave `log` out: one is made, and its entries are in the Outcome",
+        )
+    signed = opened.enter_context(parties.log(Path(opened.enter_context(tempfile.TemporaryDirectory()))))
+    for entry in begun.entries():
+        attached = {name: begun.payload(one.sha256) for name, one in entry.attached.items()}
+        signed.append(entry.kind, entry.body, attached)
+    return signed
 
 
 def log_policy(policy: Policy, log: Log) -> None:
@@ -202,12 +224,36 @@ class _Parties:
         self._policy = policy
         self._threads = threads
         self._meter = meter
+        self._identities: dict[str, Identity] = {}
+        self._security: dict[str, TransportSecurity] = {}
+
+    def log(self, folder: Path) -> TileLog:
+        """The aggregator's own log."""
+        return TileLog(folder, self._identity(_AGGREGATOR, "aggregator"), self._trust)
+
+    def witnesses(self, log: TileLog) -> Callable[[Job], LocalWitnesses]:
+        """What makes a witness of that log of every silo."""
+        return lambda job: LocalWitnesses(
+            job,
+            silos={member.name: self._security[member.name] for member in job.roster},
+            aggregator=self._security[_AGGREGATOR],
+            trust=self._trust,
+            policy=self._policy,
+            log=log,
+            clock=system_clock,
+        )
+
+    def _identity(self, name: str, role: str) -> Identity:
+        if name not in self._identities:
+            self._identities[name] = self._authority.issue(name, role)
+        return self._identities[name]
 
     def make(self, name: str, role: str) -> Party:
-        identity: Identity = self._authority.issue(name, role)
+        identity = self._identity(name, role)
         security: TransportSecurity = PostQuantumTransport(
             identity, self._trust, clock=system_clock, policy=stack.channel_policy_of(self._policy)
         )
+        self._security[name] = security
         aggregation = stack.aggregation_of(self._policy, self._chosen.backend("aggregation"), threads=self._threads)
         isolation = stack.isolation_of(self._policy, self._chosen.backend("enclave"))
         proofs = stack.proofs_of(self._policy, self._chosen.optional("proofs"), threads=self._threads)

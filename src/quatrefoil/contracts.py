@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -73,6 +74,20 @@ class TransportSecurity(Protocol):
 
     def verify(self, signed: bytes) -> VerifiedStatement:
         """The statement inside, after its signature, chain, validity and usage; or ``MessageRefused``."""
+
+    @property
+    def certificate(self) -> bytes:
+        """This party's certificate, in DER."""
+
+    def sign_bare(self, message: bytes) -> bytes:
+        """A signature alone, for evidence in a form that others specify and verify (COSE): ``message`` is what that
+        form has signed. ``CallerError`` for any other message."""
+
+    def verify_bare(
+        self, message: bytes, signature: bytes, *, certificate: bytes, claimed: datetime
+    ) -> VerifiedStatement:
+        """``message`` as the statement of who holds ``certificate``, after the checks of :meth:`verify`, with validity
+        judged at ``claimed``, when the evidence says that it was signed; or ``MessageRefused``."""
 
     def seal(self, recipient: bytes, plaintext: bytes | bytearray, *, context: bytes) -> bytes:
         """``plaintext`` readable only by the holder of ``recipient``, bound to ``context``, signed by this party."""

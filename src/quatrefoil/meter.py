@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from quatrefoil.contracts import (
     Accumulator,
@@ -172,6 +173,22 @@ class MeteredTransport:
     def verify(self, signed: bytes) -> VerifiedStatement:
         with self._meter.timed("transport.verify"):
             return self._inner.verify(signed)
+
+    @property
+    def certificate(self) -> bytes:
+        return self._inner.certificate
+
+    def sign_bare(self, message: bytes) -> bytes:
+        with self._meter.timed("transport.sign") as cost:
+            signature = self._inner.sign_bare(message)
+            cost.bytes += len(signature)
+        return signature
+
+    def verify_bare(
+        self, message: bytes, signature: bytes, *, certificate: bytes, claimed: datetime
+    ) -> VerifiedStatement:
+        with self._meter.timed("transport.verify"):
+            return self._inner.verify_bare(message, signature, certificate=certificate, claimed=claimed)
 
     def seal(self, recipient: bytes, plaintext: bytes | bytearray, *, context: bytes) -> bytes:
         with self._meter.timed("transport.seal") as cost:

@@ -75,6 +75,9 @@ STAND_INS: Mapping[str, tuple[str, str]] = {
 CHANNEL_POLICIES = ("hybrid-768", "hybrid-1024", "cnsa-2.0")
 """The closed vocabulary of ``[transport] policy``, the minimum first; docs/transport.md says what each allows."""
 
+RECEIPTS = ("ml-dsa", "ml-dsa+ed25519")
+"""The closed vocabulary of ``[audit] receipts``: how an aggregator signs what it says of contributions."""
+
 VALUE_BITS = (12, 16, 32)
 """Signed bits to which one value of an update is rounded; each has one parameter set per aggregation backend."""
 
@@ -84,6 +87,9 @@ CLIP_RANGE = (2.0**-100, 2.0**100)
 ON_EXCESS = ("refuse", "clip")
 MOST_SILOS = 2048
 LARGEST_COUNT = 1 << 40
+MOST_WITNESSES = 126
+"""A checkpoint holds 128 signatures at most (C2SP signed-note), and the log's own are two."""
+
 LARGEST_ROUNDS = 1_000_000
 
 LARGEST_NORM = 1 << 13
@@ -232,6 +238,10 @@ class Policy(WireObject):
     """``[transport] policy``: what channels and envelopes may use at least; the minimum of the project if not given."""
     max_latency_ms: float = math.inf
     """``[workload] max_latency_ms``: no phase may be predicted to take longer for one pass; infinite when not given."""
+    receipts: str = RECEIPTS[0]
+    """``[audit] receipts``: with which keys the receipts of the rounds are signed; by ML-DSA alone if not given."""
+    witnesses: int = 0
+    """``[audit] witnesses``: silos that must cosign the aggregator's log at the end of a job; 0 when not given."""
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -261,8 +271,19 @@ class Policy(WireObject):
                 hint=f"Only proofs hold silos to a norm: name {PROVEN!r}, or give update_norm alone",
             )
         check_choice("transport.policy", self.channels, CHANNEL_POLICIES)
+        check_choice("audit.receipts", self.receipts, RECEIPTS)
+        self._check_witnesses()
         if math.isnan(self.max_latency_ms) or self.max_latency_ms <= 0:
             raise FieldInvalid("workload.max_latency_ms", f"is {self.max_latency_ms}", hint="Give milliseconds above 0")
+
+    def _check_witnesses(self) -> None:
+        check_range("audit.witnesses", self.witnesses, 0, MOST_WITNESSES)
+        if 0 < self.witnesses <= self.limits.colluding_silos:
+            raise FieldInvalid(
+                "audit.witnesses",
+                f"{self.witnesses} is not above colluding_silos = {self.limits.colluding_silos}",
+                hint="Silos that collude with the aggregator would be the whole quorum: require more, or none",
+            )
 
     @classmethod
     def load(cls, file: Path | str) -> Self:
@@ -273,12 +294,12 @@ class Policy(WireObject):
     def parse(cls, text: str, *, source: str) -> Self:
         """The policy in TOML ``text``; ``source`` names it in messages."""
         root = configuration.parse(text, source)
-        root.expect(["name", "threats", "on_excess", "limits", "allow", "insecure"], ["transport", "workload"])
+        root.expect(["name", "threats", "on_excess", "limits", "allow", "insecure"], ["transport", "workload", "audit"])
         limits, allow, insecure = root.table("limits"), root.table("allow"), root.table("insecure")
         limits.expect([field.name for field in fields(Limits) if field.name not in _OPTIONAL], _OPTIONAL)
         allow.expect(LAYERS)
         insecure.expect(["accept"])
-        channels, latency = CHANNEL_POLICIES[0], math.inf
+        channels, latency, receipts, witnesses = CHANNEL_POLICIES[0], math.inf, RECEIPTS[0], 0
         if "transport" in root:
             transport = root.table("transport")
             transport.expect(["policy"])
@@ -287,6 +308,11 @@ class Policy(WireObject):
             workload = root.table("workload")
             workload.expect(["max_latency_ms"])
             latency = workload.number("max_latency_ms")
+        if "audit" in root:
+            audit = root.table("audit")
+            audit.expect([], ["receipts", "witnesses"])
+            receipts = audit.text("receipts") if "receipts" in audit else receipts
+            witnesses = audit.integer("witnesses") if "witnesses" in audit else 0
         with root.placing():
             return cls(
                 name=root.text("name"),
@@ -308,7 +334,14 @@ class Policy(WireObject):
                 accept_insecure=insecure.texts("accept"),
                 channels=channels,
                 max_latency_ms=latency,
+                receipts=receipts,
+                witnesses=witnesses,
             )
+
+    @property
+    def signs_receipts_twice(self) -> bool:
+        """Whether receipts have an Ed25519 signature beside that of ML-DSA."""
+        return self.receipts == "ml-dsa+ed25519"
 
     @classmethod
     def _from_cbor(cls, value: Any) -> Self:
@@ -339,4 +372,4 @@ def _names(field: str, names: tuple[str, ...], known: Mapping[str, object]) -> N
         raise FieldInvalid(field, "is not sorted, or repeats a name", hint="Sort the names and name each once")
 
 
-__all__ = ["BACKENDS", "LAYERS", "PROVEN", "STAND_INS", "THREATS", "Allow", "Limits", "Policy"]
+__all__ = ["BACKENDS", "LAYERS", "PROVEN", "RECEIPTS", "STAND_INS", "THREATS", "Allow", "Limits", "Policy"]

@@ -53,7 +53,7 @@ class WireObject:
     def decode(cls, data: bytes) -> Self:
         """Parse bytes from outside, or raise ``MessageRefused`` saying what is wrong with them."""
         name = _short(cls)
-        decoded = cls._from_cbor(_parse(data, name))
+        decoded = cls._from_cbor(parse_cbor(data, name))
         if decoded.encode() != bytes(data):
             raise MessageRefused(f"{name} is not in deterministic form, or has bytes after its end", hint=_HINT)
         return decoded
@@ -82,14 +82,17 @@ class WireObject:
 
 def type_of(data: bytes) -> str:
     """The type URN of encoded bytes, for dispatch; the object itself is still to be decoded."""
-    value = _parse(data, "message")
+    value = parse_cbor(data, "message")
     if not (isinstance(value, list) and value and isinstance(value[0], str)):
         raise MessageRefused("message names no type", hint=_HINT)
     return value[0]
 
 
-def _parse(data: bytes, name: str) -> Any:
-    """The CBOR value in ``data``: no tags, nothing of indefinite length, no deep nesting."""
+def parse_cbor(data: bytes, name: str) -> Any:
+    """The CBOR value in ``data``, which errors call ``name``: no tags, nothing of indefinite length, no deep nesting.
+
+    Whether the form is deterministic, and whether bytes follow, shows only when the value is encoded again.
+    """
     if len(data) > LARGEST_MESSAGE:
         raise MessageRefused(f"{name} of {len(data)} bytes is over the limit of {LARGEST_MESSAGE}", hint=_HINT)
     try:
@@ -145,4 +148,4 @@ def _from_cbor(kind: Any, value: Any, where: str) -> Any:
     return value
 
 
-__all__ = ["LARGEST_MESSAGE", "WireObject", "type_of"]
+__all__ = ["LARGEST_MESSAGE", "WireObject", "parse_cbor", "type_of"]

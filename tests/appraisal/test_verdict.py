@@ -80,6 +80,7 @@ VIOLATIONS: dict[str, tuple[Evidence, AppraisalPolicy, str]] = {
         "refused-provisional_firmware",
     ),
     "provisional build": (changed("committed_firmware", b"\x1c\x37\x01"), policy(), "refused-provisional_firmware"),
+    "alias check": (changed("platform_info", 0b101), policy(), "required-alias_check"),
     "ciphertext hiding": (
         attesting.evidence(),
         policy('ciphertext_hiding = "any"', 'ciphertext_hiding = "require"'),

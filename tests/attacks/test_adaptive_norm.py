@@ -239,7 +239,9 @@ def test_a_result_of_a_round_under_another_norm_is_not_taken() -> None:
     finished = world.finish()
     model, norm = world.silos["ambon"].model, norm_of(world)
     with pytest.raises(MessageRefused, match="for a norm of"):
-        world.silos["ambon"].accept(with_norm(offer, NORM), finished.release, finished.result)
+        world.silos["ambon"].accept(
+            with_norm(offer, NORM), finished.release, finished.result, finished.receipts.of("ambon")
+        )
     assert norm_of(world) == norm
     assert all(np.array_equal(a, b) for a, b in zip(model, world.silos["ambon"].model, strict=True))
     world.accept(finished)

@@ -88,8 +88,8 @@ def test_results_are_not_taken_twice_or_out_of_order() -> None:
     silo = world.make_silo("ambon")
     before = [array.copy() for array in silo.model]
     with pytest.raises(MessageRefused, match="the result of round 1 arrived, 3 is next"):
-        silo.accept(finished[0].offer, finished[0].release, finished[0].result)
-    silo.accept(finished[1].offer, finished[1].release, finished[1].result)
+        silo.accept(finished[0].offer, finished[0].release, finished[0].result, finished[0].receipts.of("ambon"))
+    silo.accept(finished[1].offer, finished[1].release, finished[1].result, finished[1].receipts.of("ambon"))
     assert all(np.array_equal(a, b) for a, b in zip(before, silo.model, strict=True))
 
 
@@ -98,7 +98,8 @@ def test_an_old_release_does_not_carry_a_new_result() -> None:
     first = world.run_round()
     world.send(world.open())
     second = world.finish()
+    receipts = second.receipts.of("ambon")
     with pytest.raises(MessageRefused, match="the key release belongs to another round"):
-        world.silos["ambon"].accept(second.offer, first.release, second.result)
+        world.silos["ambon"].accept(second.offer, first.release, second.result, receipts)
     with pytest.raises(MessageRefused, match="belongs to another round, release or sum"):
-        world.silos["ambon"].accept(second.offer, second.release, first.result)
+        world.silos["ambon"].accept(second.offer, second.release, first.result, receipts)

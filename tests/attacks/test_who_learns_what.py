@@ -18,7 +18,7 @@ from quatrefoil.federation.messages import RoundResult
 from quatrefoil.federation.vectors import model_digest, next_model
 from quatrefoil.transport.envelope import Binding, Envelope
 from quatrefoil.transport.suites import HYBRID_768
-from world import SAMPLES, UPDATES, World, body_of, changed, identity, speaking_as
+from world import SAMPLES, UPDATES, World, body_of, changed, identity, reissued, speaking_as
 
 SURE = 1e-3
 """Closer than this to an update is knowing it; updates differ by a hundred times as much."""
@@ -104,10 +104,11 @@ def test_a_silo_with_another_model_takes_no_part_in_the_next_round() -> None:
     victim = world.silos["bari"]
     moved = model_digest(next_model(world.initial, other, world.layout), world.layout)
     forged = changed(signed, RoundResult, identity("hub", "aggregator"), mean=sha256(other), model=moved)
-    victim.accept(finished.offer, finished.release, parts.join([forged, other]))
+    receipts = reissued(world, "bari", finished.receipts.of("bari"), result=sha256(forged))
+    victim.accept(finished.offer, finished.release, parts.join([forged, other]), receipts)
     for name in world.names:
         if name != "bari":
-            world.silos[name].accept(finished.offer, finished.release, finished.result)
+            world.silos[name].accept(finished.offer, finished.release, finished.result, finished.receipts.of(name))
     offer = world.open()
     with pytest.raises(MessageRefused, match="model of the round"):
         world.contribution("bari", offer)

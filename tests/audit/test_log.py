@@ -119,6 +119,7 @@ def test_time_is_utc_whatever_the_clock_says() -> None:
     [
         lambda leaf: leaf + b" ",
         lambda leaf: leaf.replace(b'"v":1', b'"v":2'),
+        lambda leaf: leaf.replace(b'"v":1', b'"v":true'),
         lambda leaf: leaf.replace(b'"v":1', b'"v":1,"w":1'),
         lambda leaf: leaf.replace(b'"v":1', b'"v":1,"v":1'),
         lambda leaf: leaf.replace(b'"x":1', b'"x":1.0e0'),
@@ -129,6 +130,8 @@ def test_time_is_utc_whatever_the_clock_says() -> None:
         lambda leaf: leaf.replace(b'"kind":"x-a"', b'"kind":"refusal"'),
         lambda leaf: leaf.replace(b'"kind":"x-a"', b'"kind":7'),
         lambda leaf: leaf.replace(b'"time":"', b'"time":"noon '),
+        lambda leaf: leaf.replace(b"2030-01-01T", b"2030-W01-2T"),
+        lambda leaf: leaf.replace(b"+00:00", b"+01:00"),
         lambda leaf: leaf[:-1],
         lambda leaf: b"[]",
         lambda leaf: b"",

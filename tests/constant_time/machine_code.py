@@ -69,16 +69,20 @@ class Suspect:
 class Rule:
     """What a branch may look at, and why that is public.
 
-    ``inner``: the path of the innermost function. ``line``: the text of the line of the kernel that it comes from.
+    ``inner``: the path of the innermost function. ``line``: the text of the line of the kernel that it comes from, and
+    ``file`` the path of its file.
     """
 
     why: str
     inner: re.Pattern[str]
     line: re.Pattern[str]
+    file: re.Pattern[str] = re.compile("")
 
     def explains(self, suspect: Suspect) -> bool:
         own = [frame for frame in suspect.frames if frame.own]
         text = source_line(own[0]) if own else ""
+        if not self.file.search(own[0].path if own else ""):
+            return False
         return bool(self.inner.search(suspect.frames[0].path)) and bool(self.line.search(text))
 
 
@@ -96,7 +100,7 @@ class Reading:
     def from_file(cls, file: Path = ALLOWED) -> Reading:
         content = tomllib.loads(file.read_text())
         rules = [
-            Rule(rule["why"], re.compile(rule.get("inner", "")), re.compile(rule.get("line", "")))
+            Rule(rule["why"], *(re.compile(rule.get(pattern, "")) for pattern in ("inner", "line", "file")))
             for rule in content["rule"]
         ]
         return cls(

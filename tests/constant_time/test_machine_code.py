@@ -77,6 +77,12 @@ def test_a_rule_explains_only_what_both_its_patterns_find() -> None:
     assert reading(rule).reason(suspect(OWN)) is None
     other_line = Rule("lengths", re.compile("^core/src/iter"), re.compile("^for word in"))
     assert reading(other_line).reason(iterator) is None
+    other_file = Rule("lengths", re.compile("^core/src/iter"), re.compile(""), re.compile("^proof/"))
+    assert reading(other_file).reason(iterator) is None
+
+
+def test_nothing_of_the_kernel_is_left_unread() -> None:
+    assert Reading.from_file().not_read == ()
 
 
 def test_every_rule_says_why() -> None:
@@ -85,9 +91,10 @@ def test_every_rule_says_why() -> None:
 
 
 @needs_tools
-def test_a_branch_and_a_division_on_a_secret_are_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["sampling.rs", "proof/multiplicity.rs", "proof/sumcheck.rs", "proof/wide/round.rs"])
+def test_a_branch_and_a_division_on_a_secret_are_found(tmp_path: Path, name: str) -> None:
     """Compiled from a file with the name of a secret one: nothing in the list of what is allowed explains it."""
-    source = tmp_path / "rust" / "src" / "sampling.rs"
+    source = tmp_path / "rust" / "src" / name
     source.parent.mkdir(parents=True)
     source.write_text(LEAKY)
     library = tmp_path / "leaky.so"

@@ -20,6 +20,8 @@ from support import Consortium
 POLICY = ROOT / "examples" / "policies" / "hospitals.toml"
 STRICT = ROOT / "examples" / "policies" / "strict.toml"
 WORKLOAD = ROOT / "examples" / "own_model" / "workload.toml"
+APPRAISAL = ROOT / "examples" / "appraisal" / "sev-snp.toml"
+RECEIPTS = ROOT / "tests" / "vectors" / "receipts"
 MODEL = "quatrefoil.demo.job:initial"
 TRAIN = "quatrefoil.demo.job:train"
 
@@ -102,12 +104,21 @@ WRONG_USAGE = [
     ["silo", "--aggregator", "nowhere"],
     ["audit"],
     ["audit", "show"],
+    ["audit", "verify"],
+    ["audit", "verify", "somewhere", "--at", "noon"],
+    ["audit", "bundle", "somewhere"],
+    ["audit", "report", "somewhere"],
+    ["audit", "prove", "one", "two", "three"],
     ["seal-key"],
     ["seal", "content", "--to", "key"],
     ["open", "content"],
     ["rewrap", "content", "--key", "one", "--from-cms", "two"],
     ["proof"],
+    ["audit", "receipt", "one"],
     ["proof", "verify", "--proof", "one"],
+    ["attest"],
+    ["attest", "verify", "evidence"],
+    ["attest", "policy"],
 ]
 
 
@@ -186,9 +197,23 @@ REFUSED = {
         f"proof verify --ciphertext {WORKLOAD} --proof {WORKLOAD} --bound 1 --context 00 --binding 00",
         "--context is not 32 bytes",
     ),
+    "attest of a policy that is none": ("attest policy check {policy}", "hospitals.toml:"),
+    "attest of evidence that is none": (f"attest verify {WORKLOAD} --policy {APPRAISAL}", "Evidence is not"),
     "doctor with nowhere to write the inventory": ("doctor --inventory {tmp}/no/where.json", "cannot be written"),
     "audit of a log that is not there": ("audit show {tmp}/none", "there is no log at"),
-    "audit of what is no log": (f"audit show {WORKLOAD}", "there is no log at"),
+    "audit of a receipt that is not there": ("audit receipt {tmp}/none --trust {root}", "none cannot be read"),
+    "audit of what is no receipt": (f"audit receipt {WORKLOAD} --trust {{root}}", "Receipt is not"),
+    "audit of what is no log": (f"audit show {WORKLOAD}", "does not end as a zip file"),
+    "audit of what is no log either": ("audit verify {tmp}", "there is no log at"),
+    "audit with nowhere to write": (f"audit verify {WORKLOAD} --json {{tmp}}/no/where.json", "cannot be written"),
+    "audit of a proof without its entry": (f"audit prove --check {WORKLOAD}", "checked with its entry and a root"),
+    "audit of a proof that is none": (
+        f"audit prove --check {WORKLOAD} --leaf {WORKLOAD} --trust {{root}}",
+        "does not begin with c2sp.org/tlog-proof@v1",
+    ),
+    "bundle of nothing": ("audit bundle {tmp} --out {tmp}/x.zip", "there is no log at"),
+    "report with nowhere to write": (f"audit report {WORKLOAD} --out {WORKLOAD}", "exists already"),
+    "bench of a log that is too short": ("bench audit --leaves 10", "a log of 10 entries is not measured"),
 }
 WARNING = "INSECURE stand-in accepted by the policy: software-keeper"
 
@@ -238,9 +263,18 @@ JSON = {
     "bench-aggregation": "bench aggregation --parameters 1000 --silos 2",
     "bench-transport": "bench transport --repeats 1",
     "bench-proof": "bench proof --parameters 1000",
+    "bench-proof-levels": "bench proof --parameters 1000 --levels",
     "bench-byzantine": "bench byzantine --rounds 1 --seeds 1",
     "proof-parameters": "proof parameters --parameters 1000",
     "audit-show": "audit show {log}",
+    "attest-policy-check": f"attest policy check {APPRAISAL}",
+    "bench-attest": "bench attest --repeats 1",
+    "audit-verify": "audit verify {log}",
+    "audit-prove": "audit prove {log} 0 --out {log}/proof",
+    "audit-bundle": "audit bundle {log} --out {log}/bundle.zip",
+    "audit-report": "audit report {log} --out {log}/report.html",
+    "bench-audit": "bench audit --leaves 10000",
+    "audit-receipt": f"audit receipt {RECEIPTS}/single-0.receipt --trust {RECEIPTS}/root.pem",
 }
 
 

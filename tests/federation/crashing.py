@@ -214,6 +214,7 @@ class Drive:
                 trained = [array + array.dtype.type(UPDATES[name]) for array in silo.model]
                 message = silo.contribute(offer, trained, world.aggregator.voids)
                 world.aggregator.receive(name, self.witness.sent(name, offer, message))
+                silo.acknowledged(RoundOffer.decode(body_of(offer)).context)
             check_keys(world.keeper.check, world.aggregator)
             proposal = self.witness.proposed(world.aggregator.propose())
             for name, silo in world.silos.items():
@@ -225,9 +226,9 @@ class Drive:
             world.aggregator.voided(self.witness.voided(void))
 
     def _hand_out(self) -> None:
-        for silo in self.world.silos.values():
+        for name, silo in self.world.silos.items():
             while (finished := self.world.aggregator.finished(silo.rounds_done + 1)) is not None:
-                silo.accept(finished.offer, finished.release, finished.result)
+                silo.accept(finished.offer, finished.release, finished.result, finished.receipts.of(name))
 
 
 def steps_of(victim: str, **world: Any) -> list[str]:

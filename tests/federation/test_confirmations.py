@@ -255,7 +255,7 @@ def test_a_silo_that_was_away_learns_the_rosters_from_the_results() -> None:
     world = World(limits={"difference": 2}).begin()
     late = world.silos.pop(AWAY)
     finished = world.run_round(REST)
-    late.accept(finished.offer, finished.release, finished.result)
+    late.accept(finished.offer, finished.release, finished.result, finished.receipts.of(AWAY))
     world.silos[AWAY] = late
     offer = world.open()
     with pytest.raises(PolicyError, match="sets apart dakar: 1"):

@@ -53,11 +53,16 @@ def test_the_steps_are_the_documented_ones() -> None:
     assert STEPS["keeper"] == round_of_the_keeper * ROUNDS
     assert [step.split("/")[0] for step in STEPS["ambon"]] == [
         "log enrolment", "put consent", "log consent", "replace 2",
-        *["put outbox", "log contribution", "put confirmed", "log confirmation", "replace 4", "log round-accepted"]
-        * ROUNDS,
+        *[
+            "put outbox", "log contribution", "put acknowledged", "put confirmed", "log confirmation",
+            "log receipt", "replace 6", "log round-accepted",
+        ] * ROUNDS,
     ]  # fmt: skip
-    steps = ["log round-opened", "put proposal", "log round-finished", "replace 2"]
-    assert [step.split("/")[0] for step in STEPS["hub"][-8:]] == steps * ROUNDS
+    received = ["replace 1"] * len(SILOS)
+    roster = "+".join(["log contribution", *["contribution"] * (len(SILOS) - 1), "roster"])
+    published = ["put proposal", "put announced", "log round-finished+receipts", "replace 7"]
+    steps = ["log round-opened", *received, roster, *published]
+    assert [step.split("/")[0] for step in STEPS["hub"][-2 * len(steps) :]] == steps * ROUNDS
 
 
 @pytest.mark.parametrize("limits", [{}, PROVEN, ADAPTIVE], ids=["without proofs", "with proofs", "adaptive norm"])

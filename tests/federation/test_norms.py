@@ -191,7 +191,7 @@ def test_a_silo_that_was_not_there_computes_it_from_the_results_that_it_takes_la
         world.accept(results[-1])
     assert kept(world, "ambon") == {NORM} != kept(world, "bari")
     for finished in results:
-        late.accept(finished.offer, finished.release, finished.result)
+        late.accept(finished.offer, finished.release, finished.result, finished.receipts.of("ambon"))
     assert len(kept(world)) == 1
     world.silos["ambon"] = late
     assert world.run_round().contributors == NAMES

@@ -6,12 +6,16 @@ import dataclasses
 import inspect
 import re
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from quatrefoil.errors import EvidenceRejected
 from quatrefoil.federation import aggregator, keeper, messages, silo, vectors
+from quatrefoil.federation.aggregator import FinishedRound
+from quatrefoil.federation.state import MemoryState
 from quatrefoil.wire import WireObject
 from world import NAMES, World
 
@@ -59,12 +63,29 @@ def job_with_everything() -> World:
     return world
 
 
-def test_every_name_of_state_is_documented() -> None:
+def dispute(world: World, finished: FinishedRound) -> None:
+    with pytest.raises(EvidenceRejected):
+        world.silos["ambon"].accept(finished.offer, finished.release, finished.result, finished.receipts.of("bari"))
+
+
+def test_every_name_of_state_is_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    names: set[str] = set()
+    put_once, replace = MemoryState.put_once, MemoryState.replace
+
+    def put_once_seen(state: MemoryState, name: str, value: bytes) -> bytes:
+        names.add(name)
+        return put_once(state, name, value)
+
+    def replace_seen(state: MemoryState, changes: Mapping[str, bytes | None]) -> None:
+        names.update(changes)
+        replace(state, changes)
+
+    monkeypatch.setattr(MemoryState, "put_once", put_once_seen)
+    monkeypatch.setattr(MemoryState, "replace", replace_seen)
     world = job_with_everything()
     finished = world.finish()
-    before = {name for state in world.states.values() for name in state.names("")}
+    dispute(world, finished)
     world.accept(finished)
-    names = before | {name for state in world.states.values() for name in state.names("")}
     section = PAGE.partition("\n## What is remembered")[2]
     rows = re.findall(r"^\| (?:silo|aggregator|keeper) \| (`[^|]*`) \| [^|]* \| [^|]* \|$", section, re.MULTILINE)
     patterns = [re.sub(r"\b[A-Z]+\b", "[^/]+", name) for row in rows for name in re.findall(r"`(.*?)`", row)]
@@ -74,7 +95,9 @@ def test_every_name_of_state_is_documented() -> None:
 
 def test_every_kind_of_entry_is_documented() -> None:
     world = job_with_everything()
-    world.accept(world.finish())
+    finished = world.finish()
+    dispute(world, finished)
+    world.accept(finished)
     rows = dict(re.findall(r"^\| (silo|aggregator|keeper) \| ((?:`[a-z-]+`(?:, )?)+) \|$", PAGE, re.MULTILINE))
     assert set(rows) == {"silo", "aggregator", "keeper"}
     kinds = {kind for row in rows.values() for kind in re.findall(r"`(.*?)`", row)}

@@ -97,7 +97,7 @@ def test_a_late_silo_catches_up_from_what_was_published(backend: str) -> None:
         finished = world.aggregator.finished(number)
         assert finished is not None and finished.number == number
         assert finished.contributors == NAMES[:3]
-        late.accept(finished.offer, finished.release, finished.result)
+        late.accept(finished.offer, finished.release, finished.result, finished.receipts.of("dakar"))
     assert world.aggregator.finished(4) is None
     world.silos["dakar"] = late
     assert world.run_round().contributors == NAMES

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from quatrefoil.errors import HostError, MessageRefused, RoundVoided, UpdateRefused
+from quatrefoil.errors import EvidenceRejected, HostError, MessageRefused, RoundVoided, UpdateRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.messages import KeyRelease, RoundContext, RoundOffer, RoundResult, RoundVoid
@@ -15,7 +15,7 @@ from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.state import MemoryState
 from quatrefoil.federation.vectors import layout_of, model_digest
 from quatrefoil.insecure.software import SoftwareEvidence
-from world import NAMES, STRANGER, World, body_of, changed, damaged, identity, renewed
+from world import NAMES, STRANGER, World, body_of, changed, damaged, identity, reissued, renewed
 
 KEEPER, HUB = ("keeper", "keeper"), ("hub", "aggregator")
 
@@ -220,11 +220,11 @@ def test_neither_key_nor_update_is_kept_or_logged(world: World, monkeypatch: pyt
 
 
 @pytest.fixture
-def finished(world: World) -> tuple[bytes, bytes, bytes]:
+def finished(world: World) -> tuple[bytes, bytes, bytes, bytes]:
     """Offer, release and result of the first round; no silo has taken them yet."""
     world.send(world.open())
     done = world.finish()
-    return done.offer, done.release, done.result
+    return done.offer, done.release, done.result, done.receipts.of("ambon")
 
 
 def result_with(result: bytes, mean: bytes | None = None, holder: tuple[str, ...] = HUB, **changes: object) -> bytes:
@@ -233,7 +233,7 @@ def result_with(result: bytes, mean: bytes | None = None, holder: tuple[str, ...
     return parts.join([changed(signed, RoundResult, identity(*holder), **{"mean": sha256(mean), **changes}), mean])
 
 
-def test_a_result_taken_twice_counts_once(world: World, finished: tuple[bytes, bytes, bytes]) -> None:
+def test_a_result_taken_twice_counts_once(world: World, finished: tuple[bytes, bytes, bytes, bytes]) -> None:
     silo = world.silos["ambon"]
     first = silo.accept(*finished)
     again = silo.accept(*finished)
@@ -312,25 +312,28 @@ FORGED: dict[str, tuple[Forge, str]] = {
 
 @pytest.mark.parametrize(("forge", "problem"), FORGED.values(), ids=FORGED)
 def test_a_wrong_result_is_refused_and_changes_nothing(
-    world: World, finished: tuple[bytes, bytes, bytes], forge: Forge, problem: str
+    world: World, finished: tuple[bytes, bytes, bytes, bytes], forge: Forge, problem: str
 ) -> None:
     silo = world.silos["ambon"]
     with pytest.raises(MessageRefused, match=problem):
-        silo.accept(*forge(world, *finished))
+        silo.accept(*forge(world, *finished[:3]), finished[3])
     assert silo.rounds_done == 0 and "round-accepted" not in world.kinds()
     assert all(not array.any() for array in silo.model)
     silo.accept(*finished)
 
 
 def test_the_limit_a_wrong_mean_with_everything_else_right_is_taken(
-    world: World, finished: tuple[bytes, bytes, bytes]
+    world: World, finished: tuple[bytes, bytes, bytes, bytes]
 ) -> None:
     """The aggregator alone sees the sum: what it publishes cannot be checked against the ciphertexts yet."""
-    offer, release, result = finished
+    offer, release, result, receipts = finished
     mean = np.full(10, 0.5).astype("<f8").tobytes()
     model = [np.full((3, 2), 0.5), np.full(4, 0.5, np.float32)]
     forged = result_with(result, mean, model=model_digest(model, layout_of(model)))
-    world.silos["ambon"].accept(offer, release, forged)
+    with pytest.raises(EvidenceRejected, match="name another release or result than the one that came"):
+        world.silos["ambon"].accept(offer, release, forged, receipts)
+    signed = parts.split(forged, 2)[0]
+    world.silos["ambon"].accept(offer, release, forged, reissued(world, "ambon", receipts, result=sha256(signed)))
     assert world.silos["ambon"].rounds_done == 1
 
 

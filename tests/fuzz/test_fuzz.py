@@ -21,7 +21,7 @@ def target(name: str):
 
 def test_the_parsers_all_have_targets() -> None:
     parsers = {"archive", "ber", "certificate", "ciphertext", "contribution", "envelope", "frames", "jobs", "kernel"}
-    assert parsers | {"messages", "proof"} <= set(TARGETS)
+    assert parsers | {"messages", "proof", "receipt", "log_notes", "log_tiles", "log_journal"} <= set(TARGETS)
 
 
 @each_target

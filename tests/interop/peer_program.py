@@ -16,12 +16,13 @@ class PeerSays(Exception):
 
 
 class Peer:
-    """The program of tests/peers. Cargo builds it if it is not there, one test process at a time."""
+    """A program of tests/peers. Cargo builds it if it is not there, one test process at a time."""
 
-    def __init__(self) -> None:
-        subprocess.run(["cargo", "build", "--quiet", "--locked"], cwd=CRATE, check=True)
+    def __init__(self, program: str = "peer", features: str = "") -> None:
+        command = ["cargo", "build", "--quiet", "--locked", "--bin", program, "--features", features]
+        subprocess.run(command, cwd=CRATE, check=True)
         self._process = subprocess.Popen(
-            [CRATE / "target" / "debug" / "peer"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [CRATE / "target" / "debug" / program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def ask(self, command: str, kind: str, *arguments: bytes) -> bytes:

@@ -35,9 +35,13 @@ def test_the_crates_are_those_that_are_locked() -> None:
     for name, version in [
         ("hpke", "0.15.1"),
         ("ml-dsa", "0.1.2"),
+        ("signed_note", "0.2.0"),
+        ("tlog_tiles", "0.2.0"),
         ("x-wing", "0.1.1"),
         ("fips203", "0.5.0"),
         ("fips204", "0.5.0"),
+        ("coset", "0.4.2"),
+        ("ed25519-dalek", "3.0.0"),
     ]:
         assert (name, version) in locked and f"`{name}`" in text and version in text
 

@@ -210,7 +210,7 @@ def test_strict_is_refused_for_every_phase_by_name() -> None:
     assert "proofs/bounded-update (does not exist yet)" in message
     assert "phase 'keys' (keys) needs a backend of enclave, and has none" in message
     assert "phase 'audit' (audit) is exposed to malicious-server" in message
-    assert "transparency log that outsiders check does not exist yet" in message
+    assert "silos can witness the log (audit.witnesses), and plans do not credit that yet" in message
 
 
 @pytest.mark.parametrize("name", ["hospitals", "clear", "strict"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from toy_job import ROUNDS, SILOS, ToyJob, mean
 
 from logs import entries_of
+from quatrefoil import cli
 from quatrefoil.audit.log import TRUST_FOLDER
 from quatrefoil.errors import HostError
 
@@ -116,6 +119,27 @@ def test_stand_ins_are_marked_in_every_output(job: ToyJob) -> None:
         assert job.result(name)["insecure"] == ["software-keeper"]
     opened = [entry for entry in entries_of(job.log("keeper")) if entry.kind == "round-opened"]
     assert {entry.body["isolation"] for entry in opened} == {"software"}
+
+
+def test_whoever_has_the_root_reads_a_silos_receipts_from_its_log(
+    job: ToyJob, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One for every round, signed twice as the policy asks; the second key is the one of the aggregator's log."""
+    start_all(job)
+    finish(job)
+    owner, root = job.log("aggregator") / "owner", job.log("bari") / "trust" / "root.pem"
+    receipts = [entry for entry in entries_of(job.log("bari")) if entry.kind == "receipt"]
+    assert [entry.body["verdict"] for entry in receipts] == ["included"] * ROUNDS
+    for number, entry in enumerate(receipts, 1):
+        file = job.log("bari") / "payload" / entry.attached["receipt"].sha256
+        assert (
+            cli.main(["audit", "receipt", str(file), "--trust", str(root), "--owner", str(owner), "--json", "-"]) == 0
+        )
+        said = json.loads(capsys.readouterr().out)["receipt"]
+        assert (said["silo"], said["round"], said["verdict"]) == ("bari", number, "included")
+        assert (said["algorithms"], said["batch_size"]) == ("ML-DSA-65, Ed25519", len(SILOS))
+        assert cli.main(["audit", "receipt", str(file), "--trust", str(root)]) == 1
+        assert "has 2 signatures" in capsys.readouterr().err
 
 
 def test_logs_tell_the_whole_story_and_hold_no_secrets(job: ToyJob) -> None:

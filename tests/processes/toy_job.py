@@ -35,6 +35,8 @@ aggregation = ["additive-rlwe"]
 proofs = ["bounded-update"]
 [insecure]
 accept = ["software-keeper"]
+[audit]
+receipts = "ml-dsa+ed25519"
 """
 
 WORKLOAD = f"""

@@ -9,14 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from quatrefoil.audit import MemoryLog
-from quatrefoil.errors import QuatrefoilError
+from quatrefoil.errors import EvidenceRejected, QuatrefoilError
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
+from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.keeper import Keeper
 from quatrefoil.federation.silo import Silo
+from quatrefoil.federation.witnessing import SiloWitness
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.keeper import KeeperService
 from quatrefoil.services.keeper_link import KeeperLink
@@ -56,8 +60,10 @@ class Loopback:
         timeout: float = 10.0,
         keeper: bool = True,
         channels: ChannelPolicy = HYBRID_768,
+        cosigning: Callable[[AgreedJob], Cosigning] | None = None,
     ) -> None:
         self.world = world
+        self._make_cosigning = cosigning
         self.waiting = Waiting(deadline, give_up)
         self.timeout = timeout
         self.channels = channels
@@ -102,6 +108,7 @@ class Loopback:
             world.enrolments,
             self._make_aggregator,
             world.model_bytes,
+            make_cosigning=self._make_cosigning,
             keeper=KeeperLink(self._dial_keeper, self.waiting.give_up, self.reports.append),
             verify_in=self.threads,
             rounds=world.rounds,
@@ -132,8 +139,9 @@ class Loopback:
 
     def silo(self, name: str, train: Callable[[Arrays], Sequence[Any]] | None = None, **changes: Any) -> RunningSilo:
         """A silo in a thread of its own; ``changes`` go to :meth:`World.make_silo`."""
+        witness = changes.pop("witness", None)
         machine = changes.pop("machine", None) or self.world.make_silo(name, **{"log": MemoryLog()} | changes)
-        return RunningSilo(self, name, machine, train or (lambda model: trained(name, model)))
+        return RunningSilo(self, name, machine, train or (lambda model: trained(name, model)), witness)
 
     def silos(self, *names: str) -> list[RunningSilo]:
         return [self.silo(name) for name in names or self.world.names]
@@ -209,11 +217,24 @@ class Loopback:
 class RunningSilo:
     """``result()``: what it ended with. ``reports``: what it said. ``questions``: what it asked for, in order."""
 
-    def __init__(self, hub: Loopback, name: str, machine: Silo, train: Callable[[Arrays], Sequence[Any]]) -> None:
+    def __init__(
+        self,
+        hub: Loopback,
+        name: str,
+        machine: Silo,
+        train: Callable[[Arrays], Sequence[Any]],
+        witness: SiloWitness | None = None,
+    ) -> None:
         self.name = name
         self.machine = machine
         self.reports: list[str] = []
-        service = SiloService(machine, hub.dialling(name), give_up=hub.waiting.give_up, report=self.reports.append)
+        service = SiloService(
+            machine,
+            hub.dialling(name),
+            witness=witness,
+            give_up=hub.waiting.give_up,
+            report=self.reports.append,
+        )
         self._running = asyncio.get_running_loop().run_in_executor(hub.threads, service.run, train)
 
     async def result(self) -> Finished:
@@ -277,17 +298,29 @@ async def take_offer(channel: AsyncChannel, silo: Silo) -> tuple[bytes, list[byt
     while (found := await ask_next(channel, silo)) is None or found[0] in (b"result", b"confirm"):
         await go_along(channel, silo, found)
     assert found[0] == b"offer", found[0]
-    offer, voids = parts.split(found[1], 2)
+    offer, voids, receipts = parts.split(found[1], 3)
+    silo.take_void_receipts(receipts, parts.split_list(voids, 16))
     return offer, parts.split_list(voids, 16)
 
 
 async def go_along(channel: AsyncChannel, silo: Silo, found: tuple[bytes, bytes] | None) -> None:
     """Accept a result, confirm a roster."""
     if found is not None and found[0] == b"result":
-        silo.accept(*parts.split(found[1], 3))
+        silo.accept(*parts.split(found[1], 4))
     if found is not None and found[0] == b"confirm":
         offer, proposal, voids = parts.split(found[1], 3)
         await ask(channel, "confirm", silo.confirm(offer, proposal, parts.split_list(voids, 16)))
+
+
+async def refuse_the_result(channel: AsyncChannel, silo: Silo, problem: str) -> None:
+    """Go along until a result comes with receipts that this silo's machine cannot believe; then hear that the job is
+    done, and say goodbye."""
+    while (found := await ask_next(channel, silo)) is None or found[0] != b"result":
+        await go_along(channel, silo, found)
+    with pytest.raises(EvidenceRejected, match=problem):
+        await go_along(channel, silo, found)
+    assert await ask_next(channel, silo, silo.rounds_done + 1) == (b"done", parts.join([]))
+    await channel.close()
 
 
 async def leave(channel: AsyncChannel, silo: Silo) -> None:

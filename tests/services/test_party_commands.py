@@ -49,6 +49,8 @@ LIMITS = {
     "largest_sample_count": 1000,
     "threat": "",
     "norm": "",
+    "receipts": "ml-dsa+ed25519",
+    "witnesses": 0,
 }
 
 

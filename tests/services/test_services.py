@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loopback import SOON, Gate, Loopback, ask, ask_next, join, leave, take_offer, trained
+from loopback import SOON, Gate, Loopback, ask, ask_next, join, leave, refuse_the_result, take_offer, trained
 
 from byzantine import HONEST, LIMITS, POISON, Forger, WrongKey
 from quatrefoil.audit import MemoryLog
@@ -265,7 +265,8 @@ def test_a_refused_silo_is_offered_nothing_more_and_holds_up_nobody():
                 while (found := await ask_next(channel, broken)) is None:
                     pass
                 assert found[0] in (b"confirm", b"result")
-                await leave(channel, broken)
+                # The receipt says what was refused in this silo's name, and its machine knows of no such contribution.
+                await refuse_the_result(channel, broken, "say refused of a contribution, and this silo has sent none")
             await hub.finished()
             for silo in others:
                 await silo.result()
@@ -312,8 +313,8 @@ def test_a_silo_that_delivers_another_silos_contribution_is_refused_under_its_ow
             with pytest.raises(MessageRefused, match="signed by silo ambon, not by silo bari"):
                 await ask(channels["bari"], "contribute", of_ambon)
             assert await ask(channels["ambon"], "contribute", of_ambon) == b""
-            for name in silos:
-                await leave(channels[name], silos[name])
+            await leave(channels["ambon"], silos["ambon"])
+            await refuse_the_result(channels["bari"], silos["bari"], "say refused of a contribution")
             await hub.finished()
             for silo in others:
                 await silo.result()
@@ -386,7 +387,8 @@ def test_two_connections_of_one_silo_count_once():
             with pytest.raises(MessageRefused, match=r"second, different contribution|no round is open"):
                 await ask(two, "contribute", different)
             await leave(one, first)
-            await leave(two, copy)
+            # Two machines of one identity: the receipt is of what one of them has signed, and the other has not.
+            await refuse_the_result(two, copy, "say included of another contribution than the one")
             await hub.finished()
             for silo in others:
                 await silo.result()

@@ -6,6 +6,7 @@
 use zeroize::Zeroizing;
 
 use super::ext::E;
+use super::published::published;
 use super::transcript::Digest;
 use crate::field::P;
 use crate::layout::read_word;
@@ -82,7 +83,7 @@ fn uniform(reader: &mut Reader, part: u64, count: usize) -> Zeroizing<Vec<u64>> 
         // As much of the stream is read whatever the buffer is: its words come in order.
         let missing = (8 * (count - words.len())).next_multiple_of(16).min(bytes.len());
         reader.fill(&mut bytes[..missing]);
-        let fresh = bytes[..missing].chunks_exact(8).map(read_word).filter(|&word| word < P);
+        let fresh = bytes[..missing].chunks_exact(8).map(read_word).filter(|&word| published(word < P));
         let room = count - words.len();
         words.extend(fresh.take(room));
     }

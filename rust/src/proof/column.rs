@@ -4,6 +4,7 @@ use super::ext::E;
 use super::wide::column::Column as Lines;
 use super::wide::{Width, fold, tables};
 use super::words::{wipe, zeros};
+use crate::parallel;
 
 /// A vector over E, or over F_p: then `im` is empty.
 #[derive(Clone, Default)]
@@ -30,9 +31,16 @@ impl Column {
         Self { re: zeros(length), im: zeros(length) }
     }
 
+    /// Of a size that is not outgrown where the number of elements is known: nothing is left behind.
     pub fn of(elements: impl IntoIterator<Item = E>) -> Self {
-        let (re, im) = elements.into_iter().map(|element| (element.re, element.im)).unzip();
-        Self { re, im }
+        let elements = elements.into_iter();
+        let room = || Vec::with_capacity(elements.size_hint().0);
+        let mut out = Self { re: room(), im: room() };
+        elements.for_each(|element| {
+            out.re.push(element.re);
+            out.im.push(element.im);
+        });
+        out
     }
 
     pub fn len(&self) -> usize {
@@ -100,9 +108,13 @@ impl Column {
         let half = self.len() / 2;
         let ((re, upper_re), (im, upper_im)) = (self.re.split_at_mut(half), self.im.split_at_mut(half));
         fold::fold(Width::best(), [re, im], [upper_re, upper_im], z.parts());
-        // What is cut off stays in memory: it is wiped with the rest, as the capacity is.
-        self.re.truncate(half);
-        self.im.truncate(half);
+        self.cut_off(half);
+    }
+
+    /// What is cut off stays in memory: it is wiped with the rest, as the capacity is.
+    fn cut_off(&mut self, length: usize) {
+        self.re.truncate(length);
+        self.im.truncate(length);
     }
 }
 
@@ -110,6 +122,78 @@ impl From<[Vec<u64>; 2]> for Column {
     fn from([re, im]: [Vec<u64>; 2]) -> Self {
         Self { re, im }
     }
+}
+
+/// [`Column::folded`] of columns of one length, on several threads, each a share of the rows of all of them.
+pub fn folded_all(columns: &[&Column], z: E, threads: usize) -> Vec<Column> {
+    let half = columns.first().map_or(0, |column| column.len() / 2);
+    let mut folded: Vec<Column> = columns.iter().map(|_| Column::extension(half)).collect();
+    let share = rows_a_part(half, threads);
+    let mut parts: Vec<Vec<_>> = (0..half.div_ceil(share)).map(|_| Vec::with_capacity(columns.len())).collect();
+    for (column, out) in columns.iter().zip(&mut folded) {
+        let out = out.re.chunks_mut(share).zip(out.im.chunks_mut(share));
+        parts.iter_mut().zip(out).for_each(|(part, (re, im))| part.push((*column, [re, im])));
+    }
+    let done: Result<(), ()> = parallel::run(parts.into_iter().enumerate(), |(part, columns)| {
+        for (column, out) in columns {
+            let (low, high) = (part * share, half + part * share);
+            let rows = out[0].len();
+            let (lower, upper) = (&column.re[low..low + rows], &column.re[high..high + rows]);
+            if column.im.is_empty() {
+                fold::fold_base(Width::best(), lower, upper, z.parts(), out);
+                continue;
+            }
+            let [re, im] = out;
+            re.copy_from_slice(lower);
+            im.copy_from_slice(&column.im[low..low + rows]);
+            fold::fold(Width::best(), [re, im], [upper, &column.im[high..high + rows]], z.parts());
+        }
+        Ok(())
+    });
+    done.expect("no part fails");
+    folded
+}
+
+/// [`Column::fold`] of columns over E of one length, on several threads.
+pub fn fold_all(columns: &mut [&mut Column], z: E, threads: usize) {
+    let half = columns.first().map_or(0, |column| column.len() / 2);
+    let share = rows_a_part(half, threads);
+    let mut parts: Vec<Vec<_>> = (0..half.div_ceil(share)).map(|_| Vec::with_capacity(columns.len())).collect();
+    for column in columns.iter_mut() {
+        let ((re, upper_re), (im, upper_im)) = (column.re.split_at_mut(half), column.im.split_at_mut(half));
+        let lower = re.chunks_mut(share).zip(im.chunks_mut(share));
+        let upper = upper_re.chunks(share).zip(upper_im.chunks(share));
+        let both = lower.map(|(re, im)| [re, im]).zip(upper.map(|(re, im)| [re, im]));
+        parts.iter_mut().zip(both).for_each(|(part, both)| part.push(both));
+    }
+    let done: Result<(), ()> = parallel::run(parts.into_iter(), |columns| {
+        columns.into_iter().for_each(|(lower, upper)| fold::fold(Width::best(), lower, upper, z.parts()));
+        Ok(())
+    });
+    done.expect("no part fails");
+    columns.iter_mut().for_each(|column| column.cut_off(half));
+}
+
+/// A share that no two threads write to the same cache line for. Few rows are not worth a thread.
+fn rows_a_part(rows: usize, threads: usize) -> usize {
+    const LEAST: usize = 1 << 9;
+    parallel::share(rows, threads).max(LEAST).next_multiple_of(8)
+}
+
+/// Drop columns, wiped by several threads: it takes as long as it took to write them.
+pub fn drop_all(columns: Vec<Column>, threads: usize) {
+    let mut columns = columns;
+    let parts = columns.iter_mut().flat_map(|column| [std::mem::take(&mut column.re), std::mem::take(&mut column.im)]);
+    let mut parts: Vec<Vec<u64>> = parts.filter(|part| part.capacity() > 0).collect();
+    let share = parallel::share(parts.len(), threads);
+    let done: Result<(), ()> = parallel::run(parts.chunks_mut(share), |parts| {
+        for part in parts {
+            wipe(part);
+            drop(std::mem::take(part));
+        }
+        Ok(())
+    });
+    done.expect("no part fails");
 }
 
 /// sum_i a_i b_i of vectors over E.
@@ -131,5 +215,23 @@ mod tests {
         wide.fold(z);
         assert!(wide.iter().eq(folded.iter()));
         assert_eq!(folded.at(1), E::base(6) + E::base(30 - 6) * z);
+    }
+
+    #[test]
+    fn columns_fold_together_as_each_alone() {
+        let z = E::new(1 << 40, 9);
+        for length in [2, 16, 1 << 11, 1 << 13] {
+            let base = Column { re: (0..length).map(|i| i * i + 5).collect(), im: Vec::new() };
+            let wide = Column::of((0..length).map(|i| E::new(i + 3, i * i)));
+            let expected = [base.folded(z), wide.folded(z)];
+            for threads in [1, 2, 3] {
+                let folded = folded_all(&[&base, &wide], z, threads);
+                assert!(folded.iter().zip(&expected).all(|(one, other)| one.iter().eq(other.iter())));
+                let (mut one, mut other) = (wide.clone(), Column::of(base.iter()));
+                fold_all(&mut [&mut one, &mut other], z, threads);
+                assert!(one.iter().eq(expected[1].iter()) && other.iter().eq(expected[0].iter()));
+                drop_all(folded, threads);
+            }
+        }
     }
 }

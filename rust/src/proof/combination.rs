@@ -10,15 +10,23 @@ const ENTRIES_A_PART: usize = 256;
 
 /// sum_i weights_i rows_i, for rows of one length.
 pub fn combine(rows: &[&[u64]], weights: &[E], threads: usize) -> Column {
+    combine_onto(|_| E::ZERO, rows, weights, threads)
+}
+
+/// The same, added to a vector that is given by its entries.
+pub fn combine_onto(start: impl Fn(usize) -> E + Sync, rows: &[&[u64]], weights: &[E], threads: usize) -> Column {
     let length = rows.first().map_or(0, |row| row.len());
     let (width, weights) = (Width::best(), parts_of(weights));
     let mut out = Column::extension(length);
     let share = parallel::share(length.div_ceil(ENTRIES_A_PART), threads) * ENTRIES_A_PART;
     let parts = out.re.chunks_mut(share).zip(out.im.chunks_mut(share)).enumerate();
     let done: Result<(), ()> = parallel::run(parts, |(part, (re, im))| {
-        let start = part * share;
-        let rows: Vec<&[u64]> = rows.iter().map(|row| &row[start..start + re.len()]).collect();
-        wide::combine(width, &rows, &weights, [re, im]);
+        let first = part * share;
+        let rows: Vec<&[u64]> = rows.iter().map(|row| &row[first..first + re.len()]).collect();
+        for (index, (re, im)) in re.iter_mut().zip(im.iter_mut()).enumerate() {
+            [*re, *im] = start(first + index).parts();
+        }
+        wide::add(width, &rows, &weights, [re, im]);
         Ok(())
     });
     done.expect("no part fails");
@@ -45,6 +53,8 @@ mod tests {
             for index in [0, 255, 256, 599] {
                 let expected = rows.iter().zip(&weights).map(|(row, weight)| weight.scale(row[index])).sum();
                 assert_eq!(combined.at(index), expected);
+                let onto = combine_onto(|index| E::new(index as u64, 7), &slices, &weights, threads);
+                assert_eq!(onto.at(index), expected + E::new(index as u64, 7));
                 let words: Vec<u64> = rows.iter().map(|row| row[index]).collect();
                 assert_eq!(combine_words(&words, &Column::of(weights.iter().copied())), expected);
             }

@@ -15,7 +15,7 @@ pub struct Weights {
     pub alpha: E,
     pub limb: E,
     pub error: E,
-    offset: E,
+    pub offset: E,
     /// 2^b
     radix: E,
     pub gamma: Vec<E>,

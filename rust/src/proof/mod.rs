@@ -17,6 +17,7 @@ mod opening;
 mod polynomial;
 mod proof_bytes;
 mod prover;
+mod published;
 pub mod python;
 mod rejected;
 mod relation;

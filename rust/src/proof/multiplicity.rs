@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::sorting::sort;
+use crate::field;
 use crate::parallel;
 use crate::processor::at_its_best;
 
@@ -17,25 +18,26 @@ const SMALL: usize = 256;
 /// Entries that are sorted at a time: positions and values have 16 bits each.
 const BATCH: usize = 1 << 16;
 
-/// How often each number below `table` stands in the columns. All their entries are below it.
-pub fn count(columns: &[&[u64]], table: usize, threads: usize) -> Zeroizing<Vec<u64>> {
+/// How often each number below `table` stands in the columns, with `raised` added to all entries: then they are below it.
+pub fn count(columns: &[&[u64]], raised: u64, table: usize, threads: usize) -> Zeroizing<Vec<u64>> {
     let total: usize = columns.iter().map(|column| column.len()).sum();
-    let mut entries = Zeroizing::new(Vec::with_capacity(total.next_multiple_of(BATCH)));
-    columns.iter().for_each(|column| entries.extend(column.iter().map(|&entry| entry as u16)));
-    // What is filled in is a zero, and taken off again.
-    let filled = if table <= SMALL { 0 } else { total.next_multiple_of(BATCH) - total };
-    entries.resize(total + filled, 0);
+    let batches = total.div_ceil(BATCH);
+    let share = parallel::share(batches, threads);
     let uses = Mutex::new(Zeroizing::new(vec![0; table]));
-    let batches = entries.len().div_ceil(BATCH);
-    let parts = entries.chunks_mut(parallel::share(batches, threads) * BATCH);
-    let done: Result<(), ()> = parallel::run(parts, |part| {
+    let done: Result<(), ()> = parallel::run((0..batches).step_by(share), |first| {
         let mut own = Zeroizing::new(vec![0; table]);
-        let mut buffers = Buffers::new();
-        for batch in part.chunks_mut(BATCH) {
-            if table <= SMALL {
-                at_its_best(compare_all, (batch, own.as_mut_slice()));
-            } else {
-                buffers.count(batch, &mut own);
+        let mut batch = Zeroizing::new(vec![0; BATCH]);
+        let mut buffers = (table > SMALL).then(Buffers::new);
+        for number in first..batches.min(first + share) {
+            let length = gather(columns, raised, number * BATCH, &mut batch);
+            match &mut buffers {
+                None => at_its_best(compare_all, (&mut batch[..length], own.as_mut_slice())),
+                Some(buffers) => {
+                    // What is filled in is a zero, and taken off again.
+                    batch[length..].fill(0);
+                    buffers.count(&mut batch, &mut own);
+                    own[0] -= (BATCH - length) as u64;
+                }
             }
         }
         let mut uses = uses.lock().expect("no holder panics");
@@ -43,9 +45,27 @@ pub fn count(columns: &[&[u64]], table: usize, threads: usize) -> Zeroizing<Vec<
         Ok(())
     });
     done.expect("no part fails");
-    let mut uses = uses.into_inner().expect("no holder panics");
-    uses[0] -= filled as u64;
-    uses
+    uses.into_inner().expect("no holder panics")
+}
+
+/// The entries of all columns, one after the other, from number `first` on; how many there were.
+fn gather(columns: &[&[u64]], raised: u64, first: usize, batch: &mut [u16]) -> usize {
+    let (mut skipped, mut length) = (first, 0);
+    for column in columns {
+        let rest = &column[skipped.min(column.len())..];
+        skipped = skipped.saturating_sub(column.len());
+        let taken = rest.len().min(batch.len() - length);
+        at_its_best(narrow, (&rest[..taken], raised, &mut batch[length..length + taken]));
+        length += taken;
+    }
+    length
+}
+
+#[inline(always)]
+fn narrow((entries, raised, batch): (&[u64], u64, &mut [u16])) {
+    for (narrow, &entry) in batch.iter_mut().zip(entries) {
+        *narrow = field::add(entry, raised) as u16;
+    }
 }
 
 #[inline(always)]
@@ -104,7 +124,8 @@ impl Buffers {
         let mut before = 0;
         for index in 0..BATCH {
             let value = self.sorted[index];
-            let end = index + 1 == BATCH || value != self.sorted[(index + 1) % BATCH];
+            // Not `||`, which would ask for the values only where it must.
+            let end = (index + 1 == BATCH) | (value != self.sorted[(index + 1) % BATCH]);
             self.now[index] = (before << 16 | u32::from(value)) & u32::from(end).wrapping_neg();
             before += u32::from(!end);
         }
@@ -178,7 +199,12 @@ mod tests {
         columns.iter().flatten().for_each(|&entry| expected[entry as usize] += 1);
         let slices: Vec<&[u64]> = columns.iter().map(Vec::as_slice).collect();
         for threads in [1, 3] {
-            assert!(*count(&slices, table, threads) == expected);
+            assert!(*count(&slices, 0, table, threads) == expected);
+            // As errors come: from -eta on.
+            let lowered: Vec<Vec<u64>> =
+                columns.iter().map(|column| column.iter().map(|&entry| field::sub(entry, 42)).collect()).collect();
+            let slices: Vec<&[u64]> = lowered.iter().map(Vec::as_slice).collect();
+            assert!(*count(&slices, 42, table, threads) == expected);
         }
     }
 

@@ -3,11 +3,12 @@
 use super::blinding::Use;
 use super::codes::Code;
 use super::column::{Column, dot};
-use super::combination::combine;
+use super::combination::{combine, combine_onto};
 use super::ext::{E, bytes_of};
 use super::multilinear::eq_table;
 use super::opening::{self, Opening, inner_product, position_weights, row_weights};
 use super::prover::{Masks, Prover};
+use super::published::publish;
 use super::tree::{Tree, stride};
 use super::wide::{Width, column};
 use super::witness::Witness;
@@ -40,10 +41,11 @@ impl Prover<'_> {
         for (number, tree) in trees.into_iter().enumerate() {
             tree.open(&positions, Some(self.blinding.salts(number as u64 + 1)), &mut self.proof);
         }
+        publish(&self.proof[start..]);
         self.transcript.absorb("opened", &self.proof[start..]);
         let chi = self.transcript.draw("chi").element();
         let points = shape.code.points(&positions);
-        let omega = row_weights(low, &points, &position_weights(chi, points.len()));
+        let omega = row_weights(low, &points, &position_weights(chi, points.len()), self.threads);
         let r = self.fold_row(row.clone(), omega);
 
         let (high, _) = r.split_at(shape.code.log_message - row_code.log_message);
@@ -72,13 +74,10 @@ impl Prover<'_> {
         };
         let (appended_first, appended_second) = (appended(1, &first), appended(2, &second));
         let tails: Vec<&[u64]> = appended_first.iter().chain(&appended_second).map(|words| words.as_slice()).collect();
-        let mut row = combine(&[first, second].concat(), &opening.rows, self.threads);
-        for (index, &mu) in mu[..code.message()].iter().enumerate() {
-            row.set(index, mu + epsilon * row.at(index));
-        }
-        let tail = combine(&tails, &opening.rows, 1);
-        let tail = (0..code.queries).map(|index| mu[code.message() + index] + epsilon * tail.at(index));
-        (row, tail.collect())
+        let weights: Vec<E> = opening.rows.iter().map(|&weight| epsilon * weight).collect();
+        let row = combine_onto(|index| mu[index], &[first, second].concat(), &weights, self.threads);
+        let tail = combine_onto(|index| mu[code.message() + index], &tails, &weights, 1);
+        (row, tail.iter().collect())
     }
 
     /// u_m

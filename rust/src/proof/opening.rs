@@ -2,10 +2,11 @@
 //! run of it. What both sides compute is here.
 
 use super::column::Column;
-use super::ext::{E, HALF, parts_of, powers};
+use super::ext::{E, HALF, powers};
 use super::multilinear::{eq, eq_table};
 use super::shape::Shape;
 use super::wide::{Width, tables};
+use crate::{field, parallel};
 
 /// The weights of the committed columns, of their rows, and of the mask row.
 pub struct Opening {
@@ -61,9 +62,20 @@ pub fn position_weights(chi: E, count: usize) -> Vec<E> {
 }
 
 /// Omega, laid out: eq(z_lo, j) + sum_i chi^(i+1) x_i^j.
-pub fn row_weights(low: &[E], points: &[u64], weights: &[E]) -> Column {
+pub fn row_weights(low: &[E], points: &[u64], weights: &[E], threads: usize) -> Column {
+    /// Less is not worth a thread.
+    const LEAST: usize = 1 << 10;
     let mut out = eq_table(low);
-    tables::add_powers(Width::best(), points, &parts_of(weights), out.parts_mut());
+    let share = parallel::share(out.len(), threads).max(LEAST);
+    let parts = out.re.chunks_mut(share).zip(out.im.chunks_mut(share)).enumerate();
+    let done: Result<(), ()> = parallel::run(parts, |(part, (re, im))| {
+        // A part begins where its weights have been multiplied that often.
+        let begun = |(&point, &weight): (&u64, &E)| weight.scale(field::pow(point, (part * share) as u64)).parts();
+        let weights: Vec<_> = points.iter().zip(weights).map(begun).collect();
+        tables::add_powers(Width::best(), points, &weights, [re, im]);
+        Ok(())
+    });
+    done.expect("no part fails");
     out
 }
 
@@ -73,7 +85,7 @@ pub fn row_weights_at(low: &[E], points: &[u64], weights: &[E], r: &[E]) -> E {
         let mut square = point;
         r.iter().rev().fold(weight, |product, &r| {
             let factor = E::ONE - r + r.scale(square);
-            square = crate::field::mul(square, square);
+            square = field::mul(square, square);
             product * factor
         })
     });
@@ -96,9 +108,12 @@ mod tests {
         let element = |i: u64| E::new(i * i + 3, 2 * i + 1);
         let (low, r): (Vec<E>, Vec<E>) = ((0..5).map(element).collect(), (5..10).map(element).collect());
         let (points, weights) = ([3, 1 << 40, 17], position_weights(element(99), 3));
-        let laid_out = row_weights(&low, &points, &weights);
+        let laid_out = row_weights(&low, &points, &weights, 1);
         assert_eq!(dot(&laid_out, &eq_table(&r)), row_weights_at(&low, &points, &weights, &r));
         assert_eq!(weights[1], element(99) * element(99));
+        let low: Vec<E> = (0..12).map(element).collect();
+        let alone = row_weights(&low, &points, &weights, 1);
+        assert!((2..4).all(|threads| row_weights(&low, &points, &weights, threads).iter().eq(alone.iter())));
     }
 
     #[test]

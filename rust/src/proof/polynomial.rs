@@ -1,5 +1,7 @@
 //! Polynomials over E by their values at 0, 1, 2, ..
 
+use zeroize::Zeroizing;
+
 use super::ext::{E, parts_of};
 use super::wide::{Width, tables};
 use crate::field;
@@ -33,20 +35,25 @@ fn factorials(count: usize) -> Vec<u64> {
 }
 
 /// The values at 0, .., `degree` of the polynomial that `values` determine, by differences.
-pub fn extrapolate(values: &mut Vec<E>, degree: usize) {
+pub fn extrapolate(values: &mut Zeroizing<Vec<E>>, degree: usize) {
     // Backward differences at the last value: diagonal[i] is the i-th.
-    let mut diagonal = Vec::with_capacity(values.len());
-    let mut row = values.clone();
-    while let Some(&last) = row.last() {
-        diagonal.push(last);
-        row = row.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let mut diagonal = values.clone();
+    diagonal.reverse();
+    for order in 1..diagonal.len() {
+        for index in (order..diagonal.len()).rev() {
+            diagonal[index] = diagonal[index - 1] - diagonal[index];
+        }
     }
-    while values.len() <= degree {
+    // Of a size that is not outgrown: nothing is left behind.
+    let mut more = Zeroizing::new(Vec::with_capacity(degree + 1));
+    more.extend_from_slice(values);
+    while more.len() <= degree {
         for index in (0..diagonal.len() - 1).rev() {
             diagonal[index] = diagonal[index] + diagonal[index + 1];
         }
-        values.push(diagonal[0]);
+        more.push(diagonal[0]);
     }
+    *values = more;
 }
 
 /// The values at some points of F_p of the polynomial with these coefficients, lowest first.
@@ -63,16 +70,16 @@ mod tests {
         let coefficients: Vec<E> = (0..6).map(|i| E::new(i * 1_000_003 + 1, 99 - i)).collect();
         let at = |z: E| coefficients.iter().rev().fold(E::ZERO, |value, &coefficient| value * z + coefficient);
         let values: Vec<E> = (0..12).map(|x| at(E::base(x))).collect();
-        let mut more = values[..6].to_vec();
+        let mut more = Zeroizing::new(values[..6].to_vec());
         extrapolate(&mut more, 11);
-        assert_eq!(more, values);
+        assert_eq!(*more, values);
         for z in [E::new(5, 6), E::base(3), E::ZERO] {
             assert_eq!(interpolate(&values[..6], z), at(z));
             assert_eq!(interpolate(&values, z), at(z));
         }
         assert_eq!(evaluate(&coefficients, &[7, 0]), [values[7], values[0]]);
-        let mut constant = vec![E::X];
+        let mut constant = Zeroizing::new(vec![E::X]);
         extrapolate(&mut constant, 3);
-        assert_eq!(constant, [E::X; 4]);
+        assert_eq!(*constant, [E::X; 4]);
     }
 }

@@ -3,14 +3,15 @@
 use zeroize::Zeroizing;
 
 use super::blinding::{Blinding, Use};
-use super::column::{Column, dot};
-use super::combination::combine;
+use super::column::{Column, dot, drop_all};
+use super::combination::{combine, combine_onto};
 use super::constraint::{Relation, Weights, table_columns};
 use super::ext::{E, bytes_of};
 use super::inverses::inverse_columns;
 use super::multilinear::eq_table;
 use super::opening::{self, bump};
 use super::proof_bytes::{MAGIC, VERSION};
+use super::published::publish;
 use super::relation::{block_weights, ciphertext_at, key_weights};
 use super::runs::{Points, runs};
 use super::shape::Shape;
@@ -102,6 +103,8 @@ impl Prover<'_> {
         let values = self.masked_values(&ending, &inverses, &masks.row);
         self.send("values", &[&bytes_of(&values)]);
         self.open(witness, &inverses, [&first_tree, &second_tree], &masks, &ending.point);
+        drop_all(inverses, self.threads);
+        [first_tree, second_tree].into_iter().for_each(|tree| tree.drop_on(self.threads));
         Attempt { proof: self.proof, holds: ending.holds }
     }
 
@@ -109,6 +112,7 @@ impl Prover<'_> {
     pub fn send(&mut self, label: &str, parts: &[&[u8]]) {
         let start = self.proof.len();
         parts.iter().for_each(|part| self.proof.extend_from_slice(part));
+        publish(&self.proof[start..]);
         self.transcript.absorb(label, &self.proof[start..]);
     }
 
@@ -206,12 +210,8 @@ impl Prover<'_> {
     fn relation_rows(&self, witness: &Witness, relation: &Relation, weight: E) -> Column {
         let columns: Vec<&[u64]> = witness.columns[..relation.factors.len()].iter().map(|column| &*column.re).collect();
         let factors: Vec<E> = relation.factors.iter().map(|&factor| factor * weight).collect();
-        let mut rows = combine(&columns, &factors, self.threads);
         let constant = relation.constant * weight;
-        for row in 0..rows.len() {
-            rows.set(row, rows.at(row) + constant);
-        }
-        rows
+        combine_onto(|_| constant, &columns, &factors, self.threads)
     }
 
     /// V'(z) of all committed columns: base columns, then the parts of the inverse columns.

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::blinding;
+use super::column::drop_all;
 use super::ext::E;
 use super::masks::Masks;
 use super::multilinear::eq_table;
@@ -15,7 +16,7 @@ use super::prover::{Attempt, Ciphertext, prove};
 use super::shape::Shape;
 use super::soundness;
 use super::statement::{First, LARGEST_BOUND, Statement};
-use super::transcript::{Digest, content};
+use super::transcript::{Digest, content, content_on};
 use super::verifier::verify;
 use super::witness::{Unprovable, Witness};
 use crate::encryption::Encryption;
@@ -250,8 +251,10 @@ impl UpdateProver<'_> {
         let values = unsafe { Shared::new(values.as_ptr(), values.len()) };
         let attempt = py.detach(|| {
             let witness = Witness::new(shape, &self.encryption, values, self.statement.bound, threads)?;
-            let statement = self.statement.about(content(self.ciphertext.blocks));
-            Ok(prove(&statement, &self.ciphertext, &witness, self.proof_seed, threads))
+            let statement = self.statement.about(content_on(self.ciphertext.blocks, threads));
+            let attempt = prove(&statement, &self.ciphertext, &witness, self.proof_seed, threads);
+            drop_all(witness.columns, threads);
+            Ok(attempt)
         });
         match attempt {
             Ok(Attempt { proof, holds: true }) => Ok(PyBytes::new(py, &proof)),
@@ -276,7 +279,8 @@ fn verify_update(
 ) -> PyResult<Digest> {
     let threads = checked_threads(threads)?;
     let ciphertext = statement.ciphertext(context, ciphertext, offset)?;
-    let verdict = py.detach(|| verify(&statement.about(content(ciphertext.blocks)), &ciphertext, proof, threads));
+    let verdict =
+        py.detach(|| verify(&statement.about(content_on(ciphertext.blocks, threads)), &ciphertext, proof, threads));
     verdict.map_err(|reason| ProofRejected::new_err(reason.to_string()))
 }
 

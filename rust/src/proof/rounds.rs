@@ -2,6 +2,8 @@
 
 use std::sync::Mutex;
 
+use zeroize::Zeroizing;
+
 use super::column::Column;
 use super::constraint::Weights;
 use super::ext::E;
@@ -29,7 +31,7 @@ pub struct Rows<'a> {
 }
 
 /// The sums under eq at 0, 1, .., f_max + 1, but for that at 1, which is left zero; and those of the totals at 0, 1, 2.
-pub fn sum_rows(rows: &Rows, weights: &Weights, threads: usize) -> (Vec<E>, Vec<E>) {
+pub fn sum_rows(rows: &Rows, weights: &Weights, threads: usize) -> (Zeroizing<Vec<E>>, Zeroizing<Vec<E>>) {
     let (shape, half) = (rows.shape, rows.eq.len());
     let (base, inverses) = rows.columns.split_at(shape.base_columns());
     let chunk_lookups: Vec<_> = shape.chunks().map(|chunk| lookups(shape, weights, chunk, base, rows.tables)).collect();
@@ -45,17 +47,17 @@ pub fn sum_rows(rows: &Rows, weights: &Weights, threads: usize) -> (Vec<E>, Vec<
     let values: Vec<&[(Lines, u64)]> = values.iter().map(Vec::as_slice).collect();
 
     let share = parallel::share(half, threads).max(ROWS_A_PART);
-    let total: Mutex<Option<(RoundSums, [Element; 3])>> = Mutex::new(None);
+    let total: Mutex<Option<(RoundSums, Zeroizing<[Element; 3]>)>> = Mutex::new(None);
     let done: Result<(), ()> = parallel::run((0..half.div_ceil(share)).map(|part| part * share), |first| {
         let pairs = first..(first + share).min(half);
         let under_eq = round(Width::best(), &sums, pairs.clone());
-        let norm = squares(Width::best(), &values, shape.offset(), half, pairs);
+        let norm = Zeroizing::new(squares(Width::best(), &values, shape.offset(), half, pairs));
         let mut total = total.lock().expect("no holder panics");
         match &mut *total {
             None => *total = Some((under_eq, norm)),
             Some((sums, norms)) => {
                 sums.add(&under_eq);
-                norms.iter_mut().zip(norm).for_each(|(sum, some)| *sum = ext::add(*sum, some));
+                norms.iter_mut().zip(norm.iter()).for_each(|(sum, &some)| *sum = ext::add(*sum, some));
             }
         }
         Ok(())
@@ -75,9 +77,10 @@ fn rounded<'a>(shape: &Shape, base: &[&'a Column]) -> Vec<Vec<(Lines<'a>, u64)>>
 }
 
 /// sum_q gamma^q sum eq Z_q + sum eq Rel, where a line goes through the latter.
-fn under_eq(sums: &RoundSums, weights: &Weights, degree: usize) -> Vec<E> {
+fn under_eq(sums: &RoundSums, weights: &Weights, degree: usize) -> Zeroizing<Vec<E>> {
     let [low, high] = sums.relation.map(E::from);
-    let mut values: Vec<E> = (0..=degree as u64).map(|x| low + (high - low).scale(x)).collect();
+    let mut values: Zeroizing<Vec<E>> =
+        Zeroizing::new((0..=degree as u64).map(|x| low + (high - low).scale(x)).collect());
     values[1] = E::ZERO;
     for (chunk, &gamma) in sums.chunks.iter().zip(&weights.gamma) {
         let others = values.iter_mut().enumerate().filter(|&(x, _)| x != 1);
@@ -87,11 +90,11 @@ fn under_eq(sums: &RoundSums, weights: &Weights, degree: usize) -> Vec<E> {
 }
 
 /// The sum of the inverse columns is a line, that of the squares quadratic.
-fn totals(sums: &RoundSums, norm: [E; 3], shape: &Shape, weights: &Weights) -> Vec<E> {
+fn totals(sums: &RoundSums, norm: [E; 3], shape: &Shape, weights: &Weights) -> Zeroizing<Vec<E>> {
     let [low, high] = sums.inverses.map(E::from);
     let [at_zero, at_one, square] = norm;
     let norms = [at_zero, at_one, at_one + at_one - at_zero + square + square];
     let inverses = [low, high, high + high - low];
     let total = |(inverse, norm): (E, E)| weights.total(shape) * inverse + weights.norm(shape) * norm;
-    inverses.into_iter().zip(norms).map(total).collect()
+    Zeroizing::new(inverses.into_iter().zip(norms).map(total).collect())
 }

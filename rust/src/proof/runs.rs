@@ -3,11 +3,18 @@
 //! A run has 2^l rows from a multiple of 2^l on. Until only 2^l rows are left, fixing a variable scales all of it, so
 //! that it never has to be laid out over a column.
 
+use std::ops::Range;
+
+use zeroize::Zeroizing;
+
 use super::column::{Column, dot};
 use super::constraint::Weights;
 use super::ext::E;
 use super::multilinear::{eq, eq_index, eq_pair_from, eq_table};
 use super::shape::{SLACK_BITS, SMALL_RUN, Shape};
+use super::wide::column::products;
+use super::wide::combine::dot_base;
+use super::wide::{Width, tables};
 use crate::ntt::N;
 
 /// What the weights of a run are multiplied with.
@@ -26,6 +33,8 @@ pub struct Run {
     /// The first of its rows.
     pub first: usize,
     pub weights: Column,
+    /// How many of its weights are zero before the others.
+    zeros: usize,
 }
 
 /// The point that the relation is checked at, and the others that weights follow from.
@@ -49,14 +58,15 @@ pub fn runs(shape: &Shape, weights: &Weights, points: &Points) -> Vec<Run> {
     let (relation_weight, binding_weight) = (weights.relation(shape), weights.binding(shape));
     let key = (0..N).map(|row| relation_weight * points.key.at(row) + binding_weight * binding.at(row));
     let (linear, squares) = small_weights(shape, weights);
-    let mut laid_out = vec![Column::of(key), Column::of(linear), Column::of(squares)];
+    let mut laid_out = vec![(0, Column::of(key)), (0, Column::of(linear)), (0, Column::of(squares))];
     let coefficients = eq_table(points.coefficient());
     for slot in 0..shape.layout.slots {
         let (weight, cut) = (weights.cut(shape, slot), shape.cut(slot));
-        laid_out.push(Column::of((0..N).map(|i| if i < cut { E::ZERO } else { weight * coefficients.at(i) })));
+        let from_cut = (0..N).map(|i| if i < cut { E::ZERO } else { weight * coefficients.at(i) });
+        laid_out.push((cut, Column::of(from_cut)));
     }
     let places = places(shape).into_iter().zip(laid_out);
-    places.map(|((target, first), weights)| Run { target, first, weights }).collect()
+    places.map(|((target, first), (zeros, weights))| Run { target, first, weights, zeros }).collect()
 }
 
 /// The targets of the runs.
@@ -112,13 +122,91 @@ impl Run {
     pub fn fold(&mut self, half: usize, z: E) {
         if self.weights.len() > half {
             self.weights.fold(z);
+            self.zeros = self.zeros.saturating_sub(half);
             return;
         }
         let upper = self.first >= half;
         let factor = if upper { z } else { E::ONE - z };
         self.first %= half;
-        for index in 0..self.weights.len() {
+        for index in self.zeros..self.weights.len() {
             self.weights.set(index, self.weights.at(index) * factor);
+        }
+    }
+
+    /// The sum of what it weighs, with variable 0 at 0, 1, 2, 3: cubic at most. `columns` have twice `half` rows, the base
+    /// columns first.
+    pub fn sums(&self, shape: &Shape, weights: &Weights, columns: &[&Column], half: usize) -> Zeroizing<[E; 4]> {
+        let mut sums = Zeroizing::new([E::ZERO; 4]);
+        match self.target {
+            Target::Linear(column) => *sums = *self.products(columns[column], half),
+            Target::Square(column) => self.add_squares(columns[column], half, &mut sums),
+            Target::Rounded(slot) => {
+                let offset = self.weight_sums(half);
+                sums.iter_mut().zip(offset).for_each(|(sum, offset)| *sum = E::ZERO - weights.offset * offset);
+                for limb in 0..shape.limbs {
+                    let place = 1 << (shape.limb_bits as usize * limb);
+                    let products = self.products(columns[shape.limb_column(shape.groups - 1, slot, limb)], half);
+                    sums.iter_mut().zip(products.iter()).for_each(|(sum, product)| *sum += product.scale(place));
+                }
+            }
+        }
+        sums
+    }
+
+    /// Rows of the run that have a weight, and the first of them in a half of the columns.
+    fn rows(&self, half: usize) -> (Range<usize>, usize) {
+        (self.zeros..self.weights.len(), self.first % half + self.zeros)
+    }
+
+    /// The products with one column.
+    fn products(&self, column: &Column, half: usize) -> Zeroizing<[E; 4]> {
+        let (rows, first) = self.rows(half);
+        if self.weights.len() > half {
+            let sums = products(Width::best(), self.weights.lines(), column.lines(), half, 0..half);
+            let [at_zero, at_one, square] = sums.map(E::from);
+            let slope = at_one - at_zero - square;
+            return Zeroizing::new([0, 1, 2, 3].map(|x| at_zero + slope.scale(x) + square.scale(x * x)));
+        }
+        let weights = [&self.weights.re[rows.clone()], &self.weights.im[rows.clone()]];
+        let dot = |first: usize| -> E {
+            let re = &column.re[first..first + rows.len()];
+            if column.im.is_empty() {
+                return dot_base(Width::best(), re, weights).into();
+            }
+            tables::dot(Width::best(), [re, &column.im[first..first + rows.len()]], weights).into()
+        };
+        let (low, high) = (dot(first), dot(first + half));
+        Zeroizing::new([0, 1, 2, 3].map(|x| self.share(half, x) * (low + (high - low).scale(x))))
+    }
+
+    /// What the weights add up to.
+    fn weight_sums(&self, half: usize) -> [E; 4] {
+        let (rows, _) = self.rows(half);
+        if self.weights.len() > half {
+            let low: E = (0..half).map(|index| self.weights.at(index)).sum();
+            let high: E = (half..2 * half).map(|index| self.weights.at(index)).sum();
+            return [0, 1, 2, 3].map(|x| low + (high - low).scale(x));
+        }
+        let sum: E = rows.map(|index| self.weights.at(index)).sum();
+        [0, 1, 2, 3].map(|x| self.share(half, x) * sum)
+    }
+
+    /// What a run in one half has of its weights where variable 0 is `x`.
+    fn share(&self, half: usize, x: u64) -> E {
+        if self.first >= half { E::base(x) } else { E::ONE - E::base(x) }
+    }
+
+    fn add_squares(&self, column: &Column, half: usize, sums: &mut [E; 4]) {
+        let (rows, first) = self.rows(half);
+        for (index, row) in rows.take(half).zip(first..) {
+            let (mut weight, slope) = self.line(half, index);
+            let (mut value, high) = (column.at(row), column.at(row + half));
+            let rise = high - value;
+            for sum in sums.iter_mut() {
+                *sum += weight * value * value;
+                weight += slope;
+                value += rise;
+            }
         }
     }
 
@@ -140,6 +228,23 @@ impl Run {
 mod tests {
     use super::*;
     use crate::layout::Layout;
+    use crate::proof::constraint::weighed;
+
+    /// The sums row by row, with the columns as lines.
+    fn plainly(run: &Run, shape: &Shape, weights: &Weights, columns: &[&Column], half: usize) -> [E; 4] {
+        let mut sums = [E::ZERO; 4];
+        for index in 0..run.weights.len().min(half) {
+            let (weight, slope) = run.line(half, index);
+            let row = run.first % half + index;
+            for (x, sum) in sums.iter_mut().enumerate() {
+                let at = |low: E, rise: E| low + rise.scale(x as u64);
+                let line = |column: &&Column| at(column.at(row), column.at(row + half) - column.at(row));
+                let values: Vec<E> = columns.iter().map(line).collect();
+                *sum += at(weight, slope) * weighed(shape, weights, &values, run.target);
+            }
+        }
+        sums
+    }
 
     #[test]
     fn runs_fold_to_their_closed_form() {
@@ -154,9 +259,17 @@ mod tests {
             let z: Vec<E> = (0..shape.log_rows).map(|i| element(6, i)).collect();
             let points = Points { tau: &tau, zeta: &zeta, key: &key };
             let mut runs = runs(&shape, &weights, &points);
+            let mut columns: Vec<Column> = (0..shape.base_columns())
+                .map(|seed| Column { re: (0..shape.rows()).map(|i| ((seed + 3) * i * i) as u64).collect(), im: vec![] })
+                .collect();
             let mut half = shape.rows();
             for &z in &z {
                 half /= 2;
+                let all: Vec<&Column> = columns.iter().collect();
+                for run in &runs {
+                    assert_eq!(*run.sums(&shape, &weights, &all, half), plainly(run, &shape, &weights, &all, half));
+                }
+                columns = columns.iter().map(|column| column.folded(z)).collect();
                 for run in &mut runs {
                     let (low, slope) = run.line(half, 0);
                     let row = run.first % half;

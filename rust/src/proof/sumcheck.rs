@@ -3,17 +3,17 @@
 //! In round i, F summed over the later variables is `before * eq(tau_i, X) * T(X) + U(X)`: eq over the variables before
 //! is a number, eq over those after weighs the rows, and T has one degree less. T(1) follows from the claim.
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
-use super::column::Column;
+use super::column::{Column, drop_all, fold_all, folded_all};
 use super::constraint::{self, Public, Relation, Weights};
 use super::ext::{E, HALF};
 use super::multilinear::eq_table;
 use super::polynomial::{extrapolate, interpolate};
+use super::published::published;
 use super::rounds::{Rows, sum_rows};
 use super::runs::{Run, Target};
 use super::shape::Shape;
-use crate::parallel;
 
 /// What the sum-check is about, apart from the columns.
 pub struct Claim<'a> {
@@ -63,18 +63,20 @@ pub fn prove(
         threads,
     };
     let mut point = Vec::with_capacity(shape.log_rows);
-    let mut holds = true;
+    let mut mismatch = 0;
     for round in 0..shape.log_rows {
         let columns: Vec<&Column> = if round == 0 { originals.to_vec() } else { state.folded.iter().collect() };
         let values = if round + 1 < shape.log_rows { state.round(round, &columns) } else { state.last_round(&columns) };
-        let values = Zeroizing::new(values);
-        holds &= values[0] + values[1] == state.sum;
+        // Without a branch, until it is known of all rounds.
+        let difference = values[0] + values[1] - state.sum;
+        mismatch |= difference.re | difference.im;
         let z = send(&state.masked(round, &values));
         state.fold(round, originals, &values, z);
         point.push(z);
     }
     let values = Zeroizing::new(state.folded.iter().map(|column| column.at(0)).collect());
-    Ending { values, point, holds }
+    drop_all(std::mem::take(&mut state.folded), threads);
+    Ending { values, point, holds: published(mismatch == 0) }
 }
 
 struct State<'a> {
@@ -97,9 +99,16 @@ struct State<'a> {
     threads: usize,
 }
 
+impl Drop for State<'_> {
+    fn drop(&mut self) {
+        self.sum.zeroize();
+        self.mask.zeroize();
+    }
+}
+
 impl State<'_> {
     /// The values at 0, .., d of the round polynomial of F.
-    fn round(&self, round: usize, columns: &[&Column]) -> Vec<E> {
+    fn round(&self, round: usize, columns: &[&Column]) -> Zeroizing<Vec<E>> {
         let (shape, weights) = (self.claim.shape, self.claim.weights);
         let tau = self.claim.tau[round];
         let scale = |x: usize| self.before * (E::ONE - tau + (tau + tau - E::ONE).scale(x as u64));
@@ -112,7 +121,7 @@ impl State<'_> {
         let degree = shape.degree(round);
         extrapolate(&mut outer, degree);
         extrapolate(&mut weighed, degree);
-        let outer: Vec<E> = outer.iter().zip(&weighed).map(|(&outer, &weighed)| outer + weighed).collect();
+        outer.iter_mut().zip(weighed.iter()).for_each(|(outer, &weighed)| *outer += weighed);
         if let Some(inverse) = inverse {
             let at_zero = scale(0) * inner[0] + outer[0];
             inner[1] = (self.sum - at_zero - outer[1]) * inverse;
@@ -120,7 +129,12 @@ impl State<'_> {
             inner[1] = self.at_one(columns);
         }
         extrapolate(&mut inner, degree);
-        (0..=degree).map(|x| scale(x) * inner[x] + outer[x]).collect()
+        inner
+            .iter_mut()
+            .zip(outer.iter())
+            .enumerate()
+            .for_each(|(x, (inner, &outer))| *inner = scale(x) * *inner + outer);
+        inner
     }
 
     /// T(1): T(0) of the columns with their halves the other way round.
@@ -139,39 +153,24 @@ impl State<'_> {
     }
 
     /// The sums of the runs of weights at 0, 1, 2, 3: cubic at most.
-    fn weighed(&self, columns: &[&Column]) -> Vec<E> {
-        let (shape, weights) = (self.claim.shape, self.claim.weights);
-        let half = columns[0].len() / 2;
-        let mut sums = vec![E::ZERO; 4];
-        // Of the key, the pad and the slack, among others.
-        let mut values = Zeroizing::new(vec![E::ZERO; columns.len()]);
+    fn weighed(&self, columns: &[&Column]) -> Zeroizing<Vec<E>> {
+        let mut sums = Zeroizing::new(vec![E::ZERO; 4]);
         for run in &self.runs {
-            let used = columns_of(shape, run.target);
-            for index in 0..run.weights.len().min(half) {
-                let (mut weight, slope) = run.line(half, index);
-                let row = run.first % half + index;
-                for (x, sum) in sums.iter_mut().enumerate() {
-                    for &column in &used {
-                        let low = columns[column].at(row);
-                        values[column] = low + (columns[column].at(row + half) - low).scale(x as u64);
-                    }
-                    *sum += weight * constraint::weighed(shape, weights, &values, run.target);
-                    weight += slope;
-                }
-            }
+            let of_run = run.sums(self.claim.shape, self.claim.weights, columns, columns[0].len() / 2);
+            sums.iter_mut().zip(of_run.iter()).for_each(|(sum, &some)| *sum += some);
         }
         sums
     }
 
     /// The last round, in which the masks of the columns show.
-    fn last_round(&self, columns: &[&Column]) -> Vec<E> {
+    fn last_round(&self, columns: &[&Column]) -> Zeroizing<Vec<E>> {
         let Claim { shape, weights, relation, tau, masks, .. } = *self.claim;
         let last = shape.log_rows - 1;
         let targets: Vec<Target> = self.runs.iter().map(|run| run.target).collect();
         let line = |low: E, high: E, x: u64| low + (high - low).scale(x);
         let at = |column: &Column, x: u64| line(column.at(0), column.at(1), x);
         let rho = &masks[shape.round_masks()..];
-        (0..=shape.degree(last) as u64)
+        let values = (0..=shape.degree(last) as u64)
             .map(|x| {
                 let bump = E::base(x) * (E::ONE - E::base(x));
                 let masked = |(index, column): (usize, &&Column)| at(column, x) + mask_of(shape, rho, index) * bump;
@@ -184,7 +183,8 @@ impl State<'_> {
                 };
                 constraint::constraint(shape, weights, relation, &targets, &values, &public)
             })
-            .collect()
+            .collect();
+        Zeroizing::new(values)
     }
 
     /// What is sent: F and g, without the value at 1.
@@ -205,27 +205,16 @@ impl State<'_> {
         self.mask += round_mask(masks, shape, round, z);
         self.before = self.before * (E::ONE - tau[round] + (tau[round] + tau[round] - E::ONE) * z);
         let half = self.relation.len() / 2;
-        let threads = if half < 1 << 10 { 1 } else { self.threads };
-        let tables = self.entries.iter_mut().chain(&mut self.selected);
-        let mut columns: Vec<&mut Column> = tables.chain(std::iter::once(&mut self.relation)).collect();
+        let mut columns: Vec<&mut Column> = self.entries.iter_mut().chain([&mut self.relation]).collect();
         if round == 0 {
-            self.folded.resize_with(originals.len(), Column::default);
-            let share = parallel::share(originals.len(), threads);
-            let parts = self.folded.chunks_mut(share).zip(originals.chunks(share));
-            let done: Result<(), ()> = parallel::run(parts, |(folded, originals)| {
-                folded.iter_mut().zip(originals).for_each(|(folded, original)| *folded = original.folded(z));
-                Ok(())
-            });
-            done.expect("no part fails");
+            // What is over F_p comes to be over E.
+            let base: Vec<&Column> = originals.iter().copied().chain(&self.selected).collect();
+            self.folded = folded_all(&base, z, self.threads);
+            self.selected = self.folded.split_off(originals.len());
         } else {
-            columns.extend(&mut self.folded);
+            columns.extend(self.selected.iter_mut().chain(&mut self.folded));
         }
-        let share = parallel::share(columns.len(), threads);
-        let done: Result<(), ()> = parallel::run(columns.chunks_mut(share), |columns| {
-            columns.iter_mut().for_each(|column| column.fold(z));
-            Ok(())
-        });
-        done.expect("no part fails");
+        fold_all(&mut columns, z, self.threads);
         self.runs.iter_mut().for_each(|run| run.fold(half, z));
         // eq over fewer variables is the sum of its halves.
         for index in 0..half / 2 {
@@ -233,14 +222,6 @@ impl State<'_> {
         }
         self.eq.re.truncate(half / 2);
         self.eq.im.truncate(half / 2);
-    }
-}
-
-/// The columns that a run's target reads.
-fn columns_of(shape: &Shape, target: Target) -> Vec<usize> {
-    match target {
-        Target::Linear(column) | Target::Square(column) => vec![column],
-        Target::Rounded(slot) => (0..shape.limbs).map(|limb| shape.limb_column(shape.groups - 1, slot, limb)).collect(),
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::sync::LazyLock;
 
+use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
+
 use super::ext::E;
 use crate::field::P;
+use crate::parallel;
 
 pub type Digest = [u8; 32];
 
@@ -23,6 +26,36 @@ pub static KEYS: LazyLock<Keys> = LazyLock::new(|| {
 /// H_CONTENT
 pub fn content(data: &[u8]) -> Digest {
     *blake3::keyed_hash(&KEYS.content, data).as_bytes()
+}
+
+/// The same by several threads: BLAKE3 is a tree.
+pub fn content_on(data: &[u8], threads: usize) -> Digest {
+    /// Less is not worth a thread.
+    const LEAST: usize = 1 << 18;
+    let part = parallel::share(data.len(), threads).max(LEAST).next_power_of_two();
+    if threads == 1 || data.len() <= part {
+        return content(data);
+    }
+    let mut values: Vec<ChainingValue> = vec![[0; 32]; data.len().div_ceil(part)];
+    let parts = data.chunks(part).zip(&mut values).enumerate();
+    let done: Result<(), ()> = parallel::run(parts, |(number, (data, value))| {
+        let mut hasher = blake3::Hasher::new_keyed(&KEYS.content);
+        *value = hasher.set_input_offset((number * part) as u64).update(data).finalize_non_root();
+        Ok(())
+    });
+    done.expect("no part fails");
+    let (left, right) = values.split_at(values.len().next_power_of_two() / 2);
+    let mode = Mode::KeyedHash(&KEYS.content);
+    *merge_subtrees_root(&merged(left), &merged(right), mode).as_bytes()
+}
+
+/// The value of the subtree over some parts, all but the last of them full.
+fn merged(values: &[ChainingValue]) -> ChainingValue {
+    if let [one] = values {
+        return *one;
+    }
+    let (left, right) = values.split_at(values.len().next_power_of_two() / 2);
+    merge_subtrees_non_root(&merged(left), &merged(right), Mode::KeyedHash(&KEYS.content))
 }
 
 const LABEL_BYTES: usize = 16;
@@ -120,6 +153,16 @@ mod tests {
             assert!(variants[index + 1..].iter().all(|other| one != other));
         }
         assert_eq!(variants[0], challenge(b"one", &[("root1", b"ab")], "zeta"));
+    }
+
+    #[test]
+    fn threads_do_not_change_the_content_hash() {
+        let data: Vec<u8> = (0..(5 << 18) + 77u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
+        for length in [0, 1, 1 << 18, (1 << 18) + 1, 1 << 19, (3 << 18) - 1, 1 << 20, data.len()] {
+            for threads in [1, 2, 3, 5, 16] {
+                assert_eq!(content_on(&data[..length], threads), content(&data[..length]), "{length} {threads}");
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::blinding::Salts;
 use super::proof_bytes::{Bytes, SALT_WORDS};
+use super::published::published;
 use super::rejected::Rejected;
 use super::transcript::{Digest, KEYS};
 use super::wide::Width;
@@ -73,8 +74,13 @@ impl Tree {
         Self { log_length, words, nodes }
     }
 
+    /// Drop it, its code words wiped by several threads.
+    pub fn drop_on(self, threads: usize) {
+        self.words.drop_on(threads);
+    }
+
     pub fn root(&self) -> Digest {
-        self.nodes[1]
+        published(self.nodes[1])
     }
 
     /// Append what opens these positions, distinct and ascending, to a proof.

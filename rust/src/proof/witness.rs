@@ -6,6 +6,7 @@ use super::blinding;
 use super::column::Column;
 use super::ext::E;
 use super::multiplicity;
+use super::published::published;
 use super::shape::{ERRORS, SLACK_BITS, Shape};
 use crate::aligned::Aligned;
 use crate::encryption::Encryption;
@@ -44,7 +45,10 @@ impl Witness {
         let mut columns = empty_columns(shape);
         let squares = fill_groups(shape, encryption, values, &mut columns, threads).map_err(Unprovable::Value)?;
         // Whether there is a proof at all is no secret.
-        let slack = bound.checked_sub(squares).ok_or(Unprovable::Norm)?;
+        if !published(squares <= bound) {
+            return Err(Unprovable::Norm);
+        }
+        let slack = bound.wrapping_sub(squares);
         let secret = key::secret(encryption.key_seed, encryption.parameters);
         let pad = blinding::pad(encryption.key_seed, encryption.parameters);
         let auxiliary = auxiliary(shape, &columns, &secret, pad, slack, threads);
@@ -185,19 +189,13 @@ fn auxiliary(
         .flat_map(|group| group[1..].iter().map(|column| column.re.as_slice()))
         .collect();
     let table = 1 << shape.limb_bits;
-    y[..table].copy_from_slice(&multiplicity::count(&limbs, table, threads));
-    let raised: Vec<Column> = groups.iter().step_by(group_columns).map(raised_errors).collect();
-    let errors: Vec<&[u64]> = raised.iter().map(|column| column.re.as_slice()).collect();
-    y[shape.errors_row..][..ERRORS].copy_from_slice(&multiplicity::count(&errors, ERRORS, threads));
+    y[..table].copy_from_slice(&multiplicity::count(&limbs, 0, table, threads));
+    let errors: Vec<&[u64]> = groups.iter().step_by(group_columns).map(|column| column.re.as_slice()).collect();
+    y[shape.errors_row..][..ERRORS].copy_from_slice(&multiplicity::count(&errors, u64::from(ETA), ERRORS, threads));
     (y[shape.pad_row], y[shape.pad_row + 1]) = (pad.re, pad.im);
     for bit in 0..SLACK_BITS {
         y[shape.pad_row + 2 + bit] = slack >> bit & 1;
     }
     y[shape.secret_row..][..N].copy_from_slice(secret);
     y
-}
-
-/// e + eta
-fn raised_errors(errors: &Column) -> Column {
-    Column { re: errors.re.iter().map(|&error| field::add(error, u64::from(ETA))).collect(), im: Vec::new() }
 }

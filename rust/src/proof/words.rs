@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use zeroize::optimization_barrier;
 
 use crate::buffer::prefer_large_pages;
+use crate::parallel;
 
 /// A run of words that is wiped when dropped.
 pub struct Words(Vec<u64>);
@@ -12,6 +13,18 @@ pub struct Words(Vec<u64>);
 impl Words {
     pub fn zeros(length: usize) -> Self {
         Self(zeros(length))
+    }
+
+    /// Drop them, wiped by several threads.
+    pub fn drop_on(mut self, threads: usize) {
+        let share = parallel::share(self.0.len(), threads);
+        let done: Result<(), ()> = parallel::run(self.0.chunks_mut(share), |part| {
+            part.fill(0);
+            optimization_barrier(part);
+            Ok(())
+        });
+        done.expect("no part fails");
+        drop(std::mem::take(&mut self.0));
     }
 }
 

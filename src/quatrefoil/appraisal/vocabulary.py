@@ -79,6 +79,7 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
             "provisional_firmware": "firmware runs that the host has not committed to, and may roll back",
         },
         requirable={
+            "alias_check": "firmware has checked that no two addresses lead to the same memory (BadRAM)",
             "ciphertext_hiding": "the host cannot read the ciphertext of the guest's memory",
             "revocation_checked": "a revocation list of AMD's was in the collateral",
         },

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +24,9 @@ from quatrefoil.tlog.merkle import leaf_hash
 from quatrefoil.tlog.tiles import LARGEST_LEAF
 
 VERSION = 1
+
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}\+00:00")
+"""One form, so that times compare as text."""
 
 _HINT = "The log was not written by this version of Quatrefoil, or was altered: keep it as evidence"
 
@@ -76,25 +80,24 @@ def encode(time: datetime, kind: str, body: Mapping[str, Any], attached: Mapping
     return leaf
 
 
-def decode(index: int, leaf: bytes) -> Entry:
-    """The entry in a leaf, or ``EvidenceRejected``."""
+def decode(index: int, leaf: bytes, hashed: bytes | None = None) -> Entry:
+    """The entry in a leaf, or ``EvidenceRejected``. ``hashed``: the hash of the leaf, where it is known already."""
     try:
-        value = json.loads(leaf, parse_constant=_no_number, parse_float=_finite)
+        value = _DECODER.decode(leaf.decode("ascii"))
+        # Every other form of the same values, a field twice or in another order, ends here.
+        if _canonical(value) != leaf or value.keys() != _FIELDS or type(value["v"]) is not int or value["v"] != VERSION:
+            raise ValueError
+        attached = _object(value["attached"])
         entry = Entry(
             index,
-            _text(value["time"]),
+            _time(value["time"]),
             _text(value["kind"]),
             _object(value["body"]),
-            leaf_hash(leaf).hex(),
-            {name: _attachment(one) for name, one in _object(value["attached"]).items()},
+            (leaf_hash(leaf) if hashed is None else hashed).hex(),
+            {name: _attachment(one) for name, one in attached.items()} if attached else {},
         )
-        datetime.fromisoformat(entry.time)
-        if set(value) != {"attached", "body", "kind", "time", "v"} or value["v"] != VERSION:
-            raise ValueError
-        if _canonical(value) != leaf:
-            raise ValueError
         kinds.check(entry.kind, entry.body)
-    except (ValueError, KeyError, TypeError, RecursionError, CallerError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, CallerError) as error:
         reason = error.problem if isinstance(error, CallerError) else "it is not canonical JSON of this version"
         raise EvidenceRejected(f"leaf {index} is no entry of this log: {reason}", hint=_HINT, check="entries") from None
     return entry
@@ -107,6 +110,13 @@ def _attachment(value: Any) -> Attachment:
     if type(size) is not int or size < 0:
         raise ValueError
     return Attachment(digest, size)
+
+
+def _time(value: Any) -> str:
+    if not _TIME.fullmatch(_text(value)):
+        raise ValueError
+    datetime.fromisoformat(value)
+    return str(value)
 
 
 def _text(value: Any) -> str:
@@ -131,4 +141,10 @@ def _finite(text: str) -> float:
 
 
 def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()
+
+
+_FIELDS = {"attached", "body", "kind", "time", "v"}
+# Made once: json.dumps and json.loads make theirs for every call that is not plain.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+_DECODER = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite)

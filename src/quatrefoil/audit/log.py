@@ -5,7 +5,8 @@ checkpoint can be shown another history later without its owner's signatures pro
 
 The folder of a party's log: what C2SP tlog-tiles has (``checkpoint``, ``tile/``), ``owner`` (the signed statement whose
 log it is), ``payload/`` (what entries attach, each named by its SHA-256), ``trust/`` (roots and revocation lists as the
-owner has them), ``index.sqlite`` (a list by kind that can be made again), and the writer's ``journal`` and ``lock``.
+owner has them), ``witnessed`` (the newest checkpoint with a quorum of cosignatures), ``index.sqlite`` (a list by kind
+that can be made again), and the writer's ``journal`` and ``lock``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from quatrefoil.tlog import LogKeys, LogReader, LogWriter, NoteSignature, Signed
 from quatrefoil.transport import Identity, TrustAnchor
 
 LOG_FOLDER, KEY_FOLDER = "log", "log-keys"
-OWNER, PAYLOADS, TRUST_FOLDER = "owner", "payload", "trust"
+OWNER, PAYLOADS, TRUST_FOLDER, WITNESSED = "owner", "payload", "trust", "witnessed"
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,19 @@ class TileLog:
         """Put signatures of witnesses under the newest checkpoint."""
         return self._writer.cosigned(signatures, witnesses)
 
+    def keep_witnessed(self, checkpoint: bytes) -> None:
+        """Put a checkpoint of this log that a quorum has cosigned beside it, durably."""
+        try:
+            disk.put(self._folder / WITNESSED, checkpoint, durable=True)
+        except OSError as error:
+            raise HostError(f"log {self._folder} cannot be written ({error.strerror})", hint="Check its disk") from None
+
     # ------------------------------------------------------------------------------------------------------- reading
+
+    @property
+    def owner(self) -> bytes:
+        """The signed statement of whose log it is."""
+        return (self._folder / OWNER).read_bytes()
 
     @property
     def keys(self) -> LogKeys:

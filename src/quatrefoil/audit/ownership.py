@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
-from quatrefoil.errors import EvidenceRejected, MessageRefused, StateCorrupt
+from cryptography import x509
+
+from quatrefoil.errors import EvidenceRejected, MessageRefused, QuatrefoilError, StateCorrupt
 from quatrefoil.tlog import LogKeys, VerifierKey
-from quatrefoil.transport import Identity, TrustAnchor, statement
+from quatrefoil.transport import Identity, TrustAnchor, profile, statement
 from quatrefoil.transport.identity import Clock
 from quatrefoil.wire import WireObject
 
@@ -33,6 +35,16 @@ class LogStatement(WireObject):
     ed25519: str
     ml_dsa_44: str
     receipts: bytes
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What a statement says, whoever made it: for going on with a check that this one has failed already."""
+
+    origin: str
+    keys: tuple[VerifierKey, VerifierKey]
+    receipts: bytes
+    made: datetime
 
 
 @dataclass(frozen=True)
@@ -66,28 +78,52 @@ def verify(signed: bytes, trust: TrustAnchor, *, clock: Clock) -> Owner:
 
     The certificate is judged at the time the statement claims to be made at, its revocation at the clock's.
     """
+    said = claimed(signed)
     try:
-        claimed = LogStatement.decode(statement.Signed.decode(signed).body)
-        made = datetime.fromtimestamp(claimed.time, UTC)
-        verified = statement.verify(signed, trust, clock=clock, claimed=made)
+        verified = statement.verify(signed, trust, clock=clock, claimed=said.made)
+    except MessageRefused as error:
+        raise _untold(error) from None
+    if said.origin.rsplit("/", 1)[-1] != verified.signer or len(said.receipts) != 32:
+        raise EvidenceRejected(
+            f"{verified.signer} claims the log {said.origin}, which is not its own", hint=_HINT, check="owner"
+        )
+    return Owner(verified.signer, verified.role, verified.fingerprint, said.origin, said.keys, said.receipts, said.made)
+
+
+def claimed(signed: bytes) -> Claimed:
+    """What a statement says, unverified; ``EvidenceRejected`` where it says nothing that a log can be."""
+    try:
+        said = LogStatement.decode(statement.Signed.decode(signed).body)
+        made = datetime.fromtimestamp(said.time, UTC)
     except (OverflowError, ValueError, OSError):
         raise EvidenceRejected("the log's statement was made at no time", hint=_HINT, check="owner") from None
     except MessageRefused as error:
+        raise _untold(error) from None
+    try:
+        keys = VerifierKey.decode(said.ed25519), VerifierKey.decode(said.ml_dsa_44)
+    except EvidenceRejected as error:
+        raise EvidenceRejected(error.problem, hint=_HINT, check="owner") from None
+    if [key.name for key in keys] != [said.origin] * 2 or [key.kind for key in keys] != [0x01, 0x06]:
         raise EvidenceRejected(
-            f"whose log it is cannot be told: {error.problem}", hint=_HINT, check="owner", party=error.party
-        ) from None
-    keys = VerifierKey.decode(claimed.ed25519), VerifierKey.decode(claimed.ml_dsa_44)
-    if [key.name for key in keys] != [claimed.origin] * 2 or [key.kind for key in keys] != [0x01, 0x06]:
-        raise EvidenceRejected(
-            f"the statement of {verified.signer} names other keys than a log of {claimed.origin} has",
-            hint=_HINT,
-            check="owner",
+            f"the log's statement names other keys than a log of {said.origin} has", hint=_HINT, check="owner"
         )
-    if claimed.origin.rsplit("/", 1)[-1] != verified.signer or len(claimed.receipts) != 32:
-        raise EvidenceRejected(
-            f"{verified.signer} claims the log {claimed.origin}, which is not its own", hint=_HINT, check="owner"
-        )
-    return Owner(verified.signer, verified.role, verified.fingerprint, claimed.origin, keys, claimed.receipts, made)
+    return Claimed(said.origin, keys, said.receipts, made)
+
+
+def _untold(error: MessageRefused) -> EvidenceRejected:
+    return EvidenceRejected(
+        f"whose log it is cannot be told: {error.problem}", hint=_HINT, check="owner", party=error.party
+    )
+
+
+def named(signed: bytes) -> tuple[str, str]:
+    """Role and name in the certificate beside a statement, unverified; ``EvidenceRejected`` where it has none."""
+    try:
+        certificate = x509.load_der_x509_certificate(statement.Signed.decode(signed).certificate)
+        name, role = profile.named_in(certificate)
+    except (ValueError, QuatrefoilError):
+        raise EvidenceRejected("the log's statement has no certificate of a party", hint=_HINT, check="owner") from None
+    return role, name
 
 
 def signer_of(signed: bytes) -> bytes:

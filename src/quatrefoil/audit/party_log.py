@@ -29,6 +29,8 @@ class PartyLog:
         if signed is None:
             raise EvidenceRejected("the log does not say whose it is", hint=_HINT, check="owner")
         self._source = source
+        self.statement = signed
+        """The owner's signed statement, as it lies in the log."""
         self.owner: Owner = ownership.verify(signed, trust, clock=clock)
         checkpoint = fetch_checkpoint(source, (*self.owner.keys, *witnesses))
         checkpoint.require(self.owner.keys)

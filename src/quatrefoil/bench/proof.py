@@ -8,18 +8,19 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quatrefoil import _core
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
-from quatrefoil.contracts import BoundedUpdate, SumShape
+from quatrefoil.contracts import BoundedUpdate, HiddenUpdate, SumShape
 from quatrefoil.errors import ParametersRefused
 from quatrefoil.proofs import BoundedUpdateProofs
-
-Result = TypeVar("Result")
 
 CLIP = 0.2
 WEIGHT = 0.125
@@ -30,56 +31,173 @@ FEATURES, CLASSES = 784, 10
 SAMPLES, BATCH = 1_024, 32
 
 
-def measure_proof(parameters: int, threads: int, progress: Callable[[str], None]) -> dict[str, Any]:
+def measure_proof(
+    parameters: int, threads: int, progress: Callable[[str], None], *, level: str | None = None
+) -> dict[str, Any]:
     """Prove and verify one update of ``parameters`` float32 values with ``threads`` threads.
 
-    ``peak_rss_mb``: the most memory that the process has held up to the last verification, in 10^6 bytes;
-    ``start_rss_mb``: that before the first proof. ``training_ms``: one epoch of 1,024 samples through a perceptron of
-    about as many parameters, in NumPy, with the threads that NumPy takes.
+    ``level``: the copy of the loops, one of ``levels()``; by default the best. ``threads_ratio``: how many times as
+    fast as one thread, both in turns. ``peak_rss_mb``: the most memory that the process has held up to the last
+    verification, in 10^6 bytes; ``start_rss_mb``: that before the first proof. ``training_ms``: one epoch of 1,024
+    samples through a perceptron of about as many parameters, in NumPy, with the threads that NumPy takes. Raises
+    ``ParametersRefused``.
     """
-    if parameters < 1:
-        raise ParametersRefused(f"{parameters} parameters are not at least 1", hint="Choose a number like 1048576")
-    chosen = ParameterSet.named(PARAMETER_SET)
-    aggregation = AdditiveAggregation(chosen, threads=threads)
-    backend = BoundedUpdateProofs(chosen, threads=threads)
-    shape = SumShape(parameters, CLIP, bytes(32))
-    values = _update(parameters)
-    bound = backend.bound(float(np.linalg.norm(values.astype(np.float64))), weight=WEIGHT, shape=shape)
-
-    progress(f"encrypt {parameters} float32")
-    encrypt_ms, (encrypted, hidden) = _best(
-        lambda: aggregation.encrypt_for_proof(values, weight=WEIGHT, shape=shape), REPETITIONS
-    )
-    statement = BoundedUpdate(shape, encrypted.ciphertext, bound, bytes(32))
-    expand_ms, _ = _best(lambda: BoundedUpdateProofs(chosen, threads=threads).prepare(shape), REPETITIONS)
-    backend.prepare(shape)
-    start = _peak_bytes()
-    progress(f"prove, {threads} thread(s)")
-    prove_ms, proof = _best(lambda: backend.prove(statement, hidden), REPETITIONS)
-    progress("verify")
-    verify_ms, verified = _best(lambda: backend.verify(statement, proof), 3 * REPETITIONS)
-    peak = _peak_bytes()
-    progress("train one epoch, for scale")
-    training_ms, trained = _best(lambda: _one_epoch(parameters), 1)
+    with _limited_to(level):
+        progress(f"encrypt {parameters} float32")
+        case = _Case.of(parameters, threads)
+        (encrypting,) = _in_turns(REPETITIONS, case.encrypt)
+        (expanding,) = _in_turns(
+            REPETITIONS, lambda: BoundedUpdateProofs(case.chosen, threads=threads).prepare(case.shape)
+        )
+        start = _peak_bytes()
+        progress(f"prove, {threads} thread(s)" + (", and one" if threads > 1 else ""))
+        provers = [case.backend] if threads == 1 else [case.backend, case.with_threads(1)]
+        proving = _in_turns(REPETITIONS, *(lambda prover=prover: case.prove(prover) for prover in provers))
+        proof = case.prove(case.backend)
+        progress("verify")
+        (verifying,) = _in_turns(3 * REPETITIONS, lambda: case.backend.verify(case.statement, proof))
+        peak = _peak_bytes()
+        progress("train one epoch, for scale")
+        (training,) = _in_turns(1, lambda: _one_epoch(parameters))
+    ciphertext = case.statement.ciphertext
     return {
-        "backend": backend.scheme,
+        "backend": case.backend.scheme,
+        "level": level or levels()[0],
         "parameters": parameters,
         "threads": threads,
-        "encrypt_ms": encrypt_ms,
-        "expand_a_ms": expand_ms,
-        "prove_ms": prove_ms,
-        "verify_ms": verify_ms,
+        "encrypt_ms": encrypting.best_ms,
+        "expand_a_ms": expanding.best_ms,
+        "prove_ms": proving[0].best_ms,
+        "prove_cpu_ms": proving[0].cpu_ms,
+        "one_thread_ms": proving[-1].best_ms,
+        "threads_ratio": proving[-1].best_ms / proving[0].best_ms,
+        "verify_ms": verifying.best_ms,
         "proof_bytes": len(proof),
-        "ciphertext_bytes": len(encrypted.ciphertext),
-        "proof_over_ciphertext": len(proof) / len(encrypted.ciphertext),
-        "soundness_bits": verified.soundness_bits,
+        "ciphertext_bytes": len(ciphertext),
+        "proof_over_ciphertext": len(proof) / len(ciphertext),
+        "soundness_bits": case.backend.verify(case.statement, proof).soundness_bits,
         "start_rss_mb": start / 1e6,
         "peak_rss_mb": peak / 1e6,
-        "training_ms": training_ms,
-        "trained_parameters": trained,
-        "prove_over_encrypt": prove_ms / encrypt_ms,
-        "prove_over_training": prove_ms / training_ms,
+        "training_ms": training.best_ms,
+        "trained_parameters": training.result,
+        "prove_over_encrypt": proving[0].best_ms / encrypting.best_ms,
+        "prove_over_training": proving[0].best_ms / training.best_ms,
     }
+
+
+def measure_levels(parameters: int, threads: int, progress: Callable[[str], None]) -> list[dict[str, Any]]:
+    """A row for every copy of the loops that runs here, the best first: the same proof at each, in turns.
+
+    ``prove_over_best`` and ``verify_over_best`` are ratios of processor time, which other work on the machine disturbs
+    least; ``prove_ms`` and ``verify_ms`` are on the clock. Raises ``ParametersRefused``.
+    """
+    case = _Case.of(parameters, threads)
+    proof = case.prove(case.backend)
+
+    def at(level: str, work: Callable[[], object]) -> Callable[[], object]:
+        def limited() -> object:
+            _core.limit_proofs(level)
+            return work()
+
+        return limited
+
+    with _limited_to(None):
+        progress(f"prove at {', '.join(levels())}, {threads} thread(s)")
+        proving = _in_turns(REPETITIONS, *(at(level, lambda: case.prove(case.backend)) for level in levels()))
+        progress("verify")
+        verify = [at(level, lambda: case.backend.verify(case.statement, proof)) for level in levels()]
+        verifying = _in_turns(3 * REPETITIONS, *verify)
+    return [
+        {
+            "level": level,
+            "parameters": parameters,
+            "threads": threads,
+            "prove_ms": proved.best_ms,
+            "prove_cpu_ms": proved.cpu_ms,
+            "prove_over_best": proved.cpu_ms / proving[0].cpu_ms,
+            "verify_ms": verified.best_ms,
+            "verify_cpu_ms": verified.cpu_ms,
+            "verify_over_best": verified.cpu_ms / verifying[0].cpu_ms,
+        }
+        for level, proved, verified in zip(levels(), proving, verifying, strict=True)
+    ]
+
+
+def levels() -> list[str]:
+    """The copies of the prover's loops that run on this processor, the best first."""
+    return _core.proof_levels()
+
+
+@contextmanager
+def _limited_to(level: str | None) -> Iterator[None]:
+    """Within it, the whole process uses no copy of the loops above this one; afterwards the best again."""
+    if level is not None and level not in levels():
+        raise ParametersRefused(f"no level {level!r} on this processor", hint=f"It has {', '.join(levels())}.")
+    _core.limit_proofs(level or levels()[0])
+    try:
+        yield
+    finally:
+        _core.limit_proofs(levels()[0])
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One update, encrypted, and what is to be proven of it."""
+
+    chosen: ParameterSet
+    shape: SumShape
+    values: NDArray[np.float32]
+    backend: BoundedUpdateProofs
+    aggregation: AdditiveAggregation
+    statement: BoundedUpdate
+    hidden: HiddenUpdate
+
+    @classmethod
+    def of(cls, parameters: int, threads: int) -> _Case:
+        if parameters < 1:
+            raise ParametersRefused(f"{parameters} parameters are not at least 1", hint="Choose a number like 1048576")
+        chosen = ParameterSet.named(PARAMETER_SET)
+        aggregation = AdditiveAggregation(chosen, threads=threads)
+        backend = BoundedUpdateProofs(chosen, threads=threads)
+        shape = SumShape(parameters, CLIP, bytes(32))
+        values = _update(parameters)
+        bound = backend.bound(float(np.linalg.norm(values.astype(np.float64))), weight=WEIGHT, shape=shape)
+        encrypted, hidden = aggregation.encrypt_for_proof(values, weight=WEIGHT, shape=shape)
+        backend.prepare(shape)
+        statement = BoundedUpdate(shape, encrypted.ciphertext, bound, bytes(32))
+        return cls(chosen, shape, values, backend, aggregation, statement, hidden)
+
+    def with_threads(self, threads: int) -> BoundedUpdateProofs:
+        backend = BoundedUpdateProofs(self.chosen, threads=threads)
+        backend.prepare(self.shape)
+        return backend
+
+    def encrypt(self) -> object:
+        return self.aggregation.encrypt_for_proof(self.values, weight=WEIGHT, shape=self.shape)
+
+    def prove(self, backend: BoundedUpdateProofs) -> bytes:
+        return backend.prove(self.statement, self.hidden)
+
+
+@dataclass
+class _Taken:
+    """Milliseconds of the fastest repetition, on the clock and of processor time, and the last result."""
+
+    best_ms: float = float("inf")
+    cpu_ms: float = float("inf")
+    result: Any = None
+
+
+def _in_turns(repetitions: int, *works: Callable[[], object]) -> list[_Taken]:
+    """What each took, the best of several turns: a moment when the machine is busy meets all of them."""
+    taken = [_Taken() for _ in works]
+    for _ in range(repetitions):
+        for work, one in zip(works, taken, strict=True):
+            wall, cpu = time.perf_counter(), time.process_time()
+            one.result = work()
+            one.best_ms = min(one.best_ms, (time.perf_counter() - wall) * 1e3)
+            one.cpu_ms = min(one.cpu_ms, (time.process_time() - cpu) * 1e3)
+    return taken
 
 
 def _update(parameters: int) -> NDArray[np.float32]:
@@ -87,16 +205,6 @@ def _update(parameters: int) -> NDArray[np.float32]:
     limit = np.float32(0.999 * CLIP)
     values: NDArray[np.float32] = generator.standard_normal(parameters, dtype=np.float32) * np.float32(0.05)
     return values.clip(-limit, limit)
-
-
-def _best(work: Callable[[], Result], repetitions: int) -> tuple[float, Result]:
-    """Milliseconds of the fastest repetition, and the last result."""
-    best = float("inf")
-    for _ in range(repetitions):
-        start = time.perf_counter()
-        result = work()
-        best = min(best, time.perf_counter() - start)
-    return best * 1e3, result
 
 
 def _one_epoch(parameters: int) -> int:
@@ -128,4 +236,4 @@ def _peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-__all__ = ["measure_proof"]
+__all__ = ["levels", "measure_levels", "measure_proof"]

@@ -31,6 +31,7 @@ from quatrefoil.errors import CallerError, HostError
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.messages import Member
 from quatrefoil.federation.user_code import load_model, save_model
@@ -95,6 +96,7 @@ class _Run:
         self.initial = load_model(options.initial)
         self.layout = layout_of(self.initial)
         self._require_job()
+        self.receipt_key = files.receipt_key()
         warn_insecure(self.files.policy)
         workload = Workload.load(options.workload)
         self.rounds = training_phase(workload, parameters=self.layout.length, silos=len(self.silos)).rounds
@@ -138,6 +140,7 @@ class _Run:
             self._enrolments(keeper),
             self._aggregator,
             self._model(),
+            make_cosigning=self._cosigning,
             keeper=link,
             verify_in=verify_in,
             rounds=self.rounds,
@@ -187,7 +190,16 @@ class _Run:
     def _enrolments(self, keeper: Member) -> Enrolments:
         digest = model_digest(self.initial, self.layout)
         return Enrolments(
-            JobTerms(self.options.job, self.silos, keeper, self.layout, digest, self.rounds, self.plan.digest()),
+            JobTerms(
+                self.options.job,
+                self.silos,
+                keeper,
+                self.layout,
+                digest,
+                self.rounds,
+                self.plan.digest(),
+                self.receipt_key.public_key().public_bytes_raw() if self.receipt_key else b"",
+            ),
             security=self.security,
             aggregation=self.aggregation,
             proofs=self.proofs,
@@ -208,6 +220,13 @@ class _Run:
             policy=self.files.policy,
             state=self.files.state,
             log=self.files.log,
+            clock=system_clock,
+            receipt_key=self.receipt_key,
+        )
+
+    def _cosigning(self, job: AgreedJob) -> Cosigning:
+        return Cosigning(
+            job.job, policy=self.files.policy, security=self.security, state=self.files.state, log=self.files.log
         )
 
     def _model(self) -> bytes:

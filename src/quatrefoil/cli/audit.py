@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-from quatrefoil.cli import audit_show
+from quatrefoil.cli import (
+    audit_bundle,
+    audit_monitor,
+    audit_prove,
+    audit_receipt,
+    audit_report,
+    audit_show,
+    audit_verify,
+)
 
 NAME = "audit"
 HELP = "check and read what a party has logged"
 
-_COMMANDS = (audit_show,)
+_COMMANDS = (audit_verify, audit_show, audit_prove, audit_receipt, audit_bundle, audit_report, audit_monitor)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,9 @@ import argparse
 import json
 from dataclasses import asdict
 
-from quatrefoil.cli.auditing import add_log_argument, open_log
-from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
+from quatrefoil.audit import Entry, PartyLog
+from quatrefoil.cli.auditing import add_at_option, add_log_argument, add_party_option, add_trust_option, open_logs
+from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
 
 NAME = "show"
 HELP = "check a log and show what happened"
@@ -15,27 +16,34 @@ HELP = "check a log and show what happened"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_log_argument(parser)
+    add_trust_option(parser)
+    add_at_option(parser)
+    add_party_option(parser)
     parser.add_argument("--kind", metavar="KIND", help="only entries of this kind")
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    log = open_log(options)
-    entries = [entry for entry in log.entries() if options.kind in (None, entry.kind)]
+    require_writable(options.json)
+    shown = []
+    with open_logs(options) as logs:
+        for log in logs.values():
+            entries = [entry for entry in log.entries() if options.kind in (None, entry.kind)]
+            if not only_json(options):
+                _print(log, entries)
+            found = {"origin": log.owner.origin, "size": log.size, "entries": [asdict(entry) for entry in entries]}
+            shown.append(found)
+    content = shown[0] if len(shown) == 1 else {"logs": shown}
+    write_json(options.json, "quatrefoil.audit-show/1", content)
+
+
+def _print(log: PartyLog, entries: list[Entry]) -> None:
     rows = [
-        (
-            str(entry.index),
-            entry.time[:19].replace("T", " "),
-            entry.kind,
-            json.dumps(entry.body, ensure_ascii=False)[:72],
-        )
-        for entry in entries
+        (str(one.index), one.time[:19].replace("T", " "), one.kind, json.dumps(one.body, ensure_ascii=True)[:72])
+        for one in entries
     ]
     title = f"{log.owner.origin}: {log.size} entries under the checkpoint that {log.owner.name} signed"
     drawn = table(title, ("#", "time (UTC)", "what", "detail"), rows)
     for column in drawn.columns:
         column.justify = "left"
-    if not only_json(options):
-        console().print(drawn)
-    content = {"origin": log.owner.origin, "size": log.size, "entries": [asdict(entry) for entry in entries]}
-    write_json(options.json, "quatrefoil.audit-show/1", content)
+    console().print(drawn)

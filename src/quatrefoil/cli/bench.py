@@ -8,7 +8,16 @@ from typing import Any
 from quatrefoil.bench.accuracy import measure_accuracy
 from quatrefoil.bench.aggregation import measure
 from quatrefoil.bench.streaming import measure_streams
-from quatrefoil.cli import bench_byzantine, bench_constant_time, bench_kernel, bench_proof, bench_transport, output
+from quatrefoil.cli import (
+    bench_attest,
+    bench_audit,
+    bench_byzantine,
+    bench_constant_time,
+    bench_kernel,
+    bench_proof,
+    bench_transport,
+    output,
+)
 
 NAME = "bench"
 HELP = "measure a layer beside doing without it, and beside its peers"
@@ -24,6 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("constant-time", bench_constant_time.WHAT, bench_constant_time.configure),
         ("proof", "proofs of bounded updates beside the encryption and a training", bench_proof.add_options),
         ("byzantine", bench_byzantine.WHAT, bench_byzantine.add_options),
+        ("attest", bench_attest.WHAT, bench_attest.add_options),
+        ("audit", bench_audit.WHAT, bench_audit.add_options),
     ):
         add_options(benches.add_parser(name, help=what, description=what))
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from quatrefoil import stack
 from quatrefoil.api import log_policy
 from quatrefoil.audit import Log, TileLog
@@ -85,9 +87,8 @@ class PartyFiles:
             raise
         try:
             signing = self._signing(options.identity, renewing=renewing)
-            self.security = PostQuantumTransport(
-                signing, CurrentTrust(self.credentials), clock=system_clock, policy=self.channel_policy
-            )
+            self.trust = CurrentTrust(self.credentials)
+            self.security = PostQuantumTransport(signing, self.trust, clock=system_clock, policy=self.channel_policy)
         except BaseException:
             self.__exit__()
             raise
@@ -115,6 +116,10 @@ class PartyFiles:
     def pinning(self, pins: Sequence[bytes] | None) -> Credentials:
         """What to show and believe towards a peer of which ``pins`` are expected; None: whatever the root certifies."""
         return self.credentials if pins is None else PinnedCredentials(self.credentials, Pins(pins))
+
+    def receipt_key(self) -> Ed25519PrivateKey | None:
+        """What signs receipts beside the identity, where the policy asks for it: a key of this party's log."""
+        return self.log.keys.receipts if self.policy.signs_receipts_twice else None
 
     def warn(self) -> None:
         """Say what ends soon: certificates, lists, roots."""

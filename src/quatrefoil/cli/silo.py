@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil import stack
+from quatrefoil.audit import witnesses
 from quatrefoil.cli.output import add_json_option, require_writable, write_json
 from quatrefoil.cli.parties import (
     TIMEOUT,
@@ -24,6 +25,7 @@ from quatrefoil.cli.parties import (
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.user_code import as_arrays, call, count_samples, load_data, load_function, save_model
 from quatrefoil.federation.vectors import Arrays
+from quatrefoil.federation.witnessing import SiloWitness
 from quatrefoil.services.silo import SiloService
 from quatrefoil.transport import Dialer, system_clock
 
@@ -61,7 +63,11 @@ def run(options: argparse.Namespace) -> None:
 
         samples = options.samples if options.samples is not None else count_samples(data)
         service = SiloService(
-            _silo(options, files, samples), _dialer(options, files).connect, give_up=options.give_up, report=report
+            _silo(options, files, samples),
+            _dialer(options, files).connect,
+            witness=_witness(options, files),
+            give_up=options.give_up,
+            report=report,
         )
         finished = service.run(train_once)
     if options.out is not None:
@@ -90,6 +96,18 @@ def _silo(options: argparse.Namespace, files: PartyFiles, samples: int) -> Silo:
         isolation=stack.isolation_of(policy, stack.only_allowed(policy, "enclave")),
         policy=policy,
         samples=samples,
+        state=files.state,
+        log=files.log,
+        clock=system_clock,
+    )
+
+
+def _witness(options: argparse.Namespace, files: PartyFiles) -> SiloWitness:
+    return SiloWitness(
+        witnesses.key_of(options.state, files.identity, files.trust),
+        security=files.security,
+        trust=files.trust,
+        policy=files.policy,
         state=files.state,
         log=files.log,
         clock=system_clock,

@@ -13,21 +13,26 @@ Rules (docs/protocol.md, "The aggregator"):
 6. One roster is proposed for an attempt, durable before it is sent. From then on it takes the contributions of that
    roster and no others, also after a restart.
 7. In a job with proofs it adds nothing before the proof of that very contribution is verified.
+8. Of every attempt that ends, each silo of the job gets a signed receipt of what became of its contribution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from quatrefoil.audit import Log
+from quatrefoil.audit import Event, Log
+from quatrefoil.audit.receipts import ReceiptBatch
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, TransportSecurity
 from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyError
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, read, require_author, sha256, shape_of
 from quatrefoil.federation.gathering import Gathering, Received
+from quatrefoil.federation.leaves import job_event, roster_events
 from quatrefoil.federation.messages import (
     Confirmation,
     Contribution,
@@ -45,6 +50,7 @@ from quatrefoil.federation.messages import (
 from quatrefoil.federation.norms import next_norm
 from quatrefoil.federation.progress import NAME, Progress
 from quatrefoil.federation.proving import JobProofs, Verified
+from quatrefoil.federation.receipt_office import ReceiptOffice, RoundReceipts, contribution_in, receipts_event
 from quatrefoil.federation.state import State
 from quatrefoil.federation.vectors import Arrays, decode_arrays, encode_arrays, model_digest, next_model
 from quatrefoil.policy import Policy
@@ -60,6 +66,7 @@ class FinishedRound:
     result: bytes
     contributors: tuple[str, ...]
     error_bound: float
+    receipts: RoundReceipts
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ class Arrived:
     ciphertext: bytes
     verify: Callable[[], Verified]
     proof: bytes
-    """SHA-256 of the proof as it came, empty for none."""
+    """As it came, empty for none."""
 
 
 class Aggregator:
@@ -91,7 +98,10 @@ class Aggregator:
         policy: Policy,
         state: State,
         log: Log,
+        clock: Callable[[], datetime],
+        receipt_key: Ed25519PrivateKey | None,
     ) -> None:
+        """``receipt_key``: signs receipts beside this party's identity, exactly where the policy asks for it."""
         self._job = job
         self._security = security
         self._aggregation = aggregation
@@ -101,11 +111,16 @@ class Aggregator:
         self._state = state
         self._log = log
         self._attempt: Gathering | None = None
+        self._receipts = ReceiptOffice(
+            job, security=security, policy=policy, state=state, clock=clock, classical=receipt_key
+        )
         initial = decode_arrays(model, job.job.layout)
         if model_digest(initial, job.job.layout) != job.job.model:
             raise CallerError(
                 "the initial model is not the one that the job names", hint="Start with the model the job was made with"
             )
+        if self._state.get(NAME) is None:
+            self._log.append_all([job_event(job)])
         self._state.put_once(NAME, Progress(0, model, policy.limits.update_norm).encode())
 
     # ------------------------------------------------------------------------------------------------------- opening
@@ -181,7 +196,7 @@ class Aggregator:
         ``name`` is who the channel says it is, never what the message claims: nobody can have another silo refused.
         """
         attempt = self._current_attempt()
-        proof = b""
+        proof, arrived = b"", contribution_in(message)
         try:
             signed, sealed_key, ciphertext, proof = parts.split(message, 4)
             statement = self._security.verify(signed)
@@ -189,6 +204,7 @@ class Aggregator:
             require_author(statement, member, "silo")
             contribution = Contribution.decode(statement.body)
             if contribution.context != attempt.context.digest():
+                arrived = b""  # nothing of this attempt: what it is of has its own receipt
                 raise MessageRefused(
                     f"{name} contributes to another round or attempt", hint="Take the current offer", party=name
                 )
@@ -199,7 +215,7 @@ class Aggregator:
             if self._is_repeated(name, contribution):
                 return None
         except PeerError as error:
-            self._refuse(name, error.problem, sha256(proof) if proof else b"")
+            self._refuse(name, error.problem, proof, arrived)
             raise
         subject = self._job.subject(attempt.context, name)
         return Arrived(
@@ -209,7 +225,7 @@ class Aggregator:
             sealed_key,
             ciphertext,
             lambda: self._proofs.verify(subject, contribution, ciphertext, proof),
-            sha256(proof) if proof else b"",
+            proof,
         )
 
     def admit(self, arrived: Arrived, verified: Callable[[], Verified]) -> None:
@@ -224,11 +240,13 @@ class Aggregator:
                 f"the attempt that {name} contributed to has ended meanwhile", hint="Take the current offer", party=name
             )
         try:
-            proof = verified().proof
+            if verified().proof != (sha256(arrived.proof) if arrived.proof else b""):
+                raise CallerError(f"another proof than the one of {name} was verified", hint="Pass what verify() gave")
             if not self._is_repeated(name, arrived.contribution):
-                attempt.add(name, Received(arrived.signed, arrived.sealed_key, arrived.ciphertext, proof))
+                attempt.add(name, Received(arrived.signed, arrived.sealed_key, arrived.ciphertext, arrived.proof))
+                self._receipts.delivered(arrived.contribution.context, name, sha256(arrived.signed))
         except PeerError as error:
-            self._refuse(name, error.problem, arrived.proof)
+            self._refuse(name, error.problem, arrived.proof, sha256(arrived.signed))
             raise
 
     @property
@@ -265,8 +283,10 @@ class Aggregator:
 
         Refused once the roster is closed.
         """
-        self._current_attempt().exclude(name)
-        self._refuse(name, reason)
+        attempt = self._current_attempt()
+        received = attempt.received.get(name)
+        attempt.exclude(name)
+        self._refuse(name, reason, contribution=sha256(received.signed) if received else b"")
 
     # ------------------------------------------------------------------------------------------------------ confirming
 
@@ -279,6 +299,8 @@ class Aggregator:
         attempt = self._current_attempt()
         attempt.sealed()
         name, signed = _proposal_name(attempt.context), self._security.sign(attempt.roster().encode())
+        if self._state.get(name) is None:
+            self._log.append_all(roster_events(attempt, signed))
         stored = self._state.put_once(name, signed)
         attempt.proposal = self._proposed(attempt.context)
         return stored
@@ -360,11 +382,11 @@ class Aggregator:
                 f"the void is of round {end.round} attempt {end.attempt}, which is not open",
                 hint="Ask the keeper again",
             )
-        self._state.put_once(f"{self._voids_prefix()}{end.attempt:04d}", void)
-        self._log.append(
-            "round-void",
-            {"round": end.round, "attempt": end.attempt, "context": end.context.hex(), "reason": end.reason},
-        )
+        batch = self._receipts.voided(end, void)
+        changes = self._receipts.changes(end.round, end.attempt, end.context, batch)
+        self._state.replace({**changes, f"{self._voids_prefix()}{end.attempt:04d}": void})
+        body = {"round": end.round, "attempt": end.attempt, "context": end.context.hex(), "reason": end.reason}
+        self._log.append_all([Event("round-void", body), receipts_event(end.round, end.attempt, end.context, batch)])
         self._attempt = None
 
     def finished(self, number: int) -> FinishedRound | None:
@@ -374,7 +396,12 @@ class Aggregator:
             return None
         offer, release, result, bound = parts.split(stored, 4)
         contributors = KeyRelease.decode(self._security.verify(release).body).contributors
-        return FinishedRound(number, offer, release, result, contributors, float(np.frombuffer(bound, "<f8")[0]))
+        error_bound = float(np.frombuffer(bound, "<f8")[0])
+        return FinishedRound(number, offer, release, result, contributors, error_bound, self._receipts.of_round(number))
+
+    def void_receipts(self, name: str) -> bytes:
+        """The receipts of a silo for the voided attempts at the round that is next, joined, oldest first."""
+        return self._receipts.of_round(self.rounds_done + 1).of(name)
 
     # --------------------------------------------------------------------------------------------------------- details
 
@@ -414,23 +441,27 @@ class Aggregator:
         model = next_model(self.model, mean, layout)
         digest = model_digest(model, layout)
         norm = next_norm(self._policy.limits, context.update_norm, np.frombuffer(mean, "<f8"))
-        announced = RoundResult(context.digest(), sha256(release), sha256(mean), digest)
-        result = parts.join([self._security.sign(announced.encode()), mean])
-        self._log.append(
-            "round-finished",
-            {
-                "round": context.round,
-                "attempt": context.attempt,
-                "context": context.digest().hex(),
-                "contributors": list(contributors),
-                "refused": attempt.refused,
-                **attempt.proofs(contributors),
-                "error_bound": error_bound,
-                "model": digest.hex(),
-            },
+        signed, batch = self._announce(
+            attempt, contributors, release, RoundResult(context.digest(), sha256(release), sha256(mean), digest)
         )
+        result = parts.join([signed, mean])
+        body = {
+            "round": context.round,
+            "attempt": context.attempt,
+            "context": context.digest().hex(),
+            "contributors": list(contributors),
+            # Not who sent something else besides: a silo cannot make the account of a round contradict itself.
+            "refused": {name: reason for name, reason in attempt.refused.items() if name not in contributors},
+            **attempt.proofs(contributors),
+            "error_bound": error_bound,
+            "model": digest.hex(),
+        }
+        issued = receipts_event(context.round, context.attempt, context.digest(), batch)
+        self._log.append_all([Event("round-finished", body, {"release": release, "result": signed}), issued])
         self._state.replace(
             {
+                **self._receipts.changes(context.round, context.attempt, context.digest(), batch),
+                _announcement(context): None,
                 f"finished/{context.round:08d}": parts.join(
                     [attempt.offer, release, result, np.float64(error_bound).astype("<f8").tobytes()]
                 ),
@@ -438,17 +469,40 @@ class Aggregator:
             }
         )
         self._attempt = None
-        return FinishedRound(context.round, attempt.offer, release, result, contributors, error_bound)
+        receipts = self._receipts.of_round(context.round)
+        return FinishedRound(context.round, attempt.offer, release, result, contributors, error_bound, receipts)
 
-    def _refuse(self, name: str, reason: str, proof: bytes = b"") -> None:
-        self._current_attempt().refused[name] = reason
+    def _announce(
+        self, attempt: Gathering, contributors: Sequence[str], release: bytes, result: RoundResult
+    ) -> tuple[bytes, ReceiptBatch]:
+        """The signed result and the receipts that name it: durable, so that a restart publishes the same bytes."""
+        context = attempt.context
+        name = _announcement(context)
+        if (stored := self._state.get(name)) is None:
+            signed = self._security.sign(result.encode())
+            included = {one: sha256(attempt.received[one].signed) for one in contributors}
+            batch = self._receipts.finished(context, included, release=release, result=signed)
+            stored = self._state.put_once(name, parts.join([signed, batch.encode()]))
+        signed, encoded = parts.split(stored, 2)
+        return signed, ReceiptBatch.decode(encoded)
+
+    def _refuse(self, name: str, reason: str, proof: bytes = b"", contribution: bytes = b"") -> None:
+        """``contribution``: SHA-256 of what is refused, where it is of this attempt."""
+        attempt = self._current_attempt()
+        attempt.refused[name] = reason
+        if contribution and name not in attempt.received:
+            self._receipts.delivered(attempt.context.digest(), name, contribution, refused=reason)
         self._log_refusal(name, reason, proof)
 
     def _log_refusal(self, name: str, reason: str, proof: bytes = b"") -> None:
-        """``proof``: SHA-256 of the proof that came with what is refused."""
+        """``proof``: what came with what is refused."""
         context = self._current_attempt().context
         body = {"round": context.round, "attempt": context.attempt, "silo": name, "reason": reason}
-        self._log.append("refusal", body | ({"proof": proof.hex()} if proof else {}))
+        self._log.append("refusal", body | ({"proof": sha256(proof).hex()} if proof else {}))
+
+
+def _announcement(context: RoundContext) -> str:
+    return f"announced/{context.digest().hex()}"
 
 
 def _proposal_name(context: RoundContext) -> str:

@@ -20,6 +20,9 @@ from quatrefoil.wire import WireObject
 
 Message = TypeVar("Message", bound=WireObject)
 
+_RECEIPT_KEY = 32
+"""Bytes of an Ed25519 key."""
+
 
 @dataclass(frozen=True)
 class AgreedJob:
@@ -119,6 +122,7 @@ def check_job(job: Job, policy: Policy, aggregation: PrivateAggregation, proofs:
             hint="Start the job again with the policy's values",
         )
     proofs.check_job(job)
+    _check_receipt_key(job, policy)
     _check_roster(job.roster, policy, scheme.largest_roster)
 
 
@@ -171,6 +175,15 @@ def sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+def _check_receipt_key(job: Job, policy: Policy) -> None:
+    expected = _RECEIPT_KEY if policy.signs_receipts_twice else 0
+    if len(job.receipt_key) != expected:
+        raise PolicyError(
+            f"job {job.name} has a receipt key of {len(job.receipt_key)} bytes, and the policy asks for {expected}",
+            hint="The aggregator gives an Ed25519 key exactly where audit.receipts asks for one",
+        )
+
+
 def _check_roster(roster: Collection[Member], policy: Policy, largest: int) -> None:
     limits = policy.limits
     names = [member.name for member in roster]
@@ -181,6 +194,12 @@ def _check_roster(roster: Collection[Member], policy: Policy, largest: int) -> N
     if len(names) < limits.minimum_silos:
         raise PolicyError(
             f"{len(names)} silos are fewer than the policy's minimum of {limits.minimum_silos}", hint="Enrol more silos"
+        )
+    if len(names) < policy.witnesses:
+        raise PolicyError(
+            f"the policy asks for {policy.witnesses} witnesses, and the roster has {len(names)} silos: "
+            f"{', '.join(names)}",
+            hint="Enrol more silos, or agree on fewer witnesses",
         )
     if len(names) > largest:
         raise ParametersRefused(

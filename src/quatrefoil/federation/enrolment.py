@@ -33,6 +33,8 @@ class JobTerms:
     model: bytes
     rounds: int
     plan: bytes
+    receipt_key: bytes
+    """The aggregator's public Ed25519 key for receipts, raw; empty where the policy asks for none."""
 
 
 class Enrolments:
@@ -179,6 +181,7 @@ class Enrolments:
             update_norm=self._policy.limits.update_norm,
             rounds=self._terms.rounds,
             model=self._terms.model,
+            receipt_key=self._terms.receipt_key,
             aggregator=Member(self._own.signer, self._own.fingerprint, 0),
             keeper=self._terms.keeper,
             roster=tuple(self._member(self._enrolment(silo)) for silo in sorted(self._terms.silos)),

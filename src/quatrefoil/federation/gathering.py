@@ -13,8 +13,8 @@ from quatrefoil.federation.messages import RosterProposal, RoundContext, SealedC
 
 @dataclass(frozen=True)
 class Received:
-    """A silo's message: signed contribution, sealed key, ciphertext, and SHA-256 of the proof that was verified, empty
-    in a job without."""
+    """A silo's message: signed contribution, sealed key, ciphertext, and the proof that was verified, empty in a job
+    without."""
 
     signed: bytes
     sealed_key: bytes
@@ -77,8 +77,8 @@ class Gathering:
 
     def proofs(self, names: Sequence[str]) -> dict[str, list[str]]:
         """For the log: the verified proofs of these silos, by digest; nothing in a job without."""
-        digests = [self.received[name].proof.hex() for name in names]
-        return {"proofs": digests} if any(digests) else {}
+        digests = [sha256(proof).hex() for name in names if (proof := self.received[name].proof)]
+        return {"proofs": digests} if digests else {}
 
     def sealed(self) -> tuple[SealedContribution, ...]:
         """What the keeper is sent of the roster; ``MessageRefused`` while some of a closed one is not here again."""

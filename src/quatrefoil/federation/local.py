@@ -10,16 +10,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from quatrefoil.audit import Log
 from quatrefoil.contracts import ComputeIsolation, IntegrityProof, PrivateAggregation, TransportSecurity
-from quatrefoil.errors import PeerError
+from quatrefoil.errors import CallerError, PeerError
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.keeper import Keeper
-from quatrefoil.federation.messages import Member
+from quatrefoil.federation.local_witnesses import LocalWitnesses
+from quatrefoil.federation.messages import Job, Member
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.state import MemoryState
 from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
@@ -58,13 +60,27 @@ class LocalJob:
         clock: Clock,
         random: Callable[[int], bytes],
         kinds: Mapping[str, type[Silo]] | None = None,
+        witnesses: Callable[[Job], LocalWitnesses] | None = None,
     ) -> None:
         """``kinds``: silos, by name, that are of a class of their own: one that does not keep to the protocol, to show
-        what it gets."""
+        what it gets. ``witnesses``: makes the witnesses of the agreed job, where the policy asks for any."""
+        if policy.witnesses and witnesses is None:
+            raise CallerError(
+                f"policy {policy.name} asks for {policy.witnesses} witnesses, and this job is given none",
+                hint="Give it witnesses, or try it with a policy that asks for none",
+            )
         layout = layout_of(initial)
         model = encode_arrays(initial, layout)
+        receipt_key = Ed25519PrivateKey.generate() if policy.signs_receipts_twice else None
         terms = JobTerms(
-            name, tuple(sorted(silos)), _member(keeper.security), layout, model_digest(initial, layout), rounds, plan
+            name,
+            tuple(sorted(silos)),
+            _member(keeper.security),
+            layout,
+            model_digest(initial, layout),
+            rounds,
+            plan,
+            receipt_key.public_key().public_bytes_raw() if receipt_key else b"",
         )
         state = MemoryState()
         enrolments = Enrolments(
@@ -111,9 +127,12 @@ class LocalJob:
             policy=policy,
             state=state,
             log=log,
+            clock=clock,
+            receipt_key=receipt_key,
         )
         for silo in self.silos.values():
             silo.start(job.encoded, model)
+        self._witnesses = None if witnesses is None else witnesses(job.job)
 
     def run_round(
         self,
@@ -135,7 +154,7 @@ class LocalJob:
         for name, silo in self.silos.items():
             if name in away:
                 continue
-            silo.check_offer(offer, aggregator.voids)
+            context = silo.check_offer(offer, aggregator.voids)
             message = silo.contribute(offer, train(name, silo.model), aggregator.voids)
             if on_message is not None:
                 on_message(name, message)
@@ -145,14 +164,18 @@ class LocalJob:
                 if on_refused is None:
                     raise
                 on_refused(name, error)
+            else:
+                silo.acknowledged(context)
         check_keys(self.keeper.check, aggregator)
         proposal = aggregator.propose()
         for name, silo in self.silos.items():
             if name not in away:
                 aggregator.confirm(name, silo.confirm(offer, proposal, aggregator.voids))
         finished = aggregator.finish(self.keeper.answer(aggregator.key_request()))
-        for silo in self.silos.values():
-            silo.accept(finished.offer, finished.release, finished.result)
+        for name, silo in self.silos.items():
+            silo.accept(finished.offer, finished.release, finished.result, finished.receipts.of(name))
+        if self._witnesses is not None:
+            self._witnesses.round_finished(finished.number)
         return finished
 
 

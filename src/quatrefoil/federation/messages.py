@@ -51,7 +51,8 @@ class Job(WireObject):
     """Aggregator to all: everything that is agreed before the first round. ``policy``, ``plan`` and ``model`` are
     digests (of the policy, of the plan it led to, of the initial model), ``scheme`` the aggregation scheme, ``proofs``
     the scheme of proofs that every contribution must bring, "" for none, ``update_norm`` the largest norm that any
-    round's may show."""
+    round's may show, ``receipt_key`` the aggregator's Ed25519 key for receipts (32 bytes), empty where the policy asks
+    for none."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:job"
     name: str
@@ -65,6 +66,7 @@ class Job(WireObject):
     update_norm: float
     rounds: int
     model: bytes
+    receipt_key: bytes
     aggregator: Member
     keeper: Member
     roster: tuple[Member, ...]

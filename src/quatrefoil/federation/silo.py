@@ -8,11 +8,12 @@ Rules (docs/protocol.md, "The silo"):
 4. It trains only from the model that the published sums of the earlier rounds lead to, and goes only forward.
 5. It encrypts only after the evidence of the sealing key's holder was appraised.
 6. It confirms one roster for the updates of a round, and none that sets a small group apart: ``confirmations``.
+7. It takes a result only with the aggregator's receipts of its contributions, and only if they are true: ``receipts``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -47,6 +48,7 @@ from quatrefoil.federation.messages import (
 from quatrefoil.federation.norms import next_norm
 from quatrefoil.federation.progress import NAME, Progress
 from quatrefoil.federation.proving import JobProofs
+from quatrefoil.federation.receipt_checks import Published, ReceiptChecks, ReceiptShelf, Recorded, Voided
 from quatrefoil.federation.refusals import refusals_logged
 from quatrefoil.federation.state import State
 from quatrefoil.federation.vectors import (
@@ -252,10 +254,25 @@ class Silo:
             )
             return signed
 
-    def accept(self, offer: bytes, release: bytes, result: bytes) -> Arrays:
+    def acknowledged(self, context: RoundContext) -> None:
+        """The aggregator has taken this silo's contribution to this attempt, and owes a receipt of it. Durable."""
+        self._shelf().acknowledge(context)
+
+    def take_void_receipts(self, receipts: bytes, voids: Sequence[bytes]) -> None:
+        """Check and keep the receipts of the voided attempts at the round that is next, joined, oldest first.
+
+        ``voids``: the keeper's, in the same order. ``EvidenceRejected`` where one is missing or not true.
+        """
+        with refusals_logged(self._log, "receipts"):
+            number = self.rounds_done + 1
+            voided = Voided(number, tuple(sha256(void) for void in voids))
+            self._shelf().take_voids(voided, receipts, self._outbox(number))
+
+    def accept(self, offer: bytes, release: bytes, result: bytes, receipts: bytes) -> Arrays:
         """The next model, from the mean update of a finished round: the model plus exactly what was published.
 
-        ``result`` joins the signed :class:`RoundResult` and the mean as little-endian float64.
+        ``result`` joins the signed :class:`RoundResult` and the mean as little-endian float64; ``receipts`` joins this
+        silo's receipts for every attempt at the round. ``EvidenceRejected`` where one is missing or not true.
         """
         with refusals_logged(self._log, "result"):
             job = self._agreed()
@@ -285,7 +302,10 @@ class Silo:
             arrays = next_model(self.model, mean, job.job.layout)
             _require_model(announced.model, model_digest(arrays, job.job.layout), "model after the round")
             norm = next_norm(self._policy.limits, context.update_norm, np.frombuffer(mean, "<f8"))
-            self._advance(context, contributors, encode_arrays(arrays, job.job.layout), norm)
+            published = Published(context, contributors, sha256(release), sha256(signed))
+            kept = self._shelf().changes(published, receipts, self._outbox(context.round))
+            progress = Progress(context.round, encode_arrays(arrays, job.job.layout), norm)
+            self._advance(context, contributors, progress, kept)
             self._log.append(
                 "round-accepted",
                 {
@@ -393,6 +413,20 @@ class Silo:
         contribution = Contribution(digest, sha256(encrypted.ciphertext), sha256(sealed), proven.claims)
         return parts.join([self._security.sign(contribution.encode()), sealed, encrypted.ciphertext, proven.proof])
 
+    def _shelf(self) -> ReceiptShelf:
+        checks = ReceiptChecks(self._agreed(), security=self._security, policy=self._policy, clock=self._clock)
+        return ReceiptShelf(checks, self._state, self._log)
+
+    def _outbox(self, number: int) -> list[Recorded]:
+        """What this silo has recorded for attempts at a round."""
+        found = []
+        for name in self._state.names(_outbox_prefix(number)):
+            stored = self._state.get(name)
+            assert stored is not None
+            context, message = parts.split(stored, 2)
+            found.append((int(name.split("/")[2]), context, message))
+        return found
+
     def _check_release(self, job: AgreedJob, context: RoundContext, signed: bytes) -> tuple[str, ...]:
         release = read(self._security, signed, KeyRelease, job.job.keeper, "keeper")
         if release.context != context.digest():
@@ -411,10 +445,16 @@ class Silo:
             )
         return release.contributors
 
-    def _advance(self, context: RoundContext, contributors: Sequence[str], model: bytes, norm: float) -> None:
+    def _advance(
+        self,
+        context: RoundContext,
+        contributors: Sequence[str],
+        progress: Progress,
+        receipts: Mapping[str, bytes | None],
+    ) -> None:
         changes: dict[str, bytes | None] = dict.fromkeys(self._state.names("outbox/"))
         changes |= self._confirmations.after_round(context.round, contributors)
-        self._state.replace({**changes, NAME: Progress(context.round, model, norm).encode()})
+        self._state.replace({**changes, **receipts, NAME: progress.encode()})
 
 
 def _require_role(statement: VerifiedStatement, role: str) -> None:

@@ -1,12 +1,36 @@
-"""What is read in archives of old, and never written."""
+"""What is read and never written: archives of old, and what makers of hardware sign with."""
 
 from __future__ import annotations
 
 from quatrefoil.inventory.model import NIST, Algorithm
 
+_HARDWARE = "only to verify what hardware and its maker sign: there is no post-quantum evidence yet"
 _READING_ONLY = "only to read classical archives that are sealed anew"
 
 CLASSICAL = (
+    Algorithm(
+        "ecdsa-p384",
+        "ECDSA P-384",
+        "signature",
+        ("verify",),
+        0,
+        ("enclave",),
+        f"{_HARDWARE} (FIPS 186-5)",
+        curve="P-384",
+        oid="1.2.840.10045.4.3.3",
+    ),
+    Algorithm(
+        "rsa-pss",
+        "RSASSA-PSS",
+        "signature",
+        ("verify",),
+        0,
+        ("enclave",),
+        f"{_HARDWARE} (RFC 8017)",
+        parameters="4096",
+        padding="other",
+        oid="1.2.840.113549.1.1.10",
+    ),
     Algorithm(
         "rsa-pkcs1",
         "RSA PKCS #1 v1.5",

@@ -188,7 +188,7 @@ ANSWERS: tuple[Answer, ...] = (
 NOTHING_YET: Mapping[tuple[str, str], str] = {
     ("transport", "tampered-model"): "signed models do not exist yet",
     ("collect", "malicious-server"): "nothing shows that a model was not chosen to draw out a silo's data",
-    ("audit", "malicious-server"): "a transparency log that outsiders check does not exist yet",
+    ("audit", "malicious-server"): "silos can witness the log (audit.witnesses), and plans do not credit that yet",
 }
 """(kind, threat) that no row answers: what would, and that it is missing."""
 

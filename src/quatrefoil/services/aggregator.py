@@ -18,6 +18,7 @@ from quatrefoil.errors import MessageRefused, PeerError, PolicyError, RoundVoide
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.enrolment import Enrolments
 from quatrefoil.services.keeper_link import KeeperLink
 from quatrefoil.services.rpc import SMALL, Method, OnRefused, answer_all
@@ -45,6 +46,7 @@ class AggregatorService:
         make_aggregator: Callable[[AgreedJob], Aggregator],
         model: bytes,
         *,
+        make_cosigning: Callable[[AgreedJob], Cosigning] | None,
         keeper: KeeperLink,
         verify_in: Executor,
         rounds: int,
@@ -55,6 +57,7 @@ class AggregatorService:
     ) -> None:
         self._enrolments = enrolments
         self._make_aggregator = make_aggregator
+        self._make_cosigning = make_cosigning
         self._model = model
         self._keeper = keeper
         self._verify_in = verify_in
@@ -69,6 +72,7 @@ class AggregatorService:
         self._unsigned = set(self._invited)
         self._signed_job: bytes | None = None
         self._aggregator: Aggregator | None = None
+        self._cosigning: Cosigning | None = None
         self._job_digest = b""
         self._rounds_done = 0
         self._latest: FinishedRound | None = None
@@ -96,6 +100,9 @@ class AggregatorService:
             "contribute": self._contribute,
             "confirm": self._confirmation,
             "decline": self._decline,
+            "witness": self._witness,
+            "checkpoint": self._checkpoint,
+            "cosign": self._cosign,
         }
         silo = channel.peer.name
         checked = {name: self._for_invited(method) for name, method in methods.items()}
@@ -116,6 +123,7 @@ class AggregatorService:
                 finished = await self._round(aggregator)
                 self.round_ms[finished.number] = (time.perf_counter() - begin) * 1e3
                 self._report(f"round {finished.number}/{self._rounds}: {len(finished.contributors)} silos added")
+            await self._await_quorum()
             await wait_until(lambda: self._informed >= self._invited, self._for_rounds, self._waiting.deadline)
             return aggregator
         finally:
@@ -146,6 +154,9 @@ class AggregatorService:
         aggregator = self._make_aggregator(job)
         self._job_digest = job.digest
         self._rounds_done = aggregator.rounds_done
+        if self._make_cosigning is not None:
+            self._cosigning = self._make_cosigning(job)
+            self._cosigning.begin(aggregator.rounds_done)
         self._aggregator = aggregator
         return aggregator
 
@@ -163,6 +174,8 @@ class AggregatorService:
                 await self._confirm(aggregator)
                 answer = await self._keeper.ask("answer", aggregator.key_request())
                 finished = aggregator.finish(answer)
+                if self._cosigning is not None:
+                    self._cosigning.begin(finished.number)
                 self._offer = self._proposal = None
                 self._latest = finished
                 self._rounds_done = finished.number
@@ -175,6 +188,15 @@ class AggregatorService:
         raise PolicyError(
             f"a round was voided {MOST_ATTEMPTS} times", hint="Look at the keeper: it restarts in every round"
         )
+
+    async def _await_quorum(self) -> None:
+        cosigning = self._cosigning
+        if cosigning is None:
+            return
+        if not cosigning.has_quorum:
+            self._report("waiting for the witnesses of the log")
+        await wait_until(lambda: cosigning.has_quorum, self._for_rounds, self._waiting.give_up)
+        cosigning.require_quorum()
 
     async def _gather(self, aggregator: Aggregator) -> None:
         minimum = aggregator.minimum_silos
@@ -338,6 +360,24 @@ class AggregatorService:
         await wake(self._for_rounds)
         return b""
 
+    async def _witness(self, silo: str, body: bytes) -> bytes:
+        self._running()
+        return b"" if self._cosigning is None else self._cosigning.register(silo, body)
+
+    async def _checkpoint(self, silo: str, body: bytes) -> bytes:
+        self._running()
+        return b"" if self._cosigning is None else self._cosigning.request(silo, _size(silo, body))
+
+    async def _cosign(self, silo: str, body: bytes) -> bytes:
+        self._running()
+        if self._cosigning is not None:
+            size, lines = parts.split(body, 2)
+            self._cosigning.take(silo, _size(silo, size), lines)
+            await wake(self._for_rounds)
+            if self._cosigning.has_quorum:
+                await wake(self._for_silos)
+        return b""
+
     def _require_same_job(self, silo: str, job: bytes, done: int) -> None:
         if silo in self._missing or (self._aggregator is not None and job != self._job_digest):
             raise MessageRefused(f"{silo} is at another job", hint="Give it a new --state folder for this one")
@@ -350,8 +390,10 @@ class AggregatorService:
     def _has_news(self, silo: str, done: int) -> bool:
         if self._aggregator is None:
             return False
-        if done < self._rounds_done or done >= self._rounds:
+        if done < self._rounds_done:
             return True
+        if done >= self._rounds:  # a silo that has left cosigns nothing more
+            return self._cosigning is None or self._cosigning.has_quorum
         if self._proposal is not None:
             return self._is_to_confirm(silo)
         return self._offer is not None and self._is_wanted(silo)
@@ -364,16 +406,17 @@ class AggregatorService:
             latest = self._latest
             finished = latest if latest and latest.number == done + 1 else self._running().finished(done + 1)
             assert finished is not None
-            return _kind(b"result", finished.offer, finished.release, finished.result)
+            return _kind(b"result", finished.offer, finished.release, finished.result, finished.receipts.of(silo))
         if done >= self._rounds:
             self._told.add(silo)
-            return _kind(b"done")
+            return parts.join([b"done", parts.join([]) if self._cosigning is None else self._cosigning.final])
         assert self._offer is not None
         if self._proposal is not None:
             return _kind(b"confirm", self._offer, self._proposal, parts.join(self._running().voids))
         self._offered.add(silo)
         self._running().offered(silo)
-        return _kind(b"offer", self._offer, parts.join(self._running().voids))
+        running = self._running()
+        return _kind(b"offer", self._offer, parts.join(running.voids), running.void_receipts(silo))
 
     # --------------------------------------------------------------------------------------------------------- details
 
@@ -384,6 +427,12 @@ class AggregatorService:
 
     def _limit(self) -> int:
         return SMALL + LARGEST_EXPANSION * (len(self._model) // 4)  # at least four bytes each
+
+
+def _size(silo: str, body: bytes) -> int:
+    if len(body) != 8:
+        raise MessageRefused(f"{silo} gives a size in {len(body)} bytes, not 8", hint="Check its version")
+    return int.from_bytes(body, "big")
 
 
 def _kind(kind: bytes, *content: bytes) -> bytes:

@@ -21,6 +21,7 @@ from quatrefoil.errors import (
 from quatrefoil.federation import parts
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.vectors import Arrays
+from quatrefoil.federation.witnessing import SiloWitness
 from quatrefoil.services.aggregator import LARGEST_EXPANSION
 from quatrefoil.services.rpc import FIRST_PAUSE, ask, longer
 from quatrefoil.transport import Channel
@@ -49,9 +50,17 @@ class SiloService:
     """Drives a :class:`Silo` over channels that ``dial`` makes; ``give_up``: seconds without the aggregator."""
 
     def __init__(
-        self, silo: Silo, dial: Callable[[], Channel], *, give_up: float, report: Callable[[str], None]
+        self,
+        silo: Silo,
+        dial: Callable[[], Channel],
+        *,
+        witness: SiloWitness | None,
+        give_up: float,
+        report: Callable[[str], None],
     ) -> None:
+        """``witness``: cosigns the aggregator's log after every round; None in a job whose policy asks for none."""
         self._silo = silo
+        self._witness = witness
         self._dial = dial
         self._give_up = give_up
         self._report = report
@@ -67,13 +76,17 @@ class SiloService:
                 done = self._silo.rounds_done.to_bytes(8, "big")
                 kind, content = parts.split(self._ask("next", parts.join([job, done])), 2)
                 if kind == b"done":
+                    self._check_end(content)
                     return Finished(self._silo.model, self._silo.rounds_done, *self._peer)
                 if kind == b"result":
-                    self._silo.accept(*parts.split(content, 3))
+                    self._silo.accept(*parts.split(content, 4))
                     self._report(f"round {self._silo.rounds_done}: result accepted")
+                    self._cosign()
                 elif kind == b"offer":
-                    offer, voids = parts.split(content, 2)
-                    self._contribute(offer, parts.split_list(voids, MOST_VOIDS), train)
+                    offer, voids, receipts = parts.split(content, 3)
+                    known = parts.split_list(voids, MOST_VOIDS)
+                    self._silo.take_void_receipts(receipts, known)
+                    self._contribute(offer, known, train)
                 elif kind == b"confirm":
                     offer, proposal, voids = parts.split(content, 3)
                     self._confirm(offer, proposal, parts.split_list(voids, MOST_VOIDS))
@@ -89,6 +102,23 @@ class SiloService:
             self._ask("consent", self._silo.consent(self._ask("job")))
             self._silo.start(*parts.split(self._ask("start"), 2))
         self._report(f"job {self._silo.job.name}: started")
+        if self._witness is not None:
+            self._witness.meet(self._ask("witness", self._witness.statement), self._silo.job.aggregator.name)
+            self._cosign()
+
+    def _cosign(self) -> None:
+        """Verify that the aggregator's log continues the one that was cosigned before, and cosign it."""
+        if self._witness is None or not self._witness.follows:
+            return
+        request = self._ask("checkpoint", self._witness.size.to_bytes(8, "big"))
+        if request:
+            lines = self._witness.cosign(request)
+            self._ask("cosign", parts.join([self._witness.size.to_bytes(8, "big"), lines]))
+
+    def _check_end(self, final: bytes) -> None:
+        if self._witness is not None and self._witness.follows:
+            names = self._witness.require_quorum(final, self._silo.job)
+            self._report(f"the aggregator's log at the end of the job is cosigned by {', '.join(names)}")
 
     def _contribute(self, offer: bytes, voids: Sequence[bytes], train: Train) -> None:
         context = self._silo.check_offer(offer, voids)
@@ -97,6 +127,7 @@ class SiloService:
             message = self._silo.contribute(offer, train(self._silo.model), voids)
         try:
             self._ask("contribute", message)
+            self._silo.acknowledged(context)
             self._report(f"round {context.round}: sent {len(message):,} bytes, encrypted")
         except (MessageRefused, CiphertextRefused, ProofRejected, RoundVoided) as error:
             # The attempt may have ended meanwhile; what comes next says so. A lasting refusal shows in the log.

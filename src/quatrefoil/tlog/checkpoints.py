@@ -91,6 +91,12 @@ class Signer:
         timestamp = int(at.timestamp())
         if timestamp <= 0:
             raise CallerError("the clock is before 1970", hint="Set the clock of this host")
+        for name in (self.name, checkpoint.origin):
+            if not 0 < len(name.encode()) <= LONGEST_NAME:
+                raise CallerError(
+                    f"a cosignature has no room for a name of {len(name.encode())} bytes",
+                    hint=f"Name logs and witnesses with 1 to {LONGEST_NAME} bytes",
+                )
         signature = self.key.sign(_cosigned(self.name, timestamp, checkpoint))
         return NoteSignature(self.name, verifier.key_id, _TIMESTAMP.pack(timestamp) + signature)
 
@@ -134,7 +140,11 @@ def read_checkpoint(data: bytes, keys: Sequence[VerifierKey]) -> SignedCheckpoin
     """A checkpoint, with the signatures of ``keys`` that it has. One of them that does not verify spoils the note, and
     so does none at all. Which of them are needed is for the caller to :meth:`SignedCheckpoint.require`."""
     note = Note.decode(data)
-    checkpoint = Checkpoint.parse(note.text)
+    return verify_note(note, Checkpoint.parse(note.text), keys)
+
+
+def verify_note(note: Note, checkpoint: Checkpoint, keys: Sequence[VerifierKey]) -> SignedCheckpoint:
+    """:func:`read_checkpoint` of a note that was parsed already."""
     signed = tuple(_verified(checkpoint, key, line) for line in note.signatures for key in keys if key.signed(line))
     if not signed:
         raise EvidenceRejected(

@@ -22,16 +22,47 @@ def truncate(descriptor: int, size: int) -> None:
     os.ftruncate(descriptor, size)
 
 
+def create(path: Path) -> int:
+    """An empty file, open for writing."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+
+
 def rename(source: Path, target: Path) -> None:
     """In one step: a reader sees the old file or the new one, whole."""
     source.rename(target)
 
 
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def make_folder(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+
+
+def remove_folder(folder: Path) -> None:
+    folder.rmdir()
+
+
+def make_folders(folder: Path) -> list[Path]:
+    """``folder`` and what is missing above it; the folders that have a new name in them."""
+    if folder.is_dir():
+        return []
+    changed = make_folders(folder.parent)
+    make_folder(folder)
+    return [*changed, folder.parent]
+
+
+def beside(path: Path) -> Path:
+    """Where the new content of ``path`` is written first. There is one writer: no two of a name."""
+    return path.with_name(f".{path.name}.new")
+
+
 def put(path: Path, content: bytes, *, durable: bool) -> None:
     """``content`` in the place of ``path``, whole or not at all; ``durable``: on the disk when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")  # one writer: no two of a name
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    make_folders(path.parent)
+    temporary = beside(path)
+    descriptor = create(temporary)
     try:
         write(descriptor, content)
         if durable:

@@ -20,7 +20,7 @@ class Edge:
         leaves that lie beside the first row, as in a bundle."""
         self._rows = rows or []
         self._entries = bytearray(entries)
-        self._tree = Frontier(size, _complete(self._rows))
+        self._tree = Frontier(size, complete_subtrees(self._rows))
 
     @property
     def size(self) -> int:
@@ -64,7 +64,7 @@ class Edge:
         return Edge(self.size, [list(row) for row in self._rows], bytes(self._entries))
 
 
-def _complete(rows: list[list[bytes]]) -> list[bytes]:
+def complete_subtrees(rows: list[list[bytes]]) -> list[bytes]:
     """The roots of complete subtrees in these rows, the widest first."""
     found = []
     for row in reversed(rows):

@@ -1,22 +1,30 @@
 """The journal: what was acknowledged and may not lie in tiles on the disk yet. One synchronised write an append.
 
-A file of records, each its length (4 bytes, big-endian), SHA-256 of its content, and the content. The first is the
-base: the checkpoint that the tiles on the disk hold for certain. What follows was appended after it. A record that was
-being written when the machine stopped is the last one, and incomplete: it was never acknowledged, and is cut off.
+A file of records, each a mark that is this journal's own, its length (4 bytes, big-endian), SHA-256 of its content,
+and the content. The first is the base: the checkpoint that the tiles on the disk hold for certain. What follows was
+appended after it.
+
+A record is written once the one before it is on the disk. One that was being written when the machine stopped is
+therefore the last, and whatever part of it arrived, nothing of it was acknowledged: it is cut off. A record that does
+not read back although another follows was damaged later. The mark tells the two apart: it is random, so that no leaf
+holds it, and it stands at the beginning of each record alone.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from quatrefoil.errors import HostError, StateCorrupt
 from quatrefoil.tlog import disk
 
-_MAGIC = b"quatrefoil log journal 1\n"
+_MAGIC = b"tlog journal 1\n"
+_MARK_BYTES = 16
 _HEAD = struct.Struct(">I32s")
 _APPENDED = struct.Struct(">cQI")
 _HINT = "Keep the folder as evidence and restore the log from a copy; do not repair it by hand"
@@ -30,65 +38,68 @@ class Appended:
     leaves: tuple[bytes, ...]
     checkpoint: bytes
 
+    def encode(self) -> bytes:
+        """The content of its record."""
+        leaves = b"".join(struct.pack(">H", len(leaf)) + leaf for leaf in self.leaves)
+        return _APPENDED.pack(b"A", self.start, len(self.leaves)) + leaves + self.checkpoint
+
 
 class Journal:
     """The open journal of one writer."""
 
-    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+    def __init__(self, path: Path, descriptor: int, mark: bytes, size: int) -> None:
         self._path = path
         self._descriptor = descriptor
+        self._mark = mark
         self.size = size
 
     @classmethod
     def create(cls, path: Path, base: bytes) -> Journal:
         """A journal without appends over the checkpoint ``base``, in the place of the one before; durable."""
-        content = _MAGIC + _record(base)
+        mark = secrets.token_bytes(_MARK_BYTES)
+        content = write_journal(mark, base, ())
         disk.put(path, content, durable=True)
-        return cls(path, os.open(path, os.O_RDWR), len(content))
+        return cls(path, os.open(path, os.O_RDWR), mark, len(content))
 
     @classmethod
     def recover(cls, path: Path) -> tuple[Journal, bytes, list[Appended]]:
-        """The journal that is there, the checkpoint under it, and what was appended since."""
-        descriptor = os.open(path, os.O_RDWR)
-        try:
-            with open(descriptor, "rb", closefd=False) as file:
-                content = file.read()
-            records, end = _records(path, content)
-            if end < len(content):
-                disk.truncate(descriptor, end)
-                disk.synchronise(descriptor)
-            base, *appended = records
-            return cls(path, descriptor, end), base, [_appended(path, record) for record in appended]
-        except BaseException:
-            os.close(descriptor)
-            raise
+        """The journal that is there, the checkpoint under it, and what was appended since. Nothing is changed yet:
+        call :meth:`trim` before the first append."""
+        mark, base, appended, end = read_journal(path, path.read_bytes())
+        return cls(path, os.open(path, os.O_RDWR), mark, end), base, appended
+
+    def trim(self) -> None:
+        """Cut off what was being written when the machine stopped."""
+        if os.fstat(self._descriptor).st_size > self.size:
+            disk.truncate(self._descriptor, self.size)
+            disk.synchronise(self._descriptor)
 
     def append(self, appended: Appended) -> None:
-        """Durable when it returns. When it raises, nothing was added."""
-        record = _record(
-            _APPENDED.pack(b"A", appended.start, len(appended.leaves))
-            + b"".join(struct.pack(">H", len(leaf)) + leaf for leaf in appended.leaves)
-            + appended.checkpoint
-        )
+        """Durable when it returns. ``HostError``: nothing was added, or, where the journal is closed then, perhaps."""
+        record = _record(self._mark, appended.encode())
         try:
             os.lseek(self._descriptor, self.size, os.SEEK_SET)
             disk.write(self._descriptor, record)
             disk.synchronise(self._descriptor)
         except OSError as error:
-            self._undo()
+            self._undo(error)
             raise HostError(
                 f"log {self._path.parent} cannot be written ({error.strerror})",
                 hint="Free space on its disk and try again; nothing was logged",
             ) from None
         self.size += len(record)
 
-    def _undo(self) -> None:
+    def _undo(self, cause: OSError) -> None:
         # What was written in part, or in whole and perhaps not to the disk, must not come back as acknowledged.
         try:
             disk.truncate(self._descriptor, self.size)
             disk.synchronise(self._descriptor)
         except OSError:
             self.close()
+            raise HostError(
+                f"log {self._path.parent} cannot be written ({cause.strerror}), nor what was written be taken back",
+                hint="Mend its disk and open the log again: it shows then whether this was logged",
+            ) from None
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -100,28 +111,47 @@ class Journal:
         return self._descriptor < 0
 
 
-def _record(content: bytes) -> bytes:
-    return _HEAD.pack(len(content), hashlib.sha256(content).digest()) + content
+def read_journal(path: Path, content: bytes) -> tuple[bytes, bytes, list[Appended], int]:
+    """Its mark, its base, what was appended since, and where that ends. ``path`` is for messages."""
+    mark, records, end = _records(path, content)
+    base, *appended = records
+    return mark, base, [_appended(path, record) for record in appended], end
 
 
-def _records(path: Path, content: bytes) -> tuple[list[bytes], int]:
-    """The records that are whole, and where they end."""
+def write_journal(mark: bytes, base: bytes, appended: Iterable[Appended]) -> bytes:
+    """The content of a journal."""
+    return _MAGIC + mark + _record(mark, base) + b"".join(_record(mark, one.encode()) for one in appended)
+
+
+def _record(mark: bytes, content: bytes) -> bytes:
+    return mark + _HEAD.pack(len(content), hashlib.sha256(content).digest()) + content
+
+
+def _records(path: Path, content: bytes) -> tuple[bytes, list[bytes], int]:
+    """The mark, the records that are whole, and where they end."""
     if not content.startswith(_MAGIC):
         raise StateCorrupt(f"{path} is not a journal of this version", hint=_HINT)
-    found, at = [], len(_MAGIC)
-    while len(content) - at >= _HEAD.size:
-        length, digest = _HEAD.unpack_from(content, at)
-        end = at + _HEAD.size + length
-        record = content[at + _HEAD.size : end]
-        if end > len(content) or hashlib.sha256(record).digest() != digest:
-            if end < len(content):
-                raise StateCorrupt(f"{path} has a damaged record before its last", hint=_HINT)
-            break
+    at = len(_MAGIC) + _MARK_BYTES
+    mark, found = content[len(_MAGIC) : at], list[bytes]()
+    while (record := _whole(content, at, mark)) is not None:
         found.append(record)
-        at = end
+        at += len(mark) + _HEAD.size + len(record)
     if not found:
         raise StateCorrupt(f"{path} has no base", hint=_HINT)
-    return found, at
+    if mark in content[at + 1 :]:
+        raise StateCorrupt(f"{path} has a damaged record before its last", hint=_HINT)
+    return mark, found, at
+
+
+def _whole(content: bytes, at: int, mark: bytes) -> bytes | None:
+    """The record that begins here, if all of it arrived."""
+    head = at + len(mark)
+    if content[at:head] != mark or len(content) - head < _HEAD.size:
+        return None
+    length, digest = _HEAD.unpack_from(content, head)
+    begin = head + _HEAD.size
+    record = content[begin : begin + length]
+    return record if len(record) == length and hashlib.sha256(record).digest() == digest else None
 
 
 def _appended(path: Path, record: bytes) -> Appended:

@@ -21,6 +21,8 @@ from quatrefoil.transport.identity import read_key
 
 _ORIGIN, _ED25519, _ML_DSA_44, _RECEIPTS = "origin", "ed25519.pem", "ml-dsa-44.pem", "receipts-ed25519.pem"
 
+_NAME = "name"
+
 _HINT = "Restore the folder from a copy; a log cannot go on under other keys"
 
 
@@ -81,6 +83,26 @@ class LogKeys:
 
     def __repr__(self) -> str:
         return f"LogKeys({self.origin!r}, keys=<secret>)"
+
+
+def create_witness_key(folder: Path, name: str) -> None:
+    """A new ML-DSA-44 key of a witness called ``name``, in a ``folder`` that does not exist yet."""
+    require_origin(name)
+    content = {
+        _ML_DSA_44: (_pem(MLDSA44PrivateKey.generate()), files.PRIVATE),
+        _NAME: (f"{name}\n".encode(), files.PUBLIC),
+    }
+    files.write_new_directory(folder, content)
+
+
+def load_witness_key(folder: Path) -> Signer:
+    """What a witness signs with."""
+    try:
+        name = files.read(folder / _NAME, "name of a witness").decode().removesuffix("\n")
+        require_origin(name)
+    except UnicodeDecodeError:
+        raise StateCorrupt(f"{folder / _NAME} is not text", hint=_HINT) from None
+    return Signer(name, _ml_dsa_44(folder / _ML_DSA_44))
 
 
 def _pem(key: Ed25519PrivateKey | MLDSA44PrivateKey) -> bytes:

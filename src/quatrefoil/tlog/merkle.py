@@ -153,12 +153,12 @@ def root_from_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[byte
     ``EvidenceRejected`` where no proof of this length can be one of this index and size.
     """
     if not 0 <= index < size <= LARGEST_SIZE:
-        raise EvidenceRejected(f"leaf {index} cannot be in a tree of {size}", hint=_HINT)
-    _require_hashes((leaf, *proof))
+        raise _refused("inclusion", f"leaf {index} cannot be in a tree of {size}")
+    _require_hashes("inclusion", (leaf, *proof))
     position, last, root = index, size - 1, leaf
     for beside in proof:
         if last == 0:
-            raise EvidenceRejected("the proof of inclusion has hashes left over", hint=_HINT)
+            raise _refused("inclusion", "the proof of inclusion has hashes left over")
         if position & 1 or position == last:
             root = node_hash(beside, root)
             while not position & 1 and position:
@@ -167,38 +167,38 @@ def root_from_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[byte
             root = node_hash(root, beside)
         position, last = position >> 1, last >> 1
     if last:
-        raise EvidenceRejected("the proof of inclusion ends before the root", hint=_HINT)
+        raise _refused("inclusion", "the proof of inclusion ends before the root")
     return root
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
     """``EvidenceRejected`` unless the leaf of this hash is leaf ``index`` of the tree of ``size`` with this root."""
     if root_from_inclusion(leaf, index, size, proof) != root:
-        raise EvidenceRejected(f"leaf {index} is not in the tree of {size} with this root", hint=_HINT)
+        raise _refused("inclusion", f"leaf {index} is not in the tree of {size} with this root")
 
 
 def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequence[bytes]) -> None:
     """``EvidenceRejected`` unless the tree of ``old`` leaves is the beginning of that of ``new`` (RFC 9162 section
     2.1.4.2). An empty tree is the beginning of every tree, and its root is :data:`EMPTY_ROOT`."""
     if not 0 <= old <= new <= LARGEST_SIZE:
-        raise EvidenceRejected(f"a tree of {old} cannot have grown into one of {new}", hint=_HINT)
-    _require_hashes((old_root, new_root, *proof))
+        raise _refused("consistency", f"a tree of {old} cannot have grown into one of {new}")
+    _require_hashes("consistency", (old_root, new_root, *proof))
     if old in (0, new):
         if proof:
-            raise EvidenceRejected("the proof of consistency should be empty, and is not", hint=_HINT)
-        if old_root != (new_root if old == new else EMPTY_ROOT):
-            raise EvidenceRejected(f"two trees of {old} leaves have different roots", hint=_HINT)
+            raise _refused("consistency", "the proof of consistency should be empty, and is not")
+        if old_root != (new_root if old else EMPTY_ROOT) or (old == new and old_root != new_root):
+            raise _refused("consistency", f"two trees of {old} leaves have different roots")
         return
     hashes = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
     if not hashes:
-        raise EvidenceRejected("the proof of consistency is empty", hint=_HINT)
+        raise _refused("consistency", "the proof of consistency is empty")
     position, last = old - 1, new - 1
     while position & 1:
         position, last = position >> 1, last >> 1
     found_old = found_new = hashes[0]
     for beside in hashes[1:]:
         if last == 0:
-            raise EvidenceRejected("the proof of consistency has hashes left over", hint=_HINT)
+            raise _refused("consistency", "the proof of consistency has hashes left over")
         if position & 1 or position == last:
             found_old, found_new = node_hash(beside, found_old), node_hash(beside, found_new)
             while not position & 1 and position:
@@ -207,11 +207,15 @@ def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, pro
             found_new = node_hash(found_new, beside)
         position, last = position >> 1, last >> 1
     if last:
-        raise EvidenceRejected("the proof of consistency ends before the root", hint=_HINT)
+        raise _refused("consistency", "the proof of consistency ends before the root")
     if (found_old, found_new) != (old_root, new_root):
-        raise EvidenceRejected(f"the tree of {old} leaves is not the beginning of that of {new}", hint=_HINT)
+        raise _refused("consistency", f"the tree of {old} leaves is not the beginning of that of {new}")
 
 
-def _require_hashes(hashes: Iterable[bytes]) -> None:
+def _require_hashes(check: str, hashes: Iterable[bytes]) -> None:
     if any(len(one) != HASH_BYTES for one in hashes):
-        raise EvidenceRejected(f"a hash does not have {HASH_BYTES} bytes", hint=_HINT)
+        raise _refused(check, f"a hash does not have {HASH_BYTES} bytes")
+
+
+def _refused(check: str, problem: str) -> EvidenceRejected:
+    return EvidenceRejected(problem, hint=_HINT, check=check)

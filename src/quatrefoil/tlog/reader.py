@@ -16,6 +16,7 @@ from quatrefoil.tlog import merkle
 from quatrefoil.tlog.checkpoints import Checkpoint, SignedCheckpoint, read_checkpoint
 from quatrefoil.tlog.merkle import leaf_hash
 from quatrefoil.tlog.notes import LARGEST_NOTE, VerifierKey
+from quatrefoil.tlog.sweep import sweep
 from quatrefoil.tlog.tiles import (
     CHECKPOINT,
     ENTRIES,
@@ -23,12 +24,11 @@ from quatrefoil.tlog.tiles import (
     LARGEST_LEAF,
     WIDTH,
     Tile,
-    levels_of,
+    bundle,
     split_bundle,
     split_hashes,
     subtree_root,
     tile_at,
-    tiles_of,
 )
 
 LARGEST_FILE = WIDTH * (LARGEST_LEAF + 2)
@@ -104,30 +104,29 @@ class LogReader:
         return list(self._hashes(tile))
 
     def bundle(self, tile: Tile) -> bytes:
-        """A bundle as it lies there, at the width asked for."""
-        content = self._fetch(tile)
-        at = 0
-        for _ in range(tile.width):
-            at += 2 + int.from_bytes(content[at : at + 2], "big")
-        if at > len(content):
-            raise EvidenceRejected(f"{tile.path} ends within a leaf", hint=_HINT, check="leaves")
-        return content[:at]
+        """A bundle, at the width asked for."""
+        return b"".join(map(bundle, self.leaves_in(tile)))
+
+    def leaves_in(self, tile: Tile) -> list[bytes]:
+        """The leaves of a bundle as they lie there, at the width asked for."""
+        found, content = self._fetch(tile)
+        return split_bundle(found, content)[: tile.width]
 
     def _fetch_hashes(self, tile: Tile) -> tuple[bytes, ...]:
-        return tuple(split_hashes(tile, self._fetch(tile)[: tile.width * merkle.HASH_BYTES]))
+        found, content = self._fetch(tile)
+        return tuple(split_hashes(found, content)[: tile.width])
 
-    def _fetch(self, tile: Tile) -> bytes:
-        """A tile, or the full one that took its place."""
-        content = self._source.read(tile.path)
-        if content is None and tile.width < WIDTH:
-            content = self._source.read(tile.full.path)
-        if content is None:
-            raise EvidenceRejected(
-                f"the log of {self.size} leaves lacks {tile.path}",
-                hint=_HINT,
-                check="leaves" if tile.level < 0 else "tiles",
-            )
-        return content
+    def _fetch(self, tile: Tile) -> tuple[Tile, bytes]:
+        """A tile, or the full one that took its place: which it is, and its content."""
+        for found in (tile, tile.full):
+            content = self._source.read(found.path)
+            if content is not None:
+                return found, content
+        raise EvidenceRejected(
+            f"the log of {self.size} leaves lacks {tile.path}",
+            hint=_HINT,
+            check="leaves" if tile.level < 0 else "tiles",
+        )
 
     def node(self, height: int, index: int) -> bytes:
         """The root of a complete subtree, from a tile: a :data:`quatrefoil.tlog.merkle.HashReader`."""
@@ -144,8 +143,9 @@ class LogReader:
 
     def leaf(self, index: int) -> bytes:
         """One leaf, shown to be under the root."""
-        tile = tile_at(self.size, ENTRIES, index // WIDTH)
-        found = split_bundle(tile, self.bundle(tile))[index % WIDTH]
+        if not 0 <= index < self.size:
+            raise CallerError(f"leaf {index} is not in a log of {self.size}", hint="Ask for a leaf below the size")
+        found = self.leaves_in(tile_at(self.size, ENTRIES, index // WIDTH))[index % WIDTH]
         merkle.verify_inclusion(leaf_hash(found), index, self.size, self.inclusion_proof(index), self.checkpoint.root)
         return found
 
@@ -166,46 +166,17 @@ class LogReader:
     def leaves(self) -> Iterator[tuple[int, bytes]]:
         """Every leaf with its index, in order, each held to its hash in a tile; and at the end, before it stops, every
         tile to the ones below and to the root. What was yielded counts once the iteration has ended."""
-        tree = merkle.Frontier()
-        rows: list[list[bytes]] = [[] for _ in levels_of(self.size)]
-        for tile in tiles_of(self.size, ENTRIES):
-            leaves = split_bundle(tile, self.bundle(tile))
-            hashes = self.hashes(Tile(0, tile.index, tile.width))
-            for at, (leaf, hashed) in enumerate(zip(leaves, hashes, strict=True)):
-                if leaf_hash(leaf) != hashed:
-                    raise EvidenceRejected(
-                        f"leaf {tile.index * WIDTH + at} is not the one that was logged", hint=_HINT, check="leaves"
-                    )
-                tree.append(hashed)
-                yield tile.index * WIDTH + at, leaf
-            self._check_above(rows, tile, hashes)
-        for level, row in enumerate(rows):
-            if row and level:
-                self._check_row(Tile(level, self.size >> (HEIGHT * (level + 1)), len(row)), row)
-        if tree.root() != self.checkpoint.root:
-            raise EvidenceRejected(
-                f"the {self.size} leaves do not give the root that was signed", hint=_HINT, check="root"
-            )
+        for swept in sweep(self, _raise):
+            yield from enumerate(swept.leaves, swept.first)
 
     def leaves_from(self, start: int) -> Iterator[tuple[int, bytes]]:
         """Leaves from ``start`` on as they lie there, held to nothing: for lists, not for verdicts."""
         for index in range(start // WIDTH, -(-self.size // WIDTH)):
             tile = tile_at(self.size, ENTRIES, index)
-            for at, leaf in enumerate(split_bundle(tile, self.bundle(tile))):
+            for at, leaf in enumerate(self.leaves_in(tile)):
                 if index * WIDTH + at >= start:
                     yield index * WIDTH + at, leaf
 
-    def _check_above(self, rows: list[list[bytes]], tile: Tile, hashes: list[bytes]) -> None:
-        """Carry a full tile into the level above, and hold each row that becomes full there to its tile."""
-        level, row = 0, hashes
-        while len(row) == WIDTH and level + 1 < len(rows):
-            level += 1
-            rows[level].append(subtree_root(row))
-            row = rows[level]
-            if len(row) == WIDTH:
-                self._check_row(Tile(level, (tile.index >> (HEIGHT * level)), WIDTH), row)
-                rows[level] = []
 
-    def _check_row(self, tile: Tile, row: list[bytes]) -> None:
-        if self.hashes(tile) != row:
-            raise EvidenceRejected(f"{tile.path} does not hold the roots of the tiles below", hint=_HINT, check="tiles")
+def _raise(problem: EvidenceRejected) -> None:
+    raise problem

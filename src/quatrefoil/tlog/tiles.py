@@ -21,7 +21,9 @@ WIDTH = 1 << HEIGHT
 LARGEST_LEAF = 0xFFFF
 """Bytes; the length of a leaf has two."""
 
-CHECKPOINT = "checkpoint"
+CHECKPOINT, TILES = "checkpoint", "tile"
+"""Where a log has its checkpoint, and what all tiles lie under."""
+
 ENTRIES = -1
 """The level of bundles, which lie where tiles do."""
 
@@ -44,7 +46,7 @@ class Tile:
         while rest:
             digits, rest = f"x{rest % 1000:03}/{digits}", rest // 1000
         level = "entries" if self.level == ENTRIES else str(self.level)
-        return f"tile/{level}/{digits}" + ("" if self.width == WIDTH else f".p/{self.width}")
+        return f"{TILES}/{level}/{digits}" + ("" if self.width == WIDTH else f".p/{self.width}")
 
     @property
     def full(self) -> Tile:

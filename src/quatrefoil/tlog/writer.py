@@ -12,7 +12,8 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, StateCorrupt
@@ -20,10 +21,21 @@ from quatrefoil.tlog import disk
 from quatrefoil.tlog.checkpoints import Checkpoint, SignedCheckpoint, Signer, read_checkpoint
 from quatrefoil.tlog.edge import Edge, Written
 from quatrefoil.tlog.journal import Appended, Journal
-from quatrefoil.tlog.merkle import EMPTY_ROOT, HASH_BYTES
+from quatrefoil.tlog.merkle import EMPTY_ROOT, leaf_hash
 from quatrefoil.tlog.notes import Note, NoteSignature, VerifierKey
-from quatrefoil.tlog.reader import FolderSource, LogReader
-from quatrefoil.tlog.tiles import CHECKPOINT, ENTRIES, HEIGHT, LARGEST_LEAF, WIDTH, Tile, levels_of, tile_at
+from quatrefoil.tlog.reader import FolderSource, LogReader, fetch_checkpoint
+from quatrefoil.tlog.store import TileStore
+from quatrefoil.tlog.tiles import (
+    CHECKPOINT,
+    ENTRIES,
+    HEIGHT,
+    LARGEST_LEAF,
+    TILES,
+    WIDTH,
+    levels_of,
+    split_bundle,
+    tile_at,
+)
 
 JOURNAL, LOCK = "journal", "lock"
 
@@ -53,23 +65,25 @@ class LogWriter:
         self._signers = tuple(signers)
         self._keys = tuple(signer.verifier for signer in signers)
         self._clock = clock
+        self._signed_at = datetime.fromtimestamp(0, UTC)
         self._edge: Edge
         self._checkpoint: bytes
         self._journal: Journal | None = None
-        self._unsettled: set[Path] = set()
-        self._behind: list[Written] = []
+        self._tiles = TileStore(folder)
+        self._shown: bytes | None = None
+        """The checkpoint in the folder, as far as this writer has put it there."""
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            made = disk.make_folders(folder)
             self._lock = _locked(folder)
         except OSError as error:
             raise _unusable(folder, error) from None
         try:
-            self._open()
+            self._open(made)
         except OSError as error:
-            self.close()
+            self._let_go()
             raise _unusable(folder, error) from None
         except BaseException:
-            self.close()
+            self._let_go()
             raise
 
     # ------------------------------------------------------------------------------------------------------- what is
@@ -102,7 +116,8 @@ class LogWriter:
     def append(self, leaves: Sequence[bytes]) -> int:
         """Add leaves, and return the index of the first. They are durable and under a signed checkpoint then.
 
-        ``HostError`` where the disk refuses: nothing was added, and it may be tried again.
+        ``HostError`` where the disk refuses: nothing was added, and it may be tried again; or, where it did not even
+        let what was written be taken back, the log is closed, and opening it again shows whether it was added.
         """
         self._open_journal()
         if not 0 < len(leaves) <= MOST_APPENDED or any(len(leaf) > LARGEST_LEAF for leaf in leaves):
@@ -136,7 +151,8 @@ class LogWriter:
 
     def _sign(self, edge: Edge) -> bytes:
         checkpoint = Checkpoint(self.origin, edge.size, edge.root())
-        at = self._clock()
+        # A clock that was set back must not have a larger tree signed at an earlier time: that is how a rollback looks.
+        self._signed_at = at = max(self._clock(), self._signed_at)
         return Note(checkpoint.text(), tuple(signer.sign(checkpoint, at) for signer in self._signers)).encode()
 
     def _commit(self, edge: Edge, full: list[Written], appended: Appended) -> None:
@@ -144,23 +160,26 @@ class LogWriter:
         journal.append(appended)
         # Acknowledged from here on: what the disk refuses now is written again before the next append.
         self._edge, self._checkpoint = edge, appended.checkpoint
-        self._behind = [*full, *(edge.partial() if appended.leaves else ())]
+        self._tiles.add(full)
+        if appended.leaves:
+            self._tiles.add(edge.partial())
         try:
             self._publish()
-            if journal.size > SETTLED_EVERY:
-                self._settle()
         except OSError:
-            pass
+            return
+        if journal.size > SETTLED_EVERY:
+            try:
+                self._settle()
+            except OSError:
+                journal.close()  # opening writes again, from the journal, what is not certain
+                self._journal = journal
 
     def _publish(self) -> None:
         """Write the tiles that are behind, then the checkpoint over them."""
-        while self._behind:
-            tile, content = self._behind[0]
-            path = self._folder / tile.path
-            disk.put(path, content, durable=False)
-            self._unsettled.add(path)
-            self._behind.pop(0)
-        disk.put(self._folder / CHECKPOINT, self._checkpoint, durable=False)
+        self._tiles.write()
+        if self._shown is not self._checkpoint:
+            disk.put(self._folder / CHECKPOINT, self._checkpoint, durable=False)
+            self._shown = self._checkpoint
 
     def _catch_up(self) -> None:
         try:
@@ -173,35 +192,73 @@ class LogWriter:
 
     # ---------------------------------------------------------------------------------------------- opening, settling
 
-    def _open(self) -> None:
+    def _open(self, made: Sequence[Path]) -> None:
         path = self._folder / JOURNAL
         if not path.exists():
-            if (self._folder / CHECKPOINT).exists():
-                raise StateCorrupt(f"log {self._folder} has lost its journal", hint=_HINT)
-            self._edge = Edge()
-            self._checkpoint = self._sign(self._edge)
-            self._journal = Journal.create(path, self._checkpoint)
-            disk.put(self._folder / CHECKPOINT, self._checkpoint, durable=True)
+            self._begin(path, made)
             return
-        self._journal, self._checkpoint, replayed = Journal.recover(path)
-        self._edge = self._edge_at(self._own(self._checkpoint))
-        for appended in replayed:
-            self._replay(appended)
+        journal, self._checkpoint, appended = Journal.recover(path)
+        try:
+            base = self._edge_at(self._own(self._checkpoint))
+            self._edge = base.copy()
+            for one in appended:
+                self._follow(one)
+            self._require_nothing_newer()
+            journal.trim()
+        except BaseException:
+            journal.close()
+            raise
+        self._journal = journal
+        for one in appended:
+            # Tiles and narrower tiles of every checkpoint since the base: a lost power may have taken any of them.
+            for leaf in one.leaves:
+                self._tiles.add(base.append(leaf))
+            self._tiles.add(base.partial())
+            self._tiles.write()
         self._publish()
-        self._mend_partial()
-        if replayed:
+        self._tiles.mend(self._edge)
+        if appended:
             self._settle()
 
-    def _replay(self, appended: Appended) -> None:
+    def _begin(self, path: Path, made: Sequence[Path]) -> None:
+        if any((self._folder / name).exists() for name in (CHECKPOINT, TILES)):
+            raise StateCorrupt(f"log {self._folder} has lost its journal", hint=_HINT)
+        for parent in made or [self._folder.resolve().parent]:
+            with suppress(PermissionError):  # a folder that was made for us, in one that we may not read
+                disk.synchronise_folder(parent)
+        self._edge = Edge()
+        self._checkpoint = self._sign(self._edge)
+        self._journal = Journal.create(path, self._checkpoint)
+        disk.put(self._folder / CHECKPOINT, self._checkpoint, durable=True)
+        self._shown = self._checkpoint
+
+    def _follow(self, appended: Appended) -> None:
+        """Append in memory what the journal holds, and hold the result to the checkpoint beside it."""
         if appended.start != self.size:
             raise StateCorrupt(f"the journal of {self._folder} has a gap", hint=_HINT)
         for leaf in appended.leaves:
-            self._behind += self._edge.append(leaf)
-        self._behind += self._edge.partial()
+            self._edge.append(leaf)
         checkpoint = self._own(appended.checkpoint)
         if (checkpoint.size, checkpoint.root) != (self.size, self._edge.root()):
             raise StateCorrupt(f"the journal of {self._folder} and its checkpoint disagree", hint=_HINT)
         self._checkpoint = appended.checkpoint
+
+    def _require_nothing_newer(self) -> None:
+        """The journal is on the disk before its checkpoint is shown: one that is beyond it was acknowledged, and to go
+        on without it would be to sign a fork."""
+        try:
+            shown = fetch_checkpoint(FolderSource(self._folder), self._keys)
+            shown.require(self._keys)
+        except EvidenceRejected:
+            return  # not there, or in part: it is not synchronised at each append, and is written again now
+        size, root = shown.checkpoint.size, shown.checkpoint.root
+        if shown.checkpoint.origin != self.origin or size < self.size:
+            return
+        if size > self.size or root != self._edge.root():
+            raise StateCorrupt(
+                f"log {self._folder} has a checkpoint of {size} leaves, and its journal ends otherwise, at {self.size}",
+                hint=_HINT,
+            )
 
     def _own(self, content: bytes) -> Checkpoint:
         """A checkpoint of this very log, under every key of it."""
@@ -214,6 +271,8 @@ class LogWriter:
             ) from None
         if signed.checkpoint.origin != self.origin:
             raise StateCorrupt(f"log {self._folder} is {signed.checkpoint.origin}, not {self.origin}", hint=_HINT)
+        times = [one.at for one in signed.signed if one.at is not None]
+        self._signed_at = max([self._signed_at, *times])
         return signed.checkpoint
 
     def _edge_at(self, checkpoint: Checkpoint) -> Edge:
@@ -226,7 +285,10 @@ class LogWriter:
                 index, width = divmod(checkpoint.size >> (HEIGHT * level), WIDTH)
                 rows.append(reader.hashes(tile_at(checkpoint.size, level, index)) if width else [])
                 if level == 0 and width:
-                    entries = reader.bundle(tile_at(checkpoint.size, ENTRIES, index))
+                    tile = tile_at(checkpoint.size, ENTRIES, index)
+                    entries = reader.bundle(tile)
+                    if [leaf_hash(leaf) for leaf in split_bundle(tile, entries)] != rows[0]:
+                        raise StateCorrupt(f"log {self._folder} is damaged: {tile.path} does not fit", hint=_HINT)
         except EvidenceRejected as error:
             raise StateCorrupt(f"log {self._folder} is damaged: {error.problem}", hint=_HINT) from None
         edge = Edge(checkpoint.size, rows, entries)
@@ -234,25 +296,9 @@ class LogWriter:
             raise StateCorrupt(f"the tiles of log {self._folder} do not give its root", hint=_HINT)
         return edge
 
-    def _mend_partial(self) -> None:
-        """Narrower tiles of older checkpoints are not synchronised one by one: make them again where a lost power left
-        them otherwise."""
-        for tile, content in list(self._edge.partial()):
-            for path in (self._folder / tile.path).parent.glob("[0-9]*"):
-                narrow = Tile(tile.level, tile.index, int(path.name))
-                wanted = _narrowed(tile, content, narrow.width)
-                if narrow.width < tile.width and path.read_bytes() != wanted:
-                    disk.put(path, wanted, durable=False)
-
     def _settle(self) -> None:
         """Tiles and checkpoint to the disk for certain; then the journal needs none of what it holds."""
-        current = {self._folder / tile.path for tile, _ in self._edge.partial()}
-        for path in sorted(self._unsettled):
-            if path.parent.suffix != ".p" or path in current:
-                disk.synchronise_file(path)
-        folders = {folder for path in self._unsettled for folder in path.parents if folder.is_relative_to(self._folder)}
-        for folder in sorted(folders, reverse=True):
-            disk.synchronise_folder(folder)
+        self._tiles.settle(self._edge)
         disk.put(self._folder / CHECKPOINT, self._checkpoint, durable=True)
         journal = self._open_journal()
         try:
@@ -260,27 +306,21 @@ class LogWriter:
         finally:
             # Perhaps the new one has its place already: nothing may be acknowledged by the old one any more.
             journal.close()
-        self._remove_superseded()
-        self._unsettled.clear()
-
-    def _remove_superseded(self) -> None:
-        """Tiles that were not full, beside full ones: C2SP lets go of them then."""
-        for full in self._unsettled:
-            folder = full.with_name(f"{full.name}.p")
-            if full.parent.suffix != ".p" and folder.exists():
-                for path in folder.iterdir():
-                    path.unlink()
-                folder.rmdir()
 
     def close(self) -> None:
         """Settle and let go; again is allowed. A log that was never closed loses nothing."""
         if self._journal is not None and not self._journal.closed:
             try:
                 self._publish()
-                if self._unsettled:
+                if not self._tiles.settled:
                     self._settle()
             except OSError:
                 pass  # the journal has it, and the next opening settles it
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Without another byte to the disk."""
+        if self._journal is not None:
             self._journal.close()
         if self._lock >= 0:
             os.close(self._lock)
@@ -296,15 +336,6 @@ class LogWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _narrowed(tile: Tile, content: bytes, width: int) -> bytes:
-    if tile.level != ENTRIES:
-        return content[: width * HASH_BYTES]
-    at = 0
-    for _ in range(width):
-        at += 2 + int.from_bytes(content[at : at + 2], "big")
-    return content[:at]
 
 
 def _same_key(one: NoteSignature, other: NoteSignature) -> bool:
@@ -323,5 +354,6 @@ def _locked(folder: Path) -> int:
 
 def _unusable(folder: Path, error: OSError) -> HostError:
     return HostError(
-        f"log {folder} cannot be opened ({error.strerror})", hint="Name a folder that you may read and write"
+        f"log {folder} cannot be opened ({error.strerror})",
+        hint="Name a folder that you may read and write, on a disk with space",
     )

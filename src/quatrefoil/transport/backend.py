@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from quatrefoil.contracts import VerifiedStatement
-from quatrefoil.transport import envelope, statement
+from quatrefoil.transport import bare, envelope, statement
 from quatrefoil.transport.envelope import SealingKey
 from quatrefoil.transport.identity import Clock, Identity, TrustAnchor
 from quatrefoil.transport.policies import HYBRID_768, ChannelPolicy
@@ -29,6 +31,19 @@ class PostQuantumTransport:
 
     def verify(self, signed: bytes) -> VerifiedStatement:
         return statement.verify(signed, self._trust, clock=self._clock)
+
+    @property
+    def certificate(self) -> bytes:
+        return self._identity.certificate_der
+
+    def sign_bare(self, message: bytes) -> bytes:
+        return bare.sign(message, self._identity)
+
+    def verify_bare(
+        self, message: bytes, signature: bytes, *, certificate: bytes, claimed: datetime
+    ) -> VerifiedStatement:
+        reader = bare.BareVerifier(self._trust, at=self._clock())
+        return reader.verify_bare(message, signature, certificate=certificate, claimed=claimed)
 
     def seal(self, recipient: bytes, plaintext: bytes | bytearray, *, context: bytes) -> bytes:
         return envelope.seal(recipient, plaintext, context=context, sender=self._identity, policy=self._policy)

@@ -65,6 +65,7 @@ def sound_job() -> bytes:
         clip=POLICY.limits.clip,
         rounds=1,
         model=bytes(32),
+        receipt_key=b"",
         aggregator=one("hub", "aggregator"),
         keeper=one("keeper", "keeper"),
         roster=tuple(one(name, "silo", 10) for name in ("east", "north", "south", "west")),

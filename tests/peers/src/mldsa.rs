@@ -1,13 +1,14 @@
 //! ML-DSA (FIPS 204) of RustCrypto: signatures with a context string, made without hedging.
 
 use ml_dsa::{
-    EncodedSignature, EncodedVerifyingKey, MlDsa65, MlDsa87, MlDsaParams, Signature, SigningKey, VerifyingKey,
+    EncodedSignature, EncodedVerifyingKey, MlDsa44, MlDsa65, MlDsa87, MlDsaParams, Signature, SigningKey, VerifyingKey,
 };
 
 use crate::Answer;
 
 pub fn answer(command: &str, set: &str, arguments: &[&[u8]]) -> Answer {
     match set {
+        "44" => with::<MlDsa44>(command, arguments),
         "65" => with::<MlDsa65>(command, arguments),
         "87" => with::<MlDsa87>(command, arguments),
         _ => Err(format!("no parameter set {set}")),

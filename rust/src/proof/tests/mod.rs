@@ -4,17 +4,19 @@ mod forgeries;
 mod masks;
 mod mutations;
 mod shape;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod taint;
 
 use crate::encryption::Encryption;
 use crate::layout::{BLOCK_BYTES, Layout};
 use crate::ntt::N;
-use crate::processor::{Level, limit};
 use crate::proof::masks::Masks;
 use crate::proof::prover::{Attempt, Ciphertext, prove};
 use crate::proof::shape::Shape;
 use crate::proof::statement::Statement;
 use crate::proof::transcript::content;
 use crate::proof::verifier::verify;
+use crate::proof::wide::Width;
 use crate::proof::witness::Witness;
 use crate::shared::Shared;
 
@@ -107,15 +109,15 @@ fn the_bytes_of_a_proof_are_the_same_at_every_level_and_number_of_threads() {
     let counts = [(wide(), 5), (wide(), 3 * 2 * N - 7), (narrow(), 100), (wide(), 9 * 2 * N), (narrow(), 9 * 3 * N)];
     for ((layout, count), digest) in counts.into_iter().zip(DIGESTS) {
         let instance = Instance::new(layout, count);
-        for level in Level::ALL.into_iter().filter(|level| level.is_here()) {
+        for width in Width::all() {
             // Tests beside this one get the same results at any level.
-            limit(level);
+            width.limit();
             for threads in [1, 3] {
                 let proof = instance.prove(threads).proof;
                 verify(&instance.statement(), &instance.ciphertext(), &proof, 1).unwrap();
-                assert_eq!(blake3::hash(&proof).to_string(), digest, "{level:?} {threads}");
+                assert_eq!(blake3::hash(&proof).to_string(), digest, "{} {threads}", width.name());
             }
         }
-        limit(Level::Avx512);
+        assert_eq!(Width::all().last(), Some(&Width::best()), "no limit is left");
     }
 }

@@ -6,7 +6,16 @@ use super::packed::Packed;
 use super::{Width, Work};
 
 /// out_j = sum_i weights_i rows_(i,j). Rows are as long as each part of `out`, and canonical.
+#[cfg(test)]
 pub fn combine(width: Width, rows: &[&[u64]], weights: &[Element], out: [&mut [u64]; 2]) {
+    let [of_one, of_x] = out;
+    of_one.fill(0);
+    of_x.fill(0);
+    add(width, rows, weights, [of_one, of_x]);
+}
+
+/// Add sum_i weights_i rows_(i,j) to out_j. Rows are as long as each part of `out`; all are canonical.
+pub fn add(width: Width, rows: &[&[u64]], weights: &[Element], out: [&mut [u64]; 2]) {
     let columns = out[0].len();
     assert!(out[1].len() == columns && rows.len() == weights.len() && rows.iter().all(|row| row.len() == columns));
     width.run(Combine { rows, weights, out });
@@ -24,8 +33,6 @@ impl Work for Combine<'_> {
     #[inline(always)]
     unsafe fn run<V: Packed>(self) {
         let [of_one, of_x] = self.out;
-        of_one.fill(0);
-        of_x.fill(0);
         for (rows, weights) in self.rows.chunks(LARGEST_COUNT).zip(self.weights.chunks(LARGEST_COUNT)) {
             unsafe { add_combination::<V>(rows, weights, [of_one, of_x]) };
         }

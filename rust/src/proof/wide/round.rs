@@ -5,6 +5,8 @@
 //! seven fractions take 62 products for eight points, where point by point they would take 104. The factor eq(tau, x) does
 //! not depend on t: it is multiplied in where the degree is low.
 
+use zeroize::{Zeroize, optimization_barrier};
+
 use super::column::{Column, Place};
 use super::ext::{self, Element, Ext};
 use super::packed::Packed;
@@ -62,7 +64,7 @@ pub struct Round<'a> {
     pub degree: usize,
 }
 
-/// Sums over some pairs; those of several ranges add up.
+/// Sums over some pairs; those of several ranges add up. Wiped when dropped.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RoundSums {
     /// For each chunk, sum eq Z_q at t = 0, 2, 3, .., degree.
@@ -71,6 +73,14 @@ pub struct RoundSums {
     pub relation: [Element; 2],
     /// sum h_q over all chunks, without eq, at 0 and 1.
     pub inverses: [Element; 2],
+}
+
+impl Drop for RoundSums {
+    fn drop(&mut self) {
+        self.chunks.zeroize();
+        self.relation.zeroize();
+        self.inverses.zeroize();
+    }
 }
 
 impl RoundSums {
@@ -149,6 +159,8 @@ impl Work for Sums<'_> {
                 }
                 results.push(values);
             }
+            sums.fill([Ext::zero(); POINTS]);
+            optimization_barrier(sums.as_slice());
             RoundSums {
                 chunks: results,
                 relation: [relations[0].sum(), relations[1].sum()],

@@ -1,8 +1,9 @@
 //! Which copy of a loop runs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::packed::Packed;
-#[cfg(target_arch = "x86_64")]
-use crate::processor::{Level, level};
+use crate::processor::{self, Level};
 
 #[cfg(target_arch = "x86_64")]
 use super::ifma::Ifma;
@@ -36,12 +37,17 @@ pub trait Work {
     unsafe fn run<V: Packed>(self) -> Self::Output;
 }
 
+/// Whether products of 52 bits are used where they are here.
+static PRODUCTS_OF_52_BITS: AtomicBool = AtomicBool::new(true);
+
 impl Width {
-    /// The best that is here and within the limit of [`crate::processor::limit`].
+    /// The best that is here and within the limits of [`processor::limit`] and [`Self::limit`].
     pub fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
-        match level() {
-            Level::Avx512 if is_x86_feature_detected!("avx512ifma") => return Self(Kind::Ifma),
+        match processor::level() {
+            Level::Avx512 if PRODUCTS_OF_52_BITS.load(Ordering::Relaxed) && is_x86_feature_detected!("avx512ifma") => {
+                return Self(Kind::Ifma);
+            }
             Level::Avx512 => return Self(Kind::Avx512),
             Level::Avx2 => return Self(Kind::Avx2),
             Level::Neon | Level::Portable => (),
@@ -49,8 +55,22 @@ impl Width {
         Self(Kind::Portable)
     }
 
+    /// Use nothing above this width from now on, in the whole process; and of the kernel no copy above its level. For
+    /// tests and benches that compare the copies on one machine.
+    pub fn limit(self) {
+        PRODUCTS_OF_52_BITS.store(self.name() == "avx512ifma", Ordering::Relaxed);
+        processor::limit(match self.0 {
+            // Vectors of 64-bit ARM are not told from plain words here.
+            Kind::Portable if cfg!(target_arch = "aarch64") => Level::Neon,
+            Kind::Portable => Level::Portable,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => Level::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 | Kind::Ifma => Level::Avx512,
+        });
+    }
+
     /// All that are here, the plainest first.
-    #[cfg(test)]
     pub fn all() -> Vec<Self> {
         #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
         let mut all = vec![Self(Kind::Portable)];
@@ -66,7 +86,6 @@ impl Width {
         all
     }
 
-    #[cfg(test)]
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Portable => "portable",

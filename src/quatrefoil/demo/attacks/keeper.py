@@ -7,6 +7,7 @@ every ciphertext: put together, they decrypt each hospital by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,18 @@ class CuriousKeeper:
 
     def verify(self, signed: bytes) -> VerifiedStatement:
         return self._inner.verify(signed)
+
+    @property
+    def certificate(self) -> bytes:
+        return self._inner.certificate
+
+    def sign_bare(self, message: bytes) -> bytes:
+        return self._inner.sign_bare(message)
+
+    def verify_bare(
+        self, message: bytes, signature: bytes, *, certificate: bytes, claimed: datetime
+    ) -> VerifiedStatement:
+        return self._inner.verify_bare(message, signature, certificate=certificate, claimed=claimed)
 
     def seal(self, recipient: bytes, plaintext: bytes | bytearray, *, context: bytes) -> bytes:
         return self._inner.seal(recipient, plaintext, context=context)

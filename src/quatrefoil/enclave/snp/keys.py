@@ -62,7 +62,7 @@ class SigningKey:
         if product not in LAYOUTS:
             raise _rejected(f"is of the unknown product {product[:20]!r}")
         public = certificates.reading("certificate", certificate.public_key)
-        if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP384R1):
+        if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp384r1":
             raise _rejected("has a key that is not P-384")
         tcb = {component: _version(certificate, component) for component in LAYOUTS[product]}
         return cls(

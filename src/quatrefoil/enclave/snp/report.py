@@ -16,7 +16,8 @@ REPORT_BYTES = 0x4A0
 SIGNED_BYTES = 0x2A0
 VERSIONS = (2, 3, 4, 5)
 
-_ECDSA_P384_SHA384 = 1
+_SIGNATURE_ALGORITHM = 1
+"""ECDSA P-384 with SHA-384, the only one there is."""
 _COMPONENT = 72
 """Bytes of R and of S, little-endian; P-384 needs 48 of them."""
 
@@ -34,7 +35,7 @@ class GuestPolicy:
     debug: bool
     single_socket: bool
     cxl: bool
-    aes_256_xts: bool
+    wide_memory_key: bool
     rapl_disabled: bool
     ciphertext_hiding: bool
     page_swap_disabled: bool
@@ -116,7 +117,7 @@ class Report:
         version = _number(data, 0x00, 4)
         if version not in VERSIONS:
             raise _rejected(f"the report has version {version}, not {', '.join(map(str, VERSIONS))}")
-        if (algorithm := _number(data, 0x34, 4)) != _ECDSA_P384_SHA384:
+        if (algorithm := _number(data, 0x34, 4)) != _SIGNATURE_ALGORITHM:
             raise _rejected(f"the signature algorithm {algorithm} is not 1, ECDSA P-384 with SHA-384")
         flags = _number(data, 0x48, 4)
         key = {0: "vcek", 1: "vlek", 7: "none"}.get(flags >> 2 & 7)

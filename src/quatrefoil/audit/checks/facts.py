@@ -1,0 +1,130 @@
+"""What a log says, for people: the newest rounds, refusals and terms, in bounded memory. It judges nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from quatrefoil.audit.entries import Entry
+from quatrefoil.audit.kinds import KINDS, OWN_PREFIX
+
+MOST_ROUNDS = 1000
+MOST_LINES = 200
+"""Of refusals, voids and participants; what is beyond is counted."""
+
+_LONGEST = 400
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round that was finished or accepted."""
+
+    round: int
+    attempt: int | None
+    time: str
+    contributors: tuple[str, ...]
+    refused: tuple[tuple[str, str], ...]
+    model: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """``what``: the round and attempt, or what was asked. ``party``: whom it names."""
+
+    index: int
+    time: str
+    what: str
+    party: str
+    reason: str
+
+
+@dataclass
+class Facts:
+    """``left_out``: how many rounds and lines are not here, by list."""
+
+    label: str
+    kinds: Counter[str] = field(default_factory=Counter)
+    first: str = ""
+    last: str = ""
+    jobs: list[str] = field(default_factory=list)
+    policies: dict[str, str] = field(default_factory=dict)
+    """By digest, the name where it is said."""
+    plans: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By digest, the stand-ins that it accepts."""
+    silos: dict[str, str] = field(default_factory=dict)
+    isolation: set[str] = field(default_factory=set)
+    rounds: list[Round] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    voids: list[Refusal] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def follow(self, entry: Entry) -> None:
+        """Take in an entry. Fields of another type than their kind has are shown as nothing."""
+        self.first = self.first or entry.time
+        self.last = entry.time
+        self.kinds[entry.kind if entry.kind in KINDS else f"{OWN_PREFIX}..."] += 1
+        body = entry.body
+        if entry.kind == "policy":
+            self._keep(self.policies, _text(body.get("digest")), _text(body.get("name")))
+        elif entry.kind == "plan":
+            self._keep(self.plans, _text(body.get("digest")), _names(body.get("insecure")))
+            self._keep(self.policies, _text(body.get("policy")), "")
+        elif entry.kind == "enrolment" and "silo" in body:
+            self._keep(self.silos, _text(body["silo"]), _text(body.get("samples")))
+        elif entry.kind in ("job", "enrolment"):
+            self._name(_text(body.get("name", body.get("job"))))
+        elif entry.kind == "refusal":
+            self._line(self.refusals, "refusals", entry, _text(body.get("silo", body.get("address", ""))))
+        elif entry.kind == "round-void":
+            self._line(self.voids, "voids", entry, "")
+        elif entry.kind in ("round-finished", "round-accepted"):
+            self._round(entry)
+        elif entry.kind in ("key-release", "measurement") and len(self.isolation) < MOST_LINES:
+            self.isolation.add(_text(body.get("isolation")))
+
+    def _keep(self, into: dict[str, Any], key: str, value: Any) -> None:
+        if key and (key in into or len(into) < MOST_LINES):
+            into[key] = value or into.get(key, value)
+
+    def _name(self, job: str) -> None:
+        if job and job not in self.jobs and len(self.jobs) < MOST_LINES:
+            self.jobs.append(job)
+
+    def _line(self, into: list[Refusal], name: str, entry: Entry, party: str) -> None:
+        if len(into) == MOST_LINES:
+            self.left_out[name] += 1
+            return
+        body = entry.body
+        what = f"round {body['round']}, attempt {body.get('attempt')}" if "round" in body else _text(body.get("asked"))
+        into.append(Refusal(entry.index, entry.time, what[:_LONGEST], party, _text(body.get("reason"))))
+
+    def _round(self, entry: Entry) -> None:
+        body = entry.body
+        number = body["round"] if type(body["round"]) is int else -1
+        attempt = body.get("attempt")
+        if self.rounds and self.rounds[-1].round == number:
+            return  # said again after a restart
+        if len(self.rounds) == MOST_ROUNDS:
+            self.left_out["rounds"] += 1
+            return
+        refused = body.get("refused")
+        pairs = tuple(refused.items())[:MOST_LINES] if type(refused) is dict else ()
+        self.rounds.append(
+            Round(
+                number,
+                attempt if type(attempt) is int else None,
+                entry.time,
+                _names(body["contributors"]),
+                tuple((_text(name), _text(reason)) for name, reason in pairs),
+                _text(body["model"]),
+            )
+        )
+
+
+def _text(value: Any) -> str:
+    return ("" if value is None else str(value))[:_LONGEST]
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(_text(one) for one in value) if type(value) is list else ()

@@ -1,0 +1,50 @@
+"""The report: one self-contained page without scripts, from a verdict and from what the logs say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from quatrefoil.audit.report import sections
+from quatrefoil.audit.report.markup import Markup, element, text
+from quatrefoil.audit.verification import Examined
+
+_STYLE = Path(__file__).with_name("style.css")
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+"""Content-Security-Policy: nothing is loaded and nothing runs, whatever a log holds."""
+
+
+def render(found: Examined, *, name: str, at: datetime, version: str) -> str:
+    """The page. ``name``: of the folder or file that was checked, for the reader; ``at``: when it was checked."""
+    when = f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    title = f"Evidence report: {sections.subject(found)}"
+    body = element(
+        "main",
+        sections.heading(found, name, when),
+        sections.verdict(found),
+        sections.root_warning(found),
+        sections.insecure(found),
+        sections.figures(found),
+        sections.claim(found),
+        sections.parties(found),
+        sections.rounds(found),
+        sections.refusals(found),
+        sections.terms(found),
+        sections.checks(found),
+        sections.not_covered(found),
+        sections.identity(found),
+        sections.repeat(name),
+        element(
+            "footer",
+            f"Made {when} by Quatrefoil {version}, which is unaudited software, on the machine of whoever made this "
+            "page. The page proves nothing by itself: the evidence does, to whoever repeats the check.",
+        ),
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{text(_POLICY)}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">'
+        f"<title>{text(title)}</title><style>{Markup(_STYLE.read_text())}</style></head><body>{body}</body></html>\n"
+    )

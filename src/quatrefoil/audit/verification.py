@@ -1,0 +1,277 @@
+"""Evidence checked without trusting whoever made it: every check by name, each on after another failed.
+
+Property: a valid verdict under roots that the auditor gave says that certified parties signed these logs, whole and in
+this order, and that what they say fits together. What a party did not log, or showed to others, no log of its own can
+tell; docs/audit.md names what is not covered. Memory does not grow with the logs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from quatrefoil.audit.checks.content import Content
+from quatrefoil.audit.checks.facts import Facts
+from quatrefoil.audit.checks.identity import Introduction, introduce
+from quatrefoil.audit.checks.statements import Context, Said
+from quatrefoil.audit.checks.story import Accounts, Story, Unreadable
+from quatrefoil.audit.entries import Entry
+from quatrefoil.audit.evidence import Evidence
+from quatrefoil.audit.trusted import Trusted
+from quatrefoil.audit.verdict import CHECKS, OF_A_LOG, Findings, Head, Verdict, count
+from quatrefoil.errors import EvidenceRejected, PolicyError
+from quatrefoil.policy import Policy
+from quatrefoil.tlog import Source, VerifierKey
+
+MOST_COMPARED = 1 << 16
+"""Attempts of which several parties' logs can be compared."""
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What an auditor asks beyond the evidence itself. ``witnesses``: their keys."""
+
+    policy: Policy | None = None
+    witnesses: Sequence[VerifierKey] = ()
+
+    @property
+    def quorum(self) -> int:
+        """Cosignatures that the policy demands."""
+        return 0
+
+
+@dataclass
+class _Log:
+    """One log under check."""
+
+    label: str
+    source: Source
+    findings: Findings = field(default_factory=Findings)
+    found: Introduction | None = None
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A verdict, with what the logs say, for a report. ``trusted``: None where there is no root that can be used."""
+
+    verdict: Verdict
+    facts: tuple[Facts, ...]
+    trusted: Trusted | None
+
+
+def verify(
+    source: Source,
+    trusted: Trusted | None,
+    policy: Policy | None = None,
+    *,
+    at: datetime,
+    demands: Demands | None = None,
+) -> Verdict:
+    """The verdict on one party's log. ``at``: now; revocation is judged then."""
+    evidence = Evidence({"": source}, None, None, None, None)
+    return _Examination(evidence, trusted, demands or Demands(policy), at).run().verdict
+
+
+def examine(
+    path: Path, *, trust: Path | None, policy: Policy | None, at: datetime, witnesses: Sequence[VerifierKey] = ()
+) -> Examined:
+    """The verdict on a folder or a bundle. ``trust``: the auditor's root certificate; None: what lies beside.
+
+    A file that is no bundle has a verdict too: the check that failed, and that nothing else could be run.
+    """
+    try:
+        evidence = Evidence.open(path)
+    except EvidenceRejected as error:
+        return _unopened(error)
+    with evidence:
+        findings = Findings()
+        try:
+            trusted = Trusted.found(evidence.roots, evidence.lists, trust)
+        except EvidenceRejected as error:
+            trusted = None
+            findings.reject(error)
+        return _Examination(evidence, trusted, Demands(policy, witnesses), at, findings).run()
+
+
+def _unopened(error: EvidenceRejected) -> Examined:
+    findings = Findings()
+    findings.reject(error)
+    names = ("bundle", "trust", *OF_A_LOG, "policy")
+    for name in names[1:]:
+        findings.not_run(name, "the bundle could not be opened")
+    return Examined(Verdict(tuple(findings.checks(names)), ()), (), None)
+
+
+class _Examination:
+    def __init__(
+        self,
+        evidence: Evidence,
+        trusted: Trusted | None,
+        demands: Demands,
+        at: datetime,
+        findings: Findings | None = None,
+    ) -> None:
+        self._evidence = evidence
+        self._trusted = trusted
+        self._demands = demands
+        self._at = at
+        self._findings = findings or Findings()
+        self._logs = [_Log(label, source) for label, source in evidence.logs.items()]
+        self._shared = Accounts(lambda problem: self._findings.problem("agreement", problem), MOST_COMPARED)
+        self._digests: dict[str, str] = {}
+
+    def run(self) -> Examined:
+        self._trust()
+        for log in self._logs:
+            self._introduce(log)
+        classical = self._receipt_keys()
+        facts = tuple(self._read(log, classical) for log in self._logs)
+        self._policy()
+        self._agreement()
+        names = ["trust", "policy"]
+        if self._evidence.bundle is not None:
+            self._bundle()
+            names.insert(0, "bundle")
+        if len(self._logs) > 1:
+            names.append("agreement")
+        checks = self._findings.checks(names)
+        for log in self._logs:
+            checks += log.findings.checks(OF_A_LOG, log.label)
+        order = {name: place for place, name in enumerate(CHECKS)}
+        checks.sort(key=lambda check: order[check.name])
+        return Examined(Verdict(tuple(checks), tuple(map(_head, self._logs))), facts, self._trusted)
+
+    def _trust(self) -> None:
+        if self._trusted is None:
+            if self._findings.passed("trust"):
+                self._findings.not_run("trust", "no root certificate was given")
+            return
+        self._findings.say("trust", self._trusted.describe())
+
+    def _introduce(self, log: _Log) -> None:
+        log.found = introduce(
+            log.source,
+            self._trusted,
+            log.findings,
+            at=self._at,
+            label=log.label,
+            witnesses=self._demands.witnesses,
+            quorum=self._demands.quorum,
+        )
+
+    def _receipt_keys(self) -> dict[str, bytes]:
+        owners = [log.found.owner for log in self._logs if log.found is not None]
+        return {owner.name: owner.receipts for owner in owners if owner is not None and owner.role == "aggregator"}
+
+    def _read(self, log: _Log, classical: Mapping[str, bytes]) -> Facts:
+        assert log.found is not None
+        facts, found = Facts(log.label), log.found
+        role = found.owner.role if found.owner is not None else log.label.partition("-")[0]
+        story = Story(log.findings, role)
+        if found.signed is None:
+            for check in ("rounds", "contributors", "voids", "statements"):
+                log.findings.not_run(check, "there is no checkpoint that can be read")
+            return facts
+        context = None
+        if self._trusted is not None:
+            context = Context(self._trusted.anchor, self._at, found.owner, classical)
+        who = log.label or "the log"
+
+        def follow(entry: Entry, said: Said | None) -> None:
+            story.follow(entry)
+            story.attested(entry, said)
+            facts.follow(entry)
+            self._name_policy(entry)
+            if len(self._logs) > 1:
+                self._compare(who, entry, said)
+
+        Content(log.source, found, log.findings, context, follow).read(found.signed)
+        story.end()
+        if not log.findings.passed("entries"):
+            for check in ("rounds", "contributors", "voids"):
+                log.findings.not_run(check, "not every leaf is an entry that may be there")
+        return facts
+
+    def _compare(self, who: str, entry: Entry, said: Said | None) -> None:
+        try:
+            self._shared.follow(who, entry)
+        except Unreadable:
+            return  # told of by the log's own check
+        if said is not None:
+            self._shared.attested(who, entry, said)
+
+    def _agreement(self) -> None:
+        if self._shared.let_go:
+            self._findings.not_run("agreement", f"the logs name over {MOST_COMPARED} attempts")
+        if any(not log.findings.passed("entries") for log in self._logs):
+            self._findings.not_run("agreement", "not every entry of every log could be read")
+        self._findings.say("agreement", f"{count(self._shared.compared, 'statement')} compared")
+
+    # -------------------------------------------------------------------------------------------------------- policy
+
+    def _name_policy(self, entry: Entry) -> None:
+        field_name = {"policy": "digest", "plan": "policy", "job": "policy"}.get(entry.kind)
+        if field_name is not None and len(self._digests) < 16:
+            digest = str(entry.body[field_name])[:64]
+            name = str(entry.body["name"])[:64] if entry.kind == "policy" else ""
+            self._digests[digest] = name or self._digests.get(digest, "")
+
+    def _policy(self) -> None:
+        findings, named = self._findings, ", ".join(self._digests) or "none"
+        try:
+            wanted = self._evidence.policy_or(self._demands.policy)
+        except PolicyError as error:
+            findings.problem("policy", error.problem)
+            return
+        if wanted is None:
+            findings.say("policy", f"the logs name {named}; no policy file was given or came along to compare with")
+            return
+        source = "given by the auditor" if self._demands.policy is not None else "that came along"
+        digest = wanted.digest().hex()
+        if not self._digests:
+            findings.not_run("policy", "the logs name no policy")
+        elif set(self._digests) != {digest}:
+            findings.problem("policy", f"the policy {source} is {digest}, and the logs name {named}")
+        findings.say("policy", f"policy {wanted.name} {source}, digest {digest}")
+
+    # -------------------------------------------------------------------------------------------------------- bundle
+
+    def _bundle(self) -> None:
+        bundle = self._evidence.bundle
+        assert bundle is not None
+        try:
+            rest = bundle.read_rest()
+        except EvidenceRejected as error:
+            self._findings.reject(error)
+            return
+        whole = all(
+            log.findings.passed(check) for log in self._logs for check in ("leaves", "tiles", "root", "entries")
+        )
+        if rest and whole:
+            self._findings.problem("bundle", f"it holds {rest[0]} and {len(rest) - 1} more that no log needs")
+        elif rest:
+            self._findings.not_run("bundle", f"{len(rest)} members were not needed, as far as the logs could be read")
+        self._findings.say("bundle", f"{count(bundle.members, 'file')} of {count(len(self._logs), 'log')}")
+
+
+def _head(log: _Log) -> Head:
+    assert log.found is not None
+    role, _, party = log.label.partition("-")
+    certificate = origin = ""
+    if log.found.owner is not None:
+        owner = log.found.owner
+        party, role, certificate, origin = owner.name, owner.role, owner.fingerprint.hex(), owner.origin
+    elif log.found.claimed is not None:
+        origin = log.found.claimed.origin
+    checkpoint = log.found.signed.checkpoint if log.found.signed is not None else None
+    return Head(
+        log.label,
+        party,
+        role,
+        certificate,
+        origin,
+        checkpoint.size if checkpoint is not None else 0,
+        checkpoint.root.hex() if checkpoint is not None else "",
+    )

@@ -1,0 +1,95 @@
+"""``quatrefoil attest verify``: every check that was made on evidence, and whether all of them passed."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.markup import escape
+
+from quatrefoil.appraisal import Verdict, appraise, load, verify
+from quatrefoil.appraisal.verifiers import VERIFIERS
+from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
+from quatrefoil.enclave.collateral import Collateral
+from quatrefoil.enclave.evidence import Evidence
+from quatrefoil.errors import CallerError
+
+NAME = "verify"
+HELP = "verify evidence and hold it to a policy; exit code 0 only when it is accepted"
+SCHEMA = "quatrefoil.attest-verify/1"
+LARGEST_EVIDENCE = 8 << 20
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("evidence", metavar="EVIDENCE", type=Path, help="file with the evidence")
+    parser.add_argument(
+        "--policy", metavar="POLICY", type=Path, required=True, help="appraisal policy file (TOML): what is accepted"
+    )
+    parser.add_argument(
+        "--kind",
+        choices=sorted(VERIFIERS),
+        help="read EVIDENCE as a bare report of this kind, as hardware returns it, with its certificates in DIR",
+    )
+    parser.add_argument(
+        "--collateral", metavar="DIR", type=Path, help="folder with certificates and revocation lists fetched before"
+    )
+    parser.add_argument("--at", metavar="TIME", help="verify as of this time, as 2026-06-01T12:00Z (default: now)")
+    parser.add_argument(
+        "--report-data", metavar="HEX", help="what the evidence must be bound to; a policy may let it be left out"
+    )
+    add_json_option(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    policy = load(options.policy)
+    at = _time(options.at) if options.at else datetime.now(UTC)
+    expected = _bytes(options.report_data) if options.report_data is not None else None
+    collateral = Collateral.load(options.collateral) if options.collateral else Collateral()
+    evidence = _evidence(options.evidence, options.kind)
+    verdict = appraise(verify(evidence, collateral, at), policy, expected, at)
+    write_json(options.json, SCHEMA, verdict.to_json())
+    if not only_json(options):
+        _show(verdict, options.policy)
+    verdict.require()
+
+
+def _show(verdict: Verdict, policy: Path) -> None:
+    # Details quote what came from outside, which is no markup.
+    rows = [(check.name, "yes" if check.passed else "NO", escape(check.detail)) for check in verdict.checks]
+    said = "accepted" if verdict.accepted else "REJECTED"
+    drawn = table(f"{verdict.claims.kind} under {policy.name}: {said}", ("check", "passed", "detail"), rows)
+    drawn.columns[1].justify = drawn.columns[2].justify = "left"
+    out = console()
+    out.print(drawn)
+    out.print(f"Vouched for by: {verdict.claims.root}. Isolation of this kind: {verdict.claims.isolation}.")
+    out.print(f"Policy {verdict.policy_sha256.hex()[:16]}. Nothing here is audited; docs/attestation.md says what")
+    out.print("evidence does not show.")
+
+
+def _evidence(file: Path, kind: str | None) -> Evidence:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(LARGEST_EVIDENCE + 1)
+    except OSError as error:
+        raise CallerError(f"{file} cannot be read ({error.strerror})", hint="Name a file with evidence") from None
+    if len(data) > LARGEST_EVIDENCE:
+        raise CallerError(f"{file} is over {LARGEST_EVIDENCE} bytes", hint="Check that it is the file you meant")
+    return Evidence(kind, data) if kind else Evidence.decode(data)
+
+
+def _time(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise CallerError(f"--at {text[:40]!r} is no time", hint="Write it as 2026-06-01T12:00Z") from None
+    if at.tzinfo is None:
+        raise CallerError(f"--at {text[:40]!r} names no time zone", hint="Add Z for UTC, as 2026-06-01T12:00Z")
+    return at.astimezone(UTC)
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise CallerError("--report-data is not hexadecimal", hint="Write it as pairs of 0-9 a-f") from None

@@ -1,0 +1,79 @@
+"""``quatrefoil audit verify``: every check of a party's log or of a bundle, by name."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from quatrefoil.audit.verdict import Verdict
+from quatrefoil.audit.verification import Examined, examine
+from quatrefoil.cli.auditing import add_at_option, add_log_argument, add_trust_option, warn_of_root
+from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
+from quatrefoil.policy import Policy
+from quatrefoil.transport import system_clock
+
+NAME = "verify"
+HELP = "check everything that a log or a bundle says of itself, without trusting whoever made it"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_log_argument(parser)
+    add_trust_option(parser)
+    add_policy_option(parser)
+    add_at_option(parser)
+    add_json_option(parser)
+
+
+def add_policy_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--policy", type=Path, metavar="FILE", help="the policy that the logs must name (default: a bundle's own)"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    require_writable(options.json)
+    found = examined(options)
+    write_json(options.json, "quatrefoil.audit-verify/1", as_json(found))
+    if not only_json(options):
+        _print(found.verdict)
+    found.verdict.require()
+
+
+def examined(options: argparse.Namespace) -> Examined:
+    policy = None if options.policy is None else Policy.load(options.policy)
+    found = examine(options.log, trust=options.trust, policy=policy, at=options.at or system_clock())
+    warn_of_root(found.trusted)
+    return found
+
+
+def as_json(found: Examined) -> dict[str, Any]:
+    verdict = found.verdict
+    return {
+        "valid": verdict.valid,
+        "size": verdict.size,
+        "root": verdict.root,
+        "pinned": found.trusted is not None and found.trusted.pinned,
+        "roots": list(found.trusted.fingerprints) if found.trusted is not None else [],
+        "logs": [asdict(head) for head in verdict.heads],
+        "checks": [asdict(check) for check in verdict.checks],
+    }
+
+
+def _print(verdict: Verdict) -> None:
+    sizes = ", ".join(f"{head.role} {head.party}: {head.size} entries" for head in verdict.heads)
+    sizes = ", ".join(f"{head.role} {head.party}: {head.size}" for head in verdict.heads)
+    title = f"{'VALID' if verdict.valid else 'NOT VALID'}  (entries: {sizes or 'none'})"
+    drawn = table(escape(title), ("check", "passed", "detail"), [])
+    for column in drawn.columns:
+        column.justify = "left"
+    drawn.columns[2].overflow = "fold"
+    for name, checks in verdict.by_name().items():
+        passed = all(check.passed for check in checks)
+        details = [(f"{check.log}: " if check.log else "") + check.detail for check in checks]
+        style = None if passed else "bold red"
+        drawn.add_row(name, "yes" if passed else "NO", escape("\n".join(details)), style=style)
+    console().print(drawn)
