@@ -9,11 +9,12 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from quatrefoil.appraisal import appraise, parse
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.evidence import Evidence
 from quatrefoil.enclave.tpm import structures as tpm
@@ -84,6 +85,8 @@ def machine() -> Iterator[SoftwareTpm]:
             made.tool("tpm2_createek", "-c", "ek.ctx", "-G", "ecc")
             made.tool("tpm2_flushcontext", "-t")
             made.make_key(AK, "ecc", "ecdsa")
+            # What firmware would do: measure something into each register.
+            made.tool("tpm2_pcrextend", *(f"{n}:sha256={'11' * 32}" for n in range(8)))
             yield made
         finally:
             made.stop()
@@ -144,11 +147,40 @@ def test_the_machine_cannot_keep_its_old_values(machine: SoftwareTpm) -> None:
     assert [c.name for c in verify(Evidence("tpm", forged, before.signature), pin(before), AT).failed] == ["signature"]
 
 
-def test_another_key_of_the_same_tpm_is_not_the_pinned_one(machine: SoftwareTpm) -> None:
-    machine.make_key(OTHER_AK, "ecc", "ecdsa")
+def test_a_policy_refuses_the_change_the_replay_and_another_key(machine: SoftwareTpm) -> None:
+    """What a relying party does: pin the key, pin the registers, send a nonce."""
     known = machine.collector().collect(NONCE)
-    other = machine.collector(OTHER_AK).collect(NONCE)
-    assert [check.name for check in verify(other, pin(known), AT).failed] == ["signer"]
+    pinned = pin(known)
+    policy = parse(policy_for(verify(known, pinned, AT).claims.measurements), source="policy.toml")
+
+    def failed(evidence: Evidence, nonce: bytes) -> list[str]:
+        verdict = appraise(verify(evidence, pinned, AT), policy, nonce, AT)
+        return [check.name for check in verdict.checks if not check.passed]
+
+    fresh = bytes(range(32, 64))
+    assert failed(known, NONCE) == []
+    assert failed(known, fresh) == ["report-data"]
+    assert failed(machine.collector().collect(fresh), fresh) == []
+    machine.make_key(OTHER_AK, "ecc", "ecdsa")
+    assert failed(machine.collector(OTHER_AK).collect(fresh), fresh) == ["signer", "root"]
+    machine.tool("tpm2_pcrextend", "7:sha256=" + "ab" * 32)
+    assert failed(machine.collector().collect(fresh), fresh) == ["accepted-pcr7"]
+
+
+def policy_for(measurements: Mapping[str, bytes]) -> str:
+    lines = [f'{name} = ["{value.hex()}"]' for name, value in measurements.items()]
+    return """\
+name = "machine"
+report_data = "required"
+[tpm]
+bank = ["sha256"]
+certified = "any"
+revocation_checked = "any"
+ak = ["any"]
+[tpm.minimum_tcb.TPM]
+firmware = 0
+[tpm.measurements]
+""" + "\n".join(lines)
 
 
 def test_a_restart_is_counted(machine: SoftwareTpm) -> None:
