@@ -55,7 +55,7 @@ def _asked(rule: Rule) -> Iterator[tuple[str, str]]:
     for name, meaning in known.refusable.items():
         yield name, ("refused: " if name in rule.refused else "ACCEPTED: ") + meaning
     for name, meaning in known.requirable.items():
-        yield name, ("required: " if name in rule.required else "not required: ") + meaning
+        yield name, ("required: " if name in rule.required else "NOT REQUIRED: ") + meaning
     for model in sorted({least.model for least in rule.minimum_tcb}):
         versions = (f"{one.component} {one.version}" for one in rule.minimum_tcb if one.model == model)
         yield f"minimum_tcb {model}".strip(), ", ".join(versions)

@@ -1,6 +1,6 @@
 """From a VCEK or VLEK to a pinned root: ARK -> ASK -> VCEK, or ARK -> ASVK -> VLEK, and what has been revoked.
 
-Source: AMD publication 57230, sections 1.3 (certificates) and 4 (revocation lists): RSASSA-PSS with SHA-384 under
+Source: AMD publication 57230: RSASSA-PSS with SHA-384 under
 RSA-4096, and one revocation list a product, signed by the ARK, which names intermediates.
 """
 

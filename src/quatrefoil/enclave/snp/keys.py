@@ -1,7 +1,7 @@
 """Certificates of the keys that sign reports: VCEK, of one chip, and VLEK, of one cloud provider.
 
 What a certificate says is in extensions below 1.3.6.1.4.1.3704.1 (AMD publication 57230, "VCEK Certificate and KDS
-Interface Specification", section 3.1): the product, the TCB version that the key was derived for, and either the chip
+Interface Specification", chapter 3): the product, the TCB version that the key was derived for, and either the chip
 or the provider.
 """
 

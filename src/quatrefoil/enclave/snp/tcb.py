@@ -34,7 +34,7 @@ def decode(raw: bytes, product: str) -> dict[str, int]:
 def product_of(family: int, model: int) -> str | None:
     """The product of a CPUID family and model (both combined with their extended parts), or ``None``.
 
-    Genoa's line includes Bergamo and Siena. Source: AMD publication 57230 (VCEK and KDS), section 2; 56860 section 7.3.
+    Genoa's line includes Bergamo and Siena. Source: AMD publication 57230, chapter 3.
     """
     if family == 0x19:
         return {0x0: "Milan", 0x1: "Genoa", 0xA: "Genoa"}.get(model >> 4)

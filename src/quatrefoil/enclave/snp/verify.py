@@ -3,13 +3,13 @@
 Checks, in this order, all of them made whatever the others say:
 
 ``product``          the report's CPUID and the certificate of the signing key name the same product
-``chain``            certificate <- ASK or ASVK <- pinned ARK, each signed with RSASSA-PSS (57230 section 1.3)
+``chain``            certificate <- ASK or ASVK <- pinned ARK, each signed with RSASSA-PSS (57230)
 ``validity``         each certificate of the chain is valid at the time of verification
 ``revocation``       only with a revocation list: it is the ARK's, current, and does not name the ASK
 ``signing-key``      the report is signed by the kind of key that the certificate is of (56860 section 7.3, SIGNING_KEY)
 ``signature``        ECDSA P-384 with SHA-384 over bytes 0 to 0x29F (56860 section 7.3)
 ``chip-id``          only under a VCEK: the report is of the chip that the certificate is of
-``certificate-tcb``  REPORTED_TCB is the TCB version that the signing key was derived for (57230 section 3.1)
+``certificate-tcb``  REPORTED_TCB is the TCB version that the signing key was derived for (57230 chapter 3)
 ``tcb-order``        neither REPORTED_TCB nor COMMITTED_TCB is above CURRENT_TCB in any component (56860 section 2.2)
 
 Whether what was established is good enough (debug, migration, VMPL, versions, measurement) is for appraisal.
