@@ -21,7 +21,17 @@ def target(name: str):
 
 def test_the_parsers_all_have_targets() -> None:
     parsers = {"archive", "ber", "certificate", "ciphertext", "contribution", "envelope", "frames", "jobs", "kernel"}
-    assert parsers | {"messages", "proof", "receipt", "log_notes", "log_tiles", "log_journal"} <= set(TARGETS)
+    assert parsers | {
+        "messages",
+        "proof",
+        "receipt",
+        "dcap_quote",
+        "dcap_collateral",
+        "tpm_quote",
+        "log_notes",
+        "log_tiles",
+        "log_journal",
+    } <= set(TARGETS)
 
 
 @each_target

@@ -43,6 +43,13 @@ def parse(der: bytes) -> x509.Certificate:
         return reading("certificate", lambda: x509.load_der_x509_certificate(der))
 
 
+def parse_pem(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """The certificates in PEM text, at least one, or ``EvidenceRejected``."""
+    with _warnings, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return reading("certificate", lambda: tuple(x509.load_pem_x509_certificates(pem)))
+
+
 def parse_crl(der: bytes) -> x509.CertificateRevocationList:
     """The revocation list in ``der``, or ``EvidenceRejected``."""
     return reading("revocation list", lambda: x509.load_der_x509_crl(der))
@@ -145,6 +152,7 @@ __all__ = [
     "outside_validity",
     "parse",
     "parse_crl",
+    "parse_pem",
     "reading",
     "signed_pss",
 ]

@@ -15,9 +15,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from cryptography import x509
-
-from quatrefoil.errors import HostError
+from quatrefoil.enclave import certificates
+from quatrefoil.errors import EvidenceRejected, HostError
 
 Found = TypeVar("Found")
 
@@ -58,15 +57,15 @@ class Endorsements:
             statement = _statement(text, name)
             yield name, _date(statement.get("issueDate"), name), _date(statement.get("nextUpdate"), name)
         for name, der in (("root's revocation list", self.root_ca_crl), ("PCK revocation list", self.pck_crl)):
-            found = _read(name, partial(x509.load_der_x509_crl, der))
-            yield name, found.last_update_utc, found.next_update_utc
+            found = _read(name, partial(_dates_of_list, der))
+            yield name, *found
         for name, pem in (
             ("issuer of the PCK revocation list", self.pck_crl_issuer_chain),
             ("issuer of the TCB info", self.tcb_info_issuer_chain),
             ("issuer of the quoting enclave's identity", self.qe_identity_issuer_chain),
         ):
-            for certificate in _read(name, partial(x509.load_pem_x509_certificates, pem.encode())):
-                yield name, certificate.not_valid_before_utc, certificate.not_valid_after_utc
+            for since, until in _read(name, partial(_dates_of_chain, pem)):
+                yield name, since, until
 
 
 def choose(documents: Mapping[str, bytes], tee: str, fmspc: str) -> Endorsements | None:
@@ -128,10 +127,21 @@ def _date(value: object, name: str) -> datetime:
     return found
 
 
+def _dates_of_list(der: bytes) -> tuple[datetime, datetime | None]:
+    found = certificates.parse_crl(der)
+    return found.last_update_utc, found.next_update_utc
+
+
+def _dates_of_chain(pem: str) -> list[tuple[datetime, datetime]]:
+    chain = certificates.parse_pem(pem.encode())
+    return [(certificate.not_valid_before_utc, certificate.not_valid_after_utc) for certificate in chain]
+
+
 def _read(name: str, read: Callable[[], Found]) -> Found:
+    """What ``read`` gives. What is wrong with it is the relying party's fault: it brought it."""
     try:
-        return read()
-    except (ValueError, RecursionError):
+        return certificates.reading(name, read)
+    except (EvidenceRejected, RecursionError):
         raise HostError(f"the {name} in the collateral cannot be read", hint=_HINT) from None
 
 

@@ -188,7 +188,7 @@ def _certificates(read: Reader, pem: bytes) -> tuple[x509.Certificate, ...]:
 
 def _readable(pem: bytes) -> tuple[x509.Certificate, ...]:
     """The certificates, of which everything that is used later has been read once: faults inside them show late."""
-    found = tuple(x509.load_pem_x509_certificates(pem))
+    found = certificates.parse_pem(pem)
     for certificate in found:
         certificate.subject.rfc4514_string()
         certificate.public_key()
