@@ -246,14 +246,14 @@ def test_collateral_that_cannot_be_read_is_the_relying_partys_fault(name: str, v
 def test_a_platform_under_another_root(kind: str) -> None:
     other = (SGX if kind == "sgx" else Platform()).with_(root="other root")
     findings = found(other)
-    assert set(failed(findings)) == {"root", "platform"} and findings.claims.root == "none"
+    assert set(failed(findings)) == {"root-certificate", "platform"} and findings.claims.root == "none"
     mixed = found(other, (SGX if kind == "sgx" else Platform()).collateral())
-    assert set(failed(mixed)) == {"root", "platform"}
+    assert set(failed(mixed)) == {"root-certificate", "platform"}
 
 
 def test_our_root_is_not_intels() -> None:
     findings = verify(Platform().evidence(), Platform().collateral(), AT)
-    assert {"root", "platform"} == {check.name for check in findings.failed}
+    assert {"root-certificate", "platform"} == {check.name for check in findings.failed}
 
 
 def test_a_signer_of_statements_that_the_root_did_not_certify() -> None:

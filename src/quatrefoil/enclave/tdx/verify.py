@@ -4,7 +4,7 @@ Checks, in this order, all of them made whatever the others say:
 
 ``signature``        the attestation key in the quote signed header and body (ECDSA P-256)
 ``quoting-enclave``  the platform's PCK key signed the quoting enclave's report, and that names the attestation key
-``root``             the chain in the quote ends in the pinned root, byte for byte
+``root-certificate`` the chain in the quote ends in the pinned root, byte for byte
 ``attributes``       not in debug or profiling, not migratable, no service TD, and no exceptions from the host
 ``collateral``       there is collateral for this platform, and each part of it holds at ``at``; the date is named
 ``platform``         :mod:`quatrefoil.enclave.tdx.platform`: chain, revocation, quoting enclave's identity, TCB matched
@@ -37,7 +37,7 @@ from quatrefoil.errors import EvidenceRejected
 
 KINDS = {"tdx": TDX, "sgx": SGX}
 
-CHECKS = ("signature", "quoting-enclave", "root", "attributes", "collateral", "platform")
+CHECKS = ("signature", "quoting-enclave", "root-certificate", "attributes", "collateral", "platform")
 
 _TD_MEASUREMENTS = (
     *("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mrconfigid", "mrowner", "mrownerconfig"),
@@ -66,7 +66,11 @@ def verify(evidence: Evidence, collateral: Collateral, at: datetime, *, root: Ro
     checks = (
         Check("signature", _signed(quote), "ECDSA P-256 of the attestation key over header and body"),
         _quoting_enclave(quote),
-        Check("root", is_root, f"the quote's chain ends in {last}" + ("" if is_root else f", not {trusted.name}")),
+        Check(
+            "root-certificate",
+            is_root,
+            f"the quote's chain ends in {last}" + ("" if is_root else f", not {trusted.name}"),
+        ),
         _attributes(quote),
         _collateral(found, quote, fmspc, at),
         Check("platform", established is not None, why),
