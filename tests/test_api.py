@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,17 @@ import pytest
 import quatrefoil
 from quatrefoil import stack
 from quatrefoil.audit import MemoryLog
-from quatrefoil.errors import CallerError, PhaseUnprotected, PolicyError, UpdateRefused
+from quatrefoil.audit.ancestry import Model, examine
+from quatrefoil.audit.commitments import code_digest, data_commitment, list_files
+from quatrefoil.audit.dsse import Envelope, Verifier
+from quatrefoil.audit.model_file import measure_arrays
+from quatrefoil.audit.provenance import read
+from quatrefoil.errors import CallerError, EvidenceRejected, PhaseUnprotected, PolicyError, UpdateRefused
+from quatrefoil.federation.vectors import layout_of, model_digest
 from quatrefoil.planner import Costs
 from quatrefoil.planner.host import availability
 from quatrefoil.policy import Policy
+from quatrefoil.transport import system_clock
 from quatrefoil.workload import Workload
 from world import POLICY, policy
 
@@ -243,3 +251,40 @@ def test_a_policy_that_nothing_satisfies_stops_before_anything_runs(costs: Costs
     with pytest.raises(PhaseUnprotected):
         run(costs, policy=unsatisfied, log=log, train=lambda *_: asked.append(1))
     assert [entry.kind for entry in log.entries()] == ["policy", "plan-refused"] and asked == []
+
+
+# ---------------------------------------------------------------------------------------------------------- provenance
+
+
+def model_of(outcome: quatrefoil.Outcome) -> Model:
+    arrays = outcome.parameters
+    return Model(measure_arrays(arrays), model_digest(arrays, layout_of(arrays)))
+
+
+def test_a_run_states_where_its_model_comes_from_and_a_second_goes_on_from_it(costs: Costs, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1,2\n")
+    first = run(costs, workload=workload(1), committed={"a": [tmp_path / "a.csv"]})
+    second = run(costs, workload=workload(1), initial=first.parameters, parent=first)
+    verifier = Verifier(first.trust, clock=system_clock)
+    found = examine(model_of(first), first.provenance, [], verifier=verifier)
+    found.require()
+    silos = {silo.name: silo for silo in found.generations[0].predicate.silos}
+    assert silos["a"].data == data_commitment(list_files([tmp_path / "a.csv"]), first.salts["a"])
+    assert silos["b"].data is None and silos["a"].code == silos["b"].code == code_digest(train) is not None
+    assert first.salts["a"].hex() not in repr(first)
+    again = Envelope.decode(second.provenance)
+    assert read(again).predicate.initial.statement == Envelope.decode(first.provenance).digest
+
+
+def test_a_run_that_did_not_begin_where_its_parent_ended_is_refused(costs: Costs) -> None:
+    first = run(costs, workload=workload(1))
+    moved = [array + array.dtype.type(1) for array in first.parameters]
+    with pytest.raises(EvidenceRejected, match="the statement given for the initial model is about"):
+        run(costs, workload=workload(1), initial=moved, parent=first)
+
+
+def test_a_run_commits_to_data_of_its_own_silos_only(costs: Costs, tmp_path: Path) -> None:
+    with pytest.raises(CallerError, match="d cannot commit"):
+        run(costs, committed={"d": [tmp_path]})
+    with pytest.raises(CallerError, match="there is no file or folder"):
+        run(costs, committed={"a": [tmp_path / "none"]})

@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.audit import Log, MemoryLog
+from quatrefoil.audit.dsse import Envelope, Notary
 from quatrefoil.audit.receipts import ABSENT, Receipt, RoundReceipt, issue_batch
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, VerifiedStatement
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob, sha256
+from quatrefoil.federation.commitments import NOTHING, Commitments
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.keeper import Keeper
 from quatrefoil.federation.local import check_keys
@@ -36,6 +38,7 @@ from quatrefoil.federation.messages import (
     RoundOffer,
     SealedContribution,
 )
+from quatrefoil.federation.provenance import AggregatorProvenance, SiloProvenance
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.state import MemoryState, State
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
@@ -161,6 +164,11 @@ def speaking_as(holder: Identity, clock: Clock | None = None) -> PostQuantumTran
     return _Remembering(holder, consortium(TRUSTED).trust, clock=clock or Clock())
 
 
+def notary(holder: Identity, clock: Clock | None = None) -> Notary:
+    """What ``holder`` signs statements of provenance with."""
+    return Notary(holder, consortium(TRUSTED).trust, clock=clock or Clock())
+
+
 class _Remembering(PostQuantumTransport):
     """Verifies a statement once for all parties of a test: they trust the same root and have the same clock."""
 
@@ -243,6 +251,8 @@ class World:
     initial: list[NDArray[np.floating]] = field(default_factory=lambda: [np.zeros((3, 2)), np.zeros(4, np.float32)])
     clock: Clock = field(default_factory=Clock)
     aggregator_kind: type[Aggregator] = Aggregator
+    commits: dict[str, Commitments] = field(default_factory=dict)
+    parent: bytes | None = None
 
     def __post_init__(self) -> None:
         self.policy = policy(self.backend, **self.limits)
@@ -255,6 +265,7 @@ class World:
         self.logs: dict[str, Log] = dict.fromkeys(parties, self.log)
         self.hub_security = self.security("hub", "aggregator")
         self.silos = {name: self.make_silo(name) for name in self.names}
+        self.provenance = self.make_provenance()
         self.enrolments = self.make_enrolments()
         self.keeper = self.make_keeper()
 
@@ -282,8 +293,31 @@ class World:
             "state": self.states[name],
             "log": self.logs[name],
             "clock": self.clock,
+            "commits": self.commits.get(name, NOTHING),
         }
         return Silo(**(given | changes))
+
+    def make_provenance(self, **changes: Any) -> AggregatorProvenance:
+        given = {
+            "notary": notary(identity("hub", "aggregator"), self.clock),
+            "policy": self.policy,
+            "state": self.states["hub"],
+            "log": self.logs["hub"],
+            "clock": self.clock,
+        }
+        return AggregatorProvenance(self.initial, self.parent, **(given | changes))
+
+    def signing(self, name: str, **changes: Any) -> SiloProvenance:
+        """What a silo signs statements of provenance with; all it knows is in its state."""
+        given = {
+            "security": self.security(name, "silo"),
+            "notary": notary(identity(name, "silo"), self.clock),
+            "policy": self.policy,
+            "state": self.states[name],
+            "log": self.logs[name],
+            "clock": self.clock,
+        }
+        return SiloProvenance(**(given | changes))
 
     def make_keeper(self, state: State | None = None) -> Keeper:
         return Keeper(
@@ -306,6 +340,7 @@ class World:
             "model": model_digest(self.initial, self.layout),
             "rounds": self.rounds,
             "plan": PLAN,
+            "parent": self.provenance.parent_digest,
             "receipt_key": self.receipt_key.public_key().public_bytes_raw() if self.receipt_key else b"",
         }
         return JobTerms(**(given | changes))
@@ -339,7 +374,8 @@ class World:
         """Agree on the job and start every party."""
         job = self.agree()
         self.aggregator = self.make_aggregator(job)
-        for silo in self.silos.values():
+        for name, silo in self.silos.items():
+            self.signing(name).begin(job.encoded, self.model_bytes, self.provenance.parent)
             silo.start(job.encoded, self.model_bytes)
         return self
 
@@ -402,6 +438,30 @@ class World:
         finished = self.finish()
         self.accept(finished)
         return finished
+
+    def run(self) -> World:
+        """Begin, and do every round."""
+        self.begin()
+        for _ in range(self.rounds):
+            self.run_round()
+        return self
+
+    def statement(self) -> Envelope:
+        """The statement about the finished job, with the aggregator's signature alone."""
+        self.provenance.make(self.aggregator.job, self.aggregator.model)
+        return self.provenance.own()
+
+    def sign(self, name: str, envelope: Envelope | None = None) -> bytes:
+        """The signature of a silo on what the aggregator states, or on ``envelope``."""
+        silo = self.silos[name]
+        return self.signing(name).sign((envelope or self.statement()).encode(), silo.job, silo.model)
+
+    def signed(self, names: Sequence[str] | None = None) -> Envelope:
+        """The statement, signed by silos (default: all)."""
+        self.statement()
+        for name in self.names if names is None else names:
+            self.provenance.signed(name, self.sign(name))
+        return self.provenance.envelope()
 
     def void(self, reason: str = "test") -> bytes:
         """End the attempt that is open; the aggregator knows of it."""

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 
 from quatrefoil import stack
 from quatrefoil.audit import Entry, Log, MemoryLog, TileLog
+from quatrefoil.audit.commitments import SALT_BYTES, code_digest, data_commitment, list_files
+from quatrefoil.audit.dsse import Notary, Verifier
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.errors import CallerError, QuatrefoilError
 from quatrefoil.federation.aggregator import FinishedRound
+from quatrefoil.federation.commitments import Commitments
 from quatrefoil.federation.local import LocalJob, Party
 from quatrefoil.federation.local_witnesses import LocalWitnesses
 from quatrefoil.federation.messages import Job
@@ -50,13 +53,18 @@ class RoundSummary:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What :func:`run` gives back. ``insecure``: stand-ins that were used; ``costs``: one row for each metered step."""
+    """What :func:`run` gives back. ``insecure``: stand-ins that were used; ``costs``: one row for each metered step.
+    ``provenance``: the envelope about the model (docs/provenance.md), signed by parties that ``trust`` certified and
+    whose keys are gone; ``salts``: by silo that committed to data, what opens its commitment."""
 
     parameters: Arrays
     plan: Plan
     rounds: tuple[RoundSummary, ...]
     costs: list[dict[str, str | int | float]]
     log: tuple[Entry, ...]
+    provenance: bytes
+    trust: TrustAnchor
+    salts: Mapping[str, bytes] = field(repr=False)
 
     @property
     def insecure(self) -> tuple[str, ...]:
@@ -74,6 +82,8 @@ def run(
     costs: Costs | None = None,
     threads: int = 1,
     log: Log | None = None,
+    committed: Mapping[str, Sequence[Path | str]] | None = None,
+    parent: Outcome | None = None,
     away: Mapping[int, Collection[str]] | None = None,
     on_round: Callable[[FinishedRound, Arrays], None] | None = None,
     on_message: Callable[[str, bytes], None] | None = None,
@@ -83,8 +93,10 @@ def run(
     ``train(parameters, data)`` is called for each silo and round with a list of NumPy arrays and returns the new ones;
     it must not change what it is given. ``samples`` counts each silo's data (default: the length of its arrays); the
     counts weigh the average and every party learns them. ``costs``: a calibration of this host (default: a short one
-    is made). ``away``: by round, silos that do not take part in it, to try what a dropout does. ``on_round`` and
-    ``on_message`` see what was published and what the aggregator received.
+    is made). ``committed``: by silo, the files and folders that its data came from, to be committed to in the statement
+    of provenance; ``parent``: the run that ``initial`` came out of. ``away``: by round, silos that do not take part in
+    it, to try what a dropout does. ``on_round`` and ``on_message`` see what was published and what the aggregator
+    received.
 
     All parties are in this process, so nobody is protected from whoever runs it: use it to try and to test, and
     `quatrefoil keeper|aggregator|silo` to be protected. Raises ``PhaseUnprotected`` when nothing available satisfies
@@ -99,6 +111,8 @@ def run(
     collect = training_phase(workload, parameters=layout_of(initial).length, silos=len(data))
     counts = {name: _samples_of(name, content, samples, policy) for name, content in data.items()}
     _check_away(away or {}, set(data), collect.rounds)
+    salts = {silo: os.urandom(SALT_BYTES) for silo in committed or {}}
+    commits = _commitments(train, list(data), committed or {}, salts)
     meter = Meter()
     with contextlib.ExitStack() as opened, tempfile.TemporaryDirectory() as folder:
         parties = _Parties(Path(folder), chosen, policy, threads, meter)
@@ -117,6 +131,9 @@ def run(
             log=record,
             clock=system_clock,
             random=os.urandom,
+            commits=commits,
+            parent=None if parent is None else parent.provenance,
+            ancestors=None if parent is None else Verifier(parent.trust, clock=system_clock),
         )
         running = opened.pop_all()
 
@@ -133,7 +150,11 @@ def run(
             rounds.append(RoundSummary(finished.number, finished.contributors, finished.error_bound, ms))
             if on_round is not None:
                 on_round(finished, job.aggregator.model)
-        return Outcome(job.aggregator.model, chosen, tuple(rounds), meter.as_rows(), tuple(record.entries()))
+        envelope = job.provenance().encode()
+        entries = tuple(record.entries())
+        return Outcome(
+            job.aggregator.model, chosen, tuple(rounds), meter.as_rows(), entries, envelope, parties.trust, salts
+        )
 
 
 def _signed_log(parties: _Parties, given: Log | None, begun: Log, opened: contextlib.ExitStack) -> TileLog:
@@ -185,6 +206,21 @@ def training_phase(workload: Workload, *, parameters: int, silos: int) -> Phase:
     return phases[0]
 
 
+def _commitments(
+    train: Train, silos: Sequence[str], committed: Mapping[str, Sequence[Path | str]], salts: Mapping[str, bytes]
+) -> dict[str, Commitments]:
+    if unknown := sorted(set(committed) - set(silos)):
+        raise CallerError(f"{', '.join(unknown)} cannot commit: there is no data of it", hint="Name silos of the data")
+    code = code_digest(train) or b""
+
+    def data(silo: str) -> bytes:
+        if silo not in committed:
+            return b""
+        return data_commitment(list_files([Path(path) for path in committed[silo]]), salts[silo])
+
+    return {silo: Commitments(data(silo), code) for silo in silos}
+
+
 def _check_away(away: Mapping[int, Collection[str]], silos: Collection[str], rounds: int) -> None:
     for number, names in away.items():
         unknown = sorted(set(names) - set(silos))
@@ -219,7 +255,7 @@ class _Parties:
 
     def __init__(self, folder: Path, chosen: Plan, policy: Policy, threads: int, meter: Meter) -> None:
         self._authority = CertificateAuthority.create(folder / "ca", "in-process", clock=system_clock)
-        self._trust: TrustAnchor = self._authority.trust
+        self.trust: TrustAnchor = self._authority.trust
         self._chosen = chosen
         self._policy = policy
         self._threads = threads
@@ -229,7 +265,7 @@ class _Parties:
 
     def log(self, folder: Path) -> TileLog:
         """The aggregator's own log."""
-        return TileLog(folder, self._identity(_AGGREGATOR, "aggregator"), self._trust)
+        return TileLog(folder, self._identity(_AGGREGATOR, "aggregator"), self.trust)
 
     def witnesses(self, log: TileLog) -> Callable[[Job], LocalWitnesses]:
         """What makes a witness of that log of every silo."""
@@ -237,7 +273,7 @@ class _Parties:
             job,
             silos={member.name: self._security[member.name] for member in job.roster},
             aggregator=self._security[_AGGREGATOR],
-            trust=self._trust,
+            trust=self.trust,
             policy=self._policy,
             log=log,
             clock=system_clock,
@@ -251,7 +287,7 @@ class _Parties:
     def make(self, name: str, role: str) -> Party:
         identity = self._identity(name, role)
         security: TransportSecurity = PostQuantumTransport(
-            identity, self._trust, clock=system_clock, policy=stack.channel_policy_of(self._policy)
+            identity, self.trust, clock=system_clock, policy=stack.channel_policy_of(self._policy)
         )
         self._security[name] = security
         aggregation = stack.aggregation_of(self._policy, self._chosen.backend("aggregation"), threads=self._threads)
@@ -259,6 +295,7 @@ class _Parties:
         proofs = stack.proofs_of(self._policy, self._chosen.optional("proofs"), threads=self._threads)
         return Party(
             MeteredTransport(security, self._meter),
+            Notary(identity, self.trust, clock=system_clock),
             MeteredAggregation(aggregation, self._meter),
             None if proofs is None else MeteredProofs(proofs, self._meter),
             isolation,

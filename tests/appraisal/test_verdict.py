@@ -99,6 +99,7 @@ VIOLATIONS: dict[str, tuple[Evidence, AppraisalPolicy, str]] = {
     "chip": (attesting.evidence(), policy('chip_id = ["any"]', f'chip_id = ["{"09" * 64}"]'), "accepted-chip_id"),
     "vmpl": (changed("vmpl", 1), policy(), "vmpl"),
     "measurement": (changed("measurement", b"\x01" * 48), policy(), "accepted-measurement"),
+    "tcb at launch": (changed("launch_tcb", LOWER), policy(), "minimum-tcb"),
     "minimum tcb": (lower_tcb(), policy(), "minimum-tcb"),
     "model": (
         attesting.evidence("Milan"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import commands, options
 from pages import ROOT
@@ -119,6 +120,10 @@ WRONG_USAGE = [
     ["attest"],
     ["attest", "verify", "evidence"],
     ["attest", "policy"],
+    ["model"],
+    ["model", "verify", "one.npz", "--trust", "root.pem"],
+    ["model", "verify", "one.npz", "--provenance", "one", "--trust", "root.pem", "--signatures", "0"],
+    ["model", "data", "one", "--provenance", "one", "--silo", "north", "--salt", "zz"],
 ]
 
 
@@ -199,6 +204,20 @@ REFUSED = {
     ),
     "attest of a policy that is none": ("attest policy check {policy}", "hospitals.toml:"),
     "attest of evidence that is none": (f"attest verify {WORKLOAD} --policy {APPRAISAL}", "Evidence is not"),
+    "model that is not there": ("model root {tmp}/none.npz", "there is no model at"),
+    "model that is none": (f"model root {WORKLOAD}", "is no whole model"),
+    "model without its statement": (
+        "model data {policy} --provenance {tmp}/none --silo north --salt 00",
+        "none cannot be read",
+    ),
+    "model with something else for a statement": (
+        "model data {policy} --provenance {policy} --silo north --salt 00",
+        "envelope is not strict JSON",
+    ),
+    "model beside no folder": (
+        "model verify {model} --provenance {policy} --trust {root} --ancestry {tmp}/none",
+        "there is no folder",
+    ),
     "doctor with nowhere to write the inventory": ("doctor --inventory {tmp}/no/where.json", "cannot be written"),
     "audit of a log that is not there": ("audit show {tmp}/none", "there is no log at"),
     "audit of a receipt that is not there": ("audit receipt {tmp}/none --trust {root}", "none cannot be read"),
@@ -223,7 +242,7 @@ def test_a_refusal_is_one_readable_line_and_exit_code_1(
     case: str, identities: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line, problem = REFUSED[case]
-    code, out, err = run(line.format(**identities, tmp=tmp_path, policy=POLICY), capsys)
+    code, out, err = run(line.format(**identities, tmp=tmp_path, policy=POLICY, model=a_model(tmp_path)), capsys)
     said = [text for text in err.splitlines() if text != WARNING]  # a start under this policy always says it
     assert len(said) == 1 and said[0].startswith("quatrefoil: ") and problem in said[0]
     assert (code, out) == (1, "")
@@ -275,7 +294,13 @@ JSON = {
     "audit-report": "audit report {log} --out {log}/report.html",
     "bench-audit": "bench audit --leaves 10000",
     "audit-receipt": f"audit receipt {RECEIPTS}/single-0.receipt --trust {RECEIPTS}/root.pem",
+    "model-root": "model root {model}",
 }
+
+
+def a_model(folder: Path) -> str:
+    np.savez(folder / "model.npz", np.zeros(3))
+    return str(folder / "model.npz")
 
 
 def a_log(folder: Path) -> str:
@@ -293,7 +318,9 @@ def a_log(folder: Path) -> str:
 def test_json_says_its_schema_and_machine_and_nothing_else_is_printed(
     schema: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = JSON[schema].format(log=a_log(tmp_path) if "{log}" in JSON[schema] else "").split()
+    arguments = (
+        JSON[schema].format(log=a_log(tmp_path) if "{log}" in JSON[schema] else "", model=a_model(tmp_path)).split()
+    )
     assert cli.main([*arguments, "--json", "-"]) == 0
     content = json.loads(capfd.readouterr().out)
     assert content["schema"] == f"quatrefoil.{schema}/1"

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+import attesting
 from quatrefoil.enclave.collateral import LARGEST_FILE, MOST_FILES, Collateral
 from quatrefoil.errors import HostError
 
 PEM = b"-----BEGIN %s-----\nAAEC\n-----END %s-----\n"
 
 
+def pem(label: str, der: bytes) -> bytes:
+    return f"-----BEGIN {label}-----\n{base64.encodebytes(der).decode()}-----END {label}-----\n".encode()
+
+
 def test_each_kind_of_file_goes_to_its_place(tmp_path: Path) -> None:
-    (tmp_path / "chain.pem").write_bytes(
-        b"".join(PEM % (label, label) for label in (b"CERTIFICATE", b"CERTIFICATE", b"X509 CRL", b"PUBLIC KEY"))
-    )
-    (tmp_path / "vcek.der").write_bytes(b"der")
-    (tmp_path / "vendor.crl").write_bytes(b"crl")
+    certificate, crl = attesting.ask("Milan"), attesting.crl("Milan")
+    key = attesting.chip_key().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    parts = (("CERTIFICATE", certificate), ("CERTIFICATE", certificate), ("X509 CRL", crl), ("PUBLIC KEY", key))
+    (tmp_path / "chain.pem").write_bytes(b"".join(pem(*part) for part in parts))
+    (tmp_path / "vcek.der").write_bytes(attesting.leaf("Milan"))
+    (tmp_path / "vendor.crl").write_bytes(crl)
     (tmp_path / "tcb_info.json").write_bytes(b"{}")
     (tmp_path / "README.md").write_text("left alone")
     found = Collateral.load(tmp_path)
-    assert found.certificates == (b"\0\1\2", b"\0\1\2", b"der")
-    assert found.revocation_lists == (b"\0\1\2", b"crl") and found.keys == (b"\0\1\2",)
+    assert found.certificates == (certificate, certificate, attesting.leaf("Milan"))
+    assert found.revocation_lists == (crl, crl) and found.keys == (key,)
     assert found.documents == {"tcb_info": b"{}"}
 
 
@@ -35,6 +43,9 @@ def test_each_kind_of_file_goes_to_its_place(tmp_path: Path) -> None:
         ("a.pem", (PEM % (b"CERTIFICATE", b"CERTIFICATE")).replace(b"AAEC", b"AAE"), "not base64"),
         ("a.der", PEM % (b"CERTIFICATE", b"CERTIFICATE"), "name says DER"),
         ("a.der", b"", "empty"),
+        ("a.der", b"none", "certificate cannot be read"),
+        ("a.crl", b"none", "revocation list cannot be read"),
+        ("a.pem", PEM % (b"PUBLIC KEY", b"PUBLIC KEY"), "public key cannot be read"),
         ("a.json", bytes(LARGEST_FILE + 1), "empty or over"),
         ("a.txt", b"text", "holds no collateral"),
     ],

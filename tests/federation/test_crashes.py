@@ -55,12 +55,12 @@ def test_the_steps_are_the_documented_ones() -> None:
         "log enrolment", "put consent", "log consent", "replace 2",
         *[
             "put outbox", "log contribution", "put acknowledged", "put confirmed", "log confirmation",
-            "log receipt", "replace 6", "log round-accepted",
+            "log receipt", "replace 7", "log round-accepted",
         ] * ROUNDS,
     ]  # fmt: skip
     received = ["replace 1"] * len(SILOS)
     roster = "+".join(["log contribution", *["contribution"] * (len(SILOS) - 1), "roster"])
-    published = ["put proposal", "put announced", "log round-finished+receipts", "replace 7"]
+    published = ["put proposal", "put announced", "log round-finished+receipts", "replace 9"]
     steps = ["log round-opened", *received, roster, *published]
     assert [step.split("/")[0] for step in STEPS["hub"][-2 * len(steps) :]] == steps * ROUNDS
 

@@ -174,14 +174,18 @@ def test_a_count_outside_the_policy_is_refused(world: World, samples: int) -> No
 
 def test_an_invitation_is_used_once_with_one_count(world: World) -> None:
     world.enrolments.enrol(enrolment(world, "ambon", samples=100))
-    with pytest.raises(MessageRefused, match="ambon has enrolled already, with another certificate or count"):
+    with pytest.raises(
+        MessageRefused, match="ambon has enrolled already, with another certificate, count or commitment"
+    ):
         world.enrolments.enrol(enrolment(world, "ambon", samples=101))
 
 
 def test_an_invitation_is_used_once_with_one_certificate(world: World) -> None:
     given = enrolment(world, "ambon")
     world.enrolments.enrol(given)
-    with pytest.raises(MessageRefused, match="ambon has enrolled already, with another certificate or count"):
+    with pytest.raises(
+        MessageRefused, match="ambon has enrolled already, with another certificate, count or commitment"
+    ):
         world.enrolments.enrol(changed(given, Enrolment, renewed("ambon", "silo")))
 
 

@@ -52,7 +52,7 @@ def test_nothing_is_documented_that_does_not_exist() -> None:
 
 def job_with_everything() -> World:
     """A job in which everything happens that a party can write down."""
-    world = World(limits={"on_excess": "clip"}).begin()
+    world = World(limits={"on_excess": "clip"}, rounds=1).begin()
     world.send(world.open(), NAMES[:2])
     world.void()
     offer = world.open()
@@ -86,6 +86,7 @@ def test_every_name_of_state_is_documented(monkeypatch: pytest.MonkeyPatch) -> N
     finished = world.finish()
     dispute(world, finished)
     world.accept(finished)
+    world.signed()
     section = PAGE.partition("\n## What is remembered")[2]
     rows = re.findall(r"^\| (?:silo|aggregator|keeper) \| (`[^|]*`) \| [^|]* \| [^|]* \|$", section, re.MULTILINE)
     patterns = [re.sub(r"\b[A-Z]+\b", "[^/]+", name) for row in rows for name in re.findall(r"`(.*?)`", row)]
@@ -98,6 +99,7 @@ def test_every_kind_of_entry_is_documented() -> None:
     finished = world.finish()
     dispute(world, finished)
     world.accept(finished)
+    world.signed()
     rows = dict(re.findall(r"^\| (silo|aggregator|keeper) \| ((?:`[a-z-]+`(?:, )?)+) \|$", PAGE, re.MULTILINE))
     assert set(rows) == {"silo", "aggregator", "keeper"}
     kinds = {kind for row in rows.values() for kind in re.findall(r"`(.*?)`", row)}

@@ -19,6 +19,7 @@ from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.keeper import Keeper
+from quatrefoil.federation.provenance import SiloProvenance
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.witnessing import SiloWitness
 from quatrefoil.services.aggregator import AggregatorService
@@ -39,7 +40,7 @@ from quatrefoil.transport import (
     serve,
 )
 from quatrefoil.wire import LARGEST_MESSAGE
-from world import TRUSTED, UPDATES, World, consortium, identity
+from world import TRUSTED, UPDATES, World, consortium, identity, notary
 
 HOST = "127.0.0.1"
 SOON = 15.0
@@ -108,6 +109,7 @@ class Loopback:
             world.enrolments,
             self._make_aggregator,
             world.model_bytes,
+            world.provenance,
             make_cosigning=self._make_cosigning,
             keeper=KeeperLink(self._dial_keeper, self.waiting.give_up, self.reports.append),
             verify_in=self.threads,
@@ -230,6 +232,7 @@ class RunningSilo:
         self.reports: list[str] = []
         service = SiloService(
             machine,
+            signing_of(machine),
             hub.dialling(name),
             witness=witness,
             give_up=hub.waiting.give_up,
@@ -280,7 +283,21 @@ async def join(channel: AsyncChannel, silo: Silo) -> None:
     await ask(channel, "consent", silo.consent(job))
     while (start := await ask(channel, "start")) is None:
         pass
-    silo.start(*parts.split(start, 2))
+    job, model, parent = parts.split(start, 3)
+    signing_of(silo).begin(job, model, parent)
+    silo.start(job, model)
+
+
+def signing_of(silo: Silo) -> SiloProvenance:
+    """What a bare silo signs statements of provenance with; all it knows is in its state."""
+    return SiloProvenance(
+        security=silo._security,
+        notary=notary(identity(silo._security.name, "silo"), silo._clock),
+        policy=silo._policy,
+        state=silo._state,
+        log=silo._log,
+        clock=silo._clock,
+    )
 
 
 async def ask_next(channel: AsyncChannel, silo: Silo, done: int | None = None) -> tuple[bytes, bytes] | None:
@@ -304,12 +321,14 @@ async def take_offer(channel: AsyncChannel, silo: Silo) -> tuple[bytes, list[byt
 
 
 async def go_along(channel: AsyncChannel, silo: Silo, found: tuple[bytes, bytes] | None) -> None:
-    """Accept a result, confirm a roster."""
+    """Accept a result, confirm a roster, sign the statement of provenance."""
     if found is not None and found[0] == b"result":
         silo.accept(*parts.split(found[1], 4))
     if found is not None and found[0] == b"confirm":
         offer, proposal, voids = parts.split(found[1], 3)
         await ask(channel, "confirm", silo.confirm(offer, proposal, parts.split_list(voids, 16)))
+    if found is not None and found[0] == b"provenance":
+        await ask(channel, "sign", signing_of(silo).sign(*parts.split(found[1], 1), silo.job, silo.model))
 
 
 async def refuse_the_result(channel: AsyncChannel, silo: Silo, problem: str) -> None:
@@ -319,7 +338,10 @@ async def refuse_the_result(channel: AsyncChannel, silo: Silo, problem: str) -> 
         await go_along(channel, silo, found)
     with pytest.raises(EvidenceRejected, match=problem):
         await go_along(channel, silo, found)
-    assert await ask_next(channel, silo, silo.rounds_done + 1) == (b"done", parts.join([]))
+    while (found := await ask_next(channel, silo, silo.rounds_done + 1)) is None or found[0] == b"provenance":
+        if found is not None:
+            await ask(channel, "object", b"took no result")
+    assert found == (b"done", parts.join([]))
     await channel.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -274,8 +275,8 @@ def test_a_refused_silo_is_offered_nothing_more_and_holds_up_nobody():
 
     asyncio.run(job())
     assert contributors(world) == [NAMES[:3]]
-    refusals = [entry.body["silo"] for entry in world.log.entries() if entry.kind == "refusal"]
-    assert refusals == ["dakar"]
+    refusals = [entry.body for entry in world.log.entries() if entry.kind == "refusal"]
+    assert [(body["silo"], body.get("asked")) for body in refusals] == [("dakar", None), ("dakar", "provenance")]
 
 
 def test_all_refused_ends_the_round_at_once():
@@ -321,7 +322,9 @@ def test_a_silo_that_delivers_another_silos_contribution_is_refused_under_its_ow
 
     asyncio.run(job())
     assert contributors(world) == [("ambon", "cusco", "dakar")]
-    assert [entry.body["silo"] for entry in world.log.entries() if entry.kind == "refusal"] == ["bari"]
+    assert [
+        entry.body["silo"] for entry in world.log.entries() if entry.kind == "refusal" and "asked" not in entry.body
+    ] == ["bari"]
 
 
 def test_a_silo_that_is_gone_after_sending_does_not_stop_the_round():
@@ -702,6 +705,9 @@ class FullDisk(MemoryState):
 def test_a_full_disk_at_the_aggregator_is_its_operators_and_silos_wait():
     world = World(rounds=1)
     world.states["hub"] = disk = FullDisk()
+    disk.space = True
+    world.provenance = world.make_provenance()
+    disk.space = False
     world.enrolments = world.make_enrolments()
 
     async def job() -> None:
@@ -755,3 +761,85 @@ def test_a_silo_whose_training_fails_ends_alone():
 
     asyncio.run(job())
     assert contributors(world) == [NAMES[:3]]
+
+
+# ---------------------------------------------------------------------------------------------------------- provenance
+
+
+def test_every_silo_signs_the_statement_before_the_job_ends():
+    world = World(rounds=1)
+
+    async def job() -> None:
+        async with Loopback(world) as hub:
+            silos = hub.silos()
+            await hub.finished()
+            for silo in silos:
+                await silo.result()
+                assert "signed the statement of provenance" in silo.reports
+
+    asyncio.run(job())
+    assert len(world.provenance.envelope().signatures) == 1 + len(NAMES)
+
+
+def test_a_statement_that_lies_is_signed_by_no_silo_and_the_job_ends_all_the_same():
+    world = World(rounds=1)
+    make = world.provenance.make
+
+    def lie(job, model):
+        return make(dataclasses.replace(job, clip=0.5), model)
+
+    world.provenance.make = lie
+
+    async def job() -> None:
+        async with Loopback(world) as hub:
+            silos = hub.silos()
+            await hub.finished()
+            for silo in silos:
+                assert (await silo.result()).rounds == 1
+                assert any("lies in predicate.job.digest" in line for line in silo.reports)
+
+    asyncio.run(job())
+    assert len(world.provenance.envelope().signatures) == 1
+    refused = [entry.body for entry in world.log.entries() if entry.kind == "refusal"]
+    assert {body["silo"] for body in refused if body["asked"] == "provenance"} == set(NAMES)
+
+
+def test_a_signature_that_the_aggregator_refuses_does_not_hold_up_the_end():
+    world = World(rounds=1)
+    taken = world.provenance.signed
+
+    def signed(silo, message):
+        if silo == "bari":
+            raise MessageRefused("not this one", hint="none")
+        taken(silo, message)
+
+    world.provenance.signed = signed
+
+    async def job() -> None:
+        async with Loopback(world) as hub:
+            silos = hub.silos()
+            await hub.finished()
+            for silo in silos:
+                await silo.result()
+
+    asyncio.run(job())
+    assert len(world.provenance.envelope().signatures) == len(NAMES)
+
+
+def test_a_signature_before_there_is_a_statement_is_refused():
+    world = World(rounds=1)
+
+    async def job() -> None:
+        async with Loopback(world) as hub, await hub.channel("bari") as channel:
+            await join_alone(hub, channel)
+            with pytest.raises(MessageRefused, match="no statement of provenance yet"):
+                await ask(channel, "sign", b"")
+
+    async def join_alone(hub, channel) -> None:
+        silos = {name: world.make_silo(name, log=MemoryLog()) for name in NAMES}
+        others = [(await hub.channel(name), silos[name]) for name in NAMES if name != "bari"]
+        await asyncio.gather(join(channel, silos["bari"]), *(join(one, silo) for one, silo in others))
+        for one, _ in others:
+            await one.close()
+
+    asyncio.run(job())

@@ -182,7 +182,7 @@ def test_no_checkpoint_and_one_that_is_too_large(folder: Path) -> None:
 def test_a_file_larger_than_any_of_a_log(folder: Path) -> None:
     with (folder / "tile/entries/000").open("wb") as file:
         file.truncate(256 * (LARGEST_LEAF + 2) + 1)
-    found(folder, "tiles", "tile/entries/000 is larger than any file of a log")
+    found(folder, "leaves", "tile/entries/000 is larger than any file of a log")
 
 
 # ---------------------------------------------------------------- by the operator, against who remembers a checkpoint

@@ -114,14 +114,16 @@ def _among(name: str, value: object, accepted: tuple[str, ...]) -> Check:
 
 
 def _minimum(claims: Claims, rule: Rule) -> Check:
-    """Every component of the evidence's own model at its least version or above; a model that is not listed fails."""
+    """Every component of the evidence's own model at its least version or above, now and, where the evidence says it,
+    when the guest was started; a model that is not listed fails."""
     least = {one.component: one.version for one in rule.minimum_tcb if one.model == claims.model}
     if not least:
         return Check("minimum-tcb", False, f"the policy accepts no {claims.model or 'unknown model'}")
     below = [
-        f"{name} {claims.tcb.get(name, 'missing')} < {version}"
+        f"{when}{name} {versions.get(name, 'missing')} < {version}"
+        for when, versions in (("", claims.tcb), ("at launch ", claims.launch_tcb))
         for name, version in sorted(least.items())
-        if claims.tcb.get(name, -1) < version
+        if (versions or not when) and versions.get(name, -1) < version
     ]
     return Check("minimum-tcb", not below, ", ".join(below) or f"{claims.model}: no component is below its minimum")
 

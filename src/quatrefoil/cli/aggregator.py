@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from quatrefoil import stack
 from quatrefoil.api import plan_logged, training_phase
+from quatrefoil.audit.provenance import read
 from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
 from quatrefoil.cli.parties import (
     TIMEOUT,
@@ -34,6 +35,7 @@ from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.messages import Member
+from quatrefoil.federation.provenance import AggregatorProvenance, read_parent
 from quatrefoil.federation.user_code import load_model, save_model
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
@@ -61,6 +63,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--silos", required=True, metavar="NAME,NAME,...", help="whom to invite")
     parser.add_argument(
         "--initial", required=True, metavar="SOURCE", help="first model: an .npz file or module:function"
+    )
+    parser.add_argument(
+        "--parent-provenance",
+        type=Path,
+        metavar="FILE",
+        help="the provenance.json of the job that --initial came out of (default: given as is)",
     )
     parser.add_argument("--job", required=True, metavar="NAME", help="a name that no earlier job had")
     parser.add_argument("--costs", type=Path, metavar="FILE", help="measured costs (default: a short calibration)")
@@ -118,6 +126,15 @@ class _Run:
         proofs = stack.proofs_of(self.files.policy, self.plan.optional("proofs"), threads=1)
         self.proofs = None if proofs is None else MeteredProofs(proofs, self.meter)
         self.security = MeteredTransport(self.files.security, self.meter)
+        self.provenance = AggregatorProvenance(
+            self.initial,
+            None if options.parent_provenance is None else read_parent(options.parent_provenance),
+            notary=files.notary,
+            policy=files.policy,
+            state=files.state,
+            log=files.log,
+            clock=system_clock,
+        )
 
     async def serve(self) -> None:
         """Enrol, run every round, report."""
@@ -140,6 +157,7 @@ class _Run:
             self._enrolments(keeper),
             self._aggregator,
             self._model(),
+            self.provenance,
             make_cosigning=self._cosigning,
             keeper=link,
             verify_in=verify_in,
@@ -199,6 +217,7 @@ class _Run:
                 self.rounds,
                 self.plan.digest(),
                 self.receipt_key.public_key().public_bytes_raw() if self.receipt_key else b"",
+                self.provenance.parent_digest,
             ),
             security=self.security,
             aggregation=self.aggregation,
@@ -261,6 +280,8 @@ class _Run:
     def _show(self, aggregator: Aggregator, round_ms: dict[int, float], elapsed: float) -> None:
         if self.options.out is not None:
             save_model(self.options.out, aggregator.model)
+        envelope = self.provenance.envelope()
+        report(f"statement of provenance: {self.files.keep_provenance(envelope)}")
         finished = [aggregator.finished(number) for number in range(1, self.rounds + 1)]
         rounds: list[dict[str, Any]] = [
             {
@@ -287,6 +308,11 @@ class _Run:
                 "channels": self.channels,
                 "costs": self.meter.as_rows(),
                 "insecure": list(self.plan.insecure),
+                "provenance": {
+                    "statement": envelope.digest.hex(),
+                    "model": read(envelope).model.quatrefoil_model_v1.hex(),
+                    "signatures": len(envelope.signatures),
+                },
                 "seconds": round(elapsed, 3),
             },
         )

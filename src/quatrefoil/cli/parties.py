@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from quatrefoil import stack
 from quatrefoil.api import log_policy
 from quatrefoil.audit import Log, TileLog
+from quatrefoil.audit.dsse import Envelope, Notary
 from quatrefoil.cli.output import progress_console
 from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
 from quatrefoil.federation.state import SqliteState
@@ -74,6 +75,7 @@ class PartyFiles:
         self.policy = Policy.load(options.policy)
         self.channel_policy = stack.channel_policy_of(self.policy)
         files.make_private(options.state)
+        self._folder: Path = options.state
         self.log = TileLog(options.state, self.identity, self.credentials.current().trust)
         try:
             self._root = options.root
@@ -89,6 +91,7 @@ class PartyFiles:
             signing = self._signing(options.identity, renewing=renewing)
             self.trust = CurrentTrust(self.credentials)
             self.security = PostQuantumTransport(signing, self.trust, clock=system_clock, policy=self.channel_policy)
+            self.notary = Notary(signing, self.trust, clock=system_clock)
         except BaseException:
             self.__exit__()
             raise
@@ -116,6 +119,12 @@ class PartyFiles:
     def pinning(self, pins: Sequence[bytes] | None) -> Credentials:
         """What to show and believe towards a peer of which ``pins`` are expected; None: whatever the root certifies."""
         return self.credentials if pins is None else PinnedCredentials(self.credentials, Pins(pins))
+
+    def keep_provenance(self, envelope: Envelope) -> Path:
+        """Write the statement about the job into the state folder; returns where."""
+        file = self._folder / "provenance.json"
+        files.replace(file, envelope.encode())
+        return file
 
     def receipt_key(self) -> Ed25519PrivateKey | None:
         """What signs receipts beside the identity, where the policy asks for it: a key of this party's log."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from quatrefoil import stack
 from quatrefoil.audit import witnesses
+from quatrefoil.audit.commitments import SALT_BYTES, code_digest, data_commitment, list_files
 from quatrefoil.cli.output import add_json_option, require_writable, write_json
 from quatrefoil.cli.parties import (
     TIMEOUT,
@@ -22,6 +24,8 @@ from quatrefoil.cli.parties import (
     seconds,
     warn_insecure,
 )
+from quatrefoil.federation.commitments import Commitments
+from quatrefoil.federation.provenance import SiloProvenance
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.user_code import as_arrays, call, count_samples, load_data, load_function, save_model
 from quatrefoil.federation.vectors import Arrays
@@ -30,6 +34,9 @@ from quatrefoil.services.silo import SiloService
 from quatrefoil.transport import Dialer, system_clock
 
 NAME = "silo"
+SALT = "data/salt"
+"""In the state: what hides, and opens, the commitment to the data."""
+
 HELP = "train on this silo's data with your own function, and send encrypted updates"
 
 
@@ -42,6 +49,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--data", required=True, type=Path, metavar="FILE", help=".npz, .npy, .csv, or what the module's load() reads"
+    )
+    parser.add_argument(
+        "--commit",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="PATH",
+        help="a file or folder that load() reads besides; it is committed to like --data, in order not to be exchanged",
     )
     parser.add_argument("--samples", type=int, metavar="N", help="number of samples, if the data has no length")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the final model (.npz)")
@@ -62,14 +77,19 @@ def run(options: argparse.Namespace) -> None:
             return as_arrays(call(train, parameters, data), options.train)
 
         samples = options.samples if options.samples is not None else count_samples(data)
+        commits = Commitments(_data_commitment(options, files), code_digest(train) or b"")
+        provenance = _provenance(files)
         service = SiloService(
-            _silo(options, files, samples),
+            _silo(options, files, samples, commits),
+            provenance,
             _dialer(options, files).connect,
             witness=_witness(options, files),
             give_up=options.give_up,
             report=report,
         )
         finished = service.run(train_once)
+        if (envelope := provenance.envelope()) is not None:
+            report(f"statement of provenance: {files.keep_provenance(envelope)}")
     if options.out is not None:
         save_model(options.out, finished.model)
     report(f"{finished.rounds} rounds done, over {finished.group}")
@@ -85,7 +105,24 @@ def run(options: argparse.Namespace) -> None:
     )
 
 
-def _silo(options: argparse.Namespace, files: PartyFiles, samples: int) -> Silo:
+def _data_commitment(options: argparse.Namespace, files: PartyFiles) -> bytes:
+    """To --data and what is named beside it, under a salt that stays in the state."""
+    salt = files.state.put_once(SALT, os.urandom(SALT_BYTES))
+    return data_commitment(list_files([options.data, *options.commit]), salt)
+
+
+def _provenance(files: PartyFiles) -> SiloProvenance:
+    return SiloProvenance(
+        security=files.security,
+        notary=files.notary,
+        policy=files.policy,
+        state=files.state,
+        log=files.log,
+        clock=system_clock,
+    )
+
+
+def _silo(options: argparse.Namespace, files: PartyFiles, samples: int, commits: Commitments) -> Silo:
     policy = files.policy
     return Silo(
         security=files.security,
@@ -99,6 +136,7 @@ def _silo(options: argparse.Namespace, files: PartyFiles, samples: int) -> Silo:
         state=files.state,
         log=files.log,
         clock=system_clock,
+        commits=commits,
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from quatrefoil import api, stack
 from quatrefoil.audit import MemoryLog
+from quatrefoil.audit.dsse import Notary
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.demo import baselines, job
 from quatrefoil.demo.baselines import ROUNDS
@@ -122,8 +123,9 @@ class Scene:
         authority = CertificateAuthority.create(folder / "ca", "demo", clock=system_clock)
 
         def party(name: str, role: str) -> Party:
+            identity = authority.issue(name, role)
             security: TransportSecurity = PostQuantumTransport(
-                authority.issue(name, role),
+                identity,
                 authority.trust,
                 clock=system_clock,
                 policy=stack.channel_policy_of(self.policy),
@@ -132,7 +134,8 @@ class Scene:
                 security = keeper(security)
             aggregation = stack.aggregation_of(policy, chosen.backend("aggregation"), threads=1)
             proofs = stack.proofs_of(policy, chosen.optional("proofs"), threads=1)
-            return Party(security, aggregation, proofs, stack.isolation_of(policy, chosen.backend("enclave")))
+            notary = Notary(identity, authority.trust, clock=system_clock)
+            return Party(security, notary, aggregation, proofs, stack.isolation_of(policy, chosen.backend("enclave")))
 
         return LocalJob(
             workload.name,

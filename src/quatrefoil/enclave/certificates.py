@@ -16,8 +16,9 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA384
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 
 from quatrefoil.errors import EvidenceRejected
 
@@ -53,6 +54,11 @@ def parse_pem(pem: bytes) -> tuple[x509.Certificate, ...]:
 def parse_crl(der: bytes) -> x509.CertificateRevocationList:
     """The revocation list in ``der``, or ``EvidenceRejected``."""
     return reading("revocation list", lambda: x509.load_der_x509_crl(der))
+
+
+def parse_key(der: bytes) -> PublicKeyTypes:
+    """The public key in the SubjectPublicKeyInfo ``der``, or ``EvidenceRejected``."""
+    return reading("public key", lambda: load_der_public_key(der))
 
 
 def reading(what: str, read: Callable[[], Read]) -> Read:
@@ -113,16 +119,17 @@ def forget() -> None:
     _verified_pss.cache_clear()
 
 
-def names_its_algorithm_twice(certificate: x509.Certificate) -> bool:
-    """Whether the unsigned algorithm identifier repeats the signed one (RFC 5280 section 4.1.1.2). Nothing is read from
-    it; a certificate in which it differs has bytes that anybody may change."""
+def binds_every_byte(certificate: x509.Certificate) -> bool:
+    """Whether nothing outside the signed part and the signature is left to choose: the second algorithm identifier
+    repeats the signed one (RFC 5280 section 4.1.1.2), and the signature has no unused bits. Nothing is read from these;
+    a certificate in which they differ has bytes that anybody may change."""
     signed, signature = certificate.tbs_certificate_bytes, certificate.signature
     whole = certificate.public_bytes(Encoding.DER)
     start, end = _header(whole) + len(signed), len(whole) - len(signature)
     unsigned = whole[start : end - _header_for(len(signature) + 1) - 1]
     before = _header(signed) + 5  # version 3
     serial = before + 2 + signed[before + 1]
-    return signed[serial:].startswith(unsigned) and len(unsigned) > 2
+    return len(unsigned) > 2 and signed[serial:].startswith(unsigned) and whole[end - 1] == 0
 
 
 def _header(der: bytes) -> int:
@@ -144,14 +151,15 @@ def outside_validity(certificate: x509.Certificate, at: datetime) -> str:
 
 
 __all__ = [
+    "binds_every_byte",
     "common_name",
     "der_of_pem",
     "extension",
     "forget",
-    "names_its_algorithm_twice",
     "outside_validity",
     "parse",
     "parse_crl",
+    "parse_key",
     "parse_pem",
     "reading",
     "signed_pss",

@@ -54,6 +54,9 @@ class Claims:
     """Digests of what was started, by name: ``measurement``; ``mrtd``, ``rtmr0``; ``mrenclave``; ``pcr0``."""
     tcb: Mapping[str, int] = field(default_factory=dict)
     """Security version numbers of the platform by component, those that appraisal holds to a minimum."""
+    launch_tcb: Mapping[str, int] = field(default_factory=dict)
+    """The same when the guest was started, where the kind says it: held to the same minimum, since firmware that was
+    replaced later may have started something else than it measured."""
     platform: Mapping[str, bytes] = field(default_factory=dict)
     """Identities of this one machine: ``chip_id``, ``ppid``, ``ak``."""
     model: str = ""
@@ -76,7 +79,7 @@ class Claims:
             raise ValueError(f"{self.kind!r} is no kind of evidence, or {self.isolation!r} no isolation")
         if self.signed_at is not None and self.signed_at.tzinfo is None:
             raise ValueError("signed_at has no time zone")
-        for name in ("measurements", "tcb", "platform", "facts"):
+        for name in ("measurements", "tcb", "launch_tcb", "platform", "facts"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def to_json(self) -> dict[str, Any]:
@@ -97,7 +100,8 @@ class Claims:
             out["dbgstat"] = "enabled" if self.debug else "disabled"  # RFC 9711 section 4.2.9
         if self.signed_at is not None:
             out["iat"] = int(self.signed_at.timestamp())
-        said = {"hwmodel": self.model or None, "vmpl": self.vmpl, "status": self.status or None}
+        said: dict[str, Any] = {"hwmodel": self.model or None, "vmpl": self.vmpl, "status": self.status or None}
+        said["launch_tcb"] = _plain(self.launch_tcb) or None
         return out | {name: value for name, value in said.items() if value is not None}
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
-from quatrefoil.errors import HostError
+from quatrefoil.enclave import certificates
+from quatrefoil.errors import EvidenceRejected, HostError
 
 MOST_FILES = 64
 LARGEST_FILE = 1 << 20
@@ -23,6 +24,11 @@ LARGEST_FILE = 1 << 20
 
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----([A-Za-z0-9+/=\s]*)-----END \1-----")
 _LABELS = {"CERTIFICATE": "certificates", "X509 CRL": "revocation_lists", "PUBLIC KEY": "keys"}
+_READERS: Mapping[str, Callable[[bytes], object]] = {
+    "certificates": certificates.parse,
+    "revocation_lists": certificates.parse_crl,
+    "keys": certificates.parse_key,
+}
 _ENDINGS = {".der": "certificates", ".cer": "certificates", ".crl": "revocation_lists"}
 
 
@@ -54,11 +60,11 @@ class Collateral:
                 documents[file.stem] = data
             elif file.suffix == ".pem":
                 for label, der in _pem_objects(file, data):
-                    found[_LABELS[label]].append(der)
+                    found[_LABELS[label]].append(_readable(file, _LABELS[label], der))
             elif data.startswith(b"-----BEGIN"):
                 raise HostError(f"{file} is PEM, and its name says DER", hint="Rename it to end in .pem")
             else:
-                found[_ENDINGS[file.suffix]].append(data)
+                found[_ENDINGS[file.suffix]].append(_readable(file, _ENDINGS[file.suffix], data))
         return cls(**{name: tuple(items) for name, items in found.items()}, documents=documents)
 
 
@@ -84,6 +90,15 @@ def _read(file: Path) -> bytes:
     if not data or len(data) > LARGEST_FILE:
         raise HostError(f"{file} is empty or over {LARGEST_FILE} bytes", hint="Fetch it again, or remove it")
     return data
+
+
+def _readable(file: Path, what: str, der: bytes) -> bytes:
+    """``der``, once it has been seen to be what its place says: later, a fault would look like the sender's."""
+    try:
+        _READERS[what](der)
+    except EvidenceRejected as refused:
+        raise HostError(f"{file}: {refused.problem}", hint=refused.hint) from None
+    return der
 
 
 def _pem_objects(file: Path, data: bytes) -> list[tuple[str, bytes]]:

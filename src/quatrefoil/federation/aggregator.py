@@ -30,6 +30,7 @@ from quatrefoil.audit.receipts import ReceiptBatch
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, TransportSecurity
 from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyError
 from quatrefoil.federation import parts
+from quatrefoil.federation.accounts import account_of, refusals_of
 from quatrefoil.federation.agreement import AgreedJob, read, require_author, sha256, shape_of
 from quatrefoil.federation.gathering import Gathering, Received
 from quatrefoil.federation.leaves import job_event, roster_events
@@ -441,9 +442,8 @@ class Aggregator:
         model = next_model(self.model, mean, layout)
         digest = model_digest(model, layout)
         norm = next_norm(self._policy.limits, context.update_norm, np.frombuffer(mean, "<f8"))
-        signed, batch = self._announce(
-            attempt, contributors, release, RoundResult(context.digest(), sha256(release), sha256(mean), digest)
-        )
+        announced = RoundResult(context.digest(), sha256(release), sha256(mean), digest)
+        signed, batch = self._announce(attempt, contributors, release, announced)
         result = parts.join([signed, mean])
         body = {
             "round": context.round,
@@ -466,6 +466,8 @@ class Aggregator:
                     [attempt.offer, release, result, np.float64(error_bound).astype("<f8").tobytes()]
                 ),
                 NAME: Progress(context.round, encode_arrays(model, layout), norm).encode(),
+                **account_of(context, contributors, announced),
+                **refusals_of(context, contributors, attempt.refused),
             }
         )
         self._attempt = None

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from quatrefoil.contracts import PrivateAggregation, SumShape, TransportSecurity, VerifiedStatement
 from quatrefoil.errors import MessageRefused, ParametersRefused, PolicyError
+from quatrefoil.federation.commitments import require_commitments
 from quatrefoil.federation.messages import Consent, EnrolledJob, Job, Member, RoundContext
 from quatrefoil.federation.proving import JobProofs, Subject
 from quatrefoil.policy import Policy
@@ -122,6 +123,8 @@ def check_job(job: Job, policy: Policy, aggregation: PrivateAggregation, proofs:
             hint="Start the job again with the policy's values",
         )
     proofs.check_job(job)
+    if len(job.parent) not in (0, hashlib.sha256().digest_size):
+        raise MessageRefused(f"job {job.name} names its parent in {len(job.parent)} bytes", hint="Check its version")
     _check_receipt_key(job, policy)
     _check_roster(job.roster, policy, scheme.largest_roster)
 
@@ -207,6 +210,7 @@ def _check_roster(roster: Collection[Member], policy: Policy, largest: int) -> N
             hint="Choose a parameter set for more silos (value_bits in the policy)",
         )
     for member in roster:
+        require_commitments(member.name, member.data, member.code)
         if not 1 <= member.samples <= limits.largest_sample_count:
             raise PolicyError(
                 f"{member.name} counts {member.samples} samples, outside 1 to {limits.largest_sample_count}",

@@ -13,6 +13,7 @@ from quatrefoil.audit import Log
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, TransportSecurity, VerifiedStatement
 from quatrefoil.errors import CallerError, MessageRefused
 from quatrefoil.federation.agreement import AgreedJob, agree, check_job, read, statement_digest
+from quatrefoil.federation.commitments import require_commitments
 from quatrefoil.federation.messages import Consent, EnrolledJob, Enrolment, Invitation, Job, Member
 from quatrefoil.federation.proving import JobProofs
 from quatrefoil.federation.state import State
@@ -24,7 +25,8 @@ INVITATION_LIFE = timedelta(days=7)
 
 @dataclass(frozen=True)
 class JobTerms:
-    """What the operator decides: the job's name, whom to invite, who keeps keys, what is trained for how long."""
+    """What the operator decides: the job's name, whom to invite, who keeps keys, what is trained for how long.
+    ``parent``: SHA-256 of the statement about the model that it starts from, empty for none."""
 
     name: str
     silos: tuple[str, ...]
@@ -35,6 +37,7 @@ class JobTerms:
     plan: bytes
     receipt_key: bytes
     """The aggregator's public Ed25519 key for receipts, raw; empty where the policy asks for none."""
+    parent: bytes = b""
 
 
 class Enrolments:
@@ -96,13 +99,12 @@ class Enrolments:
         stored = self._state.put_once(f"enrolment/{statement.signer}", signed)
         if stored != signed and self._member(stored) != _member(statement, enrolment):
             raise MessageRefused(
-                f"{statement.signer} has enrolled already, with another certificate or count",
+                f"{statement.signer} has enrolled already, with another certificate, count or commitment",
                 hint="An invitation is used once; start a new job",
             )
         if stored == signed:
-            self._log.append(
-                "enrolment", {"job": self._terms.name, "silo": statement.signer, "samples": enrolment.samples}
-            )
+            body = {"job": self._terms.name, "silo": statement.signer, "samples": enrolment.samples}
+            self._log.append("enrolment", body | _committed(enrolment))
         return statement.signer
 
     def missing(self) -> list[str]:
@@ -182,6 +184,7 @@ class Enrolments:
             rounds=self._terms.rounds,
             model=self._terms.model,
             receipt_key=self._terms.receipt_key,
+            parent=self._terms.parent,
             aggregator=Member(self._own.signer, self._own.fingerprint, 0),
             keeper=self._terms.keeper,
             roster=tuple(self._member(self._enrolment(silo)) for silo in sorted(self._terms.silos)),
@@ -201,6 +204,7 @@ class Enrolments:
         invitation = Invitation.decode(self._security.verify(issued).body)
         if invitation.expires <= self._clock().timestamp():
             raise MessageRefused(f"the invitation of {silo} has expired", hint="Make a new job with new invitations")
+        require_commitments(silo, enrolment.data, enrolment.code)
         limit = self._policy.limits.largest_sample_count
         if not 1 <= enrolment.samples <= limit:
             raise MessageRefused(
@@ -218,4 +222,9 @@ class Enrolments:
 
 
 def _member(statement: VerifiedStatement, enrolment: Enrolment) -> Member:
-    return Member(statement.signer, statement.fingerprint, enrolment.samples)
+    return Member(statement.signer, statement.fingerprint, enrolment.samples, enrolment.data, enrolment.code)
+
+
+def _committed(enrolment: Enrolment) -> dict[str, str]:
+    """What was committed to, for the log; nothing is said of what was not."""
+    return {name: value.hex() for name, value in (("data", enrolment.data), ("code", enrolment.code)) if value}

@@ -14,14 +14,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from quatrefoil.audit import Log
+from quatrefoil.audit.dsse import Envelope, Notary, Verifier
 from quatrefoil.contracts import ComputeIsolation, IntegrityProof, PrivateAggregation, TransportSecurity
 from quatrefoil.errors import CallerError, PeerError
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.commitments import NOTHING, Commitments
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.keeper import Keeper
 from quatrefoil.federation.local_witnesses import LocalWitnesses
 from quatrefoil.federation.messages import Job, Member
+from quatrefoil.federation.provenance import AggregatorProvenance, SiloProvenance
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.state import MemoryState
 from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
@@ -34,9 +37,11 @@ Train = Callable[[str, Arrays], Sequence[NDArray[np.floating]]]
 
 @dataclass(frozen=True)
 class Party:
-    """What one party of a job is built from. ``proofs`` None: the job has none."""
+    """What one party of a job is built from. ``proofs`` None: the job has none. ``notary``: what signs statements of
+    provenance, with the same identity as ``security``."""
 
     security: TransportSecurity
+    notary: Notary
     aggregation: PrivateAggregation
     proofs: IntegrityProof | None
     isolation: ComputeIsolation
@@ -60,10 +65,15 @@ class LocalJob:
         clock: Clock,
         random: Callable[[int], bytes],
         kinds: Mapping[str, type[Silo]] | None = None,
+        commits: Mapping[str, Commitments] | None = None,
+        parent: bytes | None = None,
+        ancestors: Verifier | None = None,
         witnesses: Callable[[Job], LocalWitnesses] | None = None,
     ) -> None:
         """``kinds``: silos, by name, that are of a class of their own: one that does not keep to the protocol, to show
-        what it gets. ``witnesses``: makes the witnesses of the agreed job, where the policy asks for any."""
+        what it gets. ``commits``: what silos commit to; one that is not named, to nothing. ``parent``: the envelope
+        about ``initial``, and ``ancestors`` whom to believe of it. ``witnesses``: makes the witnesses of the agreed
+        job, where the policy asks for any."""
         if policy.witnesses and witnesses is None:
             raise CallerError(
                 f"policy {policy.name} asks for {policy.witnesses} witnesses, and this job is given none",
@@ -72,6 +82,17 @@ class LocalJob:
         layout = layout_of(initial)
         model = encode_arrays(initial, layout)
         receipt_key = Ed25519PrivateKey.generate() if policy.signs_receipts_twice else None
+        state = MemoryState()
+        self._provenance = AggregatorProvenance(
+            initial,
+            parent,
+            notary=aggregator.notary,
+            policy=policy,
+            state=state,
+            log=log,
+            clock=clock,
+            ancestors=ancestors,
+        )
         terms = JobTerms(
             name,
             tuple(sorted(silos)),
@@ -81,8 +102,9 @@ class LocalJob:
             rounds,
             plan,
             receipt_key.public_key().public_bytes_raw() if receipt_key else b"",
+            self._provenance.parent_digest,
         )
-        state = MemoryState()
+        states = {silo: MemoryState() for silo in silos}
         enrolments = Enrolments(
             terms,
             security=aggregator.security,
@@ -102,9 +124,10 @@ class LocalJob:
                 isolation=party.isolation,
                 policy=policy,
                 samples=samples,
-                state=MemoryState(),
+                state=states[silo],
                 log=log,
                 clock=clock,
+                commits=(commits or {}).get(silo, NOTHING),
             )
             for silo, (party, samples) in sorted(silos.items())
         }
@@ -130,7 +153,20 @@ class LocalJob:
             clock=clock,
             receipt_key=receipt_key,
         )
-        for silo in self.silos.values():
+        self._signing = {
+            silo: SiloProvenance(
+                security=party.security,
+                notary=party.notary,
+                policy=policy,
+                state=states[silo],
+                log=log,
+                clock=clock,
+                ancestors=ancestors,
+            )
+            for silo, (party, _) in silos.items()
+        }
+        for one, silo in self.silos.items():
+            self._signing[one].begin(job.encoded, model, self._provenance.parent)
             silo.start(job.encoded, model)
         self._witnesses = None if witnesses is None else witnesses(job.job)
 
@@ -177,6 +213,14 @@ class LocalJob:
         if self._witnesses is not None:
             self._witnesses.round_finished(finished.number)
         return finished
+
+    def provenance(self) -> Envelope:
+        """The statement about the job, once its last round is done, signed by the aggregator and every silo."""
+        self._provenance.make(self.aggregator.job, self.aggregator.model)
+        asked = self._provenance.own().encode()
+        for name, silo in self.silos.items():
+            self._provenance.signed(name, self._signing[name].sign(asked, silo.job, silo.model))
+        return self._provenance.envelope()
 
 
 def check_keys(check: Callable[[bytes], None], aggregator: Aggregator) -> None:

@@ -29,21 +29,27 @@ class Invitation(WireObject):
 
 @dataclass(frozen=True)
 class Enrolment(WireObject):
-    """A silo joins: the digest of its invitation, and how many samples it trains on."""
+    """A silo joins: the digest of its invitation, how many samples it trains on, and its commitments to data and code,
+    empty where it makes none."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:enrolment"
     invitation: bytes
     samples: int
+    data: bytes
+    code: bytes
 
 
 @dataclass(frozen=True)
 class Member(WireObject):
-    """One party of a job: subject name and certificate fingerprint; ``samples`` is 0 for a party without data."""
+    """One party of a job: subject name and certificate fingerprint. ``samples``, ``data`` and ``code`` are a silo's, as
+    it enrolled; ``samples`` is 0 for a party without data."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:member"
     name: str
     fingerprint: bytes
     samples: int
+    data: bytes = b""
+    code: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class Job(WireObject):
     digests (of the policy, of the plan it led to, of the initial model), ``scheme`` the aggregation scheme, ``proofs``
     the scheme of proofs that every contribution must bring, "" for none, ``update_norm`` the largest norm that any
     round's may show, ``receipt_key`` the aggregator's Ed25519 key for receipts (32 bytes), empty where the policy asks
-    for none."""
+    for none.
+    ``parent``: SHA-256 of the statement of provenance about the initial model, empty for none."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:job"
     name: str
@@ -67,6 +74,7 @@ class Job(WireObject):
     rounds: int
     model: bytes
     receipt_key: bytes
+    parent: bytes
     aggregator: Member
     keeper: Member
     roster: tuple[Member, ...]

@@ -28,9 +28,11 @@ from quatrefoil.contracts import (
     TransportSecurity,
     VerifiedStatement,
 )
-from quatrefoil.errors import CallerError, MessageRefused, RoundVoided, UpdateRefused
+from quatrefoil.errors import CallerError, MessageRefused, QuatrefoilError, RoundVoided, UpdateRefused
 from quatrefoil.federation import parts
+from quatrefoil.federation.accounts import account_of
 from quatrefoil.federation.agreement import AgreedJob, agree, open_job, read, sha256, statement_digest
+from quatrefoil.federation.commitments import NOTHING, Commitments
 from quatrefoil.federation.confirmations import Confirmations, check_proposal
 from quatrefoil.federation.messages import (
     Consent,
@@ -66,7 +68,8 @@ from quatrefoil.policy import Policy
 
 
 class Silo:
-    """Bytes in, bytes out. ``samples`` is the number of samples that it trains on, which every party learns."""
+    """Bytes in, bytes out. ``samples`` is the number of samples that it trains on, which every party learns, and so do
+    they what it ``commits`` to."""
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class Silo:
         state: State,
         log: Log,
         clock: Callable[[], datetime],
+        commits: Commitments = NOTHING,
     ) -> None:
         self._security = security
         self._aggregation = aggregation
@@ -90,11 +94,13 @@ class Silo:
         self._state = state
         self._log = log
         self._clock = clock
+        self._commits = commits
         self._confirmations = Confirmations(state)
         self._job: AgreedJob | None = None
         self._length = 0
         if (encoded := state.get("job/enrolled")) is not None:
             self._job = self._agree(encoded)
+            self._require_own(self._job.job, CallerError)
 
     # ----------------------------------------------------------------------------------------------------- enrolment
 
@@ -119,7 +125,8 @@ class Silo:
                     hint="Compare the two policy files; every party of a job loads the same one",
                 )
             self._log.append("enrolment", {"job": wanted.job, "aggregator": statement.signer, "samples": self._samples})
-            return self._security.sign(Enrolment(statement_digest(statement), self._samples).encode())
+            enrolment = Enrolment(statement_digest(statement), self._samples, self._commits.data, self._commits.code)
+            return self._security.sign(enrolment.encode())
 
     def consent(self, signed_job: bytes) -> bytes:
         """A signed :class:`Consent` to a signed :class:`Job`, if it says of this silo what this silo says of itself."""
@@ -137,6 +144,7 @@ class Silo:
                 raise MessageRefused(
                     f"{self._security.name} {counted} on the roster of job {job.name}", hint="Enrol again"
                 )
+            self._require_own(job, MessageRefused)
             digest = job.digest()
             if self._state.put_once(f"consent/{job.name}", digest) != digest:
                 raise MessageRefused(
@@ -305,7 +313,8 @@ class Silo:
             published = Published(context, contributors, sha256(release), sha256(signed))
             kept = self._shelf().changes(published, receipts, self._outbox(context.round))
             progress = Progress(context.round, encode_arrays(arrays, job.job.layout), norm)
-            self._advance(context, contributors, progress, kept)
+            account = account_of(context, contributors, announced)
+            self._advance(context, contributors, progress, {**kept, **account})
             self._log.append(
                 "round-accepted",
                 {
@@ -333,6 +342,18 @@ class Silo:
         self._require_voids(context, voids)
         self._isolation.appraise(wanted.evidence, report_data=context.digest())
         return context
+
+    def _require_own(self, job: Job, refusal: type[QuatrefoilError]) -> None:
+        """The job says of this silo's data and code what this silo says, also after a restart."""
+        for member in job.roster:
+            if member.name == self._security.name and (member.data, member.code) != (
+                self._commits.data,
+                self._commits.code,
+            ):
+                raise refusal(
+                    f"{member.name} is on the roster of job {job.name} with other data or other code than it has now",
+                    hint="Put the data and code back with which it enrolled, or enrol in a new job",
+                )
 
     def _agree(self, enrolled_job: bytes) -> AgreedJob:
         return agree(
@@ -450,11 +471,11 @@ class Silo:
         context: RoundContext,
         contributors: Sequence[str],
         progress: Progress,
-        receipts: Mapping[str, bytes | None],
+        kept: Mapping[str, bytes | None],
     ) -> None:
         changes: dict[str, bytes | None] = dict.fromkeys(self._state.names("outbox/"))
         changes |= self._confirmations.after_round(context.round, contributors)
-        self._state.replace({**changes, **receipts, NAME: progress.encode()})
+        self._state.replace({**changes, **kept, NAME: progress.encode()})
 
 
 def _require_role(statement: VerifiedStatement, role: str) -> None:

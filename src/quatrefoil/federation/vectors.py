@@ -23,6 +23,7 @@ Arrays = list[NDArray[np.floating]]
 _DTYPES: dict[str, np.dtype[Any]] = {"<f4": np.dtype("<f4"), "<f8": np.dtype("<f8")}
 LARGEST_VALUES = 1 << 34
 MOST_DIMENSIONS = 32
+MODEL_DOMAIN = b"quatrefoil/model/v1\x00"
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def next_model(model: Arrays, mean: bytes, layout: Layout) -> Arrays:
 
 def model_digest(arrays: Sequence[NDArray[np.floating]], layout: Layout) -> bytes:
     """32 bytes that name a model: its layout and every value."""
-    return hashlib.sha256(b"quatrefoil/model/v1\x00" + layout.digest() + encode_arrays(arrays, layout)).digest()
+    return hashlib.sha256(MODEL_DOMAIN + layout.digest() + encode_arrays(arrays, layout)).digest()
 
 
 def _array_layout(position: int, array: NDArray[np.floating]) -> ArrayLayout:

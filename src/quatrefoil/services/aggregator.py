@@ -20,6 +20,7 @@ from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.enrolment import Enrolments
+from quatrefoil.federation.provenance import AggregatorProvenance
 from quatrefoil.services.keeper_link import KeeperLink
 from quatrefoil.services.rpc import SMALL, Method, OnRefused, answer_all
 from quatrefoil.services.waiting import Waiting, wait_until, wake
@@ -45,6 +46,7 @@ class AggregatorService:
         enrolments: Enrolments,
         make_aggregator: Callable[[AgreedJob], Aggregator],
         model: bytes,
+        provenance: AggregatorProvenance,
         *,
         make_cosigning: Callable[[AgreedJob], Cosigning] | None,
         keeper: KeeperLink,
@@ -59,6 +61,7 @@ class AggregatorService:
         self._make_aggregator = make_aggregator
         self._make_cosigning = make_cosigning
         self._model = model
+        self._provenance = provenance
         self._keeper = keeper
         self._verify_in = verify_in
         self._rounds = rounds
@@ -80,6 +83,8 @@ class AggregatorService:
         self._offered: set[str] = set()
         self._proposal: bytes | None = None
         self._declined: dict[str, str] = {}
+        self._statement: bytes | None = None
+        self._objected: set[str] = set()
         self._told: set[str] = set()
         self._informed: set[str] = set()
         # Two, so that a contribution does not wake every waiting silo.
@@ -103,6 +108,8 @@ class AggregatorService:
             "witness": self._witness,
             "checkpoint": self._checkpoint,
             "cosign": self._cosign,
+            "sign": self._sign,
+            "object": self._object,
         }
         silo = channel.peer.name
         checked = {name: self._for_invited(method) for name, method in methods.items()}
@@ -123,7 +130,9 @@ class AggregatorService:
                 finished = await self._round(aggregator)
                 self.round_ms[finished.number] = (time.perf_counter() - begin) * 1e3
                 self._report(f"round {finished.number}/{self._rounds}: {len(finished.contributors)} silos added")
+            self._state_provenance(aggregator)
             await self._await_quorum()
+            await wake(self._for_silos)
             await wait_until(lambda: self._informed >= self._invited, self._for_rounds, self._waiting.deadline)
             return aggregator
         finally:
@@ -160,6 +169,10 @@ class AggregatorService:
         self._aggregator = aggregator
         return aggregator
 
+    def _state_provenance(self, aggregator: Aggregator) -> None:
+        self._provenance.make(aggregator.job, aggregator.model)
+        self._statement = self._provenance.own().encode()
+
     async def _round(self, aggregator: Aggregator) -> FinishedRound:
         for _ in range(MOST_ATTEMPTS):
             try:
@@ -174,6 +187,8 @@ class AggregatorService:
                 await self._confirm(aggregator)
                 answer = await self._keeper.ask("answer", aggregator.key_request())
                 finished = aggregator.finish(answer)
+                if finished.number == self._rounds:  # before the last checkpoint that is cosigned, which covers it
+                    self._state_provenance(aggregator)
                 if self._cosigning is not None:
                     self._cosigning.begin(finished.number)
                 self._offer = self._proposal = None
@@ -320,7 +335,7 @@ class AggregatorService:
     async def _start(self, _: str, __: bytes) -> bytes | None:
         if not await wait_until(lambda: self._aggregator is not None, self._for_silos, PATIENCE):
             return None
-        return parts.join([self._running().enrolled_job, self._model])
+        return parts.join([self._running().enrolled_job, self._model, self._provenance.parent])
 
     async def _next(self, silo: str, body: bytes) -> bytes | None:
         job, number = parts.split(body, 2)
@@ -378,6 +393,20 @@ class AggregatorService:
                 await wake(self._for_silos)
         return b""
 
+    async def _sign(self, silo: str, body: bytes) -> bytes:
+        if self._statement is None:
+            raise MessageRefused("there is no statement of provenance yet", hint="Ask for the next offer")
+        self._provenance.signed(silo, body)
+        self._report(f"{silo} signed the statement of provenance")
+        return b""
+
+    async def _object(self, silo: str, body: bytes) -> bytes:
+        reason = body.decode("utf-8", "replace")[:MOST_REASON]
+        self._provenance.objected(silo, reason)
+        self._objected.add(silo)
+        self._report(f"{silo} does not sign the statement of provenance: {reason}")
+        return b""
+
     def _require_same_job(self, silo: str, job: bytes, done: int) -> None:
         if silo in self._missing or (self._aggregator is not None and job != self._job_digest):
             raise MessageRefused(f"{silo} is at another job", hint="Give it a new --state folder for this one")
@@ -392,8 +421,8 @@ class AggregatorService:
             return False
         if done < self._rounds_done:
             return True
-        if done >= self._rounds:  # a silo that has left cosigns nothing more
-            return self._cosigning is None or self._cosigning.has_quorum
+        if done >= self._rounds:  # a silo that has left cosigns and signs nothing more
+            return self._statement is not None and (self._cosigning is None or self._cosigning.has_quorum)
         if self._proposal is not None:
             return self._is_to_confirm(silo)
         return self._offer is not None and self._is_wanted(silo)
@@ -408,6 +437,9 @@ class AggregatorService:
             assert finished is not None
             return _kind(b"result", finished.offer, finished.release, finished.result, finished.receipts.of(silo))
         if done >= self._rounds:
+            assert self._statement is not None
+            if not self._provenance.has_signed(silo) and silo not in self._objected:
+                return _kind(b"provenance", self._statement)
             self._told.add(silo)
             return parts.join([b"done", parts.join([]) if self._cosigning is None else self._cosigning.final])
         assert self._offer is not None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from quatrefoil.errors import (
     CiphertextRefused,
+    EvidenceRejected,
     HostError,
     MessageRefused,
     PeerUnreachable,
@@ -19,6 +20,7 @@ from quatrefoil.errors import (
     RoundVoided,
 )
 from quatrefoil.federation import parts
+from quatrefoil.federation.provenance import SiloProvenance
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.federation.witnessing import SiloWitness
@@ -52,6 +54,7 @@ class SiloService:
     def __init__(
         self,
         silo: Silo,
+        provenance: SiloProvenance,
         dial: Callable[[], Channel],
         *,
         witness: SiloWitness | None,
@@ -61,6 +64,7 @@ class SiloService:
         """``witness``: cosigns the aggregator's log after every round; None in a job whose policy asks for none."""
         self._silo = silo
         self._witness = witness
+        self._provenance = provenance
         self._dial = dial
         self._give_up = give_up
         self._report = report
@@ -90,6 +94,8 @@ class SiloService:
                 elif kind == b"confirm":
                     offer, proposal, voids = parts.split(content, 3)
                     self._confirm(offer, proposal, parts.split_list(voids, MOST_VOIDS))
+                elif kind == b"provenance":
+                    self._sign(*parts.split(content, 1))
                 else:
                     raise MessageRefused(f"the aggregator sent {kind[:20]!r}", hint="Check its version")
         finally:
@@ -100,7 +106,9 @@ class SiloService:
             self._ask("enrol", self._silo.enrol(self._ask("invitation")))
             self._report("enrolled; waiting for the other silos")
             self._ask("consent", self._silo.consent(self._ask("job")))
-            self._silo.start(*parts.split(self._ask("start"), 2))
+            job, model, parent = parts.split(self._ask("start"), 3)
+            self._provenance.begin(job, model, parent)
+            self._silo.start(job, model)
         self._report(f"job {self._silo.job.name}: started")
         if self._witness is not None:
             self._witness.meet(self._ask("witness", self._witness.statement), self._silo.job.aggregator.name)
@@ -144,6 +152,20 @@ class SiloService:
             self._ask("confirm", confirmation)
         except (MessageRefused, RoundVoided) as error:
             self._report(f"the aggregator refused the confirmation ({error.problem})")
+
+    def _sign(self, envelope: bytes) -> None:
+        try:
+            signature = self._provenance.sign(envelope, self._silo.job, self._silo.model)
+        except (MessageRefused, EvidenceRejected) as error:
+            self._report(f"refused to sign the statement of provenance: {error.problem}")
+            self._ask("object", error.problem.encode()[:MOST_REASON])
+            return
+        try:
+            self._ask("sign", signature)
+            self._report("signed the statement of provenance")
+        except (MessageRefused, EvidenceRejected) as error:
+            self._report(f"the aggregator refused the signature ({error.problem})")
+            self._ask("object", b"its signature was refused")
 
     def _ask(self, method: str, body: bytes = b"") -> bytes:
         """The answer, asked for again until there is one; ``HostError`` after ``give_up`` seconds of silence."""

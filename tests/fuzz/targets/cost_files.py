@@ -14,7 +14,7 @@ from quatrefoil.planner.costs import SCHEMA, Costs
 
 def seeds() -> list[bytes]:
     written = MemoryLog(lambda: datetime(2026, 1, 1, tzinfo=UTC))
-    entries = [written.append("round", {"number": n, "silos": ["north"]}) for n in range(2)]
+    entries = [written.append("x-round", {"number": n, "silos": ["north"]}) for n in range(2)]
     lines = b"".join(log._line(entry) for entry in entries)
     return [lines, lines[:-1], b'{"schema": "%s", "machine": {}}' % SCHEMA.encode()]
 

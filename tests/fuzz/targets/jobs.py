@@ -66,6 +66,7 @@ def sound_job() -> bytes:
         rounds=1,
         model=bytes(32),
         receipt_key=b"",
+        parent=b"",
         aggregator=one("hub", "aggregator"),
         keeper=one("keeper", "keeper"),
         roster=tuple(one(name, "silo", 10) for name in ("east", "north", "south", "west")),

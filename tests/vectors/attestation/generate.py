@@ -62,6 +62,7 @@ def main() -> None:
     add("another measurement", ["accepted-measurement"], signed(measurement=b"\1" * 48))
     add("other report data", ["report-data"], signed(report_data=b"\1" * 64))
     add("lower TCB", ["minimum-tcb"], signed(**LOWER_EVERYWHERE), way=["VCEK of lower TCB", "Milan vcek issuer"])
+    add("lower TCB at launch", ["minimum-tcb"], signed(launch_tcb=LOWER))
     add(
         "firmware above the certificate's",
         ["certificate-tcb"],

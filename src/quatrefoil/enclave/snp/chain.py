@@ -12,7 +12,7 @@ from datetime import datetime
 
 from cryptography import x509
 
-from quatrefoil.enclave.certificates import common_name, names_its_algorithm_twice, outside_validity, signed_pss
+from quatrefoil.enclave.certificates import binds_every_byte, common_name, outside_validity, signed_pss
 from quatrefoil.enclave.claims import Check
 from quatrefoil.enclave.snp.keys import ISSUERS, SigningKey
 from quatrefoil.enclave.snp.roots import Root
@@ -59,7 +59,7 @@ def follow(
 def _issued(issuer: x509.Certificate, issued: x509.Certificate) -> bool:
     return (
         issued.issuer == issuer.subject
-        and names_its_algorithm_twice(issued)
+        and binds_every_byte(issued)
         and _may_issue(issuer)
         and signed_pss(issuer, issued.tbs_certificate_bytes, issued.signature)
     )

@@ -1,8 +1,8 @@
 """Certificates of the keys that sign reports: VCEK, of one chip, and VLEK, of one cloud provider.
 
 What a certificate says is in extensions below 1.3.6.1.4.1.3704.1 (AMD publication 57230, "VCEK Certificate and KDS
-Interface Specification", chapter 3): the product, the TCB version that the key was derived for, and either the chip
-or the provider.
+Interface Specification", chapter 3; table 11 for Turin): the product, the TCB version that the key was derived for, and
+either the chip or the provider.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _TCB: Mapping[str, x509.ObjectIdentifier] = {
     name: x509.ObjectIdentifier(f"{_ARC}3.{number}")
     for name, number in (("bootloader", 1), ("tee", 2), ("snp", 3), ("microcode", 8), ("fmc", 9))
 }
+_UNUSED = tuple(x509.ObjectIdentifier(f"{_ARC}3.{number}") for number in (4, 5, 6, 7))
+"""Versions of components that no known product has: zero, or not there."""
 _INTEGER, _OCTET_STRING, _IA5_STRING = 0x02, 0x04, 0x16
 
 ISSUERS: Mapping[str, str] = {"vcek": "SEV-", "vlek": "SEV-VLEK-"}
@@ -64,7 +66,10 @@ class SigningKey:
         public = certificates.reading("certificate", certificate.public_key)
         if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp384r1":
             raise _rejected("has a key that is not P-384")
-        tcb = {component: _version(certificate, component) for component in LAYOUTS[product]}
+        tcb = {component: _version(certificate, _TCB[component], component) for component in LAYOUTS[product]}
+        for oid in _UNUSED:
+            if certificates.extension(certificate, oid) is not None and _version(certificate, oid, "a component"):
+                raise _rejected("says a version of a component that is not known here")
         return cls(
             certificate,
             "vlek" if chip is None else "vcek",
@@ -85,8 +90,8 @@ def _chip_id(value: bytes, size: int) -> bytes:
     return value
 
 
-def _version(certificate: x509.Certificate, component: str) -> int:
-    value = certificates.extension(certificate, _TCB[component])
+def _version(certificate: x509.Certificate, oid: x509.ObjectIdentifier, component: str) -> int:
+    value = certificates.extension(certificate, oid)
     if value is None:
         raise _rejected(f"says no version of {component}")
     number = _inside(value, _INTEGER)
@@ -98,7 +103,7 @@ def _version(certificate: x509.Certificate, component: str) -> int:
 def _text(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> str:
     value = certificates.extension(certificate, oid)
     if value is None:
-        raise _rejected("does not say its product")
+        raise _rejected("does not say its product or provider")
     return _inside(value, _IA5_STRING).decode("ascii", "replace")
 
 

@@ -168,13 +168,9 @@ def _claims(
     for name, vector in (("launch", report.launch_mitigations), ("current", report.current_mitigations)):
         if vector is not None:
             named[f"{name}_mitigations"] = vector
-    for name, raw in (
-        ("committed", report.committed_tcb),
-        ("current", report.current_tcb),
-        ("launch", report.launch_tcb),
-    ):
-        if product is not None:
-            named[f"{name}_tcb"] = tcb.written(tcb.decode(raw, product))
+    if product is not None:
+        for name in ("committed_tcb", "current_tcb"):
+            named[name] = tcb.written(tcb.decode(getattr(report, name), product))
     return Claims(
         kind=KIND,
         root=root,
@@ -189,6 +185,7 @@ def _claims(
             "author_key_digest": report.author_key_digest,
         },
         tcb=tcb.decode(report.reported_tcb, product) if product else {},
+        launch_tcb=tcb.decode(report.launch_tcb, product) if product else {},
         platform={"chip_id": report.chip_id[: tcb.CHIP_ID_BYTES[product]] if product else report.chip_id},
         model=product or "",
         debug=report.policy.debug,

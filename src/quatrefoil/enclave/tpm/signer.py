@@ -90,6 +90,9 @@ def _who_vouches(key: Key, candidates: tuple[bytes, ...], collateral: Collateral
         except VerificationError as error:
             reasons.append(f"its certificate of {leaf.issuer.rfc4514_string()} leads to no given root: {error}")
             continue
+        if not all(certificates.binds_every_byte(one) for one in chain[:-1]):
+            reasons.append("a certificate of the chain has bytes that anybody may change")
+            continue
         own, problem = _revocation(chain, lists, at)
         if problem:
             reasons.append(problem)
