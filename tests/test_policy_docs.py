@@ -37,6 +37,7 @@ def test_every_policy_field_is_documented_and_no_other() -> None:
         "transport.policy",
         "workload.max_latency_ms",
         "audit.receipts",
+        "audit.witnesses",
     }
     expected |= {f"limits.{field.name}" for field in dataclasses.fields(Limits)} | {
         f"allow.{layer}" for layer in LAYERS

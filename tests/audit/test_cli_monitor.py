@@ -13,7 +13,7 @@ from quatrefoil import cli
 from quatrefoil.audit import TileLog
 from quatrefoil.audit.log import KEY_FOLDER, LOG_FOLDER, OWNER, PAYLOADS, TRUST_FOLDER
 from quatrefoil.audit.watching import Watcher
-from quatrefoil.audit.witnesses import said, witness_name
+from quatrefoil.audit.witnesses import introduced, said, witness_name
 from quatrefoil.errors import EvidenceRejected
 from quatrefoil.tlog import FolderSource, Signer
 from quatrefoil.tlog.evidence import Evidence
@@ -54,7 +54,7 @@ class Hub:
         signer = Signer(witness_name(self.consortium.trust.fingerprints[0], silo), key)
         signed = statement.sign(said(signer.verifier, system_clock()), identity)
         with TileLog(self.folder / name, self.identity, self.consortium.trust) as log:
-            log.append("witness", {"silo": silo, "key": signer.verifier.encode()}, {"statement": signed})
+            log.append("witness", introduced(silo, signer.verifier), {"statement": signed})
             log.cosigned([signer.sign(log.reader().checkpoint, system_clock())], [signer.verifier])
 
 

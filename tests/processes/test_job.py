@@ -10,7 +10,7 @@ from toy_job import ROUNDS, SILOS, ToyJob, mean
 
 from logs import entries_of
 from quatrefoil import cli
-from quatrefoil.audit.log import TRUST_FOLDER
+from quatrefoil.audit.log import TRUST_FOLDER, WITNESSED
 from quatrefoil.errors import HostError
 
 SOON = 40.0
@@ -148,8 +148,12 @@ def test_logs_tell_the_whole_story_and_hold_no_secrets(job: ToyJob) -> None:
     assert job.stored("keeper").count("key-release") == ROUNDS
     assert job.stored("aggregator").count("round-finished") == ROUNDS
     assert "plan" in job.stored("aggregator")
+    assert job.stored("aggregator").count("witness") == len(SILOS)
+    assert job.stored("aggregator").count("cosigned") == ROUNDS - 1  # the last is under the checkpoint itself
+    assert (job.log("aggregator") / WITNESSED).exists()
     for name in SILOS:
-        assert job.stored(name)[:3] == ["log-opened", "enrolment", "consent"]
+        assert job.stored(name)[:4] == ["log-opened", "policy", "enrolment", "consent"]
+        assert job.stored(name).count("witness") == 1 and job.stored(name).count("witnessed") == ROUNDS
         assert job.stored(name).count("contribution") == ROUNDS
     # Digests, names, counts and reasons only: nothing as long as a key or an update.
     for name in ("keeper", "aggregator", *SILOS):

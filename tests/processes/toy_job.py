@@ -36,6 +36,7 @@ proofs = ["bounded-update"]
 [insecure]
 accept = ["software-keeper"]
 [audit]
+witnesses = 2
 receipts = "ml-dsa+ed25519"
 """
 

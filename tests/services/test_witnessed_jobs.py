@@ -14,6 +14,7 @@ from quatrefoil.audit.log import LOG_FOLDER, WITNESSED
 from quatrefoil.audit.witnesses import WitnessStatement, cosigners, key_in, read_witnessed, said, verify
 from quatrefoil.errors import EvidenceRejected, MessageRefused, PolicyError
 from quatrefoil.federation import parts
+from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.state import MemoryState
 from quatrefoil.tlog import read_checkpoint
@@ -160,6 +161,77 @@ def test_the_aggregator_goes_on_after_a_restart_with_the_signatures_it_had(tmp_p
     last = read_witnessed((tmp_path / LOG_FOLDER / WITNESSED).read_bytes(), owner, known)
     assert len(cosigners(last, known)) == 4
     assert (tmp_path / LOG_FOLDER / CHECKPOINT).read_bytes() != last.note.encode()  # it covers what came between
+
+
+def test_over_channels_a_silo_that_is_shown_a_rewritten_log_stops_and_the_others_go_on(tmp_path: Path) -> None:
+    world = world_with(tmp_path, quorum=3, rounds=2)
+    witnesses = Witnesses(world)
+    other = second_log(tmp_path, tmp_path / "other", world)
+
+    class Rewriting(Cosigning):
+        """Shows ambon, once it has cosigned the first round, a log that begins otherwise."""
+
+        def request(self, silo: str, size: int) -> bytes:
+            if silo != "ambon" or size == 0:
+                return super().request(silo, size)
+            while other.reader().size < size + 3:
+                other.append("x-invented", {})
+            liar = Cosigning(
+                self._job, policy=world.policy, security=world.hub_security, state=MemoryState(), log=other
+            )
+            liar.begin(2)
+            return liar.request(silo, size)
+
+    def make(job: AgreedJob) -> Cosigning:
+        return Rewriting(
+            job.job,
+            policy=world.policy,
+            security=world.hub_security,
+            state=world.states["hub"],
+            log=world.logs["hub"],
+        )
+
+    async def job() -> None:
+        async with Loopback(world, deadline=1.0, cosigning=make) as hub:
+            silos = running(hub, witnesses)
+            with pytest.raises(EvidenceRejected, match="aggregator hub shows a log that this silo does not cosign"):
+                await silos["ambon"].result()
+            for name in NAMES[1:]:
+                await silos[name].result()
+            await hub.finished()
+
+    run(job())
+    assert witnesses.logged("ambon", "refusal")[-1].attached["evidence"].size > 0
+    other.close()
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("where", ["log", "state", "file"])
+def test_the_aggregator_killed_while_it_takes_a_cosignature_loses_none_that_it_acknowledged(
+    begun, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, cosigning, witnesses = begun
+    silos = {name: meet(cosigning, witnesses[name], name) for name in NAMES[:3]}
+    cosigning.begin(1)
+    for name in NAMES[:2]:
+        cosign(cosigning, silos[name], name)
+    log, state = world.logs["hub"], world.states["hub"]
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        holder, name = {"log": (log, "cosigned"), "state": (state, "replace"), "file": (log, "keep_witnessed")}[where]
+        patched.setattr(holder, name, kill)
+        cosign(cosigning, silos[NAMES[2]], NAMES[2])
+    again = Cosigning(world.aggregator.job, policy=world.policy, security=world.hub_security, state=state, log=log)
+    assert again.cosigned == (NAMES[:2] if where == "state" else NAMES[:3])
+    assert (log.folder / WITNESSED).exists() == again.has_quorum == (where != "state")
+    cosign(again, silos[NAMES[2]], NAMES[2])
+    assert again.has_quorum and (log.folder / WITNESSED).exists()
 
 
 # ------------------------------------------------------------------------------------- what the aggregator refuses

@@ -57,7 +57,7 @@ KINDS: dict[str, Kind] = {
     "receipts": Kind("signed statements of what became of updates", ("aggregator",), ("round", "attempt")),
     "receipt": Kind("a signed statement of what became of an update", ("silo",), ("round", "attempt")),
     "provenance": Kind("where a model comes from, signed", _ALL, ("statement",)),
-    "witness": Kind("with which key a silo cosigns logs", ("aggregator", "silo"), ("silo", "key")),
+    "witness": Kind("with which key a silo cosigns logs", ("aggregator", "silo"), ("silo", "name", "key")),
     "witnessed": Kind("another party's checkpoint was cosigned", ("silo",), ("origin", "size", "root")),
     "cosigned": Kind("witnesses cosigned this log", _ALL, ("size", "witnesses")),
     "credentials": Kind("certificates and revocation lists that are used now", _ALL, ()),

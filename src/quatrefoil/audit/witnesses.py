@@ -7,6 +7,7 @@ in the file ``witnessed``, lies the newest checkpoint that had enough of their c
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,6 +71,11 @@ def witness_name(root: bytes, party: str) -> str:
 def said(key: VerifierKey, at: datetime) -> bytes:
     """The body of a statement, to be signed by the party's identity."""
     return WitnessStatement(int(at.timestamp()), key.encode()).encode()
+
+
+def introduced(silo: str, key: VerifierKey) -> dict[str, str]:
+    """The body of an entry of kind ``witness``; the statement itself, with the whole key, is attached to it."""
+    return {"silo": silo, "name": key.name, "key": hashlib.sha256(key.public).hexdigest()}
 
 
 def key_in(said: WitnessStatement, signer: str) -> VerifierKey:

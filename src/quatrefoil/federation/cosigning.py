@@ -9,7 +9,7 @@ cosignatures are in no entry, but under the checkpoint itself, in the file ``wit
 from __future__ import annotations
 
 from quatrefoil.audit import TileLog
-from quatrefoil.audit.witnesses import WitnessStatement, key_in
+from quatrefoil.audit.witnesses import WitnessStatement, introduced, key_in
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.errors import EvidenceRejected, MessageRefused, PolicyError
 from quatrefoil.federation import parts
@@ -47,6 +47,7 @@ class Cosigning:
             number, note = parts.split(stored, 2)
             self._round = int.from_bytes(number, "big")
             self._take_up(note)
+            self._publish()  # a crash may have come between the last signature and the file
 
     def _take_up(self, note: bytes) -> None:
         found = read_checkpoint(note, (*self._log.keys.verifiers, *self._keys.values()))
@@ -69,7 +70,7 @@ class Cosigning:
             )
         if silo not in self._keys:
             # Logged first: a statement that is in no log ties no cosignature to anybody.
-            self._log.append("witness", {"silo": silo, "key": key.encode()}, {"statement": statement})
+            self._log.append("witness", introduced(silo, key), {"statement": statement})
             self._state.put_once(_STATEMENT + silo, statement)
             self._keys[silo] = key
         return self._log.owner
@@ -102,8 +103,7 @@ class Cosigning:
             return
         self._lines[silo] = line
         self._store()
-        if len(self._lines) >= max(self._quorum, 1):
-            self._publish()
+        self._publish()
 
     # ----------------------------------------------------------------------------------------------------- the rounds
 
@@ -169,6 +169,9 @@ class Cosigning:
         self._state.replace({_CHECKPOINT: parts.join([self._round.to_bytes(8, "big"), self._note().encode()])})
 
     def _publish(self) -> None:
+        """Put the checkpoint beside the log, once a quorum has cosigned it."""
+        if len(self._lines) < max(self._quorum, 1):
+            return
         note = self._note()
         self._log.keep_witnessed(note.encode())
         if Note.decode(self._log.checkpoint).text == note.text:  # nothing was logged since

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
-
 from quatrefoil.audit import TileLog
 from quatrefoil.audit.witnesses import witness_name
 from quatrefoil.contracts import TransportSecurity
@@ -15,7 +13,7 @@ from quatrefoil.federation.messages import Job
 from quatrefoil.federation.state import MemoryState
 from quatrefoil.federation.witnessing import SiloWitness
 from quatrefoil.policy import Policy
-from quatrefoil.tlog import Signer
+from quatrefoil.tlog.keys import new_witness_key
 from quatrefoil.transport import TrustAnchor
 
 
@@ -37,7 +35,7 @@ class LocalWitnesses:
         self._cosigning = Cosigning(job, policy=policy, security=aggregator, state=MemoryState(), log=log)
         self._silos = {
             name: SiloWitness(
-                Signer(witness_name(trust.fingerprints[0], name), MLDSA44PrivateKey.generate()),
+                new_witness_key(witness_name(trust.fingerprints[0], name)),
                 security=security,
                 trust=trust,
                 policy=policy,

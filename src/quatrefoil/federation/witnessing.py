@@ -16,7 +16,15 @@ from datetime import datetime
 
 from quatrefoil.audit import Log, ownership
 from quatrefoil.audit.ownership import Owner
-from quatrefoil.audit.witnesses import KnownWitness, WitnessStatement, cosigners, key_in, read_witnessed, said
+from quatrefoil.audit.witnesses import (
+    KnownWitness,
+    WitnessStatement,
+    cosigners,
+    introduced,
+    key_in,
+    read_witnessed,
+    said,
+)
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.errors import EvidenceRejected, MessageRefused, StateCorrupt
 from quatrefoil.federation import parts
@@ -63,16 +71,14 @@ class SiloWitness:
         if stored is None:
             signed = self._security.sign(said(self._witness.verifier, self._clock()))
             stored = self._state.put_once(_STATEMENT, signed)
-            self._log.append("witness", self._introduced(), {"statement": stored})
+            body = introduced(self._security.name, self._witness.verifier)
+            self._log.append("witness", body, {"statement": stored})
         if WitnessStatement.decode(self._security.verify(stored).body).key != self._witness.verifier.encode():
             raise StateCorrupt(
                 "this silo has said that it cosigns with another key than it has now",
                 hint="Restore the folder witness-key, or begin another job with a new --state folder",
             )
         return stored
-
-    def _introduced(self) -> dict[str, str]:
-        return {"silo": self._security.name, "key": self._witness.verifier.encode()}
 
     def meet(self, owner: bytes, aggregator: str) -> None:
         """Follow the log of the job's aggregator from now on. ``owner``: its signed statement; empty where it keeps no

@@ -159,7 +159,7 @@ CURRENT = (
         _SIGN,
         2,
         ("audit", "tlog"),
-        "checkpoints of logs (C2SP tlog-cosignature, FIPS 204); COSE of others (RFC 9964)",
+        "checkpoints of logs and their witnesses (C2SP tlog-cosignature, FIPS 204); COSE of others (RFC 9964)",
         parameters="44",
         oid=f"{NIST}.3.17",
     ),

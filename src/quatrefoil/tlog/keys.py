@@ -85,6 +85,12 @@ class LogKeys:
         return f"LogKeys({self.origin!r}, keys=<secret>)"
 
 
+def new_witness_key(name: str) -> Signer:
+    """A new ML-DSA-44 key of a witness called ``name``, in memory only."""
+    require_origin(name)
+    return Signer(name, MLDSA44PrivateKey.generate())
+
+
 def create_witness_key(folder: Path, name: str) -> None:
     """A new ML-DSA-44 key of a witness called ``name``, in a ``folder`` that does not exist yet."""
     require_origin(name)
