@@ -170,7 +170,9 @@ def test_tdx_modules_that_are_not_intels(changes: dict[str, Any], says: str) -> 
 
 def test_the_td_module_updated_since_the_launch_is_said() -> None:
     platform = Platform(version=5, body={"teetcbsvn": bytes([OLD, 1] + [OLD] * 14)})
-    assert found(platform).claims.status == "TDRelaunchAdvised"
+    claims = found(platform).claims
+    assert claims.status == "TDRelaunchAdvised"
+    assert (claims.tcb["module"], claims.launch_tcb["module"]) == (1 << 8 | CURRENT, 1 << 8 | OLD)
 
 
 @pytest.mark.parametrize("kind", ["tdx", "sgx"])

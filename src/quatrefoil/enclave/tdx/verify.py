@@ -155,8 +155,7 @@ def _claims(kind: str, quote: Quote, found: Platform | None, fmspc: str, root: s
     if kind == "sgx":
         tcb["isv"] = _number(quote.body["isvsvn"])
     else:
-        # TEE_TCB_SVN: the module's security version, and its major version, with each of which the former begins anew.
-        tcb["module"] = quote.body["teetcbsvn"][1] << 8 | quote.body["teetcbsvn"][0]
+        tcb["module"] = _module(quote.body.get("teetcbsvn2", quote.body["teetcbsvn"]))
         facts |= {
             "migratable": bool(quote.td_attributes & MIGRATABLE),
             "sept_ve_disable": bool(quote.td_attributes & SEPT_VE_DISABLE),
@@ -173,6 +172,8 @@ def _claims(kind: str, quote: Quote, found: Platform | None, fmspc: str, root: s
         report_data=quote.body["reportdata"],
         measurements={name: quote.body[name] for name in names if name in quote.body},
         tcb=tcb,
+        # A TD report 1.0 has no other: the module that launched the TD is the one that runs.
+        launch_tcb={**tcb, "module": _module(quote.body["teetcbsvn"])} if "teetcbsvn2" in quote.body else {},
         platform={"ppid": found.ppid} if found else {},
         model=kind.upper(),
         debug=quote.debug,
@@ -180,6 +181,11 @@ def _claims(kind: str, quote: Quote, found: Platform | None, fmspc: str, root: s
         advisories=found.advisories if found else (),
         facts=facts,
     )
+
+
+def _module(svn: bytes) -> int:
+    """TEE_TCB_SVN: the TDX module's security version, and above it the major version, with which that begins anew."""
+    return svn[1] << 8 | svn[0]
 
 
 def _number(raw: bytes) -> int:
