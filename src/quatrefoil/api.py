@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil import stack
-from quatrefoil.audit import Entry, Log, MemoryLog, TileLog
+from quatrefoil.audit import Entry, Log, MemoryLog, TileLog, carry_over
 from quatrefoil.audit.commitments import SALT_BYTES, code_digest, data_commitment, list_files
 from quatrefoil.audit.dsse import Notary, Verifier
 from quatrefoil.contracts import TransportSecurity
@@ -165,9 +165,7 @@ def _signed_log(parties: _Parties, given: Log | None, begun: Log, opened: contex
             hint="Leave `log` out: one is made, and its entries are in the Outcome",
         )
     signed = opened.enter_context(parties.log(Path(opened.enter_context(tempfile.TemporaryDirectory()))))
-    for entry in begun.entries():
-        attached = {name: begun.payload(one.sha256) for name, one in entry.attached.items()}
-        signed.append(entry.kind, entry.body, attached)
+    carry_over(begun, signed)
     return signed
 
 

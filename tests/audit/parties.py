@@ -28,13 +28,15 @@ def tile_log(folder: Path, name: str, clock=lambda: START) -> TileLog:
 
 
 def run_job(folder: Path) -> Policy:
-    """Three rounds, with an attempt voided and a silo that was away: every party's log in ``folder`` by its name."""
-    world = World(backend="plain")
+    """Three rounds, with an attempt voided and a silo that was away, and the statement about the model, signed by all:
+    every party's log in ``folder`` by its name."""
+    world = World(backend="plain", rounds=3)
     for name in (*NAMES, "keeper", "hub"):
         world.logs[name] = tile_log(folder / name, name, world.clock)
         log_policy(world.policy, world.logs[name])
     world.silos = {name: world.make_silo(name) for name in NAMES}
     world.enrolments, world.keeper = world.make_enrolments(), world.make_keeper()
+    world.provenance = world.make_provenance()
     world.begin()
     for _ in range(2):
         world.clock.pass_time(minutes=3)
@@ -43,6 +45,7 @@ def run_job(folder: Path) -> Policy:
     world.void("the network was down")
     world.clock.pass_time(minutes=3)
     world.run_round(NAMES[:3])
+    world.signed()
     for log in world.logs.values():
         log.close()
     return world.policy

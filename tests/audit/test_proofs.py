@@ -155,7 +155,7 @@ def test_a_proof_is_of_the_log_of_whoever_signed_beside_it(job: Path, capsys: py
         (["{job}/hub", "1"], "Give DIR INDEX --out FILE"),
         (["--out", "{job}/x"], "Give DIR INDEX --out FILE"),
         (["--check", "{job}/x"], "checked with its entry and a root"),
-        (["{job}/hub", "999", "--out", "{job}/x"], "has no tile"),
+        (["{job}/hub", "999", "--out", "{job}/x"], "leaf 999 is not in a log"),
         (["{job}/bundle.zip", "1", "--out", "{job}/x"], "holds 6 logs"),
         (["{job}/bundle.zip", "1", "--party", "silo-rome", "--out", "{job}/x"], "no log of silo-rome"),
     ],

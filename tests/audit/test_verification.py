@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from parties import AT, LISTS, ROOT, altered, failed, file, judged, lying, named, tile_log
 
-from quatrefoil.audit import Event, entries
+from quatrefoil.audit import Event, TileLog, entries, witnesses
 from quatrefoil.audit.checks.content import MOST_BACKWARDS
 from quatrefoil.audit.checks.statements import CHECKERS
-from quatrefoil.audit.log import OWNER, PAYLOADS
+from quatrefoil.audit.log import OWNER, PAYLOADS, WITNESSED
 from quatrefoil.audit.verdict import CHECKS, OF_A_LOG
+from quatrefoil.audit.witnesses import witness_name
 from quatrefoil.errors import EvidenceRejected, MessageRefused
 from quatrefoil.policy import Policy
-from quatrefoil.tlog import Checkpoint, LogKeys, LogWriter, Note
+from quatrefoil.tlog import Checkpoint, LogKeys, LogWriter, Note, Signer
 from quatrefoil.tlog.merkle import root_of
 from quatrefoil.tlog.tiles import CHECKPOINT
+from quatrefoil.transport import statement
 from world import START, Clock, World, consortium, identity
 
 PARTIES = ("hub", "keeper", "ambon", "dakar")
@@ -81,7 +85,7 @@ def test_a_root_that_came_along_passes_and_the_detail_says_so(job: Path) -> None
 def test_without_any_root_trust_fails_and_nothing_is_held_to_one(job: Path) -> None:
     file(job / "hub", "trust/root.pem").unlink()
     found = failed(job / "hub", trust=None)
-    assert found.keys() == {"trust", "owner", "entries", "rounds", "contributors", "voids", "statements"}
+    assert found.keys() == {"trust", "owner", "entries", "rounds", "contributors", "voids", "statements", "witnesses"}
 
 
 @pytest.mark.parametrize("content", [b"", b"not a certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
@@ -102,6 +106,14 @@ def test_the_root_of_an_impostor_that_came_along_fails_against_the_auditors_own(
         file(job / "hub", f"trust/{name}").write_bytes(content)
     assert "owner" in failed(job / "hub", trust=None)
     assert failed(job / "hub", trust=ROOT) == {}
+
+
+def test_the_limit_a_whole_consortium_that_was_made_up_passes_until_a_root_is_given(tmp_path: Path) -> None:
+    made_up = consortium("stranger")
+    with TileLog(tmp_path, identity("hub", "aggregator", "stranger"), made_up.trust, clock=lambda: START) as log:
+        log.keep_trust({name: (made_up.directory / name).read_bytes() for name in ("root.pem", "crl.pem")})
+    assert judged(tmp_path, trust=None).valid
+    assert "owner" in failed(tmp_path, trust=ROOT)
 
 
 def test_a_list_that_has_ended_fails_owner(job: Path) -> None:
@@ -172,26 +184,103 @@ def test_a_checkpoint_of_a_size_that_nobody_has_ends_soon(job: Path) -> None:
     assert "and 14 more" in found["leaves"] and "cannot be computed" in found["root"]
 
 
-def test_a_cosignature_of_a_known_witness_is_verified(job: Path) -> None:
-    from quatrefoil.audit.verification import examine
-    from quatrefoil.tlog import Signer
+def witnessed(state: Path, silos: Sequence[str], *, role: str = "silo", more: int = 0) -> Path:
+    """The hub's log, cosigned by these and kept as witnessed, and with entries after it."""
+    with tile_log(state, "hub") as log:
+        signers = {name: Signer(witness_name(ROOT_DIGEST, name), MLDSA44PrivateKey.generate()) for name in silos}
+        for name, signer in signers.items():
+            signed = statement.sign(witnesses.said(signer.verifier, START), identity(name, role))
+            log.append("witness", witnesses.introduced(name, signer.verifier), {"statement": signed})
+        head = log.reader().checkpoint
+        lines = [signer.sign(head, START) for signer in signers.values()]
+        log.cosigned(lines, [signer.verifier for signer in signers.values()])
+        log.keep_witnessed(log.checkpoint)
+        for number in range(more):
+            log.append("x-later", {"n": number})
+    return state
 
-    key = LogKeys.generate("witness.example/one").ml_dsa_44
-    witness = Signer("witness.example/one", key)
-    path = file(job / "hub", CHECKPOINT)
+
+ROOT_DIGEST = consortium("test-consortium").trust.fingerprints[0]
+
+
+@pytest.mark.parametrize(("quorum", "passes"), [(0, True), (2, True), (3, True), (4, False)])
+@pytest.mark.parametrize("more", [0, 3])
+def test_a_quorum_of_witnesses(tmp_path: Path, policy: Policy, quorum: int, passes: bool, more: int) -> None:
+    asked = dataclasses.replace(policy, witnesses=quorum)
+    verdict = judged(witnessed(tmp_path, ["ambon", "bari", "cusco"], more=more), policy=asked)
+    found = named(verdict, "witnesses")
+    assert found.passed is passes
+    assert f"ambon, bari, cusco cosigned the first 4 of {4 + more} entries; {quorum or 'none'} demanded" in found.detail
+
+
+def test_witnesses_are_demanded_of_the_aggregators_log_alone(tmp_path: Path, policy: Policy) -> None:
+    asked = dataclasses.replace(policy, witnesses=2)
+    assert "witnesses" in failed(lying(tmp_path / "hub", []), policy=asked)
+    assert "witnesses" not in failed(lying(tmp_path / "ambon", [], "ambon"), policy=asked)
+
+
+def test_a_cosigner_counts_once_and_only_as_a_silo(tmp_path: Path, policy: Policy) -> None:
+    asked = dataclasses.replace(policy, witnesses=2)
+    assert "1 silos cosigned" in failed(witnessed(tmp_path / "a", ["ambon", "ambon"]), policy=asked)["witnesses"]
+    found = failed(witnessed(tmp_path / "b", ["rome", "milan"], role="keeper"), policy=asked)
+    assert "0 silos cosigned" in found["witnesses"]
+
+
+def test_a_key_that_a_silo_did_not_sign_for_is_no_witness(tmp_path: Path, policy: Policy) -> None:
+    """The aggregator makes up a witness under the name of a silo."""
+    state = tmp_path / "hub"
+    with tile_log(state, "hub") as log:
+        made_up = Signer(witness_name(ROOT_DIGEST, "ambon"), MLDSA44PrivateKey.generate())
+        for holder in (identity("hub", "aggregator"), identity("ambon", "silo", "stranger")):
+            signed = statement.sign(witnesses.said(made_up.verifier, START), holder)
+            log.append("witness", witnesses.introduced("ambon", made_up.verifier), {"statement": signed})
+        log.cosigned([made_up.sign(log.reader().checkpoint, START)], [made_up.verifier])
+    found = failed(state, policy=dataclasses.replace(policy, witnesses=2))
+    assert {"statements", "witnesses"} <= found.keys() and "0 silos cosigned" in found["witnesses"]
+
+
+def test_a_cosignature_that_does_not_verify_fails_witnesses_and_nothing_else(tmp_path: Path) -> None:
+    path = file(witnessed(tmp_path, ["ambon", "bari"]), CHECKPOINT)
     note = Note.decode(path.read_bytes())
-    said = Checkpoint.parse(note.text)
-    path.write_bytes(Note(note.text, (*note.signatures, witness.sign(said, START))).encode())
+    last = note.signatures[-1]
+    wrong = dataclasses.replace(last, signature=last.signature[:-1] + bytes([last.signature[-1] ^ 1]))
+    path.write_bytes(Note(note.text, (*note.signatures[:-1], wrong)).encode())
+    assert failed(tmp_path).keys() == {"witnesses"}
 
-    def asked(**given):
-        return examine(job / "hub", trust=ROOT, policy=None, at=AT, **given).verdict
 
-    assert "1 signatures are of keys that were not given" in named(asked(), "witnesses").detail
-    assert "1 cosigned" in named(asked(witnesses=[witness.verifier]), "witnesses").detail
-    other = dataclasses.replace(said, size=said.size + 1)
-    path.write_bytes(Note(note.text, (*note.signatures, witness.sign(other, START))).encode())
-    assert [check.name for check in asked(witnesses=[witness.verifier]).failed] == ["witnesses"]
-    assert asked().valid  # the log's own signatures are not spoiled by those of strangers
+def test_another_history_than_the_witnesses_saw_fails_witnesses(tmp_path: Path) -> None:
+    """The operator keeps two logs under its keys: witnesses saw the first, the auditor is given the second."""
+    witnessed(tmp_path / "shown", ["ambon", "bari"])
+    shutil.copytree(tmp_path / "shown" / "log-keys", tmp_path / "other" / "log-keys")
+    witnessed(tmp_path / "other", ["cusco"], more=9)
+    shutil.copy(file(tmp_path / "shown", WITNESSED), file(tmp_path / "other", WITNESSED))
+    assert "are not the beginning of this log" in failed(tmp_path / "other")["witnesses"]
+
+
+def test_a_log_with_fewer_entries_than_witnesses_have_seen_fails_witnesses(tmp_path: Path) -> None:
+    """Truncated, with the older checkpoint that was signed once."""
+    with tile_log(tmp_path, "hub") as log:
+        short = log.checkpoint
+    witnessed(tmp_path, ["ambon"])
+    file(tmp_path, CHECKPOINT).write_bytes(short)
+    assert failed(tmp_path).keys() == {"witnesses"}
+    assert "have seen 2 entries of it" in failed(tmp_path)["witnesses"]
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing", b"a\n1\n"])
+def test_a_witnessed_file_that_is_none_fails_witnesses(tmp_path: Path, content: bytes) -> None:
+    file(witnessed(tmp_path, ["ambon"]), WITNESSED).write_bytes(content)
+    assert failed(tmp_path).keys() == {"witnesses"}
+
+
+def test_the_limit_an_older_log_without_witnesses_passes(job: Path, tmp_path: Path) -> None:
+    """Nothing in a log says that there is more: an operator can show it as it was, with the checkpoint it had then."""
+    with tile_log(tmp_path, "hub") as log:
+        log.append("x-a", {})
+        old = log.checkpoint
+        log.append("refusal", {"reason": "what the operator wants nobody to see"})
+    file(tmp_path, CHECKPOINT).write_bytes(old)
+    assert failed(tmp_path) == {}
 
 
 # ------------------------------------------------------------------------------------------------- leaves, tiles, root
@@ -268,8 +357,6 @@ def test_a_log_that_was_cut_short_fails(job: Path, tmp_path: Path) -> None:
 
 def test_a_root_of_other_leaves_fails_root(tmp_path: Path) -> None:
     """Only the log's owner can sign such a thing; it is found all the same."""
-    from quatrefoil.tlog import Signer
-
     lying(tmp_path, [Event("x-a", {})])
     keys = LogKeys.load(tmp_path / "log-keys")
     said = Checkpoint(keys.origin, 2, root_of([bytes(32), bytes(32)]))
@@ -511,6 +598,47 @@ def hub_entries(job: Path) -> list[entries.Entry]:
 
     trust = consortium("test-consortium").trust
     return list(PartyLog.in_folder(job / "hub" / "log", trust, clock=lambda: AT).entries())
+
+
+def test_messages_signed_by_another_than_who_sends_them_fail_statements(tmp_path: Path) -> None:
+    def roster(holder) -> Event:
+        body = {"round": 1, "attempt": 0, "context": A, "contributors": ["ambon"]}
+        return Event("roster", body, {"proposal": statement.sign(b"a proposal", holder)})
+
+    def sent(holder) -> Event:
+        body = {"round": 1, "attempt": 0, "context": A, "silo": "ambon"}
+        return Event("contribution", body, {"contribution": statement.sign(b"a contribution", holder)})
+
+    for number, (event, problem) in enumerate(
+        [
+            (roster(identity("hub", "aggregator")), ""),
+            (roster(identity("hub", "aggregator", "stranger")), "certificate"),
+            (roster(identity("ambon", "silo")), "not by the aggregator"),
+            (roster(identity("rome", "aggregator")), "not by the log's owner"),
+            (sent(identity("ambon", "silo")), ""),
+            (sent(identity("bari", "silo")), "names another silo"),
+            (sent(identity("ambon", "silo", "stranger")), "certificate"),
+        ]
+    ):
+        found = failed(lying(tmp_path / f"{number}", [opened(), event]))
+        assert problem in found["statements"] if problem else found == {}
+
+
+def test_where_a_model_comes_from_is_verified_and_held_to_the_rounds(job: Path) -> None:
+    """The same statement in a log whose rounds had other contributors."""
+    from quatrefoil.audit.dsse import Envelope
+
+    entry = next(one for one in hub_entries(job) if one.kind == "provenance")
+    content = file(job / "hub", f"{PAYLOADS}/{entry.attached['envelope'].sha256}").read_bytes()
+    said = Event("provenance", dict(entry.body), {"envelope": content})
+    assert failed(lying(job / "x", [said])) == {}
+    ended = next(one for one in hub_entries(job) if one.kind == "round-finished")
+    other = [opened(1, 0, ended.body["context"]), finished(1, 0, ended.body["context"])]
+    assert "provenance" in failed(lying(job / "y", [*other, said]))["contributors"]
+    signatures = Envelope.decode(content).signatures
+    alone = dataclasses.replace(Envelope.decode(content), signatures=signatures[1:]).encode()
+    assert failed(lying(job / "z", [Event("provenance", {"statement": A}, {"envelope": content})]))["statements"]
+    assert failed(lying(job / "w", [Event("provenance", {"statement": A}, {"envelope": alone})]))["statements"]
 
 
 def test_an_altered_batch_of_receipts_fails_statements(job: Path) -> None:

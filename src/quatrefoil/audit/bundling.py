@@ -19,7 +19,7 @@ from cryptography import x509
 from quatrefoil.audit import entries, ownership
 from quatrefoil.audit.archive import write_archive
 from quatrefoil.audit.evidence import LISTS, LOGS, POLICY, README, ROOTS, log_folder
-from quatrefoil.audit.log import OWNER, PAYLOADS
+from quatrefoil.audit.log import OWNER, PAYLOADS, WITNESSED
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError
 from quatrefoil.policy import Policy
 from quatrefoil.tlog import Checkpoint, FolderSource, LogReader, Note, SignedCheckpoint, Source
@@ -50,6 +50,7 @@ What is here:
     policy.toml         the policy, where it was added
     logs/ROLE-NAME/     the log of one party:
         checkpoint      its size and root, signed by the log's two keys
+        witnessed       the newest checkpoint that witnesses cosigned, if any
         owner           the party's signed statement that this log is its own
         tile/           the log itself (C2SP tlog-tiles, RFC 6962)
         payload/        what entries attach, each named by its SHA-256
@@ -105,6 +106,8 @@ class _Log:
     def files(self) -> Iterator[tuple[str, Load]]:
         yield OWNER, lambda: self._owner
         yield CHECKPOINT, lambda: self._checkpoint
+        if (witnessed := self._source.read(WITNESSED)) is not None:
+            yield WITNESSED, lambda: witnessed
         for level in levels_of(self.size):
             for tile in tiles_of(self.size, level):
                 yield tile.path, partial(self._hashes, tile)

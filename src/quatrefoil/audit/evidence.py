@@ -25,7 +25,7 @@ _PARTY = r"(aggregator|keeper|silo)-[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _INDEX = r"(x[0-9]{3}/)*[0-9]{3}(\.p/[1-9][0-9]{0,2})?"
 _MEMBER = re.compile(
     rf"README\.txt|policy\.toml|trust/(root|crl)\.pem"
-    rf"|logs/(?P<log>{_PARTY})/(checkpoint|owner|payload/[0-9a-f]{{64}}|tile/([0-9]|[1-5][0-9]|6[0-3]|entries)/{_INDEX})"
+    rf"|logs/(?P<log>{_PARTY})/(checkpoint|owner|witnessed|payload/[0-9a-f]{{64}}|tile/([0-9]|[1-5][0-9]|6[0-3]|entries)/{_INDEX})"
 )
 """Every name that a bundle can hold."""
 

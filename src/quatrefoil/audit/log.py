@@ -209,6 +209,13 @@ class TileLog:
         self.close()
 
 
+def carry_over(begun: Log, log: Log) -> None:
+    """Log again in ``log`` what was logged in ``begun``, with what it attaches."""
+    for entry in begun.entries():
+        attached = {name: begun.payload(one.sha256) for name, one in entry.attached.items()}
+        log.append(entry.kind, entry.body, attached)
+
+
 def _leaf(time: datetime, event: Event) -> bytes:
     attached = {name: Attachment.of(content) for name, content in event.attached.items()}
     return entries.encode(time, event.kind, event.body, attached)
@@ -222,4 +229,4 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-__all__ = ["Event", "Log", "MemoryLog", "TileLog"]
+__all__ = ["Event", "Log", "MemoryLog", "TileLog", "carry_over"]

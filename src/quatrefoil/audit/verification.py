@@ -15,31 +15,20 @@ from pathlib import Path
 from quatrefoil.audit.checks.content import Content
 from quatrefoil.audit.checks.facts import Facts
 from quatrefoil.audit.checks.identity import Introduction, introduce
-from quatrefoil.audit.checks.statements import Context, Said
+from quatrefoil.audit.checks.statements import Attested, Context, Said
 from quatrefoil.audit.checks.story import Accounts, Story, Unreadable
+from quatrefoil.audit.checks.witnesses import MOST_KNOWN, check_witnesses
 from quatrefoil.audit.entries import Entry
 from quatrefoil.audit.evidence import Evidence
 from quatrefoil.audit.trusted import Trusted
 from quatrefoil.audit.verdict import CHECKS, OF_A_LOG, Findings, Head, Verdict, count
+from quatrefoil.audit.witnesses import KnownWitness
 from quatrefoil.errors import EvidenceRejected, PolicyError
 from quatrefoil.policy import Policy
-from quatrefoil.tlog import Source, VerifierKey
+from quatrefoil.tlog import Source
 
 MOST_COMPARED = 1 << 16
 """Attempts of which several parties' logs can be compared."""
-
-
-@dataclass(frozen=True)
-class Demands:
-    """What an auditor asks beyond the evidence itself. ``witnesses``: their keys."""
-
-    policy: Policy | None = None
-    witnesses: Sequence[VerifierKey] = ()
-
-    @property
-    def quorum(self) -> int:
-        """Cosignatures that the policy demands."""
-        return 0
 
 
 @dataclass
@@ -61,22 +50,13 @@ class Examined:
     trusted: Trusted | None
 
 
-def verify(
-    source: Source,
-    trusted: Trusted | None,
-    policy: Policy | None = None,
-    *,
-    at: datetime,
-    demands: Demands | None = None,
-) -> Verdict:
+def verify(source: Source, trusted: Trusted | None, policy: Policy | None = None, *, at: datetime) -> Verdict:
     """The verdict on one party's log. ``at``: now; revocation is judged then."""
     evidence = Evidence({"": source}, None, None, None, None)
-    return _Examination(evidence, trusted, demands or Demands(policy), at).run().verdict
+    return _Examination(evidence, trusted, policy, at).run().verdict
 
 
-def examine(
-    path: Path, *, trust: Path | None, policy: Policy | None, at: datetime, witnesses: Sequence[VerifierKey] = ()
-) -> Examined:
+def examine(path: Path, *, trust: Path | None, policy: Policy | None, at: datetime) -> Examined:
     """The verdict on a folder or a bundle. ``trust``: the auditor's root certificate; None: what lies beside.
 
     A file that is no bundle has a verdict too: the check that failed, and that nothing else could be run.
@@ -92,7 +72,7 @@ def examine(
         except EvidenceRejected as error:
             trusted = None
             findings.reject(error)
-        return _Examination(evidence, trusted, Demands(policy, witnesses), at, findings).run()
+        return _Examination(evidence, trusted, policy, at, findings).run()
 
 
 def _unopened(error: EvidenceRejected) -> Examined:
@@ -109,13 +89,13 @@ class _Examination:
         self,
         evidence: Evidence,
         trusted: Trusted | None,
-        demands: Demands,
+        policy: Policy | None,
         at: datetime,
         findings: Findings | None = None,
     ) -> None:
         self._evidence = evidence
         self._trusted = trusted
-        self._demands = demands
+        self._given = policy
         self._at = at
         self._findings = findings or Findings()
         self._logs = [_Log(label, source) for label, source in evidence.logs.items()]
@@ -157,8 +137,6 @@ class _Examination:
             log.findings,
             at=self._at,
             label=log.label,
-            witnesses=self._demands.witnesses,
-            quorum=self._demands.quorum,
         )
 
     def _receipt_keys(self) -> dict[str, bytes]:
@@ -177,9 +155,10 @@ class _Examination:
         context = None
         if self._trusted is not None:
             context = Context(self._trusted.anchor, self._at, found.owner, classical)
-        who = log.label or "the log"
+        who, known = log.label or "the log", list[KnownWitness]()
 
-        def follow(entry: Entry, said: Said | None) -> None:
+        def follow(entry: Entry, said: Sequence[Attested]) -> None:
+            known.extend([one for one in said if isinstance(one, KnownWitness)][: MOST_KNOWN - len(known)])
             story.follow(entry)
             story.attested(entry, said)
             facts.follow(entry)
@@ -188,19 +167,29 @@ class _Examination:
                 self._compare(who, entry, said)
 
         Content(log.source, found, log.findings, context, follow).read(found.signed)
+        check_witnesses(log.source, found, known, self._quorum(), log.findings)
         story.end()
         if not log.findings.passed("entries"):
             for check in ("rounds", "contributors", "voids"):
                 log.findings.not_run(check, "not every leaf is an entry that may be there")
         return facts
 
-    def _compare(self, who: str, entry: Entry, said: Said | None) -> None:
+    def _quorum(self) -> int:
+        """Cosignatures that the policy demands; one that cannot be read is told of by the check policy."""
+        try:
+            wanted = self._evidence.policy_or(self._given)
+        except PolicyError:
+            return 0
+        return wanted.witnesses if wanted is not None else 0
+
+    def _compare(self, who: str, entry: Entry, said: Sequence[Attested]) -> None:
         try:
             self._shared.follow(who, entry)
         except Unreadable:
             return  # told of by the log's own check
-        if said is not None:
-            self._shared.attested(who, entry, said)
+        for one in said:
+            if isinstance(one, Said):
+                self._shared.attested(who, entry, one)
 
     def _agreement(self) -> None:
         if self._shared.let_go:
@@ -221,14 +210,14 @@ class _Examination:
     def _policy(self) -> None:
         findings, named = self._findings, ", ".join(self._digests) or "none"
         try:
-            wanted = self._evidence.policy_or(self._demands.policy)
+            wanted = self._evidence.policy_or(self._given)
         except PolicyError as error:
             findings.problem("policy", error.problem)
             return
         if wanted is None:
             findings.say("policy", f"the logs name {named}; no policy file was given or came along to compare with")
             return
-        source = "given by the auditor" if self._demands.policy is not None else "that came along"
+        source = "given by the auditor" if self._given is not None else "that came along"
         digest = wanted.digest().hex()
         if not self._digests:
             findings.not_run("policy", "the logs name no policy")

@@ -1,26 +1,26 @@
-"""Files of measured costs, and logs."""
+"""Files of measured costs, and entries of logs."""
 
 from __future__ import annotations
 
-import io
 from datetime import UTC, datetime
-from pathlib import Path
 
 from tests.fuzz.held import refused_or
 
-from quatrefoil.audit import MemoryLog, log
+from quatrefoil.audit import entries
 from quatrefoil.planner.costs import SCHEMA, Costs
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def seeds() -> list[bytes]:
-    written = MemoryLog(lambda: datetime(2026, 1, 1, tzinfo=UTC))
-    entries = [written.append("x-round", {"number": n, "silos": ["north"]}) for n in range(2)]
-    lines = b"".join(log._line(entry) for entry in entries)
-    return [lines, lines[:-1], b'{"schema": "%s", "machine": {}}' % SCHEMA.encode()]
+    plain = entries.encode(NOON, "x-round", {"number": 1, "silos": ["north"]}, {})
+    attached = entries.encode(NOON, "x-round", {"n": 1.5}, {"proof": entries.Attachment.of(b"abc")})
+    return [plain, attached, b'{"schema": "%s", "machine": {}}' % SCHEMA.encode()]
 
 
 def one(data: bytes) -> None:
     refused_or(lambda: Costs.parse(data.decode("utf-8", "replace"), source="it"))
-    entries = refused_or(lambda: list(log._checked(io.BufferedReader(io.BytesIO(data)), Path("it"))))
-    if entries:
-        assert data.startswith(b"".join(log._line(entry) for entry in entries))
+    entry = refused_or(lambda: entries.decode(0, data))
+    if entry:
+        when = datetime.fromisoformat(entry.time)
+        assert entries.encode(when, entry.kind, entry.body, entry.attached) == data

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from quatrefoil.audit import entries
 from quatrefoil.audit.checks.identity import Introduction
-from quatrefoil.audit.checks.statements import CHECKERS, Context, Said
+from quatrefoil.audit.checks.statements import CHECKERS, Attested, Context
 from quatrefoil.audit.entries import Attachment, Entry
 from quatrefoil.audit.kinds import KINDS
 from quatrefoil.audit.log import PAYLOADS
@@ -25,8 +25,8 @@ MOST_BACKWARDS = timedelta(minutes=5)
 _REMEMBERED = 1024
 """Payloads that were verified and are not read again."""
 
-OnEntry = Callable[[Entry, "Said | None"], None]
-"""Told of an entry, and of what a statement that it attaches says of contributors."""
+OnEntry = Callable[[Entry, Sequence[Attested]], None]
+"""Told of an entry, and of what the statements that it attaches were found to say."""
 
 
 @dataclass
@@ -90,7 +90,7 @@ class Content:
         self._counts.entries += 1
         self._check_writer(entry)
         self._check_time(entry)
-        said = None
+        said: Sequence[Attested] = ()
         if entry.attached or entry.kind in CHECKERS:
             said = self._check_statement(entry, self._payloads(entry))
         self._on_entry(entry, said)
@@ -152,19 +152,19 @@ class Content:
             del self._verified[next(iter(self._verified))]
         return content
 
-    def _check_statement(self, entry: Entry, contents: Mapping[str, bytes]) -> Said | None:
+    def _check_statement(self, entry: Entry, contents: Mapping[str, bytes]) -> Sequence[Attested]:
         if (checker := CHECKERS.get(entry.kind)) is None:
-            return None
+            return ()
         if self._context is None:
             self._findings.not_run("statements", "there is no root certificate to hold them to")
-            return None
+            return ()
         if missing := entry.attached.keys() - contents.keys():
             self._findings.problem("statements", f"entry {entry.index} ({entry.kind}) lacks its {min(missing)[:40]}")
-            return None
+            return ()
         try:
             said = checker(entry, contents, self._context)
         except QuatrefoilError as error:
             self._findings.problem("statements", f"entry {entry.index} ({entry.kind}): {error.problem}")
-            return None
+            return ()
         self._counts.statements += bool(contents)
         return said

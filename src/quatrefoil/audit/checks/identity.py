@@ -1,8 +1,7 @@
-"""Whose log it is and what its checkpoint says: checks owner, checkpoint and witnesses."""
+"""Whose log it is and what its checkpoint says: checks owner and checkpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +11,7 @@ from quatrefoil.audit.ownership import Claimed, Owner
 from quatrefoil.audit.trusted import Trusted
 from quatrefoil.audit.verdict import Findings, count
 from quatrefoil.errors import EvidenceRejected, QuatrefoilError
-from quatrefoil.tlog import Checkpoint, Note, SignedCheckpoint, Source, VerifierKey, read_checkpoint
+from quatrefoil.tlog import Checkpoint, Note, SignedCheckpoint, Source, read_checkpoint
 from quatrefoil.tlog.checkpoints import KIND_NAMES
 from quatrefoil.tlog.notes import LARGEST_NOTE
 from quatrefoil.tlog.tiles import CHECKPOINT
@@ -35,8 +34,6 @@ def introduce(
     *,
     at: datetime,
     label: str,
-    witnesses: Sequence[VerifierKey],
-    quorum: int,
 ) -> Introduction:
     owner, claimed = _owner(source, trusted, findings, at, label)
     content = _checkpoint_file(source, findings)
@@ -45,7 +42,6 @@ def introduce(
             findings.not_run(check, "there is no checkpoint that can be read")
         return Introduction(owner, claimed, None)
     signed = _checkpoint(content, owner, claimed, findings)
-    _witnesses(content, claimed, witnesses, quorum, findings)
     return Introduction(owner, claimed, signed)
 
 
@@ -119,25 +115,3 @@ def _checkpoint(content: bytes, owner: Owner | None, claimed: Claimed | None, fi
         f"{count(checkpoint.size, 'leaf', 'leaves')}, signed {times[0]:%Y-%m-%d %H:%M} UTC by {kinds}{whose}",
     )
     return signed
-
-
-def _witnesses(
-    content: bytes, claimed: Claimed | None, witnesses: Sequence[VerifierKey], quorum: int, findings: Findings
-) -> None:
-    note = Note.decode(content)
-    own = claimed.keys if claimed is not None else ()
-    found = set()
-    for key in witnesses:
-        if not any(key.signed(line) for line in note.signatures):
-            continue
-        try:
-            read_checkpoint(content, [key])
-            found.add(key.name)
-        except EvidenceRejected as error:
-            findings.problem("witnesses", error.problem)
-    others = sum(1 for line in note.signatures if not any(key.signed(line) for key in (*own, *witnesses)))
-    if len(found) < quorum:
-        findings.problem("witnesses", f"{len(found)} witnesses cosigned, and the policy demands {quorum}")
-    detail = f"{len(found)} cosigned ({', '.join(sorted(found))})" if found else "none cosigned that is known"
-    unknown = f"; {others} signatures are of keys that were not given" if others else ""
-    findings.say("witnesses", f"{detail}; {quorum or 'none'} demanded{unknown}")

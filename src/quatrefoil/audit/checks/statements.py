@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from quatrefoil.audit import provenance, witnesses
+from quatrefoil.audit.ancestry import signed_by
+from quatrefoil.audit.dsse import Envelope, Verifier
 from quatrefoil.audit.entries import Entry
 from quatrefoil.audit.ownership import Owner
 from quatrefoil.audit.receipts import INCLUDED, Receipt, ReceiptBatch, RoundReceipt
 from quatrefoil.audit.verified_receipts import VerifiedReceipt, verify_receipt
+from quatrefoil.audit.witnesses import KnownWitness
 from quatrefoil.errors import EvidenceRejected, MessageRefused
 from quatrefoil.transport import TrustAnchor, statement
 
@@ -32,38 +37,56 @@ class Context:
 
 @dataclass(frozen=True)
 class Said:
-    """What a statement says beyond itself: who contributed in a context (hex), for comparison with the entries."""
+    """What a statement says beyond itself: who contributed in a context (hex), and which model (hex) came out where it
+    says so; for comparison with the entries."""
 
     context: str
     contributors: tuple[str, ...]
+    model: str = ""
 
 
-Checker = Callable[[Entry, Mapping[str, bytes], Context], Said | None]
+Attested: TypeAlias = Said | KnownWitness
+
+Checker = Callable[[Entry, Mapping[str, bytes], Context], Sequence[Attested]]
 """``EvidenceRejected`` or ``MessageRefused`` where what an entry attaches does not verify, or the entry says other."""
 
 
-def _policy(entry: Entry, attached: Mapping[str, bytes], _: Context) -> None:
+def _policy(entry: Entry, attached: Mapping[str, bytes], _: Context) -> Sequence[Attested]:
     """The bytes that the digest is of; in logs that have them."""
     for name, content in attached.items():
         if name == entry.kind and hashlib.sha256(content).hexdigest() != entry.body["digest"]:
             raise _rejected(f"the {name} beside the entry is another than it names")
+    return ()
 
 
-def _signed_by_owner(entry: Entry, attached: Mapping[str, bytes], context: Context) -> None:
-    """Messages of the log's owner: a keeper's offers and releases."""
-    for name in ("offer", "release"):
-        if name in attached:
-            said = statement.verify(
-                attached[name],
-                context.anchor,
-                clock=lambda: context.at,
-                claimed=datetime.fromisoformat(entry.time),
-            )
-            if context.owner is not None and (said.signer, said.role) != (context.owner.name, context.owner.role):
-                raise _rejected(f"the {name} is signed by {said.role} {said.signer}, not by the log's owner")
+SIGNED_BY = {
+    "offer": "keeper",
+    "release": "keeper",
+    "proposal": "aggregator",
+    "result": "aggregator",
+    "contribution": "silo",
+}
+"""Messages that entries attach as they were signed, and the role that signs them."""
 
 
-def _batch(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Said | None:
+def _signed(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
+    """Messages of a round, each by a certified party of the role that sends it; the owner's own by the owner, and a
+    contribution by the silo that the entry names."""
+    for name in SIGNED_BY.keys() & attached.keys():
+        said = statement.verify(
+            attached[name], context.anchor, clock=lambda: context.at, claimed=datetime.fromisoformat(entry.time)
+        )
+        if said.role != SIGNED_BY[name]:
+            raise _rejected(f"the {name} is signed by {said.role} {said.signer}, not by the {SIGNED_BY[name]}")
+        owner = context.owner
+        if owner is not None and said.role == owner.role and said.signer != owner.name:
+            raise _rejected(f"the {name} is signed by {said.role} {said.signer}, not by the log's owner")
+        if name == "contribution" and said.signer != entry.body.get("silo", said.signer):
+            raise _rejected(f"the contribution is signed by {said.signer}, and the entry names another silo")
+    return ()
+
+
+def _batch(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
     """One signature over all receipts of an attempt: verified once, under the root of all that are there."""
     batch = ReceiptBatch.decode(_only(attached, "batch"))
     if not batch.payloads:
@@ -77,16 +100,17 @@ def _batch(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sai
     found = {"root": batch.root.hex(), "size": len(said), **_place(said[0])}
     _require_same(entry, found)
     included = tuple(sorted(one.silo for one in said if one.verdict == INCLUDED))
-    return Said(said[0].context.hex(), included) if included else None
+    return [Said(said[0].context.hex(), included)] if included else ()
 
 
-def _receipt(entry: Entry, attached: Mapping[str, bytes], context: Context) -> None:
+def _receipt(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
     """What a silo was given: about itself, and saying what the entry says."""
     verified = _receipt_verified(_only(attached, "receipt"), context)
     payload = verified.payload
     if context.owner is not None and payload.silo != context.owner.name:
         raise _rejected(f"the receipt is about {payload.silo}, not about the log's owner")
     _require_same(entry, {"verdict": payload.verdict, "reason": payload.reason, **_place(payload)})
+    return ()
 
 
 def _receipt_verified(encoded: bytes, context: Context) -> VerifiedReceipt:
@@ -99,6 +123,22 @@ def _receipt_verified(encoded: bytes, context: Context) -> VerifiedReceipt:
     elif len(receipt.signatures) > 1:
         receipt = replace(receipt, signatures=receipt.signatures[:1])
     return verify_receipt(receipt.encode(), context.anchor, at=context.at, classical=classical)
+
+
+def _provenance(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
+    """Where a model comes from, signed by the aggregator and by silos of the job: each round as the entries have it."""
+    envelope = Envelope.decode(_only(attached, "envelope"))
+    about = provenance.read(envelope)
+    if not signed_by(envelope, about, Verifier(context.anchor, clock=lambda: context.at)).aggregator:
+        raise _rejected("the aggregator has not signed where the model comes from")
+    _require_same(entry, {"statement": envelope.digest.hex()})
+    return [Said(one.context.hex(), one.contributors, one.model.hex()) for one in about.predicate.rounds]
+
+
+def _witness(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
+    found = witnesses.verify(_only(attached, "statement"), context.anchor, clock=lambda: context.at)
+    _require_same(entry, witnesses.introduced(found.name, found.key))
+    return [found]
 
 
 def _require_owner(verified: VerifiedReceipt, context: Context) -> None:
@@ -129,9 +169,14 @@ def _rejected(problem: str) -> EvidenceRejected:
 CHECKERS: dict[str, Checker] = {
     "policy": _policy,
     "plan": _policy,
-    "round-opened": _signed_by_owner,
-    "key-release": _signed_by_owner,
+    "round-opened": _signed,
+    "contribution": _signed,
+    "roster": _signed,
+    "key-release": _signed,
+    "round-finished": _signed,
     "receipts": _batch,
     "receipt": _receipt,
+    "witness": _witness,
+    "provenance": _provenance,
 }
 """Kinds whose attachments are verified. The attachments of others are held to their digests alone."""

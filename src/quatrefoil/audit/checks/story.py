@@ -7,11 +7,11 @@ said again is no second event. Remembered are the attempt that is under way in e
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quatrefoil.audit.checks.statements import Said
+from quatrefoil.audit.checks.statements import Attested, Said
 from quatrefoil.audit.entries import Entry
 from quatrefoil.audit.verdict import Findings, count
 
@@ -73,10 +73,11 @@ class Story:
         except Unreadable as error:
             self._findings.problem("entries", f"entry {entry.index} ({entry.kind}): {error}")
 
-    def attested(self, entry: Entry, said: Said | None) -> None:
-        """Hold what a signed statement says of contributors to what the entries say."""
-        if said is not None:
-            self._accounts.attested("it", entry, said)
+    def attested(self, entry: Entry, said: Sequence[Attested]) -> None:
+        """Hold what signed statements say of contributors to what the entries say."""
+        for one in said:
+            if isinstance(one, Said):
+                self._accounts.attested("it", entry, one)
 
     def end(self) -> None:
         said = f"{count(self.finished, 'round')} finished or accepted"
@@ -212,6 +213,8 @@ class Accounts:
 
     def attested(self, who: str, entry: Entry, said: Said) -> None:
         self._compare(who, entry, said.context, "contributors", said.contributors)
+        if said.model:
+            self._compare(who, entry, said.context, "model", said.model)
 
     def _compare(self, who: str, entry: Entry, context: str, what: str, value: object) -> None:
         key = (context, what)
