@@ -22,7 +22,8 @@ def target(name: str):
 def test_the_parsers_all_have_targets() -> None:
     parsers = {"archive", "ber", "certificate", "ciphertext", "contribution", "envelope", "frames", "jobs", "kernel"}
     logs = {"log_notes", "log_tiles", "log_journal"}
-    assert parsers | logs | {"messages", "proof", "receipt", "statement"} <= set(TARGETS)
+    quotes = {"dcap_quote", "dcap_collateral", "tpm_quote"}
+    assert parsers | logs | quotes | {"messages", "proof", "receipt", "statement"} <= set(TARGETS)
 
 
 @each_target

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from quatrefoil.enclave import snp
+from quatrefoil.enclave import snp, tdx, tpm
 from quatrefoil.enclave.claims import Findings
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.evidence import Evidence
@@ -13,7 +13,12 @@ from quatrefoil.errors import EvidenceRejected
 
 Verifier = Callable[[Evidence, Collateral, datetime], Findings]
 
-VERIFIERS: Mapping[str, Verifier] = {"sev-snp": snp.verify}
+VERIFIERS: Mapping[str, Verifier] = {
+    "sev-snp": snp.verify,
+    "sgx": tdx.verify,
+    "tdx": tdx.verify,
+    "tpm": tpm.verify,
+}
 
 
 def verify(evidence: Evidence, collateral: Collateral, at: datetime) -> Findings:

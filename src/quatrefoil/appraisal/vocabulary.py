@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from quatrefoil.enclave import tdx, tpm
 from quatrefoil.enclave.snp import tcb
 
 ANY = "any"
@@ -42,6 +43,22 @@ class Vocabulary:
     """``maximum_age_s``: evidence says under its signature when it was made."""
 
 
+_INTEL_PLATFORM = {
+    "smt_enabled": "the host may run the other thread of a core",
+    "dynamic_platform": "the owner may add processors to the platform",
+    "cached_keys": "Intel keeps the platform's root keys",
+}
+
+_INTEL_STATUSES = (
+    "UpToDate",
+    "SWHardeningNeeded",
+    "ConfigurationNeeded",
+    "ConfigurationAndSWHardeningNeeded",
+    "OutOfDate",
+    "OutOfDateConfigurationNeeded",
+)
+"""Of platforms, from the best to the worst; what is revoked is refused before a policy is asked."""
+
 VOCABULARIES: Mapping[str, Vocabulary] = {
     "sev-snp": Vocabulary(
         established=("product", "chain", "validity", "signing-key", "signature", "certificate-tcb", "tcb-order"),
@@ -69,6 +86,52 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
         listed={"signing_key": ("vcek", "vlek")},
         components={model: tuple(layout) for model, layout in tcb.LAYOUTS.items()},
         vmpl=True,
+    ),
+    "sgx": Vocabulary(
+        established=tdx.CHECKS,
+        measurements={
+            "mrenclave": 32,
+            "mrsigner": 32,
+            "isvprodid": 2,
+            "attributes": 16,
+            "miscselect": 4,
+            "configid": 64,
+        },
+        code=("mrenclave", "mrsigner"),
+        platforms=("ppid",),
+        refusable=_INTEL_PLATFORM,
+        components={"SGX": ("isv", "pce", "qe", "evaluation")},
+        largest_version=65535,
+        statuses=_INTEL_STATUSES,
+    ),
+    "tdx": Vocabulary(
+        established=tdx.CHECKS,
+        measurements={
+            **dict.fromkeys(("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mrconfigid", "mrowner", "mrownerconfig"), 48),
+            **dict.fromkeys(("mrseam", "mrsignerseam"), 48),
+            **dict.fromkeys(("tdattributes", "xfam"), 8),
+        },
+        code=("mrtd",),
+        platforms=("ppid",),
+        refusable=_INTEL_PLATFORM,
+        components={"TDX": ("module", "pce", "qe", "evaluation")},
+        largest_version=65535,
+        statuses=(*_INTEL_STATUSES, "TDRelaunchAdvised", "TDRelaunchAdvisedConfigurationNeeded"),
+    ),
+    "tpm": Vocabulary(
+        established=tpm.CHECKS,
+        # 0: values are as long as the bank's hash.
+        measurements={f"pcr{number}": 0 for number in range(24)},
+        # Not those that software may reset (TCG PC Client Platform TPM Profile, section 4.6).
+        code=tuple(f"pcr{number}" for number in range(16)),
+        platforms=("ak",),
+        requirable={
+            "certified": "an authority certified the key; otherwise a key that the relying party pins is enough",
+            "revocation_checked": "a revocation list of an authority in the chain was in the collateral",
+        },
+        listed={"bank": ("sha256", "sha384")},
+        components={"TPM": ("firmware",)},
+        largest_version=2**63 - 1,
     ),
 }
 """Kind -> vocabulary, for every kind that has a verifier."""

@@ -44,6 +44,13 @@ def parse(der: bytes) -> x509.Certificate:
         return reading("certificate", lambda: x509.load_der_x509_certificate(der))
 
 
+def parse_pem(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """The certificates in PEM text, at least one, or ``EvidenceRejected``."""
+    with _warnings, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return reading("certificate", lambda: tuple(x509.load_pem_x509_certificates(pem)))
+
+
 def parse_crl(der: bytes) -> x509.CertificateRevocationList:
     """The revocation list in ``der``, or ``EvidenceRejected``."""
     return reading("revocation list", lambda: x509.load_der_x509_crl(der))
@@ -153,6 +160,7 @@ __all__ = [
     "parse",
     "parse_crl",
     "parse_key",
+    "parse_pem",
     "reading",
     "signed_pss",
 ]

@@ -42,7 +42,8 @@ class Evidence(WireObject):
     report: bytes
     """What the hardware signed, byte for byte: an SNP report or a quote with its signature inside, a TPMS_ATTEST."""
     signature: bytes = b""
-    """The signature, where it is not part of ``report``: a TPMT_SIGNATURE; otherwise empty."""
+    """The signature, where it is not part of ``report``; otherwise empty. For a TPM a TPMT_SIGNATURE, and with it what
+    it takes to check it: the key and the registers' values, as ``quatrefoil.enclave.tpm`` says."""
     certificates: tuple[bytes, ...] = ()
     """Certificates that the sender adds, in DER, in any order. Verifiers take them as candidates, never as trusted."""
     event_log: bytes = b""

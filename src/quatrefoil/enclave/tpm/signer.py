@@ -1,0 +1,183 @@
+"""Who vouches for the key that signed a quote: a certificate under a root of the relying party, or the relying party.
+
+A quote proves that some key signed it. That the key is a TPM's is known in one of two ways only: an authority that
+the relying party trusts has certified it (TCG "TPM 2.0 Keys for Device Identity and Attestation", section 5), or the
+relying party got hold of the key itself and pins it. An EK certificate is neither: it certifies another key, and only
+credential activation (Part 1, section 24) ties an attestation key to it, an exchange with the TPM and not in evidence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    Policy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
+
+from quatrefoil.enclave import certificates
+from quatrefoil.enclave.claims import Check
+from quatrefoil.enclave.collateral import Collateral
+from quatrefoil.enclave.tpm.structures import PublicArea
+from quatrefoil.errors import EvidenceRejected
+
+Key = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
+NOBODY = "none"
+PINNED = "a key pinned by the relying party"
+
+
+def public_key(area: PublicArea) -> Key:
+    """The key of ``area``, or ``EvidenceRejected`` where its numbers are none."""
+    try:
+        if area.curve:
+            curve = ec.SECP256R1() if area.curve == 32 else ec.SECP384R1()
+            return ec.EllipticCurvePublicNumbers(*area.key, curve).public_key()
+        return rsa.RSAPublicNumbers(*area.key).public_key()
+    except ValueError:
+        raise EvidenceRejected(
+            "the TPMT_PUBLIC holds numbers that are no public key",
+            hint="Ask the sender to collect evidence again, and to send it as the hardware wrote it",
+            check="format",
+        ) from None
+
+
+def subject_public_key_info(key: Key) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+@dataclass(frozen=True)
+class Signer:
+    """``root``: who vouches for the key, or :data:`NOBODY`. ``check`` says why."""
+
+    root: str
+    check: Check
+    certified: bool = False
+    revocation_checked: bool = False
+    """Whether there was a revocation list of an authority in the chain."""
+
+
+def who_vouches(key: Key, candidates: tuple[bytes, ...], collateral: Collateral, at: datetime) -> Signer:
+    """Who vouches for ``key`` at the time ``at``; ``EvidenceRejected`` where a certificate or list cannot be read.
+
+    ``candidates`` are certificates that came with the evidence. Those of ``collateral`` that signed themselves are the
+    roots, the others are intermediate; its keys are pinned. Where both answer, the certificate does.
+    """
+    # Names and keys in certificates are read late, and what is wrong with them shows late.
+    return certificates.reading("certificate", lambda: _who_vouches(key, candidates, collateral, at))
+
+
+def _who_vouches(key: Key, candidates: tuple[bytes, ...], collateral: Collateral, at: datetime) -> Signer:
+    spki = subject_public_key_info(key)
+    brought = [certificates.parse(der) for der in candidates]
+    given = [certificates.parse(der) for der in collateral.certificates]
+    lists = [certificates.parse_crl(der) for der in collateral.revocation_lists]
+    roots = [certificate for certificate in given if certificate.issuer == certificate.subject]
+    reasons = []
+    for leaf in (one for one in (*brought, *given) if _key_of(one) == spki):
+        try:
+            chain = _chain(leaf, [*given, *brought], roots, at)
+        except VerificationError as error:
+            reasons.append(f"its certificate of {leaf.issuer.rfc4514_string()} leads to no given root: {error}")
+            continue
+        if not all(certificates.binds_every_byte(one) for one in chain[:-1]):
+            reasons.append("a certificate of the chain has bytes that anybody may change")
+            continue
+        own, problem = _revocation(chain, lists, at)
+        if problem:
+            reasons.append(problem)
+            continue
+        root = chain[-1].subject.rfc4514_string()
+        detail = f"the key is certified under {root}" + ("" if own else "; no revocation list was given")
+        return Signer(root, Check("signer", True, detail), certified=True, revocation_checked=own)
+    if reasons:  # a certificate that does not hold is not outvoted by a pin: it may be a revoked one
+        return Signer(NOBODY, Check("signer", False, "; ".join(reasons)))
+    if spki in collateral.keys:
+        return Signer(PINNED, Check("signer", True, "the key is pinned by the relying party; nobody certified it"))
+    missing = "no certificate of the key came along, and the relying party does not pin it"
+    return Signer(NOBODY, Check("signer", False, missing))
+
+
+def _key_of(certificate: x509.Certificate) -> bytes | None:
+    try:
+        key = certificates.reading("certificate", certificate.public_key)
+    except EvidenceRejected:  # a key of a kind that the library does not read is another key
+        return None
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _is_authority(_: Policy, certificate: x509.Certificate, constraints: x509.BasicConstraints) -> None:
+    if not constraints.ca:
+        raise ValueError(f"{certificate.subject.rfc4514_string()} is no authority")
+
+
+def _signs_certificates(_: Policy, __: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError("an authority's key is not for certificates")
+
+
+def _signs(_: Policy, __: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    if usage is not None and not usage.digital_signature:
+        raise ValueError("the certified key is not for signatures")
+
+
+# TPM vendors' certificates name devices, not hosts, and carry TCG's extensions: the web's profile does not fit them.
+_AUTHORITY = (
+    ExtensionPolicy.permit_all()
+    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, _is_authority)
+    .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _signs_certificates)
+)
+_LEAF = ExtensionPolicy.permit_all().may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _signs)
+
+
+def _chain(
+    leaf: x509.Certificate, between: list[x509.Certificate], roots: list[x509.Certificate], at: datetime
+) -> list[x509.Certificate]:
+    if not roots:
+        raise VerificationError("the relying party gave none")
+    builder = PolicyBuilder().store(Store(roots)).time(at)
+    verifier = builder.extension_policies(ca_policy=_AUTHORITY, ee_policy=_LEAF).build_client_verifier()
+    return list(verifier.verify(leaf, between).chain)
+
+
+def _revocation(
+    chain: list[x509.Certificate], lists: list[x509.CertificateRevocationList], at: datetime
+) -> tuple[bool, str]:
+    """Whether a list of an authority in the chain is there, and why the chain does not hold by it, or nothing."""
+    own = False
+    for found in lists:
+        for certificate, issuer in pairwise(chain):
+            if found.issuer != issuer.subject:
+                continue
+            own, name = True, issuer.subject.rfc4514_string()
+            if not _signed(found, issuer):
+                return own, f"the revocation list of {name} is not signed by it"
+            if found.next_update_utc is None or not found.last_update_utc <= at <= found.next_update_utc:
+                return (
+                    own,
+                    f"the revocation list of {name} holds from {found.last_update_utc} to {found.next_update_utc}",
+                )
+            if found.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
+                return own, f"{name} revoked the certificate {certificate.serial_number:x}"
+    return own, ""
+
+
+def _signed(found: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+    key = issuer.public_key()
+    try:
+        return isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey) and found.is_signature_valid(key)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+
+
+__all__ = ["NOBODY", "PINNED", "Key", "Signer", "public_key", "subject_public_key_info", "who_vouches"]
