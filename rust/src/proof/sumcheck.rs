@@ -68,6 +68,8 @@ pub fn prove(
         let columns: Vec<&Column> = if round == 0 { originals.to_vec() } else { state.folded.iter().collect() };
         let values = if round + 1 < shape.log_rows { state.round(round, &columns) } else { state.last_round(&columns) };
         hide(values.iter().flat_map(|value| value.parts()));
+        #[cfg(test)]
+        super::lies::leak(&values);
         // Without a branch, until it is known of all rounds.
         let difference = values[0] + values[1] - state.sum;
         mismatch |= difference.re | difference.im;
