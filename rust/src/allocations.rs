@@ -1,10 +1,30 @@
-//! Counts the allocations of a thread, for tests: there are none for each block.
+//! Counts the allocations of a thread, for tests: there are none for each block. And looks for secrets in memory that a
+//! thread gives back.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    static SEARCHED: Cell<bool> = const { Cell::new(false) };
+    static SEARCH: RefCell<Option<Search>> = const { RefCell::new(None) };
+}
+
+#[derive(Default)]
+struct Search {
+    secrets: HashSet<u64>,
+    found: usize,
+}
+
+impl Search {
+    /// Nothing here allocates.
+    fn look_at(&mut self, memory: *const u64, words: usize) {
+        for index in 0..words {
+            // SAFETY: the memory is still there, and was zero where nothing was written to it.
+            self.found += usize::from(self.secrets.contains(&unsafe { memory.add(index).read_volatile() }));
+        }
+    }
 }
 
 struct Counting;
@@ -13,10 +33,22 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
-        unsafe { System.alloc(layout) }
+        // What a search finds was written to this memory, not left there by whoever had it before: the search itself, for
+        // one, or a test beside it.
+        if SEARCHED.get() { unsafe { System.alloc_zeroed(layout) } } else { unsafe { System.alloc(layout) } }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // Not while the search itself is changed, and not when the thread ends.
+        if SEARCHED.get() && layout.align() >= 8 {
+            let _ = SEARCH.try_with(|search| {
+                if let Ok(mut search) = search.try_borrow_mut()
+                    && let Some(search) = &mut *search
+                {
+                    search.look_at(memory.cast(), layout.size() / 8);
+                }
+            });
+        }
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -29,6 +61,44 @@ pub fn during(work: impl FnOnce()) -> u64 {
     let before = COUNT.get();
     work();
     COUNT.get() - before
+}
+
+/// Look for these words in what this thread gives back, if it is searched. Small numbers are everywhere.
+pub fn hide(words: impl IntoIterator<Item = u64>) {
+    SEARCH.with_borrow_mut(|search| {
+        if let Some(search) = search {
+            search.secrets.extend(words.into_iter().filter(|word| word >> 32 != 0));
+        }
+    });
+}
+
+/// How many words are hidden by this thread during `work`, and how often one of them is in memory that it gives back. `work`
+/// is done twice, alike: memory may be given back before its words are hidden, so they are looked for the second time.
+pub fn left_behind(work: impl Fn()) -> (usize, usize) {
+    SEARCH.set(Some(Search::default()));
+    work();
+    SEARCHED.set(true);
+    work();
+    SEARCHED.set(false);
+    let search = SEARCH.take().expect("it has begun");
+    (search.secrets.len(), search.found)
+}
+
+#[test]
+fn what_is_left_behind_is_found() {
+    use zeroize::Zeroizing;
+
+    let secret = 77 << 40;
+    let (hidden, found) = left_behind(|| {
+        drop(vec![3, secret]);
+        hide([secret, 3]);
+        drop(Zeroizing::new(vec![secret]));
+        // A vector that is outgrown leaves one behind.
+        let mut outgrown = vec![secret];
+        outgrown.reserve_exact(10_000);
+        outgrown.fill(0);
+    });
+    assert_eq!((hidden, found), (1, 2));
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! For tests: constraints left out on both sides, and a prover that does not tell the truth.
+//! For tests: constraints left out on both sides, a prover that does not tell the truth, and one that leaks.
 
 use std::cell::RefCell;
+use std::hint::black_box;
 
 use super::column::Column;
 use super::constraint::Weights;
@@ -45,9 +46,12 @@ pub struct Lies {
     /// A coordinate of tau that is drawn as zero.
     pub zero: Option<usize>,
     pub opened: Option<Opened>,
+    /// Whether the prover branches on a value of every round before it is masked, and has another as an index.
+    pub leaky: bool,
 }
 
-pub const NONE: Lies = Lies { left_out: None, binding: E::ZERO, balanced: false, zero: None, opened: None };
+pub const NONE: Lies =
+    Lies { left_out: None, binding: E::ZERO, balanced: false, zero: None, opened: None, leaky: false };
 
 thread_local! {
     static LIES: RefCell<Lies> = const { RefCell::new(NONE) };
@@ -102,5 +106,16 @@ pub fn balance(inverses: &mut [Column]) {
         let total: E = inverses.iter().flat_map(|column| column.iter()).sum();
         let first = inverses[0].at(0);
         inverses[0].set(0, first - total);
+    }
+}
+
+/// A branch and an address that memcheck must report.
+pub fn leak(values: &[E]) {
+    const TABLE: [u8; 64] = [7; 64];
+    if LIES.with_borrow(|lies| lies.leaky) {
+        if black_box(values[2].re) & 1 == 1 {
+            black_box(TABLE[0]);
+        }
+        black_box(black_box(&TABLE)[(black_box(values[3].re) & 63) as usize]);
     }
 }

@@ -11,7 +11,7 @@ use super::inverses::inverse_columns;
 use super::multilinear::eq_table;
 use super::opening::{self, bump};
 use super::proof_bytes::{MAGIC, VERSION};
-use super::published::publish;
+use super::published::{hide, publish};
 use super::relation::{block_weights, ciphertext_at, key_weights};
 use super::runs::{Points, runs};
 use super::shape::Shape;
@@ -82,6 +82,7 @@ impl Prover<'_> {
             nu: self.blinding.elements(Use::Nu, shape.mask_row() + queries),
         };
         let transform = shape.code.transform();
+        hide([&masks.row, &masks.mu, &masks.nu].into_iter().flat_map(|mask| mask.iter().flat_map(|mask| mask.parts())));
         let first_tree = self.commit_columns(&transform, witness, &masks);
         self.proof.extend(first_tree.root());
         let First { zeta, alpha } = First::draw(&mut self.transcript, &first_tree.root());
@@ -92,6 +93,7 @@ impl Prover<'_> {
         let mut inverses = inverse_columns(shape, &weights, &witness.columns, &tables, self.threads);
         #[cfg(test)]
         super::lies::balance(&mut inverses);
+        hide(inverses.iter().flat_map(|column| column.re.iter().chain(&column.im).copied()));
         let second_tree = self.commit_inverses(&transform, &inverses);
         drop(transform);
         let v = self.binding_value(witness, &zeta);
@@ -227,6 +229,7 @@ impl Prover<'_> {
             let re = dot(&combine(&self.rows_of(std::iter::once(column.re.as_slice())), &runs, self.threads), &low);
             values.extend([re, (combined - re) * E::X.invert()]);
         }
+        hide(values.iter().flat_map(|value| value.parts()));
         let rho = &masks[self.shape.round_masks()..];
         values.iter().zip(rho).map(|(&value, &rho)| value + rho * bump(z)).collect()
     }

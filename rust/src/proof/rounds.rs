@@ -8,6 +8,7 @@ use super::column::Column;
 use super::constraint::Weights;
 use super::ext::E;
 use super::inverses::lookups;
+use super::published::hide;
 use super::shape::Shape;
 use super::wide::column::{Column as Lines, squares};
 use super::wide::ext;
@@ -52,6 +53,8 @@ pub fn sum_rows(rows: &Rows, weights: &Weights, threads: usize) -> (Zeroizing<Ve
         let pairs = first..(first + share).min(half);
         let under_eq = round(Width::best(), &sums, pairs.clone());
         let norm = Zeroizing::new(squares(Width::best(), &values, shape.offset(), half, pairs));
+        let sums = under_eq.chunks.iter().flatten().chain(&under_eq.relation).chain(&under_eq.inverses);
+        hide(sums.chain(norm.iter()).copied().flatten());
         let mut total = total.lock().expect("no holder panics");
         match &mut *total {
             None => *total = Some((under_eq, norm)),

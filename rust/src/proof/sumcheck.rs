@@ -10,7 +10,7 @@ use super::constraint::{self, Public, Relation, Weights};
 use super::ext::{E, HALF};
 use super::multilinear::eq_table;
 use super::polynomial::{extrapolate, interpolate};
-use super::published::published;
+use super::published::{hide, published};
 use super::rounds::{Rows, sum_rows};
 use super::runs::{Run, Target};
 use super::shape::Shape;
@@ -67,6 +67,9 @@ pub fn prove(
     for round in 0..shape.log_rows {
         let columns: Vec<&Column> = if round == 0 { originals.to_vec() } else { state.folded.iter().collect() };
         let values = if round + 1 < shape.log_rows { state.round(round, &columns) } else { state.last_round(&columns) };
+        hide(values.iter().flat_map(|value| value.parts()));
+        #[cfg(test)]
+        super::lies::leak(&values);
         // Without a branch, until it is known of all rounds.
         let difference = values[0] + values[1] - state.sum;
         mismatch |= difference.re | difference.im;
@@ -74,7 +77,8 @@ pub fn prove(
         state.fold(round, originals, &values, z);
         point.push(z);
     }
-    let values = Zeroizing::new(state.folded.iter().map(|column| column.at(0)).collect());
+    let values: Zeroizing<Vec<E>> = Zeroizing::new(state.folded.iter().map(|column| column.at(0)).collect());
+    hide(values.iter().flat_map(|value| value.parts()));
     drop_all(std::mem::take(&mut state.folded), threads);
     Ending { values, point, holds: published(mismatch == 0) }
 }
@@ -118,6 +122,7 @@ impl State<'_> {
         let rows = Rows { shape, columns, tables: &tables, relation: &self.relation, eq: &self.eq };
         let (mut inner, mut outer) = sum_rows(&rows, weights, self.threads);
         let mut weighed = self.weighed(columns);
+        [&inner, &outer, &weighed].into_iter().for_each(|sums| hide(sums.iter().flat_map(|sum| sum.parts())));
         let degree = shape.degree(round);
         extrapolate(&mut outer, degree);
         extrapolate(&mut weighed, degree);

@@ -6,6 +6,7 @@ mod mutations;
 mod shape;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod taint;
+mod wiping;
 
 use crate::encryption::Encryption;
 use crate::layout::{BLOCK_BYTES, Layout};

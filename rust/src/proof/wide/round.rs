@@ -12,6 +12,7 @@ use super::ext::{self, Element, Ext};
 use super::packed::Packed;
 use super::polynomial::{Fraction, POINTS, Polynomial};
 use super::{Width, Work};
+use crate::proof::published::hide;
 use std::ops::Range;
 
 /// Fractions in a chunk.
@@ -159,6 +160,8 @@ impl Work for Sums<'_> {
                 }
                 results.push(values);
             }
+            // SAFETY: a packed word is COUNT words.
+            hide(std::slice::from_raw_parts(sums.as_ptr().cast::<u64>(), size_of_val(&*sums) / 8).iter().copied());
             sums.fill([Ext::zero(); POINTS]);
             optimization_barrier(sums.as_slice());
             RoundSums {

@@ -1,0 +1,19 @@
+//! What a proof is computed from is wiped before its memory is given back.
+
+use super::{Instance, narrow, wide};
+use crate::allocations::left_behind;
+
+#[test]
+fn no_sum_value_or_mask_is_left_in_freed_memory() {
+    for (layout, count) in [(wide(), 5), (narrow(), 100)] {
+        let instance = Instance::new(layout, count);
+        // A seed of its own: every challenge, and with it every sum, is of this test alone.
+        // Masks, inverse columns, their values at the point; in each round the sums of lanes, of chunks, of all rows under eq
+        // and without, of runs of weights, and the polynomial before it is masked.
+        let (hidden, found) = left_behind(|| assert!(instance.prove_with(&[78; 32]).holds));
+        let shape = &instance.shape;
+        let least = 2 * (shape.row_coefficients() + 2 * shape.mask_row() + 9 * shape.log_rows);
+        assert!(hidden > least, "{hidden} {least}");
+        assert_eq!(found, 0);
+    }
+}
