@@ -75,3 +75,9 @@ def test_every_room_drawn_exists() -> None:
 )
 def test_the_rule_would_notice(importer: str, imported: str) -> None:
     assert violations(importer, {imported}, ranks())
+
+
+def test_every_test_file_has_a_name_of_its_own() -> None:
+    """Two of a name are collected as one module: the second is an error, and only where both are collected."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
