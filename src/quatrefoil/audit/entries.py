@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from quatrefoil.audit import kinds
+from quatrefoil.audit.strict_json import canonical, finite, no_number
 from quatrefoil.errors import CallerError, EvidenceRejected
 from quatrefoil.tlog.merkle import leaf_hash
 from quatrefoil.tlog.tiles import LARGEST_LEAF
@@ -67,7 +67,7 @@ def encode(time: datetime, kind: str, body: Mapping[str, Any], attached: Mapping
         "v": VERSION,
     }
     try:
-        leaf = _canonical(value)
+        leaf = canonical(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise CallerError(
             f"an entry of kind {kind} cannot be written as JSON ({error})", hint="Log text, numbers, lists and maps"
@@ -85,7 +85,7 @@ def decode(index: int, leaf: bytes, hashed: bytes | None = None) -> Entry:
     try:
         value = _DECODER.decode(leaf.decode("ascii"))
         # Every other form of the same values, a field twice or in another order, ends here.
-        if _canonical(value) != leaf or value.keys() != _FIELDS or type(value["v"]) is not int or value["v"] != VERSION:
+        if canonical(value) != leaf or value.keys() != _FIELDS or type(value["v"]) is not int or value["v"] != VERSION:
             raise ValueError
         attached = _object(value["attached"])
         entry = Entry(
@@ -131,20 +131,6 @@ def _object(value: Any) -> dict[str, Any]:
     return value
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(text)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    return value if math.isfinite(value) else _no_number(text)
-
-
-def _canonical(value: Any) -> bytes:
-    return _ENCODER.encode(value).encode()
-
-
 _FIELDS = {"attached", "body", "kind", "time", "v"}
-# Made once: json.dumps and json.loads make theirs for every call that is not plain.
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-_DECODER = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite)
+# Made once: json.loads makes one for every call that is not plain.
+_DECODER = json.JSONDecoder(parse_constant=no_number, parse_float=finite)

@@ -21,12 +21,14 @@ LARGEST_INTEGER = (1 << 53) - 1
 
 MOST_DEPTH = 16
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]', re.DOTALL)
+# Made once: json.dumps makes one for every call that is not plain.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 _HINT = "It was not written by Quatrefoil, or was altered: ask for it again"
 
 
 def canonical(value: Any) -> bytes:
     """The one form of ``value``: objects, lists, strings, integers, finite floats, booleans, null."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def parse(data: bytes, what: str, *, limit: int) -> Any:
@@ -37,7 +39,7 @@ def parse(data: bytes, what: str, *, limit: int) -> Any:
     try:
         text = data.decode("utf-8")
         value = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite, parse_int=_small
+            text, object_pairs_hook=_object, parse_constant=no_number, parse_float=finite, parse_int=_small
         )
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
@@ -82,11 +84,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_number(text: str) -> float:
+def no_number(text: str) -> float:
+    """For ``parse_constant``: NaN and the infinities are no JSON."""
     raise _Refused(f"{text} is no number")
 
 
-def _finite(text: str) -> float:
+def finite(text: str) -> float:
+    """For ``parse_float``: a number that a float holds."""
     value = float(text)
     if not math.isfinite(value):
         raise _Refused("a number too large")

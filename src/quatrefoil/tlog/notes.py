@@ -76,7 +76,7 @@ def read_signatures(lines: str) -> tuple[NoteSignature, ...]:
 def _signature(line: str) -> NoteSignature:
     dash, _, rest = line.partition(" ")
     name, _, encoded = rest.partition(" ")
-    content = _base64(encoded)
+    content = canonical_base64(encoded)
     if dash != _EM_DASH or not is_key_name(name) or content is None or len(content) < 5:
         raise _malformed("has a line that is no signature")
     return NoteSignature(name, content[:4], content[4:])
@@ -110,7 +110,7 @@ class VerifierKey:
     def decode(cls, text: str) -> VerifierKey:
         name, _, rest = text.partition("+")
         key_id, _, encoded = rest.partition("+")
-        content = _base64(encoded)
+        content = canonical_base64(encoded)
         if not is_key_name(name) or content is None or len(content) < 2:
             raise EvidenceRejected("a verifier key is not of the form name+id+key", hint="Copy it again")
         key = cls(name, content[0], content[1:])
@@ -125,7 +125,7 @@ class VerifierKey:
         return (signature.name, signature.key_id) == (self.name, self.key_id)
 
 
-def _base64(text: str) -> bytes | None:
+def canonical_base64(text: str) -> bytes | None:
     """Canonical standard base64, or None."""
     try:
         content = base64.b64decode(text, validate=True)

@@ -21,7 +21,7 @@ from quatrefoil.errors import CallerError, EvidenceRejected, StateCorrupt
 from quatrefoil.tlog.checkpoints import ML_DSA_44, Checkpoint, SignedCheckpoint, Signer, read_checkpoint, verify_note
 from quatrefoil.tlog.evidence import Evidence, compare, disproved
 from quatrefoil.tlog.merkle import EMPTY_ROOT, HASH_BYTES, LARGEST_SIZE, verify_consistency
-from quatrefoil.tlog.notes import LARGEST_NOTE, Note, VerifierKey
+from quatrefoil.tlog.notes import LARGEST_NOTE, Note, VerifierKey, canonical_base64
 
 MOST_PROOF_LINES = 63
 LARGEST_REQUEST = LARGEST_NOTE + 64 * (MOST_PROOF_LINES + 1)
@@ -322,8 +322,5 @@ def _hash(line: str) -> bytes:
 
 
 def _hash_or_none(line: str) -> bytes | None:
-    try:
-        found = base64.b64decode(line, validate=True)
-    except ValueError:
-        return None
-    return found if len(found) == HASH_BYTES and base64.b64encode(found).decode() == line else None
+    found = canonical_base64(line)
+    return found if found is not None and len(found) == HASH_BYTES else None
