@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -135,6 +137,24 @@ def test_an_entry_is_found_by_its_hash(job: Path, capsys: pytest.CaptureFixture[
     assert (job / "a").read_bytes() == (job / "b").read_bytes()
     assert command(job / "hub", "ab" * 32, "--out", job / "c") == 1
     assert "has the hash" in capsys.readouterr().err and not (job / "c").exists()
+
+
+def test_the_index_spares_reading_the_whole_log_and_is_not_believed(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command(job / "hub", "3", "--out", job / "a", "--leaf", job / "leaf") == 0
+    hashed = leaf_hash((job / "leaf").read_bytes()).hex()
+    with monkeypatch.context() as without_a_sweep:
+        without_a_sweep.setattr(LogReader, "leaves", lambda _: pytest.fail("every leaf was read"))
+        assert command(job / "hub", hashed, "--out", job / "b") == 0
+    index = job / "hub" / "log" / "index.sqlite"
+    with contextlib.closing(sqlite3.connect(index)) as lying_index, lying_index:
+        lying_index.execute("UPDATE entry SET hash = zeroblob(32) WHERE position = 3")
+        for position in (1, 1 << 40):
+            row = (position, bytes.fromhex(hashed))
+            lying_index.execute("INSERT OR REPLACE INTO entry VALUES (?, 'x-a', '', ?)", row)
+    assert command(job / "hub", hashed, "--out", job / "c") == 0
+    index.write_bytes(b"no database, and long enough to be looked at as one" * 20)
+    assert command(job / "hub", hashed, "--out", job / "d") == 0
+    assert len({(job / name).read_bytes() for name in "abcd"}) == 1
 
 
 def test_a_proof_is_of_the_log_of_whoever_signed_beside_it(job: Path, capsys: pytest.CaptureFixture[str]) -> None:

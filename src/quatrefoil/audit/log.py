@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from quatrefoil.audit import entries, ownership
 from quatrefoil.audit.entries import Attachment, Entry
+from quatrefoil.audit.index import FILE as INDEX
 from quatrefoil.audit.index import Index
 from quatrefoil.errors import HostError
 from quatrefoil.tlog import LogKeys, LogReader, LogWriter, NoteSignature, SignedCheckpoint, VerifierKey, disk
@@ -87,7 +88,7 @@ class TileLog:
         self._folder = state / LOG_FOLDER
         self._writer = LogWriter(self._folder, self._keys.signers, clock=self._clock)
         try:
-            self._index = Index(self._folder / "index.sqlite")
+            self._index = Index(self._folder / INDEX)
             self._introduce(identity)
             self._index.catch_up(self._writer)
         except BaseException:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from dataclasses import asdict
 from pathlib import Path
 
 from quatrefoil.audit import Entry, PartyLog, entries, ownership
-from quatrefoil.audit.log import OWNER
+from quatrefoil.audit.index import look_up
+from quatrefoil.audit.log import LOG_FOLDER, OWNER
 from quatrefoil.audit.trusted import Trusted
 from quatrefoil.cli.auditing import (
     add_at_option,
@@ -58,7 +60,7 @@ def _make(options: argparse.Namespace) -> None:
         if len(logs) != 1:
             raise CallerError(f"the bundle holds {len(logs)} logs", hint=f"Add --party, one of {', '.join(logs)}")
         (log,) = logs.values()
-        index = _index(log, options.entry)
+        index = _index(log, options.entry, options.log)
         leaf = log.reader.leaf(index)
         entry = entries.decode(index, leaf)
         proof = LogProof.of(log.reader, index, log.statement)
@@ -68,10 +70,15 @@ def _make(options: argparse.Namespace) -> None:
     _say(options, entry, log.owner.origin, log.size, f"{options.out}: proof that")
 
 
-def _index(log: PartyLog, wanted: str) -> int:
-    """By number, or by hash: then every leaf is looked at."""
+def _index(log: PartyLog, wanted: str, place: Path) -> int:
+    """By number, or by hash: where the log's index has it, or else every leaf is looked at."""
     if wanted.isascii() and wanted.isdecimal() and len(wanted) < 20:
         return int(wanted)
+    with contextlib.suppress(ValueError):
+        hashed = bytes.fromhex(wanted)
+        for index in (*look_up(place, hashed), *look_up(place / LOG_FOLDER, hashed)):
+            if index < log.size and leaf_hash(log.reader.leaf(index)) == hashed:
+                return index
     for index, leaf in log.reader.leaves():
         if leaf_hash(leaf).hex() == wanted.lower():
             return index
