@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from source_code import parsed
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "quatrefoil"
 LAYERS = {"transport", "enclave", "aggregation", "proofs", "insecure"}
@@ -29,7 +31,7 @@ def room(module: str) -> str:
 def imports_of(file: Path) -> set[str]:
     """Rooms that a file imports, at whatever depth the import statement stands."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(parsed(file.read_text())):
         if isinstance(node, ast.Import):
             found |= {room(alias.name) for alias in node.names if alias.name.startswith("quatrefoil")}
         elif isinstance(node, ast.ImportFrom):

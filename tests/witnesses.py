@@ -15,8 +15,8 @@ from quatrefoil.audit import MemoryLog, TileLog
 from quatrefoil.audit.witnesses import witness_name
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.cosigning import Cosigning
-from quatrefoil.federation.state import MemoryState, State
 from quatrefoil.federation.witnessing import SiloWitness
+from quatrefoil.state import MemoryState, State
 from quatrefoil.tlog.checkpoints import Signer
 from world import TRUSTED, World, consortium, identity
 

@@ -40,11 +40,11 @@ from quatrefoil.federation.messages import (
 )
 from quatrefoil.federation.provenance import AggregatorProvenance, SiloProvenance
 from quatrefoil.federation.silo import Silo
-from quatrefoil.federation.state import MemoryState, State
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
 from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
 from quatrefoil.policy import Policy
 from quatrefoil.proofs import BoundedUpdateProofs
+from quatrefoil.state import MemoryState, State
 from quatrefoil.transport import Identity, PostQuantumTransport
 from quatrefoil.transport.statement import Signed
 from quatrefoil.wire import WireObject

@@ -9,7 +9,7 @@ import pytest
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.messages import Consent, EnrolledJob, Job, Member, RoundOffer
-from quatrefoil.federation.state import MemoryState
+from quatrefoil.state import MemoryState
 from world import NAMES, World, body_of, changed, identity, renewed
 
 HUB = ("hub", "aggregator")

@@ -17,7 +17,7 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import shape_of
 from quatrefoil.federation.keeper import Keeper
 from quatrefoil.federation.messages import OpenRound, RoundOffer, RoundVoid
-from quatrefoil.federation.state import MemoryState
+from quatrefoil.state import MemoryState
 from world import NAMES, SAMPLES, UPDATES, World, body_of, changed, identity
 
 VICTIM = "dakar"

@@ -17,8 +17,8 @@ from quatrefoil.audit.log import LOG_FOLDER
 from quatrefoil.audit.witnesses import judge_evidence
 from quatrefoil.errors import EvidenceRejected, PolicyError
 from quatrefoil.federation.cosigning import Cosigning
-from quatrefoil.federation.state import MemoryState
 from quatrefoil.federation.witnessing import SiloWitness
+from quatrefoil.state import MemoryState
 from quatrefoil.tlog.evidence import Evidence
 from quatrefoil.tlog.monitor import Monitor
 from quatrefoil.tlog.witness import with_statements

@@ -8,6 +8,8 @@ import re
 import pytest
 from pages import ROOT, rows
 
+from source_code import parsed
+
 PACKAGE = ROOT / "src" / "quatrefoil"
 PAGE = ROOT / "ARCHITECTURE.md"
 CONTRACTS = ("TransportSecurity", "ComputeIsolation", "PrivateAggregation", "IntegrityProof")
@@ -17,7 +19,7 @@ def classes() -> dict[str, list[tuple[str, ast.ClassDef]]]:
     """Every class of the package by name, with the file that it stands in."""
     found: dict[str, list[tuple[str, ast.ClassDef]]] = {}
     for file in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(parsed(file.read_text())):
             if isinstance(node, ast.ClassDef):
                 where = file.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".")
                 found.setdefault(node.name, []).append((where, node))
@@ -43,7 +45,7 @@ def signature(node: ast.ClassDef) -> str:
 def documented(text: str) -> str:
     """The arguments in ``Name(arguments)``, in the form of :func:`signature`."""
     arguments = text.partition("(")[2].removesuffix(")").replace("\\|", "|")  # escaped in a table
-    function = ast.parse(f"def f({arguments}): ...").body[0]
+    function = parsed(f"def f({arguments}): ...").body[0]
     assert isinstance(function, ast.FunctionDef)
     return ast.unparse(function.args)
 

@@ -10,6 +10,8 @@ import pytest
 from command_line import commands, options, uses
 from pages import ROOT, anchors, links, pages, rows
 
+from source_code import parsed
+
 SECURITY = ROOT / "SECURITY.md"
 NEEDED = ("README", "ARCHITECTURE", "SECURITY", "CONTRIBUTING", "CHANGELOG")
 MACHINE = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|mnt|opt|Users)/\w")
@@ -92,7 +94,7 @@ def test_every_row_names_a_test_that_exists(row: list[str]) -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row[2])
     assert named, f"no test shows {row[0]!r}"
     for file, test in named:
-        tree = ast.parse((ROOT / file).read_text())
+        tree = parsed((ROOT / file).read_text())
         assert test in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, f"{file}::{test}"
 
 

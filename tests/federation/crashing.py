@@ -11,7 +11,7 @@ from quatrefoil.errors import RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.local import check_keys
 from quatrefoil.federation.messages import Confirmation, KeyRelease, RosterProposal, RoundOffer, RoundVoid
-from quatrefoil.federation.state import MemoryState, State
+from quatrefoil.state import MemoryState, State
 from world import UPDATES, World, body_of
 
 

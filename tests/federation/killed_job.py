@@ -18,7 +18,7 @@ from crashing import Drive, Fuse
 
 import world as worlds
 from quatrefoil.audit import TileLog
-from quatrefoil.federation.state import SqliteState
+from quatrefoil.state import SqliteState
 from quatrefoil.transport import Identity, TrustAnchor
 
 

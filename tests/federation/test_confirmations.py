@@ -10,7 +10,7 @@ from quatrefoil.errors import HostError, MessageRefused, PolicyError
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.messages import Confirmation, RosterProposal, RoundOffer, RoundVoid
-from quatrefoil.federation.state import MemoryState
+from quatrefoil.state import MemoryState
 from world import MORE_NAMES, NAMES, STRANGER, World, body_of, changed, identity
 
 KEEPER, HUB = ("keeper", "keeper"), ("hub", "aggregator")

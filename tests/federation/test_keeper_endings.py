@@ -11,7 +11,7 @@ from quatrefoil.federation.messages import (
     RoundVoid,
     VoidRequest,
 )
-from quatrefoil.federation.state import MemoryState
+from quatrefoil.state import MemoryState
 from world import NAMES, STRANGER, World, body_of, changed, identity
 
 

@@ -12,9 +12,9 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.messages import KeyRelease, RoundContext, RoundOffer, RoundResult, RoundVoid
 from quatrefoil.federation.silo import Silo
-from quatrefoil.federation.state import MemoryState
 from quatrefoil.federation.vectors import layout_of, model_digest
 from quatrefoil.insecure.software import SoftwareEvidence
+from quatrefoil.state import MemoryState
 from world import NAMES, STRANGER, World, body_of, changed, damaged, identity, reissued, renewed
 
 KEEPER, HUB = ("keeper", "keeper"), ("hub", "aggregator")

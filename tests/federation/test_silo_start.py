@@ -8,8 +8,8 @@ import pytest
 from quatrefoil.errors import CallerError, MessageRefused, PolicyError
 from quatrefoil.federation.messages import Job, RoundContext, RoundOffer
 from quatrefoil.federation.silo import Silo
-from quatrefoil.federation.state import MemoryState
 from quatrefoil.insecure.software import SoftwareEvidence
+from quatrefoil.state import MemoryState
 from world import World, body_of, changed, identity, plain
 
 KEEPER, HUB = ("keeper", "keeper"), ("hub", "aggregator")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from quatrefoil.errors import HostError, StateCorrupt
-from quatrefoil.federation.state import MemoryState, SqliteState, State
+from quatrefoil.state import MemoryState, SqliteState, State
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_a_second_opening_is_refused(path: Path) -> None:
 
 def test_another_process_is_refused(path: Path) -> None:
     code = "import sys; from pathlib import Path\n"
-    code += "from quatrefoil.federation.state import SqliteState; SqliteState(Path(sys.argv[1]))"
+    code += "from quatrefoil.state import SqliteState; SqliteState(Path(sys.argv[1]))"
     with closing(SqliteState(path)):
         ended = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
     assert ended.returncode == 1

@@ -17,6 +17,7 @@ from quatrefoil.transport import sealed, suites
 from quatrefoil.transport.policies import CIPHER_SUITES as OFFERED_SUITES
 from quatrefoil.transport.policies import GROUPS as OFFERED_GROUPS
 from quatrefoil.transport.policies import SIGNATURE_ALGORITHMS
+from source_code import parsed
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "quatrefoil"
@@ -106,7 +107,7 @@ def room_of(file: Path) -> str:
 def identifiers(file: Path) -> set[str]:
     """Names used in a Python file, without texts and comments."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(parsed(file.read_text())):
         if isinstance(node, ast.Name):
             found.add(node.id)
         elif isinstance(node, ast.Attribute):

@@ -239,6 +239,8 @@ class RunningSilo:
             report=self.reports.append,
         )
         self._running = asyncio.get_running_loop().run_in_executor(hub.threads, service.run, train)
+        # Many tests end with the silo still asking: that it then fails is nobody's surprise.
+        self._running.add_done_callback(lambda running: running.cancelled() or running.exception())
 
     async def result(self) -> Finished:
         return await asyncio.wait_for(asyncio.shield(self._running), SOON)

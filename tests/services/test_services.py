@@ -21,8 +21,8 @@ from quatrefoil.federation.agreement import sha256, shape_of
 from quatrefoil.federation.enrolment import Enrolments
 from quatrefoil.federation.messages import Contribution, RoundContext
 from quatrefoil.federation.silo import Silo
-from quatrefoil.federation.state import MemoryState
 from quatrefoil.services import aggregator as aggregator_service
+from quatrefoil.state import MemoryState
 from quatrefoil.transport import HYBRID_768, HYBRID_1024
 from quatrefoil.transport.policies import RECORD
 from world import NAMES, World, expected_mean

@@ -16,7 +16,7 @@ from quatrefoil.errors import EvidenceRejected, MessageRefused, PolicyError
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.cosigning import Cosigning
-from quatrefoil.federation.state import MemoryState
+from quatrefoil.state import MemoryState
 from quatrefoil.tlog import read_checkpoint
 from quatrefoil.tlog.evidence import Evidence
 from quatrefoil.tlog.tiles import CHECKPOINT

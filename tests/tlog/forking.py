@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
-from quatrefoil.federation.state import MemoryState
+from quatrefoil.state import MemoryState
 from quatrefoil.tlog import Checkpoint, FolderSource, LogWriter, Note, Signer
 from quatrefoil.tlog.merkle import Frontier, consistency_proof, leaf_hash, root_of
 from quatrefoil.tlog.witness import AddCheckpoint, Witness, WitnessStore

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, QuatrefoilError, StateCorrupt
-from quatrefoil.federation.state import MemoryState, SqliteState
+from quatrefoil.state import MemoryState, SqliteState
 from quatrefoil.tlog import Note, read_checkpoint
 from quatrefoil.tlog.evidence import judge
 from quatrefoil.tlog.merkle import EMPTY_ROOT

@@ -19,8 +19,8 @@ from quatrefoil.cli.output import add_json_option, console, only_json, table, wr
 from quatrefoil.cli.parties import count
 from quatrefoil.cli.silo import SALT
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError
-from quatrefoil.federation.state import SqliteState
 from quatrefoil.federation.statements import JobDigest
+from quatrefoil.state import SqliteState
 from quatrefoil.transport import TrustAnchor, system_clock
 
 NAME = "model"

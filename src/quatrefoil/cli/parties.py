@@ -19,8 +19,8 @@ from quatrefoil.audit import Log, TileLog
 from quatrefoil.audit.dsse import Envelope, Notary
 from quatrefoil.cli.output import progress_console
 from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
-from quatrefoil.federation.state import SqliteState
 from quatrefoil.policy import Policy
+from quatrefoil.state import SqliteState
 from quatrefoil.transport import Identity, PostQuantumTransport, files, system_clock
 from quatrefoil.transport.credentials import Credentials, CurrentTrust, FolderCredentials, Standing, require_own
 from quatrefoil.transport.expiry import ends_soon

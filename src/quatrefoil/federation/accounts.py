@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from quatrefoil.federation.messages import RoundContext, RoundResult
 from quatrefoil.federation.refusals import LONGEST_REASON
-from quatrefoil.federation.state import State
+from quatrefoil.state import State
 from quatrefoil.wire import WireObject
 
 

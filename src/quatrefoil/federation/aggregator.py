@@ -52,9 +52,9 @@ from quatrefoil.federation.norms import next_norm
 from quatrefoil.federation.progress import NAME, Progress
 from quatrefoil.federation.proving import JobProofs, Verified
 from quatrefoil.federation.receipt_office import ReceiptOffice, RoundReceipts, contribution_in, receipts_event
-from quatrefoil.federation.state import State
 from quatrefoil.federation.vectors import Arrays, decode_arrays, encode_arrays, model_digest, next_model
 from quatrefoil.policy import Policy
+from quatrefoil.state import State
 
 
 @dataclass(frozen=True)

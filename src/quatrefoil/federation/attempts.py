@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from quatrefoil.errors import MessageRefused, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.messages import KeyRelease, Member, RoundContext, RoundVoid
-from quatrefoil.federation.state import State
+from quatrefoil.state import State
 
 ANSWER, VOID = b"answer", b"void"
 

@@ -15,7 +15,7 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.messages import Confirmation, Job, RosterProposal, RoundContext, RoundVoid
 from quatrefoil.federation.rosters import check_rosters
-from quatrefoil.federation.state import State
+from quatrefoil.state import State
 
 MOST_SILOS = 1 << 16
 

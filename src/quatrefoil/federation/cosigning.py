@@ -15,8 +15,8 @@ from quatrefoil.errors import EvidenceRejected, MessageRefused, PolicyError
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import read
 from quatrefoil.federation.messages import Job
-from quatrefoil.federation.state import State
 from quatrefoil.policy import MOST_WITNESSES, Policy
+from quatrefoil.state import State
 from quatrefoil.tlog.checkpoints import SignedCheckpoint, read_checkpoint
 from quatrefoil.tlog.merkle import consistency_proof
 from quatrefoil.tlog.notes import Note, NoteSignature, VerifierKey, read_signatures

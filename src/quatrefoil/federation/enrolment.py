@@ -16,9 +16,9 @@ from quatrefoil.federation.agreement import AgreedJob, agree, check_job, read, s
 from quatrefoil.federation.commitments import require_commitments
 from quatrefoil.federation.messages import Consent, EnrolledJob, Enrolment, Invitation, Job, Member
 from quatrefoil.federation.proving import JobProofs
-from quatrefoil.federation.state import State
 from quatrefoil.federation.vectors import Layout
 from quatrefoil.policy import Policy
+from quatrefoil.state import State
 
 INVITATION_LIFE = timedelta(days=7)
 

@@ -48,8 +48,8 @@ from quatrefoil.federation.norms import check_possible
 from quatrefoil.federation.proving import JobProofs
 from quatrefoil.federation.refusals import refusals_logged
 from quatrefoil.federation.rosters import check_rosters
-from quatrefoil.federation.state import State
 from quatrefoil.policy import Policy
+from quatrefoil.state import State
 
 LARGEST_NONCE = 64
 """Bytes of an :class:`Introduction`'s nonce: whoever asks has no more signed than that."""

@@ -26,9 +26,9 @@ from quatrefoil.federation.local_witnesses import LocalWitnesses
 from quatrefoil.federation.messages import Job, Member
 from quatrefoil.federation.provenance import AggregatorProvenance, SiloProvenance
 from quatrefoil.federation.silo import Silo
-from quatrefoil.federation.state import MemoryState
 from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
 from quatrefoil.policy import Policy
+from quatrefoil.state import MemoryState
 from quatrefoil.transport import Clock
 
 Train = Callable[[str, Arrays], Sequence[NDArray[np.floating]]]

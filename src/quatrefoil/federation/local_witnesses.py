@@ -10,9 +10,9 @@ from quatrefoil.audit.witnesses import witness_name
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.messages import Job
-from quatrefoil.federation.state import MemoryState
 from quatrefoil.federation.witnessing import SiloWitness
 from quatrefoil.policy import Policy
+from quatrefoil.state import MemoryState
 from quatrefoil.tlog.keys import new_witness_key
 from quatrefoil.transport import TrustAnchor
 

@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 
 from quatrefoil.federation import parts
-from quatrefoil.federation.state import State
+from quatrefoil.state import State
 
 NAME = "model"
 """Of the value in a party's state."""

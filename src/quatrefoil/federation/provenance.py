@@ -26,10 +26,10 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.accounts import RoundRefusals, accounts, refusals
 from quatrefoil.federation.messages import EnrolledJob, Job
 from quatrefoil.federation.refusals import LONGEST_REASON, refusals_logged
-from quatrefoil.federation.state import State
 from quatrefoil.federation.statements import Arrays, difference, manifest_of, own_software, statement_of
 from quatrefoil.federation.vectors import decode_arrays
 from quatrefoil.policy import Policy
+from quatrefoil.state import State
 
 _STATEMENT, _STARTED, _INITIAL = "provenance/statement", "provenance/started", "provenance/initial"
 _SIGNED = "provenance/signed/"

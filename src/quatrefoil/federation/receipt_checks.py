@@ -23,8 +23,8 @@ from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.messages import RoundContext
 from quatrefoil.federation.receipt_office import contribution_in, issued_name
 from quatrefoil.federation.refusals import LONGEST_REASON
-from quatrefoil.federation.state import State
 from quatrefoil.policy import Policy
+from quatrefoil.state import State
 
 MOST_ATTEMPTS = 1 << 10
 """Attempts at one round of which receipts are read."""

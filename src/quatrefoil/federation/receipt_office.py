@@ -31,8 +31,8 @@ from quatrefoil.errors import CallerError, MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, sha256
 from quatrefoil.federation.messages import RoundContext, RoundVoid
-from quatrefoil.federation.state import State
 from quatrefoil.policy import Policy
+from quatrefoil.state import State
 
 _FORGOTTEN = "the aggregator was started again, and the contribution did not come again"
 

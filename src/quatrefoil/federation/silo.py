@@ -52,7 +52,6 @@ from quatrefoil.federation.progress import NAME, Progress
 from quatrefoil.federation.proving import JobProofs
 from quatrefoil.federation.receipt_checks import Published, ReceiptChecks, ReceiptShelf, Recorded, Voided
 from quatrefoil.federation.refusals import refusals_logged
-from quatrefoil.federation.state import State
 from quatrefoil.federation.vectors import (
     Arrays,
     decode_arrays,
@@ -65,6 +64,7 @@ from quatrefoil.federation.vectors import (
     scaled_down,
 )
 from quatrefoil.policy import Policy
+from quatrefoil.state import State
 
 
 class Silo:

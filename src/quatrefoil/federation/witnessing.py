@@ -30,8 +30,8 @@ from quatrefoil.errors import EvidenceRejected, MessageRefused, StateCorrupt
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import require_author
 from quatrefoil.federation.messages import Job
-from quatrefoil.federation.state import State
 from quatrefoil.policy import Policy
+from quatrefoil.state import State
 from quatrefoil.tlog.checkpoints import Signer, read_checkpoint
 from quatrefoil.tlog.evidence import Evidence
 from quatrefoil.tlog.notes import MOST_SIGNATURES

@@ -7,7 +7,7 @@ from functools import cache
 
 from tests.fuzz.held import refused_or, refused_or_same
 
-from quatrefoil.federation.state import MemoryState
+from quatrefoil.state import MemoryState
 from quatrefoil.tlog import Checkpoint, LogKeys, Note, Signer
 from quatrefoil.tlog.evidence import FORK, REWRITE, STALE, Evidence, judge
 from quatrefoil.tlog.merkle import leaf_hash, node_hash
