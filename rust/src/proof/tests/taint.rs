@@ -33,7 +33,8 @@ fn secret_witness(instance: &Instance, layout: Layout, count: usize) -> Witness 
     };
     // SAFETY: the vector lives longer.
     let shared = unsafe { Shared::new(values.as_ptr(), values.len()) };
-    Witness::new(&instance.shape, &encryption, shared, instance.bound, 1).expect("it is within bounds")
+    Witness::new(&instance.shape, &encryption, shared, instance.bound, &instance.further, 1)
+        .expect("it is within bounds")
 }
 
 /// The branches and addresses that depend on a secret.
