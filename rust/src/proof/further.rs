@@ -16,6 +16,9 @@ use crate::ntt::N;
 /// Claims that a statement may have: their slacks lie before the key in every shape.
 pub const LARGEST_CLAIMS: usize = 56;
 
+/// Of a direction: with any sum of products, below 2^54 either way, it stays within a slack.
+pub const LARGEST_TOLERANCE: u64 = 1 << 60;
+
 /// The sum of the squares of values `first` to `end - 1` is at most `bound`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartNorm {
@@ -24,9 +27,10 @@ pub struct PartNorm {
     pub bound: u64,
 }
 
-/// The sum of value times entry is not negative.
+/// The sum of value times entry is at least minus `tolerance`.
 #[derive(Clone)]
 pub struct Direction {
+    pub tolerance: u64,
     /// H_CONTENT of the entries, two bytes each, little endian.
     pub digest: Digest,
     /// For each group and slot the entries beside its values, as elements of F_p. Empty where only the digest is known:
@@ -51,6 +55,11 @@ impl Further {
                 return Err(format!("values {first} to {end} are no part of {}", shape.values));
             }
         }
+        if let Some(Direction { tolerance, .. }) = &direction
+            && *tolerance > LARGEST_TOLERANCE
+        {
+            return Err(format!("a tolerance of {tolerance} is over {LARGEST_TOLERANCE}"));
+        }
         Ok(Self { norms, direction })
     }
 
@@ -74,7 +83,10 @@ impl Further {
         for norm in &self.norms {
             bytes.extend([norm.first as u64, norm.end as u64, norm.bound].iter().flat_map(|part| part.to_le_bytes()));
         }
-        bytes.extend(self.direction.iter().flat_map(|direction| direction.digest));
+        if let Some(direction) = &self.direction {
+            bytes.extend(direction.tolerance.to_le_bytes());
+            bytes.extend(direction.digest);
+        }
         bytes
     }
 
@@ -103,7 +115,8 @@ impl Further {
             let products = |((group, slot), entries): ((usize, usize), &Vec<u64>)| -> i64 {
                 entries.iter().enumerate().map(|(row, &entry)| field::centred(entry) * value(group, slot, row)).sum()
             };
-            slacks[self.norms.len()] = places(shape).zip(&direction.columns).map(products).sum();
+            let sum: i64 = places(shape).zip(&direction.columns).map(products).sum();
+            slacks[self.norms.len()] = sum + direction.tolerance as i64;
         }
         slacks
     }
@@ -123,8 +136,7 @@ impl PartNorm {
 }
 
 impl Direction {
-    pub fn new(shape: &Shape, entries: &[i16]) -> Self {
-        let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+    pub fn new(shape: &Shape, entries: &[i16], tolerance: u64) -> Self {
         let mut columns = vec![vec![0; shape.rows()]; shape.groups * shape.layout.slots];
         for (block, entries) in entries.chunks(shape.layout.block_values()).enumerate() {
             let (group, row) = shape.place(block);
@@ -133,18 +145,24 @@ impl Direction {
                 rows.iter_mut().zip(entries).for_each(|(row, &entry)| *row = field::add_signed(0, i64::from(entry)));
             }
         }
-        Self { digest: content(&bytes), columns }
+        Self { tolerance, digest: direction_digest(entries), columns }
     }
 
     /// Of which only the digest is known.
-    pub fn named(digest: Digest) -> Self {
-        Self { digest, columns: Vec::new() }
+    pub fn named(digest: Digest, tolerance: u64) -> Self {
+        Self { tolerance, digest, columns: Vec::new() }
     }
 
     /// The entries beside the values of a group and slot.
     pub fn column(&self, shape: &Shape, group: usize, slot: usize) -> &[u64] {
         &self.columns[group * shape.layout.slots + slot]
     }
+}
+
+/// H_CONTENT of the entries, two bytes each.
+pub fn direction_digest(entries: &[i16]) -> Digest {
+    let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+    content(&bytes)
 }
 
 /// Every group and slot, in the order of columns.
@@ -212,7 +230,10 @@ mod tests {
             assert!(Further::new(&shape, vec![wrong], None).is_err());
         }
         assert!(Further::new(&shape, vec![norm(0, 10); LARGEST_CLAIMS], None).is_ok());
-        let direction = Some(Direction::new(&shape, &[1; 10]));
+        let direction = Some(Direction::new(&shape, &[1; 10], 0));
+        let tolerant = |tolerance| Some(Direction::new(&shape, &[1; 10], tolerance));
+        assert!(Further::new(&shape, vec![], tolerant(LARGEST_TOLERANCE)).is_ok());
+        assert!(Further::new(&shape, vec![], tolerant(LARGEST_TOLERANCE + 1)).is_err());
         assert!(Further::new(&shape, vec![norm(0, 10); LARGEST_CLAIMS], direction).is_err());
     }
 }

@@ -242,5 +242,11 @@ impl Prover<'_> {
 pub fn claimed_sum(shape: &Shape, weights: &Weights, ciphertext: E, bound: u64, v: E) -> E {
     let norms = weights.further.norms.iter().enumerate();
     let further: E = norms.map(|(claim, norm)| weights.claim(shape, claim).scale(norm.bound)).sum();
+    let tolerance = weights
+        .further
+        .direction
+        .as_ref()
+        .map_or(E::ZERO, |direction| weights.claim(shape, weights.further.norms.len()).scale(direction.tolerance));
     weights.relation(shape) * ciphertext + weights.norm(shape).scale(bound) + weights.binding(shape) * v + further
+        - tolerance
 }

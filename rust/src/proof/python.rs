@@ -9,7 +9,7 @@ use pyo3::types::PyBytes;
 use super::blinding;
 use super::column::drop_all;
 use super::ext::E;
-use super::further::{Direction, Further, LARGEST_CLAIMS, PartNorm};
+use super::further::{self, Direction, Further, LARGEST_CLAIMS, LARGEST_TOLERANCE, PartNorm};
 use super::masks::Masks;
 use super::multilinear::eq_table;
 use super::proof_bytes::{fixed_bytes, largest_bytes};
@@ -124,7 +124,9 @@ struct PyStatement {
 #[pymethods]
 impl PyStatement {
     #[new]
-    #[pyo3(signature = (shape, *, bound, context, binding, norms=Vec::new(), direction=None, direction_digest=None))]
+    #[pyo3(signature = (shape, *, bound, context, binding, norms=Vec::new(), direction=None, direction_digest=None,
+                        tolerance=0))]
+    #[allow(clippy::too_many_arguments)]
     fn new(
         shape: &PyShape,
         bound: u64,
@@ -133,6 +135,7 @@ impl PyStatement {
         norms: Vec<(usize, usize, u64)>,
         direction: Option<PyReadonlyArray1<'_, i16>>,
         direction_digest: Option<&[u8]>,
+        tolerance: u64,
     ) -> PyResult<Self> {
         for bound in norms.iter().map(|norm| norm.2).chain([bound]) {
             if bound > LARGEST_BOUND {
@@ -141,7 +144,7 @@ impl PyStatement {
         }
         let direction = match (direction, direction_digest) {
             (None, None) => None,
-            (None, Some(digest)) => Some(Direction::named(exactly(digest, "direction digest")?)),
+            (None, Some(digest)) => Some(Direction::named(exactly(digest, "direction digest")?, tolerance)),
             (Some(_), Some(_)) => return Err(PyValueError::new_err("a direction and its digest are one too many")),
             (Some(direction), None) => {
                 let entries = direction.as_slice()?;
@@ -152,7 +155,7 @@ impl PyStatement {
                         shape.shape.values
                     )));
                 }
-                Some(Direction::new(&shape.shape, entries))
+                Some(Direction::new(&shape.shape, entries, tolerance))
             }
         };
         let norms = norms.into_iter().map(|(first, end, bound)| PartNorm { first, end, bound }).collect();
@@ -229,6 +232,12 @@ impl PyStatement {
 fn content_digest(py: Python<'_>, ciphertext: &[u8], offset: usize) -> PyResult<Digest> {
     let blocks = blocks_of(ciphertext, offset)?;
     Ok(py.detach(|| content(blocks)))
+}
+
+/// H_CONTENT of a direction's entries.
+#[pyfunction]
+fn direction_digest(direction: PyReadonlyArray1<'_, i16>) -> PyResult<Digest> {
+    Ok(further::direction_digest(direction.as_slice()?))
 }
 
 /// A proof that the ciphertext is what `encrypt` makes of these values and seeds, within the statement's bounds.
@@ -337,11 +346,13 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("UpdateUnprovable", py.get_type::<UpdateUnprovable>())?;
     module.add("ProofRejected", py.get_type::<ProofRejected>())?;
     module.add("LARGEST_PROOF_BOUND", LARGEST_BOUND)?;
+    module.add("LARGEST_TOLERANCE", LARGEST_TOLERANCE)?;
     module.add("MOST_FURTHER_CLAIMS", LARGEST_CLAIMS)?;
     module.add_class::<PyShape>()?;
     module.add_class::<PyContext>()?;
     module.add_class::<PyStatement>()?;
     module.add_function(wrap_pyfunction!(content_digest, module)?)?;
+    module.add_function(wrap_pyfunction!(direction_digest, module)?)?;
     module.add_function(wrap_pyfunction!(prove_update, module)?)?;
     module.add_function(wrap_pyfunction!(verify_update, module)?)
 }

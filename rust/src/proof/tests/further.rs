@@ -16,12 +16,12 @@ use crate::proof::wide::Width;
 use crate::proof::witness::Unprovable;
 
 /// Three parts and a direction in which the values of `Instance` point.
-fn claims(shape: &Shape) -> Further {
+pub fn claims(shape: &Shape) -> Further {
     let values = shape.values;
     let norm = |first, end| PartNorm { first, end, bound: 1 << 60 };
     let norms = vec![norm(0, values), norm(1, values - 1), norm(values / 2, values)];
     let entries: Vec<i16> = (0..values).map(|i| (i % 201) as i16 - 100).collect();
-    Further::new(shape, norms, Some(Direction::new(shape, &entries))).unwrap()
+    Further::new(shape, norms, Some(Direction::new(shape, &entries, 0))).unwrap()
 }
 
 fn sizes() -> [(Layout, usize); 4] {
@@ -136,7 +136,7 @@ fn a_value_that_points_away_by_one() {
         (entries[99], entries[101]) = (1, 1);
         let direction = |entries: &[i16]| {
             Instance::with(layout, count, |shape| {
-                Further::new(shape, vec![], Some(Direction::new(shape, entries))).unwrap()
+                Further::new(shape, vec![], Some(Direction::new(shape, entries, 0))).unwrap()
             })
         };
         let instance = direction(&entries);
@@ -145,9 +145,29 @@ fn a_value_that_points_away_by_one() {
         // The same columns under a direction that weighs the negative value more: no bits make up for it.
         entries[99] = 2;
         let mut instance = instance;
-        instance.further.direction = Some(Direction::new(&instance.shape, &entries));
+        instance.further.direction = Some(Direction::new(&instance.shape, &entries, 0));
+        instance.caught_by(Constraint::Further(0));
+        // By as much as the tolerance lets it, and by one more.
+        let away = -slack_under(&instance, &entries);
+        for (tolerance, holds) in [(away, true), (away - 1, false)] {
+            let tolerant = Some(Direction::new(&instance.shape, &entries, tolerance as u64));
+            let further = Further::new(&instance.shape, vec![], tolerant).unwrap();
+            assert_eq!(instance.witness_for(&further).is_ok(), holds);
+            let claim = |_: &Shape| further.clone();
+            if holds {
+                assert_eq!(Instance::with(layout, count, claim).verdict(NONE), Ok(()));
+            }
+        }
+        instance.further.direction = Some(Direction::new(&instance.shape, &entries, away as u64));
+        assert_eq!(instance.verdict(NONE), Ok(()), "bits of 0 are right then");
+        instance.further.direction = Some(Direction::new(&instance.shape, &entries, away as u64 - 1));
         instance.caught_by(Constraint::Further(0));
     }
+}
+
+/// The sum of products with the values.
+fn slack_under(instance: &Instance, entries: &[i16]) -> i64 {
+    entries.iter().enumerate().map(|(index, &entry)| i64::from(entry) * instance.value_at(index)).sum()
 }
 
 #[test]
@@ -180,9 +200,9 @@ fn what_is_not_true_has_no_witness() {
     assert_eq!(witness(further(vec![norm(squares as u64)], None)), None);
     assert_eq!(witness(further(vec![norm(squares as u64 - 1)], None)), Some(Unprovable::Further(0)));
     let away: Vec<i16> = (0..300).map(|i| 100 - (i % 201) as i16).collect();
-    let direction = Some(Direction::new(shape, &away));
+    let direction = Some(Direction::new(shape, &away, 0));
     assert_eq!(witness(further(vec![norm(1 << 60)], direction)), Some(Unprovable::Further(1)));
-    assert_eq!(witness(further(vec![], Some(Direction::new(shape, &[0; 300])))), None);
+    assert_eq!(witness(further(vec![], Some(Direction::new(shape, &[0; 300], 0)))), None);
 }
 
 #[test]
@@ -197,7 +217,7 @@ fn other_claims_than_the_proof_is_for() {
     looser.norms[2].bound += 1;
     others.push(looser);
     let turned: Vec<i16> = (0..300).map(|i| (i % 201) as i16 - 99).collect();
-    others.push(Further { direction: Some(Direction::new(&instance.shape, &turned)), ..instance.further.clone() });
+    others.push(Further { direction: Some(Direction::new(&instance.shape, &turned, 0)), ..instance.further.clone() });
     for further in &others {
         let statement = Statement { further, ..instance.statement() };
         assert_eq!(verify(&statement, &instance.ciphertext(), &proof, 1), Err(Rejected::Statement));
