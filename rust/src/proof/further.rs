@@ -16,9 +16,6 @@ use crate::ntt::N;
 /// Claims that a statement may have: their slacks lie before the key in every shape.
 pub const LARGEST_CLAIMS: usize = 56;
 
-/// Of a direction: with any sum of products, below 2^54 either way, it stays within a slack.
-pub const LARGEST_TOLERANCE: u64 = 1 << 60;
-
 /// The sum of the squares of values `first` to `end - 1` is at most `bound`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartNorm {
@@ -27,9 +24,10 @@ pub struct PartNorm {
     pub bound: u64,
 }
 
-/// The sum of value times entry is at least minus `tolerance`.
+/// The sum of value times entry is at least minus the sum of the entries' magnitudes: rounding moves it by less.
 #[derive(Clone)]
 pub struct Direction {
+    /// The sum of the entries' magnitudes; not known with the digest alone.
     pub tolerance: u64,
     /// H_CONTENT of the entries, two bytes each, little endian.
     pub digest: Digest,
@@ -55,11 +53,6 @@ impl Further {
                 return Err(format!("values {first} to {end} are no part of {}", shape.values));
             }
         }
-        if let Some(Direction { tolerance, .. }) = &direction
-            && *tolerance > LARGEST_TOLERANCE
-        {
-            return Err(format!("a tolerance of {tolerance} is over {LARGEST_TOLERANCE}"));
-        }
         Ok(Self { norms, direction })
     }
 
@@ -84,7 +77,6 @@ impl Further {
             bytes.extend([norm.first as u64, norm.end as u64, norm.bound].iter().flat_map(|part| part.to_le_bytes()));
         }
         if let Some(direction) = &self.direction {
-            bytes.extend(direction.tolerance.to_le_bytes());
             bytes.extend(direction.digest);
         }
         bytes
@@ -136,7 +128,7 @@ impl PartNorm {
 }
 
 impl Direction {
-    pub fn new(shape: &Shape, entries: &[i16], tolerance: u64) -> Self {
+    pub fn new(shape: &Shape, entries: &[i16]) -> Self {
         let mut columns = vec![vec![0; shape.rows()]; shape.groups * shape.layout.slots];
         for (block, entries) in entries.chunks(shape.layout.block_values()).enumerate() {
             let (group, row) = shape.place(block);
@@ -145,12 +137,13 @@ impl Direction {
                 rows.iter_mut().zip(entries).for_each(|(row, &entry)| *row = field::add_signed(0, i64::from(entry)));
             }
         }
+        let tolerance = entries.iter().map(|&entry| u64::from(entry.unsigned_abs())).sum();
         Self { tolerance, digest: direction_digest(entries), columns }
     }
 
     /// Of which only the digest is known.
-    pub fn named(digest: Digest, tolerance: u64) -> Self {
-        Self { tolerance, digest, columns: Vec::new() }
+    pub fn named(digest: Digest) -> Self {
+        Self { tolerance: 0, digest, columns: Vec::new() }
     }
 
     /// The entries beside the values of a group and slot.
@@ -230,10 +223,7 @@ mod tests {
             assert!(Further::new(&shape, vec![wrong], None).is_err());
         }
         assert!(Further::new(&shape, vec![norm(0, 10); LARGEST_CLAIMS], None).is_ok());
-        let direction = Some(Direction::new(&shape, &[1; 10], 0));
-        let tolerant = |tolerance| Some(Direction::new(&shape, &[1; 10], tolerance));
-        assert!(Further::new(&shape, vec![], tolerant(LARGEST_TOLERANCE)).is_ok());
-        assert!(Further::new(&shape, vec![], tolerant(LARGEST_TOLERANCE + 1)).is_err());
+        let direction = Some(Direction::new(&shape, &[1; 10]));
         assert!(Further::new(&shape, vec![norm(0, 10); LARGEST_CLAIMS], direction).is_err());
     }
 }

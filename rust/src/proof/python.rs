@@ -9,7 +9,7 @@ use pyo3::types::PyBytes;
 use super::blinding;
 use super::column::drop_all;
 use super::ext::E;
-use super::further::{self, Direction, Further, LARGEST_CLAIMS, LARGEST_TOLERANCE, PartNorm};
+use super::further::{self, Direction, Further, LARGEST_CLAIMS, PartNorm};
 use super::masks::Masks;
 use super::multilinear::eq_table;
 use super::proof_bytes::{fixed_bytes, largest_bytes};
@@ -124,8 +124,7 @@ struct PyStatement {
 #[pymethods]
 impl PyStatement {
     #[new]
-    #[pyo3(signature = (shape, *, bound, context, binding, norms=Vec::new(), direction=None, direction_digest=None,
-                        tolerance=0))]
+    #[pyo3(signature = (shape, *, bound, context, binding, norms=Vec::new(), direction=None, direction_digest=None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         shape: &PyShape,
@@ -135,7 +134,6 @@ impl PyStatement {
         norms: Vec<(usize, usize, u64)>,
         direction: Option<PyReadonlyArray1<'_, i16>>,
         direction_digest: Option<&[u8]>,
-        tolerance: u64,
     ) -> PyResult<Self> {
         for bound in norms.iter().map(|norm| norm.2).chain([bound]) {
             if bound > LARGEST_BOUND {
@@ -144,7 +142,7 @@ impl PyStatement {
         }
         let direction = match (direction, direction_digest) {
             (None, None) => None,
-            (None, Some(digest)) => Some(Direction::named(exactly(digest, "direction digest")?, tolerance)),
+            (None, Some(digest)) => Some(Direction::named(exactly(digest, "direction digest")?)),
             (Some(_), Some(_)) => return Err(PyValueError::new_err("a direction and its digest are one too many")),
             (Some(direction), None) => {
                 let entries = direction.as_slice()?;
@@ -155,7 +153,7 @@ impl PyStatement {
                         shape.shape.values
                     )));
                 }
-                Some(Direction::new(&shape.shape, entries, tolerance))
+                Some(Direction::new(&shape.shape, entries))
             }
         };
         let norms = norms.into_iter().map(|(first, end, bound)| PartNorm { first, end, bound }).collect();
@@ -346,7 +344,6 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("UpdateUnprovable", py.get_type::<UpdateUnprovable>())?;
     module.add("ProofRejected", py.get_type::<ProofRejected>())?;
     module.add("LARGEST_PROOF_BOUND", LARGEST_BOUND)?;
-    module.add("LARGEST_TOLERANCE", LARGEST_TOLERANCE)?;
     module.add("MOST_FURTHER_CLAIMS", LARGEST_CLAIMS)?;
     module.add_class::<PyShape>()?;
     module.add_class::<PyContext>()?;

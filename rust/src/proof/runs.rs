@@ -360,7 +360,7 @@ mod tests {
             let norm = |first, end| PartNorm { first, end, bound: 7 };
             let norms = vec![norm(0, values), norm(3, 4), norm(values / 3, values - 1)];
             let entries: Vec<i16> = (0..values).map(|i| (i * i * 31) as i16).collect();
-            let further = Further::new(&shape, norms, Some(Direction::new(&shape, &entries, 5))).unwrap();
+            let further = Further::new(&shape, norms, Some(Direction::new(&shape, &entries))).unwrap();
             let weights = Weights::new(&shape, &further, element(1, 1), element(2, 2));
             let key = Column::of((0..N).map(|i| element(3, i)));
             let tau: Vec<E> = (0..shape.log_rows).map(|i| element(4, i)).collect();

@@ -105,17 +105,16 @@ mod tests {
         };
         let norm = |first, end, bound| PartNorm { first, end, bound };
         let further = |norms, direction| Further::new(&shape, norms, direction).unwrap();
-        let direction = |entry, tolerance| Some(Direction::new(&shape, &[entry; 100], tolerance));
+        let direction = |entry| Some(Direction::new(&shape, &[entry; 100]));
         let claims = [
             further(vec![norm(0, 9, 5)], None),
             further(vec![norm(1, 9, 5)], None),
             further(vec![norm(0, 8, 5)], None),
             further(vec![norm(0, 9, 6)], None),
             further(vec![norm(0, 9, 5), norm(0, 9, 5)], None),
-            further(vec![norm(0, 9, 5)], direction(3, 0)),
-            further(vec![], direction(3, 0)),
-            further(vec![], direction(3, 1)),
-            further(vec![], direction(-3, 0)),
+            further(vec![norm(0, 9, 5)], direction(3)),
+            further(vec![], direction(3)),
+            further(vec![], direction(-3)),
         ];
         let other_values = Shape::new(layout, 101).unwrap();
         let other_width = Shape::new(Layout::new(16, 2, 23, 15).unwrap(), 100).unwrap();

@@ -21,7 +21,7 @@ pub fn claims(shape: &Shape) -> Further {
     let norm = |first, end| PartNorm { first, end, bound: 1 << 60 };
     let norms = vec![norm(0, values), norm(1, values - 1), norm(values / 2, values)];
     let entries: Vec<i16> = (0..values).map(|i| (i % 201) as i16 - 100).collect();
-    Further::new(shape, norms, Some(Direction::new(shape, &entries, 0))).unwrap()
+    Further::new(shape, norms, Some(Direction::new(shape, &entries))).unwrap()
 }
 
 fn sizes() -> [(Layout, usize); 4] {
@@ -131,43 +131,32 @@ fn a_part_that_is_one_value_longer() {
 #[test]
 fn a_value_that_points_away_by_one() {
     for (layout, count) in sizes() {
+        // One value that is -1 / 128 of the clip range before it is weighed and rounded, and entries of which the
+        // magnitudes add up to what it may be.
         let mut entries = vec![0; count];
-        // The value with index 99 is -1 / 128 of the clip range, that with index 101 is 1 / 128.
-        (entries[99], entries[101]) = (1, 1);
-        let direction = |entries: &[i16]| {
-            Instance::with(layout, count, |shape| {
-                Further::new(shape, vec![], Some(Direction::new(shape, entries, 0))).unwrap()
-            })
-        };
-        let instance = direction(&entries);
-        assert_eq!(slack_of(&instance, 0), 0, "the two cancel");
-        assert_eq!(instance.verdict(NONE), Ok(()));
-        // The same columns under a direction that weighs the negative value more: no bits make up for it.
-        entries[99] = 2;
-        let mut instance = instance;
-        instance.further.direction = Some(Direction::new(&instance.shape, &entries, 0));
-        instance.caught_by(Constraint::Further(0));
-        // By as much as the tolerance lets it, and by one more.
-        let away = -slack_under(&instance, &entries);
-        for (tolerance, holds) in [(away, true), (away - 1, false)] {
-            let tolerant = Some(Direction::new(&instance.shape, &entries, tolerance as u64));
-            let further = Further::new(&instance.shape, vec![], tolerant).unwrap();
-            assert_eq!(instance.witness_for(&further).is_ok(), holds);
-            let claim = |_: &Shape| further.clone();
-            if holds {
-                assert_eq!(Instance::with(layout, count, claim).verdict(NONE), Ok(()));
-            }
-        }
-        instance.further.direction = Some(Direction::new(&instance.shape, &entries, away as u64));
-        assert_eq!(instance.verdict(NONE), Ok(()), "bits of 0 are right then");
-        instance.further.direction = Some(Direction::new(&instance.shape, &entries, away as u64 - 1));
+        let mut instance = Instance::new(layout, count);
+        let value = instance.value_at(99);
+        assert!(value < -2);
+        entries[99] = 1;
+        let direction = |entries: &[i16]| Some(Direction::new(&instance.shape, entries));
+        let further = |entries: &[i16]| Further::new(&instance.shape, vec![], direction(entries)).unwrap();
+        assert_eq!(instance.witness_for(&further(&entries)).err(), Some(Unprovable::Further(0)));
+        // Others beside values of 0 raise the tolerance alone.
+        let zeros: Vec<usize> = (0..count).filter(|&index| instance.value_at(index) == 0).collect();
+        entries[zeros[0]] = (-value - 1) as i16;
+        assert_eq!(further(&entries).direction.unwrap().tolerance, -value as u64);
+        let within = further(&entries);
+        assert!(instance.witness_for(&within).is_ok());
+        let honest = Instance::with(layout, count, |_| within.clone());
+        assert_eq!(slack_of(&honest, 0), 0);
+        assert_eq!(honest.verdict(NONE), Ok(()));
+        // By one less: no bits make up for it.
+        entries[zeros[0]] -= 1;
+        let beyond = further(&entries);
+        assert_eq!(instance.witness_for(&beyond).err(), Some(Unprovable::Further(0)));
+        instance.further = beyond;
         instance.caught_by(Constraint::Further(0));
     }
-}
-
-/// The sum of products with the values.
-fn slack_under(instance: &Instance, entries: &[i16]) -> i64 {
-    entries.iter().enumerate().map(|(index, &entry)| i64::from(entry) * instance.value_at(index)).sum()
 }
 
 #[test]
@@ -200,9 +189,9 @@ fn what_is_not_true_has_no_witness() {
     assert_eq!(witness(further(vec![norm(squares as u64)], None)), None);
     assert_eq!(witness(further(vec![norm(squares as u64 - 1)], None)), Some(Unprovable::Further(0)));
     let away: Vec<i16> = (0..300).map(|i| 100 - (i % 201) as i16).collect();
-    let direction = Some(Direction::new(shape, &away, 0));
+    let direction = Some(Direction::new(shape, &away));
     assert_eq!(witness(further(vec![norm(1 << 60)], direction)), Some(Unprovable::Further(1)));
-    assert_eq!(witness(further(vec![], Some(Direction::new(shape, &[0; 300], 0)))), None);
+    assert_eq!(witness(further(vec![], Some(Direction::new(shape, &[0; 300])))), None);
 }
 
 #[test]
@@ -217,7 +206,7 @@ fn other_claims_than_the_proof_is_for() {
     looser.norms[2].bound += 1;
     others.push(looser);
     let turned: Vec<i16> = (0..300).map(|i| (i % 201) as i16 - 99).collect();
-    others.push(Further { direction: Some(Direction::new(&instance.shape, &turned, 0)), ..instance.further.clone() });
+    others.push(Further { direction: Some(Direction::new(&instance.shape, &turned)), ..instance.further.clone() });
     for further in &others {
         let statement = Statement { further, ..instance.statement() };
         assert_eq!(verify(&statement, &instance.ciphertext(), &proof, 1), Err(Rejected::Statement));
