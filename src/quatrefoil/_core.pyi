@@ -14,7 +14,6 @@ BUILT_WITH: list[str]
 """What the build asks of every processor beyond the first x86-64: nothing, in a wheel for all of them."""
 LARGEST_PROOF_BOUND: int
 MOST_FURTHER_CLAIMS: int
-MOST_FURTHER_CLAIMS: int
 
 class ValueRefused(Exception):
     """A value is not finite or beyond the clip range. ``args``: its index."""

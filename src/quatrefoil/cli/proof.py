@@ -41,7 +41,11 @@ def _parameters(parser: argparse.ArgumentParser) -> None:
     )
     _add_bits(parser)
     parser.add_argument(
-        "--claims", type=int, default=0, metavar="C", help="norms of parts and a direction, counted together (default: 0)"
+        "--claims",
+        type=int,
+        default=0,
+        metavar="C",
+        help="norms of parts and directions (default: 0)",
     )
     output.add_json_option(parser)
     parser.set_defaults(action_of=_run_parameters)

@@ -7,10 +7,10 @@ import os
 import threading
 from collections.abc import Callable
 
-from quatrefoil import _core
 import numpy as np
 from numpy.typing import NDArray
 
+from quatrefoil import _core
 from quatrefoil.contracts import (
     NOTHING_FURTHER,
     BoundedUpdate,
@@ -82,7 +82,7 @@ class BoundedUpdateProofs:
         return bound
 
     def direction(self, entries: NDArray[np.int16]) -> Direction:
-        """The direction of these entries, one for each value of an update. ``ParametersRefused`` for any other array."""
+        """The direction of these entries, one a value of an update. ``ParametersRefused`` for any other array."""
         if entries.dtype != np.int16 or entries.ndim != 1:
             raise ParametersRefused(
                 f"a direction of {entries.dtype} in {entries.ndim} dimensions is no vector of int16",

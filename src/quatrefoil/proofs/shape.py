@@ -36,7 +36,8 @@ class SoundnessTerm:
 
 @dataclass(frozen=True)
 class ProofShape:
-    """How large the proofs about ``values`` values under a parameter set are, and how sound with ``claims`` further ones.
+    """How large the proofs about ``values`` values under a parameter set are, and how sound, with so many further
+    ``claims``.
 
     ``ParametersRefused`` where there are none: for other value widths than 12 and 16 bits, and for more than 2,048
     blocks. docs/proofs.md names the numbers.
