@@ -9,12 +9,12 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from quatrefoil.appraisal import Verdict, appraise, load, verify
+from quatrefoil.appraisal import Verdict, appraise, appraise_set, load, verify, verify_set
 from quatrefoil.appraisal.verifiers import VERIFIERS
 from quatrefoil.cli import attest_binding
 from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.enclave.collateral import Collateral
-from quatrefoil.enclave.evidence import Evidence
+from quatrefoil.enclave.evidence import Evidence, EvidenceSet, decode_any
 from quatrefoil.errors import CallerError
 
 NAME = "verify"
@@ -24,7 +24,7 @@ LARGEST_EVIDENCE = 8 << 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("evidence", metavar="EVIDENCE", type=Path, help="file with the evidence")
+    parser.add_argument("evidence", metavar="EVIDENCE", type=Path, help="file with evidence, or with a set of it")
     parser.add_argument(
         "--policy", metavar="POLICY", type=Path, required=True, help="appraisal policy file (TOML): what is accepted"
     )
@@ -47,7 +47,10 @@ def run(options: argparse.Namespace) -> None:
     bound = attest_binding.bound(options, at, _read)
     collateral = Collateral.load(options.collateral) if options.collateral else Collateral()
     evidence = bound.evidence or _evidence(options.evidence, options.kind)
-    verdict = appraise(verify(evidence, collateral, at), policy, bound.report_data, at)
+    if isinstance(evidence, EvidenceSet):
+        verdict = appraise_set(verify_set(evidence, collateral, at), policy, bound.report_data, at)
+    else:
+        verdict = appraise(verify(evidence, collateral, at), policy, bound.report_data, at)
     verdict = replace(verdict, checks=(*verdict.checks, *bound.checks))
     keyset = {"keyset_sha256": bound.keyset_sha256.hex()} if bound.keyset_sha256 else {}
     write_json(options.json, SCHEMA, verdict.to_json() | keyset)
@@ -69,9 +72,9 @@ def _show(verdict: Verdict, policy: Path) -> None:
     out.print("evidence does not show.")
 
 
-def _evidence(file: Path, kind: str | None) -> Evidence:
+def _evidence(file: Path, kind: str | None) -> Evidence | EvidenceSet:
     data = _read(file)
-    return Evidence(kind, data) if kind else Evidence.decode(data)
+    return Evidence(kind, data) if kind else decode_any(data)
 
 
 def _read(file: Path) -> bytes:
