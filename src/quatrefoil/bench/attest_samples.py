@@ -22,7 +22,7 @@ AT = datetime(2026, 6, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Sample:
-    """``verified`` decodes and verifies evidence once more, each time it is called. ``name``: its kind and what else."""
+    """``verified`` decodes and verifies evidence once more, each time it is called. ``name`` begins with its kind."""
 
     name: str
     evidence_bytes: int
