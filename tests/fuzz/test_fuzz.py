@@ -23,7 +23,7 @@ def test_the_parsers_all_have_targets() -> None:
     parsers = {"archive", "ber", "certificate", "ciphertext", "contribution", "envelope", "frames", "jobs", "kernel"}
     bindings = {"attested_keys", "aci"}
     logs = {"log_notes", "log_tiles", "log_journal"}
-    quotes = {"dcap_quote", "dcap_collateral", "tpm_quote"}
+    quotes = {"dcap_quote", "dcap_collateral", "tpm_quote", "nitro_document", "gpu_report", "gpu_manifest"}
     assert parsers | logs | quotes | bindings | {"messages", "proof", "receipt", "statement"} <= set(TARGETS)
 
 
