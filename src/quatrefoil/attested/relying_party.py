@@ -23,6 +23,8 @@ MOST_CHALLENGES = 4096
 MOST_ACCEPTED = 4096
 """How many challenges may wait for an answer, and how many peers are remembered; what ends first makes room."""
 
+LONGEST_S = 366 * 86400
+
 _ASK_AGAIN = "Send a fresh challenge"
 
 
@@ -64,8 +66,10 @@ class RelyingParty:
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         check_purpose(purpose)
-        if not (answer_seconds > 0 and life_seconds > 0):
-            raise CallerError("an attestation must have time to be made and used", hint="Give seconds above 0")
+        if not (0 < answer_seconds <= LONGEST_S and 0 < life_seconds <= LONGEST_S):
+            raise CallerError(
+                "an attestation must have time to be made and used, and end", hint="Give seconds above 0, up to a year"
+            )
         self._policy = policy
         self._collateral = collateral
         self._purpose = purpose
@@ -107,6 +111,7 @@ class RelyingParty:
                 check="tls-key",
             )
         evidence = EvidenceSet.decode(said.evidence)
+        self._require_kinds(evidence)
         expected = report_data(keyset, said.nonce, exporter, self._purpose)
         verdict = appraise_set(verify_set(evidence, self._collateral, now), self._policy, expected, now)
         verdict.require()
@@ -135,6 +140,16 @@ class RelyingParty:
         with self._lock:
             if (found := self._accepted.get(keyset.tls)) is not None and found.keyset == keyset:
                 del self._accepted[keyset.tls]
+
+    def _require_kinds(self, evidence: EvidenceSet) -> None:
+        """A kind that the policy does not name is refused unread: no peer chooses which parsers see its bytes."""
+        for one in (evidence.primary, *evidence.devices):
+            if self._policy.rule(one.kind) is None:
+                raise EvidenceRejected(
+                    f"{one.kind} evidence is not named by the policy {self._policy.name}",
+                    hint=f"Send evidence of {', '.join(rule.kind for rule in self._policy.rules)}",
+                    check="kind",
+                )
 
     def _take(self, nonce: bytes, now: datetime) -> None:
         with self._lock:
