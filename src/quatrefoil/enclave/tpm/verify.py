@@ -61,7 +61,7 @@ def verify(evidence: Evidence, collateral: Collateral, at: datetime) -> Findings
     key = public_key(area)
     signed = _signature(evidence.report, signature, area, key)
     signer = who_vouches(key, evidence.certificates, collateral, at)
-    checks = [signed, signer.check, _attributes(area), _registers(quote, values, signature.hash)]
+    checks = [signed, signer.check, key_attributes(area), _registers(quote, values, signature.hash)]
     if evidence.event_log:
         checks.append(event_log.explained(evidence.event_log, quote.bank, dict(zip(quote.pcrs, values, strict=False))))
     claims = Claims(
@@ -113,7 +113,7 @@ def _verify_rsa(key: rsa.RSAPublicKey, signature: tpm.Signature, report: bytes, 
     key.verify(signature.parts[0], report, padding.PSS(padding.MGF1(digest), padding.PSS.AUTO), digest)
 
 
-def _attributes(area: tpm.PublicArea) -> Check:
+def key_attributes(area: tpm.PublicArea) -> Check:
     """A restricted signing key that never left its TPM: any other one signs a quote that somebody made up."""
     missing = [name for bit, name in _NEEDED.items() if not area.attributes & bit]
     if area.attributes & tpm.DECRYPT:
@@ -135,4 +135,4 @@ def _registers(quote: tpm.Quote, values: tuple[bytes, ...], signing_hash: str) -
     return Check("registers", True, f"{quote.bank} values of registers {selected} as signed")
 
 
-__all__ = ["CHECKS", "verify"]
+__all__ = ["CHECKS", "key_attributes", "verify"]
