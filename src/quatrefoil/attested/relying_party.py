@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from quatrefoil.appraisal import AppraisalPolicy, Verdict, appraise_set, verify_set
+from quatrefoil.appraisal import AppraisalPolicy, Verdict
+from quatrefoil.attested.judging import Presented, judge
 from quatrefoil.attested.messages import Attestation, Challenge
-from quatrefoil.enclave.binding import NONCE_BYTES, Keyset, check_purpose, report_data
+from quatrefoil.enclave.binding import NONCE_BYTES, Keyset, check_purpose
 from quatrefoil.enclave.collateral import Collateral
-from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import CallerError, EvidenceRejected
 from quatrefoil.transport import Clock
 
@@ -102,20 +102,10 @@ class RelyingParty:
         now = self._clock()
         said = Attestation.decode(answer)
         self._take(said.nonce, now)
-        keyset = said.keyset
-        keyset.require_current(now)
-        if exporter and keyset.tls and keyset.tls != peer_key:
-            raise EvidenceRejected(
-                "the keyset names another TLS key than the one that the peer showed on this channel",
-                hint="Connect again: its key may have been replaced since; if it stays so, somebody is in between",
-                check="tls-key",
-            )
-        evidence = EvidenceSet.decode(said.evidence)
-        self._require_kinds(evidence)
-        expected = report_data(keyset, said.nonce, exporter, self._purpose)
-        verdict = appraise_set(verify_set(evidence, self._collateral, now), self._policy, expected, now)
-        verdict.require()
-        accepted = Attested(keyset, verdict, min(now + self._life, datetime.fromtimestamp(keyset.expires, UTC)))
+        presented = Presented(said.keyset, said.evidence, said.nonce, self._purpose, exporter, peer_key)
+        verdict = judge(presented, self._policy, self._collateral, now)
+        end = datetime.fromtimestamp(said.keyset.expires, UTC)
+        accepted = Attested(said.keyset, verdict, min(now + self._life, end))
         self._remember(accepted)
         return accepted
 
@@ -140,16 +130,6 @@ class RelyingParty:
         with self._lock:
             if (found := self._accepted.get(keyset.tls)) is not None and found.keyset == keyset:
                 del self._accepted[keyset.tls]
-
-    def _require_kinds(self, evidence: EvidenceSet) -> None:
-        """A kind that the policy does not name is refused unread: no peer chooses which parsers see its bytes."""
-        for one in (evidence.primary, *evidence.devices):
-            if self._policy.rule(one.kind) is None:
-                raise EvidenceRejected(
-                    f"{one.kind} evidence is not named by the policy {self._policy.name}",
-                    hint=f"Send evidence of {', '.join(rule.kind for rule in self._policy.rules)}",
-                    check="kind",
-                )
 
     def _take(self, nonce: bytes, now: datetime) -> None:
         with self._lock:
