@@ -145,6 +145,7 @@ def test_a_manifest_that_is_not_nvidias_says_why(made: Manifest, says: str) -> N
         b"<a b:c='1'/>",
         b"<a xmlns:b='x' xmlns:c='x' b:d='1' c:d='2'/>",
         b"<a xmlns:b=''/>",
+        b"<a xmlns:b:c='x'/>",
         b"<a xmlns:xml='http://www.w3.org/XML/1998/namespace'/>",
         b"<a xml:lang='de'/>",
         b"<a:b:c xmlns:a='x'/>",
