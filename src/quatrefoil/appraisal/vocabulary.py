@@ -5,9 +5,9 @@ each of its keys. docs/attestation.md explains them; a test holds that page to t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from quatrefoil.enclave import tdx, tpm
+from quatrefoil.enclave import azure, nitro, nvidia, tdx, tpm
 from quatrefoil.enclave.snp import tcb
 
 ANY = "any"
@@ -24,6 +24,11 @@ class Vocabulary:
     """``[KIND.measurements]``: name -> bytes. A policy lists what it compares."""
     code: tuple[str, ...]
     """Measurements of which a policy compares at least one: the others say nothing of what code runs."""
+    code_below: tuple[str, ...] = ()
+    """Where there are any: measurements of which a policy compares at least one as well, because ``code`` is only what
+    runs above the guest's own code."""
+    code_facts: tuple[str, ...] = ()
+    """Requirable facts that say it as well: a policy that requires one needs no list."""
     platforms: tuple[str, ...] = ()
     """Identities of a machine, each a list in hexadecimal, or ``["any"]``."""
     refusable: Mapping[str, str] = field(default_factory=dict)
@@ -41,6 +46,8 @@ class Vocabulary:
     """``highest_vmpl``: 0 to 3."""
     dated: bool = False
     """``maximum_age_s``: evidence says under its signature when it was made."""
+    counted: bool = False
+    """``gpus``: of devices beside a machine, how many there must be at least; 0 where there may be none."""
 
 
 _INTEL_PLATFORM = {
@@ -59,7 +66,7 @@ _INTEL_STATUSES = (
 )
 """Of platforms, from the best to the worst; what is revoked is refused before a policy is asked."""
 
-VOCABULARIES: Mapping[str, Vocabulary] = {
+_OF_ONE_ROOT: Mapping[str, Vocabulary] = {
     "sev-snp": Vocabulary(
         established=("product", "chain", "validity", "signing-key", "signature", "certificate-tcb", "tcb-order"),
         measurements={
@@ -133,6 +140,55 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
         components={"TPM": ("firmware",)},
         largest_version=2**63 - 1,
     ),
+    "nitro": Vocabulary(
+        established=nitro.CHECKS,
+        measurements={f"pcr{number}": 48 for number in range(32)},
+        # The whole image, or the key that signed it; 1 and 2 are each a part of the image.
+        code=("pcr0", "pcr8"),
+        requirable={"revocation_checked": "a revocation list of an authority in the chain was in the collateral"},
+        dated=True,
+    ),
+    "nvidia-cc": Vocabulary(
+        established=nvidia.CHECKS,
+        measurements={f"measurement_{number}": 48 for number in range(64)},
+        # Those that NVIDIA's manifests call digests of firmware, of the FSP and of the GSP.
+        code=tuple(f"measurement_{number}" for number in (*range(1, 7), *range(32, 39))),
+        code_facts=("golden",),
+        platforms=("device",),
+        requirable={
+            "golden": "the measurements are those that NVIDIA's manifests name for driver and VBIOS",
+            "revocation_checked": "a revocation list of an authority in the chain was in the collateral",
+        },
+        listed={
+            "driver_version": (),
+            "vbios_version": (),
+            "mode": ("multi-gpu", "not-said", "protected-pcie", "single-gpu"),
+        },
+        counted=True,
+    ),
+}
+
+
+def _with_paravisor(kind: str, more: tuple[str, ...] = ()) -> Vocabulary:
+    """The hardware's own vocabulary and that of the TPM that Azure's paravisor is."""
+    hardware, vtpm = _OF_ONE_ROOT[kind], _OF_ONE_ROOT["tpm"]
+    return replace(
+        hardware,
+        established=(*hardware.established, *more, *azure.CHECKS),
+        measurements={**hardware.measurements, **vtpm.measurements},
+        code_below=vtpm.code,
+        platforms=(*hardware.platforms, *vtpm.platforms),
+        requirable={**hardware.requirable, "secure_boot": "the VM's firmware checks who signed what it starts"},
+        listed={**hardware.listed, **vtpm.listed},
+        # Reports at another level than 0 fail a check of the verifier's.
+        vmpl=False,
+    )
+
+
+VOCABULARIES: Mapping[str, Vocabulary] = {
+    **_OF_ONE_ROOT,
+    "azure-snp": _with_paravisor("sev-snp", (azure.PARAVISOR,)),
+    "azure-tdx": _with_paravisor("tdx"),
 }
 """Kind -> vocabulary, for every kind that has a verifier."""
 
