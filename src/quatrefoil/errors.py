@@ -18,7 +18,9 @@
     │   └── ParametersRefused   a parameter set that cannot be exact or secure
     └── HostError      this machine lacks something, or its disk holds something unexpected
         ├── DependencyMissing   an extra is not installed
+        ├── KeyUnavailable      a root key that cannot be used: its token is away or locked, its file not readable
         └── StateCorrupt        durable state does not read back as it was written
+            └── UnwrapRefused   it was altered, or wrapped under another root key
 
 The branch says who is at fault. The message says what is wrong, and ends with what to do about it.
 """
@@ -122,3 +124,11 @@ class DependencyMissing(HostError):
 
 class StateCorrupt(HostError):
     """Durable state does not read back as it was written."""
+
+
+class UnwrapRefused(StateCorrupt):
+    """What a root key is to have wrapped was altered, or wrapped under another key or for another record."""
+
+
+class KeyUnavailable(HostError):
+    """A root key cannot be used: its token is away, locked or without it, or its file cannot be read."""
