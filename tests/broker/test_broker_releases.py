@@ -290,7 +290,7 @@ def test_what_is_not_registered(site: Site) -> None:
     with pytest.raises(MessageRefused, match="derived"):
         site.broker.register(derived.signed, sealed_for(derived), asker=OWNER)
     assert not site.logged("resource") and not site.state.names("resource/")
-    assert [entry["asked"] for entry in site.logged("refusal")] == ["register"] * 3
+    assert [entry["asked"] for entry in site.logged("refusal")] == ["register"] * 4
 
 
 def test_a_keyset_of_another_key_makes_no_broker(site: Site) -> None:
