@@ -9,10 +9,12 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from soft_token import SoftToken
 
 from quatrefoil.broker import root_key
 from quatrefoil.broker.root_file import FileRootKey
 from quatrefoil.broker.root_key import RootKey
+from quatrefoil.broker.root_pkcs11 import TokenRootKey, import_key
 from quatrefoil.errors import CallerError, KeyUnavailable, UnwrapRefused
 
 KEY = bytes(range(32))
@@ -28,9 +30,18 @@ class Backend:
     open: Callable[[bytes], RootKey]
 
 
-@pytest.fixture(params=["file"])
+@pytest.fixture(params=["file", "token"])
 def backend(request: pytest.FixtureRequest) -> Backend:
-    return Backend(open=FileRootKey)
+    if request.param == "file":
+        return Backend(open=FileRootKey)
+    token = SoftToken()
+
+    def open_in_token(key: bytes) -> RootKey:
+        identity = FileRootKey(key).identity()
+        import_key(token.place, token.pin, bytearray(key), identity)
+        return TokenRootKey(token.place, token.pin, identity=identity)
+
+    return Backend(open=open_in_token)
 
 
 def test_what_is_wrapped_is_unwrapped(backend):
