@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from quatrefoil.transport import PostQuantumTransport
+from quatrefoil.transport import PostQuantumTransport, TrustAnchor
 from support import Consortium
 
 
@@ -16,3 +16,8 @@ def north(consortium: Consortium) -> PostQuantumTransport:
 @pytest.fixture(scope="session")
 def south(consortium: Consortium) -> PostQuantumTransport:
     return consortium.transport("south", "silo")
+
+
+@pytest.fixture(scope="session")
+def trust(consortium: Consortium) -> TrustAnchor:
+    return consortium.trust
