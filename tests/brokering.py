@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+from quatrefoil import attested
 from quatrefoil.appraisal import AppraisalPolicy
 from quatrefoil.appraisal.policy import Least, Listed, Rule
 from quatrefoil.audit import Log, MemoryLog
 from quatrefoil.audit.leases import Lease
-from quatrefoil.broker.deciding import sealing_identifiers
+from quatrefoil.broker.deciding import Judge
 from quatrefoil.broker.holder import Holder
 from quatrefoil.broker.machine import Broker
 from quatrefoil.broker.messages import Asker, Release, Revocation
@@ -32,7 +33,7 @@ from quatrefoil.resources import (
     verify,
 )
 from quatrefoil.state import MemoryState, State
-from quatrefoil.transport import sealed
+from quatrefoil.transport import HYBRID_768, sealed
 from quatrefoil.transport.sealed import RecipientKey
 from tpm_quotes import Made, key
 from world import Clock, body_of, identity, speaking_as
@@ -142,7 +143,7 @@ class Site:
             "security": self.security,
             "key": broker_key(),
             "keyset": keyset_of(broker_key().recipient.public, self.clock),
-            "collateral": lambda: self.collateral,
+            "judge": Judge(lambda: self.collateral, HYBRID_768),
             "attester": None,
             "state": state if state is not None else self.state,
             "log": log or self.log,
@@ -190,6 +191,7 @@ class Workload:
             security=self.security,
             attester=self.machine.attester,
             clock=site.clock,
+            tls_key=b"",
             keyset_s=30 * 86400,
             elapsed=lambda: self.elapsed,
         )
@@ -229,7 +231,7 @@ def revocation(by: Asker = OPERATOR, *, clock: Callable[[], Any] | None = None, 
 
 def keyset_of(public: bytes, clock: Clock) -> Keyset:
     now = int(clock.now.timestamp())
-    return Keyset(sealing_identifiers(public) + public, b"", b"", now - HOUR, now + 365 * 86400)
+    return Keyset(attested.sealing_key(public), b"", b"", now - HOUR, now + 365 * 86400)
 
 
 def lease_of(answer: bytes) -> Lease:

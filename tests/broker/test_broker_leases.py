@@ -130,6 +130,12 @@ def test_evidence_of_a_release_renews_nothing(site: Site, owned: OwnedResource, 
         second.ask_renewal(replace(renewal, evidence=release.evidence).encode())
 
 
+def test_a_renewal_whose_answer_was_lost_does_no_harm(workload: Workload) -> None:
+    workload.ask_renewal(workload.request())
+    assert workload.renew().number == 2
+    assert workload.holder.key == KEY
+
+
 def test_the_same_renewal_gets_the_same_bytes(site: Site, workload: Workload) -> None:
     request = workload.request()
     answer = workload.ask_renewal(request)

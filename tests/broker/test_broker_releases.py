@@ -249,9 +249,9 @@ def test_a_keyset_that_is_over_or_has_another_suite(site: Site) -> None:
     request = ReleaseRequest.decode(workload.request())
     for keyset, problem in (
         (replace(request.keyset, not_before=0, expires=1), "expired on"),
-        (replace(request.keyset, sealing=bytes(6) + request.keyset.sealing_public), "no suite"),
-        (replace(request.keyset, sealing=request.keyset.sealing[:-1]), "no suite"),
-        (replace(request.keyset, sealing=b""), "no sealing key"),
+        (replace(request.keyset, sealing=bytes(6) + request.keyset.sealing_public), "does not allow"),
+        (replace(request.keyset, sealing=request.keyset.sealing[:-1]), "has 1216 bytes"),
+        (replace(request.keyset, sealing=b"", tls=bytes(32)), "no sealing key"),
     ):
         with pytest.raises(EvidenceRejected, match=problem):
             workload.ask(replace(request, nonce=workload.nonce(), keyset=keyset).encode())

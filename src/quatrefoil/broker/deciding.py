@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from quatrefoil import attested
 from quatrefoil.appraisal import AppraisalPolicy, Verdict, appraise_set, verify_set
 from quatrefoil.broker.ledger import Claimed
 from quatrefoil.enclave.binding import Keyset, report_data
 from quatrefoil.enclave.claims import Claims
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.evidence import EvidenceSet
-from quatrefoil.errors import EvidenceRejected
-from quatrefoil.transport import suites
+from quatrefoil.transport import ChannelPolicy
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,11 @@ class Bound:
 
 @dataclass(frozen=True)
 class Accepted:
-    """Evidence that was accepted. ``claims``: what its measurements and platforms are, devices' among them."""
+    """Evidence that was accepted. ``recipient``: the keyset's key to seal to, as ``TransportSecurity.seal`` takes it.
+    ``claims``: what its measurements and platforms are, devices' among them."""
 
     verdict: Verdict
+    recipient: bytes
     claims: tuple[Claimed, ...]
 
     @property
@@ -38,27 +40,25 @@ class Accepted:
         return [check.name for check in self.verdict.checks]
 
 
-def accept(evidence: bytes, bound: Bound, policy: AppraisalPolicy, collateral: Collateral, now: int) -> Accepted:
-    """``EvidenceRejected`` unless ``evidence`` is of code that holds the keyset, was made for this very request and is
-    accepted by ``policy`` at ``now``."""
-    at = datetime.fromtimestamp(now, UTC)
-    bound.keyset.require_current(at)
-    _require_sealing_key(bound.keyset)
-    expected = report_data(bound.keyset, bound.nonce, bound.exporter, bound.purpose)
-    verdict = appraise_set(verify_set(EvidenceSet.decode(evidence), collateral, at), policy, expected, at)
-    verdict.require()
-    return Accepted(verdict, tuple(claim for one in (verdict.claims, *verdict.devices) for claim in _revocable(one)))
+@dataclass(frozen=True)
+class Judge:
+    """``collateral``: what evidence is verified with, asked anew each time. ``channels``: which keys are sealed to."""
 
+    collateral: Callable[[], Collateral]
+    channels: ChannelPolicy
 
-def _require_sealing_key(keyset: Keyset) -> None:
-    """The identifiers are those of the suite that will seal to the key: the keyset says nothing else than happens."""
-    suite = next((one for one in suites.ENVELOPES if one.identifiers == keyset.sealing_suite), None)
-    if suite is None or suite.public_bytes != len(keyset.sealing_public):
-        raise EvidenceRejected(
-            "the keyset's sealing key is of no suite of envelopes",
-            hint=f"Use one of {', '.join(one.name for one in suites.ENVELOPES)}",
-            check="keyset",
-        )
+    def accept(self, evidence: bytes, bound: Bound, policy: AppraisalPolicy, now: int) -> Accepted:
+        """``EvidenceRejected`` unless ``evidence`` is of code that holds the keyset, was made for this very request and
+        is accepted by ``policy`` at ``now``."""
+        at = datetime.fromtimestamp(now, UTC)
+        bound.keyset.require_current(at)
+        recipient = attested.recipient(bound.keyset, self.channels)
+        expected = report_data(bound.keyset, bound.nonce, bound.exporter, bound.purpose)
+        findings = verify_set(EvidenceSet.decode(evidence), self.collateral(), at)
+        verdict = appraise_set(findings, policy, expected, at)
+        verdict.require()
+        claims = tuple(claim for one in (verdict.claims, *verdict.devices) for claim in _revocable(one))
+        return Accepted(verdict, recipient, claims)
 
 
 def _revocable(claims: Claims) -> Iterator[Claimed]:
@@ -67,9 +67,4 @@ def _revocable(claims: Claims) -> Iterator[Claimed]:
             yield Claimed(what, claims.kind, name, value)
 
 
-def sealing_identifiers(public: bytes) -> bytes:
-    """HPKE's identifiers of a public key that ``contracts.Recipient.public`` gave."""
-    return next(one.identifiers for one in suites.ENVELOPES if one.public_bytes == len(public))
-
-
-__all__ = ["Accepted", "Bound", "accept", "sealing_identifiers"]
+__all__ = ["Accepted", "Bound", "Judge"]

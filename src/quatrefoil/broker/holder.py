@@ -13,11 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
+from quatrefoil import attested
 from quatrefoil.audit.leases import Lease
-from quatrefoil.broker.deciding import sealing_identifiers
 from quatrefoil.broker.messages import (
     DERIVE,
     DeriveRequest,
@@ -44,12 +41,6 @@ def uptime() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-def spki_digest(certificate: bytes) -> bytes:
-    """SHA-256 of the SubjectPublicKeyInfo of a certificate in DER: the ``tls`` of a keyset."""
-    public = x509.load_der_x509_certificate(certificate).public_key()
-    return hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
-
-
 @dataclass(frozen=True)
 class _Pending:
     """A request that was made, and when."""
@@ -72,10 +63,12 @@ class Holder:
         security: TransportSecurity,
         attester: Attester,
         clock: Callable[[], datetime],
+        tls_key: bytes,
         keyset_s: int,
         elapsed: Callable[[], float] = uptime,
     ) -> None:
-        """``broker``: its certified name. ``keyset_s``: seconds for which the keys made here are good; a lease ends
+        """``broker``: its certified name. ``tls_key``: of the channels to it (``attested.tls_key``), or ``b""`` without
+        channels. ``keyset_s``: seconds for which the keys made here are good; a lease ends
         before them. ``CallerError`` where the owner's policy does not know ``stage``."""
         held = resource.policy.stage(stage)
         if held is None or stage not in resource.resource.stages:
@@ -91,10 +84,9 @@ class Holder:
         self._elapsed = elapsed
         self._recipient: Recipient = security.new_recipient()
         now = int(clock().timestamp())
-        public = self._recipient.public
         self._keyset = Keyset(
-            sealing=sealing_identifiers(public) + public,
-            tls=spki_digest(security.certificate),
+            sealing=attested.sealing_key(self._recipient.public),
+            tls=tls_key,
             receipt=b"",
             not_before=now - CLOCK_SKEW_S,
             expires=now + keyset_s,
@@ -155,9 +147,11 @@ class Holder:
         if (said.signer, said.role) != (self._broker, "broker"):
             raise _not_ours(f"is signed by {said.role} {said.signer}")
         lease = Lease.decode(said.body)
-        number = 0 if self._lease is None else self._lease.number + 1
-        identifier = hashlib.sha256(pending.request).digest() if self._lease is None else self._lease.id
-        if (lease.id, lease.nonce, lease.number) != (identifier, pending.nonce, number):
+        if (held := self._lease) is None:
+            fits = (lease.id, lease.number) == (hashlib.sha256(pending.request).digest(), 0)
+        else:  # answers may have been lost: numbers grow, and not by one
+            fits = lease.id == held.id and lease.number > held.number
+        if not fits or lease.nonce != pending.nonce:
             raise _not_ours("answers another request")
         if (lease.resource, lease.stage) != (self._resource.digest, self._stage.name):
             raise _not_ours("is for another resource or stage")
@@ -251,4 +245,4 @@ def _overwrite(key: bytearray) -> None:
     key[:] = secrets.token_bytes(len(key))
 
 
-__all__ = ["CLOCK_SKEW_S", "Holder", "spki_digest", "uptime"]
+__all__ = ["CLOCK_SKEW_S", "Holder", "uptime"]

@@ -23,12 +23,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from quatrefoil import errors, resources
+from quatrefoil import attested, errors, resources
 from quatrefoil.audit import Event, Log
 from quatrefoil.audit.leases import Lease
 from quatrefoil.broker import lists
 from quatrefoil.broker.clock import SteadyClock
-from quatrefoil.broker.deciding import Accepted, Bound, accept, sealing_identifiers
+from quatrefoil.broker.deciding import Accepted, Bound, Judge
 from quatrefoil.broker.ledger import (
     KEPT_S,
     Changes,
@@ -61,7 +61,6 @@ from quatrefoil.broker.registry import Registry, described, open_stage, wipe
 from quatrefoil.broker.revocations import Revocations
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.enclave.binding import NONCE_BYTES, Keyset, report_data
-from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyError, QuatrefoilError, StateCorrupt
 from quatrefoil.resources import Stage
@@ -117,7 +116,7 @@ class Broker:
         security: TransportSecurity,
         key: RecipientKey,
         keyset: Keyset,
-        collateral: Callable[[], Collateral],
+        judge: Judge,
         attester: Attester | None,
         state: State,
         log: Log,
@@ -125,14 +124,13 @@ class Broker:
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """``key``: what owners seal to; ``keyset``: the keys that this broker answers for, that one among them.
-        ``collateral``: what evidence is verified with, asked anew each time. ``attester``: None where this broker has
-        nothing to show, which every introduction then says."""
-        if keyset.sealing != sealing_identifiers(key.recipient.public) + key.recipient.public:
+        ``attester``: None where this broker has nothing to show, which every introduction then says."""
+        if keyset.sealing != attested.sealing_key(key.recipient.public):
             raise CallerError("the keyset is not of the broker's sealing key", hint="Make it with its public half")
         self._security = security
         self._operator = Asker(security.name, ROLE)
         self._keyset = keyset
-        self._collateral = collateral
+        self._judge = judge
         self._attester = attester
         self._ledger = Ledger(state)
         self._registry = Registry(self._ledger, security, key)
@@ -245,7 +243,7 @@ class Broker:
         self._revoked.require_none(chain)
         stage = open_stage(owned, wanted.stage)
         bound = Bound(wanted.keyset, wanted.nonce, asked.exporter, wanted.purpose)
-        accepted = accept(wanted.evidence, bound, stage.appraisal, self._collateral(), asked.now)
+        accepted = self._judge.accept(wanted.evidence, bound, stage.appraisal, asked.now)
         self._revoked.require_none(chain, claims=accepted.claims)
         lease = Lease(
             id=hashlib.sha256(asked.request).digest(),
@@ -258,7 +256,7 @@ class Broker:
         )
         key = self._registry.open_key(record, owned)
         try:
-            sealed = self._security.seal(wanted.keyset.sealing_public, key, context=release_context(lease))
+            sealed = self._security.seal(accepted.recipient, key, context=release_context(lease))
         finally:
             wipe(key)
         return self._lease(lease, accepted, sealed, asked)
@@ -309,7 +307,7 @@ class Broker:
         _, owned = self._registry.known(lease.resource)
         stage = open_stage(owned, lease.stage)
         bound = Bound(keyset, asked.nonce, asked.exporter, purpose_of)
-        accepted = accept(evidence, bound, stage.appraisal, self._collateral(), asked.now)
+        accepted = self._judge.accept(evidence, bound, stage.appraisal, asked.now)
         self._revoked.require_none(chain, lease=lease.id, claims=accepted.claims)
         return stage, accepted
 
