@@ -52,6 +52,10 @@ def test_a_round_key_has_no_content(north: PostQuantumTransport) -> None:
     [
         ({"kind": "secret"}, "no kind"),
         ({"name": "Tumour!"}, "not a name"),
+        ({"serial": 0}, "serial: is 0"),
+        ({"serial": 1 << 63}, "serial"),
+        ({"made_at": -1}, "made_at"),
+        ({"made_at": 253402300800}, "made_at"),
         ({"content": b""}, "content: has 0 bytes, not 32"),
         ({"content": b"\x07" * 31}, "content: has 31 bytes"),
         ({"kind": "round-key"}, "content: has 32 bytes, not 0"),

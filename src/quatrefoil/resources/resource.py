@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from quatrefoil.configuration import FieldInvalid, check_name
+from quatrefoil.configuration import FieldInvalid, check_name, check_range
 from quatrefoil.contracts import VerifiedStatement
 from quatrefoil.errors import CallerError, MessageRefused, PolicyInvalid
 from quatrefoil.resources.kinds import KINDS
@@ -24,6 +24,10 @@ from quatrefoil.wire import WireObject
 
 KEY = 32
 """Bytes of a resource's key."""
+
+LARGEST_SERIAL = (1 << 63) - 1
+LATEST = 253402300799
+"""The last second of the year 9999."""
 
 _AGAIN = "Ask its owner for the resource again"
 
@@ -56,6 +60,8 @@ class Resource(WireObject):
         check_name("name", self.name)
         if self.kind not in KINDS:
             raise FieldInvalid("kind", f"{self.kind[:40]!r} is no kind of resource", hint=f"Use {', '.join(KINDS)}")
+        check_range("serial", self.serial, 1, LARGEST_SERIAL)
+        check_range("made_at", self.made_at, 0, LATEST)
         wanted = 32 if KINDS[self.kind] else 0
         for field, value, lengths in (
             ("content", self.content, (wanted,)),

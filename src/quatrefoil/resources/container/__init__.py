@@ -1,5 +1,6 @@
 """Sealed models and data sets: containers that carry their policy, readable at random and verified. Unaudited."""
 
+from quatrefoil.resources.container import seen
 from quatrefoil.resources.container.content import FILE, FORMS, TENSORS, Content, reading, root_of
 from quatrefoil.resources.container.extracting import extract
 from quatrefoil.resources.container.front import Expected, Front, claimed_time, read_front
@@ -23,4 +24,5 @@ __all__ = [
     "reading",
     "root_of",
     "seal",
+    "seen",
 ]
