@@ -8,7 +8,8 @@
     │   ├── CiphertextRefused   wrong length, version, parameters or round
     │   ├── ProofRejected       a proof that does not verify, or a key that it is not about
     │   ├── EvidenceRejected    a log, receipt, statement or bundle that does not hold
-    │   └── RoundVoided         the key of the round is gone: nothing of it can be decrypted
+    │   ├── RoundVoided         the key of the round is gone: nothing of it can be decrypted
+    │   └── LeaseEnded          the lease of a key is over: the key was wiped here
     ├── PolicyError    what was asked is against the policy, or the policy itself is wrong
     │   ├── PolicyInvalid       the file cannot be read as a policy, workload or cost file
     │   └── PhaseUnprotected    nothing available satisfies a phase
@@ -83,6 +84,10 @@ class EvidenceRejected(PeerError):
 
 class RoundVoided(PeerError):
     """The key of the round is gone; nothing encrypted under it can be decrypted any more."""
+
+
+class LeaseEnded(PeerError):
+    """The lease of a key is over, by its end, a refusal or a revocation: the key was wiped here."""
 
 
 class PolicyError(QuatrefoilError):

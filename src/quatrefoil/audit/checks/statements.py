@@ -14,6 +14,7 @@ from quatrefoil.audit import provenance, witnesses
 from quatrefoil.audit.ancestry import signed_by
 from quatrefoil.audit.dsse import Envelope, Verifier
 from quatrefoil.audit.entries import Entry
+from quatrefoil.audit.leases import Lease
 from quatrefoil.audit.ownership import Owner
 from quatrefoil.audit.receipts import INCLUDED, Receipt, ReceiptBatch, RoundReceipt
 from quatrefoil.audit.verified_receipts import VerifiedReceipt, verify_receipt
@@ -65,6 +66,7 @@ SIGNED_BY = {
     "proposal": "aggregator",
     "result": "aggregator",
     "contribution": "silo",
+    "lease": "broker",
 }
 """Messages that entries attach as they were signed, and the role that signs them."""
 
@@ -141,6 +143,14 @@ def _witness(entry: Entry, attached: Mapping[str, bytes], context: Context) -> S
     return [found]
 
 
+def _lease(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
+    """Signed by the log's owner, a broker, and saying what the entry says."""
+    _signed(entry, attached, context)
+    lease = Lease.decode(statement.body_of(_only(attached, "lease")))
+    _require_same(entry, lease.entry())
+    return ()
+
+
 def _require_owner(verified: VerifiedReceipt, context: Context) -> None:
     if context.owner is not None and verified.issuer.signer != context.owner.name:
         raise _rejected(f"the receipts are signed by {verified.issuer.signer}, not by the log's owner")
@@ -174,6 +184,7 @@ CHECKERS: dict[str, Checker] = {
     "roster": _signed,
     "key-release": _signed,
     "round-finished": _signed,
+    "lease": _lease,
     "receipts": _batch,
     "receipt": _receipt,
     "witness": _witness,
