@@ -70,6 +70,14 @@ KINDS: dict[str, Kind] = {
     "cosigned": Kind("witnesses cosigned this log", _ALL, ("size", "witnesses")),
     "credentials": Kind("certificates and revocation lists that are used now", _ALL, ()),
     "channel": Kind("what was negotiated with a peer", _ALL, ("peer", "group")),
+    "root-ceremony": Kind(
+        "the broker's root key was split among operators", ("broker",), ("root", "ceremony", "threshold", "operators")
+    ),
+    "root-recovery": Kind(
+        "operators' shares were put together to the broker's root key",
+        ("broker",),
+        ("root", "ceremony", "contributors", "purpose"),
+    ),
 }
 
 

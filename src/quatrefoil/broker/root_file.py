@@ -57,6 +57,10 @@ class FileRootKey:
         """The content of the file, for the caller to wipe."""
         return bytearray(_MAGIC + self._identity) + self._held()
 
+    def reveal(self) -> bytearray:
+        """A copy of the key, for a ceremony to split; the caller wipes it."""
+        return bytearray(self._held())
+
     def wrap(self, plaintext: bytes | bytearray, aad: bytes) -> bytes:
         root_key.check_plaintext(plaintext)
         nonce = self._random(root_key.NONCE_BYTES)

@@ -162,6 +162,15 @@ def generate_key(place: Place, pin: Pin) -> bytes:
     return identity
 
 
+def identities(place: Place, pin: Pin) -> list[bytes]:
+    """The identities of the root keys in the token, as their IDs claim them."""
+    token = TokenSession(place, pin)
+    try:
+        return token.run(_identities)
+    finally:
+        token.close()
+
+
 class _MessageKey:
     """The key of one message, in the token for the length of the block and readable by nobody."""
 
@@ -296,4 +305,4 @@ def _mechanism(name: str) -> Any:
     return getattr(root_token.library().Mechanism, name)
 
 
-__all__ = ["LABEL", "TokenRootKey", "generate_key", "import_key"]
+__all__ = ["LABEL", "TokenRootKey", "generate_key", "identities", "import_key"]
