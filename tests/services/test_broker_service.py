@@ -350,7 +350,7 @@ def test_owners_may_demand_the_brokers_evidence() -> None:
         async with served(site) as hub:
             security = speaking_as(identity(OWNER.name, OWNER.role), site.clock)
             async with await hub.dial(OWNER)() as channel:
-                found = await broker_link.attested_keyset(
+                found, _ = await broker_link.attested_keyset(
                     channel, security, appraisal_policy(), site.collateral, site.clock
                 )
             assert found.keyset.sealing_public == broker_key().recipient.public
@@ -372,7 +372,7 @@ def test_a_broker_that_shows_nothing_or_something_else_gets_no_key(what: str) ->
                         channel, security, appraisal_policy(), site.collateral, site.clock
                     )
                 # It may still be taken on its certificate's word, by who says so.
-                keyset = await broker_link.unattested_keyset(channel, security, site.clock)
+                keyset = (await broker_link.unattested_keyset(channel, security, site.clock)).keyset
             assert keyset.sealing_public == broker_key().recipient.public
 
     run(body)

@@ -66,7 +66,7 @@ from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyErro
 from quatrefoil.resources import Stage
 from quatrefoil.resources.policy import MOST_STAGES
 from quatrefoil.state import State
-from quatrefoil.transport.sealed import RecipientKey
+from quatrefoil.transport.sealed.keys import RecipientKey, SealingPublicKey
 
 ROLE = "broker"
 NONCE_S = 120
@@ -130,6 +130,7 @@ class Broker:
         self._security = security
         self._operator = Asker(security.name, ROLE)
         self._keyset = keyset
+        self._sealing = SealingPublicKey(keyset.sealing_suite, keyset.sealing_public)
         self._judge = judge
         self._attester = attester
         self._ledger = Ledger(state)
@@ -153,7 +154,8 @@ class Broker:
         evidence = b""
         if self._attester is not None:
             evidence = self._attester(report_data(self._keyset, nonce, exporter, purpose(INTRODUCE))).encode()
-        return self._security.sign(Introduction(nonce, self._keyset, evidence).encode())
+        certificate = self._security.sign(self._sealing.encode())
+        return self._security.sign(Introduction(nonce, self._keyset, evidence, certificate).encode())
 
     def nonce(self, asker: Asker) -> bytes:
         """32 random bytes for one request of ``asker``, good for :data:`NONCE_S` seconds; durable when it returns."""

@@ -174,13 +174,15 @@ class Revocation(WireObject):
 @dataclass(frozen=True)
 class Introduction(WireObject):
     """A broker's signed answer to an owner's nonce: the keys that it answers for, and evidence of what runs there, if
-    it collects any (empty otherwise), for the purpose ``quatrefoil broker introduce``."""
+    it collects any (empty otherwise), for the purpose ``quatrefoil broker introduce``. ``certificate``: a sealing
+    certificate (``transport.sealed``) of the keyset's sealing key, for whoever seals later."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:broker:introduction"
 
     nonce: bytes
     keyset: Keyset
     evidence: bytes
+    certificate: bytes
 
     def __post_init__(self) -> None:
         require(self, nonce=(NONCE_BYTES,))

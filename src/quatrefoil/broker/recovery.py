@@ -7,16 +7,18 @@ and revocations count. A state that is newer than its log is refused: somebody c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from quatrefoil.audit import Entry, Log
+from quatrefoil.audit import Entry, Event, Log
+from quatrefoil.broker.clock import NAME as CLOCK
 from quatrefoil.broker.clock import SteadyClock
 from quatrefoil.broker.ledger import Changes, Ledger, RevocationRecord, used
 from quatrefoil.broker.messages import Revocation
 from quatrefoil.broker.revocations import Revocations
 from quatrefoil.errors import MessageRefused, StateCorrupt
+from quatrefoil.state import State
 from quatrefoil.transport.statement import body_of
 
 OWN = ("lease", "resource", "revocation", "refusal", "clock-set")
@@ -43,6 +45,19 @@ def take_in_log(ledger: Ledger, log: Log, clock: SteadyClock, revoked: Revocatio
         )
     if last > known:
         ledger.commit(changes, ledger.take_in(last), clock.mark())
+
+
+def accept_clock(state: State, log: Log, clock: Callable[[], datetime]) -> None:
+    """Take this machine's clock for right although it is behind what was written down, because it was wrong then.
+
+    It is logged, and ends every lease and every nonce: their ends were written by the clock that was wrong.
+    """
+    ledger, now = Ledger(state), int(clock().timestamp())
+    seen = int(state.get(CLOCK) or b"0")
+    (entry,) = log.append_all([Event("clock-set", {"from": SteadyClock.date(seen), "to": SteadyClock.date(now)})])
+    gone = [ledger.drop_nonce(nonce) for nonce, _ in ledger.nonces()]
+    ended = [ledger.drop_lease(record.lease.id) for record in ledger.leases()]
+    ledger.commit(*gone, *ended, ledger.take_in(entry.index + 1), {CLOCK: str(now).encode()})
 
 
 def _burnt(ledger: Ledger, body: Mapping[str, Any]) -> Changes:

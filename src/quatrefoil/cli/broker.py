@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from quatrefoil.cli import broker_root
+from quatrefoil.cli import broker_client, broker_hold, broker_root, broker_run
 
 NAME = "broker"
 HELP = "release keys to measured code only"
@@ -12,6 +12,9 @@ HELP = "release keys to measured code only"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(metavar="ACTION", required=True)
+    broker_run.configure(commands)
+    broker_client.configure(commands)
+    broker_hold.configure(commands)
     broker_root.configure(commands)
 
 

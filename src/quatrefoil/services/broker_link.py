@@ -18,12 +18,13 @@ from quatrefoil.broker.messages import (
     purpose,
 )
 from quatrefoil.contracts import TransportSecurity
-from quatrefoil.enclave.binding import NONCE_BYTES, Keyset
+from quatrefoil.enclave.binding import NONCE_BYTES
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import EvidenceRejected, MessageRefused, PeerUnreachable
 from quatrefoil.federation import parts
 from quatrefoil.services.rpc import ask_async
 from quatrefoil.transport import AsyncChannel, Clock
+from quatrefoil.transport.sealed.keys import SealingPublicKey
 from quatrefoil.wire import LARGEST_MESSAGE
 
 Dial = Callable[[], Awaitable[AsyncChannel]]
@@ -39,7 +40,7 @@ async def question(channel: AsyncChannel, method: str, body: bytes = b"") -> byt
 
 async def attested_keyset(
     channel: AsyncChannel, security: TransportSecurity, policy: AppraisalPolicy, collateral: Collateral, clock: Clock
-) -> Attested:
+) -> tuple[Attested, Introduction]:
     """The keys of a broker whose evidence, made for this channel, ``policy`` accepts. ``EvidenceRejected`` otherwise,
     and where it shows none."""
     party = RelyingParty(policy, collateral, purpose=purpose(INTRODUCE), clock=clock)
@@ -53,15 +54,15 @@ async def attested_keyset(
         )
     answer = Attestation(said.nonce, said.keyset, said.evidence).encode()
     exporter = attested.exported(channel, nonce, of_peer=True)
-    return party.accept(answer, exporter, peer_key=attested.tls_key(channel.peer))
+    return party.accept(answer, exporter, peer_key=attested.tls_key(channel.peer)), said
 
 
-async def unattested_keyset(channel: AsyncChannel, security: TransportSecurity, clock: Clock) -> Keyset:
+async def unattested_keyset(channel: AsyncChannel, security: TransportSecurity, clock: Clock) -> Introduction:
     """The keys of a broker on the word of its certificate alone: its operator, and whoever reads its host, may read
     everything that is sealed to them."""
     said = await _introduced(channel, security, os.urandom(NONCE_BYTES))
     said.keyset.require_current(clock())
-    return said.keyset
+    return said
 
 
 async def _introduced(channel: AsyncChannel, security: TransportSecurity, nonce: bytes) -> Introduction:
@@ -69,6 +70,9 @@ async def _introduced(channel: AsyncChannel, security: TransportSecurity, nonce:
     said = Introduction.decode(_from_broker(channel, security, signed))
     if said.nonce != nonce:
         raise _not_to_us(channel, "introduces itself to another")
+    sealing = SealingPublicKey.decode(_from_broker(channel, security, said.certificate))
+    if (sealing.suite, sealing.public) != (said.keyset.sealing_suite, said.keyset.sealing_public):
+        raise _not_to_us(channel, "certifies another sealing key than that of its keyset")
     return said
 
 
