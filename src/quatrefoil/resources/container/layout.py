@@ -33,6 +33,9 @@ SIGNED = b"quatrefoil sealed model manifest 1\n"
 PAGE = 1024
 """Leaf hashes in an index page but the last: a complete subtree of the Merkle tree, 32 KiB for 1 GiB of content."""
 
+LEAF = b"\x00"
+"""What is before every leaf when it is hashed (RFC 6962 section 2.1)."""
+
 LARGEST_TRAILER = 8 << 20
 LARGEST_HEAD = 48 << 20
 MOST_KEYS = 256

@@ -36,7 +36,6 @@ from quatrefoil.tlog.merkle import HASH_BYTES, leaf_hash, root_of
 from quatrefoil.transport.sealed.chunks import nonce
 
 PAGES_HELD = 4
-_LEAF = b"\x00"
 
 
 @contextlib.contextmanager
@@ -218,7 +217,7 @@ class SealedModel:
     def _buffers(self) -> tuple[memoryview, memoryview]:
         """A thread's own: an encrypted chunk, and a leaf of the tree: a zero byte and the chunk."""
         if not hasattr(self._local, "buffers"):
-            self._local.buffers = memoryview(bytearray(CHUNK + TAG)), memoryview(bytearray(_LEAF + bytes(CHUNK)))
+            self._local.buffers = memoryview(bytearray(CHUNK + TAG)), memoryview(bytearray(layout.LEAF + bytes(CHUNK)))
         sealed, leaf = self._local.buffers
         return sealed, leaf
 

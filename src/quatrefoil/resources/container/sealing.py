@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -14,7 +16,7 @@ from quatrefoil.contracts import VerifiedStatement
 from quatrefoil.errors import CallerError
 from quatrefoil.resources.container import layout
 from quatrefoil.resources.container.content import Content, in_chunks, require_length
-from quatrefoil.resources.container.layout import Head, Keys, Manifest, Trailer
+from quatrefoil.resources.container.layout import LEAF, Head, Keys, Manifest, Trailer
 from quatrefoil.resources.container.parallel import in_order
 from quatrefoil.resources.policy import ReleasePolicy
 from quatrefoil.resources.resource import KEY, OwnedResource, Resource, key_commitment, sign, verify
@@ -132,13 +134,24 @@ class _Body:
         header = self._content.header.leaf()
         last, done = -(-self._content.header.length // layout.CHUNK) - 1, 0
 
-        def one(numbered: tuple[int, bytes]) -> tuple[bytes, bytes, int]:
+        free: deque[bytearray] = deque()  # fresh memory for each chunk would cost as much as its encryption
+
+        def one(numbered: tuple[int, bytes]) -> tuple[bytes, bytearray, int]:
             number, chunk = numbered
-            return leaf_hash(chunk), self._chunks.encrypt(nonce(number, final=number == last), chunk, None), len(chunk)
+            try:
+                buffer = free.pop()
+            except IndexError:
+                buffer = bytearray(layout.CHUNK + layout.TAG)
+            sealed = memoryview(buffer)[: len(chunk) + layout.TAG]
+            self._chunks.encrypt_into(nonce(number, final=number == last), chunk, None, sealed)
+            leaf = hashlib.sha256(LEAF)
+            leaf.update(chunk)  # leaf_hash() would copy it
+            return leaf.digest(), buffer, len(chunk)
 
         self._append(leaf_hash(header))
-        for leaf, sealed, size in in_order(one, enumerate(in_chunks(self._content.pieces)), self._threads):
-            self._sink.write(sealed)
+        for leaf, buffer, size in in_order(one, enumerate(in_chunks(self._content.pieces)), self._threads):
+            self._sink.write(memoryview(buffer)[: size + layout.TAG])
+            free.append(buffer)
             self._append(leaf)
             done += size
             self._progress(done)
