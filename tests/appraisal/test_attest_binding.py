@@ -217,6 +217,7 @@ def test_an_aci_keyset_beside_a_quote_of_another_is_rejected(tmp_path: Path) -> 
         (("--keyset", "{tmp}/keyset", "--nonce", "0102", "--purpose", PURPOSE), "a nonce has 32 bytes"),
         (("--keyset", "{tmp}/keyset", "--nonce", "xy", "--purpose", PURPOSE), "--nonce is not hexadecimal"),
         ((*OURS, "--exporter", "00"), "exported key material has 32 bytes"),
+        ((*OURS, "--exporter", ""), "--exporter is empty"),
         ((*OURS, "--report-data", "00"), "says already what the evidence must be bound to"),
         (("--profile", "aci", "--report-data", "00"), "says already what the evidence must be bound to"),
         (("--report-data", "xy"), "--report-data is not hexadecimal"),

@@ -118,6 +118,7 @@ class RelyingParty:
         """What was accepted before of the holder of this TLS key, or ``EvidenceRejected``: ask it, then.
 
         Good for a new channel as well: its peer has just proved that it holds a key which attested code answers for.
+        Weaker than to ask: somebody who has taken that key out of there is recognised too.
         """
         now = self._clock()
         with self._lock:
@@ -130,7 +131,7 @@ class RelyingParty:
         return found
 
     def forget(self, keyset: Keyset) -> None:
-        """Recognise nobody by ``keyset`` any more."""
+        """Recognise nobody by ``keyset`` any more, until it is attested again: what is accepted is for the policy."""
         with self._lock:
             if (found := self._accepted.get(keyset.tls)) is not None and found.keyset == keyset:
                 del self._accepted[keyset.tls]

@@ -64,6 +64,8 @@ def bound(options: argparse.Namespace, at: datetime, read: Callable[[Path], byte
     _require(options, ("keyset", "nonce", "purpose"))
     keyset = binding.Keyset.decode(read(options.keyset))
     exporter = _bytes("--exporter", options.exporter) if options.exporter is not None else b""
+    if options.exporter is not None and not exporter:
+        raise CallerError("--exporter is empty", hint="Leave it out where the evidence came on no channel")
     expected = binding.report_data(keyset, _bytes("--nonce", options.nonce), exporter, options.purpose)
     return Bound(expected, (_current(keyset.require_current, at),), keyset.digest())
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.fuzz.held import refused_or, refused_or_same
 
 import quatrefoil.services.aggregator  # every room with messages is reached from here
+import quatrefoil.services.broker
 from quatrefoil import wire
 from quatrefoil.policy import Policy
 from quatrefoil.transport.sealed import keys as sealed_keys
