@@ -17,6 +17,7 @@ from quatrefoil.broker.root_pkcs11 import generate_key, import_key
 from quatrefoil.broker.root_recovery import HandedOver, Recovered
 from quatrefoil.broker.root_token import pin_from
 from quatrefoil.cli import archives, broker_root_show, root_place
+from quatrefoil.cli.root_place import add_root_key, open_root_key
 from quatrefoil.errors import CallerError
 from quatrefoil.transport import Identity, TrustAnchor, files, sealed, system_clock
 
@@ -329,3 +330,6 @@ def _add_handed_over(parser: argparse.ArgumentParser, *, required: bool) -> None
         "--key", type=Path, required=required, metavar="DIR", help="the sealing key that they were handed over to"
     )
     parser.add_argument("--accept-expired", action="store_true", help="take shares past their end; the log says so")
+
+
+__all__ = ["add_root_key", "configure", "open_root_key"]
