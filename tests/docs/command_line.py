@@ -31,7 +31,7 @@ def uses(text: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:
             if (*name, word) not in known:
                 break
             name = (*name, word)
-        yield name, re.findall(r"(?<!\S)(--[a-z][a-z-]*)", found[2])
+        yield name, re.findall(r"(?<!\S)(--[a-z][a-z0-9-]*)", found[2])
 
 
 def _walk(
