@@ -61,9 +61,7 @@ def _hold(options: argparse.Namespace) -> None:
         sys.exit(code)
 
 
-async def _held(
-    options: argparse.Namespace, owned: OwnedResource, attester: Callable[[bytes], EvidenceSet]
-) -> int:
+async def _held(options: argparse.Namespace, owned: OwnedResource, attester: Callable[[bytes], EvidenceSet]) -> int:
     security, dialer = connection(options)
     holder = Holder(
         owned,
