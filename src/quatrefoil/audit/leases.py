@@ -80,8 +80,19 @@ class Lease(WireObject):
         }
 
 
+@dataclass(frozen=True)
+class LeaseEvidence(WireObject):
+    """What lies beside a lease's entry: ``lease``, as the broker signed it, and the ``request`` that it answers, with
+    the evidence that was accepted."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:broker:lease-evidence"
+
+    lease: bytes
+    request: bytes
+
+
 def _malformed(problem: str) -> MessageRefused:
     return MessageRefused(f"a lease has {problem}", hint=_HINT)
 
 
-__all__ = ["Lease"]
+__all__ = ["Lease", "LeaseEvidence"]

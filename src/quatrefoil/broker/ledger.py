@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import ClassVar, TypeVar
 
 from quatrefoil.audit.leases import Lease
@@ -199,9 +200,15 @@ class Ledger:
         if stored is None:
             return None
         try:
-            return kind.decode(stored)
+            return _decoded(kind, stored)
         except MessageRefused as damaged:
             raise StateCorrupt(f"{name[:40]} does not read back: {damaged.problem}", hint=_HINT) from None
+
+
+@lru_cache(maxsize=1024)
+def _decoded(kind: type[Record], stored: bytes) -> Record:
+    """Records are read several times in a decision, and most do not change between two."""
+    return kind.decode(stored)
 
 
 def used(record: NonceRecord, request: bytes, **became: object) -> NonceRecord:

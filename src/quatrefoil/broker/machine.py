@@ -25,7 +25,7 @@ from typing import Any
 
 from quatrefoil import attested, errors, resources
 from quatrefoil.audit import Event, Log
-from quatrefoil.audit.leases import Lease
+from quatrefoil.audit.leases import Lease, LeaseEvidence
 from quatrefoil.broker import lists
 from quatrefoil.broker.clock import SteadyClock
 from quatrefoil.broker.deciding import Accepted, Bound, Judge
@@ -280,7 +280,7 @@ class Broker:
     def _lease(self, lease: Lease, accepted: Accepted, sealed_key: bytes, asked: _Asked) -> _Decided:
         signed = self._security.sign(lease.encode())
         body = lease.entry() | {"exporter": asked.exporter.hex(), "checks": accepted.checks}
-        event = Event("lease", body, {"lease": signed, "request": asked.request})
+        event = Event("lease", body, {"evidence": LeaseEvidence(signed, asked.request).encode()})
         changes = self._ledger.put_lease(LeaseRecord(lease, accepted.claims))
         return _Decided(Release(signed, sealed_key).encode(), event, changes, lease.id)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 from quatrefoil import resources
 from quatrefoil.audit import Event
@@ -109,6 +110,7 @@ def open_stage(owned: OwnedResource, name: str) -> Stage:
     return stage
 
 
+@lru_cache(maxsize=256)
 def owned_of(record: ResourceRecord) -> OwnedResource:
     """The resource of a record, whose signature was verified when it was registered: its digest and its sealed key are
     bound to these very bytes."""

@@ -1,4 +1,4 @@
-"""``quatrefoil bench attest``: what verifying evidence of each kind costs, and sealing and opening models."""
+"""``quatrefoil bench attest``: what verifying evidence costs, a release by a broker, and sealed models."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from quatrefoil.bench import broker
 from quatrefoil.bench.attest import measure_attestation
 from quatrefoil.bench.containers import measure_containers
 from quatrefoil.cli import output
 
-WHAT = "verification and appraisal of evidence, and sealed models beside a plain copy"
+WHAT = "verification and appraisal of evidence, releases by a broker, and sealed models beside a plain copy"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -28,15 +29,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> None:
     console = output.progress_console()
     rows = measure_attestation(args.repeats, lambda step: console.print(step))
+    release = broker.measure_release(args.repeats, args.folder, lambda step: console.print(step))
     containers = measure_containers(args.model_mib, min(args.repeats, 5), args.folder, lambda step: console.print(step))
     last = containers[-1]
     figures = {name: last[name] for name in ("seal_mb_s", "open_mb_s", "copy_mb_s")}
-    output.write_json(args.json, "quatrefoil.bench-attest/1", {"rows": rows, "containers": containers, **figures})
+    output.write_json(
+        args.json, "quatrefoil.bench-attest/1", {"rows": rows, **release, "containers": containers, **figures}
+    )
     if output.only_json(args):
         return
     columns = ("kind", "bytes", "verify ms", "cached ms")
     cells = [(r["kind"], str(r["evidence_bytes"]), f"{r['verify_ms']:.2f}", f"{r['cached_ms']:.2f}") for r in rows]
     output.console().print(output.table(f"Evidence, best of {args.repeats}", columns, cells))
+    title = f"A release over loopback, median of {args.repeats}"
+    drawn = [(what, f"{value:.1f}") for what, value in broker.rows(release)]
+    output.console().print(output.table(title, ("what", "ms"), drawn))
     _show_containers(containers, args)
 
 

@@ -54,9 +54,7 @@ def configure(commands: argparse._SubParsersAction[Any]) -> None:
     register.add_argument("--receipt", type=Path, metavar="FILE", help="new file for the broker's signed word")
     containers.add_judgement(register)
 
-    revoke = _command(
-        commands, "revoke", _revoke, "release no more keys for a resource, lease, measurement or platform"
-    )
+    revoke = _command(commands, "revoke", _revoke, "stop releases for a resource, lease, measurement or platform")
     revoke.add_argument("what", choices=REVOCABLE, help="what is revoked")
     revoke.add_argument(
         "value", metavar="VALUE", help="its digest or id in hexadecimal, or KIND.NAME=HEX as tpm.pcr7=00ff"

@@ -14,8 +14,8 @@ from quatrefoil.broker import recovery, sealing_key
 from quatrefoil.broker.deciding import Judge
 from quatrefoil.broker.machine import ROLE, Broker
 from quatrefoil.cli import archives, collecting, output
-from quatrefoil.cli.broker_root import add_root_key, open_root_key
 from quatrefoil.cli.parties import TIMEOUT, Party, Refusals, address, report, report_failures
+from quatrefoil.cli.root_place import add_root_key, open_root_key
 from quatrefoil.enclave.binding import Keyset
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import CallerError, HostError

@@ -14,7 +14,7 @@ from quatrefoil.audit import provenance, witnesses
 from quatrefoil.audit.ancestry import signed_by
 from quatrefoil.audit.dsse import Envelope, Verifier
 from quatrefoil.audit.entries import Entry
-from quatrefoil.audit.leases import Lease
+from quatrefoil.audit.leases import Lease, LeaseEvidence
 from quatrefoil.audit.ownership import Owner
 from quatrefoil.audit.receipts import INCLUDED, Receipt, ReceiptBatch, RoundReceipt
 from quatrefoil.audit.verified_receipts import VerifiedReceipt, verify_receipt
@@ -145,8 +145,11 @@ def _witness(entry: Entry, attached: Mapping[str, bytes], context: Context) -> S
 
 def _lease(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
     """Signed by the log's owner, a broker, and saying what the entry says."""
-    _signed(entry, attached, context)
-    lease = Lease.decode(statement.body_of(_only(attached, "lease")))
+    evidence = LeaseEvidence.decode(_only(attached, "evidence"))
+    _signed(entry, {"lease": evidence.lease}, context)
+    lease = Lease.decode(statement.body_of(evidence.lease))
+    if not lease.number and lease.id != hashlib.sha256(evidence.request).digest():
+        raise _rejected("the request beside the lease is another than the one it answers")
     _require_same(entry, lease.entry())
     return ()
 
