@@ -92,6 +92,7 @@ def one(data: bytes) -> None:
                 trust=rooms.trust(),
                 clock=system_clock,
                 accept_expired=False,
+                root=root().identity(),
             )
         )
         assert got is None, "one share is not two"
