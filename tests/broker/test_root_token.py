@@ -307,6 +307,18 @@ def test_a_key_that_was_replaced_meanwhile_is_found_in_the_next_session(token, k
         key.wrap(b"x", b"")
 
 
+def test_a_token_that_fails_within_a_message_is_no_altered_message(token, key, monkeypatch):
+    wrapped, failed = key.wrap(b"x", b"y"), []
+
+    def enter(self):
+        if not failed:
+            failed.append(pkcs11.lib(str(MODULE)).reinitialize())
+        return self._key
+
+    monkeypatch.setattr(root_pkcs11._MessageKey, "__enter__", enter)
+    assert key.unwrap(wrapped, b"y") == b"x" and failed
+
+
 def test_what_was_altered_is_no_reason_to_log_in_again(token, key):
     wrapped = key.wrap(b"x", b"y")
     before = token.pins_read
