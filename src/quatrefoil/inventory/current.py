@@ -260,6 +260,7 @@ CURRENT = (
         (
             "aggregation",
             "audit",
+            "broker",
             "cli",
             "enclave",
             "federation",
@@ -312,7 +313,19 @@ CURRENT = (
         "drbg",
         ("generate",),
         None,
-        ("aggregation", "api", "attested", "cli", "insecure", "proofs", "tlog", "transport", "transport.sealed"),
+        (
+            "aggregation",
+            "api",
+            "attested",
+            "broker",
+            "cli",
+            "insecure",
+            "proofs",
+            "services",
+            "tlog",
+            "transport",
+            "transport.sealed",
+        ),
         "seeds, file keys, nonces, salts, marks of records, names of temporary files; OpenSSL seeds its own from it",
     ),
     Algorithm(
@@ -359,6 +372,14 @@ MATERIALS = (
         "hpke-mlkem1024-p384",
         "sealing.key, mode 0600",
     ),
+    Material(
+        "broker-sealing-key",
+        "key that owners seal resources' keys to",
+        "private-key",
+        "hpke-mlkem768-x25519",
+        "in a broker's state, wrapped under its root key",
+    ),
+    Material("lease-key", "key that a released key is sealed to", "private-key", "hpke-mlkem768-x25519", "memory only"),
     Material("envelope-key", "key of a round's envelopes", "private-key", "hpke-mlkem768-x25519", "memory only"),
     Material(
         "envelope-key-1024",
