@@ -47,8 +47,7 @@ def measure_containers(
     megabytes: int, repeats: int, folder: Path | None, progress: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """One row for each number of threads, each figure the best of ``repeats``; ``megabytes``: MiB of content."""
-    if not 1 <= megabytes <= 1 << 20 or repeats < 1:
-        raise ParametersRefused(f"{megabytes} MiB {repeats} times measure nothing", hint="Choose 256 and 3, or more")
+    require_measurable(megabytes, repeats)
     base = folder or (MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir()))
     try:
         with tempfile.TemporaryDirectory(dir=base) as made:
@@ -60,6 +59,12 @@ def measure_containers(
             return rows
     except OSError as error:
         raise HostError(f"{base} cannot be used ({error.strerror})", hint="Name another with --folder") from None
+
+
+def require_measurable(megabytes: int, repeats: int) -> None:
+    """``ParametersRefused`` for what measures nothing: before the work of others in the same run."""
+    if not 1 <= megabytes <= 1 << 20 or repeats < 1:
+        raise ParametersRefused(f"{megabytes} MiB {repeats} times measure nothing", hint="Choose 256 and 3, or more")
 
 
 class _Bench:
@@ -158,4 +163,4 @@ def _quiet(_done: int) -> None:
     pass
 
 
-__all__ = ["measure_containers"]
+__all__ = ["measure_containers", "require_measurable"]

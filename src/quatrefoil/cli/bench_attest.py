@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from quatrefoil.bench.attest import measure_attestation
-from quatrefoil.bench.containers import measure_containers
+from quatrefoil.bench.containers import measure_containers, require_measurable
 from quatrefoil.cli import output
 
 WHAT = "verification and appraisal of evidence, and sealed models beside a plain copy"
@@ -26,6 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    require_measurable(args.model_mib, args.repeats)
     console = output.progress_console()
     rows = measure_attestation(args.repeats, lambda step: console.print(step))
     containers = measure_containers(args.model_mib, min(args.repeats, 5), args.folder, lambda step: console.print(step))
