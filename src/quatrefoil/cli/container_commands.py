@@ -139,7 +139,7 @@ def _open(kind: str, options: argparse.Namespace) -> None:
         owner=options.owner,
         name=options.name,
         content=options.expect or b"",
-        least_serial=options.least_serial or 0,
+        least_serial=options.least_serial or 1,
         ed25519=options.owner_key,
     )
     state = SqliteState(options.state / "state.sqlite") if options.state else None
@@ -147,6 +147,7 @@ def _open(kind: str, options: argparse.Namespace) -> None:
         if state is not None:
             expected = seen.expecting(state, expected)
         with opened_front(options.file, containers.verifying(options)) as (stream, front):
+            expected.require(front)
             resource_key = front.open_key(key)
             try:
                 model = SealedModel(stream, front, resource_key, expected=expected)
