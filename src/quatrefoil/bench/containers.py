@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ class _Bench:
         self._owner = Owner(security.sign, security.verify, Ed25519PrivateKey.generate())
         self._verifying = claimed_time(authority.trust, judged=Judged.NOW, clock=system_clock)
         self._broker = RecipientKey.generate(HYBRID_768)
-        stage = Stage("serve", SAMPLES[0]().policy, 3600, "allowed", ())
+        appraisal = replace(SAMPLES[0]().policy, report_data="required")
+        stage = Stage("serve", appraisal, 3600, "allowed", ())
         policy = ReleasePolicy("bench", ("serve",), (stage,))
         self._about = About("model", "bench", 1, int(system_clock().timestamp()), ("serve",), policy, "")
         self._expected = Expected("model", "owner", "bench", b"", 1, b"")
