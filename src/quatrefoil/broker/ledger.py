@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from quatrefoil.audit.leases import Lease
 from quatrefoil.broker.messages import Asker, Revocation
@@ -200,7 +200,7 @@ class Ledger:
         if stored is None:
             return None
         try:
-            found: Record = _decoded(kind, stored)
+            found: Record = _decoded(cast("Any", kind), stored)
             return found
         except MessageRefused as damaged:
             raise StateCorrupt(f"{name[:40]} does not read back: {damaged.problem}", hint=_HINT) from None
