@@ -89,6 +89,7 @@ class Ceremonies:
         key: RecipientKey | None = None,
         clock: Clock = system_clock,
         accept_expired: bool = False,
+        root: bytes = ROOT,
     ) -> Recovered:
         return root_recovery.recover(
             held,
@@ -97,4 +98,5 @@ class Ceremonies:
             trust=self.consortium.trust,
             clock=clock,
             accept_expired=accept_expired,
+            root=root,
         )

@@ -86,7 +86,8 @@ class Room:
     def shares(self, ceremony: str, *names: str) -> list[object]:
         handed = [word for name in names for word in ("--share", self.hand_over(ceremony, name))]
         statement = self.folder / ceremony / root_stage.STATEMENT
-        return ["--ceremony", statement, *handed, "--key", self.folder / "key-machine"]
+        root = self.shown(statement, "--root", self.root)["root"]
+        return ["--ceremony", statement, *handed, "--key", self.folder / "key-machine", "--root-identity", root]
 
     def shown(self, *line: object) -> dict[str, object]:
         code = cli.main(["broker", "root", "show", *map(str, line), "--json", "-"])
@@ -142,7 +143,7 @@ def test_from_a_file_into_a_token_and_on_to_new_operators(room, token):
     key = room.folder / "first" / "root.key"
     assert key.stat().st_mode & 0o777 == 0o600
     room.does(*room.root_command("recover", "moved", *room.shares("first", "bruno", "carla"), *in_token(token)))
-    assert sorted(p.name for p in (room.folder / "moved").iterdir()) == ["recovery.statement"]
+    assert sorted(p.name for p in (room.folder / "moved").iterdir()) == ["kept-in", "recovery.statement"]
 
     said = room.does(
         *room.root_command("share", "second", *room.shares("first", "anna", "bruno"), *room.operators("bruno", "carla"))
@@ -170,6 +171,7 @@ def test_a_key_in_a_file_is_split_anew(room):
         "anna.share",
         "carla.share",
         "ceremony.statement",
+        "kept-in",
     ]
     room.does(*room.root_command("recover", "third", *room.shares("second", "anna", "carla"), "--in-file"))
 
@@ -231,6 +233,21 @@ def test_too_few_operators_get_nothing(room):
     said = room.refuses(*room.root_command("recover", "out", *room.shares("first", "carla"), "--in-file"))
     assert "2 shares give the key, and 1 are here (of carla). Ask 1 more of: anna, bruno" in said
     assert not (room.folder / "out").exists()
+
+
+def test_a_ceremony_of_another_key_is_refused(room):
+    room.does(*room.new("first", "--in-file"))
+    line = room.root_command("recover", "out", *room.shares("first", "anna", "bruno")[:-1], "00" * 32, "--in-file")
+    assert "the ceremony of 'vault' is of root key" in room.refuses(*line)
+    assert not (room.folder / "out").exists()
+
+
+def test_a_log_that_takes_nothing_is_said_and_the_ceremony_stays(room):
+    (room.folder / "state").write_text("no folder")
+    code, out, err = room.run(*room.new("first", "--in-file", "--state", room.folder / "state"))
+    assert code == 1 and "operator 3" in out
+    assert "ceremony.statement is not in the log" in err and "nothing else is to be done again" in err
+    room.does("broker", "root", "show", room.folder / "first" / "ceremony.statement", "--root", room.root)
 
 
 def test_one_thing_is_shown(room):
@@ -308,7 +325,7 @@ def test_a_ceremony_killed_anywhere_is_nothing_or_whole(room, consortium, where,
 def check(room: Room, out: str, token: SoftToken | None) -> None:
     """The folder is whole, the one key is in its place, and the shares give that key."""
     said = room.shown(room.folder / out / "ceremony.statement", "--root", room.root)
-    files = {"ceremony.statement", *(f"{name}.share" for name in OPERATORS)}
+    files = {"ceremony.statement", "kept-in", *(f"{name}.share" for name in OPERATORS)}
     if token is not None:
         assert [one.hex() for one in identities(token.place, token.pin)] == [said["root"]]
     else:
@@ -327,6 +344,10 @@ def test_an_interrupted_ceremony_is_not_cleared_away_by_another_command(room, to
         with pytest.raises(Killed):
             room.run(*room.new("out", *in_token(token)))
     assert len(identities(token.place, token.pin)) == 1
+    elsewhere = SoftToken()
+    said = room.refuses(*room.new("out", *in_token(elsewhere)))
+    assert f"for a key in token '{token.place.token}'" in said
+    assert identities(elsewhere.place, elsewhere.pin) == []
     room.does(*room.new("other", "--in-file"))
     said = room.refuses(
         *room.root_command("recover", "out", *room.shares("other", "anna", "bruno"), *in_token(token)),
@@ -352,5 +373,5 @@ def test_a_recovery_that_is_killed_is_done_again(room, token, monkeypatch):
         assert not (room.folder / "again").exists()
     room.does(*line)
     assert len(identities(token.place, token.pin)) == 1
-    assert [p.name for p in (room.folder / "again").iterdir()] == ["recovery.statement"]
+    assert sorted(p.name for p in (room.folder / "again").iterdir()) == ["kept-in", "recovery.statement"]
     assert root_pkcs11.LABEL == "quatrefoil-root"

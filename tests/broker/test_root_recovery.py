@@ -214,6 +214,15 @@ def test_a_key_of_another_identity_comes_out_as_nothing(hall):
     assert FileRootKey(KEY[::-1]).identity().hex()[:16] in str(refused.value)
 
 
+def test_a_ceremony_that_somebody_holds_of_a_key_of_their_own_is_refused(hall):
+    mallory = hall.consortium.identity("mallory", "keeper")
+    own = hall.hold(KEY[::-1], root=FileRootKey(KEY[::-1]).identity(), holder=mallory)
+    handed = [hall.hand_over(own, name) for name in OPERATORS[:2]]
+    with pytest.raises(MessageRefused, match="the ceremony of 'mallory' is of root key") as refused:
+        hall.recover(hall.verified(own), handed)
+    assert refused.value.party == "mallory"
+
+
 def test_a_holder_whose_key_was_compromised_is_refused(hall, made, consortium):
     serial = hall.holder.certificate.serial_number
     compromised = Revoked(serial, system_clock(), x509.ReasonFlags.key_compromise)

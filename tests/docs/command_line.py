@@ -27,10 +27,11 @@ def uses(text: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:
         if name not in known:
             yield ("?", found[1]), []
             continue
-        following = re.match(r"\s+([a-z]+)", found[2])
-        if following and (*name, following[1]) in known:
-            name = (*name, following[1])
-        yield name, re.findall(r"(?<!\S)(--[a-z][a-z-]*)", found[2])
+        for word in found[2].split():
+            if (*name, word) not in known:
+                break
+            name = (*name, word)
+        yield name, re.findall(r"(?<!\S)(--[a-z][a-z0-9-]*)", found[2])
 
 
 def _walk(

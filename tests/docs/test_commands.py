@@ -121,6 +121,10 @@ WRONG_USAGE = [
     ["attest"],
     ["attest", "verify", "evidence"],
     ["attest", "policy"],
+    ["broker"],
+    ["broker", "root"],
+    ["broker", "root", "show", "--root-identity", "00"],
+    ["broker", "root", "show", "--root-key", "one", "--token", "two"],
     ["model"],
     ["model", "verify", "one.npz", "--trust", "root.pem"],
     ["model", "verify", "one.npz", "--provenance", "one", "--trust", "root.pem", "--signatures", "0"],
@@ -209,6 +213,7 @@ REFUSED = {
     ),
     "attest of a policy that is none": ("attest policy check {policy}", "hospitals.toml:"),
     "attest of evidence that is none": (f"attest verify {WORKLOAD} --policy {APPRAISAL}", "Evidence is not"),
+    "broker root key that is not there": ("broker root show --root-key {tmp}/none", "cannot be read"),
     "model that is not there": ("model root {tmp}/none.npz", "there is no model at"),
     "model that is none": (f"model root {WORKLOAD}", "is no whole model"),
     "model without its statement": (

@@ -62,18 +62,28 @@ def recover(
     held: Held,
     handed_over: Sequence[HandedOver],
     *,
+    root: bytes,
     key: sealed.RecipientKey,
     trust: TrustAnchor,
     clock: Clock,
     accept_expired: bool,
 ) -> Recovered:
-    """The root key of a ceremony that was verified, from shares that open with ``key``.
+    """The root key called ``root``, of a ceremony that was verified, from shares that open with ``key``.
+
+    ``root`` is known from the broker's log, or from whatever the key wrapped: any member of the consortium can hold a
+    ceremony, of a key of their own.
 
     ``MessageRefused`` names whose share is of another ceremony, another operator's, altered, given twice or missing.
     Shares past their end are refused unless ``accept_expired``; the result says so. What comes out is the key that the
     ceremony names, or nothing.
     """
     ceremony = held.ceremony
+    if ceremony.root != root:
+        raise MessageRefused(
+            f"the ceremony of {held.holder.name!r} is of root key {ceremony.root.hex()[:16]}, not {root.hex()[:16]}",
+            hint="Give the statement of a ceremony of the key that is meant",
+            party=held.holder.name,
+        )
     expired = clock() > ceremony.ends
     if expired and not accept_expired:
         raise MessageRefused(
@@ -165,7 +175,10 @@ def _open(
 
 def _whose(one: HandedOver, held: Held, trust: TrustAnchor, clock: Clock) -> Operator:
     """The operator whose sealed share this is, by the payload that the ceremony lists."""
-    wrapping, header = read_front(io.BytesIO(one.content))
+    try:
+        wrapping, header = read_front(io.BytesIO(one.content))
+    except MessageRefused as refused:
+        raise MessageRefused(f"{one.label} is no sealed share: {refused.problem}", hint=refused.hint) from None
     payload = header.digest()
     for operator in held.ceremony.operators:
         if operator.payload == payload:

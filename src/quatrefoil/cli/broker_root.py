@@ -10,14 +10,16 @@ from typing import Any
 
 from quatrefoil.audit import TileLog
 from quatrefoil.broker import root_ceremony, root_log, root_recovery, root_stage
-from quatrefoil.broker.root_ceremony import LIFETIME, Held
+from quatrefoil.broker.root_ceremony import Held
 from quatrefoil.broker.root_file import FileRootKey, wipe
 from quatrefoil.broker.root_key import KEY_BYTES
 from quatrefoil.broker.root_pkcs11 import generate_key, import_key
 from quatrefoil.broker.root_recovery import HandedOver, Recovered
 from quatrefoil.broker.root_token import pin_from
 from quatrefoil.cli import archives, broker_root_show, root_place
-from quatrefoil.errors import CallerError
+from quatrefoil.cli import broker_root_options as options
+from quatrefoil.cli.root_place import add_root_key, open_root_key
+from quatrefoil.errors import CallerError, HostError, QuatrefoilError
 from quatrefoil.transport import Identity, TrustAnchor, files, sealed, system_clock
 
 
@@ -27,34 +29,34 @@ def configure(commands: argparse._SubParsersAction[Any]) -> None:
     actions = commands.add_parser("root", help=text, description=text).add_subparsers(metavar="ACTION", required=True)
 
     new = _add(actions, "new", "make a root key, and give each operator a sealed share of it", _new)
-    _add_out(new, "the statement and the sealed shares")
-    _add_party(new)
-    _add_destination(new)
-    _add_operators(new, required=False)
+    options.add_out(new, "the statement and the sealed shares")
+    options.add_party(new)
+    options.add_destination(new)
+    options.add_operators(new, required=False)
     new.add_argument(
         "--no-backup", action="store_true", help="with --token: let the token make the key, which no one can recover"
     )
 
     share = _add(actions, "share", "split the same root key anew, for other operators or another threshold", _share)
-    _add_out(share, "the statement and the sealed shares")
-    _add_party(share)
+    options.add_out(share, "the statement and the sealed shares")
+    options.add_party(share)
     share.add_argument("--root-key", type=Path, metavar="FILE", help="the root key, where it is in a file")
-    _add_handed_over(share, required=False)
-    _add_operators(share, required=True)
+    options.add_handed_over(share, required=False)
+    options.add_operators(share, required=True)
 
     recover = _add(
         actions, "recover", "put a root key together from operators' shares, into a token or a file", _recover
     )
-    _add_out(recover, "the statement of the recovery")
-    _add_party(recover)
-    _add_handed_over(recover, required=True)
-    _add_destination(recover)
+    options.add_out(recover, "the statement of the recovery")
+    options.add_party(recover)
+    options.add_handed_over(recover, required=True)
+    options.add_destination(recover)
 
     broker_root_show.configure(actions)
 
     log = _add(actions, "log", "write the statement of a ceremony or a recovery into the broker's log", _log)
     log.add_argument("statement", metavar="STATEMENT", type=Path, help="what `root new`, `share` or `recover` wrote")
-    _add_party(log)
+    options.add_party(log)
 
 
 def _add(actions: argparse._SubParsersAction[Any], name: str, text: str, action: Any) -> argparse.ArgumentParser:
@@ -109,7 +111,7 @@ def _new_without_backup(args: argparse.Namespace, holder: Identity, trust: Trust
     files.require_absent(args.out)
     identity = generate_key(root_place.token_place(args), pin_from(args.pin_file))
     made = root_ceremony.without_backup(identity, holder=holder, clock=system_clock)
-    files.write_new_directory(args.out, _files_of(made))
+    files.write_new_directory(args.out, _placed(args) | _files_of(made))
     _done(args, args.out / root_stage.STATEMENT, holder, trust)
 
 
@@ -118,9 +120,9 @@ def _share(args: argparse.Namespace) -> None:
     holder = archives.signer(args.identity, trust)
     operators = [archives.certified(file, trust) for file in args.to]
     files.require_absent(args.out)
-    root_stage.resume(args.out, "share", lambda _: False)
+    root_stage.resume(args.out, "share", _place(args), lambda _: False)
     held: Held | None = None
-    content: dict[str, tuple[bytes | bytearray, int]] = {}
+    content = _placed(args)
     if (args.root_key is None) == (args.ceremony is None):
         raise CallerError(
             "the key to split is in a file, or comes from operators' shares",
@@ -186,9 +188,10 @@ def _log(args: argparse.Namespace) -> None:
 
 def _put_together(args: argparse.Namespace, trust: TrustAnchor) -> tuple[Held, Recovered]:
     """The key of --ceremony from every --share, as --key opens them."""
-    if not args.share or args.key is None:
+    if not args.share or args.key is None or args.root_identity is None:
         raise CallerError(
-            "shares are opened with the sealing key that they were handed over to", hint="Give --share and --key"
+            "shares of a root key that is known are opened with the sealing key that they were handed over to",
+            hint="Give --share, --key and --root-identity",
         )
     held = root_ceremony.verify(files.read(args.ceremony, "statement"), trust, clock=system_clock)
     recovered = root_recovery.recover(
@@ -198,6 +201,7 @@ def _put_together(args: argparse.Namespace, trust: TrustAnchor) -> tuple[Held, R
         trust=trust,
         clock=system_clock,
         accept_expired=args.accept_expired,
+        root=args.root_identity,
     )
     return held, recovered
 
@@ -210,6 +214,7 @@ def _publish(
     content: dict[str, tuple[bytes | bytearray, int]],
 ) -> None:
     """``content`` in the new folder, with the key in it, or in the token."""
+    content = content | _placed(args)
     if args.token is None:
         encoded = root.encoded()
         try:
@@ -227,13 +232,23 @@ def _resumed(args: argparse.Namespace, purpose: str, trust: TrustAnchor) -> bool
     def installed(signed: bytes) -> bool:
         return args.token is not None and root_log.root_of(signed, trust, clock=system_clock) in root_place.held(args)
 
-    files.require_absent(args.out)
-    if not root_stage.resume(args.out, purpose, installed):
+    if not root_stage.resume(args.out, purpose, _place(args), installed):
         return False
     name = root_stage.STATEMENT if (args.out / root_stage.STATEMENT).exists() else root_stage.RECOVERY
     print("An earlier attempt was interrupted after the key was in the token: it is finished now, as it was asked for.")
     _done(args, args.out / name, archives.signer(args.identity, trust), trust)
     return True
+
+
+def _place(args: argparse.Namespace) -> str:
+    """Where the command leaves the key, in words."""
+    if getattr(args, "token", None) is not None:
+        return str(root_place.token_place(args))
+    return f"the file {root_stage.KEY} in this folder" if getattr(args, "in_file", False) else "no new place"
+
+
+def _placed(args: argparse.Namespace) -> dict[str, tuple[bytes | bytearray, int]]:
+    return {root_stage.PLACE: (f"{_place(args)}\n".encode(), files.PUBLIC)}
 
 
 def _files_of(made: root_ceremony.Made) -> dict[str, tuple[bytes | bytearray, int]]:
@@ -244,19 +259,25 @@ def _files_of(made: root_ceremony.Made) -> dict[str, tuple[bytes | bytearray, in
 
 
 def _done(args: argparse.Namespace, statement: Path, holder: Identity, trust: TrustAnchor) -> None:
-    """Log the statement where a log is named, and print what it says."""
+    """Print what the statement says, and log it where a log is named."""
+    broker_root_show.print_statement(statement, trust)
     if args.state is not None:
         _append(args, statement, holder, trust)
-    broker_root_show.print_statement(statement, trust)
-    if args.state is None:
+    else:
         print(f"Write {statement} into the broker's log with `quatrefoil broker root log`.")
 
 
 def _append(args: argparse.Namespace, statement: Path, holder: Identity, trust: TrustAnchor) -> bool:
     if args.state is None:
         return False
-    with TileLog(args.state, holder, trust) as log:
-        return root_log.append(log, files.read(statement, "statement"), trust, clock=system_clock)
+    try:
+        with TileLog(args.state, holder, trust) as log:
+            return root_log.append(log, files.read(statement, "statement"), trust, clock=system_clock)
+    except QuatrefoilError as error:
+        raise HostError(
+            f"{statement} is not in the log: {error.problem}",
+            hint=f"{error.hint}; then `quatrefoil broker root log`: nothing else is to be done again",
+        ) from None
 
 
 def _check_destination(args: argparse.Namespace) -> None:
@@ -272,60 +293,4 @@ def _lifetime(args: argparse.Namespace) -> timedelta:
     return timedelta(days=args.days)
 
 
-# ------------------------------------------------------------------------------------------------------- options
-
-
-def _add_out(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument("out", metavar="DIR", type=Path, help=f"new folder for {what}")
-
-
-def _add_party(parser: argparse.ArgumentParser) -> None:
-    archives.add_identity(parser)
-    archives.add_root(parser)
-    parser.add_argument("--state", type=Path, metavar="DIR", help="the broker's folder, in whose log it is written")
-
-
-def _add_destination(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--in-file", action="store_true", help="keep the key in DIR/root.key: who reads it has the key")
-    parser.add_argument("--token", metavar="LABEL", help="keep the key in this PKCS #11 token")
-    root_place.add_token_access(parser)
-
-
-def _add_operators(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    parser.add_argument(
-        "--to",
-        action="append",
-        type=Path,
-        required=required,
-        metavar="CERT",
-        help="an operator's sealing certificate, of `quatrefoil seal-key`; repeat for each",
-    )
-    parser.add_argument(
-        "--threshold", type=int, required=required, metavar="T", help="how many shares give the key back"
-    )
-    archives.add_minimum(parser)
-    parser.add_argument(
-        "--days", type=int, default=LIFETIME.days, help="how long the shares are good for (default: %(default)s)"
-    )
-
-
-def _add_handed_over(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    parser.add_argument(
-        "--ceremony",
-        type=Path,
-        required=required,
-        metavar="FILE",
-        help="the statement of the ceremony, ceremony.statement",
-    )
-    parser.add_argument(
-        "--share",
-        action="append",
-        type=Path,
-        required=required,
-        metavar="FILE",
-        help="a share that its operator handed over with `quatrefoil rewrap`; repeat for each",
-    )
-    parser.add_argument(
-        "--key", type=Path, required=required, metavar="DIR", help="the sealing key that they were handed over to"
-    )
-    parser.add_argument("--accept-expired", action="store_true", help="take shares past their end; the log says so")
+__all__ = ["add_root_key", "configure", "open_root_key"]

@@ -18,9 +18,11 @@ def add_root_key(parser: argparse.ArgumentParser, *, required: bool = True) -> N
     where.add_argument("--root-key", type=Path, metavar="FILE", help="the root key, in a file")
     where.add_argument("--token", metavar="LABEL", help="the PKCS #11 token that holds the root key")
     add_token_access(parser)
-    parser.add_argument(
-        "--root-identity", type=_identity, metavar="HEX", help="which root key, where the token holds several"
-    )
+    add_identity(parser, "which root key, where the token holds several")
+
+
+def add_identity(parser: argparse.ArgumentParser, text: str, *, required: bool = False) -> None:
+    parser.add_argument("--root-identity", type=_identity, required=required, metavar="HEX", help=text)
 
 
 def add_token_access(parser: argparse.ArgumentParser) -> None:
