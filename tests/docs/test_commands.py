@@ -122,6 +122,9 @@ WRONG_USAGE = [
     ["attest", "verify", "evidence"],
     ["attest", "policy"],
     ["broker"],
+    ["broker", "run"],
+    ["broker", "revoke", "everything", "00"],
+    ["broker", "hold", "file", "--stage", "serve"],
     ["broker", "root"],
     ["broker", "root", "show", "--root-identity", "00"],
     ["broker", "root", "show", "--root-key", "one", "--token", "two"],
@@ -213,6 +216,18 @@ REFUSED = {
     ),
     "attest of a policy that is none": ("attest policy check {policy}", "hospitals.toml:"),
     "attest of evidence that is none": (f"attest verify {WORKLOAD} --policy {APPRAISAL}", "Evidence is not"),
+    "broker of an identity that is none": (
+        "broker new --identity {silo} --root {root} --state {tmp}/s --root-key {tmp}/none",
+        "and not a broker",
+    ),
+    "broker that is not there": (
+        "broker leases --identity {silo} --root {root} --broker 127.0.0.1:1",
+        "cannot be reached",
+    ),
+    "broker claim that is none": (
+        "broker revoke measurement pcr7 --reason x --identity {silo} --root {root} --broker 127.0.0.1:1",
+        "is no claim",
+    ),
     "broker root key that is not there": ("broker root show --root-key {tmp}/none", "cannot be read"),
     "model that is not there": ("model root {tmp}/none.npz", "there is no model at"),
     "model that is none": (f"model root {WORKLOAD}", "is no whole model"),
