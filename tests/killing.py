@@ -83,5 +83,12 @@ class FusedLog:
     def payload(self, digest: str) -> bytes:
         return self._inner.payload(digest)
 
+    @property
+    def size(self) -> int:
+        return self._inner.size
+
+    def entries_from(self, start: int) -> Iterator[Entry]:
+        return self._inner.entries_from(start)
+
     def entries(self) -> Iterator[Entry]:
         return self._inner.entries()

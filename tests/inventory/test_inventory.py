@@ -50,6 +50,7 @@ NAMES = {
     r"TripleDES": "3des-cbc",
     r"class SignedCheckpoint": "checkpoint-signatures",
     r"class ReceiptBatch": "receipt-signatures",
+    r"class Trailer": "sealed-model-signatures",
     r"class (File|Token)RootKey": "xaes-256-gcm",
     r"Shamir": "shamir",
     r"class AdditiveAggregation": "additive-rlwe",
@@ -83,6 +84,7 @@ HARMLESS = frozenset(
         "mlkem mldsa x25519 hpke _HPKE _hpke hkdf hmac rsa ml_kem ml_kem_bytes RSAPrivateKey MLKEMPrivateKey _oaep"
         " RSAPublicKey"
         " ed25519 ED25519 _ED25519 ML_DSA_44 ML_DSA_65 ML_DSA_87 _ML_DSA_44 ml_dsa_44 RFC9162_SHA256 SHA_256"
+        " signed_by_ed25519 _verify_ed25519"
         " _ed25519 _ml_dsa_44 _check_ed25519 _check_ml_dsa_44 ED25519_COSIGNATURE _check_ed25519_cosignature"
         " spki_sha256 ECDSA_P256 RSA RSA_BITS RSASSA RSAPSS RSAPublicNumbers _rsa _verify_rsa"
         " root_xaes GCMParams policy_sha256"
@@ -171,7 +173,18 @@ def test_nothing_that_looks_like_cryptography_is_unknown() -> None:
         f"{file.relative_to(PACKAGE)}: {name}"
         for file in PACKAGE.rglob("*.py")
         if room_of(file).split(".")[0]
-        in ("transport", "aggregation", "proofs", "enclave", "wire", "audit", "federation", "tlog", "broker")
+        in (
+            "transport",
+            "aggregation",
+            "proofs",
+            "enclave",
+            "wire",
+            "audit",
+            "federation",
+            "resources",
+            "tlog",
+            "broker",
+        )
         for name in identifiers(file)
         if SUSPECT.search(name) and not meaning(name, room_of(file)) and name not in HARMLESS
     }

@@ -55,7 +55,7 @@ def test_a_model_is_sealed_inspected_and_opened(here: Path, capsys: pytest.Captu
     assert (inspected["content"], inspected["media"], inspected["stages"]) == ("tensors", "npz", ["train"])
     assert inspected["policy"]["stages"][2]["outputs"] == {"round-key": ["aggregate"]}
     opening = "model open m.sealed --key broker --root root.pem --owner north --name tumour"
-    assert run(f"{opening} --expect {root} --ed25519 {sealed['ed25519']} --out back.npz --json -") == 0
+    assert run(f"{opening} --expect {root} --owner-key {sealed['ed25519']} --out back.npz --json -") == 0
     assert json.loads(capsys.readouterr().out)["root"] == root
     assert (here / "back.npz").stat().st_mode & 0o777 == 0o600
     assert measure_file(here / "back.npz").root.hex() == root
@@ -73,14 +73,14 @@ def test_a_data_set_is_sealed_as_it_is_under_a_blinded_root(here: Path) -> None:
     assert run("data open 2 --key broker --root root.pem --owner north --name doses --least-serial 2 --out back") == 0
     assert (here / "back").read_bytes() == CONTENT
     assert run("data inspect 1 --root root.pem --json -") == 0
-    assert run("model root doses.csv --json plain.json") == 0
+    assert run("model root doses.csv --content file --json plain.json") == 0
     assert json.loads((here / "plain.json").read_text())["root"] not in roots
 
 
 def test_an_opaque_model_keeps_the_root_of_its_file(here: Path) -> None:
     (here / "model.onnx").write_bytes(CONTENT)
     assert run(f"model seal model.onnx --name net --serial 1 {SEAL} --out net.sealed --json net.json") == 0
-    assert run("model root model.onnx --json root.json") == 0
+    assert run("model root model.onnx --content file --json root.json") == 0
     sealed, named = (json.loads((here / name).read_text()) for name in ("net.json", "root.json"))
     assert sealed["root"] == named["root"] and (sealed["content"], sealed["media"]) == ("file", "onnx")
     assert run(f"model seal model.npz --content file --name net --serial 2 {SEAL} --out file.sealed") == 0
@@ -120,7 +120,7 @@ MINE = "--key broker --owner north --name tumour"
         (f"{OPEN} --key broker --owner north --name other --least-serial 7", "its name is 'tumour'"),
         (f"{OPEN} {MINE} --least-serial 8", "8 is the least"),
         (f"{OPEN} {MINE} --expect {'01' * 32}", "its root is"),
-        (f"{OPEN} {MINE} --least-serial 7 --ed25519 {'01' * 32}", "Ed25519 key is not the one"),
+        (f"{OPEN} {MINE} --least-serial 7 --owner-key {'01' * 32}", "Ed25519 key is not the one"),
         (f"{OPEN.replace('model open', 'data open')} {MINE} --least-serial 7", "its kind is 'model'"),
         (f"{OPEN} --out - {MINE} --least-serial 7", "--out"),
         (f"{OPEN.replace('m.sealed', 'model.npz')} {MINE} --least-serial 7", "no sealed model"),

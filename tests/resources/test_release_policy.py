@@ -113,6 +113,17 @@ def test_an_appraisal_policy_with_a_fault_is_refused_with_both_places(tmp_path: 
         load(tmp_path / "release.toml")
 
 
+def test_an_appraisal_policy_that_binds_evidence_to_no_key_is_refused() -> None:
+    """The attack that it would allow: the evidence of honest code, presented with a key of one's own."""
+    loose = replace(appraised("train.toml"), report_data="any")
+    with pytest.raises(PolicyInvalid, match=r"release.toml:5: stages.train.appraisal: .*another key"):
+        parse(
+            TEXT,
+            source="release.toml",
+            appraisal_policy=lambda name: loose if name == "train.toml" else appraised(name),
+        )
+
+
 def test_a_policy_from_a_peer_that_contradicts_itself_is_the_peers_fault() -> None:
     good = policy()
     wrong = object.__new__(ReleasePolicy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_a_model_keeps_its_root_and_its_tensors(
         assert model.front.root == measure_file(tmp_path / "model.npz").root
         assert [one.name for one in model.tensors] == list(tensors)
         for name, values in tensors.items():
-            assert np.array_equal(model.tensor(name), values)
+            assert np.array_equal(model.tensor(name, threads=2), values)
             assert model.tensor(name).shape == values.shape
         extract(model, tmp_path / "back.npz", threads=2, progress=lambda done: None)
         with pytest.raises(CallerError, match="no tensor 'other'"):
@@ -178,6 +179,31 @@ def test_a_range_before_the_beginning_is_the_callers_fault(
 ) -> None:
     with opened(container, trust) as model, pytest.raises(CallerError, match="from 0 on"):
         model.read(offset, length)
+
+
+@pytest.mark.parametrize(("offset", "size"), [(-1, 1), (len(CONTENT), 1), (0, len(CONTENT) + 1)])
+def test_a_buffer_is_filled_or_refused(container: Path, trust: TrustAnchor, offset: int, size: int) -> None:
+    with opened(container, trust) as model:
+        with pytest.raises(CallerError, match="Ask for what there is"):
+            model.read_into(offset, memoryview(bytearray(size)))
+        filled = bytearray(len(CONTENT) - 7)
+        model.read_into(7, memoryview(filled), threads=3)
+        assert filled == CONTENT[7:]
+        model.read_into(len(CONTENT), memoryview(bytearray()))
+
+
+def test_a_closed_container_is_not_read(container: Path, trust: TrustAnchor) -> None:
+    with opened(container, trust) as model:
+        pass
+    model.close()
+    with pytest.raises(CallerError, match="has been closed"):
+        model.read(0, 1)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(HostError, match="no regular file"), reading(tmp_path / "pipe", FILE, salt=None):
+        pass
 
 
 @pytest.mark.parametrize("number", [-1, 4])

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from release_policies import policy
 from sealing_models import ABOUT, BROKER, ED25519, EXPECTED, Parts, open_bytes, opened, owner, seal_bytes
 
-from quatrefoil.errors import MessageRefused, QuatrefoilError
+from quatrefoil.errors import CallerError, MessageRefused, QuatrefoilError
 from quatrefoil.resources import Resource, seal_key, verify
 from quatrefoil.resources.container import SealedModel, claimed_time, layout, opened_front
 from quatrefoil.resources.container.layout import CHUNK, FOOTER, MAGIC, TAG, Geometry, Head, Keys, Manifest
@@ -409,10 +409,16 @@ def test_another_container_than_was_asked_for_is_refused(
     refused(small, tmp_path, trust, said, expected=replace(EXPECTED, **changes))
 
 
+@pytest.mark.parametrize("changes", [{"least_serial": 0}, {"content": b"\x01"}, {"ed25519": bytes(31)}])
+def test_what_is_expected_is_said(changes: dict[str, Any]) -> None:
+    with pytest.raises(CallerError):
+        replace(EXPECTED, **changes)
+
+
 def test_an_older_container_is_refused_once_a_newer_one_was_opened(
     tmp_path: Path, small: bytes, north: PostQuantumTransport, trust: TrustAnchor
 ) -> None:
-    state, any_serial = MemoryState(), replace(EXPECTED, least_serial=0)
+    state, any_serial = MemoryState(), replace(EXPECTED, least_serial=1)
     newer = seal_bytes(b"newer", owner(north), tmp_path, about=replace(ABOUT, serial=4))
     for container in (small, small, newer, newer):
         (tmp_path / "c").write_bytes(container)

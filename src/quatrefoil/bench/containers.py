@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,7 @@ def measure_containers(
     megabytes: int, repeats: int, folder: Path | None, progress: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """One row for each number of threads, each figure the best of ``repeats``; ``megabytes``: MiB of content."""
-    if not 1 <= megabytes <= 1 << 20 or repeats < 1:
-        raise ParametersRefused(f"{megabytes} MiB {repeats} times measure nothing", hint="Choose 256 and 3, or more")
+    require_measurable(megabytes, repeats)
     base = folder or (MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir()))
     try:
         with tempfile.TemporaryDirectory(dir=base) as made:
@@ -62,6 +62,12 @@ def measure_containers(
         raise HostError(f"{base} cannot be used ({error.strerror})", hint="Name another with --folder") from None
 
 
+def require_measurable(megabytes: int, repeats: int) -> None:
+    """``ParametersRefused`` for what measures nothing: before the work of others in the same run."""
+    if not 1 <= megabytes <= 1 << 20 or repeats < 1:
+        raise ParametersRefused(f"{megabytes} MiB {repeats} times measure nothing", hint="Choose 256 and 3, or more")
+
+
 class _Bench:
     def __init__(self, folder: Path, size: int) -> None:
         self._folder, self._size = folder, size
@@ -71,7 +77,8 @@ class _Bench:
         self._owner = Owner(security.sign, security.verify, Ed25519PrivateKey.generate())
         self._verifying = claimed_time(authority.trust, judged=Judged.NOW, clock=system_clock)
         self._broker = RecipientKey.generate(HYBRID_768)
-        stage = Stage("serve", SAMPLES[0]().policy, 3600, "allowed", ())
+        appraisal = replace(SAMPLES[0]().policy, report_data="required")
+        stage = Stage("serve", appraisal, 3600, "allowed", ())
         policy = ReleasePolicy("bench", ("serve",), (stage,))
         self._about = About("model", "bench", 1, int(system_clock().timestamp()), ("serve",), policy, "")
         self._expected = Expected("model", "owner", "bench", b"", 1, b"")
@@ -158,4 +165,4 @@ def _quiet(_done: int) -> None:
     pass
 
 
-__all__ = ["measure_containers"]
+__all__ = ["measure_containers", "require_measurable"]

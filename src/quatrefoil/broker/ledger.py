@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from quatrefoil.audit.leases import Lease
 from quatrefoil.broker.messages import Asker, Revocation
@@ -200,13 +200,14 @@ class Ledger:
         if stored is None:
             return None
         try:
-            return _decoded(kind, stored)
+            found: Record = _decoded(cast("Any", kind), stored)
+            return found
         except MessageRefused as damaged:
             raise StateCorrupt(f"{name[:40]} does not read back: {damaged.problem}", hint=_HINT) from None
 
 
 @lru_cache(maxsize=1024)
-def _decoded(kind: type[Record], stored: bytes) -> Record:
+def _decoded(kind: Any, stored: bytes) -> Any:
     """Records are read several times in a decision, and most do not change between two."""
     return kind.decode(stored)
 

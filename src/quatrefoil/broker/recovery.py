@@ -27,22 +27,21 @@ OWN = ("lease", "resource", "revocation", "refusal", "clock-set")
 
 def take_in_log(ledger: Ledger, log: Log, clock: SteadyClock, revoked: Revocations) -> None:
     """Bring ``ledger`` and ``revoked`` up to ``log``; ``StateCorrupt`` where the log lacks what the state knows."""
-    known = ledger.taken_in
-    size, last, changes = 0, known, Changes()
-    for entry in log.entries():
-        size = entry.index + 1
-        if entry.index < known or entry.kind not in OWN:
-            continue
-        last = size
-        clock.at_least(int(datetime.fromisoformat(entry.time).timestamp()))
-        changes |= _burnt(ledger, entry.body)
-        if entry.kind == "revocation":
-            changes |= _revoked(ledger, log, entry, revoked)
+    known, size = ledger.taken_in, log.size
     if size < known:
         raise StateCorrupt(
             f"the log has {size} entries, and the state has seen {known}: the log was cut, or is an older copy",
             hint="Put the whole log back; ask its witnesses, and compare with what owners hold",
         )
+    last, changes = known, Changes()
+    for entry in log.entries_from(known):
+        if entry.kind not in OWN:
+            continue
+        last = entry.index + 1
+        clock.at_least(int(datetime.fromisoformat(entry.time).timestamp()))
+        changes |= _burnt(ledger, entry.body)
+        if entry.kind == "revocation":
+            changes |= _revoked(ledger, log, entry, revoked)
     if last > known:
         ledger.commit(changes, ledger.take_in(last), clock.mark())
 

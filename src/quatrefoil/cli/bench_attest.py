@@ -8,7 +8,7 @@ from typing import Any
 
 from quatrefoil.bench import broker
 from quatrefoil.bench.attest import measure_attestation
-from quatrefoil.bench.containers import measure_containers
+from quatrefoil.bench.containers import measure_containers, require_measurable
 from quatrefoil.cli import output
 
 WHAT = "verification and appraisal of evidence, releases by a broker, and sealed models beside a plain copy"
@@ -27,6 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    require_measurable(args.model_mib, args.repeats)
     console = output.progress_console()
     rows = measure_attestation(args.repeats, lambda step: console.print(step))
     release = broker.measure_release(args.repeats, args.folder, lambda step: console.print(step))

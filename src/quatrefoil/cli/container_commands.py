@@ -73,7 +73,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     wanted.add_argument("--least-serial", type=count, metavar="N", help="refuse an older one than number N")
     wanted.add_argument("--state", type=Path, metavar="DIR", help="refuse an older one than was opened with this state")
     opening.add_argument(
-        "--ed25519", type=_digest, default=b"", metavar="HEX", help="refuse another Ed25519 key of the owner"
+        "--owner-key", type=_digest, default=b"", metavar="HEX", help="refuse another Ed25519 key of the owner"
     )
     containers.add_judgement(opening)
     archives.add_new_file(opening, "the content")
@@ -139,14 +139,15 @@ def _open(kind: str, options: argparse.Namespace) -> None:
         owner=options.owner,
         name=options.name,
         content=options.expect or b"",
-        least_serial=options.least_serial or 0,
-        ed25519=options.ed25519,
+        least_serial=options.least_serial or 1,
+        ed25519=options.owner_key,
     )
     state = SqliteState(options.state / "state.sqlite") if options.state else None
     try:
         if state is not None:
             expected = seen.expecting(state, expected)
         with opened_front(options.file, containers.verifying(options)) as (stream, front):
+            expected.require(front)
             resource_key = front.open_key(key)
             try:
                 model = SealedModel(stream, front, resource_key, expected=expected)

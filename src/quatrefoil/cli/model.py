@@ -24,7 +24,7 @@ from quatrefoil.cli.parties import count
 from quatrefoil.cli.silo import SALT
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError
 from quatrefoil.federation.statements import JobDigest
-from quatrefoil.resources.container import FILE, reading, root_of
+from quatrefoil.resources.container import FILE, FORMS, TENSORS, reading, root_of
 from quatrefoil.state import SqliteState
 from quatrefoil.transport import TrustAnchor, system_clock
 
@@ -47,7 +47,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verify.set_defaults(run=_verify)
 
     root = commands.add_parser("root", help="print the root that names a model, and its tensors")
-    root.add_argument("model", type=Path, metavar="MODEL", help="an .npz file, or any other, which is named as it is")
+    root.add_argument("model", type=Path, metavar="MODEL", help="the model")
+    root.add_argument(
+        "--content",
+        choices=FORMS,
+        default=TENSORS,
+        help="name the tensors of an .npz, or a file as it is (default: %(default)s)",
+    )
     add_json_option(root)
     root.set_defaults(run=_root)
 
@@ -123,7 +129,7 @@ def _as_json(manifest: Manifest, found: Ancestry) -> dict[str, Any]:
 
 
 def _root(options: argparse.Namespace) -> None:
-    if options.model.suffix != ".npz":
+    if options.content == FILE:
         _root_of_file(options)
         return
     manifest = measure_file(options.model)

@@ -169,7 +169,7 @@ CURRENT = (
         "signature",
         _SIGN,
         0,
-        ("audit", "cli", "federation", "tlog"),
+        ("audit", "cli", "federation", "resources", "tlog"),
         "the classical half of two signatures, never alone (RFC 8032, RFC 9864)",
         curve="Edwards25519",
         oid="1.3.101.112",
@@ -194,6 +194,16 @@ CURRENT = (
         "receipts have both, where the policy asks for it; otherwise ML-DSA alone (RFC 9052, RFC 9942)",
         made_of=("ml-dsa-65", "ed25519"),
     ),
+    Algorithm(
+        "sealed-model-signatures",
+        "ML-DSA and Ed25519",
+        "combiner",
+        _SIGN,
+        3,
+        ("resources",),
+        "manifests of sealed models have both, and both are demanded (FIPS 204, RFC 8032)",
+        made_of=("ml-dsa-65", "ed25519"),
+    ),
     # ---------------------------------------------------------------------------------- symmetric, hashes, random
     Algorithm(
         "aes-256-gcm",
@@ -201,8 +211,8 @@ CURRENT = (
         "ae",
         ("encrypt", "decrypt"),
         5,
-        ("broker", "transport", "transport.sealed"),
-        "records of channels, envelopes, chunks of sealed files, what a root key wraps (SP 800-38D)",
+        ("broker", "resources", "transport", "transport.sealed"),
+        "records of channels, envelopes, chunks of sealed files and models, what a root key wraps (SP 800-38D)",
         parameters="256",
         mode="gcm",
         oid=f"{NIST}.1.46",
@@ -277,7 +287,7 @@ CURRENT = (
         "kdf",
         ("keyderive",),
         None,
-        ("transport", "transport.sealed"),
+        ("resources", "transport", "transport.sealed"),
         "file keys into keys and commitments; HPKE; the key schedule of TLS (RFC 5869)",
         parameters="384",
         made_of=("sha-384",),
@@ -295,6 +305,7 @@ CURRENT = (
             "cli",
             "enclave",
             "federation",
+            "resources",
             "rust",
             "tlog",
             "transport",
@@ -312,7 +323,7 @@ CURRENT = (
         "hash",
         ("digest",),
         4,
-        ("enclave", "transport", "transport.cms", "transport.sealed"),
+        ("enclave", "resources", "transport", "transport.cms", "transport.sealed"),
         "what the sender of a sealed file signs; evidence of hardware; TLS (FIPS 180-4)",
         parameters="384",
         oid=f"{NIST}.2.2",
@@ -352,6 +363,8 @@ CURRENT = (
             "cli",
             "insecure",
             "proofs",
+            "resources",
+            "services",
             "tlog",
             "transport",
             "transport.sealed",
@@ -387,6 +400,7 @@ MATERIALS = (
     Material("log-key", "key of a log's checkpoints", "private-key", "ml-dsa-44", "ml-dsa-44.pem, mode 0600"),
     Material("log-key-note", "key of a log's notes", "private-key", "ed25519", "ed25519.pem, mode 0600"),
     Material("receipt-key", "second key of receipts", "private-key", "ed25519", "receipts-ed25519.pem, mode 0600"),
+    Material("owner-key", "second key of an owner of sealed models", "private-key", "ed25519", "a file, mode 0600"),
     Material("identity-key-87", "key of a party, stronger", "private-key", "ml-dsa-87", "key.pem, mode 0600"),
     Material(
         "sealing-key",
@@ -402,6 +416,14 @@ MATERIALS = (
         "hpke-mlkem1024-p384",
         "sealing.key, mode 0600",
     ),
+    Material(
+        "broker-sealing-key",
+        "key that owners seal resources' keys to",
+        "private-key",
+        "hpke-mlkem768-x25519",
+        "in a broker's state, wrapped under its root key",
+    ),
+    Material("lease-key", "key that a released key is sealed to", "private-key", "hpke-mlkem768-x25519", "memory only"),
     Material("envelope-key", "key of a round's envelopes", "private-key", "hpke-mlkem768-x25519", "memory only"),
     Material(
         "envelope-key-1024",
@@ -419,6 +441,9 @@ MATERIALS = (
     ),
     Material(
         "file-key", "key of one sealed file", "secret-key", "aes-256-gcm", "wrapped, in the sealed file", bits=256
+    ),
+    Material(
+        "resource-key", "key of a sealed model", "secret-key", "aes-256-gcm", "sealed to brokers, beside it", bits=256
     ),
     Material(
         "broker-root-key",

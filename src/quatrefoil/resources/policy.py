@@ -120,6 +120,12 @@ def _check_stage(stage: Stage, names: list[str]) -> None:
     where = f"stages.{stage.name}"
     check_range(f"{where}.longest_lease_s", stage.longest_lease_s, 1, LONGEST_LEASE_S)
     check_choice(f"{where}.renewal", stage.renewal, RENEWAL)
+    if stage.appraisal.report_data != "required":
+        raise FieldInvalid(
+            f"{where}.appraisal",
+            "takes evidence about whatever report data: it could be about another key than the one released to",
+            hint='Say report_data = "required" in the appraisal policy',
+        )
     kinds = [output.kind for output in stage.outputs]
     for output in stage.outputs:
         if output.kind not in KINDS:

@@ -154,6 +154,20 @@ def _lease(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Seq
     return ()
 
 
+def _signed_by(attachment: str, field: str) -> Checker:
+    """What an entry attaches is signed by whoever it names."""
+
+    def check(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
+        if attachment in attached:  # said a second time, it is not attached again
+            at = datetime.fromisoformat(entry.time)
+            said = statement.verify(attached[attachment], context.anchor, clock=lambda: context.at, claimed=at)
+            if said.signer != entry.body.get(field):
+                raise _rejected(f"the {attachment} is signed by {said.signer}, and the entry names another")
+        return ()
+
+    return check
+
+
 def _require_owner(verified: VerifiedReceipt, context: Context) -> None:
     if context.owner is not None and verified.issuer.signer != context.owner.name:
         raise _rejected(f"the receipts are signed by {verified.issuer.signer}, not by the log's owner")
@@ -188,6 +202,8 @@ CHECKERS: dict[str, Checker] = {
     "key-release": _signed,
     "round-finished": _signed,
     "lease": _lease,
+    "resource": _signed_by("resource", "owner"),
+    "revocation": _signed_by("revocation", "by"),
     "receipts": _batch,
     "receipt": _receipt,
     "witness": _witness,

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from quatrefoil.enclave.collectors import nsm, tpm, tsm
+from quatrefoil.enclave.collectors import azure, nsm, tpm, tsm
 from quatrefoil.enclave.collectors.collector import Collector
 from quatrefoil.enclave.collectors.tpm_tools import DEVICE
-from quatrefoil.errors import CallerError, HostError
+from quatrefoil.errors import CallerError, HostError, QuatrefoilError
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,21 @@ def _nsm(settings: Settings) -> Collector:
     return nsm.NsmCollector(device=settings.place(nsm.DEVICE))
 
 
+def _azure(kind: str) -> Callable[[Settings], Collector]:
+    def make(settings: Settings) -> Collector:
+        return azure.AzureCollector(
+            kind,
+            key=settings.key or azure.ATTESTATION_KEY,
+            pcrs=settings.pcrs,
+            bank=settings.bank,
+            tcti=settings.tcti,
+            host_certificates=settings.host_certificates,
+            event_log=settings.place(tpm.EVENT_LOG) if settings.event_log else None,
+        )
+
+    return make
+
+
 def _tpm(settings: Settings) -> Collector:
     if not settings.key:
         hint = "Give the handle or context file of one: docs/collecting.md says how it is made"
@@ -64,6 +79,8 @@ def _tpm(settings: Settings) -> Collector:
 
 COLLECTORS: Mapping[str, Callable[[Settings], Collector]] = {
     "nitro": _nsm,
+    "azure-snp": _azure("azure-snp"),
+    "azure-tdx": _azure("azure-tdx"),
     "sev-snp": _tsm("sev-snp"),
     "tdx": _tsm("tdx"),
     "tpm": _tpm,
@@ -81,8 +98,8 @@ def collector(kind: str, settings: Settings = DEFAULTS) -> Collector:
 
 
 def absent(kind: str, settings: Settings = DEFAULTS) -> str:
-    """Why no evidence of ``kind`` can be collected on this machine, or nothing. Nothing is asked for: a device that is
-    there may still refuse."""
+    """Why no evidence of ``kind`` can be collected on this machine, or nothing. No report is asked for: a device that
+    is there may still refuse."""
     if kind not in COLLECTORS:
         return f"nothing collects evidence of the kind {kind[:40]!r}"
     return _ABSENT[kind](settings)
@@ -104,6 +121,19 @@ def _no_module(settings: Settings) -> str:
     return _unusable(settings.place(nsm.DEVICE), "no Nitro enclave")
 
 
+def _no_paravisor(kind: str) -> Callable[[Settings], str]:
+    def why(settings: Settings) -> str:
+        if reason := _no_tpm(settings):
+            return reason
+        try:
+            there = azure.AzureCollector(kind, tcti=settings.tcti).paravisor().type
+        except QuatrefoilError:
+            return f"the TPM holds no report of Azure's paravisor (NV index {azure.REPORT_INDEX})"
+        return "" if azure.TYPES[kind] == there else "Azure's paravisor here has a report of other hardware"
+
+    return why
+
+
 def _no_tpm(settings: Settings) -> str:
     kind, _, path = settings.tcti.partition(":")
     if shutil.which("tpm2_quote") is None:
@@ -119,6 +149,8 @@ def _unusable(device: Path, meaning: str) -> str:
 
 _ABSENT: Mapping[str, Callable[[Settings], str]] = {
     "nitro": _no_module,
+    "azure-snp": _no_paravisor("azure-snp"),
+    "azure-tdx": _no_paravisor("azure-tdx"),
     "sev-snp": _no_reports("sev-snp"),
     "tdx": _no_reports("tdx"),
     "tpm": _no_tpm,

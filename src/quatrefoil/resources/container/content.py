@@ -124,13 +124,13 @@ def read_header(form: str, leaf: bytes) -> Header:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    if path.exists() and not path.is_file():  # opening a pipe would wait for somebody to write
+        raise HostError(f"{path} is no regular file", hint="Write it to a file first: its length must be known")
     try:
         stream = path.open("rb", buffering=0)
     except OSError as error:
         raise HostError(f"{path} cannot be read ({error.strerror})", hint="Name a file that you may read") from None
     with stream:
-        if not stream.seekable() or not path.is_file():
-            raise HostError(f"{path} is no regular file", hint="Write it to a file first: its length must be known")
         length = stream.seek(0, 2)
         stream.seek(0)
         if length > LARGEST_MODEL:

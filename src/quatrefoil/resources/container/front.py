@@ -15,13 +15,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from quatrefoil.contracts import VerifiedStatement
-from quatrefoil.errors import MessageRefused
+from quatrefoil.errors import CallerError, MessageRefused
 from quatrefoil.resources.container import layout
 from quatrefoil.resources.container.layout import AGAIN, Geometry, Manifest, Trailer
 from quatrefoil.resources.resource import KINDS, OwnedResource, Resource, verify
 from quatrefoil.resources.sealed_key import SealedKey, open_key
 from quatrefoil.transport import Clock, TrustAnchor, statement
 from quatrefoil.transport.sealed import Judged, RecipientKey
+from quatrefoil.transport.sealed.chunks import read_up_to
 from quatrefoil.transport.sealed.layout import judged_at
 from quatrefoil.transport.statement import Signed
 
@@ -61,9 +62,9 @@ class Front:
 class Expected:
     """What whoever opens a container asks for; what it holds is compared with all of it.
 
-    ``owner``: certified name. ``content``: the root, or empty for any from ``least_serial`` on: an older container of
-    the same owner is a rollback. ``ed25519``: the owner's key as known from elsewhere, or empty to believe the owner's
-    ML-DSA signature about it, which then is what both signatures rest on.
+    ``owner``: certified name. ``content``: the root, or empty for any. ``least_serial``: from 1 on, which stands for
+    any: an older container of the same owner is a rollback. ``ed25519``: the owner's key as known from elsewhere, or
+    empty to believe the owner's ML-DSA signature about it, which then is what both signatures rest on.
     """
 
     kind: str
@@ -72,6 +73,13 @@ class Expected:
     content: bytes
     least_serial: int
     ed25519: bytes
+
+    def __post_init__(self) -> None:
+        if self.least_serial < 1:
+            raise CallerError(f"no container has the number {self.least_serial}", hint="Say 1 to take any")
+        for name, value in (("content", self.content), ("ed25519", self.ed25519)):
+            if len(value) not in (0, 32):
+                raise CallerError(f"{name} has {len(value)} bytes", hint="Give 32, or none")
 
     def require(self, front: Front) -> None:
         """``MessageRefused`` unless the container is what was asked for."""
@@ -148,10 +156,10 @@ def read_front(file: BinaryIO, verifying: Callable[[bytes], Verifying]) -> Front
 def _read_trailer(file: BinaryIO) -> tuple[Trailer, int]:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    if size < len(layout.MAGIC) + layout.FOOTER or file.read(len(layout.MAGIC)) != layout.MAGIC:
+    if size < len(layout.MAGIC) + layout.FOOTER or read_up_to(file, len(layout.MAGIC)) != layout.MAGIC:
         raise MessageRefused("this is no sealed model of version 1", hint="Name a file that `model seal` wrote")
     file.seek(size - layout.FOOTER)
-    footer = file.read(layout.FOOTER)
+    footer = read_up_to(file, layout.FOOTER)
     length = int.from_bytes(footer[:4], "big")
     at = size - layout.FOOTER - length
     if footer[4:] != layout.MAGIC:
@@ -159,7 +167,7 @@ def _read_trailer(file: BinaryIO) -> tuple[Trailer, int]:
     if length > layout.LARGEST_TRAILER or at < len(layout.MAGIC):
         raise MessageRefused(f"the container announces a trailer of {length} bytes", hint=AGAIN)
     file.seek(at)
-    return Trailer.decode(file.read(length)), at
+    return Trailer.decode(read_up_to(file, length)), at
 
 
 def _verify_ed25519(manifest: Manifest, signature: bytes, signer: str) -> None:

@@ -48,7 +48,11 @@ def opened_front(path: Path, verifying: Callable[[bytes], Verifying]) -> Iterato
     with file:
         if not file.seekable():
             raise HostError(f"{path} is no regular file", hint="Save it first: it is read from its end")
-        yield file, read_front(file, verifying)
+        try:
+            front = read_front(file, verifying)
+        except OSError as error:
+            raise HostError(f"{path} cannot be read ({error.strerror})", hint="Check the disk") from None
+        yield file, front
 
 
 class SealedModel:
@@ -88,15 +92,30 @@ class SealedModel:
         """``length`` bytes of the content from ``offset`` on, or as many as there are."""
         if offset < 0 or length < 0:
             raise CallerError(f"{length} bytes from {offset} on", hint="Give an offset and a length from 0 on")
-        end = min(offset + length, self.length)
-        found = bytearray()
-        for number in range(offset // CHUNK, -(-end // CHUNK) if end > offset else 0):
-            begin = number * CHUNK
-            found += self.chunk(number)[max(offset - begin, 0) : end - begin]
+        begin = min(offset, self.length)
+        found = bytearray(min(length, self.length - begin))
+        self.read_into(begin, memoryview(found))
         return bytes(found)
+
+    def read_into(self, offset: int, buffer: memoryview, *, threads: int = 1) -> None:
+        """Fill ``buffer`` with the content from ``offset`` on, chunk by chunk. After an error it is to be thrown away:
+        it may hold the beginning, and never a byte that was not verified."""
+        end = offset + len(buffer)
+        if not 0 <= offset <= end <= self.length:
+            raise CallerError(f"{len(buffer)} bytes from {offset} on of {self.length}", hint="Ask for what there is")
+
+        def one(number: int) -> None:
+            begin = number * CHUNK
+            first, last = max(offset, begin), min(end, begin + CHUNK)
+            buffer[first - offset : last - offset] = self.chunk(number)[first - begin : last - begin]
+
+        for _ in in_order(one, range(offset // CHUNK, -(-end // CHUNK) if buffer else 0), threads):
+            pass
 
     def chunk(self, number: int) -> memoryview:
         """Chunk ``number`` of the content, verified: good until this thread reads again."""
+        if self._descriptor < 0:
+            raise CallerError("the container has been closed", hint="Read it inside its `with` block")
         if not 0 <= number < self._geometry.chunks:
             raise CallerError(f"chunk {number} of {self._geometry.chunks}", hint="Count chunks from 0")
         size = self._geometry.chunk_bytes(number)
@@ -124,19 +143,15 @@ class SealedModel:
         """Name, type and shape of each tensor, in the order of their bytes; none where the content is a file."""
         return self.header.tensors if isinstance(self.header, manifest.Header) else ()
 
-    def tensor(self, name: str) -> NDArray[Any]:
+    def tensor(self, name: str, *, threads: int = 1) -> NDArray[Any]:
         """The values of one tensor: only the chunks that hold them are read."""
         begin = 0
         for one in self.tensors:
             if one.name == name:
-                try:
-                    dtype = np.dtype(one.dtype).newbyteorder("<")
-                except TypeError:
-                    raise CallerError(
-                        f"NumPy has no {one.dtype} for {name[:40]!r}", hint="Read its bytes with read()"
-                    ) from None
-                assert math.prod(one.shape) * dtype.itemsize == one.size
-                return np.frombuffer(self.read(begin, one.size), dtype).reshape(one.shape)
+                values = np.empty(one.shape, _dtype(one))
+                flat = memoryview(values.reshape(-1).view(np.uint8))  # type: ignore[arg-type]  # an array is a buffer
+                self.read_into(begin, flat, threads=threads)
+                return values
             begin += one.size
         known = ", ".join(one.name for one in self.tensors[:8]) or "none: the content is a file"
         raise CallerError(f"there is no tensor {name[:40]!r}", hint=f"There are {known}")
@@ -146,8 +161,8 @@ class SealedModel:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-        self._held.clear()
-        del self._chunks, self._index
+            self._held.clear()
+            del self._chunks, self._index
 
     def __enter__(self) -> SealedModel:
         return self
@@ -231,6 +246,17 @@ class SealedModel:
             if not count:
                 raise MessageRefused(f"the container ends inside {what}", hint=AGAIN)
             done += count
+
+
+def _dtype(tensor: manifest.Tensor) -> np.dtype[Any]:
+    try:
+        dtype = np.dtype(tensor.dtype).newbyteorder("<")
+    except TypeError:
+        raise CallerError(
+            f"NumPy has no {tensor.dtype}, as {tensor.name[:40]!r} is", hint="Read its bytes with read()"
+        ) from None
+    assert math.prod(tensor.shape) * dtype.itemsize == tensor.size
+    return dtype
 
 
 __all__ = ["SealedModel", "Verifying", "opened_front"]
