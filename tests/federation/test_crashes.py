@@ -13,8 +13,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from crashing import Drive, Fuse, steps_of
+from crashing import Drive, steps_of
 
+from killing import Fuse
 from quatrefoil.audit import PartyLog
 from quatrefoil.errors import MessageRefused, PeerError, RoundVoided
 from quatrefoil.federation import parts

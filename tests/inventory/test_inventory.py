@@ -50,6 +50,9 @@ NAMES = {
     r"TripleDES": "3des-cbc",
     r"class SignedCheckpoint": "checkpoint-signatures",
     r"class ReceiptBatch": "receipt-signatures",
+    r"class Trailer": "sealed-model-signatures",
+    r"class (File|Token)RootKey": "xaes-256-gcm",
+    r"Shamir": "shamir",
     r"class AdditiveAggregation": "additive-rlwe",
     r"class BoundedUpdateProofs": "bounded-update",
 }
@@ -63,6 +66,9 @@ IN_ENCLAVE = {"SECP256R1": "ecdsa-p256", "SECP384R1": "ecdsa-p384", "PKCS1v15": 
 }
 """The same for what evidence of hardware is verified with: there, curves and padding are of signatures; and for what a
 TPM is challenged with."""
+
+IN_BROKER = {"AES": "aes-256-cmac-kdf", "AES256": "aes-256-cmac-kdf"}
+"""And for a root key, which encrypts single blocks only."""
 
 IN_RUST = {
     "Mask": "additive-rlwe",
@@ -84,8 +90,10 @@ HARMLESS = frozenset(
         "mlkem mldsa x25519 hpke _HPKE _hpke hkdf hmac rsa ml_kem ml_kem_bytes RSAPrivateKey MLKEMPrivateKey _oaep"
         " RSAPublicKey RSA_CERTIFICATE"
         " ed25519 ED25519 _ED25519 ML_DSA_44 ML_DSA_65 ML_DSA_87 _ML_DSA_44 ml_dsa_44 RFC9162_SHA256 SHA_256"
+        " signed_by_ed25519 _verify_ed25519"
         " _ed25519 _ml_dsa_44 _check_ed25519 _check_ml_dsa_44 ED25519_COSIGNATURE _check_ed25519_cosignature"
         " spki_sha256 ECDSA_P256 RSA RSA_BITS RSASSA RSAPSS RSAPublicNumbers _rsa _verify_rsa"
+        " root_xaes GCMParams policy_sha256"
         " x963kdf _RSA_PKCS1 _RSA_OAEP _TRIPLE_DES _AES _CBC _GCM _cbc _gcm HYBRID_768 HYBRID_1024",
     )
 )
@@ -131,6 +139,8 @@ def meaning(name: str, room: str = "") -> set[str]:
     """What an identifier stands for: nothing, or algorithms of the inventory."""
     if room == "enclave" and name in IN_ENCLAVE:
         return {IN_ENCLAVE[name]}
+    if room == "broker" and name in IN_BROKER:
+        return {IN_BROKER[name]}
     if name in TEXTS:
         found = set(TEXTS[name].split())
         return found.union(*(HALVES.get(one, "").split() for one in found))
@@ -169,7 +179,18 @@ def test_nothing_that_looks_like_cryptography_is_unknown() -> None:
         f"{file.relative_to(PACKAGE)}: {name}"
         for file in PACKAGE.rglob("*.py")
         if room_of(file).split(".")[0]
-        in ("transport", "aggregation", "proofs", "enclave", "wire", "audit", "federation", "tlog")
+        in (
+            "transport",
+            "aggregation",
+            "proofs",
+            "enclave",
+            "wire",
+            "audit",
+            "federation",
+            "resources",
+            "tlog",
+            "broker",
+        )
         for name in identifiers(file)
         if SUSPECT.search(name) and not meaning(name, room_of(file)) and name not in HARMLESS
     }

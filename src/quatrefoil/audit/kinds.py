@@ -24,7 +24,7 @@ class Kind:
     fields: tuple[str, ...]
 
 
-_ALL = ("aggregator", "keeper", "silo")
+_ALL = ("aggregator", "broker", "keeper", "silo")
 
 KINDS: dict[str, Kind] = {
     "log-opened": Kind("whose log this is, under which keys", _ALL, ("origin", "certificate", "keys")),
@@ -48,6 +48,14 @@ KINDS: dict[str, Kind] = {
     "key-release": Kind(
         "the one answer of an attempt", ("keeper",), ("round", "attempt", "context", "contributors", "isolation")
     ),
+    "resource": Kind("the key of a resource is with the broker", ("broker",), ("resource", "what", "name", "policy")),
+    "lease": Kind(
+        "a resource's key was released, or its lease renewed, on accepted evidence",
+        ("broker",),
+        ("lease", "number", "resource", "stage", "holder", "policy", "appraisal", "evidence", "isolation", "expires"),
+    ),
+    "revocation": Kind("what gets keys no longer", ("broker",), ("what", "value", "by", "reason")),
+    "clock-set": Kind("the broker's operator set its clock back", ("broker",), ("from", "to")),
     "round-void": Kind("an attempt ends without an answer", ("aggregator", "keeper"), ("round", "attempt", "reason")),
     "round-finished": Kind(
         "the mean of a round is published", ("aggregator",), ("round", "attempt", "context", "contributors", "model")
@@ -62,6 +70,14 @@ KINDS: dict[str, Kind] = {
     "cosigned": Kind("witnesses cosigned this log", _ALL, ("size", "witnesses")),
     "credentials": Kind("certificates and revocation lists that are used now", _ALL, ()),
     "channel": Kind("what was negotiated with a peer", _ALL, ("peer", "group")),
+    "root-ceremony": Kind(
+        "the broker's root key was split among operators", ("broker",), ("root", "ceremony", "threshold", "operators")
+    ),
+    "root-recovery": Kind(
+        "operators' shares were put together to the broker's root key",
+        ("broker",),
+        ("root", "ceremony", "contributors", "purpose"),
+    ),
 }
 
 

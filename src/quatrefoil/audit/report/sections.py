@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from quatrefoil.audit.checks.facts import Facts, Round
 from quatrefoil.audit.report.markup import Content, Markup, digest, element, join, table
 from quatrefoil.audit.verdict import CHECKS, Check
@@ -201,6 +203,50 @@ def _voids(main: Facts) -> Markup:
             _left_out(main, "voids"),
         ]
     )
+
+
+def leases(found: Examined) -> Markup:
+    """Keys that brokers released on evidence, and what they stopped releasing."""
+    brokers = [facts for facts in found.facts if facts.leases or facts.revocations or facts.resources]
+    if not brokers:
+        return NOTHING
+    rows: list[list[Content]] = [
+        [
+            _moment(one.time),
+            facts.resources.get(one.resource) or digest(one.resource[:16]),
+            one.stage,
+            element("b", one.holder),
+            f"{one.evidence}, isolation: {one.isolation}",
+            f"{_until(one.expires)}, renewed {one.renewals} times" if one.renewals else _until(one.expires),
+            digest(one.appraisal[:16]),
+        ]
+        for facts in brokers
+        for one in facts.leases.values()
+    ]
+    columns = ("When (UTC)", "Resource", "Stage", "To", "On evidence", "Until (UTC)", "Appraisal policy")
+    revoked = [[_moment(one.time), one.what, one.party, one.reason] for facts in brokers for one in facts.revocations]
+    return element(
+        "section",
+        element("h2", "Keys released to measured code"),
+        element(
+            "p",
+            "Every release and renewal as the broker logged it, each with the evidence that it accepted attached to "
+            "its entry. An isolation of none separates the code from nobody.",
+            class_="soft small",
+        ),
+        table(columns, rows, "leases"),
+        *(_left_out(facts, "leases") for facts in brokers),
+        element("h3", "Revoked") if revoked else NOTHING,
+        table(("When (UTC)", "What", "By", "Reason"), revoked, "revocations") if revoked else NOTHING,
+        *(_left_out(facts, "revocations") for facts in brokers),
+    )
+
+
+def _until(moment: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):
+        return "no time that there is"
 
 
 def refusals(found: Examined) -> Markup:
