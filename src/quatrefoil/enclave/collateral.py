@@ -54,7 +54,7 @@ class Collateral:
 
         PEM files may hold several objects of kinds CERTIFICATE, X509 CRL and PUBLIC KEY. Other files are left alone.
         """
-        return cls.of_files({file: _read(file) for file in _files(folder)})
+        return cls.of_files(read_files(folder))
 
     @classmethod
     def of_files(cls, files: Mapping[Path, bytes]) -> Self:
@@ -72,6 +72,11 @@ class Collateral:
             else:
                 found[_ENDINGS[file.suffix]].append(_readable(file, _ENDINGS[file.suffix], data))
         return cls(**{name: tuple(items) for name, items in found.items()}, documents=documents)
+
+
+def read_files(folder: Path) -> dict[Path, bytes]:
+    """The files that are read, in the order of their names, or ``HostError``: none, too many, or one too large."""
+    return {file: _read(file) for file in _files(folder)}
 
 
 def _files(folder: Path) -> list[Path]:
@@ -120,4 +125,4 @@ def _pem_objects(file: Path, data: bytes) -> list[tuple[str, bytes]]:
     return objects
 
 
-__all__ = ["ENDINGS", "LARGEST_FILE", "MOST_FILES", "Collateral"]
+__all__ = ["ENDINGS", "LARGEST_FILE", "MOST_FILES", "Collateral", "read_files"]
