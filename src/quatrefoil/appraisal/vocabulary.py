@@ -41,6 +41,8 @@ class Vocabulary:
     """``highest_vmpl``: 0 to 3."""
     dated: bool = False
     """``maximum_age_s``: evidence says under its signature when it was made."""
+    counted: bool = False
+    """``gpus``: of devices beside a machine, how many there must be at least; 0 where there may be none."""
 
 
 _INTEL_PLATFORM = {
