@@ -43,10 +43,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     policy = load(options.policy)
-    at = _time(options.at) if options.at else datetime.now(UTC)
+    at = read_time(options.at) if options.at else datetime.now(UTC)
     expected = _bytes(options.report_data) if options.report_data is not None else None
     collateral = Collateral.load(options.collateral) if options.collateral else Collateral()
-    evidence = _evidence(options.evidence, options.kind)
+    evidence = read_evidence(options.evidence, options.kind)
     if isinstance(evidence, EvidenceSet):
         verdict = appraise_set(verify_set(evidence, collateral, at), policy, expected, at)
     else:
@@ -70,7 +70,8 @@ def _show(verdict: Verdict, policy: Path) -> None:
     out.print("evidence does not show.")
 
 
-def _evidence(file: Path, kind: str | None) -> Evidence | EvidenceSet:
+def read_evidence(file: Path, kind: str | None) -> Evidence | EvidenceSet:
+    """The evidence in ``file``, or the bare report of ``kind``; unverified."""
     try:
         with file.open("rb") as stream:
             data = stream.read(LARGEST_EVIDENCE + 1)
@@ -81,7 +82,8 @@ def _evidence(file: Path, kind: str | None) -> Evidence | EvidenceSet:
     return Evidence(kind, data) if kind else decode_any(data)
 
 
-def _time(text: str) -> datetime:
+def read_time(text: str) -> datetime:
+    """The time that ``--at`` names, in UTC, or ``CallerError``."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

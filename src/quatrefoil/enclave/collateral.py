@@ -84,8 +84,9 @@ def _files(folder: Path) -> list[Path]:
         files = sorted(file for file in folder.iterdir() if file.suffix in ENDINGS and file.is_file())
     except OSError as error:
         raise HostError(f"{folder} cannot be read ({error.strerror})", hint="Name a folder of collateral") from None
+    known = ", ".join(sorted(ENDINGS))
     if not files:
-        raise HostError(f"{folder} holds no collateral", hint=f"Put files in it that end in {', '.join(sorted(ENDINGS))}")
+        raise HostError(f"{folder} holds no collateral", hint=f"Put files in it that end in {known}")
     if len(files) > MOST_FILES:
         raise HostError(f"{folder} holds {len(files)} files, over {MOST_FILES}", hint="Leave in it what is needed")
     return files

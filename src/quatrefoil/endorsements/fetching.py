@@ -86,9 +86,9 @@ def _require_newer(folder: Path, fetched: Iterable[Fetched]) -> None:
         since = {part.name: part.since for part in old.parts if part.moves}
         for part in parts.read(one.name, one.data):
             if part.moves and part.since < since.get(part.name, part.since):
+                said = f"the {part.name} from {one.sources[0][:120]} is of {part.since:%Y-%m-%d %H:%M} UTC"
                 raise MessageRefused(
-                    f"the {part.name} from {one.sources[0][:120]} is of {part.since:%Y-%m-%d %H:%M} UTC, older than that "
-                    "in the bundle",
+                    f"{said}, older than that in the bundle",
                     hint="Fetch from the vendor's own service, or into another folder; nothing was changed",
                 )
 

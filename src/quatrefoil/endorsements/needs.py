@@ -60,6 +60,8 @@ class AmdNeed:
             raise CallerError(f"there is no product {self.product[:40]!r}", hint=f"Name {', '.join(tcb.LAYOUTS)}")
         if bool(self.chip_id) != bool(self.version):
             raise CallerError("a VCEK is of a chip and a TCB version", hint="Name both, or neither")
+        if self.chip_id and self.key == "vlek":
+            raise CallerError("a VLEK is of no chip", hint="Leave out the chip; the provider gives out its certificate")
         if self.chip_id and (len(self.chip_id), len(self.version)) != (tcb.CHIP_ID_BYTES[self.product], 8):
             size = tcb.CHIP_ID_BYTES[self.product]
             raise CallerError(
