@@ -22,7 +22,7 @@ def target(name: str):
 def test_the_parsers_all_have_targets() -> None:
     parsers = {"archive", "ber", "certificate", "ciphertext", "contribution", "envelope", "frames", "jobs", "kernel"}
     logs = {"log_notes", "log_tiles", "log_journal"}
-    quotes = {"dcap_quote", "dcap_collateral", "tpm_quote"}
+    quotes = {"dcap_quote", "dcap_collateral", "tpm_quote", "collateral_manifest"}
     assert parsers | logs | quotes | {"messages", "proof", "receipt", "statement"} <= set(TARGETS)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from quatrefoil.endorsements.bundle import Held
 from quatrefoil.endorsements.fetching import Services
 from quatrefoil.endorsements.needs import AUTHORITIES, AmdNeed, IntelNeed, Needs
 from quatrefoil.errors import CallerError, HostError
+from quatrefoil.transport import system_clock
 
 NAME = "collateral"
 HELP = "fetch what verification needs from vendors, and show until when it holds"
@@ -84,7 +85,7 @@ def _fetch(options: argparse.Namespace) -> None:
     require_writable(options.json)
     asked = _needs(options)
     client = web.Web(authorities=options.authorities, progress=_say)
-    at = datetime.now(UTC)
+    at = system_clock()
     outcome = fetching.fetch(
         asked.needs, options.out, client, at, services=_services(options), refresh=options.refresh, progress=_say
     )
@@ -157,7 +158,7 @@ def _services(options: argparse.Namespace) -> Services:
 
 def _show(options: argparse.Namespace) -> None:
     require_writable(options.json)
-    at = read_time(options.at) if options.at else datetime.now(UTC)
+    at = read_time(options.at) if options.at else system_clock()
     files = bundle.held(options.folder)
     wrong = [(one, problem) for one in files for problem in one.problems(at)]
     dates = [part.until for one in files for part in one.parts if part.until is not None]

@@ -98,8 +98,8 @@ def _problem(need: AmdNeed, root: Root, pem: bytes, crl: bytes, leaf: Answer | N
     named = ISSUERS[need.key] + need.product
     given = [certificates.parse(der) for der in Collateral.of_files({Path("chain.pem"): pem}).certificates]
     issuer = next((one for one in given if common_name(one.subject) == named), None)
-    if issuer is None or not chain.issued(root.certificate, issuer):
-        return f"the chain holds no {named} that {root.name} has signed"
+    if issuer is None or not chain.issued(root.certificate, issuer) or not chain.may_issue(issuer):
+        return f"the chain holds no {named} that {root.name} has signed as an authority"
     listed = certificates.parse_crl(crl)
     if listed.issuer != root.certificate.subject:
         return f"the revocation list is not by {root.name}"

@@ -61,12 +61,12 @@ def issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     return (
         certificate.issuer == issuer.subject
         and binds_every_byte(certificate)
-        and _may_issue(issuer)
+        and may_issue(issuer)
         and signed_pss(issuer, certificate.tbs_certificate_bytes, certificate.signature)
     )
 
 
-def _may_issue(certificate: x509.Certificate) -> bool:
+def may_issue(certificate: x509.Certificate) -> bool:
     """Basic constraints and key usage of a certificate authority (RFC 5280 sections 4.2.1.9 and 4.2.1.3)."""
 
     def read() -> bool:
@@ -126,4 +126,4 @@ def outside_list(found: x509.CertificateRevocationList, at: datetime) -> str:
     return f"the revocation list expired on {until:%Y-%m-%d %H:%M} UTC" if at > until else ""
 
 
-__all__ = ["Chain", "follow", "issued", "list_problem", "outside_list"]
+__all__ = ["Chain", "follow", "issued", "list_problem", "may_issue", "outside_list"]
