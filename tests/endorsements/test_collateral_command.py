@@ -225,7 +225,7 @@ def test_the_network_is_one_files_matter() -> None:
     assert found - collectors == {"endorsements/web.py"}
 
 
-# ----------------------------------------------------------------------------------------- expired: an error with a date
+# ---------------------------------------------------------------------------------------- expired: an error with a date
 
 
 EXPIRED = datetime(2026, 5, 20, tzinfo=UTC)

@@ -178,6 +178,8 @@ ATTACKS = {
         _other(tampered={"root_ca_crl": revocation_list("other root", (), AT + timedelta(days=9)).hex()}),
         "root's revocation list is not signed by fake root",
     ),
+    "revoked signer": (_other(revoked=("TCB signing",)), "TCB signing has been revoked"),
+    "revoked authority": (_other(revoked=("PCK Platform CA",)), "PCK Platform CA has been revoked"),
     "of another kind": (
         {**_other(), TCB: platform("sgx")[f"/sgx/certification/v4/tcb?fmspc={FMSPC}"]},
         "is about SGX 00906ED50000, not TDX",

@@ -62,7 +62,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     servers.add_argument("--pccs", metavar="URL", help="a cache of Intel's service, in place of it")
     servers.add_argument("--kds", metavar="URL", help="a mirror of AMD's service, in place of it")
     servers.add_argument(
-        "--update", choices=intel.UPDATES, default="standard", help="Intel's statements: standard (default), or early"
+        "--update",
+        choices=intel.UPDATES,
+        default="standard",
+        help="which statements of Intel's: standard (default), or early",
     )
     servers.add_argument(
         "--authorities", metavar="FILE", type=Path, help="who certifies the servers, PEM (default: system)"

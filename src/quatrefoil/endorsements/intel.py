@@ -166,11 +166,13 @@ def _problem(found: endorsements.Endorsements, need: IntelNeed, root: Root, at: 
         return f"the TCB info is about {found.tee} {found.fmspc}, not {need.tee} {need.fmspc}"
     if wrong := endorsements.outside(found.periods(), at):
         return "; ".join(wrong)
+    signers = []
     for name, chain, text, signature in (
         ("TCB info", found.tcb_info_issuer_chain, found.tcb_info, found.tcb_info_signature),
         ("identity", found.qe_identity_issuer_chain, found.qe_identity, found.qe_identity_signature),
     ):
-        if not _is_by(_leaf(chain, root, name), text.encode(), signature):
+        signers.append(_leaf(chain, root, name))
+        if not _is_by(signers[-1], text.encode(), signature):
             return f"the {name} is not signed by the certificate beside it"
     authority = _leaf(found.pck_crl_issuer_chain, root, "PCK revocation list")
     if not common_name(authority.subject).lower().endswith(f"pck {need.authority} ca"):
@@ -182,6 +184,10 @@ def _problem(found: endorsements.Endorsements, need: IntelNeed, root: Root, at: 
         crl = certificates.parse_crl(der)
         if crl.issuer != issuer.subject or not _is_valid_list(crl, issuer):
             return f"the {name} is not signed by {common_name(issuer.subject)}"
+    listed = certificates.parse_crl(found.root_ca_crl)
+    for signer in (*signers, authority):
+        if listed.get_revoked_certificate_by_serial_number(signer.serial_number) is not None:
+            return f"{common_name(signer.subject)} has been revoked"
     return ""
 
 
