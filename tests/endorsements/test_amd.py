@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from vendors import Reply, Route, Server, amd, pem, vcek_path
 
 import attesting
@@ -48,7 +48,7 @@ def test_what_is_fetched_verifies_the_bare_report(server: Server, web: Web, prod
     findings = snp.verify(report, collateral(found), AT, roots=attesting.roots())
     assert not findings.failed and findings.claims.facts["revocation_checked"] is True
     assert server.asked[0] == vcek_path(product), "what may not be there is asked for first"
-    assert [one.name.rpartition(".")[2] for one in found] == ["pem", "crl", "der"]
+    assert [one.name.rpartition(".")[2] for one in found] == ["der", "crl", "der"]
 
 
 def test_of_a_provider_the_authorities_and_the_list(server: Server, web: Web) -> None:
@@ -66,6 +66,20 @@ def test_chips_whose_ids_begin_alike_have_files_of_their_own() -> None:
     chips = [bytes(60) + bytes([1, 2, 3, last]) for last in (4, 5)]
     names = {client.file_names(AmdNeed("Milan", "vcek", chip, attesting.TCB["Milan"]))[2] for chip in chips}
     assert len(names) == 2
+
+
+def test_nothing_comes_along_that_would_be_trusted(server: Server, web: Web) -> None:
+    """A root of the server's own, or its key, in the chain: the verifier of TPMs takes the folder's for the owner's."""
+    server.routes |= amd()
+    good = server.routes[CHAIN]
+    assert isinstance(good, Reply)
+    spki = attesting.chip_key().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    rogue = pem("CERTIFICATE", attesting.ark("Milan", "stranger")) + pem("PUBLIC KEY", spki)
+    server.routes[CHAIN] = good.with_(body=rogue + good.body + rogue)
+    given = collateral(fetch(server, web))
+    assert given.keys == () and set(given.certificates) == {attesting.ask("Milan", "vcek"), attesting.leaf("Milan")}
+    read = [certificates.parse(der) for der in given.certificates]
+    assert all(one.issuer != one.subject for one in read)
 
 
 # ------------------------------------------------------------------------------------------------------------ refused

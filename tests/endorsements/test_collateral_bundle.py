@@ -26,7 +26,7 @@ from quatrefoil.errors import HostError, MessageRefused, QuatrefoilError, StateC
 INTEL = IntelNeed("TDX", FMSPC, "platform")
 AMD = AmdNeed("Milan", "vcek", attesting.CHIP_ID["Milan"], attesting.TCB["Milan"])
 DOCUMENT = f"intel-tdx-{FMSPC.lower()}-platform.json"
-LIST, CHAIN = "amd-milan-vcek.crl", "amd-milan-vcek-chain.pem"
+LIST, CHAIN = "amd-milan-vcek.crl", "amd-milan-vcek-issuer.der"
 
 
 @pytest.fixture
@@ -106,11 +106,12 @@ def test_what_is_gone_or_altered_is_shown_and_fetched_again(fetch, folder: Path,
     assert name in fetch().fetched and verifies(folder)
     other = {
         DOCUMENT: Platform(evaluation=16).document(),
-        LIST: attesting.crl("Genoa"),
-        CHAIN: (folder / CHAIN).read_bytes() + b"\n",
+        LIST: b"garbage",
+        CHAIN: b"",
     }
     (folder / name).write_bytes(other[name])
-    assert origins(folder)[name] == "altered"
+    (altered,) = (one for one in bundle.held(folder) if one.name == name)
+    assert altered.origin == "altered" and "it is altered" in altered.problems(AT)
     assert name in fetch().fetched and set(origins(folder).values()) == {"fetched"}
 
 

@@ -68,7 +68,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="which statements of Intel's: standard (default), or early",
     )
     servers.add_argument(
-        "--authorities", metavar="FILE", type=Path, help="who certifies the servers, PEM (default: system)"
+        "--authorities",
+        metavar="FILE",
+        type=Path,
+        help="who else certifies the servers, PEM, beside the system's authorities",
     )
     add_json_option(fetch)
     fetch.set_defaults(collateral=_fetch)

@@ -54,7 +54,7 @@ class Collateral:
 
         PEM files may hold several objects of kinds CERTIFICATE, X509 CRL and PUBLIC KEY. Other files are left alone.
         """
-        return cls.of_files(read_files(folder))
+        return cls.of_files({file: read_file(file) for file in files_of(folder)})
 
     @classmethod
     def of_files(cls, files: Mapping[Path, bytes]) -> Self:
@@ -74,12 +74,8 @@ class Collateral:
         return cls(**{name: tuple(items) for name, items in found.items()}, documents=documents)
 
 
-def read_files(folder: Path) -> dict[Path, bytes]:
-    """The files that are read, in the order of their names, or ``HostError``: none, too many, or one too large."""
-    return {file: _read(file) for file in _files(folder)}
-
-
-def _files(folder: Path) -> list[Path]:
+def files_of(folder: Path) -> list[Path]:
+    """The files in ``folder`` that are read, in the order of their names, or ``HostError``: none, or too many."""
     try:
         files = sorted(file for file in folder.iterdir() if file.suffix in ENDINGS and file.is_file())
     except OSError as error:
@@ -92,7 +88,8 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
-def _read(file: Path) -> bytes:
+def read_file(file: Path) -> bytes:
+    """What is in ``file``, or ``HostError``: it cannot be read, or is empty or too large."""
     try:
         with file.open("rb") as stream:
             data = stream.read(LARGEST_FILE + 1)
@@ -126,4 +123,4 @@ def _pem_objects(file: Path, data: bytes) -> list[tuple[str, bytes]]:
     return objects
 
 
-__all__ = ["ENDINGS", "LARGEST_FILE", "MOST_FILES", "Collateral", "read_files"]
+__all__ = ["ENDINGS", "LARGEST_FILE", "MOST_FILES", "Collateral", "files_of", "read_file"]

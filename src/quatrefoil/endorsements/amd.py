@@ -6,6 +6,9 @@ as virtee/snpguest and google/go-sev-guest ask for them: AMD's own text was not 
 
 The service is believed nothing: what it sends must chain to the pinned root, be of the chip and version asked for, and
 hold now. That keeps a bad answer from replacing a good bundle; verification looks at all of it again.
+
+Of a chain the one intermediate is kept, and not the root, which is pinned, nor whatever else came along: a certificate
+that signed itself, or a public key, would be taken for the relying party's own by the verifier of TPM quotes.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from quatrefoil.enclave import certificates
 from quatrefoil.enclave.certificates import common_name, outside_validity
@@ -45,23 +49,30 @@ _QUERY: Mapping[str, str] = {
 def fetch(
     need: AmdNeed, web: Web, at: datetime, roots: Mapping[str, Root], *, service: str = SERVICE
 ) -> tuple[Fetched, ...]:
-    """The files for ``need``: chain, revocation list, and the VCEK if a chip is named."""
+    """The files for ``need``: issuer, revocation list, and the VCEK if a chip is named."""
     root, base = roots[need.product], f"{service}/{need.key}/v1/{need.product}"
     # What is throttled, and may not be there, comes first: nothing else is asked for then.
     leaf = web.get(_address_of_vcek(need, base), unknown=_no_vcek(need)) if need.chip_id else None
     given = web.get(f"{base}/cert_chain", unknown=f"AMD's service knows no product {need.product}")
     listed = web.get(f"{base}/crl", unknown=f"AMD's service has no revocation list of {need.product}")
     crl = der_of_list(listed)
+    issuer = None
     try:
-        problem = certificates.reading("certificate", lambda: _problem(need, root, given.body, crl, leaf, at))
+        issuer = certificates.reading("certificate", lambda: _issuer(need, root, given.body))
+        problem = certificates.reading("certificate", lambda: _problem(need, root, issuer, crl, leaf, at))
     except (EvidenceRejected, HostError) as refusal:  # at fault is the server that wrote it, and not this machine
         problem = refusal.problem
-    if problem:
+    if problem or issuer is None:
         host = urlsplit(service).hostname
         raise MessageRefused(f"{host}: {problem}", hint="Fetch from AMD's own service, or later; nothing was changed")
     names = file_names(need)
     files = [
-        Fetched(names[0], f"authorities of {need.product} for the {need.key.upper()}", given.body, (given.url,)),
+        Fetched(
+            names[0],
+            f"{common_name(issuer.subject)}, issuer of the {need.key.upper()}",
+            issuer.public_bytes(Encoding.DER),
+            (given.url,),
+        ),
         Fetched(names[1], f"revocation list of {need.product} for the {need.key.upper()}", crl, (listed.url,)),
     ]
     if leaf is not None:
@@ -70,13 +81,13 @@ def fetch(
 
 
 def file_names(need: AmdNeed) -> tuple[str, ...]:
-    """Of chain, revocation list and, if a chip is named, VCEK."""
+    """Of issuer, revocation list and, if a chip is named, VCEK."""
     start = f"amd-{need.product.lower()}-{need.key}"
     if not need.chip_id:
-        return f"{start}-chain.pem", f"{start}.crl"
+        return f"{start}-issuer.der", f"{start}.crl"
     # Ids of chips may begin alike.
     chip = hashlib.sha256(need.chip_id).hexdigest()[:16]
-    return f"{start}-chain.pem", f"{start}.crl", f"{start}-{chip}-{need.version.hex()}.der"
+    return f"{start}-issuer.der", f"{start}.crl", f"{start}-{chip}-{need.version.hex()}.der"
 
 
 def _address_of_vcek(need: AmdNeed, base: str) -> str:
@@ -93,12 +104,26 @@ def _no_vcek(need: AmdNeed) -> str:
     return f"AMD's service knows no VCEK of {_chip(need)}"
 
 
-def _problem(need: AmdNeed, root: Root, pem: bytes, crl: bytes, leaf: Answer | None, at: datetime) -> str:
-    """What of the answers is not as it should be; empty where all is. What cannot be read raises."""
+def _issuer(need: AmdNeed, root: Root, pem: bytes) -> x509.Certificate | None:
+    """The intermediate in ``pem`` that the root has signed, or none. What cannot be read raises."""
     named = ISSUERS[need.key] + need.product
     given = [certificates.parse(der) for der in Collateral.of_files({Path("chain.pem"): pem}).certificates]
-    issuer = next((one for one in given if common_name(one.subject) == named), None)
-    if issuer is None or not chain.issued(root.certificate, issuer) or not chain.may_issue(issuer):
+    return next(
+        (
+            one
+            for one in given
+            if common_name(one.subject) == named and chain.issued(root.certificate, one) and chain.may_issue(one)
+        ),
+        None,
+    )
+
+
+def _problem(
+    need: AmdNeed, root: Root, issuer: x509.Certificate | None, crl: bytes, leaf: Answer | None, at: datetime
+) -> str:
+    """What of the answers is not as it should be; empty where all is. What cannot be read raises."""
+    if issuer is None:
+        named = ISSUERS[need.key] + need.product
         return f"the chain holds no {named} that {root.name} has signed as an authority"
     listed = certificates.parse_crl(crl)
     if listed.issuer != root.certificate.subject:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from quatrefoil.enclave.collateral import ENDINGS, LARGEST_FILE, MOST_FILES, read_files
+from quatrefoil.enclave.collateral import ENDINGS, LARGEST_FILE, MOST_FILES, files_of, read_file
 from quatrefoil.endorsements import parts
 from quatrefoil.endorsements.manifest import LARGEST, NAME, Entry, Manifest
 from quatrefoil.endorsements.parts import Fetched, Part
-from quatrefoil.errors import HostError
+from quatrefoil.errors import HostError, MessageRefused
 from quatrefoil.transport.files import locked
 
 FETCHED, OWN, ALTERED, MISSING = "fetched", "own", "altered", "missing"
@@ -34,8 +34,9 @@ class Held:
     """"fetched": as the manifest says. "own": not in it. "altered": not the bytes, or not the dates, that were fetched.
     "missing": not there."""
     parts: tuple[Part, ...]
-    """Read from the file; from the manifest where it is missing."""
+    """Read from the file; from the manifest where it is missing or cannot be read."""
     sha256: str
+    """Of the file; of the manifest where it is missing, empty where it cannot be read."""
     entry: Entry | None
 
     def problems(self, at: datetime) -> list[str]:
@@ -45,17 +46,27 @@ class Held:
 
 
 def held(folder: Path) -> tuple[Held, ...]:
-    """Every file of the bundle in ``folder`` by its name; ``HostError`` where verification could not read it either."""
-    files = {file.name: data for file, data in read_files(folder).items()}
+    """Every file of the bundle in ``folder`` by its name.
+
+    ``HostError`` for one that is the owner's and that verification could not read either; one that was fetched is
+    "altered" then, so that it can be fetched again.
+    """
+    files = {file.name: file for file in files_of(folder)}
     entries = {entry.name: entry for entry in manifest(folder).entries}
     return tuple(_held(name, files.get(name), entries.get(name)) for name in sorted(files.keys() | entries.keys()))
 
 
-def _held(name: str, data: bytes | None, entry: Entry | None) -> Held:
-    if data is None:
+def _held(name: str, file: Path | None, entry: Entry | None) -> Held:
+    if file is None:
         assert entry is not None
         return Held(name, MISSING, entry.parts, entry.sha256, entry)
-    found, digest = parts.read(name, data), hashlib.sha256(data).hexdigest()
+    try:
+        data = read_file(file)
+        found, digest = parts.read(name, data), hashlib.sha256(data).hexdigest()
+    except HostError:
+        if entry is None:
+            raise
+        return Held(name, ALTERED, entry.parts, "", entry)
     same = entry is not None and (entry.sha256, entry.parts) == (digest, found)
     return Held(name, OWN if entry is None else FETCHED if same else ALTERED, found, digest, entry)
 
@@ -85,8 +96,11 @@ def covers(folder: Path, names: Iterable[str], at: datetime) -> bool:
     return set(names) <= good
 
 
-def store(folder: Path, fetched: Iterable[Fetched], at: datetime) -> None:
-    """Put ``fetched`` into the bundle: everything is on the disk before the first file takes the place of another."""
+def store(folder: Path, fetched: Sequence[Fetched], at: datetime) -> None:
+    """Put ``fetched`` into the bundle, if nothing of it is older than what is there.
+
+    Everything is on the disk before the first file takes the place of another.
+    """
     new = tuple(_entry(one, at) for one in fetched)
     contents = {one.name: one.data for one in fetched}
     try:
@@ -102,7 +116,25 @@ def store(folder: Path, fetched: Iterable[Fetched], at: datetime) -> None:
             raise HostError(
                 f"{folder} would hold {len(there)} files, over {MOST_FILES}", hint="Fetch into another folder"
             )
+        _require_newer(folder, fetched)
         _replace(folder, contents | {NAME: listed.encode()})
+
+
+def _require_newer(folder: Path, fetched: Iterable[Fetched]) -> None:
+    """Refuse statements and lists older than those of the bundle: whoever answers may replay what holds still."""
+    before = {one.name: one for one in held(folder)} if exists(folder) else {}
+    for one in fetched:
+        old = before.get(one.name)
+        if old is None or old.origin != FETCHED:
+            continue
+        since = {part.name: part.since for part in old.parts if part.moves}
+        for part in parts.read(one.name, one.data):
+            if part.moves and part.since < since.get(part.name, part.since):
+                said = f"the {part.name} from {one.sources[0][:120]} is of {part.since:%Y-%m-%d %H:%M} UTC"
+                raise MessageRefused(
+                    f"{said}, older than that in the bundle",
+                    hint="Fetch from the vendor's own service, or into another folder; nothing was changed",
+                )
 
 
 def _entry(one: Fetched, at: datetime) -> Entry:

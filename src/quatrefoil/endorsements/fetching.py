@@ -9,11 +9,10 @@ from pathlib import Path
 
 from quatrefoil.enclave.snp import roots as amd_roots
 from quatrefoil.enclave.tdx import roots as intel_roots
-from quatrefoil.endorsements import amd, bundle, intel, parts
+from quatrefoil.endorsements import amd, bundle, intel
 from quatrefoil.endorsements.needs import IntelNeed, Need
 from quatrefoil.endorsements.parts import Fetched
 from quatrefoil.endorsements.web import Web
-from quatrefoil.errors import MessageRefused
 
 
 @dataclass(frozen=True)
@@ -70,27 +69,9 @@ def fetch(
             continue
         progress(f"fetch {', '.join(names)}")
         fetched += _ask(need, web, at, services, trusted)
-    _require_newer(folder, fetched)
     if fetched:
-        bundle.store(folder, {one.name: one for one in fetched}.values(), at)
+        bundle.store(folder, tuple({one.name: one for one in fetched}.values()), at)
     return Outcome(tuple(dict.fromkeys(one.name for one in fetched)), tuple(dict.fromkeys(kept)))
-
-
-def _require_newer(folder: Path, fetched: Iterable[Fetched]) -> None:
-    """Refuse statements and lists older than those of the bundle: whoever answers may replay what holds still."""
-    before = {one.name: one for one in bundle.held(folder)} if bundle.exists(folder) else {}
-    for one in fetched:
-        old = before.get(one.name)
-        if old is None or old.origin != bundle.FETCHED:
-            continue
-        since = {part.name: part.since for part in old.parts if part.moves}
-        for part in parts.read(one.name, one.data):
-            if part.moves and part.since < since.get(part.name, part.since):
-                said = f"the {part.name} from {one.sources[0][:120]} is of {part.since:%Y-%m-%d %H:%M} UTC"
-                raise MessageRefused(
-                    f"{said}, older than that in the bundle",
-                    hint="Fetch from the vendor's own service, or into another folder; nothing was changed",
-                )
 
 
 def _ask(need: Need, web: Web, at: datetime, services: Services, trusted: Trusted) -> tuple[Fetched, ...]:

@@ -1,7 +1,8 @@
 """HTTPS GET with every limit in one place: size, time, redirects, retries. The only file here that opens a connection.
 
-Servers are certified by the system's authorities, or by those in a file; there is no way to leave that out. Proxies
-are those of the environment (``https_proxy``, ``no_proxy``), and see the server's name only: TLS ends at the server.
+Servers are certified by the system's authorities, or by those in a file beside them; there is no way to leave that out.
+Proxies are those of the environment (``https_proxy``, ``no_proxy``), and see the server's name only: TLS ends at the
+server.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def _jitter() -> float:
 
 
 class Web:
-    """A client. ``authorities``: PEM of who certifies the servers, in place of the system's."""
+    """A client. ``authorities``: PEM of who certifies servers, beside the system's authorities."""
 
     def __init__(
         self,
@@ -220,7 +221,9 @@ def _host(url: str) -> str:
 
 def _context(authorities: Path | None) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=authorities)
+        context = ssl.create_default_context()
+        if authorities is not None:
+            context.load_verify_locations(cafile=authorities)
     except (OSError, ssl.SSLError):
         raise HostError(
             f"{authorities} holds no certificates in PEM", hint="Name a file with who certifies the server"
