@@ -89,8 +89,11 @@ class Rule(WireObject):
     def _check_measurements(self, known: Vocabulary) -> None:
         where = f"{self.kind}.measurements"
         _subset(where, [one.name for one in self.measurements], known.measurements)
-        if not any(one.name in known.code for one in self.measurements):
-            raise FieldInvalid(where, "does not say what code is accepted", hint=f"List {' or '.join(known.code)}")
+        said = {*known.code} & {one.name for one in self.measurements} | {*known.code_facts} & {*self.required}
+        if not said:
+            ways = [*(f"require {name}" for name in known.code_facts), f"list {' or '.join(known.code)}"]
+            hint = ", or ".join(ways)
+            raise FieldInvalid(where, "does not say what code is accepted", hint=hint[0].upper() + hint[1:])
         for one in self.measurements:
             _hexadecimal(
                 f"{where}.{one.name}", one.values, known.measurements[one.name], may_be_zero=one.name not in known.code

@@ -15,6 +15,9 @@ from quatrefoil.enclave.claims import Check, Claims, Findings, FindingsSet
 from quatrefoil.enclave.evidence import DEVICE_KINDS
 from quatrefoil.errors import EvidenceRejected
 
+CLOCK_SKEW_S = 60
+"""How far the clock of who dates evidence may be ahead. Evidence from the future is no replay."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -181,7 +184,8 @@ def _age(claims: Claims, rule: Rule, at: datetime) -> Check:
     if claims.signed_at is None:
         return Check("age", False, "the evidence does not say when it was made")
     age = (at - claims.signed_at).total_seconds()
-    return Check("age", 0 <= age <= rule.maximum_age_s, f"{age:.0f} s old, accepted from 0 to {rule.maximum_age_s} s")
+    passed = -CLOCK_SKEW_S <= age <= rule.maximum_age_s
+    return Check("age", passed, f"{age:.0f} s old, accepted up to {rule.maximum_age_s} s")
 
 
 def _report_data(claims: Claims, policy: AppraisalPolicy, expected: bytes | None) -> Check:
