@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from quatrefoil.enclave import certificates
 from quatrefoil.enclave.certificates import common_name
 from quatrefoil.enclave.evidence import Evidence
+from quatrefoil.enclave.nvidia.report import Report as GpuReport
 from quatrefoil.enclave.snp import tcb
 from quatrefoil.enclave.snp.keys import SigningKey
 from quatrefoil.enclave.snp.report import Report
@@ -22,7 +23,6 @@ others."""
 NOTHING: Mapping[str, str] = {
     "tpm": "There are too many makers of TPMs to ask: put the roots that you trust, and lists, into a folder yourself.",
     "nitro": "Nothing is fetched for Nitro: AWS's root is pinned in the package, and the chain is in the evidence.",
-    "nvidia-cc": "Nothing is fetched for NVIDIA: its root is pinned. Reference manifests (RIM) and OCSP are not read.",
 }
 """Kinds of evidence that are fetched nothing for, and why."""
 
@@ -72,7 +72,24 @@ class AmdNeed:
             tcb.decode(self.version, self.product)  # refuses reserved bytes
 
 
-Need = IntelNeed | AmdNeed
+@dataclass(frozen=True)
+class NvidiaNeed:
+    """The manifests of a GPU's driver and VBIOS, as its report names them."""
+
+    driver: str
+    """As ``550.90.07``."""
+    vbios: str
+    """As ``96.00.9F.00.01``."""
+    board: str
+    """As ``1010_0200_882``."""
+
+    def __post_init__(self) -> None:
+        for word in (self.driver, self.vbios, self.board):
+            if not re.fullmatch("[0-9A-Za-z][0-9A-Za-z._-]{0,39}", word):
+                raise EvidenceRejected(f"{word[:40]!r} names no driver, VBIOS or board", hint="Ask for another report")
+
+
+Need = IntelNeed | AmdNeed | NvidiaNeed
 
 
 @dataclass(frozen=True)
@@ -89,6 +106,8 @@ def of(evidence: Evidence, product: str | None = None) -> Needs:
         return Needs((_intel(evidence),))
     if evidence.kind == "sev-snp":
         return _amd(evidence, product)
+    if evidence.kind == "nvidia-cc":
+        return _nvidia(evidence)
     if evidence.kind in NOTHING:
         return Needs((), (NOTHING[evidence.kind],))
     raise EvidenceRejected(f"nothing is known of {evidence.kind} collateral", hint="Use a newer version of Quatrefoil")
@@ -133,4 +152,13 @@ def _amd(evidence: Evidence, product: str | None) -> Needs:
     return Needs((AmdNeed(said, "vcek", chip, version),))
 
 
-__all__ = ["AUTHORITIES", "NOTHING", "AmdNeed", "IntelNeed", "Need", "Needs", "of"]
+def _nvidia(evidence: Evidence) -> Needs:
+    report = GpuReport.parse(evidence.report)
+    if not report.board:
+        return Needs(
+            (), ("The GPU's report does not say its board, by which NVIDIA files manifests: nothing to fetch.",)
+        )
+    return Needs((NvidiaNeed(report.driver_version, report.vbios_version, report.board),))
+
+
+__all__ = ["AUTHORITIES", "NOTHING", "AmdNeed", "IntelNeed", "Need", "Needs", "NvidiaNeed", "of"]
