@@ -8,8 +8,8 @@ measurements are compared with NVIDIA's two manifests.
 ``remembered``, are signatures of certificates and revocation lists that this package verifies itself, and NVIDIA's
 manifests once read. They are functions of their bytes alone, and are the same for all evidence of a host. Never
 remembered are the evidence's own signature, dates, revocation and the policy. Where ``remembered`` is 0 (TDX and SGX,
-whose chains ``dcap-qvl`` verifies anew, and a pinned TPM) ``cached_ms`` is the same work measured twice. Pinned roots are
-read once a process and are in neither.
+whose chains ``dcap-qvl`` verifies anew, and a pinned TPM) ``cached_ms`` is the same work measured twice. Pinned roots
+are read once a process and are in neither.
 """
 
 from __future__ import annotations
