@@ -64,6 +64,7 @@ def fetch(
 ) -> Outcome:
     """Fetch what ``needs`` names into the bundle in ``folder``. With ``refresh``, also what holds still."""
     trusted = trusted or Trusted()
+    bundle.exists(folder)  # what cannot be written to is said before anybody is asked
     fetched: list[Fetched] = []
     kept: list[str] = []
     for need in dict.fromkeys(needs):

@@ -262,6 +262,7 @@ CURRENT = (
             "audit",
             "cli",
             "enclave",
+            "endorsements",
             "federation",
             "rust",
             "tlog",
@@ -312,7 +313,7 @@ CURRENT = (
         "drbg",
         ("generate",),
         None,
-        ("aggregation", "api", "cli", "insecure", "proofs", "tlog", "transport", "transport.sealed"),
+        ("aggregation", "api", "cli", "endorsements", "insecure", "proofs", "tlog", "transport", "transport.sealed"),
         "seeds, file keys, salts, marks of records, names of temporary files; OpenSSL seeds its own from it",
     ),
     Algorithm(
