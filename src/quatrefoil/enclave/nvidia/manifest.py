@@ -36,10 +36,10 @@ from quatrefoil.errors import EvidenceRejected
 
 _SWID = "http://standards.iso.org/iso/19770/-2/2015/schema.xsd"
 _DSIG = "http://www.w3.org/2000/09/xmldsig#"
-_HASH = "http://www.w3.org/2001/04/xmlenc#sha384"
+_HASHES = "http://www.w3.org/2001/04/xmlenc#sha384"
 _CANONICAL = "http://www.w3.org/2006/12/xml-c14n11"
-_ECDSA = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384"
-_SHA384 = "http://www.w3.org/2001/04/xmldsig-more#sha384"
+_SIGNED_WITH = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384"
+_DIGEST = "http://www.w3.org/2001/04/xmldsig-more#sha384"
 _ENVELOPED = _DSIG + "enveloped-signature"
 
 MOST_MEASUREMENTS = 256
@@ -114,7 +114,7 @@ def _golden(payload: Element) -> dict[int, frozenset[bytes]]:
         if said.get(("", "size")) != str(VALUE_BYTES) or active not in ("True", "False"):
             raise rejected(f"says of measurement {index} neither size nor whether it is active")
         seen.add(index)
-        values = [said.get((_HASH, f"Hash{number}"), "") for number in range(alternatives)]
+        values = [said.get((_HASHES, f"Hash{number}"), "") for number in range(alternatives)]
         if not all(_VALUE.fullmatch(value) for value in values):
             raise rejected(f"gives measurement {index} values that are no SHA-384")
         if active == "True":
@@ -130,10 +130,10 @@ def _verified(root: Element, signature: Element) -> tuple[x509.Certificate, ...]
     enveloped, form = _exactly(transforms, "Transform", "Transform")
     for element, wanted in (
         (method, _CANONICAL),
-        (algorithm, _ECDSA),
+        (algorithm, _SIGNED_WITH),
         (enveloped, _ENVELOPED),
         (form, _CANONICAL),
-        (digest_method, _SHA384),
+        (digest_method, _DIGEST),
     ):
         if dict(element.attributes) != {("", "Algorithm"): wanted} or element.children:
             raise rejected(f"is not signed as NVIDIA signs: {element.name[1]}")
