@@ -127,7 +127,7 @@ def _attributes(quote: Quote) -> Check:
 
 def _collateral(found: Endorsements | None, quote: Quote, fmspc: str, at: datetime) -> Check:
     if found is None:
-        return Check("collateral", False, f"there is none for platforms {fmspc}: fetch it, and name its folder")
+        return Check("collateral", False, f"there is none for platforms {fmspc}: `quatrefoil attest collateral fetch`")
     wrong = endorsements.outside(_periods(found, quote), at)
     return Check("collateral", not wrong, "; ".join(wrong) or f"for platforms {fmspc}, issued {found.issued:%Y-%m-%d}")
 
