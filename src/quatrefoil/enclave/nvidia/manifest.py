@@ -32,7 +32,7 @@ from quatrefoil.enclave import certificates, paths
 from quatrefoil.enclave.nvidia.canonical import Element, Name, canonical, parse, rejected
 from quatrefoil.enclave.nvidia.report import VALUE_BYTES
 from quatrefoil.enclave.paths import Root
-from quatrefoil.errors import EvidenceRejected
+from quatrefoil.errors import EvidenceRejected, HostError
 
 _SWID = "http://standards.iso.org/iso/19770/-2/2015/schema.xsd"
 _DSIG = "http://www.w3.org/2000/09/xmldsig#"
@@ -96,7 +96,10 @@ class Manifest:
 
     def problem(self, at: datetime, root: Root) -> str:
         """Why the manifest is not NVIDIA's at ``at``, with the date where one has passed; empty where it is."""
-        path = paths.follow(self.signers[0], self.signers[1:], (), at, root)
+        try:
+            path = paths.follow(self.signers[0], self.signers[1:], (), at, root)
+        except EvidenceRejected as refused:  # what is wrong inside a certificate may show late
+            return refused.problem
         return "" if path.holds else "; ".join(check.detail for check in path.checks if not check.passed)
 
 
@@ -216,7 +219,8 @@ def remembered() -> int:
 
 
 def given(documents: Mapping[str, bytes]) -> list[Manifest]:
-    """The manifests among the documents of a relying party; ``EvidenceRejected`` names one that cannot be read."""
+    """The manifests among the documents of a relying party; ``HostError`` names one that cannot be read: the fault is
+    of whoever fetched it, not of the evidence."""
     found = []
     for name, document in sorted(documents.items()):
         if not Manifest.is_in(document):
@@ -224,7 +228,7 @@ def given(documents: Mapping[str, bytes]) -> list[Manifest]:
         try:
             found.append(_read(document))
         except EvidenceRejected as refused:
-            raise EvidenceRejected(f"{name}: {refused.problem}", hint=refused.hint, check="format") from None
+            raise HostError(f"{name}.json: {refused.problem}", hint=refused.hint) from None
     return found
 
 
