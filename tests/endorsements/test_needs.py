@@ -100,7 +100,15 @@ def test_what_needs_nothing_says_so(kind: str) -> None:
 
 
 def test_every_kind_is_known() -> None:
-    assert set(KINDS) == {"sev-snp", "tdx", "sgx", "nvidia-cc", *NOTHING}
+    assert set(KINDS) == {"sev-snp", "tdx", "sgx", "nvidia-cc", "azure-snp", "azure-tdx", *NOTHING}
+
+
+@pytest.mark.parametrize(
+    ("kind", "hardware"), [("azure-snp", attesting.evidence("Milan")), ("azure-tdx", Platform().evidence())]
+)
+def test_of_a_paravisor_what_its_hardware_needs(kind: str, hardware: Evidence) -> None:
+    wrapped = Evidence(kind, hardware.report, b"a quote of its TPM", hardware.certificates)
+    assert of(wrapped) == of(hardware)
 
 
 @pytest.mark.parametrize("evidence", [Evidence("tdx", b"x"), Evidence("sev-snp", b"x"), Evidence("sgx", bytes(500))])

@@ -43,3 +43,16 @@ def report_data(encoded_keyset: bytes, nonce: bytes, exporter: bytes, purpose: s
     digest = hashlib.sha256(encoded_keyset).digest()
     fields = array(octets(digest), octets(nonce), octets(exporter), text(purpose))
     return hashlib.sha256(array(text("urn:quatrefoil:binding"), number(1), fields)).digest()
+
+
+def challenge(nonce: bytes, purpose: str) -> bytes:
+    return array(text("urn:quatrefoil:attestation-challenge"), number(1), array(octets(nonce), text(purpose)))
+
+
+def attestation(nonce: bytes, encoded_keyset: bytes, evidence: bytes) -> bytes:
+    fields = array(octets(nonce), encoded_keyset, octets(evidence))
+    return array(text("urn:quatrefoil:attestation"), number(1), fields)
+
+
+def exporter_context(attester_is_server: bool, nonce: bytes) -> bytes:
+    return (b"server" if attester_is_server else b"client") + nonce

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from quatrefoil.appraisal import Verdict, appraise, appraise_set, load, verify, verify_set
 from quatrefoil.appraisal.verifiers import VERIFIERS
+from quatrefoil.cli import attest_binding
 from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.evidence import Evidence, EvidenceSet, decode_any
@@ -35,23 +36,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--collateral", metavar="DIR", type=Path, help="folder with certificates and revocation lists fetched before"
     )
     parser.add_argument("--at", metavar="TIME", help="verify as of this time, as 2026-06-01T12:00Z (default: now)")
-    parser.add_argument(
-        "--report-data", metavar="HEX", help="what the evidence must be bound to; a policy may let it be left out"
-    )
+    attest_binding.configure(parser)
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     policy = load(options.policy)
     at = read_time(options.at) if options.at else datetime.now(UTC)
-    expected = _bytes(options.report_data) if options.report_data is not None else None
+    bound = attest_binding.bound(options, at, _read)
     collateral = Collateral.load(options.collateral) if options.collateral else Collateral()
-    evidence = read_evidence(options.evidence, options.kind)
+    evidence = bound.evidence or read_evidence(options.evidence, options.kind)
     if isinstance(evidence, EvidenceSet):
-        verdict = appraise_set(verify_set(evidence, collateral, at), policy, expected, at)
+        verdict = appraise_set(verify_set(evidence, collateral, at), policy, bound.report_data, at)
     else:
-        verdict = appraise(verify(evidence, collateral, at), policy, expected, at)
-    write_json(options.json, SCHEMA, verdict.to_json())
+        verdict = appraise(verify(evidence, collateral, at), policy, bound.report_data, at)
+    verdict = bound.judge(verdict)
+    write_json(options.json, SCHEMA, verdict.to_json() | bound.to_json())
     if not only_json(options):
         _show(verdict, options.policy)
     verdict.require()
@@ -74,14 +74,19 @@ def _show(verdict: Verdict, policy: Path) -> None:
 
 def read_evidence(file: Path, kind: str | None) -> Evidence | EvidenceSet:
     """The evidence in ``file``, or the bare report of ``kind``; unverified."""
+    data = _read(file)
+    return Evidence(kind, data) if kind else decode_any(data)
+
+
+def _read(file: Path) -> bytes:
     try:
         with file.open("rb") as stream:
             data = stream.read(LARGEST_EVIDENCE + 1)
     except OSError as error:
-        raise CallerError(f"{file} cannot be read ({error.strerror})", hint="Name a file with evidence") from None
+        raise CallerError(f"{file} cannot be read ({error.strerror})", hint="Name a file that is there") from None
     if len(data) > LARGEST_EVIDENCE:
         raise CallerError(f"{file} is over {LARGEST_EVIDENCE} bytes", hint="Check that it is the file you meant")
-    return Evidence(kind, data) if kind else decode_any(data)
+    return data
 
 
 def read_time(text: str) -> datetime:
@@ -93,10 +98,3 @@ def read_time(text: str) -> datetime:
     if at.tzinfo is None:
         raise CallerError(f"--at {text[:40]!r} names no time zone", hint="Add Z for UTC, as 2026-06-01T12:00Z")
     return at.astimezone(UTC)
-
-
-def _bytes(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise CallerError("--report-data is not hexadecimal", hint="Write it as pairs of 0-9 a-f") from None

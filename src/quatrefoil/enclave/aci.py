@@ -33,7 +33,7 @@ LONGEST_LIFE_S = 10 * 366 * 86400
 """Of a keyset. A verifier should refuse an implausibly distant end (3.1), which the specification leaves open."""
 
 _ED25519 = "ed25519"
-_ED25519_SPKI = bytes.fromhex("302a300506032b6570032100")
+_KEY_PREFIX = bytes.fromhex("302a300506032b6570032100")
 """What stands before the 32 bytes of an Ed25519 key in its SubjectPublicKeyInfo (RFC 8410 section 4)."""
 _HEX_32 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+", re.ASCII)
@@ -126,7 +126,7 @@ class AciKeyset:
         """A key that signs receipts has no other role (3.1)."""
         receipts = {key.public_key.lower() for key in self.receipt_signing_keys}
         as_tls = {
-            hashlib.sha256(_ED25519_SPKI + bytes.fromhex(key.public_key)).digest()
+            hashlib.sha256(_KEY_PREFIX + bytes.fromhex(key.public_key)).digest()
             for key in self.receipt_signing_keys
             if key.algo == _ED25519
         }

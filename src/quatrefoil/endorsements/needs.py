@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quatrefoil.enclave import certificates
+from quatrefoil.enclave.azure.verify import KINDS as AZURE_KINDS
 from quatrefoil.enclave.certificates import common_name
 from quatrefoil.enclave.evidence import Evidence
 from quatrefoil.enclave.nvidia.report import Report as GpuReport
@@ -102,6 +103,9 @@ class Needs:
 
 def of(evidence: Evidence, product: str | None = None) -> Needs:
     """What ``evidence`` needs. ``product``: of an SNP report of version 2 that comes alone, which does not say."""
+    if evidence.kind in AZURE_KINDS:
+        # The hardware's report on the paravisor. Its TPM's key is in that, and needs nothing.
+        evidence = Evidence(AZURE_KINDS[evidence.kind], evidence.report, certificates=evidence.certificates)
     if evidence.kind in ("tdx", "sgx"):
         return Needs((_intel(evidence),))
     if evidence.kind == "sev-snp":

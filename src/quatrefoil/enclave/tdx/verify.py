@@ -8,15 +8,17 @@ Checks, in this order, all of them made whatever the others say:
 ``attributes``       not in debug or profiling, not migratable, no service TD, and no exceptions from the host
 ``collateral``       there is collateral for this platform, and each part of it holds at ``at``; the date is named
 ``platform``         :mod:`quatrefoil.enclave.tdx.platform`: chain, revocation, quoting enclave's identity, TCB matched
+``event-log``        only with the log of a TD's firmware: its events lead to the values of all four RTMRs
 
-All but the last are made twice, here and by ``dcap-qvl``, so that a report can show which of them failed. Whether what
-was established is good enough (status, advisories, measurements, platform) is for appraisal.
+All up to ``collateral`` are made twice, here and by ``dcap-qvl``, so that a report can show which of them failed.
+Whether what was established is good enough (status, advisories, measurements, platform) is for appraisal.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from cryptography.exceptions import InvalidSignature
@@ -25,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from quatrefoil.enclave import event_log
 from quatrefoil.enclave.claims import Check, Claims, Findings
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.evidence import Evidence
@@ -52,7 +55,8 @@ def verify(evidence: Evidence, collateral: Collateral, at: datetime, *, root: Ro
     Of ``collateral`` the document for the platform is used (:mod:`quatrefoil.enclave.tdx.endorsements`); never the
     network. ``root``: another one than Intel's, for who issues certificates for tests.
     """
-    if evidence.kind not in KINDS or evidence.signature or evidence.certificates or evidence.event_log:
+    misplaced = evidence.signature or evidence.certificates or (evidence.event_log and evidence.kind != "tdx")
+    if evidence.kind not in KINDS or misplaced:
         raise _rejected("this is not evidence of TDX or SGX: another kind, or something beside the quote")
     quote = parse(evidence.report)
     if quote.tee != KINDS[evidence.kind]:
@@ -63,7 +67,7 @@ def verify(evidence: Evidence, collateral: Collateral, at: datetime, *, root: Ro
     is_root = quote.certificates[-1].public_bytes(Encoding.DER) == trusted.der
     last = quote.certificates[-1].subject.rfc4514_string()
     established, why = _establish(evidence.report, found, trusted, at)
-    checks = (
+    checks = [
         Check("signature", _signed(quote), "ECDSA P-256 of the attestation key over header and body"),
         _quoting_enclave(quote),
         Check(
@@ -74,9 +78,19 @@ def verify(evidence: Evidence, collateral: Collateral, at: datetime, *, root: Ro
         _attributes(quote),
         _collateral(found, quote, fmspc, at),
         Check("platform", established is not None, why),
-    )
+    ]
     holds = all(check.passed for check in checks)
-    return Findings(_claims(evidence.kind, quote, established, fmspc, trusted.name if holds else "none"), checks)
+    claims = _claims(evidence.kind, quote, established, fmspc, trusted.name if holds else "none")
+    if evidence.event_log:
+        checks.append(_events(evidence.event_log, quote))
+        claims = replace(claims, facts={**claims.facts, "event_log_replayed": checks[-1].passed})
+    return Findings(claims, tuple(checks))
+
+
+def _events(log: bytes, quote: Quote) -> Check:
+    """RTMRs are numbered from 1 in a log: 0 is MRTD, of which the TDX module keeps no log."""
+    values = {number + 1: quote.body[f"rtmr{number}"] for number in range(4)}
+    return event_log.explained(log, "sha384", values, first=1)
 
 
 def _signed(quote: Quote) -> bool:
