@@ -26,6 +26,7 @@ def test_the_parsers_all_have_targets() -> None:
     quotes = {"dcap_quote", "dcap_collateral", "tpm_quote", "nitro_document", "gpu_report", "gpu_manifest"}
     others = {"messages", "proof", "receipt", "statement", "collateral_manifest"}
     assert parsers | logs | quotes | bindings | others <= set(TARGETS)
+    assert {"azure_paravisor", "event_log", "nsm_answer", "snp_certificate_table"} <= set(TARGETS)
 
 
 @each_target

@@ -318,6 +318,7 @@ CURRENT = (
             "api",
             "attested",
             "cli",
+            "enclave",
             "endorsements",
             "insecure",
             "proofs",
