@@ -26,7 +26,7 @@ def test_the_parsers_all_have_targets() -> None:
     parsers = {"archive", "ber", "certificate", "ciphertext", "contribution", "envelope", "frames", "jobs", "kernel"}
     logs = {"log_notes", "log_tiles", "log_journal"}
     resources = {"release_policy", "sealed_model"}
-    quotes = {"dcap_quote", "dcap_collateral", "tpm_quote"}
+    quotes = {"dcap_quote", "dcap_collateral", "tpm_quote", "nitro_document", "gpu_report", "gpu_manifest"}
     assert parsers | logs | quotes | resources | {"messages", "proof", "receipt", "statement"} <= set(TARGETS)
 
 

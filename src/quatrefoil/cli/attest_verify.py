@@ -8,11 +8,11 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from quatrefoil.appraisal import Verdict, appraise, load, verify
+from quatrefoil.appraisal import Verdict, appraise, appraise_set, load, verify, verify_set
 from quatrefoil.appraisal.verifiers import VERIFIERS
 from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.enclave.collateral import Collateral
-from quatrefoil.enclave.evidence import Evidence
+from quatrefoil.enclave.evidence import Evidence, EvidenceSet, decode_any
 from quatrefoil.errors import CallerError
 
 NAME = "verify"
@@ -22,7 +22,7 @@ LARGEST_EVIDENCE = 8 << 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("evidence", metavar="EVIDENCE", type=Path, help="file with the evidence")
+    parser.add_argument("evidence", metavar="EVIDENCE", type=Path, help="file with evidence, or with a set of it")
     parser.add_argument(
         "--policy", metavar="POLICY", type=Path, required=True, help="appraisal policy file (TOML): what is accepted"
     )
@@ -47,7 +47,10 @@ def run(options: argparse.Namespace) -> None:
     expected = _bytes(options.report_data) if options.report_data is not None else None
     collateral = Collateral.load(options.collateral) if options.collateral else Collateral()
     evidence = _evidence(options.evidence, options.kind)
-    verdict = appraise(verify(evidence, collateral, at), policy, expected, at)
+    if isinstance(evidence, EvidenceSet):
+        verdict = appraise_set(verify_set(evidence, collateral, at), policy, expected, at)
+    else:
+        verdict = appraise(verify(evidence, collateral, at), policy, expected, at)
     write_json(options.json, SCHEMA, verdict.to_json())
     if not only_json(options):
         _show(verdict, options.policy)
@@ -63,11 +66,13 @@ def _show(verdict: Verdict, policy: Path) -> None:
     out = console()
     out.print(drawn)
     out.print(f"Vouched for by: {verdict.claims.root}. Isolation of this kind: {verdict.claims.isolation}.")
+    for number, device in enumerate(verdict.devices):
+        out.print(f"gpu{number}, vouched for by: {device.root}. Isolation of its own: {device.isolation}.")
     out.print(f"Policy {verdict.policy_sha256.hex()[:16]}. Nothing here is audited; docs/attestation.md says what")
     out.print("evidence does not show.")
 
 
-def _evidence(file: Path, kind: str | None) -> Evidence:
+def _evidence(file: Path, kind: str | None) -> Evidence | EvidenceSet:
     try:
         with file.open("rb") as stream:
             data = stream.read(LARGEST_EVIDENCE + 1)
@@ -75,7 +80,7 @@ def _evidence(file: Path, kind: str | None) -> Evidence:
         raise CallerError(f"{file} cannot be read ({error.strerror})", hint="Name a file with evidence") from None
     if len(data) > LARGEST_EVIDENCE:
         raise CallerError(f"{file} is over {LARGEST_EVIDENCE} bytes", hint="Check that it is the file you meant")
-    return Evidence(kind, data) if kind else Evidence.decode(data)
+    return Evidence(kind, data) if kind else decode_any(data)
 
 
 def _time(text: str) -> datetime:
