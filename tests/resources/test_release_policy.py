@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from release_policies import APPRAISAL, TEXT, appraised, policy, with_
 
 from quatrefoil.errors import MessageRefused, PolicyInvalid
@@ -122,6 +124,35 @@ def test_an_appraisal_policy_that_binds_evidence_to_no_key_is_refused() -> None:
             source="release.toml",
             appraisal_policy=lambda name: loose if name == "train.toml" else appraised(name),
         )
+
+
+@given(
+    entry=st.sets(st.integers(0, 4), min_size=1),
+    leads=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=8),
+)
+def test_only_policies_that_lead_everywhere_and_never_back_are_accepted(
+    entry: set[int], leads: list[tuple[int, int]]
+) -> None:
+    """Held to all walks of as many steps as there are stages, which no policy without circles has."""
+    walks = [entry]
+    for _ in range(5):
+        walks.append({to for begin, to in leads if begin in walks[-1]})
+    everywhere = [set(range(5))]
+    for _ in range(5):
+        everywhere.append({to for begin, to in leads if begin in everywhere[-1]})
+    good = set().union(*walks) == set(range(5)) and not everywhere[-1]
+
+    def stage(number: int) -> Stage:
+        to = tuple(sorted({str(end) for begin, end in leads if begin == number}))
+        outputs = (Output("model", to),) if to else ()
+        return Stage(str(number), appraised("a.toml"), 60, "allowed", outputs)
+
+    try:
+        ReleasePolicy("p", tuple(sorted(map(str, entry))), tuple(map(stage, range(5))))
+    except PolicyInvalid:
+        assert not good
+    else:
+        assert good
 
 
 def test_a_policy_from_a_peer_that_contradicts_itself_is_the_peers_fault() -> None:

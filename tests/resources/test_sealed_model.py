@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sealing_models import ABOUT, EXPECTED, open_bytes, opened, owner, seal_bytes, seal_file
+from sealing_models import ABOUT, BROKER, EXPECTED, open_bytes, opened, owner, seal_bytes, seal_file
 
 from quatrefoil.audit.model_file import measure_file
 from quatrefoil.errors import CallerError, HostError, MessageRefused, PolicyInvalid
-from quatrefoil.resources.container import FILE, TENSORS, extract, layout, reading, root_of
+from quatrefoil.resources.container import FILE, TENSORS, Content, extract, layout, reading, root_of, seal
+from quatrefoil.resources.container.content import FileHeader
 from quatrefoil.resources.container.layout import CHUNK, MAGIC, TAG, Geometry
 from quatrefoil.resources.container.parallel import in_order
 from quatrefoil.transport import PostQuantumTransport, TrustAnchor
@@ -238,12 +242,31 @@ def test_no_broker_or_one_twice_is_refused(tmp_path: Path, north: PostQuantumTra
             seal_bytes(b"", owner(north), tmp_path, brokers=brokers)
 
 
-def test_what_the_policy_does_not_have_is_refused_before_the_work(tmp_path: Path, north: PostQuantumTransport) -> None:
-    done: list[int] = []
-    for about in (replace(ABOUT, stages=("serve",)), replace(ABOUT, kind="round-key"), replace(ABOUT, name="A B")):
-        with pytest.raises(PolicyInvalid):
-            seal_bytes(b"content", owner(north), tmp_path, about=about)
-    assert done == []
+def seal_unread(by: PostQuantumTransport, **more: Any) -> None:
+    """Seal a content that fails the test when it is read."""
+
+    def unread() -> Iterator[bytes]:
+        pytest.fail("the work has begun")
+        yield b""
+
+    content = Content(FILE, FileHeader(7, None), unread())
+    options = {"about": ABOUT, "brokers": (BROKER.recipient.public,)} | more
+    seal(content, io.BytesIO(), owner=owner(by), threads=1, progress=lambda done: None, **options)
+
+
+def test_what_cannot_be_sealed_is_refused_before_the_work(north: PostQuantumTransport) -> None:
+    for changes, error, said in (
+        ({"stages": ("serve",)}, PolicyInvalid, "not open"),
+        ({"kind": "round-key"}, PolicyInvalid, "content"),
+        ({"name": "A B"}, PolicyInvalid, "not a name"),
+        ({"kind": "dataset"}, CallerError, "has no salt"),
+        ({"media": "two words"}, CallerError, "in a word"),
+    ):
+        with pytest.raises(error, match=said):
+            seal_unread(north, about=replace(ABOUT, **changes))
+    for public in (b"", b"\x00" * 32, b"\xff" * SUITES[0].public_bytes):
+        with pytest.raises((CallerError, MessageRefused)):
+            seal_unread(north, brokers=(public,))
 
 
 def test_a_salt_for_tensors_and_an_unknown_form_are_refused(tmp_path: Path, north: PostQuantumTransport) -> None:

@@ -78,6 +78,11 @@ def open_key(resource: OwnedResource, sealed_key: bytes, key: RecipientKey) -> b
     return opened
 
 
+def require_public(broker_public: bytes) -> None:
+    """``CallerError`` or ``MessageRefused`` where :func:`seal_key` would refuse this public key."""
+    _suite_of(broker_public).read_public(broker_public)
+
+
 def _suite_of(public: bytes) -> Suite:
     for suite in suites.SUITES:
         if len(public) == suite.public_bytes:
@@ -88,4 +93,4 @@ def _suite_of(public: bytes) -> Suite:
     )
 
 
-__all__ = ["Binding", "SealedKey", "open_key", "seal_key"]
+__all__ = ["Binding", "SealedKey", "open_key", "require_public", "seal_key"]

@@ -6,21 +6,21 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from quatrefoil.contracts import VerifiedStatement
-from quatrefoil.errors import CallerError
+from quatrefoil.errors import CallerError, MessageRefused
 from quatrefoil.resources.container import layout
-from quatrefoil.resources.container.content import Content, in_chunks, require_length
+from quatrefoil.resources.container.content import Content, FileHeader, in_chunks, require_length
 from quatrefoil.resources.container.layout import LEAF, Head, Keys, Manifest, Trailer
 from quatrefoil.resources.container.parallel import in_order
 from quatrefoil.resources.policy import ReleasePolicy
 from quatrefoil.resources.resource import KEY, OwnedResource, Resource, key_commitment, sign, verify
-from quatrefoil.resources.sealed_key import seal_key
+from quatrefoil.resources.sealed_key import require_public, seal_key
 from quatrefoil.tlog.merkle import Frontier, leaf_hash, root_of
 from quatrefoil.transport.sealed.chunks import nonce
 
@@ -67,11 +67,7 @@ def seal(
     ``brokers``: sealing public keys (``transport.suites``), each of which gets the key under the policy. Nobody else
     can open it, the owner included. ``sink`` is to be thrown away after any error.
     """
-    if not 1 <= len(brokers) <= layout.MOST_KEYS or len(set(brokers)) != len(brokers):
-        raise CallerError(
-            f"{len(brokers)} brokers are not 1 to {layout.MOST_KEYS} different ones", hint="Name each broker once"
-        )
-    resource_of(about, bytes(32), bytes(32))  # refused before the work, not after it
+    draft = _checked(content, about, owner, brokers)
     key, salt = bytearray(random(KEY)), random(32)
     try:
         keys = Keys.derive(key, salt)
@@ -79,16 +75,7 @@ def seal(
         root = _Body(content, sink, keys, threads, progress).write()
         signed = sign(resource_of(about, root, key_commitment(key)), owner.sign)
         owned = verify(signed, owner.verify)
-        manifest = Manifest(
-            cipher=layout.CIPHER,
-            content=content.form,
-            media=about.media,
-            length=content.header.length,
-            salt=salt,
-            resource=owned.digest,
-            ed25519=owner.ed25519.public_key().public_bytes_raw(),
-        )
-        manifest.require_valid()
+        manifest = replace(draft, salt=salt, resource=owned.digest)
         trailer = Trailer(
             resource=signed,
             manifest=owner.sign(manifest.encode()),
@@ -103,6 +90,36 @@ def seal(
     sink.write(len(trailer).to_bytes(4, "big"))
     sink.write(layout.MAGIC)
     return owned
+
+
+def _checked(content: Content, about: About, owner: Owner, brokers: Sequence[bytes]) -> Manifest:
+    """The manifest but for salt and resource, after everything that can be refused before the work has been."""
+    if not 1 <= len(brokers) <= layout.MOST_KEYS or len(set(brokers)) != len(brokers):
+        raise CallerError(
+            f"{len(brokers)} brokers are not 1 to {layout.MOST_KEYS} different ones", hint="Name each broker once"
+        )
+    for public in brokers:
+        require_public(public)
+    if about.kind == "dataset" and not (isinstance(content.header, FileHeader) and content.header.salt):
+        raise CallerError(
+            "the root of a data set is blinded, and this content has no salt",
+            hint="Read it as a file with 32 random bytes",
+        )
+    resource_of(about, bytes(32), bytes(32))
+    draft = Manifest(
+        cipher=layout.CIPHER,
+        content=content.form,
+        media=about.media,
+        length=content.header.length,
+        salt=bytes(32),
+        resource=bytes(32),
+        ed25519=owner.ed25519.public_key().public_bytes_raw(),
+    )
+    try:
+        draft.require_valid()
+    except MessageRefused as refused:
+        raise CallerError(refused.problem, hint="Say it otherwise") from None
+    return draft
 
 
 def resource_of(about: About, root: bytes, commitment: bytes) -> Resource:
