@@ -167,7 +167,7 @@ def test_an_introduction_answers_one_nonce() -> None:
         site.broker.introduce(b"short", exporter=b"")
 
 
-# ----------------------------------------------------------------------------------------------------- what auditors see
+# ---------------------------------------------------------------------------------------------------- what auditors see
 
 
 @pytest.fixture
