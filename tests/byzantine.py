@@ -27,7 +27,7 @@ LIMITS: dict[str, object] = {"clip": CLIP, "update_norm": NORM, "on_excess": "re
 class Oversized(Silo):
     """Keeps to no norm: what it trained is what it encrypts. With proofs there is nothing that it could prove."""
 
-    def _within_norm(self, update: FloatVector) -> FloatVector:
+    def _held(self, update: FloatVector) -> FloatVector:
         return update
 
 
@@ -35,7 +35,7 @@ class Forger(Oversized):
     """Encrypts an update of any size, and sends the proof of another ciphertext: the same, scaled down to the norm."""
 
     def _encrypt(self, context: RoundContext, update: FloatVector) -> bytes:
-        subject = self._agreed().subject(context, self._security.name)
+        subject = self._agreed().subject(context, self._security.name, self._current().direction)
         encrypted, hidden = self._proofs.encrypt(self._aggregation, update, subject)
         if hidden is None:
             return super()._encrypt(context, update)
@@ -56,7 +56,9 @@ class Overlong(Forger):
     keys: ClassVar[list[bytes]] = []
 
     def _encrypt(self, context: RoundContext, update: FloatVector) -> bytes:
-        subject = dataclasses.replace(self._agreed().subject(context, self._security.name), norm=NORM)
+        subject = dataclasses.replace(
+            self._agreed().subject(context, self._security.name, self._current().direction), norm=NORM
+        )
         encrypted, hidden = self._proofs.encrypt(self._aggregation, update, subject)
         self.keys.append(bytes(encrypted.key))
         sealed = self._security.seal(context.sealing_key, encrypted.key, context=context.digest())
@@ -68,7 +70,7 @@ class WrongKey(Forger):
     """Proves what is true of its ciphertext, and seals a key that is not the one of it."""
 
     def _encrypt(self, context: RoundContext, update: FloatVector) -> bytes:
-        subject = self._agreed().subject(context, self._security.name)
+        subject = self._agreed().subject(context, self._security.name, self._current().direction)
         encrypted, hidden = self._proofs.encrypt(self._aggregation, update, subject)
         sealed = self._security.seal(context.sealing_key, bytes(range(32)), context=context.digest())
         proven = self._proofs.prove(subject, encrypted.ciphertext, sealed, hidden)
@@ -86,7 +88,7 @@ class Relabeller(Forger):
         return super().message(context, ciphertext, sealed, Proven((changed,), proven.proof))
 
     def _encrypt(self, context: RoundContext, update: FloatVector) -> bytes:
-        subject = self._agreed().subject(context, self._security.name)
+        subject = self._agreed().subject(context, self._security.name, self._current().direction)
         encrypted, hidden = self._proofs.encrypt(self._aggregation, update, subject)
         sealed = self._security.seal(context.sealing_key, encrypted.key, context=context.digest())
         return self.message(

@@ -155,6 +155,50 @@ def test_a_rule_from_a_peer_is_held_to_the_same(changes: dict[str, float]) -> No
         )
 
 
+def test_norms_of_arrays_and_a_direction_are_optional_and_part_of_the_digest() -> None:
+    plain = parse(with_rule("update_norm = 2"))
+    given = [
+        parse(with_rule(f"update_norm = 2\n{rule}"))
+        for rule in (
+            "update_layer_norms = [1, 0.5]",
+            "update_layer_norms = [0.5, 1]",
+            'update_direction = "last-mean"',
+            'update_layer_norms = [1]\nupdate_direction = "last-mean"',
+        )
+    ]
+    assert (plain.limits.update_layer_norms, plain.limits.update_direction) == ((), "")
+    assert given[0].limits.update_layer_norms == (1.0, 0.5) and given[2].limits.update_direction == "last-mean"
+    assert len({policy.digest() for policy in (plain, *given)}) == 5
+    assert all(Policy.decode(policy.encode()) == policy for policy in given)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("update_layer_norms = [1, 0]", "update_layer_norms: has shares 1.0, 0.0"),
+        ("update_layer_norms = [1.5]", "update_layer_norms: has shares 1.5"),
+        ("update_layer_norms = [nan]", "update_layer_norms: has shares nan"),
+        ("update_layer_norms = [-0.1]", "update_layer_norms: has shares -0.1"),
+        ('update_layer_norms = ["1"]', "update_layer_norms: is a string, not a list of numbers at position 1"),
+        ("update_layer_norms = [true]", "update_layer_norms: is a boolean, not a list of numbers at position 1"),
+        ("update_layer_norms = 1", "update_layer_norms: is an integer, not a list of numbers"),
+        (f"update_layer_norms = {[1] * 49}", "update_layer_norms: has 49 shares, over 48"),
+        ('update_direction = "forwards"', "update_direction: "),
+        ("update_direction = 1", "update_direction: is an integer, not a string"),
+    ],
+)
+def test_norms_and_directions_that_are_none_are_refused_with_their_line(rule: str, expected: str) -> None:
+    text = with_rule(f"update_norm = 2\n{rule}")
+    assert refusal(text).startswith(f"p.toml:{line_of(text, rule.partition(' ')[0])}: limits.{expected}")
+
+
+@pytest.mark.parametrize("rule", ["update_layer_norms = [1]", 'update_direction = "last-mean"'])
+def test_norms_and_directions_that_nobody_proves_are_refused(rule: str) -> None:
+    name = rule.partition(" ")[0]
+    for text in (with_rule(f"update_norm = 2\n{rule}", TEXT), with_rule(rule)):
+        assert f"limits.{name}: is given, and threats do not name 'byzantine-silo', or there is no" in refusal(text)
+
+
 def test_a_policy_reads_as_it_is_written() -> None:
     policy = parse(TEXT)
     assert policy.threats == ("curious-aggregator", "network", "recorder")

@@ -103,11 +103,13 @@ def policy(backend: str = "additive-rlwe", **changes: object) -> Policy:
         "update_norm": None,
         "update_norm_factor": None,
         "update_norm_floor": None,
+        "update_layer_norms": None,
+        "update_direction": None,
         "proofs": False,
         "receipts": "ml-dsa",
         "witnesses": 0,
     } | changes
-    norms = {key: values.pop(key) for key in ("update_norm", "update_norm_factor", "update_norm_floor")}
+    norms = {key: values.pop(key) for key in tuple(values) if key.startswith("update_")}
     values["norm"] = "\n".join(f"{key} = {value}" for key, value in norms.items() if value is not None)
     values["threat"] = ', "byzantine-silo"' if values.pop("proofs") else ""
     return Policy.parse(POLICY.format(backend=backend, accept=accept, **values), source="test")

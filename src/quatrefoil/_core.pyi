@@ -13,6 +13,7 @@ MODULUS: int
 BUILT_WITH: list[str]
 """What the build asks of every processor beyond the first x86-64: nothing, in a wheel for all of them."""
 LARGEST_PROOF_BOUND: int
+MOST_FURTHER_CLAIMS: int
 
 class ValueRefused(Exception):
     """A value is not finite or beyond the clip range. ``args``: its index."""
@@ -128,10 +129,10 @@ class ProofShape:
 
     def __new__(cls, layout: Layout, values: int) -> ProofShape: ...
     def numbers(self) -> list[tuple[str, int]]: ...
-    def soundness_terms(self) -> list[tuple[str, str, float]]:
-        """What is drawn, what can go wrong, and log2 of the error."""
+    def soundness_terms(self, further: int = 0) -> list[tuple[str, str, float]]:
+        """What is drawn, what can go wrong, and log2 of the error, with so many further claims."""
 
-    def soundness_bits(self) -> float: ...
+    def soundness_bits(self, further: int = 0) -> float: ...
 
 class ProofContext:
     """The public polynomials of a context, expanded once for all proofs of a round."""
@@ -141,12 +142,28 @@ class ProofContext:
 class ProofStatement:
     """Everything public that a proof is about, but the ciphertext."""
 
-    def __new__(cls, shape: ProofShape, *, bound: int, context: bytes, binding: bytes) -> ProofStatement: ...
+    def __new__(
+        cls,
+        shape: ProofShape,
+        *,
+        bound: int,
+        context: bytes,
+        binding: bytes,
+        norms: list[tuple[int, int, int]] = ...,
+        direction: NDArray[np.int16] | None = None,
+        direction_digest: bytes | None = None,
+    ) -> ProofStatement:
+        """``norms``: first, end and bound of parts. Of a direction its entries, or the digest alone for a statement's
+        digest and the key; ``ValueError`` for claims that are none."""
+
     def digest(self, ciphertext: bytes) -> bytes:
         """The statement digest for the ciphertext with this content digest."""
 
     def key_binding(self, key_seed: bytes | bytearray, ciphertext: bytes, root: bytes) -> bytes:
         """v for this key: what a proof about the ciphertext with this content digest, and with this root 1, holds."""
+
+def direction_digest(direction: NDArray[np.int16]) -> bytes:
+    """The digest of a direction's entries, as a statement holds it."""
 
 def content_digest(ciphertext: bytes, offset: int) -> bytes:
     """The digest of the blocks that start at ``offset``, as a statement holds it."""

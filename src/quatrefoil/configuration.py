@@ -111,6 +111,21 @@ class Table:
         except OverflowError:
             raise self._at(key, problem="is too large for a number", hint="Give a smaller value") from None
 
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """A list of integers and floats, in its order."""
+        value = self._values[key]
+        if not isinstance(value, list):
+            raise self._wrong_kind(key, value, "a list of numbers")
+        numbers = []
+        for position, item in enumerate(value):
+            if not isinstance(item, int | float) or isinstance(item, bool):
+                raise self._wrong_kind(key, item, f"a list of numbers at position {position + 1}")
+            try:
+                numbers.append(float(item))
+            except OverflowError:
+                raise self._at(key, problem="holds a number that is too large", hint="Give a smaller value") from None
+        return tuple(numbers)
+
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of strings read as a set: sorted, and refused when it repeats one."""
         value = self._values[key]

@@ -214,6 +214,36 @@ class PrivateAggregation(Protocol):
 
 
 @dataclass(frozen=True)
+class PartNorm:
+    """The squares of the integers ``first`` to ``end - 1`` of an update add up to at most ``bound``."""
+
+    first: int
+    end: int
+    bound: int
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A public direction that an update agrees with: the products of its integers with ``entries`` add up to at least
+    minus the sum of their magnitudes, which is more than rounding takes. ``digest``: 32 bytes that name the entries.
+    Whoever only checks keys has no more than those."""
+
+    digest: bytes
+    entries: NDArray[np.int16] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FurtherClaims:
+    """What a proof says of an update beyond its norm: ``parts`` in this order, and at most one ``direction``."""
+
+    parts: tuple[PartNorm, ...] = ()
+    direction: Direction | None = None
+
+
+NOTHING_FURTHER = FurtherClaims()
+
+
+@dataclass(frozen=True)
 class BoundedUpdate:
     """The public side of a proof about one silo's contribution: ``ciphertext`` encrypts ``shape.length`` values that
     round to integers of which the squares add up to at most ``bound``, and is well formed. ``binding``: 32 bytes of
@@ -224,6 +254,7 @@ class BoundedUpdate:
     ciphertext: bytes
     bound: int
     binding: bytes
+    further: FurtherClaims = NOTHING_FURTHER
 
 
 @dataclass(frozen=True)
@@ -270,6 +301,9 @@ class IntegrityProof(Protocol):
     def bound(self, norm: float, *, weight: float, shape: SumShape) -> int:
         """The bound that no update with a Euclidean norm up to ``norm`` misses, however it is rounded."""
 
+    def direction(self, entries: NDArray[np.int16]) -> Direction:
+        """The direction of these entries, one for each value."""
+
     def prove(self, statement: BoundedUpdate, hidden: HiddenUpdate) -> bytes:
         """A proof of the statement, or ``UpdateRefused`` where it is not true."""
 
@@ -277,7 +311,14 @@ class IntegrityProof(Protocol):
         """The verified statement, or ``ProofRejected`` with the reason."""
 
     def check_key(
-        self, key: bytes | bytearray, claim: KeyClaim, *, shape: SumShape, bound: int, binding: bytes
+        self,
+        key: bytes | bytearray,
+        claim: KeyClaim,
+        *,
+        shape: SumShape,
+        bound: int,
+        binding: bytes,
+        further: FurtherClaims = NOTHING_FURTHER,
     ) -> None:
         """``ProofRejected`` unless ``key`` is the one of the ciphertext that ``claim`` is about. It says something only
         together with a verified proof of the same statement with the same claim."""

@@ -12,12 +12,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+from numpy.typing import NDArray
+
 from quatrefoil.contracts import (
+    NOTHING_FURTHER,
     Accumulator,
     BoundedUpdate,
     DecryptedSum,
+    Direction,
     Encrypted,
     FloatVector,
+    FurtherClaims,
     HiddenUpdate,
     IntegrityProof,
     KeyClaim,
@@ -136,6 +142,9 @@ class MeteredProofs:
     def bound(self, norm: float, *, weight: float, shape: SumShape) -> int:
         return self._inner.bound(norm, weight=weight, shape=shape)
 
+    def direction(self, entries: NDArray[np.int16]) -> Direction:
+        return self._inner.direction(entries)
+
     def prove(self, statement: BoundedUpdate, hidden: HiddenUpdate) -> bytes:
         with self._meter.timed("proofs.prove") as cost:
             proof = self._inner.prove(statement, hidden)
@@ -147,10 +156,17 @@ class MeteredProofs:
             return self._inner.verify(statement, proof)
 
     def check_key(
-        self, key: bytes | bytearray, claim: KeyClaim, *, shape: SumShape, bound: int, binding: bytes
+        self,
+        key: bytes | bytearray,
+        claim: KeyClaim,
+        *,
+        shape: SumShape,
+        bound: int,
+        binding: bytes,
+        further: FurtherClaims = NOTHING_FURTHER,
     ) -> None:
         with self._meter.timed("proofs.check key"):
-            self._inner.check_key(key, claim, shape=shape, bound=bound, binding=binding)
+            self._inner.check_key(key, claim, shape=shape, bound=bound, binding=binding, further=further)
 
 
 class MeteredTransport:

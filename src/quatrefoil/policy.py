@@ -95,6 +95,12 @@ LARGEST_ROUNDS = 1_000_000
 LARGEST_NORM = 1 << 13
 """Times ``clip``: an update of which every value is at the bound has a larger norm only with over 67 million values."""
 
+DIRECTIONS = ("last-mean",)
+"""The closed vocabulary of ``update_direction``: the published mean of the round before, from the second round on."""
+
+MOST_LAYER_NORMS = 48
+"""Parts of an update with norms of their own; a proof holds 56 claims."""
+
 LARGEST_FACTOR = 1024.0
 """Of ``update_norm_factor``: a mean of a thousandth of the norm would still lead to the whole of it."""
 
@@ -126,6 +132,11 @@ class Limits(WireObject):
     like the floor, when the norm of every round is ``update_norm``."""
     update_norm_floor: float = math.inf
     """The norm of a round is at least this share of the last round's."""
+    update_layer_norms: tuple[float, ...] = ()
+    """For each array of a model, in order: the share of the round's norm that this part of an update may have; empty
+    where parts have no norms of their own."""
+    update_direction: str = ""
+    """From :data:`DIRECTIONS`: what an update must not point away from; "" for nothing."""
 
     @property
     def norm_is_adaptive(self) -> bool:
@@ -158,6 +169,23 @@ class Limits(WireObject):
         check_range("limits.rounds", self.rounds, 1, LARGEST_ROUNDS)
         self._check_norm()
         self._check_adaptive_norm()
+        self._check_layer_norms()
+        if self.update_direction:
+            check_choice("limits.update_direction", self.update_direction, DIRECTIONS)
+
+    def _check_layer_norms(self) -> None:
+        if len(self.update_layer_norms) > MOST_LAYER_NORMS:
+            raise FieldInvalid(
+                "limits.update_layer_norms",
+                f"has {len(self.update_layer_norms)} shares, over {MOST_LAYER_NORMS}",
+                hint="A proof holds no more claims: bound the whole update alone",
+            )
+        if any(not 0 < share <= 1 for share in self.update_layer_norms):
+            raise FieldInvalid(
+                "limits.update_layer_norms",
+                f"has shares {', '.join(map(str, self.update_layer_norms))}",
+                hint="Each is above 0 and at most 1: a share of update_norm",
+            )
 
     def _check_norm(self) -> None:
         if self.update_norm == math.inf:
@@ -264,6 +292,16 @@ class Policy(WireObject):
                     f"accepts {stand_in!r}, but allow.{layer} does not allow {backend!r}",
                     hint="Take it out, or allow it",
                 )
+        for name, given in (
+            ("update_layer_norms", self.limits.update_layer_norms),
+            ("update_direction", self.limits.update_direction),
+        ):
+            if given and (PROVEN not in self.threats or self.limits.update_norm == math.inf):
+                raise FieldInvalid(
+                    f"limits.{name}",
+                    f"is given, and threats do not name {PROVEN!r}, or there is no update_norm",
+                    hint=f"Only proofs hold silos to it: name {PROVEN!r} and give update_norm",
+                )
         if self.limits.norm_is_adaptive and PROVEN not in self.threats:
             raise FieldInvalid(
                 "limits.update_norm_factor",
@@ -329,6 +367,8 @@ class Policy(WireObject):
                     update_norm=_positive_or_infinite(limits, "update_norm"),
                     update_norm_factor=_positive_or_infinite(limits, "update_norm_factor"),
                     update_norm_floor=_positive_or_infinite(limits, "update_norm_floor"),
+                    update_layer_norms=limits.numbers("update_layer_norms") if "update_layer_norms" in limits else (),
+                    update_direction=limits.text("update_direction") if "update_direction" in limits else "",
                 ),
                 allow=Allow(*(allow.texts(layer) for layer in LAYERS)),
                 accept_insecure=insecure.texts("accept"),
@@ -352,7 +392,7 @@ class Policy(WireObject):
             raise MessageRefused(f"Policy.{error.problem}", hint="Ask the sender for a valid policy") from None
 
 
-_OPTIONAL = ("update_norm", "update_norm_factor", "update_norm_floor")
+_OPTIONAL = ("update_norm", "update_norm_factor", "update_norm_floor", "update_layer_norms", "update_direction")
 
 
 def _positive_or_infinite(limits: Table, key: str) -> float:

@@ -182,7 +182,7 @@ def test_in_a_job_without_the_rule_no_round_has_another_norm() -> None:
 def test_an_attempt_that_is_open_is_not_offered_again_for_another_norm() -> None:
     world = after_a_round(ADAPTIVE)
     offer = world.open()
-    with pytest.raises(MessageRefused, match="round 2 attempt 0 is open for another model or norm"):
+    with pytest.raises(MessageRefused, match="round 2 attempt 0 is open for another model, norm or direction"):
         opened_for(world, norm_of(world) / 2)
     assert world.keeper.open_round(world.aggregator.enrolled_job, world.aggregator.open_request()) == offer
 

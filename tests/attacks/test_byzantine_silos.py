@@ -167,7 +167,7 @@ class Stapler(Forger):
     of the key."""
 
     def _encrypt(self, context, update):  # type: ignore[no-untyped-def]
-        subject = self._agreed().subject(context, self._security.name)
+        subject = self._agreed().subject(context, self._security.name, self._current().direction)
         loose: IntegrityProof = self._proofs._backend
         encrypted, hidden = self._proofs.encrypt(self._aggregation, update, subject)
         sealed = self._security.seal(context.sealing_key, encrypted.key, context=context.digest())

@@ -56,10 +56,17 @@ def test_a_scaled_update_ruins_the_mean_and_the_bounds_keep_it_out(measured: dic
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_what_is_within_the_bound_is_not_refused_and_costs(measured: dict[str, Any], world: str) -> None:
-    """The limit: direction is not bounded."""
+    """The limit: a norm alone bounds no direction."""
     for attack in ("sign-flipped", "label-flipped", "adaptive", "adaptive-labels"):
         assert found(measured, world, attack, "bound")["refused"] == 0
     assert adaptive_cost(measured["rows"], world, "bound") > 0
+
+
+@pytest.mark.parametrize("world", ["digits", "digits-skewed"])
+def test_with_a_direction_an_update_turned_round_is_refused(measured: dict[str, Any], world: str) -> None:
+    """Where the attackers did not lead the last mean themselves. Whoever leaves out what points away is not refused."""
+    assert found(measured, world, "sign-flipped", "directed-bound")["refused"] >= 0.5
+    assert found(measured, world, "adaptive", "directed-bound")["refused"] == 0
 
 
 def test_a_defence_that_sees_nothing_of_a_norm_refuses_nobody(measured: dict[str, Any]) -> None:
@@ -67,10 +74,13 @@ def test_a_defence_that_sees_nothing_of_a_norm_refuses_nobody(measured: dict[str
 
 
 def test_the_real_proofs_say_what_the_simulation_says(measured: dict[str, Any]) -> None:
-    assert [(row["world"], row["attack"]) for row in measured["proofs"]] == [(w, a) for w in WORLDS for a in ATTACKS]
+    named = [(row["world"], row["directed"], row["attack"]) for row in measured["proofs"]]
+    assert named == [(world, directed, attack) for world in WORLDS for directed in (False, True) for attack in ATTACKS]
     for row in measured["proofs"]:
-        assert row["proof"] == ("refused" if row["attack"] in ("scaled", "random") else "verified")
-        assert (row["norm"] > 1.1 * row["update_norm"]) == (row["proof"] == "refused")
+        away = ("sign-flipped",) if row["directed"] else ()
+        assert row["proof"] == ("refused" if row["attack"] in ("scaled", "random", *away) else "verified")
+        if not away:
+            assert (row["norm"] > 1.1 * row["update_norm"]) == (row["proof"] == "refused")
 
 
 def test_a_proof_that_disagrees_ends_the_bench(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,14 @@ def test_every_figure_is_there() -> None:
     assert (row["level"], row["one_thread_ms"], row["threads_ratio"]) == (levels()[0], row["prove_ms"], 1)
 
 
+def test_further_claims_are_measured_where_they_are_asked_for() -> None:
+    row = measure_proof(900, 1, lambda _: None, parts=3, direction=True)
+    assert (row["parts"], row["direction"]) == (3, True) and row["prove_ms"] > 0
+    for parts in (-1, 901):
+        with pytest.raises(ParametersRefused, match=f"{parts} parts of 900 values"):
+            measure_proof(900, 1, lambda _: None, parts=parts)
+
+
 def test_beside_two_threads_there_is_one() -> None:
     said: list[str] = []
     row = measure_proof(900, 2, said.append, level="portable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import shutil
@@ -62,6 +63,7 @@ class SoftToken:
 def _tokens() -> Path:
     """The folder of this process's tokens, named in the configuration that SoftHSM reads when it is loaded."""
     folder = Path(tempfile.mkdtemp(prefix="quatrefoil-softhsm-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     tokens = folder / "tokens"
     tokens.mkdir()
     configuration = folder / "softhsm2.conf"

@@ -110,6 +110,13 @@ def test_an_operator_cannot_hand_over_the_share_of_another(hall, made, held):
     assert refused.value.party == "carla"
 
 
+def test_the_holder_cannot_hand_over_for_an_operator(hall, made, held):
+    """Who held the ceremony and kept what opens the shares, against the threshold of operators."""
+    kept = hall.hand_over(made, "carla", by=hall.holder)
+    with pytest.raises(MessageRefused, match=r"share of 'carla', was handed over by 'vault' \(keeper\)"):
+        hall.recover(held, [hall.hand_over(made, "anna"), kept])
+
+
 def test_the_same_name_in_another_role_is_another(hall, made, held):
     stolen = hall.hand_over(made, "carla", by=hall.consortium.identity("carla", "silo"))
     with pytest.raises(MessageRefused, match=r"handed over by 'carla' \(silo\)"):
@@ -155,6 +162,16 @@ def test_expired_shares_are_refused_by_name_and_taken_only_on_purpose(hall):
             hall.recover(held, handed, clock=clock)
     found = hall.recover(held, handed, clock=days_from_now(2), accept_expired=True)
     assert found.key == KEY and found.expired
+
+
+def test_certificates_may_end_before_the_shares_do(hall, consortium, tmp_path):
+    """What was signed while they were valid counts on: a backup is for years."""
+    short = consortium.authority.issue("shortly", "keeper", lifetime=timedelta(days=2), directory=tmp_path / "shortly")
+    made = hall.hold(holder=short)
+    handed = [hall.hand_over(made, name) for name in OPERATORS[:2]]
+    later = days_from_now(5)
+    held = root_ceremony.verify(made.signed, consortium.trust, clock=later)
+    assert hall.recover(held, handed, clock=later).key == KEY
 
 
 # ------------------------------------------------------------------------------- a holder or somebody else who lies

@@ -201,18 +201,19 @@ def test_a_wrong_pin_is_refused_where_the_process_is_logged_in_already(token, ke
 
 def test_a_pin_that_is_refused_later_is_not_given_again(token):
     import_key(token.place, token.pin, bytearray(KEY), IDENTITY)
-    pins = [PIN]
-    opened = TokenRootKey(token.place, lambda: pins[-1])
-    pins.append("changed meanwhile")
-    token.take_away()
-    with pytest.raises(KeyUnavailable):
-        opened.wrap(b"x", b"")
-    token.put_back()
-    given = len(pins)
+    given, right = [], [True]
+
+    def pin() -> str:
+        given.append(PIN if right[0] else "changed meanwhile")
+        return given[-1]
+
+    opened = TokenRootKey(token.place, pin)
+    right[0] = False
+    pkcs11.lib(str(MODULE)).reinitialize()
     for _ in range(3):
         with pytest.raises(KeyUnavailable, match="refuses the PIN"):
             opened.wrap(b"x", b"")
-    assert len(pins) == given
+    assert given == [PIN, "changed meanwhile"]
     opened.close()
 
 
@@ -296,6 +297,26 @@ def test_a_session_that_somebody_ended_is_opened_again(token, key):
     wrapped = key.wrap(b"x", b"y")
     pkcs11.lib(str(MODULE)).reinitialize()
     assert key.unwrap(wrapped, b"y") == b"x"
+
+
+def test_a_key_that_was_replaced_meanwhile_is_found_in_the_next_session(token, key):
+    in_token(token, lambda session: the_object(session).destroy())
+    planted(token, extractable=True)
+    pkcs11.lib(str(MODULE)).reinitialize()
+    with pytest.raises(KeyUnavailable, match="can be read out of it"):
+        key.wrap(b"x", b"")
+
+
+def test_a_token_that_fails_within_a_message_is_no_altered_message(token, key, monkeypatch):
+    wrapped, failed = key.wrap(b"x", b"y"), []
+
+    def enter(self):
+        if not failed:
+            failed.append(pkcs11.lib(str(MODULE)).reinitialize())
+        return self._key
+
+    monkeypatch.setattr(root_pkcs11._MessageKey, "__enter__", enter)
+    assert key.unwrap(wrapped, b"y") == b"x" and failed
 
 
 def test_what_was_altered_is_no_reason_to_log_in_again(token, key):

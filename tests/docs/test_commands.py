@@ -24,6 +24,8 @@ WORKLOAD = ROOT / "examples" / "own_model" / "workload.toml"
 APPRAISAL = ROOT / "examples" / "appraisal" / "sev-snp.toml"
 RELEASE = ROOT / "examples" / "release" / "hospital-model.toml"
 RECEIPTS = ROOT / "tests" / "vectors" / "receipts"
+SAMPLES = ROOT / "src" / "quatrefoil" / "bench" / "samples"
+ROOTS = ROOT / "src" / "quatrefoil" / "enclave" / "snp" / "roots"
 MODEL = "quatrefoil.demo.job:initial"
 TRAIN = "quatrefoil.demo.job:train"
 
@@ -128,6 +130,8 @@ WRONG_USAGE = [
     ["broker", "root"],
     ["broker", "root", "show", "--root-identity", "00"],
     ["broker", "root", "show", "--root-key", "one", "--token", "two"],
+    ["attest", "collateral"],
+    ["attest", "collateral", "fetch", "evidence"],
     ["model"],
     ["model", "verify", "one.npz", "--trust", "root.pem"],
     ["model", "verify", "one.npz", "--provenance", "one", "--trust", "root.pem", "--signatures", "0"],
@@ -229,6 +233,12 @@ REFUSED = {
         "is no claim",
     ),
     "broker root key that is not there": ("broker root show --root-key {tmp}/none", "cannot be read"),
+    "attest of no collateral": ("attest collateral show {tmp}", "holds no collateral"),
+    "attest of collateral for nothing": ("attest collateral fetch --out {tmp}/out", "no EVIDENCE"),
+    "attest of collateral without https": (
+        "attest collateral fetch --kind tdx --fmspc 00906ED50000 --pccs http://localhost --out {tmp}/out",
+        "not of the form https",
+    ),
     "model that is not there": ("model root {tmp}/none.npz", "there is no model at"),
     "model that is none": (f"model root {WORKLOAD}", "is no whole model"),
     "model without its statement": (
@@ -323,6 +333,8 @@ JSON = {
     "bench-attest": "bench attest --repeats 1 --model-mib 2",
     "model-policy": f"model policy {RELEASE}",
     "model-key": "model key {model}.key",
+    "attest-collateral-fetch": f"attest collateral fetch {SAMPLES}/tpm.evidence --out {{log}}/collateral",
+    "attest-collateral-show": f"attest collateral show {ROOTS}",
     "audit-verify": "audit verify {log}",
     "audit-prove": "audit prove {log} 0 --out {log}/proof",
     "audit-bundle": "audit bundle {log} --out {log}/bundle.zip",

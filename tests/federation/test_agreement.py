@@ -199,6 +199,7 @@ CONTEXT = RoundContext(
     length=AGREED.job.layout.length,
     clip=1.0,
     update_norm=2.0,
+    direction=b"",
     sealing_key=bytes(1216),
 )
 
@@ -235,7 +236,8 @@ def test_a_context_for_another_norm_is_refused_and_names_who_opened_the_round(no
 def test_every_field_of_the_context_is_in_its_digest() -> None:
     others = [
         {"job": bytes(32)}, {"round": 2}, {"attempt": 1}, {"model": bytes(32)}, {"scheme_digest": bytes(32)},
-        {"length": 11}, {"clip": 0.5}, {"update_norm": 1.0}, {"sealing_key": bytes(1215) + b"\x01"},
+        {"length": 11}, {"clip": 0.5}, {"update_norm": 1.0}, {"direction": bytes(32)},
+        {"sealing_key": bytes(1215) + b"\x01"},
     ]  # fmt: skip
     digests = {dataclasses.replace(CONTEXT, **changes).digest() for changes in others}
     assert len(digests | {CONTEXT.digest()}) == len(dataclasses.fields(RoundContext)) + 1

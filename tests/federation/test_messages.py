@@ -97,7 +97,7 @@ def test_no_message_passes_for_another(kind: type[WireObject]) -> None:
 
 def test_every_bit_of_a_real_offer() -> None:
     """All of them, not some: an offer has a nested object, numbers, a float and bytes."""
-    context = messages.RoundContext(bytes(32), 1, 0, bytes(32), bytes(32), 10, 0.1, 2.0, bytes(40))
+    context = messages.RoundContext(bytes(32), 1, 0, bytes(32), bytes(32), 10, 0.1, 2.0, b"", bytes(40))
     content = messages.RoundOffer(context, b"evidence").encode()
     for position in range(len(content)):
         for bit in range(8):

@@ -3,6 +3,7 @@
 
 use super::column::Column;
 use super::ext::{E, powers};
+use super::further::Further;
 use super::multilinear::ge;
 use super::runs::Target;
 use super::shape::{ERRORS, Fraction, SLACK_BITS, Shape};
@@ -10,7 +11,8 @@ use crate::field::{self, P};
 use crate::sampling::ETA;
 
 /// The powers of gamma, and what else weighs a row.
-pub struct Weights {
+pub struct Weights<'a> {
+    pub further: &'a Further,
     /// alpha, alpha - X, alpha - 2 X
     pub alpha: E,
     pub limb: E,
@@ -21,16 +23,17 @@ pub struct Weights {
     pub gamma: Vec<E>,
 }
 
-impl Weights {
-    pub fn new(shape: &Shape, alpha: E, gamma: E) -> Self {
+impl<'a> Weights<'a> {
+    pub fn new(shape: &Shape, further: &'a Further, alpha: E, gamma: E) -> Self {
         #[allow(unused_mut)]
         let mut weights = Self {
+            further,
             alpha,
             limb: alpha - E::X,
             error: alpha - E::new(0, 2),
             offset: E::base(shape.offset()),
             radix: E::base(1 << shape.limb_bits),
-            gamma: powers(gamma, shape.weights()),
+            gamma: powers(gamma, shape.weights() + further.weights()),
         };
         #[cfg(test)]
         super::lies::leave_out(shape, &mut weights);
@@ -49,12 +52,14 @@ impl Weights {
             Constraint::Binding => first + 3,
             Constraint::Bit(bit) => first + 4 + bit,
             Constraint::Cut(slot) => first + 4 + SLACK_BITS + slot,
+            Constraint::Further(claim) => claim_weight(shape, claim),
+            Constraint::FurtherBit(claim, bit) => claim_weight(shape, claim) + 1 + bit,
         }]
     }
 }
 
 /// Which power of gamma weighs what.
-impl Weights {
+impl Weights<'_> {
     pub fn relation(&self, shape: &Shape) -> E {
         self.gamma[shape.inverse_columns()]
     }
@@ -78,6 +83,19 @@ impl Weights {
     pub fn cut(&self, shape: &Shape, slot: usize) -> E {
         self.gamma[shape.inverse_columns() + 4 + SLACK_BITS + slot]
     }
+
+    /// Of a further claim, and of a bit of its slack.
+    pub fn claim(&self, shape: &Shape, claim: usize) -> E {
+        self.gamma[claim_weight(shape, claim)]
+    }
+
+    pub fn claim_bit(&self, shape: &Shape, claim: usize, bit: usize) -> E {
+        self.gamma[claim_weight(shape, claim) + 1 + bit]
+    }
+}
+
+fn claim_weight(shape: &Shape, claim: usize) -> usize {
+    shape.weights() + claim * (1 + SLACK_BITS)
 }
 
 /// Numerator and denominator of the sum of some fractions. `values` are the base columns at the point, `tables` and
@@ -154,7 +172,11 @@ pub fn weighed(shape: &Shape, weights: &Weights, values: &[E], target: Target) -
     match target {
         Target::Linear(column) => values[column],
         Target::Square(column) => values[column] * values[column],
-        Target::Rounded(slot) => rounded(shape, weights, values, shape.groups - 1, slot),
+        Target::Rounded { group, slot } => rounded(shape, weights, values, group, slot),
+        Target::RoundedSquare { group, slot } => {
+            let value = rounded(shape, weights, values, group, slot);
+            value * value
+        }
     }
 }
 

@@ -23,6 +23,9 @@ pub enum Constraint {
     Bit(usize),
     /// That a slot is empty behind the last value.
     Cut(usize),
+    /// A further claim, and that a bit of its slack is one.
+    Further(usize),
+    FurtherBit(usize, usize),
 }
 
 /// What the opening sends that is not what was committed to. Nothing that is checked before says so.

@@ -6,6 +6,7 @@ mod column;
 mod combination;
 mod constraint;
 mod ext;
+mod further;
 mod inverses;
 #[cfg(test)]
 mod lies;

@@ -7,6 +7,7 @@ use super::column::{Column, dot, drop_all};
 use super::combination::{combine, combine_onto};
 use super::constraint::{Relation, Weights, table_columns};
 use super::ext::{E, bytes_of};
+use super::further::Further;
 use super::inverses::inverse_columns;
 use super::multilinear::eq_table;
 use super::opening::{self, bump};
@@ -50,13 +51,15 @@ pub fn prove(
     let mut proof = MAGIC.to_vec();
     proof.extend([VERSION.to_le_bytes(), [0; 2]].concat());
     proof.extend(transcript.state());
-    Prover { shape: statement.shape, bound: statement.bound, ciphertext, blinding, threads, transcript, proof }
+    let further = statement.further;
+    Prover { shape: statement.shape, bound: statement.bound, further, ciphertext, blinding, threads, transcript, proof }
         .run(witness)
 }
 
 pub struct Prover<'a> {
     pub shape: &'a Shape,
     bound: u64,
+    further: &'a Further,
     ciphertext: &'a Ciphertext<'a>,
     pub blinding: Blinding,
     pub threads: usize,
@@ -88,7 +91,7 @@ impl Prover<'_> {
         let First { zeta, alpha } = First::draw(&mut self.transcript, &first_tree.root());
 
         let tables: Vec<_> = (0..shape.tables).map(|a| table_columns(shape, a)).collect();
-        let weights = Weights::new(shape, alpha, E::ZERO);
+        let weights = Weights::new(shape, self.further, alpha, E::ZERO);
         #[allow(unused_mut)]
         let mut inverses = inverse_columns(shape, &weights, &witness.columns, &tables, self.threads);
         #[cfg(test)]
@@ -184,7 +187,7 @@ impl Prover<'_> {
         let (mut tau, theta) = (draw.elements(shape.log_rows), draw.elements(shape.group_variables()));
         #[cfg(test)]
         super::lies::draw(&mut tau);
-        let weights = Weights::new(shape, alpha, self.transcript.draw("gamma").element());
+        let weights = Weights::new(shape, self.further, alpha, self.transcript.draw("gamma").element());
 
         let blocks = block_weights(shape, &tau, &theta);
         let key = key_weights(self.ciphertext.masks, &blocks, &tau, self.threads);
@@ -237,5 +240,13 @@ impl Prover<'_> {
 
 /// The sum of F over the cube: the public side of all claims.
 pub fn claimed_sum(shape: &Shape, weights: &Weights, ciphertext: E, bound: u64, v: E) -> E {
-    weights.relation(shape) * ciphertext + weights.norm(shape).scale(bound) + weights.binding(shape) * v
+    let norms = weights.further.norms.iter().enumerate();
+    let further: E = norms.map(|(claim, norm)| weights.claim(shape, claim).scale(norm.bound)).sum();
+    let tolerance = weights
+        .further
+        .direction
+        .as_ref()
+        .map_or(E::ZERO, |direction| weights.claim(shape, weights.further.norms.len()).scale(direction.tolerance));
+    weights.relation(shape) * ciphertext + weights.norm(shape).scale(bound) + weights.binding(shape) * v + further
+        - tolerance
 }

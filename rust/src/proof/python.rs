@@ -9,6 +9,7 @@ use pyo3::types::PyBytes;
 use super::blinding;
 use super::column::drop_all;
 use super::ext::E;
+use super::further::{self, Direction, Further, LARGEST_CLAIMS, PartNorm};
 use super::masks::Masks;
 use super::multilinear::eq_table;
 use super::proof_bytes::{fixed_bytes, largest_bytes};
@@ -76,13 +77,18 @@ impl PyShape {
         ]
     }
 
-    /// What is drawn, what can go wrong, and log2 of the error.
-    fn soundness_terms(&self) -> Vec<(&'static str, &'static str, f64)> {
-        soundness::terms(&self.shape).into_iter().map(|term| (term.drawn, term.failure, term.log2_error)).collect()
+    /// What is drawn, what can go wrong, and log2 of the error, for a statement with so many further claims.
+    #[pyo3(signature = (further=0))]
+    fn soundness_terms(&self, further: usize) -> Vec<(&'static str, &'static str, f64)> {
+        soundness::terms(&self.shape, further)
+            .into_iter()
+            .map(|term| (term.drawn, term.failure, term.log2_error))
+            .collect()
     }
 
-    fn soundness_bits(&self) -> f64 {
-        soundness::bits(&self.shape)
+    #[pyo3(signature = (further=0))]
+    fn soundness_bits(&self, further: usize) -> f64 {
+        soundness::bits(&self.shape, further)
     }
 }
 
@@ -109,6 +115,7 @@ impl PyContext {
 struct PyStatement {
     shape: Shape,
     bound: u64,
+    further: Further,
     parameters: Digest,
     context: Digest,
     binding: Digest,
@@ -117,12 +124,42 @@ struct PyStatement {
 #[pymethods]
 impl PyStatement {
     #[new]
-    #[pyo3(signature = (shape, *, bound, context, binding))]
-    fn new(shape: &PyShape, bound: u64, context: &[u8], binding: &[u8]) -> PyResult<Self> {
-        if bound > LARGEST_BOUND {
-            return Err(PyValueError::new_err(format!("a bound of {bound} is over {LARGEST_BOUND}")));
+    #[pyo3(signature = (shape, *, bound, context, binding, norms=Vec::new(), direction=None, direction_digest=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        shape: &PyShape,
+        bound: u64,
+        context: &[u8],
+        binding: &[u8],
+        norms: Vec<(usize, usize, u64)>,
+        direction: Option<PyReadonlyArray1<'_, i16>>,
+        direction_digest: Option<&[u8]>,
+    ) -> PyResult<Self> {
+        for bound in norms.iter().map(|norm| norm.2).chain([bound]) {
+            if bound > LARGEST_BOUND {
+                return Err(PyValueError::new_err(format!("a bound of {bound} is over {LARGEST_BOUND}")));
+            }
         }
+        let direction = match (direction, direction_digest) {
+            (None, None) => None,
+            (None, Some(digest)) => Some(Direction::named(exactly(digest, "direction digest")?)),
+            (Some(_), Some(_)) => return Err(PyValueError::new_err("a direction and its digest are one too many")),
+            (Some(direction), None) => {
+                let entries = direction.as_slice()?;
+                if entries.len() != shape.shape.values {
+                    return Err(PyValueError::new_err(format!(
+                        "a direction of {} entries is not {}",
+                        entries.len(),
+                        shape.shape.values
+                    )));
+                }
+                Some(Direction::new(&shape.shape, entries))
+            }
+        };
+        let norms = norms.into_iter().map(|(first, end, bound)| PartNorm { first, end, bound }).collect();
+        let further = Further::new(&shape.shape, norms, direction).map_err(PyValueError::new_err)?;
         Ok(Self {
+            further,
             shape: shape.shape.clone(),
             bound,
             parameters: shape.parameters,
@@ -162,6 +199,7 @@ impl PyStatement {
         Statement {
             shape: &self.shape,
             bound: self.bound,
+            further: &self.further,
             parameters: self.parameters,
             context: self.context,
             binding: self.binding,
@@ -176,6 +214,9 @@ impl PyStatement {
             return Err(PyValueError::new_err(format!("{} bytes are not {} blocks", blocks.len(), self.shape.blocks)));
         }
         sum::check(blocks).map_err(word_refused)?;
+        if !self.further.is_known() {
+            return Err(PyValueError::new_err("of the direction only the digest is known"));
+        }
         let fits = context.context == self.context && context.parameters == self.parameters;
         if !fits || context.masks.blocks() < self.shape.blocks {
             return Err(PyValueError::new_err("the expanded context is not that of the statement"));
@@ -189,6 +230,12 @@ impl PyStatement {
 fn content_digest(py: Python<'_>, ciphertext: &[u8], offset: usize) -> PyResult<Digest> {
     let blocks = blocks_of(ciphertext, offset)?;
     Ok(py.detach(|| content(blocks)))
+}
+
+/// H_CONTENT of a direction's entries.
+#[pyfunction]
+fn direction_digest(direction: PyReadonlyArray1<'_, i16>) -> PyResult<Digest> {
+    Ok(further::direction_digest(direction.as_slice()?))
 }
 
 /// A proof that the ciphertext is what `encrypt` makes of these values and seeds, within the statement's bounds.
@@ -250,7 +297,8 @@ impl UpdateProver<'_> {
         // SAFETY: contiguous, aligned and held by `array`; all bits are a float.
         let values = unsafe { Shared::new(values.as_ptr(), values.len()) };
         let attempt = py.detach(|| {
-            let witness = Witness::new(shape, &self.encryption, values, self.statement.bound, threads)?;
+            let witness =
+                Witness::new(shape, &self.encryption, values, self.statement.bound, &self.statement.further, threads)?;
             let statement = self.statement.about(content_on(self.ciphertext.blocks, threads));
             let attempt = prove(&statement, &self.ciphertext, &witness, self.proof_seed, threads);
             drop_all(witness.columns, threads);
@@ -261,6 +309,12 @@ impl UpdateProver<'_> {
             Ok(_) => Err(UpdateUnprovable::new_err("the ciphertext is not what these values and seeds give")),
             Err(Unprovable::Value(index)) => Err(ValueRefused::new_err(index)),
             Err(Unprovable::Norm) => Err(UpdateUnprovable::new_err("the sum of squares is over the bound")),
+            Err(Unprovable::Further(claim)) => {
+                Err(UpdateUnprovable::new_err(match self.statement.further.norms.get(claim) {
+                    Some(norm) => format!("the squares of values {} to {} are over their bound", norm.first, norm.end),
+                    None => "it points away from the agreed direction".to_owned(),
+                }))
+            }
         }
     }
 }
@@ -290,10 +344,12 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("UpdateUnprovable", py.get_type::<UpdateUnprovable>())?;
     module.add("ProofRejected", py.get_type::<ProofRejected>())?;
     module.add("LARGEST_PROOF_BOUND", LARGEST_BOUND)?;
+    module.add("MOST_FURTHER_CLAIMS", LARGEST_CLAIMS)?;
     module.add_class::<PyShape>()?;
     module.add_class::<PyContext>()?;
     module.add_class::<PyStatement>()?;
     module.add_function(wrap_pyfunction!(content_digest, module)?)?;
+    module.add_function(wrap_pyfunction!(direction_digest, module)?)?;
     module.add_function(wrap_pyfunction!(prove_update, module)?)?;
     module.add_function(wrap_pyfunction!(verify_update, module)?)
 }

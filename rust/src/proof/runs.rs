@@ -1,4 +1,4 @@
-//! Weights over a run of rows: the claims about the key, the pad, the slack and the empty slots.
+//! Weights over a run of rows: the claims about the key, the pad, the slack and the empty slots, and further ones.
 //!
 //! A run has 2^l rows from a multiple of 2^l on. Until only 2^l rows are left, fixing a variable scales all of it, so
 //! that it never has to be laid out over a column.
@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::column::{Column, dot};
 use super::constraint::Weights;
 use super::ext::E;
+use super::further::{self, Further};
 use super::multilinear::{eq, eq_index, eq_pair_from, eq_table};
 use super::shape::{SLACK_BITS, SMALL_RUN, Shape};
 use super::wide::column::products;
@@ -24,8 +25,15 @@ pub enum Target {
     Linear(usize),
     /// Its square.
     Square(usize),
-    /// u_(G-1,t) - off for slot t.
-    Rounded(usize),
+    /// u_(g,t) - off, and its square.
+    Rounded {
+        group: usize,
+        slot: usize,
+    },
+    RoundedSquare {
+        group: usize,
+        slot: usize,
+    },
 }
 
 pub struct Run {
@@ -65,13 +73,42 @@ pub fn runs(shape: &Shape, weights: &Weights, points: &Points) -> Vec<Run> {
         let from_cut = (0..N).map(|i| if i < cut { E::ZERO } else { weight * coefficients.at(i) });
         laid_out.push((cut, Column::of(from_cut)));
     }
-    let places = places(shape).into_iter().zip(laid_out);
-    places.map(|((target, first), (zeros, weights))| Run { target, first, weights, zeros }).collect()
+    for claim in 0..weights.further.count() {
+        let (linear, squares) = slack_weights(shape, weights, claim);
+        laid_out.extend([(0, Column::of(linear)), (0, Column::of(squares))]);
+    }
+    if !weights.further.norms.is_empty() {
+        laid_out.extend(further::places(shape).map(|place| (0, norm_weights(shape, weights, place))));
+    }
+    if let Some(direction) = &weights.further.direction {
+        let weight = weights.claim(shape, weights.further.norms.len());
+        laid_out.extend(further::places(shape).map(|(group, slot)| {
+            let entries = direction.column(shape, group, slot);
+            (0, Column::of(entries.iter().map(|&entry| weight.scale(entry))))
+        }));
+    }
+    let places = places(shape, weights.further).into_iter().zip(laid_out);
+    places
+        .map(|(place, (zeros, weights))| {
+            debug_assert_eq!(place.length, weights.len());
+            Run { target: place.target, first: place.first, weights, zeros }
+        })
+        .collect()
+}
+
+/// The weights of squares in the columns of a group and slot: those of the parts' norms.
+fn norm_weights(shape: &Shape, weights: &Weights, (group, slot): (usize, usize)) -> Column {
+    let mut laid_out = Column::extension(shape.rows());
+    for (claim, norm) in weights.further.norms.iter().enumerate() {
+        let weight = weights.claim(shape, claim);
+        norm.rows(shape, group, slot).for_each(|row| laid_out.set(row, laid_out.at(row) + weight));
+    }
+    laid_out
 }
 
 /// The targets of the runs.
-pub fn targets(shape: &Shape) -> Vec<Target> {
-    places(shape).into_iter().map(|(target, _)| target).collect()
+pub fn targets(shape: &Shape, further: &Further) -> Vec<Target> {
+    places(shape, further).into_iter().map(|place| place.target).collect()
 }
 
 /// The runs at a point, in closed form.
@@ -87,22 +124,79 @@ pub fn runs_at(shape: &Shape, weights: &Weights, points: &Points, z: &[E]) -> Ve
     for slot in 0..shape.layout.slots {
         values.push(weights.cut(shape, slot) * eq_pair_from(points.coefficient(), low, shape.cut(slot)));
     }
-    for (index, (value, (_, first))) in values.iter_mut().zip(places(shape)).enumerate() {
-        let variables = if index == 1 || index == 2 { SMALL_RUN } else { N }.ilog2() as usize;
-        *value = *value * eq_index(&z[..z.len() - variables], first >> variables);
+    for claim in 0..weights.further.count() {
+        let (linear, squares) = slack_weights(shape, weights, claim);
+        values.extend([dot(&Column::of(linear), &small), dot(&Column::of(squares), &small)]);
+    }
+    if !weights.further.norms.is_empty() {
+        values.extend(further::places(shape).map(|(group, slot)| {
+            let norms = weights.further.norms.iter().enumerate();
+            norms.map(|(claim, norm)| weights.claim(shape, claim) * norm.at(shape, group, slot, z)).sum::<E>()
+        }));
+    }
+    if let Some(direction) = &weights.further.direction {
+        let (weight, rows) = (weights.claim(shape, weights.further.norms.len()), eq_table(z));
+        values.extend(further::places(shape).map(|(group, slot)| {
+            weight * E::from(dot_base(Width::best(), direction.column(shape, group, slot), rows.parts()))
+        }));
+    }
+    for (value, place) in values.iter_mut().zip(places(shape, weights.further)) {
+        let variables = place.length.ilog2() as usize;
+        *value = *value * eq_index(&z[..z.len() - variables], place.first >> variables);
     }
     values
 }
 
-/// Targets and first rows, in the order of the runs: s; pi and the bits, twice; each slot of the last block.
-fn places(shape: &Shape) -> Vec<(Target, usize)> {
-    let place = |index: usize| (shape.auxiliary_column(index / shape.rows()), index % shape.rows());
-    let ((key, key_row), (small, small_row)) = (place(shape.secret_row), place(shape.pad_row));
-    let mut places =
-        vec![(Target::Linear(key), key_row), (Target::Linear(small), small_row), (Target::Square(small), small_row)];
+/// A run without its weights.
+struct Place {
+    target: Target,
+    first: usize,
+    length: usize,
+}
+
+/// In the order of the runs: s; pi and the bits, twice; each slot of the last block; the bits of each further claim,
+/// twice; all squares, where parts have norms; all values, where there is a direction.
+fn places(shape: &Shape, further: &Further) -> Vec<Place> {
+    let column = |index: usize| (shape.auxiliary_column(index / shape.rows()), index % shape.rows());
+    let ((key, first), length) = (column(shape.secret_row), N);
+    let mut places = vec![Place { target: Target::Linear(key), first, length }];
+    places.extend(small_places(column(shape.pad_row)));
     let (_, last) = shape.place(shape.blocks - 1);
-    places.extend((0..shape.layout.slots).map(|slot| (Target::Rounded(slot), last)));
+    let group = shape.groups - 1;
+    places.extend((0..shape.layout.slots).map(|slot| Place {
+        target: Target::Rounded { group, slot },
+        first: last,
+        length,
+    }));
+    let slacks = (0..further.count()).map(|claim| further::slack_row(shape, claim) + SLACK_BITS - SMALL_RUN);
+    places.extend(slacks.flat_map(|row| small_places(column(row))));
+    let dense = |target| Place { target, first: 0, length: shape.rows() };
+    if !further.norms.is_empty() {
+        places.extend(further::places(shape).map(|(group, slot)| dense(Target::RoundedSquare { group, slot })));
+    }
+    if further.direction.is_some() {
+        places.extend(further::places(shape).map(|(group, slot)| dense(Target::Rounded { group, slot })));
+    }
     places
+}
+
+/// Bits of a slack and what is before them, and their squares.
+fn small_places((column, first): (usize, usize)) -> [Place; 2] {
+    [Target::Linear(column), Target::Square(column)].map(|target| Place { target, first, length: SMALL_RUN })
+}
+
+/// The weights of the bits of a further claim's slack, and those of their squares. What a norm's squares lack of the bound
+/// is added to them; the slack of a direction is what its products add up to.
+fn slack_weights(shape: &Shape, weights: &Weights, claim: usize) -> (Vec<E>, Vec<E>) {
+    let weight = weights.claim(shape, claim);
+    let weight = if claim < weights.further.norms.len() { weight } else { E::ZERO - weight };
+    let (mut linear, mut squares) = (vec![E::ZERO; 2], vec![E::ZERO; 2]);
+    for bit in 0..SLACK_BITS {
+        let boolean = weights.claim_bit(shape, claim, bit);
+        linear.push(weight.scale(1 << bit) - boolean);
+        squares.push(boolean);
+    }
+    (linear, squares)
 }
 
 /// The weights of pi and of the bits, and those of their squares.
@@ -139,13 +233,23 @@ impl Run {
         let mut sums = Zeroizing::new([E::ZERO; 4]);
         match self.target {
             Target::Linear(column) => *sums = *self.products(columns[column], half),
-            Target::Square(column) => self.add_squares(columns[column], half, &mut sums),
-            Target::Rounded(slot) => {
+            Target::Square(column) => self.add_squares(half, &mut sums, |row| columns[column].at(row)),
+            Target::RoundedSquare { group, slot } => {
+                let limbs = shape.limb_column(group, slot, 0)..=shape.limb_column(group, slot, shape.limbs - 1);
+                self.add_squares(half, &mut sums, |row| {
+                    let places = columns[limbs.clone()].iter().enumerate();
+                    let limb = |(limb, column): (usize, &&Column)| {
+                        column.at(row).scale(1 << (shape.limb_bits as usize * limb))
+                    };
+                    places.map(limb).sum::<E>() - weights.offset
+                });
+            }
+            Target::Rounded { group, slot } => {
                 let offset = self.weight_sums(half);
                 sums.iter_mut().zip(offset).for_each(|(sum, offset)| *sum = E::ZERO - weights.offset * offset);
                 for limb in 0..shape.limbs {
                     let place = 1 << (shape.limb_bits as usize * limb);
-                    let products = self.products(columns[shape.limb_column(shape.groups - 1, slot, limb)], half);
+                    let products = self.products(columns[shape.limb_column(group, slot, limb)], half);
                     sums.iter_mut().zip(products.iter()).for_each(|(sum, product)| *sum += product.scale(place));
                 }
             }
@@ -196,11 +300,11 @@ impl Run {
         if self.first >= half { E::base(x) } else { E::ONE - E::base(x) }
     }
 
-    fn add_squares(&self, column: &Column, half: usize, sums: &mut [E; 4]) {
+    fn add_squares(&self, half: usize, sums: &mut [E; 4], at: impl Fn(usize) -> E) {
         let (rows, first) = self.rows(half);
         for (index, row) in rows.take(half).zip(first..) {
             let (mut weight, slope) = self.line(half, index);
-            let (mut value, high) = (column.at(row), column.at(row + half));
+            let (mut value, high) = (at(row), at(row + half));
             let rise = high - value;
             for sum in sums.iter_mut() {
                 *sum += weight * value * value;
@@ -229,6 +333,7 @@ mod tests {
     use super::*;
     use crate::layout::Layout;
     use crate::proof::constraint::weighed;
+    use crate::proof::further::{Direction, PartNorm};
 
     /// The sums row by row, with the columns as lines.
     fn plainly(run: &Run, shape: &Shape, weights: &Weights, columns: &[&Column], half: usize) -> [E; 4] {
@@ -252,7 +357,11 @@ mod tests {
         for values in [5, 2 * 2 * N + N + 9, 9 * 2 * N] {
             let shape = Shape::new(layout, values).unwrap();
             let element = |seed: usize, i: usize| E::new((seed * 1000 + 7 * i + 1) as u64, (seed + i * i) as u64);
-            let weights = Weights::new(&shape, element(1, 1), element(2, 2));
+            let norm = |first, end| PartNorm { first, end, bound: 7 };
+            let norms = vec![norm(0, values), norm(3, 4), norm(values / 3, values - 1)];
+            let entries: Vec<i16> = (0..values).map(|i| (i * i * 31) as i16).collect();
+            let further = Further::new(&shape, norms, Some(Direction::new(&shape, &entries))).unwrap();
+            let weights = Weights::new(&shape, &further, element(1, 1), element(2, 2));
             let key = Column::of((0..N).map(|i| element(3, i)));
             let tau: Vec<E> = (0..shape.log_rows).map(|i| element(4, i)).collect();
             let zeta: Vec<E> = (0..12).map(|i| element(5, i)).collect();
@@ -280,7 +389,7 @@ mod tests {
             }
             let folded: Vec<E> = runs.iter().map(|run| run.weights.at(0)).collect();
             assert_eq!(folded, runs_at(&shape, &weights, &points, &z));
-            assert!(runs.iter().map(|run| run.target).eq(targets(&shape)));
+            assert!(runs.iter().map(|run| run.target).eq(targets(&shape, &further)));
         }
     }
 }

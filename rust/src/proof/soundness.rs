@@ -1,6 +1,6 @@
 //! The soundness error of the interactive argument, term by term (docs/proofs.md, "Soundness").
 
-use super::shape::{ERRORS, Shape, log2_ceil};
+use super::shape::{ERRORS, SLACK_BITS, Shape, log2_ceil};
 use crate::field::P;
 
 /// What is drawn, what can go wrong, and how likely: log2 of the error.
@@ -10,8 +10,8 @@ pub struct Term {
     pub log2_error: f64,
 }
 
-/// Every term of the table, in its order.
-pub fn terms(shape: &Shape) -> Vec<Term> {
+/// Every term of the table, in its order, for a statement with so many further claims.
+pub fn terms(shape: &Shape, further: usize) -> Vec<Term> {
     let field = 2.0 * (P as f64).log2();
     let out_of_field = |count: usize| (count as f64).log2() - field;
     let (code, row) = (shape.code, shape.row_code);
@@ -28,7 +28,7 @@ pub fn terms(shape: &Shape) -> Vec<Term> {
             out_of_field(shape.lookups() * shape.rows() + table),
         ),
         term("tau, theta", "a wrong row or block is not seen", out_of_field(shape.log_rows + shape.group_variables())),
-        term("gamma", "wrong claims cancel", out_of_field(shape.weights() - 1)),
+        term("gamma", "wrong claims cancel", out_of_field(shape.weights() - 1 + further * (1 + SLACK_BITS))),
         term("z", "a round polynomial agrees by chance", out_of_field(shape.round_masks())),
         term("kappa", "wrong values cancel", out_of_field(shape.column_variables() + 1)),
         term(
@@ -56,8 +56,8 @@ pub fn terms(shape: &Shape) -> Vec<Term> {
 }
 
 /// -log2 of the sum of all terms.
-pub fn bits(shape: &Shape) -> f64 {
-    -terms(shape).iter().map(|term| term.log2_error.exp2()).sum::<f64>().log2()
+pub fn bits(shape: &Shape, further: usize) -> f64 {
+    -terms(shape, further).iter().map(|term| term.log2_error.exp2()).sum::<f64>().log2()
 }
 
 #[cfg(test)]
@@ -65,13 +65,16 @@ mod tests {
     use super::*;
     use crate::layout::Layout;
     use crate::ntt::N;
+    use crate::proof::further::LARGEST_CLAIMS;
 
     #[test]
     fn every_size_has_close_to_a_hundred_bits() {
         for (bits_a_value, slots, width, delta) in [(16, 2, 24, 15), (12, 3, 17, 12)] {
             let layout = Layout::new(bits_a_value, slots, width, delta).unwrap();
             for blocks in [1, 2, 3, 8, 9, 64, 128, 1000, 2048] {
-                let bits = bits(&Shape::new(layout, blocks * N * slots).unwrap());
+                let shape = Shape::new(layout, blocks * N * slots).unwrap();
+                assert!(bits(&shape, LARGEST_CLAIMS) <= bits(&shape, 0));
+                let bits = bits(&shape, LARGEST_CLAIMS);
                 assert!((99.0..103.0).contains(&bits), "{blocks} blocks: {bits}");
             }
         }

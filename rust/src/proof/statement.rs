@@ -1,6 +1,7 @@
 //! What is proven, as bytes: everything public is in them before the first challenge.
 
 use super::ext::E;
+use super::further::Further;
 use super::shape::Shape;
 use super::transcript::{Digest, Draw, Transcript};
 use crate::ntt::N;
@@ -15,6 +16,7 @@ pub struct Statement<'a> {
     pub shape: &'a Shape,
     /// beta: the sum of all squares is at most this.
     pub bound: u64,
+    pub further: &'a Further,
     pub parameters: Digest,
     pub context: Digest,
     /// Whatever else the proof must not be moved away from.
@@ -50,6 +52,7 @@ impl Statement<'_> {
         for digest in [&self.parameters, &self.context, &self.binding, &self.ciphertext] {
             bytes.extend(digest);
         }
+        bytes.extend(self.further.bytes());
         Transcript::new(&bytes)
     }
 }
@@ -85,6 +88,7 @@ fn alpha(draw: &mut Draw) -> E {
 mod tests {
     use super::*;
     use crate::layout::Layout;
+    use crate::proof::further::{Direction, PartNorm};
 
     #[test]
     fn every_part_of_the_statement_changes_its_digest() {
@@ -93,16 +97,32 @@ mod tests {
         let statement = Statement {
             shape: &shape,
             bound: 5,
+            further: &Further::default(),
             parameters: [1; 32],
             context: [2; 32],
             binding: [3; 32],
             ciphertext: [4; 32],
         };
+        let norm = |first, end, bound| PartNorm { first, end, bound };
+        let further = |norms, direction| Further::new(&shape, norms, direction).unwrap();
+        let direction = |entry| Some(Direction::new(&shape, &[entry; 100]));
+        let claims = [
+            further(vec![norm(0, 9, 5)], None),
+            further(vec![norm(1, 9, 5)], None),
+            further(vec![norm(0, 8, 5)], None),
+            further(vec![norm(0, 9, 6)], None),
+            further(vec![norm(0, 9, 5), norm(0, 9, 5)], None),
+            further(vec![norm(0, 9, 5)], direction(3)),
+            further(vec![], direction(3)),
+            further(vec![], direction(-3)),
+        ];
         let other_values = Shape::new(layout, 101).unwrap();
         let other_width = Shape::new(Layout::new(16, 2, 23, 15).unwrap(), 100).unwrap();
         let other_shift = Shape::new(Layout::new(16, 2, 24, 14).unwrap(), 100).unwrap();
         let digest = |statement: Statement| statement.transcript().state();
-        let digests = [
+        let mut digests: Vec<_> =
+            claims.iter().map(|further| digest(Statement { further, ..statement.clone() })).collect();
+        digests.extend([
             digest(statement.clone()),
             digest(Statement { bound: 6, ..statement.clone() }),
             digest(Statement { parameters: [9; 32], ..statement.clone() }),
@@ -112,7 +132,7 @@ mod tests {
             digest(Statement { shape: &other_values, ..statement.clone() }),
             digest(Statement { shape: &other_width, ..statement.clone() }),
             digest(Statement { shape: &other_shift, ..statement.clone() }),
-        ];
+        ]);
         for (index, one) in digests.iter().enumerate() {
             assert!(digests[index + 1..].iter().all(|other| one != other));
         }

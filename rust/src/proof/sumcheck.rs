@@ -14,11 +14,12 @@ use super::published::{hide, published};
 use super::rounds::{Rows, sum_rows};
 use super::runs::{Run, Target};
 use super::shape::Shape;
+use crate::parallel;
 
 /// What the sum-check is about, apart from the columns.
 pub struct Claim<'a> {
     pub shape: &'a Shape,
-    pub weights: &'a Weights,
+    pub weights: &'a Weights<'a>,
     pub relation: &'a Relation,
     pub tau: &'a [E],
     /// The mask row: the coefficients of g, then rho of every committed column.
@@ -159,11 +160,20 @@ impl State<'_> {
 
     /// The sums of the runs of weights at 0, 1, 2, 3: cubic at most.
     fn weighed(&self, columns: &[&Column]) -> Zeroizing<Vec<E>> {
+        let half = columns[0].len() / 2;
+        // Only runs over whole columns are worth a thread. They come last, so that each takes every so many.
+        let step = if self.runs.iter().any(|run| run.weights.len() == 2 * half) { self.threads } else { 1 };
+        let mut parts = Zeroizing::new(vec![[E::ZERO; 4]; step]);
+        let done: Result<(), ()> = parallel::run(parts.iter_mut().enumerate(), |(part, sums)| {
+            for run in self.runs.iter().skip(part).step_by(step) {
+                let of_run = run.sums(self.claim.shape, self.claim.weights, columns, half);
+                sums.iter_mut().zip(of_run.iter()).for_each(|(sum, &some)| *sum += some);
+            }
+            Ok(())
+        });
+        done.expect("no part fails");
         let mut sums = Zeroizing::new(vec![E::ZERO; 4]);
-        for run in &self.runs {
-            let of_run = run.sums(self.claim.shape, self.claim.weights, columns, columns[0].len() / 2);
-            sums.iter_mut().zip(of_run.iter()).for_each(|(sum, &some)| *sum += some);
-        }
+        parts.iter().for_each(|part| sums.iter_mut().zip(part).for_each(|(sum, &some)| *sum += some));
         sums
     }
 

@@ -4,6 +4,7 @@ use super::column::{Column, dot};
 use super::combination::combine_words;
 use super::constraint::{Public, Relation, Weights, constraint, table_at};
 use super::ext::E;
+use super::further::Further;
 use super::multilinear::{eq, eq_table};
 use super::opened_row::weights_of_parts;
 use super::opening::{self, Opening, inner_product, position_weights, round_at, row_weights_at};
@@ -28,13 +29,15 @@ pub fn verify(
     let transcript = statement.transcript();
     let digest = transcript.state();
     let bytes = Bytes::new(proof, statement.shape, &digest)?;
-    Verifier { shape: statement.shape, bound: statement.bound, ciphertext, threads, transcript, bytes }.run()?;
+    let (shape, further) = (statement.shape, statement.further);
+    Verifier { shape, bound: statement.bound, further, ciphertext, threads, transcript, bytes }.run()?;
     Ok(digest)
 }
 
 struct Verifier<'a> {
     shape: &'a Shape,
     bound: u64,
+    further: &'a Further,
     ciphertext: &'a Ciphertext<'a>,
     threads: usize,
     transcript: Transcript,
@@ -93,7 +96,7 @@ impl Verifier<'_> {
         let (mut tau, theta) = (draw.elements(shape.log_rows), draw.elements(shape.group_variables()));
         #[cfg(test)]
         super::lies::draw(&mut tau);
-        let weights = Weights::new(shape, alpha, self.transcript.draw("gamma").element());
+        let weights = Weights::new(shape, self.further, alpha, self.transcript.draw("gamma").element());
         let blocks = block_weights(shape, &tau, &theta);
         let ciphertext = ciphertext_at(self.ciphertext.blocks, &blocks, &tau, self.threads);
         let mut claim = claimed_sum(shape, &weights, ciphertext, self.bound, v);
@@ -115,7 +118,7 @@ impl Verifier<'_> {
         let inverses = parts.chunks_exact(2).map(|parts| parts[0] + parts[1].times_x());
         let at: Vec<E> = base.iter().copied().chain(inverses).collect();
         let relation = Relation::new(shape, &eq_table(&theta));
-        let mask = claim - constraint(shape, &weights, &relation, &targets(shape), &at, &public);
+        let mask = claim - constraint(shape, &weights, &relation, &targets(shape, self.further), &at, &public);
         Ok(Values { columns, mask, z })
     }
 

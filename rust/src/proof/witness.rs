@@ -5,9 +5,10 @@ use zeroize::{Zeroize, Zeroizing};
 use super::blinding;
 use super::column::Column;
 use super::ext::E;
+use super::further::{Further, slack_row};
 use super::multiplicity;
 use super::published::published;
-use super::shape::{ERRORS, SLACK_BITS, Shape};
+use super::shape::{ERRORS, SLACK_BITS, SMALL_RUN, Shape};
 use crate::aligned::Aligned;
 use crate::encryption::Encryption;
 use crate::field;
@@ -27,6 +28,8 @@ pub enum Unprovable {
     Value(usize),
     /// The sum of squares is over the bound.
     Norm,
+    /// The further claim with this number is not true.
+    Further(usize),
 }
 
 /// The base columns, groups first, then the auxiliary vector.
@@ -40,6 +43,7 @@ impl Witness {
         encryption: &Encryption,
         values: Shared<'_, V>,
         bound: u64,
+        further: &Further,
         threads: usize,
     ) -> Result<Self, Unprovable> {
         let mut columns = empty_columns(shape);
@@ -49,9 +53,17 @@ impl Witness {
             return Err(Unprovable::Norm);
         }
         let slack = bound.wrapping_sub(squares);
+        let slacks = further.slacks(shape, &columns);
+        if let Some(claim) = slacks.iter().position(|&slack| published(slack < 0)) {
+            return Err(Unprovable::Further(claim));
+        }
         let secret = key::secret(encryption.key_seed, encryption.parameters);
         let pad = blinding::pad(encryption.key_seed, encryption.parameters);
-        let auxiliary = auxiliary(shape, &columns, &secret, pad, slack, threads);
+        let mut auxiliary = auxiliary(shape, &columns, &secret, pad, threads);
+        set_slack(&mut auxiliary, shape.pad_row + SMALL_RUN - SLACK_BITS, slack);
+        for (claim, &slack) in slacks.iter().enumerate() {
+            set_slack(&mut auxiliary, slack_row(shape, claim), slack as u64);
+        }
         columns.extend(auxiliary.chunks_exact(shape.rows()).map(|part| Column { re: part.to_vec(), im: Vec::new() }));
         Ok(Self { columns })
     }
@@ -173,15 +185,12 @@ impl<'a, V: Value> Worker<'a, V> {
     }
 }
 
-/// The long auxiliary vector: uses of the tables, pi, the bits of the slack, s.
-fn auxiliary(
-    shape: &Shape,
-    groups: &[Column],
-    secret: &[u64; N],
-    pad: E,
-    slack: u64,
-    threads: usize,
-) -> Zeroizing<Vec<u64>> {
+fn set_slack(y: &mut [u64], row: usize, slack: u64) {
+    y[row..][..SLACK_BITS].iter_mut().enumerate().for_each(|(bit, entry)| *entry = slack >> bit & 1);
+}
+
+/// The long auxiliary vector: uses of the tables, pi, s. The slacks are still to come.
+fn auxiliary(shape: &Shape, groups: &[Column], secret: &[u64; N], pad: E, threads: usize) -> Zeroizing<Vec<u64>> {
     let mut y = Zeroizing::new(vec![0; shape.auxiliary * shape.rows()]);
     let group_columns = groups.len() / shape.groups;
     let limbs: Vec<&[u64]> = groups
@@ -193,9 +202,6 @@ fn auxiliary(
     let errors: Vec<&[u64]> = groups.iter().step_by(group_columns).map(|column| column.re.as_slice()).collect();
     y[shape.errors_row..][..ERRORS].copy_from_slice(&multiplicity::count(&errors, u64::from(ETA), ERRORS, threads));
     (y[shape.pad_row], y[shape.pad_row + 1]) = (pad.re, pad.im);
-    for bit in 0..SLACK_BITS {
-        y[shape.pad_row + 2 + bit] = slack >> bit & 1;
-    }
     y[shape.secret_row..][..N].copy_from_slice(secret);
     y
 }

@@ -21,6 +21,8 @@ from quatrefoil.bench.byzantine_norms import RULE, Norms
 from quatrefoil.bench.byzantine_worlds import CLIP, WORLDS, Vector, World
 from quatrefoil.demo.fidelity import kept_within
 from quatrefoil.errors import HostError, ParametersRefused
+from quatrefoil.federation.directions import entries_of
+from quatrefoil.federation.holding import Bounds
 from quatrefoil.federation.norms import AdaptiveRule
 
 ROUNDS = 15
@@ -87,29 +89,32 @@ class _Trained:
 def _train(world: World, attack: str, defence: str, rounds: int, seed: int, rule: AdaptiveRule) -> _Trained:
     combine, proven = DEFENCES[defence]
     random = np.random.default_rng([seed, 1])
-    model, shares, norm = world.start, world.shares, world.norm
+    model, shares, norm, direction = world.start, world.shares, world.norm, b""
     refusals = np.zeros((rounds, len(shares)), bool)
     for number in range(rounds):
-        updates = _contributions(world, model, attack, norm, random)
+        updates = _contributions(world, model, attack, norm, random, direction)
         if proven is not None:
             refusals[number] = [
-                Norms(len(model), share).refuses(update, norm) for update, share in zip(updates, shares, strict=True)
+                Norms(len(model), share).refuses(update, norm, direction)
+                for update, share in zip(updates, shares, strict=True)
             ]
         taken = ~refusals[number]
         mean = combine(updates[taken], shares[taken], len(world.malicious))
         model = model + mean
         if proven == "adaptive":
             norm = rule.following(norm, mean, policy_norm=world.norm)
+        if proven == "directed":
+            direction = entries_of(mean).astype("<i2").tobytes()
     malicious = np.isin(np.arange(len(shares)), list(world.malicious))
     found = (float(refusals[:, who].mean()) for who in (malicious, ~malicious))
     return _Trained(world.accuracy(model), *found)
 
 
 def _contributions(
-    world: World, model: Vector, attack: str, norm: float, random: np.random.Generator
+    world: World, model: Vector, attack: str, norm: float, random: np.random.Generator, direction: bytes = b""
 ) -> NDArray[np.float64]:
-    """What every silo sends: silos x values. Whoever is honest keeps within the clip bound and the norm in force."""
-    honest = [kept_within(world.train(model, data) - model, clip=CLIP, norm=norm) for data in world.silos]
+    """What every silo sends: silos x values. Whoever is honest keeps within all that is in force."""
+    honest = [_held(world.train(model, data) - model, norm, direction) for data in world.silos]
     if attack == "none":
         return np.stack(honest)
     common: Vector = np.mean([honest[silo] for silo in sorted(world.malicious)], axis=0)
@@ -117,40 +122,51 @@ def _contributions(
     for silo in sorted(world.malicious):
         turn = Turn(
             own=honest[silo],
-            flipped=partial(_label_flipped, world, model, silo, norm),
+            flipped=partial(_label_flipped, world, model, silo, norm, direction),
             common=common,
             norms=Norms(len(model), float(world.shares[silo])),
             norm=norm,
             random=random,
+            direction=direction,
         )
         sent[silo] = ATTACKS[attack](turn)
     return np.stack(sent)
 
 
-def _label_flipped(world: World, model: Vector, silo: int, norm: float) -> Vector:
-    """It runs the honest software, which keeps within the norm, on other labels."""
-    return kept_within(world.train(model, world.flip(world.silos[silo])) - model, clip=CLIP, norm=norm)
+def _held(update: Vector, norm: float, direction: bytes) -> Vector:
+    """As the software of an honest silo holds an update to the bounds of a round."""
+    kept = kept_within(update, clip=CLIP, norm=norm)
+    return np.asarray(Bounds(CLIP, norm, direction=direction).hold(kept), np.float64) if direction else kept
+
+
+def _label_flipped(world: World, model: Vector, silo: int, norm: float, direction: bytes) -> Vector:
+    """It runs the honest software, which keeps within the bounds, on other labels."""
+    return _held(world.train(model, world.flip(world.silos[silo])) - model, norm, direction)
 
 
 def _proven(name: str, world: World) -> list[dict[str, Any]]:
-    """What the first malicious silo sends in the first round, by attack, through encryption, prover and verifier.
+    """What the first malicious silo sends from the first model, by attack, through encryption, prover and verifier.
 
-    ``norm`` of the update, ``update_norm`` of the policy, and ``proof``: ``verified`` or ``refused``. ``HostError``
-    where that is not what the simulation takes it for: then none of its figures says anything.
+    ``norm`` of the update, ``update_norm`` of the policy, ``directed``: whether it also has to agree with the mean that
+    honest silos lead to, and ``proof``: ``verified`` or ``refused``. ``HostError`` where that is not what the
+    simulation takes it for: then none of its figures says anything.
     """
     rows: list[dict[str, Any]] = []
     silo = min(world.malicious)
     norms = Norms(len(world.start), float(world.shares[silo]))
-    for attack in ATTACKS:
-        update = _contributions(world, world.start, attack, world.norm, np.random.default_rng(0))[silo]
-        found = norms.by_proof(update, world.norm)
-        if (found == "refused") != norms.refuses(update, world.norm):
+    honest = _contributions(world, world.start, "none", world.norm, np.random.default_rng(0))
+    mean = entries_of(world.shares @ honest / world.shares.sum()).astype("<i2").tobytes()
+    for direction, attack in ((direction, attack) for direction in (b"", mean) for attack in ATTACKS):
+        update = _contributions(world, world.start, attack, world.norm, np.random.default_rng(0), direction)[silo]
+        found = norms.by_proof(update, world.norm, direction)
+        if (found == "refused") != norms.refuses(update, world.norm, direction):
             raise HostError(
                 f"the proof of a {attack} update in {name} is {found}, which the simulation does not say",
                 hint="Report this: the proofs and the bound do not agree",
             )
         length = float(np.linalg.norm(update))
-        rows.append({"world": name, "attack": attack, "norm": length, "update_norm": world.norm, "proof": found})
+        stated = {"norm": length, "update_norm": world.norm, "directed": direction != b""}
+        rows.append({"world": name, "attack": attack, **stated, "proof": found})
     return rows
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from quatrefoil.bench.byzantine_norms import Norms
 from quatrefoil.bench.byzantine_worlds import CLIP, Vector
+from quatrefoil.federation.directions import made_to_agree
 
 SCALE = -10.0
 NOISE = 10.0
@@ -18,7 +19,7 @@ NOISE = 10.0
 class Turn:
     """One malicious silo in one round. ``own``: the update that it would send if it were honest; ``flipped``: the one
     that wrong labels give. ``common``: the mean of what all malicious silos would send. ``norms``, ``norm``: what is
-    checked, and the norm in force."""
+    checked, and the norm and the direction in force."""
 
     own: Vector
     flipped: Callable[[], Vector]
@@ -26,6 +27,12 @@ class Turn:
     norms: Norms
     norm: float
     random: np.random.Generator
+    direction: bytes = b""
+
+    def longest(self, wanted: Vector) -> Vector:
+        """As far into what is wanted as is let pass: what points away from the direction is left out first."""
+        agreeing = np.asarray(made_to_agree(wanted, self.direction), np.float64) if self.direction else wanted
+        return self.norms.longest(agreeing, self.norm)
 
 
 def _scaled(turn: Turn) -> Vector:
@@ -49,12 +56,12 @@ def _label_flipped(turn: Turn) -> Vector:
 
 def _adaptive(turn: Turn) -> Vector:
     """Against what all of them know to be right, and as long as is let pass."""
-    return turn.norms.longest(-turn.common, turn.norm)
+    return turn.longest(-turn.common)
 
 
 def _adaptive_labels(turn: Turn) -> Vector:
     """What wrong labels give, made as long as is let pass."""
-    return turn.norms.longest(turn.flipped(), turn.norm)
+    return turn.longest(turn.flipped())
 
 
 ADAPTIVE = ("adaptive", "adaptive-labels")

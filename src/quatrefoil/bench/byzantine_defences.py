@@ -18,7 +18,7 @@ from quatrefoil.bench.byzantine_worlds import Vector
 Combine = Callable[[NDArray[np.float64], Vector, int], Vector]
 """(updates, silos x values; shares of the silos; how many are malicious) -> the mean."""
 
-NormRule = Literal["policy", "adaptive"]
+NormRule = Literal["policy", "adaptive", "directed"]
 
 
 def weighted_mean(updates: NDArray[np.float64], shares: Vector, malicious: int) -> Vector:  # noqa: ARG001
@@ -53,11 +53,12 @@ DEFENCES: Mapping[str, tuple[Combine, NormRule | None]] = {
     "mean": (weighted_mean, None),
     "bound": (weighted_mean, "policy"),
     "adaptive-bound": (weighted_mean, "adaptive"),
+    "directed-bound": (weighted_mean, "directed"),
     "krum": (multi_krum, None),
     "median": (median, None),
     "trimmed-mean": (trimmed_mean, None),
 }
-"""How the mean is made, and which norm is proven: none where every update is seen, and under the plain mean."""
+"""How the mean is made, and what is proven: nothing where every update is seen, and under the plain mean."""
 
 SEES_UPDATES = ("krum", "median", "trimmed-mean")
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.bench.byzantine_worlds import CLIP, Vector
-from quatrefoil.contracts import BoundedUpdate, SumShape
+from quatrefoil.contracts import BoundedUpdate, FurtherClaims, SumShape
 from quatrefoil.errors import ProofRejected, UpdateRefused
+from quatrefoil.federation.directions import made_to_agree, read_entries
 from quatrefoil.federation.norms import AdaptiveRule
 from quatrefoil.proofs import BoundedUpdateProofs
 
@@ -41,10 +42,14 @@ class Norms:
         """The round's own: on the sum of the squared integers."""
         return BoundedUpdateProofs(PARAMETERS).bound(norm, weight=self.weight, shape=self._shape)
 
-    def refuses(self, update: Vector, norm: float) -> bool:
+    def refuses(self, update: Vector, norm: float, direction: bytes = b"") -> bool:
         integers = np.rint(update * self.factor)
         out_of_range = bool((np.abs(integers) > PARAMETERS.largest_integer).any())
-        return out_of_range or math.fsum((integers * integers).tolist()) > self.bound(norm)
+        return (
+            out_of_range
+            or math.fsum((integers * integers).tolist()) > self.bound(norm)
+            or (direction != b"" and _points_away(integers, direction))
+        )
 
     def longest(self, direction: Vector, norm: float) -> Vector:
         """The longest update in a direction that is not refused: the attacker chooses its integers itself, and takes
@@ -54,20 +59,22 @@ class Norms:
         longest: Vector = np.clip(integers / self.factor, -CLIP, CLIP)
         return longest
 
-    def by_proof(self, update: Vector, norm: float) -> str:
+    def by_proof(self, update: Vector, norm: float, direction: bytes = b"") -> str:
         """Encrypt, prove and verify for real: ``verified``; or ``refused``, where nothing can be proven of the update,
         and where the proof of a shorter one, in another ciphertext, does not verify for it."""
         proofs, aggregation, shape = BoundedUpdateProofs(PARAMETERS), AdditiveAggregation(PARAMETERS), self._shape
         bound = self.bound(norm)
         encrypted, hidden = aggregation.encrypt_for_proof(update, weight=self.weight, shape=shape)
-        statement = BoundedUpdate(shape, encrypted.ciphertext, bound, bytes(32))
+        further = FurtherClaims(direction=proofs.direction(read_entries(direction)) if direction else None)
+        statement = BoundedUpdate(shape, encrypted.ciphertext, bound, bytes(32), further)
         try:
             proofs.verify(statement, proofs.prove(statement, hidden))
             return "verified"
         except UpdateRefused:
-            short = update * (0.5 * norm / float(np.linalg.norm(update)))
+            agreeing = np.asarray(made_to_agree(update, direction), np.float64) if direction else update
+            short = agreeing * (0.5 * norm / max(float(np.linalg.norm(update)), norm))
         other, provable = aggregation.encrypt_for_proof(short, weight=self.weight, shape=shape)
-        stolen = proofs.prove(BoundedUpdate(shape, other.ciphertext, bound, bytes(32)), provable)
+        stolen = proofs.prove(BoundedUpdate(shape, other.ciphertext, bound, bytes(32), further), provable)
         try:
             proofs.verify(statement, stolen)
         except ProofRejected:
@@ -80,3 +87,9 @@ class Norms:
 
 
 __all__ = ["FACTOR", "FLOOR", "RULE", "Norms"]
+
+
+def _points_away(integers: Vector, direction: bytes) -> bool:
+    """Whether the products with a direction add up to less than minus the sum of its magnitudes."""
+    entries = read_entries(direction).astype(np.float64)
+    return math.fsum((integers * entries).tolist()) < -float(np.abs(entries).sum())

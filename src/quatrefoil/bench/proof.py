@@ -5,6 +5,7 @@ Times are the best of several repetitions, in milliseconds. ``expand_a_ms`` is s
 
 from __future__ import annotations
 
+import itertools
 import resource
 import sys
 import time
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 
 from quatrefoil import _core
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
-from quatrefoil.contracts import BoundedUpdate, HiddenUpdate, SumShape
+from quatrefoil.contracts import BoundedUpdate, FurtherClaims, HiddenUpdate, PartNorm, SumShape
 from quatrefoil.errors import ParametersRefused
+from quatrefoil.federation.directions import entries_of
 from quatrefoil.proofs import BoundedUpdateProofs
 
 CLIP = 0.2
@@ -32,9 +34,17 @@ SAMPLES, BATCH = 1_024, 32
 
 
 def measure_proof(
-    parameters: int, threads: int, progress: Callable[[str], None], *, level: str | None = None
+    parameters: int,
+    threads: int,
+    progress: Callable[[str], None],
+    *,
+    level: str | None = None,
+    parts: int = 0,
+    direction: bool = False,
 ) -> dict[str, Any]:
     """Prove and verify one update of ``parameters`` float32 values with ``threads`` threads.
+
+    ``parts``: how many norms of equal parts are proven besides, and ``direction`` whether agreement with one is.
 
     ``level``: the copy of the loops, one of ``levels()``; by default the best. ``threads_ratio``: how many times as
     fast as one thread, both in turns. ``peak_rss_mb``: the most memory that the process has held up to the last
@@ -44,7 +54,7 @@ def measure_proof(
     """
     with _limited_to(level):
         progress(f"encrypt {parameters} float32")
-        case = _Case.of(parameters, threads)
+        case = _Case.of(parameters, threads, parts=parts, direction=direction)
         (encrypting,) = _in_turns(REPETITIONS, case.encrypt)
         (expanding,) = _in_turns(
             REPETITIONS, lambda: BoundedUpdateProofs(case.chosen, threads=threads).prepare(case.shape)
@@ -65,6 +75,8 @@ def measure_proof(
         "level": level or levels()[0],
         "parameters": parameters,
         "threads": threads,
+        "parts": parts,
+        "direction": direction,
         "encrypt_ms": encrypting.best_ms,
         "expand_a_ms": expanding.best_ms,
         "prove_ms": proving[0].best_ms,
@@ -153,7 +165,9 @@ class _Case:
     hidden: HiddenUpdate
 
     @classmethod
-    def of(cls, parameters: int, threads: int) -> _Case:
+    def of(cls, parameters: int, threads: int, *, parts: int = 0, direction: bool = False) -> _Case:
+        if not 0 <= parts <= parameters:
+            raise ParametersRefused(f"{parts} parts of {parameters} values", hint="Choose a number like 8")
         if parameters < 1:
             raise ParametersRefused(f"{parameters} parameters are not at least 1", hint="Choose a number like 1048576")
         chosen = ParameterSet.named(PARAMETER_SET)
@@ -164,7 +178,11 @@ class _Case:
         bound = backend.bound(float(np.linalg.norm(values.astype(np.float64))), weight=WEIGHT, shape=shape)
         encrypted, hidden = aggregation.encrypt_for_proof(values, weight=WEIGHT, shape=shape)
         backend.prepare(shape)
-        statement = BoundedUpdate(shape, encrypted.ciphertext, bound, bytes(32))
+        ends = [parameters * part // max(parts, 1) for part in range(parts + 1)]
+        bounds = tuple(PartNorm(first, end, bound) for first, end in itertools.pairwise(ends))
+        agreed = backend.direction(entries_of(values.astype(np.float64))) if direction else None
+        further = FurtherClaims(bounds, agreed)
+        statement = BoundedUpdate(shape, encrypted.ciphertext, bound, bytes(32), further)
         return cls(chosen, shape, values, backend, aggregation, statement, hidden)
 
     def with_threads(self, threads: int) -> BoundedUpdateProofs:

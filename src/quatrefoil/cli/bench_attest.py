@@ -39,8 +39,11 @@ def _run(args: argparse.Namespace) -> None:
     )
     if output.only_json(args):
         return
-    columns = ("kind", "bytes", "verify ms", "cached ms")
-    cells = [(r["kind"], str(r["evidence_bytes"]), f"{r['verify_ms']:.2f}", f"{r['cached_ms']:.2f}") for r in rows]
+    columns = ("kind", "bytes", "verify ms", "cached ms", "remembered")
+    cells = [
+        (r["kind"], str(r["evidence_bytes"]), f"{r['verify_ms']:.2f}", f"{r['cached_ms']:.2f}", str(r["remembered"]))
+        for r in rows
+    ]
     output.console().print(output.table(f"Evidence, best of {args.repeats}", columns, cells))
     title = f"A release over loopback, median of {args.repeats}"
     drawn = [(what, f"{value:.1f}") for what, value in broker.rows(release)]

@@ -58,15 +58,26 @@ def _print(result: dict[str, Any]) -> None:
         title = f"{_TITLES[world]}: accuracy, mean and spread of {result['seeds']}, {result['rounds']} rounds"
         console.print(output.table(title, ("attack", *defences), cells))
     console.print(
-        "mean: nothing is checked. bound, adaptive-bound: proven, no update is seen. krum, median, trimmed-mean:\n"
-        "every update is seen, and the number of malicious silos is known. *: all malicious contributions were refused."
+        "mean: nothing is checked. bound, adaptive-bound, directed-bound: proven, no update is\n"
+        "seen. krum, median, trimmed-mean: every update is seen, and the number of malicious silos is\n"
+        "known. *: all malicious contributions were refused."
     )
     console.print("What the worse attacker just under the bound still costs, in points of accuracy:")
     for world in WORLDS:
-        fixed, adaptive = (100 * adaptive_cost(result["rows"], world, name) for name in ("bound", "adaptive-bound"))
-        console.print(f"  {world}: {fixed:.1f} under the policy's bound, {adaptive:.1f} under the adaptive one")
+        fixed, adaptive, directed = (
+            100 * adaptive_cost(result["rows"], world, name) for name in ("bound", "adaptive-bound", "directed-bound")
+        )
+        console.print(
+            f"  {world}: {fixed:.1f} under the policy's bound, {adaptive:.1f} under the adaptive one, "
+            f"{directed:.1f} with a direction"
+        )
     cells = [
-        (f"{one['world']}, {one['attack']}", f"{one['norm']:.3f}", f"{one['update_norm']:g}", one["proof"])
+        (
+            f"{one['world']}, {one['attack']}{', directed' * one['directed']}",
+            f"{one['norm']:.3f}",
+            f"{one['update_norm']:g}",
+            one["proof"],
+        )
         for one in result["proofs"]
     ]
     title = "One malicious silo's first update, encrypted and proven for real"

@@ -17,6 +17,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         ("--threads", 1, "T", "threads the kernel may use; beside more than one, one is measured too"),
     ):
         parser.add_argument(name, type=int, default=default, metavar=metavar, help=f"{what} (default: {default})")
+    parser.add_argument("--parts", type=int, default=0, metavar="P", help="norms of equal parts to prove besides")
+    parser.add_argument("--direction", action="store_true", help="prove agreement with a direction besides")
     copies = parser.add_mutually_exclusive_group()
     copies.add_argument(
         "--level",
@@ -40,7 +42,9 @@ def _run(args: argparse.Namespace) -> None:
         if not output.only_json(args):
             _show_levels(rows)
         return
-    row = measure_proof(args.parameters, args.threads, progress, level=args.level)
+    row = measure_proof(
+        args.parameters, args.threads, progress, level=args.level, parts=args.parts, direction=args.direction
+    )
     output.write_json(args.json, "quatrefoil.bench-proof/1", row)
     if output.only_json(args):
         return

@@ -6,10 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from quatrefoil.aggregation import ParameterSet
 from quatrefoil.aggregation.ciphertext import HEADER_BYTES, stated_shape
 from quatrefoil.cli import output
-from quatrefoil.contracts import BoundedUpdate
+from quatrefoil.contracts import BoundedUpdate, FurtherClaims, PartNorm
 from quatrefoil.errors import CallerError, HostError, ParametersRefused, ProofRejected
 from quatrefoil.proofs import BoundedUpdateProofs, ProofShape
 
@@ -37,6 +40,13 @@ def _parameters(parser: argparse.ArgumentParser) -> None:
         "--parameters", type=int, default=1_048_576, metavar="N", help="values in an update (default: 1048576)"
     )
     _add_bits(parser)
+    parser.add_argument(
+        "--claims",
+        type=int,
+        default=0,
+        metavar="C",
+        help="norms of parts and directions (default: 0)",
+    )
     output.add_json_option(parser)
     parser.set_defaults(action_of=_run_parameters)
 
@@ -50,6 +60,10 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--context", required=True, metavar="HEX", help="the context digest of the round, 32 bytes")
     parser.add_argument("--binding", required=True, metavar="HEX", help="what else the proof is bound to, 32 bytes")
+    parser.add_argument(
+        "--part", action="append", default=[], type=_part, metavar="A:B:BOUND", help="a norm of the values A to B-1"
+    )
+    parser.add_argument("--direction", type=Path, metavar="FILE", help="the public direction, int16 in an .npy file")
     parser.add_argument("--threads", type=int, default=1, metavar="T", help="threads to use (default: 1)")
     output.add_json_option(parser)
     parser.set_defaults(action_of=_run_verify)
@@ -70,7 +84,7 @@ def _set(bits: int) -> ParameterSet:
 
 def _run_parameters(args: argparse.Namespace) -> None:
     parameters = _set(args.bits)
-    shape = ProofShape(parameters, args.parameters)
+    shape = ProofShape(parameters, args.parameters, args.claims)
     terms = [{"drawn": t.drawn, "failure": t.failure, "log2_error": t.log2_error} for t in shape.terms]
     content: dict[str, Any] = {"parameter_set": parameters.name, "shape": shape.numbers, "terms": terms}
     output.write_json(args.json, "quatrefoil.proof-parameters/1", {**content, "soundness_bits": shape.soundness_bits})
@@ -91,8 +105,10 @@ def _run_verify(args: argparse.Namespace) -> None:
     parameters = _set(args.bits)
     ciphertext, proof = _read(args.ciphertext), _read(args.proof)
     shape = stated_shape(ciphertext[:HEADER_BYTES], parameters, context=_digest(args.context, "--context"))
-    statement = BoundedUpdate(shape, ciphertext, args.bound, _digest(args.binding, "--binding"))
     backend = BoundedUpdateProofs(parameters, threads=args.threads)
+    direction = None if args.direction is None else backend.direction(_entries(args.direction))
+    further = FurtherClaims(tuple(args.part), direction)
+    statement = BoundedUpdate(shape, ciphertext, args.bound, _digest(args.binding, "--binding"), further)
     schema = "quatrefoil.proof-verify/1"
     try:
         verified = backend.verify(statement, proof)
@@ -104,6 +120,8 @@ def _run_verify(args: argparse.Namespace) -> None:
         "soundness_bits": verified.soundness_bits,
         "values": shape.length,
         "bound": args.bound,
+        "parts": [[part.first, part.end, part.bound] for part in args.part],
+        "direction": None if direction is None else direction.digest.hex(),
         "root": verified.key_claim.root.hex(),
         "key_value": verified.key_claim.value.hex(),
     }
@@ -111,6 +129,24 @@ def _run_verify(args: argparse.Namespace) -> None:
     if not output.only_json(args):
         rows = [(name.replace("_", " "), f"{value}") for name, value in found.items()]
         output.console().print(output.table("Accepted", ("of the statement", "value"), rows))
+
+
+def _part(text: str) -> PartNorm:
+    try:
+        first, end, bound = (int(number) for number in text.split(":"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not FIRST:END:BOUND") from None
+    return PartNorm(first, end, bound)
+
+
+def _entries(file: Path) -> NDArray[np.int16]:
+    try:
+        entries = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise HostError(f"{file} is no array ({str(error)[:100]})", hint="Write it with numpy.save") from None
+    if not isinstance(entries, np.ndarray) or entries.dtype != np.int16:
+        raise CallerError(f"{file} holds no vector of int16", hint="Scale the direction to 16-bit integers")
+    return entries
 
 
 def _digest(text: str, option: str) -> bytes:

@@ -110,7 +110,7 @@ def _header(read: Reader) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for _ in range(count):
         number, size = inner.number(2, "bank"), inner.number(2, "size of a digest")
-        if BANKS.get(number, ("", 0))[1] != size or BANKS[number][0] in sizes:
+        if number not in BANKS or BANKS[number][1] != size or BANKS[number][0] in sizes:
             raise inner.refusal(f"names the bank {number:#06x} with digests of {size} bytes, or twice")
         sizes[BANKS[number][0]] = size
     inner.sized(1, 255, "vendor's data")

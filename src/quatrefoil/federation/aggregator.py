@@ -32,6 +32,7 @@ from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyErro
 from quatrefoil.federation import parts
 from quatrefoil.federation.accounts import account_of, refusals_of
 from quatrefoil.federation.agreement import AgreedJob, read, require_author, sha256, shape_of
+from quatrefoil.federation.directions import next_direction
 from quatrefoil.federation.gathering import Gathering, Received
 from quatrefoil.federation.leaves import job_event, roster_events
 from quatrefoil.federation.messages import (
@@ -158,7 +159,9 @@ class Aggregator:
         if number > self._job.job.rounds:
             raise CallerError(f"all {self._job.job.rounds} rounds of the job are done", hint="Agree on a new job")
         digest = model_digest(self.model, self._job.job.layout)
-        wanted = OpenRound(self._job.digest, number, len(self.voids), digest, self._current().norm)
+        current = self._current()
+        direction = self._proofs.direction_digest(current.direction)
+        wanted = OpenRound(self._job.digest, number, len(self.voids), digest, current.norm, direction)
         return self._security.sign(wanted.encode())
 
     def void_request(self, reason: str) -> bytes:
@@ -176,7 +179,9 @@ class Aggregator:
                 f"the keeper offers round {context.round} attempt {context.attempt}, not the one asked for",
                 hint="Ask again",
             )
-        self._job.norm_matches(context, self._current().norm)
+        current = self._current()
+        self._job.norm_matches(context, current.norm)
+        self._job.direction_matches(context, self._proofs.direction_digest(current.direction))
         self._attempt = Gathering(context, offer, self._aggregation, self._proposed(context))
         self._log.append(
             "round-opened", {"round": context.round, "attempt": context.attempt, "context": context.digest().hex()}
@@ -218,7 +223,7 @@ class Aggregator:
         except PeerError as error:
             self._refuse(name, error.problem, proof, arrived)
             raise
-        subject = self._job.subject(attempt.context, name)
+        subject = self._job.subject(attempt.context, name, self._current().direction)
         return Arrived(
             name,
             contribution,
@@ -440,7 +445,9 @@ class Aggregator:
         context = attempt.context
         model = next_model(self.model, mean, layout)
         digest = model_digest(model, layout)
-        norm = next_norm(self._policy.limits, context.update_norm, np.frombuffer(mean, "<f8"))
+        values = np.frombuffer(mean, "<f8")
+        norm = next_norm(self._policy.limits, context.update_norm, values)
+        direction = next_direction(self._policy.limits, values)
         announced = RoundResult(context.digest(), sha256(release), sha256(mean), digest)
         signed, batch = self._announce(attempt, contributors, release, announced)
         result = parts.join([signed, mean])
@@ -464,7 +471,7 @@ class Aggregator:
                 f"finished/{context.round:08d}": parts.join(
                     [attempt.offer, release, result, np.float64(error_bound).astype("<f8").tobytes()]
                 ),
-                NAME: Progress(context.round, encode_arrays(model, layout), norm).encode(),
+                NAME: Progress(context.round, encode_arrays(model, layout), norm, direction).encode(),
                 **account_of(context, contributors, announced),
                 **refusals_of(context, contributors, attempt.refused),
             }

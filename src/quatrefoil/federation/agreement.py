@@ -44,9 +44,20 @@ class AgreedJob:
         """A silo's share of the largest silo's sample count: in (0, 1]. FedAvg weighs updates by it."""
         return self.member(name).samples / max(member.samples for member in self.job.roster)
 
-    def subject(self, context: RoundContext, name: str) -> Subject:
-        """Whose contribution to an attempt a proof is about; ``MessageRefused`` for a name not on the roster."""
-        return Subject(name, self.member(name).fingerprint, self.weight(name), shape_of(context), context.update_norm)
+    def subject(self, context: RoundContext, name: str, direction: bytes = b"") -> Subject:
+        """Whose contribution to an attempt a proof is about; ``MessageRefused`` for a name not on the roster.
+        ``direction``: the entries of the round's, for whoever proves or verifies."""
+        member, weight, sizes = self.member(name), self.weight(name), self.job.layout.sizes
+        return Subject(
+            name,
+            member.fingerprint,
+            weight,
+            shape_of(context),
+            context.update_norm,
+            layers=sizes,
+            direction=context.direction,
+            entries=direction,
+        )
 
     def quorum(self, colluding: int) -> int:
         """How many silos must confirm a roster: so many that two quorums share more than ``colluding`` silos.
@@ -79,6 +90,15 @@ class AgreedJob:
                 f"aggregator {self.job.aggregator.name} opened round {context.round} for a norm of "
                 f"{context.update_norm}, and the published means lead to {norm}",
                 hint="Ask the aggregator's operator; nothing is sent under another norm",
+            )
+
+    def direction_matches(self, context: RoundContext, digest: bytes) -> None:
+        """Refuse a round for any other direction than that of ``digest``, which this party computed itself."""
+        if context.direction != digest:
+            raise MessageRefused(
+                f"aggregator {self.job.aggregator.name} opened round {context.round} for another direction than the "
+                "published means lead to",
+                hint="Ask the aggregator's operator; nothing is sent under another direction",
             )
 
 

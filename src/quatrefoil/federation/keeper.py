@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from quatrefoil.audit import Event, Log
 from quatrefoil.contracts import ComputeIsolation, IntegrityProof, PrivateAggregation, Recipient, TransportSecurity
 from quatrefoil.errors import MessageRefused, PeerError, PolicyError
+from quatrefoil.federation import directions
 from quatrefoil.federation.agreement import AgreedJob, agree, read, require_author, sha256
 from quatrefoil.federation.attempts import ANSWER, VOID, Attempts, Ending, Offered
 from quatrefoil.federation.messages import (
@@ -180,9 +181,10 @@ class Keeper:
 
     def _offer_again(self, name: str, wanted: OpenRound) -> bytes:
         offered = self._attempts.offered(name)
-        if (offered.context.model, offered.context.update_norm) != (wanted.model, wanted.update_norm):
+        held_to = (offered.context.model, offered.context.update_norm, offered.context.direction)
+        if held_to != (wanted.model, wanted.update_norm, wanted.direction):
             raise MessageRefused(
-                f"round {wanted.round} attempt {wanted.attempt} is open for another model or norm",
+                f"round {wanted.round} attempt {wanted.attempt} is open for another model, norm or direction",
                 hint="Void it first",
             )
         if (ending := self._ending(name)) is not None and ending.kind == VOID:
@@ -193,6 +195,7 @@ class Keeper:
         if not 1 <= wanted.round <= job.job.rounds:
             raise PolicyError(f"round {wanted.round} is outside 1 to {job.job.rounds}", hint="Agree on a new job")
         check_possible(self._policy.limits, wanted.round, wanted.update_norm)
+        directions.check_possible(self._policy.limits, wanted.round, wanted.direction)
         for earlier in range(wanted.attempt):
             ending = self._attempts.ending(Attempts.name_of(job.digest, wanted.round, earlier))
             if ending is None or ending.kind != VOID:
@@ -216,6 +219,7 @@ class Keeper:
             length=job.job.layout.length,
             clip=job.job.clip,
             update_norm=wanted.update_norm,
+            direction=wanted.direction,
             sealing_key=recipient.public,
         )
         digest = context.digest()

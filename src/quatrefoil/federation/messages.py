@@ -111,7 +111,7 @@ class EnrolledJob(WireObject):
 @dataclass(frozen=True)
 class OpenRound(WireObject):
     """Aggregator to keeper: make a key for this attempt at this round, training from ``model``, for updates up to
-    ``update_norm``."""
+    ``update_norm`` that agree with the direction of this digest, empty for none."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:open-round"
     job: bytes
@@ -119,6 +119,7 @@ class OpenRound(WireObject):
     attempt: int
     model: bytes
     update_norm: float
+    direction: bytes
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,8 @@ class VoidRequest(WireObject):
 @dataclass(frozen=True)
 class RoundContext(WireObject):
     """What a round's ciphertexts are bound to. Its digest is the ``ctx`` of docs/protocol.md. ``update_norm``: what the
-    proofs of this round show, infinite in a job without a bound; at most the job's."""
+    proofs of this round show, infinite in a job without a bound; at most the job's. ``direction``: the digest of what
+    its updates agree with, empty for nothing."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:round-context"
     job: bytes
@@ -146,6 +148,7 @@ class RoundContext(WireObject):
     length: int
     clip: float
     update_norm: float
+    direction: bytes
     sealing_key: bytes
 
 

@@ -10,19 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from quatrefoil.contracts import (
     BoundedUpdate,
+    Direction,
     Encrypted,
     FloatVector,
+    FurtherClaims,
     HiddenUpdate,
     IntegrityProof,
     KeyClaim,
+    PartNorm,
     PrivateAggregation,
     SumShape,
 )
 from quatrefoil.errors import CiphertextRefused, PolicyError, ProofRejected
+from quatrefoil.federation.directions import read_entries
 from quatrefoil.federation.messages import Contribution, Job, ProofBinding, ProofClaim
 from quatrefoil.policy import PROVEN, Policy
 
@@ -30,13 +34,17 @@ from quatrefoil.policy import PROVEN, Policy
 @dataclass(frozen=True)
 class Subject:
     """The contribution of one silo to one attempt, as everybody knows it from the job and the round. ``norm``: what
-    its update keeps to."""
+    its update keeps to. ``layers``: the sizes of the model's arrays. ``direction``: the digest of what it agrees with,
+    empty for nothing; ``entries``: what that is the digest of, for whoever proves or verifies."""
 
     name: str
     fingerprint: bytes
     weight: float
     shape: SumShape
     norm: float
+    layers: tuple[int, ...] = ()
+    direction: bytes = b""
+    entries: bytes = field(default=b"", repr=False)
 
     def binding(self, sealed_key: bytes) -> bytes:
         """32 bytes that tie a proof to this silo, attempt and weight, and to the sealed key of this digest."""
@@ -70,6 +78,7 @@ class JobProofs:
             )
         self._backend = backend
         self._norm = policy.limits.update_norm
+        self._shares = policy.limits.update_layer_norms
 
     @property
     def scheme(self) -> str:
@@ -84,6 +93,19 @@ class JobProofs:
                 f"this party for {self.scheme or 'none'} up to {self._norm}",
                 hint="Every party of a job loads the same policy file, and builds the proofs that it asks for",
             )
+
+        if self._shares and len(self._shares) != len(job.layout.arrays):
+            raise PolicyError(
+                f"the policy has norms for {len(self._shares)} arrays, and job {job.name} a model of "
+                f"{len(job.layout.arrays)}",
+                hint="Give limits.update_layer_norms one share for each array of the model",
+            )
+
+    def direction_digest(self, entries: bytes) -> bytes:
+        """What names a direction in a round's context; empty for none."""
+        if not entries or self._backend is None:
+            return b""
+        return self._backend.direction(read_entries(entries)).digest
 
     # ------------------------------------------------------------------------------------------------------- the silo
 
@@ -145,7 +167,14 @@ class JobProofs:
         bound = self._backend.bound(subject.norm, weight=subject.weight, shape=subject.shape)
         binding = subject.binding(contribution.sealed_key)
         try:
-            self._backend.check_key(key, _key_claim(claim), shape=subject.shape, bound=bound, binding=binding)
+            self._backend.check_key(
+                key,
+                _key_claim(claim),
+                shape=subject.shape,
+                bound=bound,
+                binding=binding,
+                further=self._further(self._backend, subject),
+            )
         except ProofRejected as error:
             raise _rejected(subject, f"sealed a key that its proof is not about ({error.problem})") from None
 
@@ -163,7 +192,25 @@ class JobProofs:
         self, backend: IntegrityProof, subject: Subject, ciphertext: bytes, sealed_key: bytes
     ) -> BoundedUpdate:
         bound = backend.bound(subject.norm, weight=subject.weight, shape=subject.shape)
-        return BoundedUpdate(subject.shape, ciphertext, bound, subject.binding(sealed_key))
+        further = self._further(backend, subject)
+        return BoundedUpdate(subject.shape, ciphertext, bound, subject.binding(sealed_key), further)
+
+    def _further(self, backend: IntegrityProof, subject: Subject) -> FurtherClaims:
+        parts, first = [], 0
+        if self._shares:
+            for size, share in zip(subject.layers, self._shares, strict=True):
+                if size:
+                    shape = replace(subject.shape, length=size)
+                    bound = backend.bound(share * subject.norm, weight=subject.weight, shape=shape)
+                    parts.append(PartNorm(first, first + size, bound))
+                first += size
+        direction = None
+        if subject.direction:
+            # Of the keeper only the digest is known: it sees no means.
+            entries = read_entries(subject.entries) if subject.entries else None
+            direction = Direction(subject.direction) if entries is None else backend.direction(entries)
+            assert direction.digest == subject.direction, "a round is checked against it before it is taken part in"
+        return FurtherClaims(tuple(parts), direction)
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,14 @@ from quatrefoil.contracts import (
     TransportSecurity,
     VerifiedStatement,
 )
-from quatrefoil.errors import CallerError, MessageRefused, QuatrefoilError, RoundVoided, UpdateRefused
+from quatrefoil.errors import CallerError, MessageRefused, QuatrefoilError, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.accounts import account_of
 from quatrefoil.federation.agreement import AgreedJob, agree, open_job, read, sha256, statement_digest
 from quatrefoil.federation.commitments import NOTHING, Commitments
 from quatrefoil.federation.confirmations import Confirmations, check_proposal
+from quatrefoil.federation.directions import next_direction
+from quatrefoil.federation.holding import Bounds, held
 from quatrefoil.federation.messages import (
     Consent,
     Contribution,
@@ -56,12 +58,10 @@ from quatrefoil.federation.vectors import (
     Arrays,
     decode_arrays,
     encode_arrays,
-    euclidean_norm,
     flatten,
     largest_within,
     model_digest,
     next_model,
-    scaled_down,
 )
 from quatrefoil.policy import Policy
 from quatrefoil.state import State
@@ -294,7 +294,7 @@ class Silo:
                     hint="Send them in order",
                 )
             _require_model(context.model, model_digest(self.model, job.job.layout), "model of the round")
-            job.norm_matches(context, self._current().norm)
+            self._require_bounds(job, context)
             contributors = self._check_release(job, context, release)
             signed, mean = parts.split(result, 2)
             announced = read(self._security, signed, RoundResult, job.job.aggregator, "aggregator")
@@ -309,10 +309,12 @@ class Silo:
                 )
             arrays = next_model(self.model, mean, job.job.layout)
             _require_model(announced.model, model_digest(arrays, job.job.layout), "model after the round")
-            norm = next_norm(self._policy.limits, context.update_norm, np.frombuffer(mean, "<f8"))
+            values = np.frombuffer(mean, "<f8")
+            norm = next_norm(self._policy.limits, context.update_norm, values)
+            direction = next_direction(self._policy.limits, values)
             published = Published(context, contributors, sha256(release), sha256(signed))
             kept = self._shelf().changes(published, receipts, self._outbox(context.round))
-            progress = Progress(context.round, encode_arrays(arrays, job.job.layout), norm)
+            progress = Progress(context.round, encode_arrays(arrays, job.job.layout), norm, direction)
             account = account_of(context, contributors, announced)
             self._advance(context, contributors, progress, {**kept, **account})
             self._log.append(
@@ -338,10 +340,15 @@ class Silo:
                 f"round {context.round} was offered, {self.rounds_done + 1} is next", hint="Send the results in between"
             )
         _require_model(context.model, model_digest(self.model, job.job.layout), "model of the round")
-        job.norm_matches(context, self._current().norm)
+        self._require_bounds(job, context)
         self._require_voids(context, voids)
         self._isolation.appraise(wanted.evidence, report_data=context.digest())
         return context
+
+    def _require_bounds(self, job: AgreedJob, context: RoundContext) -> None:
+        current = self._current()
+        job.norm_matches(context, current.norm)
+        job.direction_matches(context, self._proofs.direction_digest(current.direction))
 
     def _require_own(self, job: Job, refusal: type[QuatrefoilError]) -> None:
         """The job says of this silo's data and code what this silo says, also after a restart."""
@@ -406,23 +413,26 @@ class Silo:
             self._log.append("clipped", {"round": self.rounds_done + 1, "values": beyond, "clip": float(bound)})
             update = np.clip(update, -bound, bound)
         # What is still beyond the clip bound, or not finite, the encryption refuses by its index.
-        return self._within_norm(update) if (np.abs(update) <= bound).all() else update
+        return self._held(update) if (np.abs(update) <= bound).all() else update
 
-    def _within_norm(self, update: FloatVector) -> FloatVector:
-        norm, bound = euclidean_norm(update), self._current().norm
-        if norm <= bound:
-            return update
-        if self._policy.on_excess == "refuse":
-            raise UpdateRefused(
-                f"the update has a Euclidean norm of {norm:.6g}, over the {bound:.6g} of round {self.rounds_done + 1}",
-                hint='Train for fewer steps, or agree on on_excess = "clip" or a larger limits.update_norm',
-            )
-        self._log.append("clipped", {"round": self.rounds_done + 1, "update_norm": bound})
-        return scaled_down(update, bound)
+    def _held(self, update: FloatVector) -> FloatVector:
+        """The update within what the proofs of this round show."""
+        limits, current = self._policy.limits, self._current()
+        bounds = Bounds(
+            float(largest_within(limits.clip, update.dtype)),
+            current.norm,
+            self.job.layout.sizes,
+            limits.update_layer_norms,
+            current.direction,
+        )
+        kept = held(update, bounds, refuse=self._policy.on_excess == "refuse", round_number=self.rounds_done + 1)
+        if kept is not update:
+            self._log.append("clipped", {"round": self.rounds_done + 1, "update_norm": current.norm})
+        return kept
 
     def _encrypt(self, context: RoundContext, update: FloatVector) -> bytes:
         digest = context.digest()
-        subject = self._agreed().subject(context, self._security.name)
+        subject = self._agreed().subject(context, self._security.name, self._current().direction)
         encrypted, hidden = self._proofs.encrypt(self._aggregation, update, subject)
         try:
             sealed = self._security.seal(context.sealing_key, encrypted.key, context=digest)

@@ -65,6 +65,11 @@ class Layout(WireObject):
         return sum(_size(array) for array in self.arrays)
 
     @property
+    def sizes(self) -> tuple[int, ...]:
+        """Values of each array."""
+        return tuple(_size(array) for array in self.arrays)
+
+    @property
     def vector_dtype(self) -> np.dtype[Any]:
         """float32 when every array is, else float64: the type in which an update is encrypted."""
         single = all(array.dtype == "<f4" for array in self.arrays)

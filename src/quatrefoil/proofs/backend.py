@@ -7,8 +7,20 @@ import os
 import threading
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from quatrefoil import _core
-from quatrefoil.contracts import BoundedUpdate, HiddenUpdate, KeyClaim, SumShape, VerifiedProof
+from quatrefoil.contracts import (
+    NOTHING_FURTHER,
+    BoundedUpdate,
+    Direction,
+    FurtherClaims,
+    HiddenUpdate,
+    KeyClaim,
+    SumShape,
+    VerifiedProof,
+)
 from quatrefoil.errors import CiphertextRefused, ParametersRefused, ProofRejected, UpdateRefused
 from quatrefoil.proofs.shape import Parameters, ProofShape
 
@@ -20,6 +32,8 @@ LARGEST_THREADS = 256
 HEADER_BYTES = 96
 """What is before the blocks of a ciphertext (docs/additive-encryption.md). The aggregation layer checks it; the
 statement holds everything in it that a proof depends on."""
+
+_AGREED = "All parties take the statement from the signed round context"
 
 ROOT_OFFSET, VALUE_OFFSET, VALUE_BYTES = 44, 76, 16
 """Where root 1 and v are in a proof (docs/proofs.md)."""
@@ -66,6 +80,16 @@ class BoundedUpdateProofs:
                 hint="Bound the norm, or clip values less: no update is that large",
             )
         return bound
+
+    def direction(self, entries: NDArray[np.int16]) -> Direction:
+        """The direction of these entries, one a value of an update. ``ParametersRefused`` for any other array."""
+        if entries.dtype != np.int16 or entries.ndim != 1:
+            raise ParametersRefused(
+                f"a direction of {entries.dtype} in {entries.ndim} dimensions is no vector of int16",
+                hint="Scale the direction to 16-bit integers",
+            )
+        entries = np.ascontiguousarray(entries)
+        return Direction(_core.direction_digest(entries), entries)
 
     def prepare(self, shape: SumShape) -> None:
         """Expand the public polynomials of a round ahead of its first proof."""
@@ -134,11 +158,19 @@ class BoundedUpdateProofs:
             ) from None
         except _core.WordRefused as error:
             raise _word_refused(error) from None
-        bits = ProofShape(self._parameters, shape.length).soundness_bits
+        claims = len(statement.further.parts) + (statement.further.direction is not None)
+        bits = ProofShape(self._parameters, shape.length, claims).soundness_bits
         return VerifiedProof(digest, bits, self._key_claim(statement, proof))
 
     def check_key(
-        self, key: bytes | bytearray, claim: KeyClaim, *, shape: SumShape, bound: int, binding: bytes
+        self,
+        key: bytes | bytearray,
+        claim: KeyClaim,
+        *,
+        shape: SumShape,
+        bound: int,
+        binding: bytes,
+        further: FurtherClaims = NOTHING_FURTHER,
     ) -> None:
         """Nothing, when ``key`` is the seed of the ciphertext that the claim is about: else ``ProofRejected``.
 
@@ -151,7 +183,7 @@ class BoundedUpdateProofs:
                 hint="Ask the silo again; the message was damaged",
             )
         kernel = ProofShape(self._parameters, shape.length).kernel
-        statement = self._kernel_statement(kernel, shape, bound, binding)
+        statement = self._kernel_statement(kernel, shape, bound, binding, further)
         if statement.key_binding(key, claim.content, claim.root) != claim.value:
             raise ProofRejected(
                 "the key does not belong to the ciphertext that the proof is about",
@@ -171,19 +203,37 @@ class BoundedUpdateProofs:
                 f"a ciphertext of {len(statement.ciphertext)} bytes is not {expected} bytes for {shape.length} values",
                 hint="Ask the sender again; the bytes were damaged or forged",
             )
-        kernel = self._kernel_statement(proof_shape.kernel, shape, statement.bound, statement.binding)
+        kernel = self._kernel_statement(
+            proof_shape.kernel, shape, statement.bound, statement.binding, statement.further
+        )
         return kernel, self._context(proof_shape, shape), shape
 
     def _kernel_statement(
-        self, kernel: _core.ProofShape, shape: SumShape, bound: int, binding: bytes
+        self, kernel: _core.ProofShape, shape: SumShape, bound: int, binding: bytes, further: FurtherClaims
     ) -> _core.ProofStatement:
-        hint = "All parties take the statement from the signed round context"
-        if type(bound) is not int or not 0 <= bound <= _core.LARGEST_PROOF_BOUND:
-            raise ParametersRefused(f"a bound of {bound} is not 0 to {_core.LARGEST_PROOF_BOUND}", hint=hint)
-        for what, digest in (("context digest", shape.context), ("binding", binding)):
+        for one in (bound, *(part.bound for part in further.parts)):
+            if type(one) is not int or not 0 <= one <= _core.LARGEST_PROOF_BOUND:
+                raise ParametersRefused(f"a bound of {one} is not 0 to {_core.LARGEST_PROOF_BOUND}", hint=_AGREED)
+        direction = further.direction
+        digests = {"context digest": shape.context, "binding": binding}
+        if direction is not None:
+            digests["direction digest"] = direction.digest
+        for what, digest in digests.items():
             if len(digest) != DIGEST_BYTES:
-                raise ParametersRefused(f"a {what} of {len(digest)} bytes is not {DIGEST_BYTES} bytes", hint=hint)
-        return _core.ProofStatement(kernel, bound=bound, context=shape.context, binding=binding)
+                raise ParametersRefused(f"a {what} of {len(digest)} bytes is not {DIGEST_BYTES} bytes", hint=_AGREED)
+        entries = None if direction is None else direction.entries
+        try:
+            return _core.ProofStatement(
+                kernel,
+                bound=bound,
+                context=shape.context,
+                binding=binding,
+                norms=[(part.first, part.end, part.bound) for part in further.parts],
+                direction=entries,
+                direction_digest=direction.digest if direction is not None and entries is None else None,
+            )
+        except (ValueError, OverflowError, TypeError) as error:
+            raise ParametersRefused(f"the further claims are none: {error}", hint=_AGREED) from None
 
     def _context(self, proof_shape: ProofShape, shape: SumShape) -> _core.ProofContext:
         blocks = proof_shape.numbers["blocks"]

@@ -36,7 +36,8 @@ class SoundnessTerm:
 
 @dataclass(frozen=True)
 class ProofShape:
-    """How large the proofs about ``values`` values under a parameter set are, and how sound.
+    """How large the proofs about ``values`` values under a parameter set are, and how sound, with so many further
+    ``claims``.
 
     ``ParametersRefused`` where there are none: for other value widths than 12 and 16 bits, and for more than 2,048
     blocks. docs/proofs.md names the numbers.
@@ -44,12 +45,18 @@ class ProofShape:
 
     parameters: Parameters
     values: int
+    claims: int = 0
     kernel: _core.ProofShape = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         hint = "Use sum-256-w16 or sum-32-w12, and up to 2,048 blocks in one proof"
         if type(self.values) is not int or not 1 <= self.values < 1 << 40:
             raise ParametersRefused(f"proofs are not about {self.values} values", hint=hint)
+        if not 0 <= self.claims <= _core.MOST_FURTHER_CLAIMS:
+            raise ParametersRefused(
+                f"{self.claims} further claims are not 0 to {_core.MOST_FURTHER_CLAIMS}",
+                hint="Bound fewer parts of the update",
+            )
         try:
             kernel = _core.ProofShape(self.parameters.layout, self.values)
         except _core.ProofUnavailable as error:
@@ -64,12 +71,12 @@ class ProofShape:
     @property
     def terms(self) -> tuple[SoundnessTerm, ...]:
         """Every term of the soundness error, in the order in which challenges are drawn."""
-        return tuple(SoundnessTerm(*term) for term in self.kernel.soundness_terms())
+        return tuple(SoundnessTerm(*term) for term in self.kernel.soundness_terms(self.claims))
 
     @property
     def soundness_bits(self) -> float:
         """-log2 of the sum of all terms: the error of the interactive argument."""
-        return self.kernel.soundness_bits()
+        return self.kernel.soundness_bits(self.claims)
 
 
 LARGEST_BLOCKS = 2048

@@ -14,11 +14,22 @@ use crate::proof::transcript::content;
 use crate::proof::verifier::verify;
 
 impl Instance {
-    fn verdict(&self, lies: Lies) -> Result<(), Rejected> {
+    pub fn verdict(&self, lies: Lies) -> Result<(), Rejected> {
         lies::with(lies, || {
             let proof = self.prove(1).proof;
             verify(&self.statement(), &self.ciphertext(), &proof, 1).map(drop)
         })
+    }
+
+    /// What is false is rejected, and accepted when the constraint is left out.
+    pub fn caught_by(&self, constraint: Constraint) {
+        caught_by(self, constraint, NONE);
+    }
+
+    /// The value with this index.
+    pub fn value_at(&self, index: usize) -> i64 {
+        let (block, rest) = (index / self.shape.layout.block_values(), index % self.shape.layout.block_values());
+        self.value(block, rest / N, rest % N)
     }
 
     fn auxiliary_mut(&mut self, index: usize) -> &mut u64 {

@@ -104,7 +104,7 @@ fn every_mask_is_in_what_it_blinds() {
 
     // y_V - V(z) = rho_V x (1 - x)
     let tables: Vec<_> = (0..shape.tables).map(|a| table_columns(shape, a)).collect();
-    let weights = Weights::new(shape, shown.alpha, shown.gamma);
+    let weights = Weights::new(shape, &instance.further, shown.alpha, shown.gamma);
     let inverses = inverse_columns(shape, &weights, &instance.witness.columns, &tables, 1);
     let parts = inverses.iter().flat_map(|column| [&column.re, &column.im]);
     let columns: Vec<&Vec<u64>> = instance.witness.columns.iter().map(|column| &column.re).chain(parts).collect();

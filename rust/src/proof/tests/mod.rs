@@ -1,6 +1,7 @@
 //! Whole proofs: honest ones are accepted, and what is false is not.
 
 mod forgeries;
+mod further;
 mod masks;
 mod mutations;
 mod shape;
@@ -11,6 +12,7 @@ mod wiping;
 use crate::encryption::Encryption;
 use crate::layout::{BLOCK_BYTES, Layout};
 use crate::ntt::N;
+use crate::proof::further::Further;
 use crate::proof::masks::Masks;
 use crate::proof::prover::{Attempt, Ciphertext, prove};
 use crate::proof::shape::Shape;
@@ -18,7 +20,7 @@ use crate::proof::statement::Statement;
 use crate::proof::transcript::content;
 use crate::proof::verifier::verify;
 use crate::proof::wide::Width;
-use crate::proof::witness::Witness;
+use crate::proof::witness::{Unprovable, Witness};
 use crate::shared::Shared;
 
 pub struct Instance {
@@ -27,21 +29,18 @@ pub struct Instance {
     pub blocks: Vec<u8>,
     pub witness: Witness,
     pub bound: u64,
+    pub further: Further,
 }
 
 impl Instance {
     pub fn new(layout: Layout, count: usize) -> Self {
-        let values: Vec<f64> = (0..count).map(|i| ((i % 201) as f64 - 100.0) / 128.0).collect();
-        let encryption = Encryption {
-            layout,
-            parameters: &[5; 32],
-            context: &[6; 32],
-            clip: 1.0,
-            factor: layout.largest() as f64 * 0.25,
-            first: 0,
-            key_seed: &[1; 32],
-            noise_seed: &[2; 32],
-        };
+        Self::with(layout, count, |_| Further::default())
+    }
+
+    /// With further claims.
+    pub fn with(layout: Layout, count: usize, further: impl FnOnce(&Shape) -> Further) -> Self {
+        let values = values(count);
+        let encryption = encryption(layout);
         let shape = Shape::new(layout, count).unwrap();
         // SAFETY: the vector lives longer.
         let shared = unsafe { Shared::new(values.as_ptr(), values.len()) };
@@ -49,14 +48,24 @@ impl Instance {
         encryption.run(shared, &mut blocks, 1).unwrap();
         let masks = Masks::new(&[6; 32], &[5; 32], shape.blocks, 2);
         let bound = 1 << 61;
-        let witness = Witness::new(&shape, &encryption, shared, bound, 1).unwrap();
-        Self { shape, masks, blocks, witness, bound }
+        let further = further(&shape);
+        let witness = Witness::new(&shape, &encryption, shared, bound, &further, 1).unwrap();
+        Self { shape, masks, blocks, witness, bound, further }
+    }
+
+    /// A witness of the same values under other further claims.
+    pub fn witness_for(&self, further: &Further) -> Result<Witness, Unprovable> {
+        let values = values(self.shape.values);
+        // SAFETY: the vector lives longer.
+        let shared = unsafe { Shared::new(values.as_ptr(), values.len()) };
+        Witness::new(&self.shape, &encryption(self.shape.layout), shared, self.bound, further, 1)
     }
 
     pub fn statement(&self) -> Statement<'_> {
         Statement {
             shape: &self.shape,
             bound: self.bound,
+            further: &self.further,
             parameters: [5; 32],
             context: [6; 32],
             binding: [7; 32],
@@ -74,6 +83,23 @@ impl Instance {
 
     pub fn prove(&self, threads: usize) -> Attempt {
         prove(&self.statement(), &self.ciphertext(), &self.witness, &[9; 32], threads)
+    }
+}
+
+fn values(count: usize) -> Vec<f64> {
+    (0..count).map(|i| ((i % 201) as f64 - 100.0) / 128.0).collect()
+}
+
+fn encryption(layout: Layout) -> Encryption<'static> {
+    Encryption {
+        layout,
+        parameters: &[5; 32],
+        context: &[6; 32],
+        clip: 1.0,
+        factor: layout.largest() as f64 * 0.25,
+        first: 0,
+        key_seed: &[1; 32],
+        noise_seed: &[2; 32],
     }
 }
 

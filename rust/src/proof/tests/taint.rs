@@ -4,6 +4,7 @@
 
 use std::hint::black_box;
 
+use super::further::claims;
 use super::{Instance, narrow, wide};
 use crate::encryption::Encryption;
 use crate::layout::Layout;
@@ -33,7 +34,8 @@ fn secret_witness(instance: &Instance, layout: Layout, count: usize) -> Witness 
     };
     // SAFETY: the vector lives longer.
     let shared = unsafe { Shared::new(values.as_ptr(), values.len()) };
-    Witness::new(&instance.shape, &encryption, shared, instance.bound, 1).expect("it is within bounds")
+    Witness::new(&instance.shape, &encryption, shared, instance.bound, &instance.further, 1)
+        .expect("it is within bounds")
 }
 
 /// The branches and addresses that depend on a secret.
@@ -51,11 +53,12 @@ fn dependent_in_a_proof(instance: &Instance, layout: Layout, count: usize) -> us
 fn of_a_proof_only_whether_a_value_is_refused() {
     // Tables that are compared, and tables that are sorted.
     for (layout, count) in [(wide(), 700), (narrow(), 700)] {
-        let instance = Instance::new(layout, count);
-        at_each_level(|| {
-            println!("a proof, {} values, the {} copy", count, processor::level().name());
-            assert_eq!(dependent_in_a_proof(&instance, layout, count), count.div_ceil(TILE));
-        });
+        for instance in [Instance::new(layout, count), Instance::with(layout, count, claims)] {
+            at_each_level(|| {
+                println!("a proof, {} values, the {} copy", count, processor::level().name());
+                assert_eq!(dependent_in_a_proof(&instance, layout, count), count.div_ceil(TILE));
+            });
+        }
     }
 }
 

@@ -32,13 +32,16 @@ class PoisoningSilo(Silo):
     """A silo whose software was changed: it keeps to no norm, and in a job with proofs it sends the proof of another
     ciphertext, whose update it has scaled down to the norm."""
 
-    def _within_norm(self, update: FloatVector) -> FloatVector:
+    def _held(self, update: FloatVector) -> FloatVector:
         return update
 
     def _encrypt(self, context: RoundContext, update: FloatVector) -> bytes:
-        digest, subject = context.digest(), self._agreed().subject(context, self._security.name)
+        digest, subject = (
+            context.digest(),
+            self._agreed().subject(context, self._security.name, self._current().direction),
+        )
         encrypted, _ = self._proofs.encrypt(self._aggregation, update, subject)
-        other, hidden = self._proofs.encrypt(self._aggregation, super()._within_norm(update), subject)
+        other, hidden = self._proofs.encrypt(self._aggregation, super()._held(update), subject)
         sealed = self._security.seal(context.sealing_key, encrypted.key, context=digest)
         proven = self._proofs.prove(subject, other.ciphertext, sealed, hidden)
         contribution = Contribution(digest, sha256(encrypted.ciphertext), sha256(sealed), proven.claims)
