@@ -128,6 +128,20 @@ def test_a_key_of_the_operators_own_is_found(site: Site) -> None:
         site.workload(owned).acquire()
 
 
+def test_an_ancestor_that_was_taken_out_stops_what_derives_from_it(site: Site) -> None:
+    """Otherwise its owner's revocation of what that derives from would reach nothing any more."""
+    owned = site.registered()
+    trainer = site.workload(owned)
+    trainer.acquire()
+    update = resource_of(trainer.asker, name="update", stages=("aggregate",), secret=BAIT, parent=owned.digest)
+    trainer.derived(update, BAIT)
+    site.state.replace({f"resource/{owned.digest.hex()}": None})
+    site.restart()
+    aggregator = site.workload(update, "aggregate", machine=Machine(values=GOOD | {7: b"\xaa" * 32}))
+    with pytest.raises(StateCorrupt, match="not in the state"):
+        aggregator.acquire()
+
+
 def test_a_record_that_is_damaged_is_not_used(site: Site) -> None:
     owned = site.registered()
     name = f"resource/{owned.digest.hex()}"

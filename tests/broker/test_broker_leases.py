@@ -337,6 +337,13 @@ def test_a_broker_cannot_prolong_beyond_the_owners_policy(site: Site, owned: Own
     assert workload.holder.ends_in == HOUR and request
 
 
+def test_a_renewal_that_comes_after_the_end_is_too_late(workload: Workload) -> None:
+    answer = workload.ask_renewal(workload.request())
+    workload.pass_time(HOUR)
+    with pytest.raises(LeaseEnded, match="not renewed in time"):
+        workload.holder.accept(answer)
+
+
 def test_the_key_is_overwritten_at_the_end_and_stays_gone(workload: Workload) -> None:
     key = workload.holder.key
     workload.holder.end("revoked")

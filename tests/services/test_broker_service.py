@@ -200,6 +200,68 @@ def test_a_broker_that_stays_away_takes_the_key_with_it() -> None:
     run(body)
 
 
+def test_a_broker_that_keeps_silent_is_not_waited_for_beyond_the_lease() -> None:
+    async def body() -> None:
+        async with served() as hub:
+            owned = hub.site.registered(resource_of(policy=chain_policy(lease_s=1)))
+            async with hub.holding(owned) as holder:
+                await holder.acquire()
+                key = holder.key
+
+                async def silent(channel: AsyncChannel) -> None:
+                    await asyncio.sleep(SOON)
+
+                port, hub.port = hub.port, 0
+                await hub.server.close()
+                quiet = await serve(
+                    HOST,
+                    port,
+                    credentials=FixedCredentials(identity(BROKER.name, BROKER.role), consortium(TRUSTED).trust),
+                    allow_roles=ROLES,
+                    handler=silent,
+                    on_refused=lambda *_: None,
+                    timeout=SOON,
+                    clock=hub.site.clock,
+                )
+                hub.port = port
+                try:
+                    async with asyncio.timeout(4):
+                        with pytest.raises(LeaseEnded, match="not renewed in time"):
+                            await holder.keep()
+                finally:
+                    await quiet.close()
+                assert bytes(key) != KEY
+
+    run(body)
+
+
+def test_an_impostor_in_the_brokers_place_ends_no_lease_before_its_time() -> None:
+    async def body() -> None:
+        async with served() as hub:
+            owned = hub.site.registered(resource_of(policy=chain_policy(lease_s=2)))
+            async with hub.holding(owned) as holder:
+                await holder.acquire()
+                await hub.server.close()
+                impostor = await serve(
+                    HOST,
+                    hub.port,
+                    credentials=FixedCredentials(identity("broker", "silo"), consortium(TRUSTED).trust),
+                    allow_roles=ROLES,
+                    handler=BrokerService(hub.site.broker, on_refused=lambda *_: None).handle,
+                    on_refused=lambda *_: None,
+                    timeout=5.0,
+                    clock=hub.site.clock,
+                )
+                with pytest.raises(ChannelRefused):
+                    await holder._ask("renew")
+                assert holder.key == KEY
+                await impostor.close()
+                await hub.start()
+                await holder._ask("renew")
+
+    run(body)
+
+
 def test_code_that_changed_loses_its_key_at_the_renewal() -> None:
     async def body() -> None:
         async with served() as hub:

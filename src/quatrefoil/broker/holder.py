@@ -117,7 +117,9 @@ class Holder:
         return request
 
     def accept(self, answer: bytes) -> Lease:
-        """Take the broker's answer to the last :meth:`request`. What does not fit ends the lease, and is raised."""
+        """Take the broker's answer to the last :meth:`request`. What does not fit ends the lease, and is raised; so is
+        ``LeaseEnded`` for a renewal that came too late."""
+        self._require_open()
         pending, self._pending = self._pending, None
         if pending is None:
             raise CallerError("nothing was asked for", hint="Call request() first")

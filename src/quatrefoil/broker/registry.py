@@ -79,13 +79,22 @@ class Registry:
         return record, owned_of(record)
 
     def chain(self, digest: bytes) -> Sequence[bytes]:
-        """A resource and everything that it derives from."""
+        """A resource and everything that it derives from. ``StateCorrupt`` where something of that is missing, of which
+        nobody could say whether it was revoked."""
         chain = [digest]
-        while (record := self._ledger.resource(chain[-1])) and (parent := owned_of(record).resource.parent):
+        while True:
+            record = self._ledger.resource(chain[-1])
+            if record is None and len(chain) > 1:
+                raise StateCorrupt(
+                    f"resource {chain[-1].hex()[:16]}, from which others derive, is not in the state",
+                    hint="Somebody took it out: begin a new state, and have owners register again",
+                )
+            parent = owned_of(record).resource.parent if record is not None else b""
+            if not parent:
+                return chain
             if len(chain) > MOST_STAGES:
                 raise StateCorrupt("resources derive from each other in a circle", hint="Begin a new state")
             chain.append(parent)
-        return chain
 
     def open_key(self, record: ResourceRecord, owned: OwnedResource) -> bytearray:
         """The key, for the caller to wipe. It opened when it was registered: where it does not, what is stored has been

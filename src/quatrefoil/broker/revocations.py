@@ -40,7 +40,8 @@ class Revocations:
             )
             if hit:
                 name = f"{one.kind} {one.name} {one.value.hex()[:16]}" if one.name else one.value.hex()[:16]
-                return f"{one.what} {name} was revoked by {record.role} {record.by}: {one.reason or 'no reason given'}"
+                by = f"{record.role} {record.by}".strip()
+                return f"{one.what} {name} was revoked by {by}: {one.reason or 'no reason given'}"
         return None
 
     def require_none(self, resources: Sequence[bytes], *, lease: bytes = b"", claims: Sequence[Claimed] = ()) -> None:

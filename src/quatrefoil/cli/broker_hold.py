@@ -1,7 +1,7 @@
 """``quatrefoil broker hold``: run a command with a resource's key for as long as a broker grants it.
 
 The command reads 32 bytes from the file descriptor that ``QUATREFOIL_KEY_FD`` names. When the lease is over, by its
-end, a refusal or a revocation, the command and everything that it started are killed: it held a copy of the key.
+end, a refusal or a revocation, the command and its process group are killed at once: it held a copy of the key.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from quatrefoil.cli import archives, collecting, containers
 from quatrefoil.cli.broker_client import add_connection, connection
 from quatrefoil.cli.parties import count, report
 from quatrefoil.enclave.evidence import EvidenceSet
-from quatrefoil.errors import HostError, LeaseEnded, QuatrefoilError
+from quatrefoil.errors import HostError, QuatrefoilError
 from quatrefoil.resources import OwnedResource
 from quatrefoil.resources.container import opened_front
 from quatrefoil.services.lease_holder import LeaseHolder
@@ -84,14 +84,16 @@ async def _held(options: argparse.Namespace, owned: OwnedResource, attester: Cal
         try:
             await asyncio.wait({ended, keeping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            # The lease first: whatever the command still does, it is not with a key from here.
-            held.end("the command ended" if ended.done() else "it was stopped")
-            await _killed(process)
+            stopped = keeping.cancelled() or not keeping.done()
             keeping.cancel()
+            held.end("the command ended" if ended.done() else "it was stopped")
+            # A command whose lease is over has no time left; one that the user stops, or that ended, has some.
+            await _killed(process, grace=_GRACE if stopped else 0.0)
             (refusal, _) = await asyncio.gather(keeping, ended, return_exceptions=True)
-        if isinstance(refusal, QuatrefoilError) and not (isinstance(refusal, LeaseEnded) and process.returncode == 0):
+        if isinstance(refusal, QuatrefoilError):
             raise refusal
-        return process.returncode or 0
+        code = process.returncode or 0
+        return code if code >= 0 else 128 - code  # killed by a signal: as a shell says it
 
 
 async def _started(command: list[str], held: LeaseHolder) -> asyncio.subprocess.Process:
@@ -108,14 +110,19 @@ async def _started(command: list[str], held: LeaseHolder) -> asyncio.subprocess.
         os.close(reading)
 
 
-async def _killed(process: asyncio.subprocess.Process) -> None:
-    """The command, and all of its session, are gone."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+async def _killed(process: asyncio.subprocess.Process, *, grace: float) -> None:
+    """The command, and all of its process group, are gone."""
+    if grace:
+        _signal(process, signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE):
+            async with asyncio.timeout(grace):
                 await process.wait()
+    _signal(process, signal.SIGKILL)
+
+
+def _signal(process: asyncio.subprocess.Process, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 __all__ = ["VARIABLE", "configure"]

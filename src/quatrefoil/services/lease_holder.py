@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from quatrefoil import attested
 from quatrefoil.audit.leases import Lease
 from quatrefoil.broker.holder import Holder
-from quatrefoil.errors import HostError, LeaseEnded, PeerUnreachable, QuatrefoilError
+from quatrefoil.errors import ChannelRefused, HostError, LeaseEnded, PeerUnreachable, QuatrefoilError
 from quatrefoil.services.broker_link import BrokerLink, Dial
 from quatrefoil.services.rpc import FIRST_PAUSE, longer
 from quatrefoil.transport import AsyncChannel
@@ -39,11 +40,13 @@ class LeaseHolder:
         return self._holder.lease
 
     async def acquire(self) -> Lease:
-        """Have the key released. Whatever is raised ends this holder, but for ``PeerUnreachable``."""
+        """Have the key released. Whatever is raised ends this holder, but for a broker that is not reached
+        (``PeerUnreachable``, ``ChannelRefused``)."""
         return await self._ask("release")
 
     async def keep(self) -> None:
-        """Renew until the lease is over, and raise why it is."""
+        """Renew until the lease is over, and raise why it is. The key is wiped by then, whether or not a broker or a
+        collector has answered."""
         pause = FIRST_PAUSE
         while True:
             wait = self._holder.renew_in
@@ -51,12 +54,22 @@ class LeaseHolder:
                 await asyncio.sleep(min(wait, LONGEST_SLEEP))
                 continue
             try:
-                await self._ask("renew")
+                await self._while_it_lasts(self._ask("renew"))
                 pause = FIRST_PAUSE
-            except PeerUnreachable as away:
+            except (PeerUnreachable, ChannelRefused) as away:
                 self._report(f"the broker does not answer ({away.problem}): {self._holder.ends_in:.0f} s are left")
                 await asyncio.sleep(min(pause, max(0.0, self._holder.ends_in)))
                 pause = longer(pause)
+
+    async def _while_it_lasts(self, asking: Coroutine[Any, Any, Lease]) -> Lease:
+        """What is asked, or ``LeaseEnded`` when the lease is over before there is an answer."""
+        task = asyncio.create_task(asking)
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=max(0.0, min(self._holder.ends_in, LONGEST_SLEEP)))
+            return task.result()
+        finally:
+            task.cancel()
 
     async def derive(self, signed: bytes, sealed_key: bytes) -> bytes:
         """Hand a derived resource in; the broker's signed word for it."""
@@ -75,8 +88,8 @@ class LeaseHolder:
 
         try:
             return self._holder.accept(await self._link.asked(make))
-        except PeerUnreachable:
-            raise
+        except (PeerUnreachable, ChannelRefused):
+            raise  # nobody who could be asked has refused anything
         except HostError as error:  # a collector that does not answer may do so again
             raise PeerUnreachable(f"no evidence could be collected ({error.problem})", hint=error.hint) from None
         except LeaseEnded:
