@@ -76,6 +76,10 @@ def test_what_is_not_known_or_of_another_type_is_left_alone() -> None:
     found = RuntimeData.parse(runtime_data(AK.public_key(), **{"vm-configuration": {"secure-boot": 1}, "new": [1]}))
     assert found.facts == {}
     assert RuntimeData.parse(runtime_data(AK.public_key(), **{"vm-configuration": None})).facts == {}
+    for name in ("\ud800", "a\nb", "x" * 65, 5):
+        assert (
+            RuntimeData.parse(runtime_data(AK.public_key(), **{"vm-configuration": {"vmUniqueId": name}})).facts == {}
+        )
 
 
 def jwk(**changes: Any) -> bytes:
@@ -92,6 +96,7 @@ KEYS = json.loads(DATA)["keys"]
     [
         (b"", "are no JSON"),
         (b"\xff", "are no JSON"),
+        (DATA.decode().encode("utf-16")[:4000], "are no JSON"),
         (b"[]", "no JSON object"),
         (b'{"keys": NaN}', "are no JSON"),
         (b'{"keys": [], "keys": []}', "are no JSON"),

@@ -45,7 +45,7 @@ class RuntimeData:
         if data.count(b"[") + data.count(b"{") > 64:
             raise _rejected("are nested or split too often")
         try:
-            found = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
+            found = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
         except (ValueError, RecursionError) as error:
             raise _rejected(f"are no JSON ({type(error).__name__})") from None
         if not isinstance(found, dict):
@@ -97,8 +97,9 @@ def _facts(configuration: Any) -> dict[str, bool | int | str | bytes]:
     facts: dict[str, bool | int | str | bytes] = {
         ours: known[name] for name, ours in _FLAGS.items() if isinstance(known.get(name), bool)
     }
-    if isinstance(known.get("vmUniqueId"), str):
-        facts["vm_id"] = known["vmUniqueId"][:64]
+    name = known.get("vmUniqueId")
+    if isinstance(name, str) and len(name) <= 64 and name.isascii() and name.isprintable():
+        facts["vm_id"] = name
     return facts
 
 
