@@ -2,7 +2,8 @@
 
 from quatrefoil.appraisal.policy import AppraisalPolicy
 from quatrefoil.appraisal.reader import load, parse
+from quatrefoil.appraisal.relied import Relied
 from quatrefoil.appraisal.verdict import Verdict, appraise
 from quatrefoil.appraisal.verifiers import verify
 
-__all__ = ["AppraisalPolicy", "Verdict", "appraise", "load", "parse", "verify"]
+__all__ = ["AppraisalPolicy", "Relied", "Verdict", "appraise", "load", "parse", "verify"]

@@ -38,7 +38,7 @@ class Verdict:
                 hint="See every check with `quatrefoil attest verify`; change the platform, or the policy knowingly",
                 check=failed[0].name,
             )
-        return Appraisal(self.claims.kind, self.claims.isolation, insecure=False)
+        return Appraisal(self.claims.kind, self.claims.isolation, insecure=False, policy=self.policy_sha256)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -44,6 +44,10 @@ class TpmCollector:
     tcti: str = DEVICE
     certificates: tuple[bytes, ...] = ()
 
+    @property
+    def kind(self) -> str:
+        return "tpm"
+
     def __post_init__(self) -> None:
         if self.bank not in tpm.HASHES.values():
             raise _wrong(f"there is no bank {self.bank!r} here", f"Name one of {', '.join(tpm.HASHES.values())}")

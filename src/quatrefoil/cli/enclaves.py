@@ -1,0 +1,113 @@
+"""What the commands of a job share about the keeper's enclave: which one, what collects evidence, what appraises it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from quatrefoil import stack
+from quatrefoil.appraisal import Relied, load
+from quatrefoil.cli.parties import report
+from quatrefoil.enclave.collateral import Collateral
+from quatrefoil.enclave.collectors import Collector
+from quatrefoil.enclave.tpm.collector import DEVICE, TpmCollector
+from quatrefoil.errors import CallerError
+from quatrefoil.isolation.dates import require_current
+from quatrefoil.policy import Policy
+from quatrefoil.transport import system_clock
+
+
+def add_enclave_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--enclave",
+        choices=stack.EXISTING["enclave"],
+        help="what the keeper is behind, where the policy allows several",
+    )
+
+
+def add_keeper_enclave_option(parser: argparse.ArgumentParser, otherwise: str) -> None:
+    """For who plans: the keeper runs on another machine, whose devices are not seen from here."""
+    parser.add_argument(
+        "--keeper-enclave",
+        action="append",
+        choices=[name for name in stack.EXISTING["enclave"] if name != stack.SOFTWARE],
+        help=f"evidence that the keeper's machine gives, which silos appraise; repeat for several ({otherwise})",
+    )
+
+
+# ------------------------------------------------------------------------------------------------------ the keeper
+
+
+def add_collector_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tpm-key", metavar="KEY", help="attestation key of the TPM: a persistent handle or a context")
+    parser.add_argument("--tpm-pcrs", type=registers, metavar="N,N,...", help="registers to quote (default: 0 to 7)")
+    parser.add_argument("--tpm-bank", metavar="HASH", help="bank of registers (default: sha256)")
+    parser.add_argument("--tcti", metavar="TCTI", help=f"where the TPM is (default: {DEVICE})")
+
+
+def registers(text: str) -> tuple[int, ...]:
+    """Numbers of registers, for argparse."""
+    return tuple(int(part) for part in text.split(","))
+
+
+def collector_of(options: argparse.Namespace, backend: str) -> Collector | None:
+    """What collects ``backend`` evidence; None for the stand-in. Options of another backend are ``CallerError``."""
+    given = {name: getattr(options, name) for name in ("tpm_key", "tpm_pcrs", "tpm_bank", "tcti")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if backend == "tpm":
+        if "tpm_key" not in given:
+            raise CallerError("a TPM quotes under an attestation key, and none is named", hint="Give it with --tpm-key")
+        names = {"tpm_key": "key", "tpm_pcrs": "pcrs", "tpm_bank": "bank", "tcti": "tcti"}
+        return TpmCollector(**{names[name]: value for name, value in given.items()})
+    if given:
+        option = "--" + min(given).replace("_", "-")
+        raise CallerError(f"{option} is about a TPM, and the keeper is behind {backend}", hint="Leave it out")
+    return None
+
+
+def report_attester(policy: Policy, backend: str, isolation: str) -> None:
+    """Say what keeps the keeper's host from its keys, on every start."""
+    if backend == stack.SOFTWARE:
+        report(f"keeper without an enclave, isolation: {isolation}; whoever runs this machine reads every key")
+        return
+    report(f"keeper behind {backend}, isolation: {isolation}, under the appraisal policy {policy.appraisal.hex()[:16]}")
+    if isolation == "none":
+        report(f"{backend} evidence says what was started: whoever runs this machine reads every key")
+
+
+# ------------------------------------------------------------------------------------------------------- the silos
+
+
+def add_relying_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--appraisal",
+        type=Path,
+        metavar="FILE",
+        help="the appraisal policy that the policy names by its digest: what the keeper's evidence is held to",
+    )
+    parser.add_argument(
+        "--collateral", type=Path, metavar="DIR", help="certificates, revocation lists and keys to verify it with"
+    )
+
+
+def relied_of(options: argparse.Namespace) -> Relied | None:
+    """The appraisal policy and collateral that were given; None without. ``HostError`` for what has expired of it."""
+    relied = read_relied(options.appraisal, options.collateral)
+    if relied is not None:
+        require_current(relied.collateral, system_clock())
+    return relied
+
+
+def read_relied(appraisal: Path | None, collateral: Path | None) -> Relied | None:
+    """Both from their files; None where no appraisal policy is given."""
+    if appraisal is not None:
+        return Relied(load(appraisal), Collateral() if collateral is None else Collateral.load(collateral))
+    if collateral is not None:
+        raise CallerError("--collateral is given without the policy it serves", hint="Give it with --appraisal")
+    return None
+
+
+def report_relied(backend: str, relied: Relied | None) -> None:
+    """Say what the keeper's evidence is held to."""
+    if relied is not None:
+        report(f"the keeper's {backend} evidence is held to {relied.policy.name} ({relied.policy.digest().hex()[:16]})")
