@@ -88,8 +88,9 @@ def type_of(data: bytes) -> str:
     return value[0]
 
 
-def parse_cbor(data: bytes, name: str) -> Any:
-    """The CBOR value in ``data``, which errors call ``name``: no tags, nothing of indefinite length, no deep nesting.
+def parse_cbor(data: bytes, name: str, *, indefinite: bool = False) -> Any:
+    """The CBOR value in ``data``, which errors call ``name``: no tags, no deep nesting, and nothing of indefinite
+    length unless a foreign format has it.
 
     Whether the form is deterministic, and whether bytes follow, shows only when the value is encoded again.
     """
@@ -101,7 +102,7 @@ def parse_cbor(data: bytes, name: str) -> Any:
             semantic_decoders=dict.fromkeys(_BUILT_IN_TAGS, _refuse_tag),
             tag_hook=_refuse_tag,
             max_depth=_DEEPEST,
-            allow_indefinite=False,
+            allow_indefinite=indefinite,
         )
     except (cbor2.CBORDecodeError, ValueError, OverflowError, RecursionError, TypeError) as error:
         raise MessageRefused(f"{name} is not well-formed CBOR ({type(error).__name__})", hint=_HINT) from None

@@ -54,7 +54,7 @@ def test_good_evidence_is_accepted() -> None:
         ({"advisories": ("SA-1", "SA-2")}, "advisories"),
         ({"signed_at": None}, "age"),
         ({"signed_at": AT - timedelta(seconds=61)}, "age"),
-        ({"signed_at": AT + timedelta(seconds=1)}, "age"),
+        ({"signed_at": AT + timedelta(seconds=61)}, "age"),
         ({"measurements": {}}, "accepted-pcr0"),
     ],
 )

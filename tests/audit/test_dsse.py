@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quatrefoil.audit import strict_json
+from quatrefoil import strict_json
 from quatrefoil.audit.dsse import Envelope, Signature, pae
 from quatrefoil.errors import EvidenceRejected
 from world import START, STRANGER, damaged, identity, notary

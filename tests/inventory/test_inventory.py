@@ -79,7 +79,7 @@ HARMLESS = frozenset(
         " RSAPublicKey"
         " ed25519 ED25519 _ED25519 ML_DSA_44 ML_DSA_65 ML_DSA_87 _ML_DSA_44 ml_dsa_44 RFC9162_SHA256 SHA_256"
         " _ed25519 _ml_dsa_44 _check_ed25519 _check_ml_dsa_44 ED25519_COSIGNATURE _check_ed25519_cosignature"
-        " ECDSA_P256 RSA RSA_BITS RSASSA RSAPSS RSAPublicNumbers _rsa _verify_rsa"
+        " spki_sha256 ECDSA_P256 RSA RSA_BITS RSASSA RSAPSS RSAPublicNumbers _rsa _verify_rsa"
         " x963kdf _RSA_PKCS1 _RSA_OAEP _TRIPLE_DES _AES _CBC _GCM _cbc _gcm HYBRID_768 HYBRID_1024",
     )
 )

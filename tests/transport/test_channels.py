@@ -300,6 +300,25 @@ def test_closing_a_channel_whose_peer_reads_nothing_ends(consortium):
             reading.set()
 
 
+def test_closing_that_is_cancelled_leaves_nothing_open(consortium):
+    """The peer has not said goodbye yet, and whoever closes is told to stop waiting."""
+
+    async def deaf(channel: Any) -> None:
+        await asyncio.sleep(30)
+
+    async def run(port: int) -> bool:
+        channel = await dial_async(consortium, port)
+        closing = asyncio.create_task(channel.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        return channel._wire._transport.is_closing()
+
+    with listening(consortium, handler=deaf) as server:
+        assert asyncio.run(run(server.port))
+
+
 def test_closing_a_server_ends_its_channels(consortium):
     with listening(consortium) as server:
         channel = dial(consortium, server.port)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 
 from quatrefoil.appraisal.vocabulary import ANY, VOCABULARIES, Vocabulary
 from quatrefoil.configuration import FieldInvalid, check_choice, check_name, check_range, shown
+from quatrefoil.enclave.evidence import MOST_DEVICES
 from quatrefoil.errors import MessageRefused, PolicyInvalid
 from quatrefoil.wire import WireObject
 
@@ -67,6 +68,8 @@ class Rule(WireObject):
     highest_vmpl: int = 0
     maximum_age_s: int = 0
     """Of kinds that say when they were made; 0 for the others."""
+    gpus: int = 0
+    """Of devices: how many must stand beside a machine's evidence at least."""
 
     def __post_init__(self) -> None:
         if self.kind not in VOCABULARIES:
@@ -81,12 +84,16 @@ class Rule(WireObject):
         check_range(f"{self.kind}.highest_vmpl", self.highest_vmpl, 0, 3 if known.vmpl else 0)
         least, most = (1, LONGEST_AGE_S) if known.dated else (0, 0)
         check_range(f"{self.kind}.maximum_age_s", self.maximum_age_s, least, most)
+        check_range(f"{self.kind}.gpus", self.gpus, 0, MOST_DEVICES if known.counted else 0)
 
     def _check_measurements(self, known: Vocabulary) -> None:
         where = f"{self.kind}.measurements"
         _subset(where, [one.name for one in self.measurements], known.measurements)
-        if not any(one.name in known.code for one in self.measurements):
-            raise FieldInvalid(where, "does not say what code is accepted", hint=f"List {' or '.join(known.code)}")
+        said = {*known.code} & {one.name for one in self.measurements} | {*known.code_facts} & {*self.required}
+        if not said:
+            ways = [*(f"require {name}" for name in known.code_facts), f"list {' or '.join(known.code)}"]
+            hint = ", or ".join(ways)
+            raise FieldInvalid(where, "does not say what code is accepted", hint=hint[0].upper() + hint[1:])
         for one in self.measurements:
             _hexadecimal(
                 f"{where}.{one.name}", one.values, known.measurements[one.name], may_be_zero=one.name not in known.code

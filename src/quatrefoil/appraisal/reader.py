@@ -37,6 +37,7 @@ def _rule(kind: str, table: Table, known: Vocabulary) -> Rule:
         ("rejected_advisories", known.statuses),
         ("highest_vmpl", known.vmpl),
         ("maximum_age_s", known.dated),
+        ("gpus", known.counted),
     ):
         if there:
             required.append(key)
@@ -55,6 +56,7 @@ def _rule(kind: str, table: Table, known: Vocabulary) -> Rule:
         rejected_advisories=table.texts("rejected_advisories") if known.statuses else (),
         highest_vmpl=_integer(kind, table, "highest_vmpl") if known.vmpl else 0,
         maximum_age_s=_integer(kind, table, "maximum_age_s") if known.dated else 0,
+        gpus=_integer(kind, table, "gpus") if known.counted else 0,
     )
 
 

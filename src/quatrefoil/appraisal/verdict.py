@@ -11,8 +11,12 @@ from typing import Any
 from quatrefoil.appraisal.policy import AppraisalPolicy, Rule
 from quatrefoil.appraisal.vocabulary import ANY, VOCABULARIES
 from quatrefoil.contracts import Appraisal
-from quatrefoil.enclave.claims import Check, Claims, Findings
+from quatrefoil.enclave.claims import Check, Claims, Findings, FindingsSet
+from quatrefoil.enclave.evidence import DEVICE_KINDS
 from quatrefoil.errors import EvidenceRejected
+
+CLOCK_SKEW_S = 60
+"""How far the clock of who dates evidence may be ahead. Evidence from the future is no replay."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class Verdict:
     checks: tuple[Check, ...]
     claims: Claims
     policy_sha256: bytes
+    devices: tuple[Claims, ...] = ()
+    """Of a set: what each device says, in the set's order. Their checks are among ``checks`` as ``gpu0-NAME``."""
 
     @property
     def accepted(self) -> bool:
@@ -41,6 +47,7 @@ class Verdict:
         return Appraisal(self.claims.kind, self.claims.isolation, insecure=False, policy=self.policy_sha256)
 
     def to_json(self) -> dict[str, Any]:
+        devices = {"devices": [claims.to_json() for claims in self.devices]} if self.devices else {}
         return {
             "verdict": "accepted" if self.accepted else "rejected",
             "kind": self.claims.kind,
@@ -49,6 +56,7 @@ class Verdict:
             "checks": [dataclasses.asdict(check) for check in self.checks],
             "claims": self.claims.to_json(),
             "policy_sha256": self.policy_sha256.hex(),
+            **devices,
         }
 
 
@@ -56,8 +64,36 @@ def appraise(findings: Findings, policy: AppraisalPolicy, report_data: bytes | N
     """Hold ``findings`` to ``policy`` at ``at``.
 
     ``report_data`` is what the code was to put into its evidence, of up to as many bytes as the kind has; shorter data
-    stand for themselves followed by zeros. ``None`` passes only under a policy with ``report_data = "any"``.
+    stand for themselves followed by zeros. ``None`` passes only under a policy with ``report_data = "any"``. A machine
+    that shows no device is refused under a policy that requires one.
     """
+    alone = findings.claims.kind in DEVICE_KINDS
+    counted = () if alone else _devices((), policy)
+    checks = (*_appraised(findings, policy, report_data, at), *counted)
+    return Verdict(checks, findings.claims, policy.digest())
+
+
+def appraise_set(findings: FindingsSet, policy: AppraisalPolicy, report_data: bytes | None, at: datetime) -> Verdict:
+    """Hold a machine and its devices to ``policy`` at ``at``: a verdict on the machine, in which every check of device
+    0 is called ``gpu0-NAME``. Every device that is shown must be accepted, also where the policy requires none.
+
+    All of them are bound to the same ``report_data``, of 32 bytes; where it is left out and the policy allows that,
+    the devices must still be bound to the data of the machine.
+    """
+    machine = findings.primary
+    checks = [*_appraised(machine, policy, report_data, at)]
+    bound = AppraisalPolicy(policy.name, "required", policy.rules)
+    for number, device in enumerate(findings.devices):
+        data = _unpadded(machine.claims, device.claims) if report_data is None else report_data
+        for check in _appraised(device, bound, data, at):
+            checks.append(dataclasses.replace(check, name=f"gpu{number}-{check.name}"))
+    checks += _devices(tuple(device.claims for device in findings.devices), policy)
+    return Verdict(tuple(checks), machine.claims, policy.digest(), tuple(one.claims for one in findings.devices))
+
+
+def _appraised(
+    findings: Findings, policy: AppraisalPolicy, report_data: bytes | None, at: datetime
+) -> tuple[Check, ...]:
     claims = findings.claims
     rule = policy.rule(claims.kind)
     checks = [
@@ -68,7 +104,23 @@ def appraise(findings: Findings, policy: AppraisalPolicy, report_data: bytes | N
     ]
     if rule is not None:
         checks += [*_established(findings), *_checks(claims, rule, at)]
-    return Verdict(tuple(checks), claims, policy.digest())
+    return tuple(checks)
+
+
+def _devices(devices: tuple[Claims, ...], policy: AppraisalPolicy) -> tuple[Check, ...]:
+    """Enough devices, each another one: a report of one GPU, asked for twice, is not two GPUs."""
+    least = sum(rule.gpus for rule in policy.rules)
+    if not devices and not least:
+        return ()
+    different = len({tuple(sorted(claims.platform.items())) for claims in devices})
+    count = f"{different} different GPUs in {len(devices)} reports, at least {least} asked for"
+    return (Check("gpus", least <= different == len(devices), count),)
+
+
+def _unpadded(machine: Claims, device: Claims) -> bytes:
+    """The machine's report data without zeros at the end that the device's field has no room for."""
+    size = len(device.report_data)
+    return machine.report_data if any(machine.report_data[size:]) else machine.report_data[:size]
 
 
 def _established(findings: Findings) -> Iterator[Check]:
@@ -132,7 +184,8 @@ def _age(claims: Claims, rule: Rule, at: datetime) -> Check:
     if claims.signed_at is None:
         return Check("age", False, "the evidence does not say when it was made")
     age = (at - claims.signed_at).total_seconds()
-    return Check("age", 0 <= age <= rule.maximum_age_s, f"{age:.0f} s old, accepted from 0 to {rule.maximum_age_s} s")
+    passed = -CLOCK_SKEW_S <= age <= rule.maximum_age_s
+    return Check("age", passed, f"{age:.0f} s old, accepted up to {rule.maximum_age_s} s")
 
 
 def _report_data(claims: Claims, policy: AppraisalPolicy, expected: bytes | None) -> Check:
@@ -152,4 +205,4 @@ def _said(value: object) -> str:
     return "not said" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-__all__ = ["Verdict", "appraise"]
+__all__ = ["Verdict", "appraise", "appraise_set"]

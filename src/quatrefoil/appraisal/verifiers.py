@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from quatrefoil.enclave import snp, tdx, tpm
-from quatrefoil.enclave.claims import Findings
+from quatrefoil.enclave import nitro, nvidia, snp, tdx, tpm
+from quatrefoil.enclave.claims import Findings, FindingsSet
 from quatrefoil.enclave.collateral import Collateral
-from quatrefoil.enclave.evidence import Evidence
+from quatrefoil.enclave.evidence import Evidence, EvidenceSet
 from quatrefoil.errors import EvidenceRejected
 
 Verifier = Callable[[Evidence, Collateral, datetime], Findings]
 
 VERIFIERS: Mapping[str, Verifier] = {
+    "nitro": nitro.verify,
+    "nvidia-cc": nvidia.verify,
     "sev-snp": snp.verify,
     "sgx": tdx.verify,
     "tdx": tdx.verify,
@@ -30,4 +32,10 @@ def verify(evidence: Evidence, collateral: Collateral, at: datetime) -> Findings
     return VERIFIERS[evidence.kind](evidence, collateral, at)
 
 
-__all__ = ["VERIFIERS", "verify"]
+def verify_set(evidence: EvidenceSet, collateral: Collateral, at: datetime) -> FindingsSet:
+    """What a machine's evidence and that of its devices establish at ``at``, each read as :func:`verify` reads it."""
+    found = [verify(one, collateral, at) for one in (evidence.primary, *evidence.devices)]
+    return FindingsSet(found[0], tuple(found[1:]))
+
+
+__all__ = ["VERIFIERS", "verify", "verify_set"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from quatrefoil.enclave import tdx, tpm
+from quatrefoil.enclave import nitro, nvidia, tdx, tpm
 from quatrefoil.enclave.snp import tcb
 
 ANY = "any"
@@ -24,6 +24,8 @@ class Vocabulary:
     """``[KIND.measurements]``: name -> bytes. A policy lists what it compares."""
     code: tuple[str, ...]
     """Measurements of which a policy compares at least one: the others say nothing of what code runs."""
+    code_facts: tuple[str, ...] = ()
+    """Requirable facts that say it as well: a policy that requires one needs no list."""
     platforms: tuple[str, ...] = ()
     """Identities of a machine, each a list in hexadecimal, or ``["any"]``."""
     refusable: Mapping[str, str] = field(default_factory=dict)
@@ -41,6 +43,8 @@ class Vocabulary:
     """``highest_vmpl``: 0 to 3."""
     dated: bool = False
     """``maximum_age_s``: evidence says under its signature when it was made."""
+    counted: bool = False
+    """``gpus``: of devices beside a machine, how many there must be at least; 0 where there may be none."""
 
 
 _INTEL_PLATFORM = {
@@ -132,6 +136,32 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
         listed={"bank": ("sha256", "sha384")},
         components={"TPM": ("firmware",)},
         largest_version=2**63 - 1,
+    ),
+    "nitro": Vocabulary(
+        established=nitro.CHECKS,
+        measurements={f"pcr{number}": 48 for number in range(32)},
+        # The whole image, or the key that signed it; 1 and 2 are each a part of the image.
+        code=("pcr0", "pcr8"),
+        requirable={"revocation_checked": "a revocation list of an authority in the chain was in the collateral"},
+        dated=True,
+    ),
+    "nvidia-cc": Vocabulary(
+        established=nvidia.CHECKS,
+        measurements={f"measurement_{number}": 48 for number in range(64)},
+        # Those that NVIDIA's manifests call digests of firmware, of the FSP and of the GSP.
+        code=tuple(f"measurement_{number}" for number in (*range(1, 7), *range(32, 39))),
+        code_facts=("golden",),
+        platforms=("device",),
+        requirable={
+            "golden": "the measurements are those that NVIDIA's manifests name for driver and VBIOS",
+            "revocation_checked": "a revocation list of an authority in the chain was in the collateral",
+        },
+        listed={
+            "driver_version": (),
+            "vbios_version": (),
+            "mode": ("multi-gpu", "not-said", "protected-pcie", "single-gpu"),
+        },
+        counted=True,
     ),
 }
 """Kind -> vocabulary, for every kind that has a verifier."""

@@ -21,7 +21,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 
-from quatrefoil.audit import strict_json
+from quatrefoil import strict_json
 from quatrefoil.errors import EvidenceRejected
 from quatrefoil.transport import Clock, Identity, Party, TrustAnchor
 

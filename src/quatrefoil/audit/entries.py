@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from quatrefoil.audit import kinds
-from quatrefoil.audit.strict_json import canonical, finite, no_number
 from quatrefoil.errors import CallerError, EvidenceRejected
+from quatrefoil.strict_json import canonical, finite, no_number
 from quatrefoil.tlog.merkle import leaf_hash
 from quatrefoil.tlog.tiles import LARGEST_LEAF
 

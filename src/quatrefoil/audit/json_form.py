@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
 
-from quatrefoil.audit import strict_json
+from quatrefoil import strict_json
 from quatrefoil.errors import EvidenceRejected
 
 Form = TypeVar("Form")

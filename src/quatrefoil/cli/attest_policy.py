@@ -66,3 +66,5 @@ def _asked(rule: Rule) -> Iterator[tuple[str, str]]:
         yield "highest_vmpl", str(rule.highest_vmpl)
     if known.dated:
         yield "maximum_age_s", str(rule.maximum_age_s)
+    if known.counted:
+        yield "gpus", f"at least {rule.gpus}" if rule.gpus else "NOT REQUIRED: a machine may show none"

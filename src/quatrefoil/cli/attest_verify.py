@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.markup import escape
 
-from quatrefoil.appraisal import Verdict, appraise, load, verify
+from quatrefoil.appraisal import Verdict, appraise, appraise_set, load, verify, verify_set
 from quatrefoil.appraisal.verifiers import VERIFIERS
+from quatrefoil.cli import attest_binding
 from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.enclave.collateral import Collateral
-from quatrefoil.enclave.evidence import Evidence
+from quatrefoil.enclave.evidence import Evidence, EvidenceSet, decode_any
 from quatrefoil.errors import CallerError
 
 NAME = "verify"
@@ -22,7 +24,7 @@ LARGEST_EVIDENCE = 8 << 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("evidence", metavar="EVIDENCE", type=Path, help="file with the evidence")
+    parser.add_argument("evidence", metavar="EVIDENCE", type=Path, help="file with evidence, or with a set of it")
     parser.add_argument(
         "--policy", metavar="POLICY", type=Path, required=True, help="appraisal policy file (TOML): what is accepted"
     )
@@ -35,20 +37,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--collateral", metavar="DIR", type=Path, help="folder with certificates and revocation lists fetched before"
     )
     parser.add_argument("--at", metavar="TIME", help="verify as of this time, as 2026-06-01T12:00Z (default: now)")
-    parser.add_argument(
-        "--report-data", metavar="HEX", help="what the evidence must be bound to; a policy may let it be left out"
-    )
+    attest_binding.configure(parser)
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     policy = load(options.policy)
     at = _time(options.at) if options.at else datetime.now(UTC)
-    expected = _bytes(options.report_data) if options.report_data is not None else None
+    bound = attest_binding.bound(options, at, _read)
     collateral = Collateral.load(options.collateral) if options.collateral else Collateral()
-    evidence = _evidence(options.evidence, options.kind)
-    verdict = appraise(verify(evidence, collateral, at), policy, expected, at)
-    write_json(options.json, SCHEMA, verdict.to_json())
+    evidence = bound.evidence or _evidence(options.evidence, options.kind)
+    if isinstance(evidence, EvidenceSet):
+        verdict = appraise_set(verify_set(evidence, collateral, at), policy, bound.report_data, at)
+    else:
+        verdict = appraise(verify(evidence, collateral, at), policy, bound.report_data, at)
+    verdict = replace(verdict, checks=(*verdict.checks, *bound.checks))
+    keyset = {"keyset_sha256": bound.keyset_sha256.hex()} if bound.keyset_sha256 else {}
+    write_json(options.json, SCHEMA, verdict.to_json() | keyset)
     if not only_json(options):
         _show(verdict, options.policy)
     verdict.require()
@@ -67,15 +72,20 @@ def _show(verdict: Verdict, policy: Path) -> None:
     out.print("evidence does not show.")
 
 
-def _evidence(file: Path, kind: str | None) -> Evidence:
+def _evidence(file: Path, kind: str | None) -> Evidence | EvidenceSet:
+    data = _read(file)
+    return Evidence(kind, data) if kind else decode_any(data)
+
+
+def _read(file: Path) -> bytes:
     try:
         with file.open("rb") as stream:
             data = stream.read(LARGEST_EVIDENCE + 1)
     except OSError as error:
-        raise CallerError(f"{file} cannot be read ({error.strerror})", hint="Name a file with evidence") from None
+        raise CallerError(f"{file} cannot be read ({error.strerror})", hint="Name a file that is there") from None
     if len(data) > LARGEST_EVIDENCE:
         raise CallerError(f"{file} is over {LARGEST_EVIDENCE} bytes", hint="Check that it is the file you meant")
-    return Evidence(kind, data) if kind else Evidence.decode(data)
+    return data
 
 
 def _time(text: str) -> datetime:
@@ -86,10 +96,3 @@ def _time(text: str) -> datetime:
     if at.tzinfo is None:
         raise CallerError(f"--at {text[:40]!r} names no time zone", hint="Add Z for UTC, as 2026-06-01T12:00Z")
     return at.astimezone(UTC)
-
-
-def _bytes(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise CallerError("--report-data is not hexadecimal", hint="Write it as pairs of 0-9 a-f") from None

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
@@ -114,9 +114,29 @@ def _verified_pss(issuer: x509.Certificate, signed: bytes, signature: bytes) -> 
     return True
 
 
+def signed_p384(issuer: x509.Certificate, signed: bytes, signature: bytes) -> bool:
+    """Whether the P-384 key of ``issuer`` made ``signature`` over ``signed``: ECDSA with SHA-384 (FIPS 186-5 section
+    6). The algorithm identifier beside the signature decides nothing."""
+    return _verified_p384(issuer, signed, signature)
+
+
+@lru_cache(maxsize=256)
+def _verified_p384(issuer: x509.Certificate, signed: bytes, signature: bytes) -> bool:
+    """Remembered, as in :func:`_verified_pss`."""
+    key = reading("certificate", issuer.public_key)
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
+        return False
+    try:
+        key.verify(signature, signed, ec.ECDSA(SHA384()))
+    except InvalidSignature:
+        return False
+    return True
+
+
 def forget() -> None:
     """Forget which signatures have been verified, for who measures."""
     _verified_pss.cache_clear()
+    _verified_p384.cache_clear()
 
 
 def binds_every_byte(certificate: x509.Certificate) -> bool:
@@ -162,5 +182,6 @@ __all__ = [
     "parse_key",
     "parse_pem",
     "reading",
+    "signed_p384",
     "signed_pss",
 ]

@@ -123,8 +123,16 @@ class Findings:
         return tuple(check for check in self.checks if not check.passed)
 
 
+@dataclass(frozen=True)
+class FindingsSet:
+    """What was found on a machine's evidence and on that of each of its devices, in the order of the set."""
+
+    primary: Findings
+    devices: tuple[Findings, ...]
+
+
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.hex() if isinstance(value, bytes) else value for name, value in values.items()}
 
 
-__all__ = ["ISOLATION", "Check", "Claims", "Findings"]
+__all__ = ["ISOLATION", "Check", "Claims", "Findings", "FindingsSet"]

@@ -312,8 +312,8 @@ CURRENT = (
         "drbg",
         ("generate",),
         None,
-        ("aggregation", "api", "cli", "insecure", "proofs", "tlog", "transport", "transport.sealed"),
-        "seeds, file keys, salts, marks of records, names of temporary files; OpenSSL seeds its own from it",
+        ("aggregation", "api", "attested", "cli", "insecure", "proofs", "tlog", "transport", "transport.sealed"),
+        "seeds, file keys, nonces, salts, marks of records, names of temporary files; OpenSSL seeds its own from it",
     ),
     Algorithm(
         "additive-rlwe",

@@ -87,6 +87,11 @@ class AsyncChannel:
         return self._session.peer
 
     @property
+    def server_side(self) -> bool:
+        """Whether this end accepted the connection, as the server of TLS."""
+        return self._session.server_side
+
+    @property
     def resumed(self) -> bool:
         """Whether an earlier session was resumed, under a fresh key exchange."""
         return self._session.resumed
@@ -185,18 +190,22 @@ class AsyncChannel:
         return self._session.exporter(label, context, length)
 
     async def close(self) -> None:
-        """Say goodbye, let what was sent arrive, and close. Does nothing the second time."""
+        """Say goodbye, let what was sent arrive, and close: at once when cancelled. Does nothing the second time."""
         if not self._open:
             return
         self._open = False
         self._session.close()
-        with contextlib.suppress(OSError, PeerError, TimeoutError):
-            async with asyncio.timeout(_LINGER):
-                await self._flush(_LINGER)
-                self._wire.write_eof()
-                while await self._wire.more(_LINGER):
-                    pass
-        await self._drop()
+        try:
+            with contextlib.suppress(OSError, PeerError, TimeoutError):
+                async with asyncio.timeout(_LINGER):
+                    await self._flush(_LINGER)
+                    self._wire.write_eof()
+                    while await self._wire.more(_LINGER):
+                        pass
+            await self._drop()
+        except BaseException:
+            self._wire.abort()
+            raise
 
     async def establish(self, *, server_side: bool) -> None:
         """The handshake and the welcome; ``ChannelRefused`` when either end refuses the other, ``PeerUnreachable`` when

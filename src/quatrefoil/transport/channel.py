@@ -93,6 +93,11 @@ class Channel:
         return self._session.peer
 
     @property
+    def server_side(self) -> bool:
+        """Whether this end accepted the connection, as the server of TLS."""
+        return self._session.server_side
+
+    @property
     def resumed(self) -> bool:
         """Whether an earlier session was resumed, under a fresh key exchange."""
         return self._session.resumed

@@ -101,6 +101,11 @@ class TlsSession:
         return self._address
 
     @property
+    def server_side(self) -> bool:
+        """Whether this end accepted the connection."""
+        return self._server_side
+
+    @property
     def peer(self) -> Party:
         """Who the other end is; only after the handshake."""
         assert self._party is not None

@@ -8,7 +8,8 @@ from functools import cache
 from tests.fuzz import rooms
 from tests.fuzz.held import refused_or, refused_or_same
 
-from quatrefoil.audit import json_form, provenance, strict_json
+from quatrefoil import strict_json
+from quatrefoil.audit import json_form, provenance
 from quatrefoil.audit.ancestry import Model, examine
 from quatrefoil.audit.dsse import Envelope, Notary
 from quatrefoil.audit.manifest import Manifest, Tensor, header_of, measure

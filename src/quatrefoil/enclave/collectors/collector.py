@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from quatrefoil.enclave.evidence import Evidence
+from quatrefoil.errors import CallerError
+
+REPORT_DATA_BYTES = 64
+"""What every kind of evidence has room for."""
 
 
 @runtime_checkable
@@ -24,4 +28,17 @@ class Collector(Protocol):
         """
 
 
-__all__ = ["Collector"]
+def checked(report_data: bytes) -> bytes:
+    """``report_data``, or ``CallerError`` where it is empty or longer than :data:`REPORT_DATA_BYTES`."""
+    if not 0 < len(report_data) <= REPORT_DATA_BYTES:
+        hint = f"Give 1 to {REPORT_DATA_BYTES}: the digest of what the evidence is to be bound to"
+        raise CallerError(f"report data of {len(report_data)} bytes", hint=hint)
+    return bytes(report_data)
+
+
+def padded(report_data: bytes) -> bytes:
+    """``report_data`` followed by zeros, as a field of 64 bytes holds it."""
+    return checked(report_data).ljust(REPORT_DATA_BYTES, b"\0")
+
+
+__all__ = ["REPORT_DATA_BYTES", "Collector", "checked", "padded"]

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.verification import (
@@ -25,7 +23,7 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from quatrefoil.enclave import certificates
+from quatrefoil.enclave import certificates, revocation
 from quatrefoil.enclave.claims import Check
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.tpm.structures import PublicArea
@@ -93,7 +91,7 @@ def _who_vouches(key: Key, candidates: tuple[bytes, ...], collateral: Collateral
         if not all(certificates.binds_every_byte(one) for one in chain[:-1]):
             reasons.append("a certificate of the chain has bytes that anybody may change")
             continue
-        own, problem = _revocation(chain, lists, at)
+        own, problem = revocation.look_up(chain, lists, at)
         if problem:
             reasons.append(problem)
             continue
@@ -148,36 +146,6 @@ def _chain(
     builder = PolicyBuilder().store(Store(roots)).time(at)
     verifier = builder.extension_policies(ca_policy=_AUTHORITY, ee_policy=_LEAF).build_client_verifier()
     return list(verifier.verify(leaf, between).chain)
-
-
-def _revocation(
-    chain: list[x509.Certificate], lists: list[x509.CertificateRevocationList], at: datetime
-) -> tuple[bool, str]:
-    """Whether a list of an authority in the chain is there, and why the chain does not hold by it, or nothing."""
-    own = False
-    for found in lists:
-        for certificate, issuer in pairwise(chain):
-            if found.issuer != issuer.subject:
-                continue
-            own, name = True, issuer.subject.rfc4514_string()
-            if not _signed(found, issuer):
-                return own, f"the revocation list of {name} is not signed by it"
-            if found.next_update_utc is None or not found.last_update_utc <= at <= found.next_update_utc:
-                return (
-                    own,
-                    f"the revocation list of {name} holds from {found.last_update_utc} to {found.next_update_utc}",
-                )
-            if found.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
-                return own, f"{name} revoked the certificate {certificate.serial_number:x}"
-    return own, ""
-
-
-def _signed(found: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
-    key = issuer.public_key()
-    try:
-        return isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey) and found.is_signature_valid(key)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
 
 
 __all__ = ["NOBODY", "PINNED", "Key", "Signer", "public_key", "subject_public_key_info", "who_vouches"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quatrefoil.enclave.tpm.collector import TpmCollector
+from quatrefoil.enclave.collectors.tpm import TpmCollector
 from quatrefoil.errors import CallerError, DependencyMissing, HostError
 
 
@@ -47,7 +47,7 @@ def test_a_tool_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_tool_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("quatrefoil.enclave.tpm.collector._PATIENCE", 0.2)
+    monkeypatch.setattr("quatrefoil.enclave.collectors.tpm_tools._PATIENCE", 0.2)
     collector = tools(tmp_path, "exec sleep 30", monkeypatch)
     with pytest.raises(HostError, match=r"no answer for 0\.2 s"):
         collector.collect(bytes(32))
