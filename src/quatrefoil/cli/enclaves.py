@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from quatrefoil import stack
@@ -10,7 +11,10 @@ from quatrefoil.appraisal import Relied, load
 from quatrefoil.cli.parties import report
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.collectors import Collector
-from quatrefoil.enclave.tpm.collector import DEVICE, TpmCollector
+from quatrefoil.enclave.collectors.nsm import NsmCollector
+from quatrefoil.enclave.collectors.tpm import TpmCollector
+from quatrefoil.enclave.collectors.tpm_tools import DEVICE
+from quatrefoil.enclave.collectors.tsm import REPORTS, TsmCollector
 from quatrefoil.errors import CallerError
 from quatrefoil.isolation.dates import require_current
 from quatrefoil.policy import Policy
@@ -43,6 +47,9 @@ def add_collector_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tpm-pcrs", type=registers, metavar="N,N,...", help="registers to quote (default: 0 to 7)")
     parser.add_argument("--tpm-bank", metavar="HASH", help="bank of registers (default: sha256)")
     parser.add_argument("--tcti", metavar="TCTI", help=f"where the TPM is (default: {DEVICE})")
+    parser.add_argument(
+        "--tsm-folder", type=Path, metavar="DIR", help=f"where configfs-tsm gives reports (default: {REPORTS})"
+    )
 
 
 def registers(text: str) -> tuple[int, ...]:
@@ -50,19 +57,27 @@ def registers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
+_TPM = {"tpm_key": "key", "tpm_pcrs": "pcrs", "tpm_bank": "bank", "tcti": "tcti"}
+_TSM = {"tsm_folder": "folder"}
+_OPTIONS: Mapping[str, Mapping[str, str]] = {"tpm": _TPM, "tdx": _TSM, "sev-snp": _TSM}
+"""Backend -> options that say how its evidence is collected, each with the collector's name for it."""
+
+
 def collector_of(options: argparse.Namespace, backend: str) -> Collector | None:
     """What collects ``backend`` evidence; None for the stand-in. Options of another backend are ``CallerError``."""
-    given = {name: getattr(options, name) for name in ("tpm_key", "tpm_pcrs", "tpm_bank", "tcti")}
-    given = {name: value for name, value in given.items() if value is not None}
+    given = {name: getattr(options, name) for name in (*_TPM, *_TSM) if getattr(options, name) is not None}
+    known = _OPTIONS.get(backend, {})
+    if wrong := [name for name in given if name not in known]:
+        option = "--" + wrong[0].replace("_", "-")
+        raise CallerError(f"{option} is given, and the keeper is behind {backend}", hint="Leave it out")
+    found = {known[name]: value for name, value in given.items()}
     if backend == "tpm":
-        if "tpm_key" not in given:
+        if "key" not in found:
             raise CallerError("a TPM quotes under an attestation key, and none is named", hint="Give it with --tpm-key")
-        names = {"tpm_key": "key", "tpm_pcrs": "pcrs", "tpm_bank": "bank", "tcti": "tcti"}
-        return TpmCollector(**{names[name]: value for name, value in given.items()})
-    if given:
-        option = "--" + min(given).replace("_", "-")
-        raise CallerError(f"{option} is about a TPM, and the keeper is behind {backend}", hint="Leave it out")
-    return None
+        return TpmCollector(**found)
+    if backend in ("tdx", "sev-snp"):
+        return TsmCollector(backend, **found)
+    return NsmCollector() if backend == "nitro" else None
 
 
 def report_attester(policy: Policy, backend: str, isolation: str) -> None:

@@ -40,10 +40,6 @@ class TpmCollector:
     def kind(self) -> str:
         return "tpm"
 
-    @property
-    def kind(self) -> str:
-        return "tpm"
-
     def __post_init__(self) -> None:
         if self.bank not in tpm.HASHES.values():
             raise _wrong(f"there is no bank {self.bank!r} here", f"Name one of {', '.join(tpm.HASHES.values())}")
