@@ -18,8 +18,8 @@ LARGEST = 1 << 20
 DEEPEST = 16
 MOST_ELEMENTS = 4096
 
-_TEXT = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"}
-_VALUE = {"&": "&amp;", "<": "&lt;", '"': "&quot;", "\t": "&#x9;", "\n": "&#xA;", "\r": "&#xD;"}
+_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"})
+_VALUE = str.maketrans({"&": "&amp;", "<": "&lt;", '"': "&quot;", "\t": "&#x9;", "\n": "&#xA;", "\r": "&#xD;"})
 
 Name = tuple[str, str]
 """Namespace URI, empty for none, and local name."""
@@ -127,21 +127,17 @@ def _written(
     yield f"<{element.tag}"
     for prefix, uri in sorted(namespaces.items()):
         if around.get(prefix, "") != uri:
-            yield f' {"xmlns:" + prefix if prefix else "xmlns"}="{_escaped(uri, _VALUE)}"'
+            yield f' {"xmlns:" + prefix if prefix else "xmlns"}="{uri.translate(_VALUE)}"'
     for name, value in sorted(element.attributes.items()):
-        yield f' {element.tags[name]}="{_escaped(value, _VALUE)}"'
+        yield f' {element.tags[name]}="{value.translate(_VALUE)}"'
     yield ">"
     inside = {**around, **namespaces}
     for child in element.children:
         if isinstance(child, str):
-            yield _escaped(child, _TEXT)
+            yield child.translate(_TEXT)
         elif child is not without:
             yield from _written(child, inside, child.declared, without)
     yield f"</{element.tag}>"
-
-
-def _escaped(text: str, replaced: Mapping[str, str]) -> str:
-    return "".join(replaced.get(letter, letter) for letter in text)
 
 
 def rejected(problem: str) -> EvidenceRejected:

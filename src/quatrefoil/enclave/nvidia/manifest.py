@@ -142,9 +142,9 @@ def _verified(root: Element, signature: Element) -> tuple[x509.Certificate, ...]
     if _base64(digest) != hashlib.sha384(canonical(root, without=signature)).digest():
         raise rejected("was altered after it was signed")
     (data,) = _exactly(key, "X509Data")
-    signers = tuple(certificates.parse(_base64(one)) for one in data.elements()[: paths.LONGEST])
     for one in data.elements():
         _expect(one, "X509Certificate", _DSIG)
+    signers = tuple(certificates.parse(_base64(one)) for one in data.elements()[: paths.LONGEST])
     if not signers or not _is_signed(canonical(info), _base64(value), signers[0]):
         raise rejected("is not signed by the first certificate in it")
     return signers

@@ -1,15 +1,9 @@
-"""A machine and its devices under one policy: every device is held to it, and a missing one is no excuse."""
+"""Sets of evidence: one byte form, a machine first, devices after it, and nothing twice."""
 
 from __future__ import annotations
 
 import pytest
-from appraisal_policies import policy
 
-import attesting
-from attesting import AT, NOTHING, REPORT_DATA, roots
-from quatrefoil.appraisal import appraise, appraise_set
-from quatrefoil.enclave import snp
-from quatrefoil.enclave.claims import Check, Claims, Findings, FindingsSet
 from quatrefoil.enclave.evidence import MOST_DEVICES, Evidence, EvidenceSet, decode_any
 from quatrefoil.errors import EvidenceRejected
 
@@ -43,28 +37,3 @@ def test_other_bytes_are_refused(data: bytes) -> None:
         with pytest.raises(EvidenceRejected) as refused:
             decode(data)
         assert refused.value.check == "format" and refused.value.hint
-
-
-def machine() -> Findings:
-    return snp.verify(attesting.evidence(), NOTHING, AT, roots=roots())
-
-
-def gpu(nonce: bytes = REPORT_DATA[:32], identity: bytes = b"1") -> Findings:
-    claims = Claims("nvidia-cc", "a root", "none", nonce, platform={"device": identity})
-    return Findings(claims, (Check("signature", True, ""),))
-
-
-def failed(devices: tuple[Findings, ...], report_data: bytes | None = REPORT_DATA) -> list[str]:
-    under = policy() if report_data else policy('report_data = "required"', 'report_data = "any"')
-    verdict = appraise_set(FindingsSet(machine(), devices), under, report_data, AT)
-    return [check.name for check in verdict.checks if not check.passed]
-
-
-def test_a_set_of_one_machine_is_that_machine() -> None:
-    assert appraise_set(FindingsSet(machine(), ()), policy(), REPORT_DATA, AT) == appraise(
-        machine(), policy(), REPORT_DATA, AT
-    )
-
-
-def test_a_device_of_a_kind_without_a_rule_is_refused() -> None:
-    assert failed((gpu(),), REPORT_DATA[:32]) == ["gpu0-kind"]
