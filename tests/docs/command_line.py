@@ -27,9 +27,10 @@ def uses(text: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:
         if name not in known:
             yield ("?", found[1]), []
             continue
-        following = re.match(r"\s+([a-z]+)", found[2])
-        if following and (*name, following[1]) in known:
-            name = (*name, following[1])
+        for following in re.findall(r"\S+", found[2]):
+            if (*name, following) not in known:
+                break
+            name = (*name, following)
         yield name, re.findall(r"(?<!\S)(--[a-z][a-z-]*)", found[2])
 
 

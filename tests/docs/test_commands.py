@@ -23,6 +23,8 @@ STRICT = ROOT / "examples" / "policies" / "strict.toml"
 WORKLOAD = ROOT / "examples" / "own_model" / "workload.toml"
 APPRAISAL = ROOT / "examples" / "appraisal" / "sev-snp.toml"
 RECEIPTS = ROOT / "tests" / "vectors" / "receipts"
+SAMPLES = ROOT / "src" / "quatrefoil" / "bench" / "samples"
+ROOTS = ROOT / "src" / "quatrefoil" / "enclave" / "snp" / "roots"
 MODEL = "quatrefoil.demo.job:initial"
 TRAIN = "quatrefoil.demo.job:train"
 
@@ -120,6 +122,8 @@ WRONG_USAGE = [
     ["attest"],
     ["attest", "verify", "evidence"],
     ["attest", "policy"],
+    ["attest", "collateral"],
+    ["attest", "collateral", "fetch", "evidence"],
     ["model"],
     ["model", "verify", "one.npz", "--trust", "root.pem"],
     ["model", "verify", "one.npz", "--provenance", "one", "--trust", "root.pem", "--signatures", "0"],
@@ -204,6 +208,12 @@ REFUSED = {
     ),
     "attest of a policy that is none": ("attest policy check {policy}", "hospitals.toml:"),
     "attest of evidence that is none": (f"attest verify {WORKLOAD} --policy {APPRAISAL}", "Evidence is not"),
+    "attest of no collateral": ("attest collateral show {tmp}", "holds no collateral"),
+    "attest of collateral for nothing": ("attest collateral fetch --out {tmp}/out", "no EVIDENCE"),
+    "attest of collateral without https": (
+        "attest collateral fetch --kind tdx --fmspc 00906ED50000 --pccs http://localhost --out {tmp}/out",
+        "not of the form https",
+    ),
     "model that is not there": ("model root {tmp}/none.npz", "there is no model at"),
     "model that is none": (f"model root {WORKLOAD}", "is no whole model"),
     "model without its statement": (
@@ -287,6 +297,8 @@ JSON = {
     "proof-parameters": "proof parameters --parameters 1000",
     "audit-show": "audit show {log}",
     "attest-policy-check": f"attest policy check {APPRAISAL}",
+    "attest-collateral-fetch": f"attest collateral fetch {SAMPLES}/tpm.evidence --out {{log}}/collateral",
+    "attest-collateral-show": f"attest collateral show {ROOTS}",
     "bench-attest": "bench attest --repeats 1",
     "audit-verify": "audit verify {log}",
     "audit-prove": "audit prove {log} 0 --out {log}/proof",

@@ -22,8 +22,9 @@ def target(name: str):
 def test_the_parsers_all_have_targets() -> None:
     parsers = {"archive", "ber", "certificate", "ciphertext", "contribution", "envelope", "frames", "jobs", "kernel"}
     logs = {"log_notes", "log_tiles", "log_journal"}
-    quotes = {"dcap_quote", "dcap_collateral", "tpm_quote"}
-    assert parsers | logs | quotes | {"messages", "proof", "receipt", "statement"} <= set(TARGETS)
+    quotes = {"dcap_quote", "dcap_collateral", "tpm_quote", "nitro_document", "gpu_report", "gpu_manifest"}
+    others = {"messages", "proof", "receipt", "statement", "collateral_manifest"}
+    assert parsers | logs | quotes | others <= set(TARGETS)
 
 
 @each_target

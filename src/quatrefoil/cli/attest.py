@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from quatrefoil.cli import attest_policy, attest_verify
+from quatrefoil.cli import attest_collateral, attest_policy, attest_verify
 
 NAME = "attest"
 HELP = "verify evidence of what runs in an enclave, offline, under a policy"
 
-_COMMANDS = (attest_verify, attest_policy)
+_COMMANDS = (attest_verify, attest_policy, attest_collateral)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 from quatrefoil import stack
@@ -15,8 +16,8 @@ from quatrefoil.enclave.collectors.nsm import NsmCollector
 from quatrefoil.enclave.collectors.tpm import TpmCollector
 from quatrefoil.enclave.collectors.tpm_tools import DEVICE
 from quatrefoil.enclave.collectors.tsm import REPORTS, TsmCollector
-from quatrefoil.errors import CallerError
-from quatrefoil.isolation.dates import require_current
+from quatrefoil.endorsements import bundle
+from quatrefoil.errors import CallerError, HostError
 from quatrefoil.policy import Policy
 from quatrefoil.transport import system_clock
 
@@ -107,10 +108,22 @@ def add_relying_options(parser: argparse.ArgumentParser) -> None:
 
 def relied_of(options: argparse.Namespace) -> Relied | None:
     """The appraisal policy and collateral that were given; None without. ``HostError`` for what has expired of it."""
-    relied = read_relied(options.appraisal, options.collateral)
-    if relied is not None:
-        require_current(relied.collateral, system_clock())
-    return relied
+    if options.appraisal is not None and options.collateral is not None:
+        require_current(options.collateral, system_clock())
+    return read_relied(options.appraisal, options.collateral)
+
+
+def require_current(folder: Path, at: datetime) -> None:
+    """``HostError`` naming the first file of collateral that does not hold at ``at``, and its date.
+
+    It says nothing of what holds: verification judges every part again, each time that it uses it.
+    """
+    for one in bundle.held(folder):
+        for problem in one.problems(at):
+            raise HostError(
+                f"{folder / one.name} does not hold: {problem}",
+                hint="Fetch it again with `quatrefoil attest collateral fetch`, or take it out if nothing needs it",
+            )
 
 
 def read_relied(appraisal: Path | None, collateral: Path | None) -> Relied | None:
