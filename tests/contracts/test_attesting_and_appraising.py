@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import attested_keepers as made
 from quatrefoil.contracts import Appraiser, Attester
@@ -96,6 +98,18 @@ def test_bytes_that_are_no_evidence_are_refused(pair: Pair) -> None:
     for damaged in (b"", b"\x80", evidence[:-1], evidence + b"\0", evidence[::-1]):
         with pytest.raises(PeerError):
             pair.appraiser.appraise(damaged, report_data=ROUND)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=300), st.integers(0, 1 << 16))
+def test_whatever_is_spliced_into_evidence_is_refused_or_changes_nothing(pair: Pair, piece: bytes, at: int) -> None:
+    evidence = pair.attester.collect(ROUND)
+    start = at % len(evidence)
+    spliced = evidence[:start] + piece + evidence[start + len(piece) :]
+    for shown in (piece, spliced):
+        with pytest.raises(PeerError):
+            # Data that the evidence was never bound to: whatever is shown, it must not be accepted for them.
+            pair.appraiser.appraise(shown, report_data=OTHER_ROUND)
 
 
 def test_no_bit_of_what_is_signed_can_be_turned(pair: Pair) -> None:

@@ -157,7 +157,7 @@ def _bounded(kind: str, how: str) -> tuple[Answer, ...]:
 
 _ATTESTED = (
     "every silo holds the keeper's evidence to the appraisal policy {appraisal}, with collateral of its own; the code "
-    "that it names is a keeper's; and nobody takes its machine apart, or has its maker's keys (docs/attestation.md)"
+    "that it names is a keeper's; nobody takes its machine apart, or has its maker's keys (docs/attestation.md)"
 )
 
 
