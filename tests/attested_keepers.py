@@ -20,7 +20,7 @@ import nitro_documents
 import tpm_quotes
 from configfs import TsmFiles, TsmKernel
 from quatrefoil.appraisal import AppraisalPolicy, Relied, parse, verifiers
-from quatrefoil.contracts import Appraiser, Attester
+from quatrefoil.contracts import IsolationAppraiser, IsolationAttester
 from quatrefoil.enclave import nitro, snp, tdx
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.collectors import Collector
@@ -151,9 +151,9 @@ class AttestedWorld(World):
             appraisal=self.appraisal.digest(),
         )
 
-    def attester(self) -> Attester:
+    def attester(self) -> IsolationAttester:
         return CollectingAttester(self.collector or COLLECTORS[self.kind]())
 
-    def appraiser(self) -> Appraiser:
+    def appraiser(self) -> IsolationAppraiser:
         relied = Relied(self.appraisal, collateral())
         return PolicyAppraiser(self.kind, relied, isolated=self.policy.wants_isolation, clock=self.clock)

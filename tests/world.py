@@ -22,7 +22,13 @@ from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.audit import Log, MemoryLog
 from quatrefoil.audit.dsse import Envelope, Notary
 from quatrefoil.audit.receipts import ABSENT, Receipt, RoundReceipt, issue_batch
-from quatrefoil.contracts import Appraiser, Attester, IntegrityProof, PrivateAggregation, VerifiedStatement
+from quatrefoil.contracts import (
+    IntegrityProof,
+    IsolationAppraiser,
+    IsolationAttester,
+    PrivateAggregation,
+    VerifiedStatement,
+)
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob, sha256
@@ -282,10 +288,10 @@ class World:
         """One for all parties: the public polynomials of a round are expanded once."""
         return bounded_updates() if "byzantine-silo" in self.policy.threats else None
 
-    def attester(self) -> Attester:
+    def attester(self) -> IsolationAttester:
         return SoftwareIsolation(accept_insecure="software-keeper")
 
-    def appraiser(self) -> Appraiser:
+    def appraiser(self) -> IsolationAppraiser:
         return SoftwareIsolation(accept_insecure="software-keeper")
 
     def make_silo(self, name: str, **changes: object) -> Silo:

@@ -115,7 +115,7 @@ class Appraisal:
 
 
 @runtime_checkable
-class Attester(Protocol):
+class IsolationAttester(Protocol):
     """Layer 2 where the code runs (RFC 9334 section 3.1): gathers evidence of it, and is believed in nothing."""
 
     @property
@@ -131,7 +131,7 @@ class Attester(Protocol):
 
 
 @runtime_checkable
-class Appraiser(Protocol):
+class IsolationAppraiser(Protocol):
     """Layer 2 seen by who relies on it (RFC 9334 section 3.1): needs nothing of the machine that attests."""
 
     @property

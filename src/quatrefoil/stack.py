@@ -11,7 +11,7 @@ from pathlib import Path
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.appraisal import AppraisalPolicy, Relied
-from quatrefoil.contracts import Appraiser, Attester, IntegrityProof, PrivateAggregation
+from quatrefoil.contracts import IntegrityProof, IsolationAppraiser, IsolationAttester, PrivateAggregation
 from quatrefoil.enclave.collectors import Collector
 from quatrefoil.errors import CallerError, DependencyMissing, PolicyInvalid
 from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
@@ -57,7 +57,7 @@ SOFTWARE = "software"
 """The enclave backend that needs no evidence, because it has none."""
 
 
-def attester_of(policy: Policy, backend: str, collector: Collector | None) -> Attester:
+def attester_of(policy: Policy, backend: str, collector: Collector | None) -> IsolationAttester:
     """What a keeper gives as evidence. ``collector``: None for the stand-in, and for nothing else."""
     _require_allowed(policy, "enclave", backend)
     _require_isolation(policy, backend)
@@ -72,7 +72,7 @@ def attester_of(policy: Policy, backend: str, collector: Collector | None) -> At
     return CollectingAttester(collector)
 
 
-def appraiser_of(policy: Policy, backend: str, relied: Relied | None, *, clock: Clock) -> Appraiser:
+def appraiser_of(policy: Policy, backend: str, relied: Relied | None, *, clock: Clock) -> IsolationAppraiser:
     """What a silo holds the keeper's evidence to. ``relied``: None for the stand-in, and for nothing else."""
     _require_allowed(policy, "enclave", backend)
     _require_isolation(policy, backend)

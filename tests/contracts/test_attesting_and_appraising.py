@@ -1,4 +1,4 @@
-"""What every backend of ``Attester`` and ``Appraiser`` must do, by pairs. A new kind joins by one line in ``PAIRS``."""
+"""What every backend of ``IsolationAttester`` and ``IsolationAppraiser`` must do, by pairs. A new kind joins by one line in ``PAIRS``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import attested_keepers as made
-from quatrefoil.contracts import Appraiser, Attester
+from quatrefoil.contracts import IsolationAppraiser, IsolationAttester
 from quatrefoil.errors import PeerError
 from quatrefoil.insecure import SoftwareIsolation
 from quatrefoil.isolation import CollectingAttester
@@ -22,8 +22,8 @@ ROUND, OTHER_ROUND = bytes(range(32)), bytes(range(1, 33))
 
 @dataclass(frozen=True)
 class Pair:
-    attester: Attester
-    appraiser: Appraiser
+    attester: IsolationAttester
+    appraiser: IsolationAppraiser
 
 
 def collected(kind: str) -> Pair:
@@ -61,7 +61,7 @@ def test_every_backend_that_can_be_built_is_here() -> None:
 
 
 def test_evidence_is_accepted_for_what_it_is_bound_to(pair: Pair) -> None:
-    assert isinstance(pair.attester, Attester) and isinstance(pair.appraiser, Appraiser)
+    assert isinstance(pair.attester, IsolationAttester) and isinstance(pair.appraiser, IsolationAppraiser)
     found = pair.appraiser.appraise(pair.attester.collect(ROUND), report_data=ROUND)
     assert found.kind == pair.attester.kind == pair.appraiser.accepts
     assert found.kind in BACKENDS["enclave"]

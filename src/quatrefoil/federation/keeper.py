@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quatrefoil.audit import Event, Log
-from quatrefoil.contracts import Attester, IntegrityProof, PrivateAggregation, Recipient, TransportSecurity
+from quatrefoil.contracts import IntegrityProof, IsolationAttester, PrivateAggregation, Recipient, TransportSecurity
 from quatrefoil.errors import MessageRefused, PeerError, PolicyError
 from quatrefoil.federation.agreement import AgreedJob, agree, read, require_author, sha256
 from quatrefoil.federation.attempts import ANSWER, VOID, Attempts, Ending, Offered
@@ -71,7 +71,7 @@ class Keeper:
         security: TransportSecurity,
         aggregation: PrivateAggregation,
         proofs: IntegrityProof | None,
-        attester: Attester,
+        attester: IsolationAttester,
         policy: Policy,
         state: State,
         log: Log,

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from quatrefoil.audit import Log
 from quatrefoil.audit.dsse import Envelope, Notary, Verifier
-from quatrefoil.contracts import Appraiser, Attester, IntegrityProof, PrivateAggregation, TransportSecurity
+from quatrefoil.contracts import (
+    IntegrityProof,
+    IsolationAppraiser,
+    IsolationAttester,
+    PrivateAggregation,
+    TransportSecurity,
+)
 from quatrefoil.errors import CallerError, PeerError
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
@@ -56,8 +62,8 @@ class LocalJob:
         silos: Mapping[str, tuple[Party, int]],
         aggregator: Party,
         keeper: Party,
-        attester: Attester,
-        appraiser: Appraiser,
+        attester: IsolationAttester,
+        appraiser: IsolationAppraiser,
         policy: Policy,
         plan: bytes,
         initial: Sequence[NDArray[np.floating]],

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from quatrefoil.audit import Event, Log
 from quatrefoil.contracts import (
     Appraisal,
-    Appraiser,
     FloatVector,
     IntegrityProof,
+    IsolationAppraiser,
     PrivateAggregation,
     TransportSecurity,
     VerifiedStatement,
@@ -98,7 +98,7 @@ class Silo:
         security: TransportSecurity,
         aggregation: PrivateAggregation,
         proofs: IntegrityProof | None,
-        appraiser: Appraiser,
+        appraiser: IsolationAppraiser,
         policy: Policy,
         samples: int,
         state: State,
