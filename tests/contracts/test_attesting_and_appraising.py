@@ -1,4 +1,6 @@
-"""What every backend of ``IsolationAttester`` and ``IsolationAppraiser`` must do, by pairs. A new kind joins by one line in ``PAIRS``."""
+"""What every backend of ``IsolationAttester`` and ``IsolationAppraiser`` must do, by pairs of them. A new kind joins by
+one line in ``PAIRS``.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ class SoftwareEvidence(WireObject):
 
 
 class SoftwareIsolation:
-    """INSECURE stand-in for ``IsolationAttester`` and ``IsolationAppraiser``: whoever runs the host reads everything that runs on it."""
+    """INSECURE stand-in for ``IsolationAttester`` and ``IsolationAppraiser``: whoever runs the host reads everything
+    that runs on it."""
 
     kind = accepts = "software"
     isolation = "none"
