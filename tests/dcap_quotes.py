@@ -77,11 +77,11 @@ def pair(oid: bytes, value: bytes) -> bytes:
     return element(0x30, oid, value)
 
 
-def sgx_extension(cpu_svn: bytes, pce_svn: int, fmspc: str, ppid: bytes) -> bytes:
+def sgx_extension(cpu_svn: bytes, pce_svn: int, fmspc: str, ppid: bytes, *, smt: bool = False) -> bytes:
     """Extension 1.2.840.113741.1.13.1 of a PCK certificate."""
     numbers = [pair(arc(2, n + 1), element(2, bytes([svn]))) for n, svn in enumerate(cpu_svn)]
     tcb = element(0x30, *numbers, pair(arc(2, 17), element(2, bytes([pce_svn]))), pair(arc(2, 18), element(4, cpu_svn)))
-    flags = (pair(arc(7, n), element(1, b"\xff" if n < 3 else b"\x00")) for n in (1, 2, 3))
+    flags = (pair(arc(7, n), element(1, b"\xff" if n < 3 or smt else b"\x00")) for n in (1, 2, 3))
     return element(
         0x30,
         pair(arc(1), element(4, ppid)),
@@ -176,6 +176,8 @@ class Platform:
     pck_until: datetime | None = None
     module: int = 1
     fmspc: str = FMSPC
+    ppid: bytes = PPID
+    smt: bool = False
     levels: tuple[tuple[int, str, tuple[str, ...]], ...] = (
         (CURRENT, "UpToDate", ()),
         (OLD, "OutOfDate", ("INTEL-SA-00837",)),
@@ -192,7 +194,7 @@ class Platform:
 
     @property
     def pck_chain(self) -> bytes:
-        extension = sgx_extension(bytes([self.versions] * 16), self.versions, self.fmspc, PPID)
+        extension = sgx_extension(bytes([self.versions] * 16), self.versions, self.fmspc, self.ppid, smt=self.smt)
         leaf = certificate("PCK", "PCK Platform CA", until=self.pck_until, extension=extension)
         return pem(leaf, authority("PCK Platform CA", self.root), authority(self.root, self.root)).encode() + b"\x00"
 

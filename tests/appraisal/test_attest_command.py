@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 import attesting
+import gpu_reports
+import nitro_documents
 from attesting import FOLDER, REPORT_DATA
 from quatrefoil import cli
 from quatrefoil.appraisal import verifiers
-from quatrefoil.enclave import snp
+from quatrefoil.enclave import nitro, nvidia, snp
+from quatrefoil.enclave.evidence import Evidence, EvidenceSet
 
 POLICY = str(FOLDER / "policy.toml")
 AT = ("--at", "2026-06-01T00:00Z")
@@ -120,3 +123,40 @@ def test_a_bad_policy_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "policy.toml").write_text('name = "a"\nreport_data = "any"\n')
     assert cli.main(["attest", "policy", "check", str(tmp_path / "policy.toml")]) == 1
     assert "accepts no kind" in capsys.readouterr().err
+
+
+@pytest.fixture
+def devices_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' roots in AWS's and NVIDIA's place."""
+    own = {
+        "nitro": lambda evidence, given, at: nitro.verify(evidence, given, at, root=nitro_documents.root()),
+        "nvidia-cc": lambda evidence, given, at: nvidia.verify(evidence, given, at, roots=gpu_reports.roots()),
+    }
+    monkeypatch.setattr(verifiers, "VERIFIERS", own)
+
+
+def test_a_set_is_verified_and_every_device_shown(
+    devices_trusted: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "collateral").mkdir()
+    for name, document in gpu_reports.manifests().documents.items():
+        (tmp_path / "collateral" / f"{name}.json").write_bytes(document)
+    machine, gpu = nitro_documents.Made().evidence(), gpu_reports.Made().evidence()
+    out = tmp_path / "verdict.json"
+
+    def verified(*devices: Evidence, gpus: int = 1) -> int:
+        policy = (FOLDER / "policy-devices.toml").read_text().replace("gpus = 0", f"gpus = {gpus}")
+        (tmp_path / "policy.toml").write_text(policy)
+        (tmp_path / "set").write_bytes(EvidenceSet(machine, devices).encode())
+        given = ("--collateral", str(tmp_path / "collateral"), "--report-data", gpu_reports.NONCE.hex())
+        return verify(str(tmp_path / "set"), "--policy", str(tmp_path / "policy.toml"), *AT, *given, "--json", str(out))
+
+    assert verified(gpu) == 0
+    said = json.loads(out.read_text())
+    assert (said["kind"], said["isolation"], said["devices"][0]["isolation"]) == ("nitro", "vm", "none")
+    assert "gpu0, vouched for by: the tests' device root" in " ".join(capsys.readouterr().out.split())
+    assert verified(gpu_reports.Made(nonce=bytes(32)).evidence()) == 1
+    assert "gpu0-report-data" in capsys.readouterr().err
+    assert verified() == 1
+    assert "gpus" in capsys.readouterr().err
+    assert verified(gpus=0) == 0

@@ -45,7 +45,8 @@ def verdict(vector: dict[str, str]) -> Verdict:
     evidence = decode_any(base64.b64decode(vector["evidence"]))
     documents = CONTENT["collateral"][vector.get("collateral", "none")]
     given = Collateral(documents={f"manifest{number}": one.encode() for number, one in enumerate(documents)})
-    policy, expected = load(FOLDER / "policy-devices.toml"), bytes.fromhex(CONTENT["report_data"])
+    policy = load(FOLDER / f"{vector.get('policy', 'policy-devices')}.toml")
+    expected = bytes.fromhex(CONTENT["report_data"])
     if isinstance(evidence, EvidenceSet):
         return appraise_set(verify_set(evidence, given, AT), policy, expected, AT)
     return appraise(verify(evidence, given, AT), policy, expected, AT)

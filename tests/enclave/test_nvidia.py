@@ -178,8 +178,8 @@ SHORT = GOOD.with_(measurements={n: measurement(n) for n in range(4)})
         (SHORT.with_(measurements={0: bytes(32)}), "block size"),
         (SHORT.with_(kind=0x81), "something else than a digest"),
         (SHORT.with_(kind=5), "something else than a digest"),
-        (SHORT.with_(opaque={**OPAQUE, 99: b""}), "field 99"),
-        (SHORT.with_(opaque={**OPAQUE, 255: b""}), "field 255"),
+        (SHORT.with_(opaque={**OPAQUE, 99: b""}), "unknown field 99"),
+        (SHORT.with_(opaque={**OPAQUE, 255: b""}), "unknown field 255"),
         (SHORT.with_(opaque={**OPAQUE, 3: b"\0"}), "driver version"),
         (SHORT.with_(opaque={**OPAQUE, 3: b"550\0x"}), "driver version"),
         (SHORT.with_(opaque={key: value for key, value in OPAQUE.items() if key != 3}), "driver version"),
@@ -210,7 +210,7 @@ def test_a_repeated_field_is_refused() -> None:
     size = int.from_bytes(good[start : start + 2], "little") + len(field)
     end = len(good) - 96
     twice = good[:start] + size.to_bytes(2, "little") + good[start + 2 : end] + field + good[end:]
-    with pytest.raises(EvidenceRejected, match="unknown or repeated"):
+    with pytest.raises(EvidenceRejected, match="the field 21 twice"):
         found(Evidence("nvidia-cc", twice))
 
 

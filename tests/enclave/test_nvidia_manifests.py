@@ -15,7 +15,7 @@ from gpu_reports import DRIVER_MANIFEST, VBIOS_MANIFEST, Manifest, measurement, 
 from p384 import AT
 from quatrefoil.enclave.nvidia import canonical, manifest
 from quatrefoil.enclave.nvidia.manifest import Manifest as Read
-from quatrefoil.errors import EvidenceRejected
+from quatrefoil.errors import EvidenceRejected, HostError
 
 GOOD = VBIOS_MANIFEST
 TEXT = GOOD.xml().decode()
@@ -145,6 +145,7 @@ def test_a_manifest_that_is_not_nvidias_says_why(made: Manifest, says: str) -> N
         b"<a b:c='1'/>",
         b"<a xmlns:b='x' xmlns:c='x' b:d='1' c:d='2'/>",
         b"<a xmlns:b=''/>",
+        b"<a xmlns:b:c='x'/>",
         b"<a xmlns:xml='http://www.w3.org/XML/1998/namespace'/>",
         b"<a xml:lang='de'/>",
         b"<a:b:c xmlns:a='x'/>",
@@ -224,6 +225,6 @@ def test_documents_that_are_no_manifests_are_left_alone() -> None:
         {"id": "a", "rim": base64.b64encode(b"<a/>").decode()},
     ],
 )
-def test_a_manifest_that_cannot_be_read_is_named(document: dict[str, object]) -> None:
-    with pytest.raises(EvidenceRejected, match=re.escape("driver: the reference manifest")):
+def test_a_manifest_that_cannot_be_read_is_named_and_the_relying_partys_fault(document: dict[str, object]) -> None:
+    with pytest.raises(HostError, match=re.escape("driver.json: the reference manifest")):
         manifest.given({"driver": json.dumps(document).encode()})

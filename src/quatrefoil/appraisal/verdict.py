@@ -65,12 +65,11 @@ def appraise(findings: Findings, policy: AppraisalPolicy, report_data: bytes | N
 
     ``report_data`` is what the code was to put into its evidence, of up to as many bytes as the kind has; shorter data
     stand for themselves followed by zeros. ``None`` passes only under a policy with ``report_data = "any"``. A machine
-    that shows no device is refused under a policy that requires one.
+    that shows no device is refused under a policy that requires one, and so is a device without a machine under a
+    policy that accepts machines: nobody who has a GPU alone has what such a policy asks for.
     """
-    alone = findings.claims.kind in DEVICE_KINDS
-    counted = () if alone else _devices((), policy)
-    checks = (*_appraised(findings, policy, report_data, at), *counted)
-    return Verdict(checks, findings.claims, policy.digest())
+    alone = _without_machine(policy) if findings.claims.kind in DEVICE_KINDS else _devices((), policy)
+    return Verdict((*_appraised(findings, policy, report_data, at), *alone), findings.claims, policy.digest())
 
 
 def appraise_set(findings: FindingsSet, policy: AppraisalPolicy, report_data: bytes | None, at: datetime) -> Verdict:
@@ -105,6 +104,11 @@ def _appraised(
     if rule is not None:
         checks += [*_established(findings), *_checks(claims, rule, at)]
     return tuple(checks)
+
+
+def _without_machine(policy: AppraisalPolicy) -> tuple[Check, ...]:
+    machines = [rule.kind for rule in policy.rules if rule.kind not in DEVICE_KINDS]
+    return (Check("machine", not machines, f"a device alone; machines are {', '.join(machines) or 'not asked for'}"),)
 
 
 def _devices(devices: tuple[Claims, ...], policy: AppraisalPolicy) -> tuple[Check, ...]:

@@ -68,6 +68,8 @@ def _show(verdict: Verdict, policy: Path) -> None:
     out = console()
     out.print(drawn)
     out.print(f"Vouched for by: {verdict.claims.root}. Isolation of this kind: {verdict.claims.isolation}.")
+    for number, device in enumerate(verdict.devices):
+        out.print(f"gpu{number}, vouched for by: {device.root}. Isolation of its own: {device.isolation}.")
     out.print(f"Policy {verdict.policy_sha256.hex()[:16]}. Nothing here is audited; docs/attestation.md says what")
     out.print("evidence does not show.")
 

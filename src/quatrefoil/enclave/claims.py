@@ -17,7 +17,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from quatrefoil.enclave.evidence import KINDS
+from quatrefoil.enclave.evidence import DEVICE_KINDS, KINDS
 
 ISOLATION = ("none", "process", "vm")
 
@@ -47,9 +47,11 @@ class Claims:
     root: str
     """Who vouches for the evidence, as far as it was followed: "AMD Milan ARK"; "none" where nothing pinned did."""
     isolation: str
-    """From :data:`ISOLATION`, by the kind of evidence: "vm" for SNP and TDX, "process" for SGX, "none" for a TPM."""
+    """From :data:`ISOLATION`, by the kind of evidence: "vm" for SNP, TDX and Nitro, "process" for SGX, "none" for a TPM
+    or a GPU."""
     report_data: bytes
-    """What the code put into its evidence: REPORTDATA, or a TPM quote's qualifying data. EAT ``eat_nonce``."""
+    """What the code put into its evidence: REPORTDATA, a TPM quote's qualifying data, ``user_data`` of a
+    Nitro document, the nonce of a GPU's request. EAT ``eat_nonce``."""
     measurements: Mapping[str, bytes] = field(default_factory=dict)
     """Digests of what was started, by name: ``measurement``; ``mrtd``, ``rtmr0``; ``mrenclave``; ``pcr0``."""
     tcb: Mapping[str, int] = field(default_factory=dict)
@@ -58,7 +60,7 @@ class Claims:
     """The same when the guest was started, where the kind says it: held to the same minimum, since firmware that was
     replaced later may have started something else than it measured."""
     platform: Mapping[str, bytes] = field(default_factory=dict)
-    """Identities of this one machine: ``chip_id``, ``ppid``, ``ak``."""
+    """Identities of this one machine or device: ``chip_id``, ``ppid``, ``ak``, ``device``."""
     model: str = ""
     """Which product: "Milan". EAT ``hwmodel``. Empty where evidence does not say."""
     debug: bool | None = None
@@ -70,7 +72,7 @@ class Claims:
     advisories: tuple[str, ...] = ()
     """Advisories that the vendor's collateral lists for this TCB."""
     signed_at: datetime | None = None
-    """When the evidence was made, where it says so under its signature. SNP, TDX and SGX do not. EAT ``iat``."""
+    """When the evidence was made, where it says so under its signature. Nitro documents do. EAT ``iat``."""
     facts: Mapping[str, bool | int | str | bytes] = field(default_factory=dict)
     """Whatever else the kind's page documents, by name: ``smt``, ``migration_agent``, ``signing_key``, ``policy``."""
 
@@ -129,6 +131,11 @@ class FindingsSet:
 
     primary: Findings
     devices: tuple[Findings, ...]
+
+    def __post_init__(self) -> None:
+        kinds = [device.claims.kind for device in self.devices]
+        if self.primary.claims.kind in DEVICE_KINDS or not set(kinds) <= set(DEVICE_KINDS):
+            raise ValueError("a set of findings is of one machine and of devices")
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,8 @@ class Evidence(WireObject):
     kind: str
     """From :data:`KINDS`."""
     report: bytes
-    """What the hardware signed, byte for byte: an SNP report or a quote with its signature inside, a TPMS_ATTEST."""
+    """What the hardware signed, byte for byte: an SNP report, quote, Nitro document or GPU report with its
+    signature inside, a TPMS_ATTEST."""
     signature: bytes = b""
     """The signature, where it is not part of ``report``; otherwise empty. For a TPM a TPMT_SIGNATURE, and with it what
     it takes to check it: the key and the registers' values, as ``quatrefoil.enclave.tpm`` says."""

@@ -64,13 +64,15 @@ def enclaves() -> list[dict[str, Any]]:
 def devices() -> list[dict[str, Any]]:
     vectors = []
 
-    def add(name: str, failed: list[str], made: gpus.Made, given: str = "good") -> None:
+    def add(name: str, failed: list[str], made: gpus.Made, given: str = "good", policy: str = "policy-gpu") -> None:
         evidence = text(made.evidence().encode())
-        vectors.append({"name": f"GPU, {name}", "failed": failed, "evidence": evidence, "collateral": given})
+        vector = {"name": f"GPU, {name}", "failed": failed, "evidence": evidence, "collateral": given}
+        vectors.append(vector | {"policy": policy})
 
     good = gpus.Made()
     add("good", [], good)
     add("other firmware", ["golden", "required-golden"], good.with_(measurements={**good.measurements, 2: bytes(48)}))
+    add("without its machine", ["machine"], good, policy="policy-devices")
     add("no manifests", ["required-golden"], good, "none")
     add("expired manifest", ["golden", "required-golden"], good, "expired")
     add("forged manifest", ["golden", "required-golden"], good, "another root")

@@ -83,7 +83,7 @@ class _Builder:
             name.partition(":")[2]: uri for name, uri in attributes.items() if name.partition(":")[0] == "xmlns"
         }
         scope = {**(self._open[-1].scope if self._open else {}), **declared}
-        if any(prefix and (not uri or prefix.startswith("xml")) for prefix, uri in declared.items()):
+        if any(prefix and (not uri or ":" in prefix or prefix.startswith("xml")) for prefix, uri in declared.items()):
             raise rejected("declares a prefix that may not be declared")
         written = {_name(tag, scope, ""): tag for tag in attributes if tag != "xmlns" and not tag.startswith("xmlns:")}
         if len(written) != sum(tag != "xmlns" and not tag.startswith("xmlns:") for tag in attributes):

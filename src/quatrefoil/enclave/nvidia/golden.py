@@ -15,7 +15,7 @@ def compare(report: Report, product: str, manifests: Sequence[Manifest], at: dat
     """The check "golden": for the driver and for the VBIOS that the report names there is a manifest of NVIDIA's that
     holds at ``at``, they speak of different measurements, and each one that they name has an accepted value.
 
-    Stricter than NVIDIA's own verifier where that leaves measurement 36 out if a video decoder is off.
+    Measurement 35 is compared also where the video decoder is off: NVIDIA's own verifier means to leave it out then.
     """
     wanted = {"driver": report.driver_version.upper(), "VBIOS": report.vbios_version}
     found: list[Manifest] = []

@@ -32,14 +32,14 @@ from quatrefoil.enclave import certificates, paths
 from quatrefoil.enclave.nvidia.canonical import Element, Name, canonical, parse, rejected
 from quatrefoil.enclave.nvidia.report import VALUE_BYTES
 from quatrefoil.enclave.paths import Root
-from quatrefoil.errors import EvidenceRejected
+from quatrefoil.errors import EvidenceRejected, HostError
 
 _SWID = "http://standards.iso.org/iso/19770/-2/2015/schema.xsd"
 _DSIG = "http://www.w3.org/2000/09/xmldsig#"
-_HASH = "http://www.w3.org/2001/04/xmlenc#sha384"
+_HASHES = "http://www.w3.org/2001/04/xmlenc#sha384"
 _CANONICAL = "http://www.w3.org/2006/12/xml-c14n11"
-_ECDSA = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384"
-_SHA384 = "http://www.w3.org/2001/04/xmldsig-more#sha384"
+_SIGNED_WITH = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384"
+_DIGEST = "http://www.w3.org/2001/04/xmldsig-more#sha384"
 _ENVELOPED = _DSIG + "enveloped-signature"
 
 MOST_MEASUREMENTS = 256
@@ -96,7 +96,10 @@ class Manifest:
 
     def problem(self, at: datetime, root: Root) -> str:
         """Why the manifest is not NVIDIA's at ``at``, with the date where one has passed; empty where it is."""
-        path = paths.follow(self.signers[0], self.signers[1:], (), at, root)
+        try:
+            path = paths.follow(self.signers[0], self.signers[1:], (), at, root)
+        except EvidenceRejected as refused:  # what is wrong inside a certificate may show late
+            return refused.problem
         return "" if path.holds else "; ".join(check.detail for check in path.checks if not check.passed)
 
 
@@ -114,7 +117,7 @@ def _golden(payload: Element) -> dict[int, frozenset[bytes]]:
         if said.get(("", "size")) != str(VALUE_BYTES) or active not in ("True", "False"):
             raise rejected(f"says of measurement {index} neither size nor whether it is active")
         seen.add(index)
-        values = [said.get((_HASH, f"Hash{number}"), "") for number in range(alternatives)]
+        values = [said.get((_HASHES, f"Hash{number}"), "") for number in range(alternatives)]
         if not all(_VALUE.fullmatch(value) for value in values):
             raise rejected(f"gives measurement {index} values that are no SHA-384")
         if active == "True":
@@ -130,10 +133,10 @@ def _verified(root: Element, signature: Element) -> tuple[x509.Certificate, ...]
     enveloped, form = _exactly(transforms, "Transform", "Transform")
     for element, wanted in (
         (method, _CANONICAL),
-        (algorithm, _ECDSA),
+        (algorithm, _SIGNED_WITH),
         (enveloped, _ENVELOPED),
         (form, _CANONICAL),
-        (digest_method, _SHA384),
+        (digest_method, _DIGEST),
     ):
         if dict(element.attributes) != {("", "Algorithm"): wanted} or element.children:
             raise rejected(f"is not signed as NVIDIA signs: {element.name[1]}")
@@ -211,7 +214,8 @@ def forget() -> None:
 
 
 def given(documents: Mapping[str, bytes]) -> list[Manifest]:
-    """The manifests among the documents of a relying party; ``EvidenceRejected`` names one that cannot be read."""
+    """The manifests among the documents of a relying party; ``HostError`` names one that cannot be read: the fault is
+    of whoever fetched it, not of the evidence."""
     found = []
     for name, document in sorted(documents.items()):
         if not Manifest.is_in(document):
@@ -219,7 +223,7 @@ def given(documents: Mapping[str, bytes]) -> list[Manifest]:
         try:
             found.append(_read(document))
         except EvidenceRejected as refused:
-            raise EvidenceRejected(f"{name}: {refused.problem}", hint=refused.hint, check="format") from None
+            raise HostError(f"{name}.json: {refused.problem}", hint=refused.hint) from None
     return found
 
 

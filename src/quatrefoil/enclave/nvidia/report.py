@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from quatrefoil.enclave.reader import Reader
+from quatrefoil.errors import EvidenceRejected
 
 NONCE_BYTES = 32
 VALUE_BYTES = 48
@@ -102,7 +103,7 @@ class Report:
             raise _reader().refusal("gives a status of protected PCIe that is neither on nor off")
         named = NOT_SAID if flag is None else _MODES.get(flag.rstrip(b"\0") or b"\0")
         if named is None:
-            raise _reader().refusal("names an unknown mode")
+            raise _unknown("names an unknown mode")
         return "protected-pcie" if protected == _ENABLED else named
 
     def _word(self, field: int, name: str) -> str:
@@ -149,8 +150,10 @@ def _opaque(data: bytes) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     while reader.at < len(data):
         field = reader.number(2, "field")
-        if field not in _FIELDS or field in found:
-            raise reader.refusal(f"has the field {field}, which is unknown or repeated")
+        if field in found:
+            raise reader.refusal(f"has the field {field} twice")
+        if field not in _FIELDS:
+            raise _unknown(f"has the unknown field {field}")
         found[field] = reader.sized(2, LONGEST_OPAQUE, f"field {field}")
     return found
 
@@ -158,6 +161,14 @@ def _opaque(data: bytes) -> dict[int, bytes]:
 def _expect(reader: Reader, field: str, found: int, wanted: int) -> None:
     if found != wanted:
         raise reader.refusal(f"has {found:#x} as {field}, not {wanted:#x}")
+
+
+def _unknown(problem: str) -> EvidenceRejected:
+    return EvidenceRejected(
+        f"the GPU's report {problem}",
+        hint="Use a version of Quatrefoil that knows this driver, or a driver that it knows",
+        check="format",
+    )
 
 
 def _reader() -> Reader:

@@ -49,7 +49,7 @@ _IDENTITY = f"NVIDIA {PRODUCT} Identity"
 """Common name of the authority that NVIDIA's root has for this product."""
 
 _COMPOSITE_DEVICE_ID = x509.ObjectIdentifier("2.23.133.5.4.1")
-_SHA384_FWID = bytes.fromhex("303d06096086480165030402020430")
+_FWID_HEAD = bytes.fromhex("303d06096086480165030402020430")
 """``FWID ::= SEQUENCE { hashAlg OBJECT IDENTIFIER, fwid OCTET STRING }`` up to its 48 bytes."""
 
 
@@ -138,7 +138,7 @@ def _firmware_identity(report: Report, path: Path) -> Check:
         return Check("firmware-identity", False, "the report does not name the firmware that was started first")
     if len(path.certificates) < 2:
         return Check("firmware-identity", False, "there is no chain of which the issuer could be looked at")
-    inside = b"\x02\x01\x01" + _public(path.certificates[1]) + _SHA384_FWID + report.fwid
+    inside = b"\x02\x01\x01" + _public(path.certificates[1]) + _FWID_HEAD + report.fwid
     wanted = b"\x30" + (bytes([0x81, len(inside)]) if len(inside) < 256 else b"") + inside
     same = certificates.extension(path.certificates[0], _COMPOSITE_DEVICE_ID) == wanted
     return Check(

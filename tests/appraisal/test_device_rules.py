@@ -226,6 +226,12 @@ def test_a_machine_without_a_required_gpu_is_refused_also_outside_a_set() -> Non
         of_set().require()
 
 
+def test_a_gpu_without_its_machine_is_refused_under_a_policy_of_machines() -> None:
+    for changes in ((), NO_GPU_NEEDED):
+        verdict = appraise(gpu(), policy(BOTH, *changes), REPORT_DATA, AT)
+        assert failed(verdict) == ["machine"] and "nitro" in verdict.checks[-1].detail
+
+
 def test_a_machine_may_show_none_where_the_policy_says_so() -> None:
     assert failed(of_set(changes=NO_GPU_NEEDED)) == []
     assert failed(of_set(gpu(), changes=NO_GPU_NEEDED)) == []
@@ -258,6 +264,12 @@ def test_one_gpu_asked_twice_is_not_two() -> None:
     two = ("gpus = 1", "gpus = 2")
     assert failed(of_set(gpu(), changes=two)) == ["gpus"]
     assert failed(of_set(gpu(), gpu(GPU.with_(chip="other")), changes=two)) == []
+
+
+def test_a_set_of_findings_is_of_a_machine_and_of_devices() -> None:
+    for machine, device in ((gpu(), gpu()), (enclave(), enclave())):
+        with pytest.raises(ValueError, match="one machine and of devices"):
+            FindingsSet(machine, (device,))
 
 
 def test_a_good_gpu_does_not_excuse_its_machine() -> None:
