@@ -309,7 +309,9 @@ def test_whoever_names_a_threat_that_only_isolation_answers_wants_isolation(thre
 def test_the_examples_name_the_appraisal_policies_beside_them() -> None:
     named = {Policy.load(file).appraisal for file in EXAMPLES} - {b""}
     there = {load(file).digest() for file in (EXAMPLES[0].parents[1] / "appraisal").glob("*.toml")}
-    assert named and named <= there
+    assert named and named <= there, "put the digests that `quatrefoil attest policy check` prints into them"
+    page = (EXAMPLES[0].parents[2] / "docs" / "policy.md").read_text()
+    assert {digest.hex() for digest in named} == set(re.findall(r'^    appraisal = "(.*)"$', page, re.M))
 
 
 def test_the_latency_limit_is_in_the_digest() -> None:

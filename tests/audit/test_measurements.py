@@ -206,7 +206,7 @@ def test_collateral_without_an_appraisal_policy_is_an_error(tmp_path: Path, caps
 def test_the_page_says_what_was_not_checked_and_who_says_where_keys_were(job: tuple[Path, Policy]) -> None:
     folder, policy = job
     kind, isolation = policy.allow.enclave[0], "none" if policy.allow.enclave == ("tpm",) else "vm"
-    for party, who in (("keeper", "says the keeper"), ("ambon", "found the silos")):
+    for party, who in (("keeper", "word"), ("ambon", "as silos appraised")):
         found = examine(folder / party, trust=ROOT, policy=None, relied=None, at=AT)
         page = render(found, name="log", at=AT, version="0")
         assert f"{kind} (isolation: {isolation})" in page and who in page

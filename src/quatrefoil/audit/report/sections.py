@@ -232,9 +232,9 @@ def terms(found: Examined) -> Markup:
     if silos:
         rows.append(["Samples stated", ", ".join(f"{name} {count}" for name, count in sorted(silos.items())), ""])
     if kept:
-        rows.append(["Keys were held in, says the keeper", ", ".join(kept), ""])
+        rows.append(["Keys were held in, by the keeper's word", ", ".join(kept), ""])
     if shown:
-        rows.append(["Keys were held in, found the silos", ", ".join(shown), ""])
+        rows.append(["Keys were held in, as silos appraised", ", ".join(shown), ""])
     if not rows:
         return NOTHING
     return element(
