@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from tests.reference import binding as reference
 
 import attesting
 import dcap_quotes as dcap
+import tpm_quotes
 from attesting import FOLDER
 from quatrefoil import cli
 from quatrefoil.appraisal import verifiers
-from quatrefoil.enclave import snp, tdx
+from quatrefoil.enclave import snp, tdx, tpm
 
 SNP_POLICY, QUOTE_POLICY = str(FOLDER / "policy.toml"), "quotes.toml"
 AT = ("--at", "2026-06-01T00:00Z")
@@ -52,7 +54,7 @@ def trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "sev-snp": lambda evidence, given, at: snp.verify(evidence, given, at, roots=attesting.roots()),
         "tdx": lambda evidence, given, at: tdx.verify(evidence, given, at, root=dcap.root()),
     }
-    monkeypatch.setattr(verifiers, "VERIFIERS", own)
+    monkeypatch.setattr(verifiers, "VERIFIERS", {**verifiers.VERIFIERS, **own})
     (tmp_path / "keyset").write_bytes(KEYSET)
     (tmp_path / "aci.json").write_text(json.dumps(ACI_KEYSET, indent=1))
     (tmp_path / "platform").mkdir()
@@ -217,6 +219,7 @@ def test_an_aci_keyset_beside_a_quote_of_another_is_rejected(tmp_path: Path) -> 
         (("--keyset", "{tmp}/keyset", "--nonce", "0102", "--purpose", PURPOSE), "a nonce has 32 bytes"),
         (("--keyset", "{tmp}/keyset", "--nonce", "xy", "--purpose", PURPOSE), "--nonce is not hexadecimal"),
         ((*OURS, "--exporter", "00"), "exported key material has 32 bytes"),
+        ((*OURS, "--exporter", ""), "--exporter is empty"),
         ((*OURS, "--report-data", "00"), "says already what the evidence must be bound to"),
         (("--profile", "aci", "--report-data", "00"), "says already what the evidence must be bound to"),
         (("--report-data", "xy"), "--report-data is not hexadecimal"),
@@ -234,3 +237,32 @@ def test_bad_input_is_one_readable_line(
     code, _ = verify(tmp_path, b"", *arguments)
     said = capsys.readouterr()
     assert code == 1 and said.out == "" and len(said.err.splitlines()) == 1 and says in said.err
+
+
+def test_aci_is_for_the_kinds_that_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quote of a TPM, bound by ACI's rules and fine under a policy for TPMs."""
+    made = tpm_quotes.Made(nonce=aci_report_data(ACI_KEYSET, NONCE))
+    monkeypatch.setitem(verifiers.VERIFIERS, "tpm", tpm.verify)  # type: ignore[arg-type]
+    (tmp_path / "evidence").write_bytes(made.evidence().encode())
+    (tmp_path / "collateral").mkdir()
+    pem = load_der_public_key(made.spki).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "collateral" / "ak.pem").write_bytes(pem)
+    (tmp_path / "policy.toml").write_text(
+        f"""\
+name = "machine"
+report_data = "required"
+[tpm]
+bank = ["sha256"]
+certified = "any"
+revocation_checked = "any"
+ak = ["any"]
+[tpm.minimum_tcb.TPM]
+firmware = 0
+[tpm.measurements]
+pcr1 = ["{made.values[1].hex()}"]
+"""
+    )
+    line = ["attest", "verify", str(tmp_path / "evidence"), "--policy", str(tmp_path / "policy.toml"), *AT]
+    line += ["--collateral", str(tmp_path / "collateral"), "--json", str(tmp_path / "verdict.json")]
+    assert cli.main([*line, *(one.format(tmp=tmp_path) for one in ACI)]) == 1
+    assert failed(json.loads((tmp_path / "verdict.json").read_text())) == ["profile"]

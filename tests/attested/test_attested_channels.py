@@ -156,6 +156,7 @@ def test_an_attestation_that_is_relayed_from_another_channel_is_rejected(
     ):
         ask(channel, relying_party(clock))
     assert refused.value.check == ("tls-key" if named else "report-data")
+    assert refused.value.party == "middle"
 
 
 def test_a_relay_that_has_the_servers_tls_key_is_rejected_all_the_same(members: Consortium, clock: Clock) -> None:

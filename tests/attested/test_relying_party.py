@@ -25,6 +25,7 @@ from tests.reference import binding as reference
 
 import attesting
 import tpm_quotes
+from quatrefoil.appraisal import verifiers
 from quatrefoil.attested import Attestation, Attester, Challenge, RelyingParty
 from quatrefoil.attested.relying_party import MOST_ACCEPTED, MOST_CHALLENGES
 from quatrefoil.enclave.collateral import Collateral
@@ -213,12 +214,22 @@ def test_evidence_of_another_kind_is_rejected(clock: Clock) -> None:
     rejected("kind", party, attester(clock, collector=Tpm()).answer(party.challenge(), b""))
 
 
+def test_a_kind_that_the_policy_does_not_name_reaches_no_parser(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*given: object) -> None:
+        raise AssertionError("was read")
+
+    monkeypatch.setitem(verifiers.VERIFIERS, "tdx", read)  # type: ignore[arg-type]
+    party = relying_party(clock)
+    other = attester(clock, collector=Replaying(Evidence("tdx", b"anything")))
+    assert "sev-snp" in rejected("kind", party, other.answer(party.challenge(), b"")).hint
+
+
 def test_evidence_that_calls_itself_another_kind_is_rejected(clock: Clock) -> None:
     party = relying_party(clock)
     honest = Attestation.decode(attester(clock).answer(party.challenge(), b""))
     report = EvidenceSet.decode(honest.evidence).primary.report
     renamed = EvidenceSet(Evidence("tpm", report), ()).encode()
-    rejected("format", party, replace(honest, evidence=renamed).encode())
+    rejected("kind", party, replace(honest, evidence=renamed).encode())
 
 
 def test_every_bit_of_a_report_counts(clock: Clock) -> None:
@@ -359,7 +370,16 @@ def test_who_is_remembered_takes_bounded_room(clock: Clock, monkeypatch: pytest.
 # -------------------------------------------------------------------------------------------------------- callers
 
 
-@pytest.mark.parametrize("change", [{"answer_seconds": 0}, {"life_seconds": -1}, {"purpose": ""}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"answer_seconds": 0},
+        {"life_seconds": -1},
+        {"life_seconds": float("inf")},
+        {"life_seconds": float("nan")},
+        {"purpose": ""},
+    ],
+)
 def test_relying_parties_that_are_none_are_refused(clock: Clock, change: dict[str, Any]) -> None:
     with pytest.raises(CallerError):
         relying_party(clock, **change)

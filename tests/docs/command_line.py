@@ -27,7 +27,7 @@ def uses(text: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:
         if name not in known:
             yield ("?", found[1]), []
             continue
-        for following in re.findall(r"\S+", found[2]):
+        for following in found[2].split():
             if (*name, following) not in known:
                 break
             name = (*name, following)

@@ -353,7 +353,7 @@ def test_chains_of_other_forms() -> None:
 
 
 @pytest.mark.parametrize(
-    "beside", [{"signature": b"x"}, {"certificates": (b"x",)}, {"event_log": b"x"}, {"kind": "tpm"}]
+    "beside", [{"signature": b"x"}, {"certificates": (b"x",)}, {"kind": "sgx", "event_log": b"x"}, {"kind": "tpm"}]
 )
 def test_nothing_stands_beside_a_quote(beside: dict[str, Any]) -> None:
     with pytest.raises(EvidenceRejected, match="something beside the quote"):

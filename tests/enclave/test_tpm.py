@@ -213,11 +213,8 @@ def test_certificates_and_lists_that_cannot_be_read() -> None:
         verify(Made().evidence(), Collateral(revocation_lists=(b"list",)), AT)
 
 
-@pytest.mark.parametrize(
-    "other", [Evidence("sev-snp", Made().attest()), Evidence("tpm", Made().attest(), b"", (), b"log")]
-)
-def test_other_evidence(other: Evidence) -> None:
-    refused(other, "not evidence of a TPM")
+def test_other_evidence() -> None:
+    refused(Evidence("sev-snp", Made().attest()), "not evidence of a TPM")
 
 
 def test_selections_of_several_banks() -> None:

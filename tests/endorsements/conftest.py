@@ -10,6 +10,7 @@ from vendors import Server
 
 import attesting
 import dcap_quotes
+import gpu_reports
 from quatrefoil.endorsements.fetching import Services, Trusted
 from quatrefoil.endorsements.web import Limits, Web
 
@@ -43,9 +44,9 @@ def web(server: Server, waits: list[float]) -> Web:
 
 @pytest.fixture
 def services(server: Server) -> Services:
-    return Services(pcs=server.url, root_list=f"{server.url}/root.der", kds=server.url)
+    return Services(pcs=server.url, root_list=f"{server.url}/root.der", kds=server.url, rim=server.url)
 
 
 @pytest.fixture
 def trusted() -> Trusted:
-    return Trusted(dcap_quotes.root(), attesting.roots())
+    return Trusted(dcap_quotes.root(), attesting.roots(), gpu_reports.roots().manifests)

@@ -203,9 +203,16 @@ def test_too_many_files_are_refused_before_the_first_is_written(fetch, folder: P
     assert len(content(folder)) == 61
 
 
-def test_a_folder_that_cannot_be_made_is_named(fetch, folder: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_folder_that_is_none_is_named_before_anybody_is_asked(fetch, server: Server, folder: Path) -> None:  # type: ignore[no-untyped-def]
     folder.parent.mkdir()
     folder.write_text("a file")
+    with pytest.raises(HostError, match=r"bundle cannot be a folder of collateral \(Not a directory\)"):
+        fetch(refresh=True)
+    assert server.asked == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(fetch, folder: Path) -> None:  # type: ignore[no-untyped-def]
+    folder.parent.symlink_to("nowhere/at/all")
     with pytest.raises(HostError, match="bundle cannot be made"):
         fetch()
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vendors import Reply, Server, amd, platform, vcek_path
+from vendors import Reply, Server, amd, nvidia, platform, vcek_path
 
 import attesting
 import dcap_quotes
+import gpu_reports
 import shared_vectors
 from dcap_quotes import AT, FMSPC, Platform, authority, certificate, pem
 from quatrefoil import cli
@@ -35,7 +36,9 @@ BOUND = ("--report-data", dcap_quotes.REPORT_DATA[:32].hex())
 def our_world(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' roots in the vendors' place, on the day of their vectors."""
     monkeypatch.setattr(attest_collateral, "system_clock", lambda: AT)
-    monkeypatch.setattr(fetching, "Trusted", partial(Trusted, dcap_quotes.root(), attesting.roots()))
+    monkeypatch.setattr(
+        fetching, "Trusted", partial(Trusted, dcap_quotes.root(), attesting.roots(), gpu_reports.roots().manifests)
+    )
     own = {
         "sev-snp": partial(snp.verify, roots=attesting.roots()),
         "tdx": partial(tdx.verify, root=dcap_quotes.root()),
@@ -54,10 +57,19 @@ def evidence(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def fetch(server: Server, tmp_path: Path):  # type: ignore[no-untyped-def]
-    server.routes |= platform(cache=True) | amd()
+    server.routes |= platform(cache=True) | amd() | nvidia()
 
     def call(*arguments: str) -> int:
-        servers = ("--pccs", server.url, "--kds", server.url + "/", "--authorities", str(server.authorities))
+        servers = (
+            "--pccs",
+            server.url,
+            "--kds",
+            server.url + "/",
+            "--rim",
+            server.url,
+            "--authorities",
+            str(server.authorities),
+        )
         return cli.main(["attest", "collateral", "fetch", *arguments, "--out", str(tmp_path / "out"), *servers])
 
     return call
@@ -85,19 +97,19 @@ def test_without_evidence(fetch, evidence: dict[str, str], tmp_path: Path) -> No
 
 
 def test_sets_and_several_files(fetch, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
-    pair = EvidenceSet(Platform().evidence(), (Evidence("nvidia-cc", b"x"),))
+    pair = EvidenceSet(Platform().evidence(), (gpu_reports.Made().evidence(),))
     (tmp_path / "set").write_bytes(pair.encode())
     (tmp_path / "report").write_bytes(Evidence("sev-snp", attesting.evidence("Milan").report).encode())
     (tmp_path / "again").write_bytes(Evidence("nitro", b"x").encode())
     assert fetch(*(str(tmp_path / name) for name in ("set", "report", "again")), "--json", "-") == 0
     said = json.loads(capsys.readouterr().out)
     assert said["schema"] == "quatrefoil.attest-collateral-fetch/1"
-    assert len(said["fetched"]) == len(said["files"]) == 4 and said["kept"] == []
-    assert len(said["notes"]) == 2 and "NVIDIA" in said["notes"][0] and "AWS" in said["notes"][1]
+    assert len(said["fetched"]) == len(said["files"]) == 6 and said["kept"] == []
+    assert len(said["notes"]) == 1 and "AWS" in said["notes"][0]
     asked = len(server.asked)
     assert fetch(str(tmp_path / "set"), "--json", "-") == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["fetched"] == [] and len(said["kept"]) == 1 and len(server.asked) == asked
+    assert said["fetched"] == [] and len(said["kept"]) == 3 and len(server.asked) == asked
 
 
 def test_what_is_shown(fetch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
@@ -132,6 +144,7 @@ def test_what_is_shown(fetch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ((), "no EVIDENCE, and no whole description"),
         (("--kind", "tdx"), "no EVIDENCE"),
         (("--kind", "sev-snp"), "no EVIDENCE"),
+        (("--kind", "nvidia-cc"), "no EVIDENCE"),
         (("--kind", "tdx", "--fmspc", FMSPC, "--product", "Milan"), "no EVIDENCE"),
         (("--kind", "tdx", "--fmspc", FMSPC, "--tcb", "00"), "no EVIDENCE"),
         (("--kind", "sev-snp", "--product", "Milan", "--fmspc", FMSPC), "no EVIDENCE"),

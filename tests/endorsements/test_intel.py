@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from hypothesis import given
+from hypothesis import strategies as st
 from vendors import Reply, Route, Server, intel, pem, platform
 
 import shared_vectors
@@ -84,6 +86,20 @@ def test_the_statement_is_cut_out_byte_for_byte(server: Server, web: Web, servic
     before = b' \n{ "other" : {"tcbInfo": [1, "}"]} ,"x\\"y":null,'
     server.routes[TCB] = sent.with_(body=before + sent.body[1:] + b"\r\n")
     assert json.loads(fetch(server, web, services).data)["tcb_info"] == json.loads(Platform().document())["tcb_info"]
+
+
+@given(
+    st.dictionaries(st.text(max_size=5), st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=5)),
+    st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=9), max_size=3),
+    st.sampled_from([None, 1, "\t"]),
+    st.booleans(),
+)
+def test_a_member_is_what_was_written(
+    around: dict[str, object], statement: dict[str, object], indent: int | str | None, ascii_only: bool
+) -> None:
+    text = json.dumps(around | {"tcbInfo": statement}, indent=indent, ensure_ascii=ascii_only)
+    found = client._member(text, "tcbInfo")
+    assert found in text and json.loads(found) == statement
 
 
 def test_early_statements_are_asked_for_by_name(server: Server, web: Web) -> None:

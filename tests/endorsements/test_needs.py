@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from vendors import BOARD
 
 import attesting
+import gpu_reports
 import tpm_quotes
 from dcap_quotes import FMSPC, SGX, Platform
 from quatrefoil.enclave.evidence import KINDS, Evidence
 from quatrefoil.endorsements import intel
-from quatrefoil.endorsements.needs import NOTHING, AmdNeed, IntelNeed, of
+from quatrefoil.endorsements.needs import NOTHING, AmdNeed, IntelNeed, NvidiaNeed, of
 from quatrefoil.errors import CallerError, EvidenceRejected
 
 
@@ -73,6 +75,23 @@ def test_reserved_bytes_of_a_version_are_not_asked_for() -> None:
         of(bare(attesting.evidence("Milan", reported_tcb=b"\1" * 8)))
 
 
+def test_of_a_gpu() -> None:
+    found = of(gpu_reports.Made().evidence())
+    assert found.needs == (NvidiaNeed(gpu_reports.DRIVER, gpu_reports.VBIOS, BOARD),)
+
+
+def test_a_gpu_that_does_not_say_its_board() -> None:
+    opaque = {kind: value for kind, value in gpu_reports.OPAQUE.items() if kind != 17}
+    found = of(gpu_reports.Made(opaque=opaque).evidence())
+    assert found.needs == () and "does not say its board" in found.notes[0]
+
+
+@pytest.mark.parametrize("driver", ["", "a/../b", "a?b", ".", "a b", "x" * 41])
+def test_a_name_that_is_no_part_of_an_address(driver: str) -> None:
+    with pytest.raises(EvidenceRejected, match="names no driver"):
+        NvidiaNeed(driver, gpu_reports.VBIOS, BOARD)
+
+
 @pytest.mark.parametrize("kind", NOTHING)
 def test_what_needs_nothing_says_so(kind: str) -> None:
     evidence = tpm_quotes.Made().evidence() if kind == "tpm" else Evidence(kind, b"x")
@@ -81,7 +100,15 @@ def test_what_needs_nothing_says_so(kind: str) -> None:
 
 
 def test_every_kind_is_known() -> None:
-    assert set(KINDS) == {"sev-snp", "tdx", "sgx", *NOTHING}
+    assert set(KINDS) == {"sev-snp", "tdx", "sgx", "nvidia-cc", "azure-snp", "azure-tdx", *NOTHING}
+
+
+@pytest.mark.parametrize(
+    ("kind", "hardware"), [("azure-snp", attesting.evidence("Milan")), ("azure-tdx", Platform().evidence())]
+)
+def test_of_a_paravisor_what_its_hardware_needs(kind: str, hardware: Evidence) -> None:
+    wrapped = Evidence(kind, hardware.report, b"a quote of its TPM", hardware.certificates)
+    assert of(wrapped) == of(hardware)
 
 
 @pytest.mark.parametrize("evidence", [Evidence("tdx", b"x"), Evidence("sev-snp", b"x"), Evidence("sgx", bytes(500))])

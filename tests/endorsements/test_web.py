@@ -114,6 +114,18 @@ def test_nobody_there(web: Web) -> None:
         web.get(f"https://127.0.0.1:{port}/", unknown="")
 
 
+def test_a_name_that_is_none_is_not_asked_for_again(
+    web: Web, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with pytest.raises(PeerUnreachable, match=r"kds\.example is no name that can be found from here.*https_proxy"):
+        web.get("https://kds.example/", unknown="")
+    assert waits == []
+
+
 @pytest.mark.parametrize("said", [b"", b"HTTP/9 what\r\n\r\n", b"\x00" * 100])
 def test_what_speaks_no_tls(said: bytes) -> None:
     web = Web(limits=Limits(seconds=2, attempts=1), sleep=lambda _: None)

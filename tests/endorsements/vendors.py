@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 import attesting
+import gpu_reports
 from dcap_quotes import Platform
 
 
@@ -186,6 +187,19 @@ def amd(
         f"{base}/crl": Reply(crl or attesting.crl(product)),
     }
     return routes | ({vcek_path(product): Reply(vcek or attesting.leaf(product))} if key == "vcek" else {})
+
+
+def nvidia(driver: bytes | None = None, vbios: bytes | None = None) -> dict[str, Route]:
+    """Replies for the tests' one GPU."""
+    return {
+        DRIVER_PATH: Reply(driver or gpu_reports.DRIVER_MANIFEST.document()),
+        VBIOS_PATH: Reply(vbios or gpu_reports.VBIOS_MANIFEST.document()),
+    }
+
+
+BOARD = "1010_0200_882"
+DRIVER_PATH = f"/v1/rim/NV_GPU_DRIVER_GH100_{gpu_reports.DRIVER}"
+VBIOS_PATH = f"/v1/rim/NV_GPU_VBIOS_{BOARD}_{gpu_reports.VBIOS.replace('.', '')}"
 
 
 def vcek_path(product: str = "Milan") -> str:

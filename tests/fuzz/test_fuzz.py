@@ -21,10 +21,12 @@ def target(name: str):
 
 def test_the_parsers_all_have_targets() -> None:
     parsers = {"archive", "ber", "certificate", "ciphertext", "contribution", "envelope", "frames", "jobs", "kernel"}
+    bindings = {"attested_keys", "aci"}
     logs = {"log_notes", "log_tiles", "log_journal"}
     quotes = {"dcap_quote", "dcap_collateral", "tpm_quote", "nitro_document", "gpu_report", "gpu_manifest"}
     others = {"messages", "proof", "receipt", "statement", "collateral_manifest"}
-    assert parsers | logs | quotes | others <= set(TARGETS)
+    assert parsers | logs | quotes | bindings | others <= set(TARGETS)
+    assert {"azure_paravisor", "event_log", "nsm_answer", "snp_certificate_table"} <= set(TARGETS)
 
 
 @each_target

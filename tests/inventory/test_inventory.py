@@ -55,8 +55,14 @@ NAMES = {
 }
 """Identifier in the code -> what it is. Whatever looks like cryptography and is not here fails the tests below."""
 
-IN_ENCLAVE = {"SECP256R1": "ecdsa-p256", "SECP384R1": "ecdsa-p384", "PKCS1v15": "rsassa-pkcs1"}
-"""The same for what evidence of hardware is verified with: there, curves and padding are of signatures."""
+IN_ENCLAVE = {"SECP256R1": "ecdsa-p256", "SECP384R1": "ecdsa-p384", "PKCS1v15": "rsassa-pkcs1"} | {
+    "AES": "aes-cfb-tpm",
+    "CFB": "aes-cfb-tpm",
+    "OAEP": "rsa-oaep-tpm",
+    "ECDH": "ecdh-tpm",
+}
+"""The same for what evidence of hardware is verified with: there, curves and padding are of signatures; and for what a
+TPM is challenged with."""
 
 IN_RUST = {
     "Mask": "additive-rlwe",
@@ -76,7 +82,7 @@ HARMLESS = frozenset(
     re.findall(
         r"\w+",
         "mlkem mldsa x25519 hpke _HPKE _hpke hkdf hmac rsa ml_kem ml_kem_bytes RSAPrivateKey MLKEMPrivateKey _oaep"
-        " RSAPublicKey"
+        " RSAPublicKey RSA_CERTIFICATE"
         " ed25519 ED25519 _ED25519 ML_DSA_44 ML_DSA_65 ML_DSA_87 _ML_DSA_44 ml_dsa_44 RFC9162_SHA256 SHA_256"
         " _ed25519 _ml_dsa_44 _check_ed25519 _check_ml_dsa_44 ED25519_COSIGNATURE _check_ed25519_cosignature"
         " spki_sha256 ECDSA_P256 RSA RSA_BITS RSASSA RSAPSS RSAPublicNumbers _rsa _verify_rsa"
@@ -218,8 +224,10 @@ def test_no_hybrid_is_rated_above_its_ml_kem_half_and_nothing_classical_above_no
     halves = {part for one in inventory.ALGORITHMS if one.primitive == "combiner" for part in one.made_of}
     broken = {one.ref for one in inventory.ALGORITHMS if one.level == 0 and set(one.rooms) - {"transport.cms"}}
     verified = [one for one in inventory.ALGORITHMS if one.functions == ("verify",) and one.rooms == ("enclave",)]
-    # What Shor's algorithm breaks stands only beside what it does not; but for what makers of hardware sign with.
-    assert broken <= halves | {one.ref for one in verified}
+    challenged = {"rsa-oaep-tpm", "ecdh-tpm"}
+    # What Shor's algorithm breaks stands only beside what it does not; but for what makers of hardware sign with, and
+    # what a TPM is challenged with: a secret that is worth something for one exchange.
+    assert broken <= halves | {one.ref for one in verified} | challenged
 
 
 def test_it_is_valid_cyclonedx() -> None:

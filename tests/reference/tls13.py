@@ -268,3 +268,8 @@ def derive_secret(secret: bytes, label: bytes, transcript: bytes) -> bytes:
 
 def sha384(data: bytes) -> bytes:
     return hashlib.sha384(data).digest()
+
+
+def exporter(exporter_secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
+    """RFC 8446 section 7.5 with SHA-384, from ``exporter_master_secret``."""
+    return expand_label(derive_secret(exporter_secret, label, b""), b"exporter", sha384(context), length)

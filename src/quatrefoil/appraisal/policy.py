@@ -94,6 +94,9 @@ class Rule(WireObject):
             ways = [*(f"require {name}" for name in known.code_facts), f"list {' or '.join(known.code)}"]
             hint = ", or ".join(ways)
             raise FieldInvalid(where, "does not say what code is accepted", hint=hint[0].upper() + hint[1:])
+        if known.code_below and not {*known.code_below} & {one.name for one in self.measurements}:
+            hint = f"List one of {known.code_below[0]} to {known.code_below[-1]} as well"
+            raise FieldInvalid(where, "says nothing of what the guest starts", hint=hint)
         for one in self.measurements:
             _hexadecimal(
                 f"{where}.{one.name}", one.values, known.measurements[one.name], may_be_zero=one.name not in known.code

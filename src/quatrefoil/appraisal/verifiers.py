@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from quatrefoil.enclave import nitro, nvidia, snp, tdx, tpm
+from quatrefoil.enclave import azure, nitro, nvidia, snp, tdx, tpm
 from quatrefoil.enclave.claims import Findings, FindingsSet
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.evidence import Evidence, EvidenceSet
@@ -14,6 +14,8 @@ from quatrefoil.errors import EvidenceRejected
 Verifier = Callable[[Evidence, Collateral, datetime], Findings]
 
 VERIFIERS: Mapping[str, Verifier] = {
+    "azure-snp": azure.verify,
+    "azure-tdx": azure.verify,
     "nitro": nitro.verify,
     "nvidia-cc": nvidia.verify,
     "sev-snp": snp.verify,

@@ -5,9 +5,9 @@ each of its keys. docs/attestation.md explains them; a test holds that page to t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from quatrefoil.enclave import nitro, nvidia, tdx, tpm
+from quatrefoil.enclave import azure, nitro, nvidia, tdx, tpm
 from quatrefoil.enclave.snp import tcb
 
 ANY = "any"
@@ -24,6 +24,9 @@ class Vocabulary:
     """``[KIND.measurements]``: name -> bytes. A policy lists what it compares."""
     code: tuple[str, ...]
     """Measurements of which a policy compares at least one: the others say nothing of what code runs."""
+    code_below: tuple[str, ...] = ()
+    """Where there are any: measurements of which a policy compares at least one as well, because ``code`` is only what
+    runs above the guest's own code."""
     code_facts: tuple[str, ...] = ()
     """Requirable facts that say it as well: a policy that requires one needs no list."""
     platforms: tuple[str, ...] = ()
@@ -63,7 +66,7 @@ _INTEL_STATUSES = (
 )
 """Of platforms, from the best to the worst; what is revoked is refused before a policy is asked."""
 
-VOCABULARIES: Mapping[str, Vocabulary] = {
+_OF_ONE_ROOT: Mapping[str, Vocabulary] = {
     "sev-snp": Vocabulary(
         established=("product", "chain", "validity", "signing-key", "signature", "certificate-tcb", "tcb-order"),
         measurements={
@@ -163,6 +166,29 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
         },
         counted=True,
     ),
+}
+
+
+def _with_paravisor(kind: str, more: tuple[str, ...] = ()) -> Vocabulary:
+    """The hardware's own vocabulary and that of the TPM that Azure's paravisor is."""
+    hardware, vtpm = _OF_ONE_ROOT[kind], _OF_ONE_ROOT["tpm"]
+    return replace(
+        hardware,
+        established=(*hardware.established, *more, *azure.CHECKS),
+        measurements={**hardware.measurements, **vtpm.measurements},
+        code_below=vtpm.code,
+        platforms=(*hardware.platforms, *vtpm.platforms),
+        requirable={**hardware.requirable, "secure_boot": "the VM's firmware checks who signed what it starts"},
+        listed={**hardware.listed, **vtpm.listed},
+        # Reports at another level than 0 fail a check of the verifier's.
+        vmpl=False,
+    )
+
+
+VOCABULARIES: Mapping[str, Vocabulary] = {
+    **_OF_ONE_ROOT,
+    "azure-snp": _with_paravisor("sev-snp", (azure.PARAVISOR,)),
+    "azure-tdx": _with_paravisor("tdx"),
 }
 """Kind -> vocabulary, for every kind that has a verifier."""
 

@@ -6,6 +6,7 @@ channels. docs/attested-channels.md is the specification.
 
 from quatrefoil.attested.attester import Attester
 from quatrefoil.attested.channels import answer, answer_async, ask, ask_async, exported
+from quatrefoil.attested.judging import Presented, judge
 from quatrefoil.attested.keys import recipient, sealing_key, tls_key
 from quatrefoil.attested.messages import LARGEST_ATTESTATION, Attestation, Challenge
 from quatrefoil.attested.relying_party import Attested, RelyingParty
@@ -16,12 +17,14 @@ __all__ = [
     "Attested",
     "Attester",
     "Challenge",
+    "Presented",
     "RelyingParty",
     "answer",
     "answer_async",
     "ask",
     "ask_async",
     "exported",
+    "judge",
     "recipient",
     "sealing_key",
     "tls_key",

@@ -74,7 +74,11 @@ class Attester:
         except EvidenceRejected as refusal:
             raise HostError(refusal.problem, hint="Rotate the keyset before it expires, and check the clock") from None
         bound = report_data(keyset, asked.nonce, exporter, asked.purpose)
-        evidence = EvidenceSet(self._collector.collect(bound), tuple(device.collect(bound) for device in self._devices))
+        machine, devices = self._collector.collect(bound), tuple(one.collect(bound) for one in self._devices)
+        try:
+            evidence = EvidenceSet(machine, devices)
+        except EvidenceRejected as refusal:
+            raise HostError(refusal.problem, hint="Give each device a collector of its own, of its kind") from None
         return Attestation(asked.nonce, keyset, evidence.encode()).encode()
 
 

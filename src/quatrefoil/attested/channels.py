@@ -14,6 +14,7 @@ from quatrefoil.attested.keys import tls_key
 from quatrefoil.attested.messages import LARGEST_ATTESTATION, LARGEST_CHALLENGE, Challenge
 from quatrefoil.attested.relying_party import Attested, RelyingParty
 from quatrefoil.enclave.binding import EXPORTER_BYTES
+from quatrefoil.errors import EvidenceRejected
 from quatrefoil.transport import AsyncChannel, Channel
 
 LABEL = b"EXPORTER-quatrefoil-attestation"
@@ -37,16 +38,14 @@ def ask(channel: Channel, party: RelyingParty, *, wait: float | None = None) -> 
     """
     challenge = party.challenge()
     channel.send(challenge)
-    answer = channel.receive(LARGEST_ATTESTATION, wait=wait)
-    return party.accept(answer, _expected(channel, challenge), peer_key=tls_key(channel.peer))
+    return _judged(channel, party, challenge, channel.receive(LARGEST_ATTESTATION, wait=wait))
 
 
 async def ask_async(channel: AsyncChannel, party: RelyingParty, *, wait: float | None = None) -> Attested:
     """As :func:`ask`, for asyncio."""
     challenge = party.challenge()
     await channel.send(challenge)
-    answer = await channel.receive(LARGEST_ATTESTATION, wait=wait)
-    return party.accept(answer, _expected(channel, challenge), peer_key=tls_key(channel.peer))
+    return _judged(channel, party, challenge, await channel.receive(LARGEST_ATTESTATION, wait=wait))
 
 
 def answer(channel: Channel, attester: Attester, *, wait: float | None = None) -> None:
@@ -61,8 +60,13 @@ async def answer_async(channel: AsyncChannel, attester: Attester, *, wait: float
     await channel.send(await asyncio.to_thread(attester.answer, challenge, _own(channel, challenge)))
 
 
-def _expected(channel: Channel | AsyncChannel, challenge: bytes) -> bytes:
-    return exported(channel, Challenge.decode(challenge).nonce, of_peer=True)
+def _judged(channel: Channel | AsyncChannel, party: RelyingParty, challenge: bytes, said: bytes) -> Attested:
+    material = exported(channel, Challenge.decode(challenge).nonce, of_peer=True)
+    try:
+        return party.accept(said, material, peer_key=tls_key(channel.peer))
+    except EvidenceRejected as refusal:
+        refusal.party = channel.peer.name
+        raise
 
 
 def _own(channel: Channel | AsyncChannel, challenge: bytes) -> bytes:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from quatrefoil.appraisal import AppraisalPolicy, Verdict, appraise_set, verify_set
+from quatrefoil.appraisal import AppraisalPolicy, Verdict
+from quatrefoil.attested.judging import Presented, judge
 from quatrefoil.attested.messages import Attestation, Challenge
-from quatrefoil.enclave.binding import NONCE_BYTES, Keyset, check_purpose, report_data
+from quatrefoil.enclave.binding import NONCE_BYTES, Keyset, check_purpose
 from quatrefoil.enclave.collateral import Collateral
-from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import CallerError, EvidenceRejected
 from quatrefoil.transport import Clock
 
@@ -22,6 +22,8 @@ Kept = TypeVar("Kept")
 MOST_CHALLENGES = 4096
 MOST_ACCEPTED = 4096
 """How many challenges may wait for an answer, and how many peers are remembered; what ends first makes room."""
+
+LONGEST_S = 366 * 86400
 
 _ASK_AGAIN = "Send a fresh challenge"
 
@@ -64,8 +66,10 @@ class RelyingParty:
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         check_purpose(purpose)
-        if not (answer_seconds > 0 and life_seconds > 0):
-            raise CallerError("an attestation must have time to be made and used", hint="Give seconds above 0")
+        if not (0 < answer_seconds <= LONGEST_S and 0 < life_seconds <= LONGEST_S):
+            raise CallerError(
+                "an attestation must have time to be made and used, and end", hint="Give seconds above 0, up to a year"
+            )
         self._policy = policy
         self._collateral = collateral
         self._purpose = purpose
@@ -98,19 +102,10 @@ class RelyingParty:
         now = self._clock()
         said = Attestation.decode(answer)
         self._take(said.nonce, now)
-        keyset = said.keyset
-        keyset.require_current(now)
-        if exporter and keyset.tls and keyset.tls != peer_key:
-            raise EvidenceRejected(
-                "the keyset names another TLS key than the one that the peer showed on this channel",
-                hint="Connect again: its key may have been replaced since; if it stays so, somebody is in between",
-                check="tls-key",
-            )
-        evidence = EvidenceSet.decode(said.evidence)
-        expected = report_data(keyset, said.nonce, exporter, self._purpose)
-        verdict = appraise_set(verify_set(evidence, self._collateral, now), self._policy, expected, now)
-        verdict.require()
-        accepted = Attested(keyset, verdict, min(now + self._life, datetime.fromtimestamp(keyset.expires, UTC)))
+        presented = Presented(said.keyset, said.evidence, said.nonce, self._purpose, exporter, peer_key)
+        verdict = judge(presented, self._policy, self._collateral, now)
+        end = datetime.fromtimestamp(said.keyset.expires, UTC)
+        accepted = Attested(said.keyset, verdict, min(now + self._life, end))
         self._remember(accepted)
         return accepted
 
@@ -118,6 +113,7 @@ class RelyingParty:
         """What was accepted before of the holder of this TLS key, or ``EvidenceRejected``: ask it, then.
 
         Good for a new channel as well: its peer has just proved that it holds a key which attested code answers for.
+        Weaker than to ask: somebody who has taken that key out of there is recognised too.
         """
         now = self._clock()
         with self._lock:
@@ -130,7 +126,7 @@ class RelyingParty:
         return found
 
     def forget(self, keyset: Keyset) -> None:
-        """Recognise nobody by ``keyset`` any more."""
+        """Recognise nobody by ``keyset`` any more, until it is attested again: what is accepted is for the policy."""
         with self._lock:
             if (found := self._accepted.get(keyset.tls)) is not None and found.keyset == keyset:
                 del self._accepted[keyset.tls]

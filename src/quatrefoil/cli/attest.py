@@ -1,15 +1,15 @@
-"""``quatrefoil attest``: verify evidence of what runs, and check the policies that it is held to."""
+"""``quatrefoil attest``: collect and verify evidence of what runs, and check the policies that it is held to."""
 
 from __future__ import annotations
 
 import argparse
 
-from quatrefoil.cli import attest_collateral, attest_policy, attest_verify
+from quatrefoil.cli import attest_collateral, attest_collect, attest_keyset, attest_policy, attest_verify
 
 NAME = "attest"
-HELP = "verify evidence of what runs in an enclave, offline, under a policy"
+HELP = "collect evidence of what runs in an enclave, or verify it, offline, under a policy"
 
-_COMMANDS = (attest_verify, attest_policy, attest_collateral)
+_COMMANDS = (attest_collect, attest_collateral, attest_verify, attest_keyset, attest_policy)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from quatrefoil.appraisal import Verdict
 from quatrefoil.enclave import aci, binding
 from quatrefoil.enclave.aci import AciKeyset, AciReport
 from quatrefoil.enclave.claims import Check
@@ -29,6 +30,19 @@ class Bound:
     checks: tuple[Check, ...] = ()
     keyset_sha256: bytes = b""
     evidence: Evidence | None = None
+    kinds: tuple[str, ...] = ()
+    """Those that the profile is for, where it says."""
+
+    def judge(self, verdict: Verdict) -> Verdict:
+        """``verdict`` with the checks of the binding."""
+        checks = self.checks
+        if self.kinds:
+            kind = verdict.claims.kind
+            checks += (Check("profile", kind in self.kinds, f"{kind}; the profile is for {', '.join(self.kinds)}"),)
+        return replace(verdict, checks=(*verdict.checks, *checks))
+
+    def to_json(self) -> dict[str, str]:
+        return {"keyset_sha256": self.keyset_sha256.hex()} if self.keyset_sha256 else {}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +78,8 @@ def bound(options: argparse.Namespace, at: datetime, read: Callable[[Path], byte
     _require(options, ("keyset", "nonce", "purpose"))
     keyset = binding.Keyset.decode(read(options.keyset))
     exporter = _bytes("--exporter", options.exporter) if options.exporter is not None else b""
+    if options.exporter is not None and not exporter:
+        raise CallerError("--exporter is empty", hint="Leave it out where the evidence came on no channel")
     expected = binding.report_data(keyset, _bytes("--nonce", options.nonce), exporter, options.purpose)
     return Bound(expected, (_current(keyset.require_current, at),), keyset.digest())
 
@@ -84,7 +100,8 @@ def _aci(options: argparse.Namespace, at: datetime, read: Callable[[Path], bytes
         keyset, evidence = report.keyset, report.evidence
         checks = (_restated(report, nonce),)
     checks = (*checks, _current(keyset.require_current, at))
-    return Bound(aci.report_data(keyset, nonce), checks, bytes.fromhex(keyset.digest.removeprefix("sha256:")), evidence)
+    digest = bytes.fromhex(keyset.digest.removeprefix("sha256:"))
+    return Bound(aci.report_data(keyset, nonce), checks, digest, evidence, tuple(aci.KINDS.values()))
 
 
 def _current(require: Callable[[datetime], None], at: datetime) -> Check:

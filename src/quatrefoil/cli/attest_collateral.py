@@ -48,7 +48,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     fetch.add_argument("evidence", metavar="EVIDENCE", type=Path, nargs="*", help="files with evidence; or name --kind")
     fetch.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the collateral")
     fetch.add_argument(
-        "--kind", choices=("sev-snp", "sgx", "tdx"), help="with EVIDENCE: bare reports of this kind; alone: see below"
+        "--kind",
+        choices=("nvidia-cc", "sev-snp", "sgx", "tdx"),
+        help="with EVIDENCE: bare reports of this kind; alone: see below",
     )
     fetch.add_argument("--refresh", action="store_true", help="fetch also what is there and holds")
     alone = fetch.add_argument_group("what to fetch where there is no evidence yet")
@@ -61,6 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     servers = fetch.add_argument_group("whom to ask")
     servers.add_argument("--pccs", metavar="URL", help="a cache of Intel's service, in place of it")
     servers.add_argument("--kds", metavar="URL", help="a mirror of AMD's service, in place of it")
+    servers.add_argument("--rim", metavar="URL", help="a mirror of NVIDIA's service of manifests, in place of it")
     servers.add_argument(
         "--update",
         choices=intel.UPDATES,
@@ -130,7 +133,12 @@ def _needs(options: argparse.Namespace) -> Needs:
         return _of_files(options.evidence, options.kind, options.product)
     intels = options.kind in ("sgx", "tdx")
     wrong = [name for name in alone if (name in ("fmspc", "ca")) != intels]
-    if options.kind is None or wrong or (intels and options.product) or not (options.fmspc or options.product):
+    if (
+        options.kind in (None, "nvidia-cc")
+        or wrong
+        or (intels and options.product)
+        or not (options.fmspc or options.product)
+    ):
         raise CallerError(
             "there is nothing to fetch for: no EVIDENCE, and no whole description of a platform",
             hint="Name files, or --kind tdx --fmspc HEX, or --kind sev-snp --product Genoa",
@@ -153,9 +161,10 @@ def _of_files(files: Sequence[Path], kind: str | None, product: str | None) -> N
 
 def _services(options: argparse.Namespace) -> Services:
     others: dict[str, str] = {"update": options.update}
-    if options.kds is not None:
-        web.require_https(options.kds, "--kds")
-        others["kds"] = options.kds.rstrip("/")
+    for name in ("kds", "rim"):
+        if (url := getattr(options, name)) is not None:
+            web.require_https(url, f"--{name}")
+            others[name] = url.rstrip("/")
     if options.pccs is None:
         return Services(**others)
     web.require_https(options.pccs, "--pccs")

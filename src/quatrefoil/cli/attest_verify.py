@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,9 +50,8 @@ def run(options: argparse.Namespace) -> None:
         verdict = appraise_set(verify_set(evidence, collateral, at), policy, bound.report_data, at)
     else:
         verdict = appraise(verify(evidence, collateral, at), policy, bound.report_data, at)
-    verdict = replace(verdict, checks=(*verdict.checks, *bound.checks))
-    keyset = {"keyset_sha256": bound.keyset_sha256.hex()} if bound.keyset_sha256 else {}
-    write_json(options.json, SCHEMA, verdict.to_json() | keyset)
+    verdict = bound.judge(verdict)
+    write_json(options.json, SCHEMA, verdict.to_json() | bound.to_json())
     if not only_json(options):
         _show(verdict, options.policy)
     verdict.require()

@@ -24,6 +24,9 @@ def _run(args: argparse.Namespace) -> None:
     output.write_json(args.json, "quatrefoil.bench-attest/1", {"rows": rows})
     if output.only_json(args):
         return
-    columns = ("kind", "bytes", "verify ms", "cached ms")
-    cells = [(r["kind"], str(r["evidence_bytes"]), f"{r['verify_ms']:.2f}", f"{r['cached_ms']:.2f}") for r in rows]
+    columns = ("kind", "bytes", "verify ms", "cached ms", "remembered")
+    cells = [
+        (r["kind"], str(r["evidence_bytes"]), f"{r['verify_ms']:.2f}", f"{r['cached_ms']:.2f}", str(r["remembered"]))
+        for r in rows
+    ]
     output.console().print(output.table(f"Evidence, best of {args.repeats}", columns, cells))

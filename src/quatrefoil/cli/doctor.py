@@ -13,7 +13,7 @@ from typing import Any
 
 from quatrefoil import inventory
 from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
-from quatrefoil.enclave import devices
+from quatrefoil.enclave import collectors, devices
 from quatrefoil.errors import DependencyMissing, HostError
 from quatrefoil.planner import host
 from quatrefoil.planner.threats import UNSERVED
@@ -54,14 +54,15 @@ def run(options: argparse.Namespace) -> None:
         _inventory(options.inventory)
         return
     checks, offered, refused = mandatory(), groups(), refusals()
-    optional, found = extras(), devices.find()
+    optional, found, evidence = extras(), devices.find(), collected()
     if not only_json(options):
-        _show(checks, offered, optional, found, refused)
+        _show(checks, offered, optional, found, evidence, refused)
     content = {
         "mandatory": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks],
         "groups": offered,
         "extras": [{"name": c.name, "installed": c.ok, "detail": c.detail} for c in optional],
         "devices": [{"kind": d.kind, "path": d.path, "present": d.present, "usable": d.usable} for d in found],
+        "collectors": [{"kind": c.name, "available": c.ok, "detail": c.detail} for c in evidence],
         "refused": refused,
     }
     write_json(options.json, SCHEMA, content)
@@ -142,6 +143,12 @@ def extras() -> list[Check]:
     return checks
 
 
+def collected() -> list[Check]:
+    """Each kind of evidence that a collector exists for, and why none can be had here. A device may still refuse."""
+    reasons = {kind: collectors.absent(kind) for kind in collectors.COLLECTORS}
+    return [Check(kind, not why, why or f"quatrefoil attest collect {kind}") for kind, why in reasons.items()]
+
+
 def refusals() -> list[dict[str, str]]:
     """What a plan would refuse on this machine under any policy, and why."""
     absent = [{"what": f"{layer}/{b}", "reason": reason} for (layer, b), reason in host.availability().absent.items()]
@@ -153,6 +160,7 @@ def _show(
     offered: list[dict[str, Any]],
     optional: list[Check],
     found: tuple[devices.Device, ...],
+    evidence: list[Check],
     refused: list[dict[str, str]],
 ) -> None:
     out = console()
@@ -160,6 +168,7 @@ def _show(
     rows += [[f"group {g['group']}", "ok" if g["available"] else "no", _use(g["group"])] for g in offered]
     rows += [[f"extra {c.name}", "ok" if c.ok else "no", c.detail] for c in optional]
     rows += [[f"device {d.path}", _state(d), d.meaning if d.present else d.kind] for d in found]
+    rows += [[f"evidence {c.name}", "ok" if c.ok else "no", c.detail] for c in evidence]
     for title, columns, lines in (
         ("This machine", ["what", "state", "detail"], rows),
         ("A plan would refuse", ["what", "reason"], [[entry["what"], entry["reason"]] for entry in refused]),

@@ -1,4 +1,4 @@
-"""Evidence of what runs: its form, its verifiers, and the devices that could give some. None is collected."""
+"""Evidence of what runs: its form, its verifiers, its collectors, and the devices that could give some."""
 
 from quatrefoil.enclave.devices import Device, find
 

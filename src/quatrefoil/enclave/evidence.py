@@ -19,6 +19,8 @@ KINDS: Mapping[str, str] = {
     "sgx": "Intel SGX quote",
     "tpm": "TPM 2.0 quote",
     "nitro": "AWS Nitro attestation document",
+    "azure-snp": "AMD SEV-SNP report on Azure's paravisor, with a quote of its TPM",
+    "azure-tdx": "Intel TDX quote on Azure's paravisor, with a quote of its TPM",
     "nvidia-cc": "NVIDIA GPU attestation report",
 }
 """The closed vocabulary of ``kind``: one for each verifier."""

@@ -84,8 +84,15 @@ def manifest(folder: Path) -> Manifest:
 
 
 def exists(folder: Path) -> bool:
-    """Whether ``folder`` is there and holds a file of collateral."""
-    return folder.is_dir() and any(file.suffix in ENDINGS for file in folder.iterdir())
+    """Whether ``folder`` is there and holds a file of collateral; ``HostError`` where it cannot be one."""
+    try:
+        return any(file.suffix in ENDINGS for file in folder.iterdir())
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise HostError(
+            f"{folder} cannot be a folder of collateral ({error.strerror})", hint="Name another, or make it readable"
+        ) from None
 
 
 def covers(folder: Path, names: Iterable[str], at: datetime) -> bool:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from quatrefoil.enclave.nvidia import roots as nvidia_roots
+from quatrefoil.enclave.paths import Root
 from quatrefoil.enclave.snp import roots as amd_roots
 from quatrefoil.enclave.tdx import roots as intel_roots
-from quatrefoil.endorsements import amd, bundle, intel
-from quatrefoil.endorsements.needs import IntelNeed, Need
+from quatrefoil.endorsements import amd, bundle, intel, nvidia
+from quatrefoil.endorsements.needs import AmdNeed, IntelNeed, Need, NvidiaNeed
 from quatrefoil.endorsements.parts import Fetched
 from quatrefoil.endorsements.web import Web
 
@@ -23,6 +25,7 @@ class Services:
     root_list: str = intel.ROOT_LIST
     update: str = "standard"
     kds: str = amd.SERVICE
+    rim: str = nvidia.SERVICE
 
     @classmethod
     def with_cache(cls, pccs: str, **others: str) -> Services:
@@ -37,6 +40,7 @@ class Trusted:
 
     intel: intel_roots.Root = field(default_factory=intel_roots.pinned)
     amd: Mapping[str, amd_roots.Root] = field(default_factory=amd_roots.pinned)
+    manifests: Root = field(default_factory=nvidia_roots.manifests)
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,11 @@ def fetch(
 ) -> Outcome:
     """Fetch what ``needs`` names into the bundle in ``folder``. With ``refresh``, also what holds still."""
     trusted = trusted or Trusted()
+    bundle.exists(folder)  # what cannot be written to is said before anybody is asked
     fetched: list[Fetched] = []
     kept: list[str] = []
     for need in dict.fromkeys(needs):
-        names = (intel.file_name(need),) if isinstance(need, IntelNeed) else amd.file_names(need)
+        names = _file_names(need)
         if not refresh and bundle.covers(folder, names, at):
             kept += names
             continue
@@ -74,8 +79,16 @@ def fetch(
     return Outcome(tuple(dict.fromkeys(one.name for one in fetched)), tuple(dict.fromkeys(kept)))
 
 
+def _file_names(need: Need) -> tuple[str, ...]:
+    if isinstance(need, IntelNeed):
+        return (intel.file_name(need),)
+    return nvidia.file_names(need) if isinstance(need, NvidiaNeed) else amd.file_names(need)
+
+
 def _ask(need: Need, web: Web, at: datetime, services: Services, trusted: Trusted) -> tuple[Fetched, ...]:
-    if not isinstance(need, IntelNeed):
+    if isinstance(need, NvidiaNeed):
+        return nvidia.fetch(need, web, at, trusted.manifests, service=services.rim)
+    if isinstance(need, AmdNeed):
         return amd.fetch(need, web, at, trusted.amd, service=services.kds)
     found = intel.fetch(
         need,

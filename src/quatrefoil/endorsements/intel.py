@@ -19,8 +19,6 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from quatrefoil import strict_json
@@ -29,6 +27,7 @@ from quatrefoil.enclave.certificates import common_name
 from quatrefoil.enclave.collateral import LARGEST_FILE
 from quatrefoil.enclave.tdx import endorsements
 from quatrefoil.enclave.tdx.roots import Root
+from quatrefoil.enclave.tdx.verify import is_by
 from quatrefoil.endorsements.lists import der_of_list
 from quatrefoil.endorsements.needs import IntelNeed
 from quatrefoil.endorsements.parts import Fetched
@@ -206,15 +205,10 @@ def _leaf(pem: str, root: Root, name: str) -> x509.Certificate:
 
 
 def _is_by(certificate: x509.Certificate, data: bytes, signature: bytes) -> bool:
-    key: Any = certificates.reading("certificate", certificate.public_key)
+    key = certificates.reading("certificate", certificate.public_key)
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
         return False
-    r, s = (int.from_bytes(part, "big") for part in (signature[:32], signature[32:]))
-    try:
-        key.verify(encode_dss_signature(r, s), data, ec.ECDSA(SHA256()))
-    except InvalidSignature:
-        return False
-    return True
+    return is_by(key, signature, data)
 
 
 def _is_valid_list(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:

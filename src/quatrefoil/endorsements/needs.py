@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quatrefoil.enclave import certificates
+from quatrefoil.enclave.azure.verify import KINDS as AZURE_KINDS
 from quatrefoil.enclave.certificates import common_name
 from quatrefoil.enclave.evidence import Evidence
+from quatrefoil.enclave.nvidia.report import Report as GpuReport
 from quatrefoil.enclave.snp import tcb
 from quatrefoil.enclave.snp.keys import SigningKey
 from quatrefoil.enclave.snp.report import Report
@@ -22,7 +24,6 @@ others."""
 NOTHING: Mapping[str, str] = {
     "tpm": "There are too many makers of TPMs to ask: put the roots that you trust, and lists, into a folder yourself.",
     "nitro": "Nothing is fetched for Nitro: AWS's root is pinned in the package, and the chain is in the evidence.",
-    "nvidia-cc": "Nothing is fetched for NVIDIA: its root is pinned. Reference manifests (RIM) and OCSP are not read.",
 }
 """Kinds of evidence that are fetched nothing for, and why."""
 
@@ -72,7 +73,24 @@ class AmdNeed:
             tcb.decode(self.version, self.product)  # refuses reserved bytes
 
 
-Need = IntelNeed | AmdNeed
+@dataclass(frozen=True)
+class NvidiaNeed:
+    """The manifests of a GPU's driver and VBIOS, as its report names them."""
+
+    driver: str
+    """As ``550.90.07``."""
+    vbios: str
+    """As ``96.00.9F.00.01``."""
+    board: str
+    """As ``1010_0200_882``."""
+
+    def __post_init__(self) -> None:
+        for word in (self.driver, self.vbios, self.board):
+            if not re.fullmatch("[0-9A-Za-z][0-9A-Za-z._-]{0,39}", word):
+                raise EvidenceRejected(f"{word[:40]!r} names no driver, VBIOS or board", hint="Ask for another report")
+
+
+Need = IntelNeed | AmdNeed | NvidiaNeed
 
 
 @dataclass(frozen=True)
@@ -85,10 +103,15 @@ class Needs:
 
 def of(evidence: Evidence, product: str | None = None) -> Needs:
     """What ``evidence`` needs. ``product``: of an SNP report of version 2 that comes alone, which does not say."""
+    if evidence.kind in AZURE_KINDS:
+        # The hardware's report on the paravisor. Its TPM's key is in that, and needs nothing.
+        evidence = Evidence(AZURE_KINDS[evidence.kind], evidence.report, certificates=evidence.certificates)
     if evidence.kind in ("tdx", "sgx"):
         return Needs((_intel(evidence),))
     if evidence.kind == "sev-snp":
         return _amd(evidence, product)
+    if evidence.kind == "nvidia-cc":
+        return _nvidia(evidence)
     if evidence.kind in NOTHING:
         return Needs((), (NOTHING[evidence.kind],))
     raise EvidenceRejected(f"nothing is known of {evidence.kind} collateral", hint="Use a newer version of Quatrefoil")
@@ -133,4 +156,13 @@ def _amd(evidence: Evidence, product: str | None) -> Needs:
     return Needs((AmdNeed(said, "vcek", chip, version),))
 
 
-__all__ = ["AUTHORITIES", "NOTHING", "AmdNeed", "IntelNeed", "Need", "Needs", "of"]
+def _nvidia(evidence: Evidence) -> Needs:
+    report = GpuReport.parse(evidence.report)
+    if not report.board:
+        return Needs(
+            (), ("The GPU's report does not say its board, by which NVIDIA files manifests: nothing to fetch.",)
+        )
+    return Needs((NvidiaNeed(report.driver_version, report.vbios_version, report.board),))
+
+
+__all__ = ["AUTHORITIES", "NOTHING", "AmdNeed", "IntelNeed", "Need", "Needs", "NvidiaNeed", "of"]

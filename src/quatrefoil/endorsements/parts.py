@@ -9,8 +9,9 @@ from pathlib import Path
 from quatrefoil.enclave import certificates
 from quatrefoil.enclave.certificates import common_name
 from quatrefoil.enclave.collateral import Collateral
+from quatrefoil.enclave.nvidia.manifest import Manifest
 from quatrefoil.enclave.tdx import endorsements
-from quatrefoil.errors import HostError
+from quatrefoil.errors import EvidenceRejected, HostError
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Fetched:
 def read(name: str, data: bytes) -> tuple[Part, ...]:
     """The dated parts of the file ``name``, in its order; ``HostError`` where verification could not read it either.
 
-    Public keys and documents that are not Intel's have no dates.
+    Public keys, and documents that are neither Intel's collateral nor NVIDIA's manifests, have no dates.
     """
     found = Collateral.of_files({Path(name): data})
     parts = []
@@ -57,7 +58,20 @@ def read(name: str, data: bytes) -> tuple[Part, ...]:
     for stem, document in found.documents.items():
         if (intel := endorsements.read(stem, document)) is not None:
             parts += [Part(*period) for period in intel.periods()]
+        elif Manifest.is_in(document):
+            parts += _signers(stem, document)
     return tuple(Part(part.name, _second(part.since), part.until and _second(part.until)) for part in parts)
+
+
+def _signers(stem: str, document: bytes) -> list[Part]:
+    """Of NVIDIA's manifest: who signed it. A manifest itself has no date."""
+    try:
+        signers = Manifest.read(document).signers
+    except EvidenceRejected as refused:
+        raise HostError(f"{stem}.json: {refused.problem}", hint=refused.hint) from None
+    return [
+        Part(_named("certificate", one.subject), one.not_valid_before_utc, one.not_valid_after_utc) for one in signers
+    ]
 
 
 def _second(moment: datetime) -> datetime:

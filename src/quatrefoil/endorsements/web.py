@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import queue
 import random
+import socket
 import ssl
 import threading
 import time
@@ -26,6 +27,7 @@ from quatrefoil.errors import CallerError, ChannelRefused, EvidenceRejected, Hos
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _UNKNOWN = frozenset({400, 404, 410})
+_LATER = "Try again later, through a proxy (https_proxy) if this network asks for one; nothing was changed"
 
 
 @dataclass(frozen=True)
@@ -89,15 +91,13 @@ class Web:
                 return self._follow(url, unknown)
             except _Busy as busy:
                 wait, problem = max(wait, min(busy.asked, self._limits.longest_wait)), busy.problem
-            except PeerUnreachable as refusal:
-                problem = refusal.problem
             if attempt < self._limits.attempts:
                 wait *= 1 + self._jitter() / 4  # many that were turned away together do not come back together
                 self._progress(f"{problem}; attempt {attempt + 1} of {self._limits.attempts} in {wait:.0f} s")
                 self._sleep(wait)
         raise PeerUnreachable(
             f"{problem}, {self._limits.attempts} times",
-            hint="Try again later, through a proxy (https_proxy) if this network asks for one; nothing was changed",
+            hint=_LATER,
         )
 
     def _follow(self, url: str, unknown: str) -> Answer:
@@ -153,7 +153,9 @@ class Web:
 
 
 class _Busy(Exception):
-    def __init__(self, problem: str, asked: float) -> None:
+    """Asking again may help, after ``asked`` seconds at least."""
+
+    def __init__(self, problem: str, asked: float = 0.0) -> None:
         self.problem, self.asked = problem, asked
 
 
@@ -201,14 +203,16 @@ def _failed(url: str, error: Exception) -> Exception:
         )
     if isinstance(error, http.client.IncompleteRead):
         return _unreachable(url, "ended its answer early")
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
+        return PeerUnreachable(f"{_host(url)} is no name that can be found from here", hint=_LATER)
     if isinstance(error, TimeoutError):
         return _unreachable(url, "did not answer in time")
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return _unreachable(url, f"cannot be reached ({reason[:120]})")
 
 
-def _unreachable(url: str, what: str) -> PeerUnreachable:
-    return PeerUnreachable(f"{_host(url)} {what}", hint="Try again later")
+def _unreachable(url: str, what: str) -> _Busy:
+    return _Busy(f"{_host(url)} {what}")
 
 
 def _refused(url: str, what: str) -> MessageRefused:

@@ -8,15 +8,17 @@ Checks, in this order, all of them made whatever the others say:
 ``attributes``       not in debug or profiling, not migratable, no service TD, and no exceptions from the host
 ``collateral``       there is collateral for this platform, and each part of it holds at ``at``; the date is named
 ``platform``         :mod:`quatrefoil.enclave.tdx.platform`: chain, revocation, quoting enclave's identity, TCB matched
+``event-log``        only with the log of a TD's firmware: its events lead to the values of all four RTMRs
 
-All but the last are made twice, here and by ``dcap-qvl``, so that a report can show which of them failed. Whether what
-was established is good enough (status, advisories, measurements, platform) is for appraisal.
+All up to ``collateral`` are made twice, here and by ``dcap-qvl``, so that a report can show which of them failed.
+Whether what was established is good enough (status, advisories, measurements, platform) is for appraisal.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from cryptography.exceptions import InvalidSignature
@@ -25,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from quatrefoil.enclave import event_log
 from quatrefoil.enclave.claims import Check, Claims, Findings
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.evidence import Evidence
@@ -52,7 +55,8 @@ def verify(evidence: Evidence, collateral: Collateral, at: datetime, *, root: Ro
     Of ``collateral`` the document for the platform is used (:mod:`quatrefoil.enclave.tdx.endorsements`); never the
     network. ``root``: another one than Intel's, for who issues certificates for tests.
     """
-    if evidence.kind not in KINDS or evidence.signature or evidence.certificates or evidence.event_log:
+    misplaced = evidence.signature or evidence.certificates or (evidence.event_log and evidence.kind != "tdx")
+    if evidence.kind not in KINDS or misplaced:
         raise _rejected("this is not evidence of TDX or SGX: another kind, or something beside the quote")
     quote = parse(evidence.report)
     if quote.tee != KINDS[evidence.kind]:
@@ -63,7 +67,7 @@ def verify(evidence: Evidence, collateral: Collateral, at: datetime, *, root: Ro
     is_root = quote.certificates[-1].public_bytes(Encoding.DER) == trusted.der
     last = quote.certificates[-1].subject.rfc4514_string()
     established, why = _establish(evidence.report, found, trusted, at)
-    checks = (
+    checks = [
         Check("signature", _signed(quote), "ECDSA P-256 of the attestation key over header and body"),
         _quoting_enclave(quote),
         Check(
@@ -74,9 +78,19 @@ def verify(evidence: Evidence, collateral: Collateral, at: datetime, *, root: Ro
         _attributes(quote),
         _collateral(found, quote, fmspc, at),
         Check("platform", established is not None, why),
-    )
+    ]
     holds = all(check.passed for check in checks)
-    return Findings(_claims(evidence.kind, quote, established, fmspc, trusted.name if holds else "none"), checks)
+    claims = _claims(evidence.kind, quote, established, fmspc, trusted.name if holds else "none")
+    if evidence.event_log:
+        checks.append(_events(evidence.event_log, quote))
+        claims = replace(claims, facts={**claims.facts, "event_log_replayed": checks[-1].passed})
+    return Findings(claims, tuple(checks))
+
+
+def _events(log: bytes, quote: Quote) -> Check:
+    """RTMRs are numbered from 1 in a log: 0 is MRTD, of which the TDX module keeps no log."""
+    values = {number + 1: quote.body[f"rtmr{number}"] for number in range(4)}
+    return event_log.explained(log, "sha384", values, first=1)
 
 
 def _signed(quote: Quote) -> bool:
@@ -85,10 +99,11 @@ def _signed(quote: Quote) -> bool:
         key = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
     except ValueError:
         return False
-    return _is_by(key, quote.signature, quote.signed)
+    return is_by(key, quote.signature, quote.signed)
 
 
-def _is_by(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:
+def is_by(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:
+    """Whether ``key``, on P-256, made ``signature`` (r and s, 32 bytes each) over ``signed``, with SHA-256."""
     r, s = (int.from_bytes(part, "big") for part in (signature[:32], signature[32:]))
     try:
         key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(SHA256()))
@@ -106,7 +121,7 @@ def _quoting_enclave(quote: Quote) -> Check:
     key = quote.certificates[0].public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         return Check(name, False, "the platform's certificate is not of a key on P-256")
-    if not _is_by(key, quote.qe_report_signature, quote.qe_report):
+    if not is_by(key, quote.qe_report_signature, quote.qe_report):
         return Check(name, False, "the platform's key did not sign the quoting enclave's report")
     return Check(name, True, f"quoting enclave of version {_number(quote.qe_body['isvsvn'])}, signed by the platform")
 
@@ -126,7 +141,7 @@ def _attributes(quote: Quote) -> Check:
 
 def _collateral(found: Endorsements | None, quote: Quote, fmspc: str, at: datetime) -> Check:
     if found is None:
-        return Check("collateral", False, f"there is none for platforms {fmspc}: fetch it, and name its folder")
+        return Check("collateral", False, f"there is none for platforms {fmspc}: `quatrefoil attest collateral fetch`")
     wrong = endorsements.outside(_periods(found, quote), at)
     return Check("collateral", not wrong, "; ".join(wrong) or f"for platforms {fmspc}, issued {found.issued:%Y-%m-%d}")
 
@@ -196,4 +211,4 @@ def _rejected(problem: str) -> EvidenceRejected:
     return EvidenceRejected(problem, hint="Send the quote alone, under its own kind: tdx or sgx", check="format")
 
 
-__all__ = ["CHECKS", "KINDS", "verify"]
+__all__ = ["CHECKS", "KINDS", "is_by", "verify"]

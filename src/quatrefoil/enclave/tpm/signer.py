@@ -3,7 +3,7 @@
 A quote proves that some key signed it. That the key is a TPM's is known in one of two ways only: an authority that
 the relying party trusts has certified it (TCG "TPM 2.0 Keys for Device Identity and Attestation", section 5), or the
 relying party got hold of the key itself and pins it. An EK certificate is neither: it certifies another key, and only
-credential activation (Part 1, section 24) ties an attestation key to it, an exchange with the TPM and not in evidence.
+credential activation (``activation``) ties an attestation key to it, an exchange with the TPM and not in evidence.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _who_vouches(key: Key, candidates: tuple[bytes, ...], collateral: Collateral
     reasons = []
     for leaf in (one for one in (*brought, *given) if _key_of(one) == spki):
         try:
-            chain = _chain(leaf, [*given, *brought], roots, at)
+            chain = chain_to_root(leaf, [*given, *brought], roots, at)
         except VerificationError as error:
             reasons.append(f"its certificate of {leaf.issuer.rfc4514_string()} leads to no given root: {error}")
             continue
@@ -138,14 +138,19 @@ _AUTHORITY = (
 _LEAF = ExtensionPolicy.permit_all().may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _signs)
 
 
-def _chain(
-    leaf: x509.Certificate, between: list[x509.Certificate], roots: list[x509.Certificate], at: datetime
+def chain_to_root(
+    leaf: x509.Certificate,
+    between: list[x509.Certificate],
+    roots: list[x509.Certificate],
+    at: datetime,
+    policy: ExtensionPolicy = _LEAF,
 ) -> list[x509.Certificate]:
+    """The chain from ``leaf`` to one of ``roots``, or ``VerificationError``. ``policy``: what is asked of ``leaf``."""
     if not roots:
         raise VerificationError("the relying party gave none")
     builder = PolicyBuilder().store(Store(roots)).time(at)
-    verifier = builder.extension_policies(ca_policy=_AUTHORITY, ee_policy=_LEAF).build_client_verifier()
+    verifier = builder.extension_policies(ca_policy=_AUTHORITY, ee_policy=policy).build_client_verifier()
     return list(verifier.verify(leaf, between).chain)
 
 
-__all__ = ["NOBODY", "PINNED", "Key", "Signer", "public_key", "subject_public_key_info", "who_vouches"]
+__all__ = ["NOBODY", "PINNED", "Key", "Signer", "chain_to_root", "public_key", "subject_public_key_info", "who_vouches"]

@@ -4,7 +4,8 @@ A TPM isolates nothing. Its registers say what was started, as far as the firmwa
 runs the machine reads its memory all the same. ``isolation`` is therefore "none", whatever the checks say.
 
 Evidence of the kind "tpm" has a TPMS_ATTEST as ``report``; as ``signature``, TPMT_SIGNATURE, TPM2B_PUBLIC and
-TPML_DIGEST one after the other: the signature, the key, and the values of the selected registers, rising.
+TPML_DIGEST one after the other: the signature, the key, and the values of the selected registers, rising; as
+``event_log``, where there is one, the firmware's log, for the check "event-log" beside those of :data:`CHECKS`.
 
 Sources: TCG TPM 2.0 Library specification, revision 1.59, Part 1 section 16 (names) and 31 (attestation), Part 2, and
 Part 3 section 18.4 (TPM2_Quote).
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from quatrefoil.enclave import event_log
 from quatrefoil.enclave.claims import Check, Claims, Findings
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.evidence import Evidence
@@ -48,10 +50,10 @@ def verify(evidence: Evidence, collateral: Collateral, at: datetime) -> Findings
     from ``collateral``; certificates of the evidence are candidates. The nonce, the registers' values and the firmware
     are claims: appraisal holds them to what the relying party expects.
     """
-    if evidence.kind != KIND or evidence.event_log:
+    if evidence.kind != KIND:
         raise EvidenceRejected(
-            "this is not evidence of a TPM: another kind, or an event log beside the quote",
-            hint="Send a quote with its signature, key and registers; event logs are not replayed",
+            "this is not evidence of a TPM: another kind",
+            hint="Send a quote with its signature, key and registers",
             check="format",
         )
     quote = tpm.parse_attest(evidence.report)
@@ -59,12 +61,9 @@ def verify(evidence: Evidence, collateral: Collateral, at: datetime) -> Findings
     key = public_key(area)
     signed = _signature(evidence.report, signature, area, key)
     signer = who_vouches(key, evidence.certificates, collateral, at)
-    checks = (
-        signed,
-        signer.check,
-        _attributes(area),
-        _registers(quote, values, signature.hash),
-    )
+    checks = [signed, signer.check, key_attributes(area), _registers(quote, values, signature.hash)]
+    if evidence.event_log:
+        checks.append(event_log.explained(evidence.event_log, quote.bank, dict(zip(quote.pcrs, values, strict=False))))
     claims = Claims(
         kind=KIND,
         root=signer.root if signed.passed else NOBODY,
@@ -84,9 +83,10 @@ def verify(evidence: Evidence, collateral: Collateral, at: datetime) -> Findings
             "restart_count": quote.restart_count,
             "qualified_signer": quote.qualified_signer,
             "signing_key": hashlib.sha256(subject_public_key_info(key)).digest(),
+            **({"event_log_replayed": checks[-1].passed} if evidence.event_log else {}),
         },
     )
-    return Findings(claims, checks)
+    return Findings(claims, tuple(checks))
 
 
 def _signature(report: bytes, signature: tpm.Signature, area: tpm.PublicArea, key: Key) -> Check:
@@ -113,7 +113,7 @@ def _verify_rsa(key: rsa.RSAPublicKey, signature: tpm.Signature, report: bytes, 
     key.verify(signature.parts[0], report, padding.PSS(padding.MGF1(digest), padding.PSS.AUTO), digest)
 
 
-def _attributes(area: tpm.PublicArea) -> Check:
+def key_attributes(area: tpm.PublicArea) -> Check:
     """A restricted signing key that never left its TPM: any other one signs a quote that somebody made up."""
     missing = [name for bit, name in _NEEDED.items() if not area.attributes & bit]
     if area.attributes & tpm.DECRYPT:
@@ -135,4 +135,4 @@ def _registers(quote: tpm.Quote, values: tuple[bytes, ...], signing_hash: str) -
     return Check("registers", True, f"{quote.bank} values of registers {selected} as signed")
 
 
-__all__ = ["CHECKS", "verify"]
+__all__ = ["CHECKS", "key_attributes", "verify"]
