@@ -97,4 +97,7 @@ def read_time(text: str) -> datetime:
         raise CallerError(f"--at {text[:40]!r} is no time", hint="Write it as 2026-06-01T12:00Z") from None
     if at.tzinfo is None:
         raise CallerError(f"--at {text[:40]!r} names no time zone", hint="Add Z for UTC, as 2026-06-01T12:00Z")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise CallerError(f"--at {text[:40]!r} is no time in UTC", hint="Write it as 2026-06-01T12:00Z") from None
