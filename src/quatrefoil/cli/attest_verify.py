@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     policy = load(options.policy)
-    at = read_time(options.at) if options.at else datetime.now(UTC)
+    at = read_time(options.at) if options.at is not None else datetime.now(UTC)
     bound = attest_binding.bound(options, at, _read)
     collateral = Collateral.load(options.collateral) if options.collateral else Collateral()
     evidence = bound.evidence or read_evidence(options.evidence, options.kind)
