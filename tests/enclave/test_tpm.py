@@ -175,6 +175,16 @@ def test_a_certificate_for_another_purpose(purposes: tuple[str, ...], good: bool
     assert good or "not for attestation" in findings.checks[1].detail
 
 
+def test_certificates_of_a_key_are_few() -> None:
+    """Authorities in a circle make each of them cost some hundred signatures."""
+    several = [certificate(f"ak {n}", key().public_key(), "maker", BETWEEN, usage=True) for n in range(3)]
+    for count in (2, 3):
+        made = CERTIFIED.with_(certificates=(*map(der, several[:count]), der(BETWEEN_CERTIFICATE)))
+        findings = verify(made.evidence(), ROOTS, AT)
+        assert failed(findings) == ([] if count == 2 else ["signer"])
+    assert "3 certificates of the key" in findings.checks[1].detail
+
+
 def test_an_authoritys_own_key_attests_nothing() -> None:
     leaf = certificate("ak", key().public_key(), "maker", BETWEEN, ca=True)
     made = CERTIFIED.with_(certificates=(der(leaf), der(BETWEEN_CERTIFICATE)))
