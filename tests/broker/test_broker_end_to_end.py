@@ -97,7 +97,7 @@ class Room:
         claims = tpm.verify(seen, Collateral(keys=(spki,)), system_clock()).claims
         (self.folder / "collateral").mkdir()
         pem = load_der_public_key(spki).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        (self.folder / "collateral" / "machine.pem").write_bytes(pem)
+        (self.folder / "collateral" / "tpm-key-machine.pem").write_bytes(pem)
         lines = [f'{name} = ["{value.hex()}"]' for name, value in claims.measurements.items()]
         text = (
             'name = "machine"\nreport_data = "required"\n[tpm]\nbank = ["sha256"]\ncertified = "any"\n'
