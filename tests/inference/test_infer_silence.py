@@ -101,5 +101,9 @@ def test_errors_of_others_are_answered_without_their_text(error):
 
 
 def test_values_print_as_nothing_of_what_they_hold():
-    held = InferRequest({MARK: strings(MARK.encode())}, id=MARK), InferResponse("m", {MARK: strings(b"")}, id=MARK)
-    assert MARK not in repr(held) and MARK not in str(held[0])
+    held = (
+        RequestedOutput(MARK),
+        InferRequest({MARK: strings(MARK.encode())}, id=MARK),
+        InferResponse("m", {MARK: strings(b"")}, id=MARK),
+    )
+    assert MARK not in repr(held) and MARK not in str(held[0]) + str(held[1])

@@ -14,7 +14,7 @@ import pytest
 import small_models
 from onnx import helper
 
-from quatrefoil.errors import DependencyMissing, ModelRefused, RequestRefused
+from quatrefoil.errors import DependencyMissing, EngineFailed, ModelRefused, RequestRefused
 from quatrefoil.inference import (
     Bounds,
     InferRequest,
@@ -156,6 +156,19 @@ def test_strings_that_are_not_utf_8_are_refused():
     with pytest.raises(RequestRefused, match="not UTF-8") as refused:
         ask(engine(small_models.lookup()), d=strings(b"\xffsecret"), i=np.array([0]))
     assert refused.value.__context__ is None and "secret" not in str(refused.value)
+
+
+def test_strings_of_a_model_that_are_not_utf_8_are_a_failure_of_the_model():
+    constant = helper.make_tensor("c", small_models.STRING, [1], [b"\xff\xfe"])
+    model = small_models.model(
+        [helper.make_node("Concat", ["d", "c"], ["y"], axis=0)],
+        [("d", small_models.STRING, ["n"])],
+        [("y", small_models.STRING, ["m"])],
+        [constant],
+    )
+    with pytest.raises(EngineFailed) as failed:
+        ask(engine(model), d=strings(b"a"))
+    assert failed.value.__context__ is None
 
 
 def sequence_model() -> bytes:

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from quatrefoil.inference.datatypes import Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RequestedOutput:
     """An output that is asked for, and whether in binary."""
 
     name: str
     binary: bool = False
+
+    def __repr__(self) -> str:
+        return "<RequestedOutput>"
 
 
 @dataclass(frozen=True, repr=False, eq=False)

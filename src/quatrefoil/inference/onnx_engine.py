@@ -163,6 +163,6 @@ def _decode_into(texts: Array, array: Array) -> bool:
 def _from_runtime(array: Any) -> Array:
     if isinstance(array, np.ndarray) and array.dtype == object:
         encoded = np.empty(array.size, dtype=object)
-        encoded[:] = [text.encode("utf-8", "surrogateescape") for text in array.ravel()]
+        encoded[:] = [text.encode("utf-8") for text in array.ravel()]
         return encoded.reshape(array.shape)
     return np.asarray(array, order="C")
