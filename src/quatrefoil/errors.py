@@ -5,6 +5,7 @@
     │   ├── ChannelRefused      no acceptable channel could be made with it
     │   ├── PeerUnreachable     no connection, or it ended or fell silent: trying again may help
     │   ├── MessageRefused      malformed, unsigned, replayed or out of place
+    │   ├── RequestRefused      an inference request, or the answer to one, that is malformed or over a limit
     │   ├── CiphertextRefused   wrong length, version, parameters or round
     │   ├── ProofRejected       a proof that does not verify, or a key that it is not about
     │   ├── EvidenceRejected    a log, receipt, statement or bundle that does not hold
@@ -14,10 +15,12 @@
     │   ├── PolicyInvalid       the file cannot be read as a policy, workload or cost file
     │   └── PhaseUnprotected    nothing available satisfies a phase
     ├── CallerError    the code that called us passed something it must not
+    │   ├── ModelRefused        the bytes of a model that cannot be served
     │   ├── UpdateRefused       NaN, infinite, beyond the clip range, or too many values
     │   └── ParametersRefused   a parameter set that cannot be exact or secure
     └── HostError      this machine lacks something, or its disk holds something unexpected
         ├── DependencyMissing   an extra is not installed
+        ├── EngineFailed        a model did not compute on inputs that fit its signature
         ├── KeyUnavailable      a root key that cannot be used: its token is away or locked, its file not readable
         └── StateCorrupt        durable state does not read back as it was written
             └── UnwrapRefused   it was altered, or wrapped under another root key
@@ -60,6 +63,14 @@ class PeerUnreachable(PeerError):
 
 class MessageRefused(PeerError):
     """A message is malformed, unsigned, replayed or out of place."""
+
+
+class RequestRefused(PeerError):
+    """An inference request or answer is refused. ``status`` is that of HTTP. No text holds anything of its content."""
+
+    def __init__(self, problem: str, *, hint: str, status: int = 400, party: str | None = None) -> None:
+        super().__init__(problem, hint=hint, party=party)
+        self.status = status
 
 
 class CiphertextRefused(PeerError):
@@ -106,6 +117,10 @@ class CallerError(QuatrefoilError):
     """The calling code is at fault."""
 
 
+class ModelRefused(CallerError):
+    """The bytes of a model cannot be served: unreadable, too large, or in need of something outside themselves."""
+
+
 class UpdateRefused(CallerError):
     """An update holds NaN, infinite or out-of-range values, or does not have the agreed size."""
 
@@ -120,6 +135,12 @@ class HostError(QuatrefoilError):
 
 class DependencyMissing(HostError):
     """An optional part is not installed."""
+
+
+class EngineFailed(HostError):
+    """A model did not compute on inputs that fit its signature. ``status`` is that of HTTP; the reason is withheld."""
+
+    status = 500
 
 
 class StateCorrupt(HostError):

@@ -12,6 +12,7 @@ import binascii
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 from quatrefoil.errors import EvidenceRejected
@@ -20,7 +21,8 @@ LARGEST_INTEGER = (1 << 53) - 1
 """What every reader of JSON holds exactly (RFC 8259 section 6)."""
 
 MOST_DEPTH = 16
-_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]', re.DOTALL)
+# A string that does not end takes the rest with it: else each of its quotes would be read to the end once more.
+_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{\]}]', re.DOTALL)
 # Made once: json.dumps makes one for every call that is not plain.
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 _HINT = "It was not written by Quatrefoil, or was altered: ask for it again"
@@ -31,15 +33,25 @@ def canonical(value: Any) -> bytes:
     return _ENCODER.encode(value).encode()
 
 
-def parse(data: bytes, what: str, *, limit: int) -> Any:
-    """The value in ``data``, or ``EvidenceRejected``. Whether its form is canonical is not looked at."""
+def small(text: str) -> int:
+    """For ``parse_int``: an integer that every reader holds exactly."""
+    if len(text) > 17 or abs(value := int(text)) > LARGEST_INTEGER:
+        raise _Refused("an integer beyond 2^53 - 1")
+    return value
+
+
+def parse(data: bytes, what: str, *, limit: int, integer: Callable[[str], int] = small) -> Any:
+    """The value in ``data``, or ``EvidenceRejected``. Whether its form is canonical is not looked at.
+
+    ``integer`` reads the integers, or raises ``ValueError``.
+    """
     if len(data) > limit:
         raise EvidenceRejected(f"{what} of {len(data)} bytes is over the limit of {limit}", hint=_HINT)
     _require_shallow(data, what)
     try:
         text = data.decode("utf-8")
         value = json.loads(
-            text, object_pairs_hook=_object, parse_constant=no_number, parse_float=finite, parse_int=_small
+            text, object_pairs_hook=_object, parse_constant=no_number, parse_float=finite, parse_int=integer
         )
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
@@ -94,10 +106,4 @@ def finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise _Refused("a number too large")
-    return value
-
-
-def _small(text: str) -> int:
-    if len(text) > 17 or abs(value := int(text)) > LARGEST_INTEGER:
-        raise _Refused("an integer beyond 2^53 - 1")
     return value

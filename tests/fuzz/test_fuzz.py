@@ -30,7 +30,8 @@ def test_the_parsers_all_have_targets() -> None:
     quotes = {"dcap_quote", "dcap_collateral", "tpm_quote", "nitro_document", "gpu_report", "gpu_manifest"}
     others = {"messages", "proof", "receipt", "root_key", "statement"}
     collected = {"azure_paravisor", "event_log", "nsm_answer", "snp_certificate_table", "collateral_manifest"}
-    assert parsers | logs | quotes | bindings | resources | collected | others <= set(TARGETS)
+    inference = {"infer_request", "infer_response", "onnx_file"}
+    assert parsers | logs | quotes | bindings | resources | collected | others | inference <= set(TARGETS)
 
 
 def test_what_a_member_signs_gets_past_its_signature() -> None:
