@@ -21,6 +21,7 @@ from quatrefoil.enclave.evidence import Evidence
 from tpm_quotes import Made
 
 SNP, TDX = 2, 4
+"""Types of the hardware's report."""
 
 
 def base64url(data: bytes) -> str:
@@ -82,7 +83,7 @@ def bound(data: bytes) -> bytes:
 AK = tpm_quotes.key("rsa", 3)
 assert isinstance(AK, rsa.RSAPrivateKey)
 
-MADE = Made(key=AK)
+MADE, TD = Made(key=AK), dcap_quotes.Platform()
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,9 @@ class Vm:
     """Of the hardware's report, where it is not the hash of ``runtime``."""
     vmpl: int = 0
     body: tuple[tuple[str, Any], ...] = ()
+    """Fields of the hardware's report by name that are otherwise."""
+    product: str = "Milan"
+    td: dcap_quotes.Platform = TD
 
     def with_(self, **changes: Any) -> Vm:
         return replace(self, **changes)
@@ -103,8 +107,8 @@ class Vm:
     def hardware(self) -> Evidence:
         data = bound(self.runtime) if self.report_data is None else self.report_data
         if self.kind == "azure-snp":
-            return attesting.evidence(report_data=data, vmpl=self.vmpl, **dict(self.body))
-        return dcap_quotes.Platform(body={"reportdata": data, **dict(self.body)}).evidence()
+            return attesting.evidence(self.product, report_data=data, vmpl=self.vmpl, **dict(self.body))
+        return self.td.with_(body={"reportdata": data, **dict(self.body)}).evidence()
 
     def evidence(self, event_log: bytes = b"") -> Evidence:
         hardware, quoted = self.hardware(), self.quote.evidence()

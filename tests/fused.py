@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ DEVICE = Path("/dev/fuse")
 LONGEST_S = 60
 
 
+@cache
 def why_not() -> str:
     """Why nothing can be mounted here, or nothing."""
     try:

@@ -11,7 +11,8 @@
     │   ├── CiphertextRefused   wrong length, version, parameters or round
     │   ├── ProofRejected       a proof that does not verify, or a key that it is not about
     │   ├── EvidenceRejected    a log, receipt, statement or bundle that does not hold
-    │   └── RoundVoided         the key of the round is gone: nothing of it can be decrypted
+    │   ├── RoundVoided         the key of the round is gone: nothing of it can be decrypted
+    │   └── LeaseEnded          the lease of a key is over: the key was wiped here
     ├── PolicyError    what was asked is against the policy, or the policy itself is wrong
     │   ├── PolicyInvalid       the file cannot be read as a policy, workload or cost file
     │   └── PhaseUnprotected    nothing available satisfies a phase
@@ -20,7 +21,9 @@
     │   └── ParametersRefused   a parameter set that cannot be exact or secure
     └── HostError      this machine lacks something, or its disk holds something unexpected
         ├── DependencyMissing   an extra is not installed
+        ├── KeyUnavailable      a root key that cannot be used: its token is away or locked, its file not readable
         └── StateCorrupt        durable state does not read back as it was written
+            └── UnwrapRefused   it was altered, or wrapped under another root key
 
 The branch says who is at fault. The message says what is wrong, and ends with what to do about it.
 """
@@ -98,6 +101,10 @@ class RoundVoided(PeerError):
     """The key of the round is gone; nothing encrypted under it can be decrypted any more."""
 
 
+class LeaseEnded(PeerError):
+    """The lease of a key is over, by its end, a refusal or a revocation: the key was wiped here."""
+
+
 class PolicyError(QuatrefoilError):
     """What was asked is against the policy, or the policy itself is wrong."""
 
@@ -132,3 +139,11 @@ class DependencyMissing(HostError):
 
 class StateCorrupt(HostError):
     """Durable state does not read back as it was written."""
+
+
+class UnwrapRefused(StateCorrupt):
+    """What a root key is to have wrapped was altered, or wrapped under another key or for another record."""
+
+
+class KeyUnavailable(HostError):
+    """A root key cannot be used: its token is away, locked or without it, or its file cannot be read."""

@@ -56,19 +56,25 @@ class MemoryState:
 
 
 class SqliteState:
-    """State in one SQLite file, synchronised to disk at every change; one process at a time."""
+    """State in one SQLite file, synchronised to disk at every change; one process at a time.
+
+    A change is one write to a log beside the file, and one ``fdatasync``: that log belongs to the state, and a copy of
+    the file without it is an older state.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.chmod(0o600)  # before there is anything in it: the log beside it gets the same mode
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
             self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=EXTRA")
             self._database.execute("BEGIN EXCLUSIVE")
             self._database.execute("CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value BLOB NOT NULL)")
             self._database.execute("COMMIT")
-            path.chmod(0o600)
         except sqlite3.DatabaseError as error:
             raise _failure(path, error) from None
         except OSError as error:

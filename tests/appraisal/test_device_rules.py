@@ -266,6 +266,12 @@ def test_one_gpu_asked_twice_is_not_two() -> None:
     assert failed(of_set(gpu(), gpu(GPU.with_(chip="other")), changes=two)) == []
 
 
+def test_a_set_of_findings_is_of_a_machine_and_of_devices() -> None:
+    for machine, device in ((gpu(), gpu()), (enclave(), enclave())):
+        with pytest.raises(ValueError, match="one machine and of devices"):
+            FindingsSet(machine, (device,))
+
+
 def test_a_good_gpu_does_not_excuse_its_machine() -> None:
     findings = FindingsSet(enclave(ENCLAVE.with_(pcrs={**PCRS, 0: b"\2" * 48})), (gpu(),))
     assert failed(appraise_set(findings, policy(BOTH), REPORT_DATA, AT)) == ["accepted-pcr0"]

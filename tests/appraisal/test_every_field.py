@@ -12,6 +12,7 @@ from functools import cache
 import pytest
 
 import attesting
+import azure_vms
 import dcap_quotes as dcap
 import gpu_reports
 import nitro_documents
@@ -21,7 +22,7 @@ from attesting import CHIP_ID, DEBUG, MIGRATE, NOTHING, POLICY, SMT
 from quatrefoil.appraisal import AppraisalPolicy, appraise
 from quatrefoil.appraisal.policy import Least, Listed, Rule
 from quatrefoil.appraisal.vocabulary import VOCABULARIES
-from quatrefoil.enclave import nitro, nvidia, snp, tdx, tpm
+from quatrefoil.enclave import azure, nitro, nvidia, snp, tdx, tpm
 from quatrefoil.enclave.claims import Claims, Findings
 from quatrefoil.enclave.collateral import Collateral
 
@@ -38,7 +39,7 @@ def evidence() -> dict[str, Findings]:
             for version in (2, 3, 4, 5):
                 made = attesting.evidence(product, key, version=version, **SNP_NAMED)
                 found[f"{product} {key} {version}"] = snp.verify(made, NOTHING, AT, roots=attesting.roots())
-        made = attesting.evidence(product, **SNP_NAMED, **SNP_OPEN)
+        made = attesting.evidence(product, **SNP_NAMED, **SNP_OPEN, vmpl=2)
         lists = Collateral(revocation_lists=(attesting.crl(product),))
         found[f"{product} open"] = snp.verify(made, lists, AT, roots=attesting.roots())
     for name, quote in (("tdx", dcap.Platform()), ("tdx 1.5", dcap.Platform(version=5)), ("sgx", dcap.SGX)):
@@ -50,9 +51,30 @@ def evidence() -> dict[str, Findings]:
     registers = {number: bytes([number + 1]) * 48 for number in range(32)}
     enclave = nitro_documents.Made(pcrs=registers).evidence()
     found["nitro"] = nitro.verify(enclave, NOTHING, AT, root=nitro_documents.root())
+    found |= azures(quoted.values)
     gpu = gpu_reports.Made()
     for name, given in (("gpu", NOTHING), ("gpu golden", gpu_reports.manifests())):
         found[name] = nvidia.verify(gpu.evidence(), given, AT, roots=gpu_reports.roots())
+    return found
+
+
+def azures(values: dict[int, bytes]) -> dict[str, Findings]:
+    found = {}
+    made = azure_vms.Vm(quote=azure_vms.MADE.with_(values=values))
+    insecure = azure_vms.runtime_data(azure_vms.AK.public_key(), **{"vm-configuration": {"secure-boot": False}})
+    for product in CHIP_ID:
+        vm = made.with_(product=product, body=(*SNP_NAMED.items(),))
+        weak = vm.with_(runtime=insecure, body=(*SNP_NAMED.items(), *SNP_OPEN.items()), vmpl=0)
+        lists = Collateral(revocation_lists=(attesting.crl(product),))
+        for name, one, given in (("", vm, NOTHING), (" open", weak, lists)):
+            found[f"azure {product}{name}"] = azure.verify(one.evidence(), given, AT, snp_roots=attesting.roots())
+    td = made.with_(kind="azure-tdx")
+    weak = td.with_(
+        runtime=insecure,
+        td=dcap.Platform(smt=True, levels=((dcap.CURRENT, "SWHardeningNeeded", ("INTEL-SA-00001",)),)),
+    )
+    for name, one in (("azure tdx", td), ("azure tdx open", weak)):
+        found[name] = azure.verify(one.evidence(), one.td.collateral(), AT, tdx_root=dcap.root())
     return found
 
 
@@ -66,9 +88,9 @@ SNP_OPEN: dict[str, int | bytes] = {
     "policy": POLICY | DEBUG | MIGRATE | SMT,
     "committed_firmware": b"\x1c\x37\x01",
     "platform_info": 0b000101,
-    "vmpl": 2,
 }
 NAMES = (
+    *(f"azure {one}{name}" for one in (*CHIP_ID, "tdx") for name in ("", " open")),
     *(f"{product} {key} {version}" for product in CHIP_ID for key in ("vcek", "vlek") for version in (2, 3, 4, 5)),
     *(f"{product} open" for product in CHIP_ID),
     *("tdx", "tdx open", "tdx 1.5", "tdx 1.5 open", "sgx", "sgx open", "tpm", "nitro", "gpu", "gpu golden"),
@@ -226,6 +248,19 @@ def test_another_processor_is_refused_where_one_is_pinned(name: str) -> None:
     quote = (dcap.SGX if name == "sgx" else dcap.Platform()).with_(ppid=b"\x77" * 16)
     found = tdx.verify(quote.evidence(), quote.collateral(), AT, root=dcap.root())
     assert found.failed == () and relayed(name, found) == ["accepted-ppid"]
+
+
+def test_another_vm_is_refused_where_one_is_pinned() -> None:
+    """On the same chip: the TPM of another VM, honest and bound to that VM's own runtime data."""
+    key = tpm_quotes.key("rsa", 11)
+    values = {number: bytes([number + 1]) * 32 for number in range(24)}
+    other = azure_vms.Vm(
+        quote=tpm_quotes.Made(key=key, values=values),
+        runtime=azure_vms.runtime_data(key.public_key()),
+        body=(*SNP_NAMED.items(),),
+    )
+    found = azure.verify(other.evidence(), NOTHING, AT, snp_roots=attesting.roots())
+    assert found.failed == () and relayed("azure Milan", found) == ["accepted-ak"]
 
 
 def test_another_tpm_is_refused_where_one_is_pinned() -> None:

@@ -27,11 +27,11 @@ def uses(text: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:
         if name not in known:
             yield ("?", found[1]), []
             continue
-        for following in found[2].split():
-            if (*name, following) not in known:
+        for word in found[2].split():
+            if (*name, word) not in known:
                 break
-            name = (*name, following)
-        yield name, re.findall(r"(?<!\S)(--[a-z][a-z-]*)", found[2])
+            name = (*name, word)
+        yield name, re.findall(r"(?<!\S)(--[a-z][a-z0-9-]*)", found[2])
 
 
 def _walk(

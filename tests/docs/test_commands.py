@@ -22,7 +22,10 @@ POLICY = ROOT / "examples" / "policies" / "hospitals.toml"
 STRICT = ROOT / "examples" / "policies" / "strict.toml"
 WORKLOAD = ROOT / "examples" / "own_model" / "workload.toml"
 APPRAISAL = ROOT / "examples" / "appraisal" / "sev-snp.toml"
+RELEASE = ROOT / "examples" / "release" / "hospital-model.toml"
 RECEIPTS = ROOT / "tests" / "vectors" / "receipts"
+SAMPLES = ROOT / "src" / "quatrefoil" / "bench" / "samples"
+ROOTS = ROOT / "src" / "quatrefoil" / "enclave" / "snp" / "roots"
 MODEL = "quatrefoil.demo.job:initial"
 TRAIN = "quatrefoil.demo.job:train"
 
@@ -120,9 +123,22 @@ WRONG_USAGE = [
     ["attest"],
     ["attest", "verify", "evidence"],
     ["attest", "policy"],
+    ["broker"],
+    ["broker", "run"],
+    ["broker", "revoke", "everything", "00"],
+    ["broker", "hold", "file", "--stage", "serve"],
+    ["broker", "root"],
+    ["broker", "root", "show", "--root-identity", "00"],
+    ["broker", "root", "show", "--root-key", "one", "--token", "two"],
+    ["attest", "collateral"],
+    ["attest", "collateral", "fetch", "evidence"],
     ["model"],
     ["model", "verify", "one.npz", "--trust", "root.pem"],
     ["model", "verify", "one.npz", "--provenance", "one", "--trust", "root.pem", "--signatures", "0"],
+    ["model", "seal", "one"],
+    ["model", "open", "one", "--key", "two", "--root", "three", "--owner", "north", "--name", "m", "--out", "four"],
+    ["data"],
+    ["data", "inspect", "one"],
     ["model", "data", "one", "--provenance", "one", "--silo", "north", "--salt", "zz"],
 ]
 
@@ -204,6 +220,25 @@ REFUSED = {
     ),
     "attest of a policy that is none": ("attest policy check {policy}", "hospitals.toml:"),
     "attest of evidence that is none": (f"attest verify {WORKLOAD} --policy {APPRAISAL}", "Evidence is not"),
+    "broker of an identity that is none": (
+        "broker new --identity {silo} --root {root} --state {tmp}/s --root-key {tmp}/none",
+        "and not a broker",
+    ),
+    "broker that is not there": (
+        "broker leases --identity {silo} --root {root} --broker 127.0.0.1:1",
+        "cannot be reached",
+    ),
+    "broker claim that is none": (
+        "broker revoke measurement pcr7 --reason x --identity {silo} --root {root} --broker 127.0.0.1:1",
+        "is no claim",
+    ),
+    "broker root key that is not there": ("broker root show --root-key {tmp}/none", "cannot be read"),
+    "attest of no collateral": ("attest collateral show {tmp}", "holds no collateral"),
+    "attest of collateral for nothing": ("attest collateral fetch --out {tmp}/out", "no EVIDENCE"),
+    "attest of collateral without https": (
+        "attest collateral fetch --kind tdx --fmspc 00906ED50000 --pccs http://localhost --out {tmp}/out",
+        "not of the form https",
+    ),
     "model that is not there": ("model root {tmp}/none.npz", "there is no model at"),
     "model that is none": (f"model root {WORKLOAD}", "is no whole model"),
     "model without its statement": (
@@ -218,6 +253,14 @@ REFUSED = {
         "model verify {model} --provenance {policy} --trust {root} --ancestry {tmp}/none",
         "there is no folder",
     ),
+    "model under a release policy that is none": ("model policy {policy}", "hospitals.toml:"),
+    "data that is sealed under no policy": (
+        "data seal {policy} --name a --serial 1 --policy {tmp}/none --to {tmp} --identity {silo} --root {root}"
+        " --signing-key {tmp}/none --out {tmp}/x",
+        "sealing.key cannot be read",
+    ),
+    "data in what is no container": ("data inspect {policy} --root {root}", "this is no sealed model"),
+    "bench of a sealed model of nothing": ("bench attest --repeats 1 --model-mib 0", "measure nothing"),
     "doctor with nowhere to write the inventory": ("doctor --inventory {tmp}/no/where.json", "cannot be written"),
     "audit of a log that is not there": ("audit show {tmp}/none", "there is no log at"),
     "audit of a receipt that is not there": ("audit receipt {tmp}/none --trust {root}", "none cannot be read"),
@@ -287,7 +330,11 @@ JSON = {
     "proof-parameters": "proof parameters --parameters 1000",
     "audit-show": "audit show {log}",
     "attest-policy-check": f"attest policy check {APPRAISAL}",
-    "bench-attest": "bench attest --repeats 1",
+    "bench-attest": "bench attest --repeats 1 --model-mib 2",
+    "model-policy": f"model policy {RELEASE}",
+    "model-key": "model key {model}.key",
+    "attest-collateral-fetch": f"attest collateral fetch {SAMPLES}/tpm.evidence --out {{log}}/collateral",
+    "attest-collateral-show": f"attest collateral show {ROOTS}",
     "audit-verify": "audit verify {log}",
     "audit-prove": "audit prove {log} 0 --out {log}/proof",
     "audit-bundle": "audit bundle {log} --out {log}/bundle.zip",

@@ -61,7 +61,7 @@ def test_every_command_and_option_in_a_page_exists(page: Path) -> None:
         if name not in known or (option and option not in options(known[name]))
     ]
     everything = set().union(*map(options, known.values())) | OF_OTHER_TOOLS
-    unknown += sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - everything)
+    unknown += sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text)) - everything)
     assert unknown == []
 
 

@@ -67,6 +67,7 @@ def event(*, register: int = 0, count: int = 3, bank: bytes = b"\x04\0", size: i
         (bytes(Log(banks=())), "names 0 banks"),
         (bytes(Log(banks=("sha1", "sha1"))), "or twice"),
         (bytes(Log(banks=("sha1",), sizes={"sha1": 32})), "with digests of 32 bytes"),
+        (bytes(Log(banks=("sha1",))).replace(b"\x04\0\x14\0", bytes(4)), "0x0000 with digests of 0 bytes"),
         (bytes(Log(vendor=b"vendor"))[:75], "ends inside"),
         (Log().header() + event(register=32), "extends register 32"),
         (Log().header() + event(register=0xFFFFFFFF), "extends register"),

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from crashing import Drive, Fuse
+from crashing import Drive
 
 import world as worlds
+from killing import Fuse
 from quatrefoil.audit import TileLog
 from quatrefoil.state import SqliteState
 from quatrefoil.transport import Identity, TrustAnchor

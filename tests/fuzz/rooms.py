@@ -18,7 +18,7 @@ def member(name: str = "north", role: str = "silo") -> Identity:
 
 def trust() -> TrustAnchor:
     """The root that certified it. A new object: what one input verified is not remembered for the next."""
-    return TrustAnchor(_authority().trust.roots)
+    return TrustAnchor(_authority().trust.roots, lists=_authority().trust.lists)
 
 
 @cache

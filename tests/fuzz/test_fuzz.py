@@ -6,8 +6,11 @@ import importlib
 from pathlib import Path
 
 import pytest
+from tests.fuzz import rooms
 from tests.fuzz.mutations import altered
 from tests.fuzz.run import TARGETS
+
+from quatrefoil.transport import statement, system_clock
 
 FOUND = Path(__file__).with_name("found")
 INPUTS = 300
@@ -23,8 +26,17 @@ def test_the_parsers_all_have_targets() -> None:
     parsers = {"archive", "ber", "certificate", "ciphertext", "contribution", "envelope", "frames", "jobs", "kernel"}
     bindings = {"attested_keys", "aci"}
     logs = {"log_notes", "log_tiles", "log_journal"}
+    resources = {"release_policy", "sealed_model"}
     quotes = {"dcap_quote", "dcap_collateral", "tpm_quote", "nitro_document", "gpu_report", "gpu_manifest"}
-    assert parsers | logs | quotes | bindings | {"messages", "proof", "receipt", "statement"} <= set(TARGETS)
+    others = {"messages", "proof", "receipt", "root_key", "statement"}
+    collected = {"azure_paravisor", "event_log", "nsm_answer", "snp_certificate_table", "collateral_manifest"}
+    assert parsers | logs | quotes | bindings | resources | collected | others <= set(TARGETS)
+
+
+def test_what_a_member_signs_gets_past_its_signature() -> None:
+    """Otherwise no target sees more of it than a refused certificate."""
+    signed = statement.sign(b"whatever it likes", rooms.member())
+    assert statement.verify(signed, rooms.trust(), clock=system_clock).body == b"whatever it likes"
 
 
 @each_target

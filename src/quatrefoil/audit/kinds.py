@@ -24,7 +24,7 @@ class Kind:
     fields: tuple[str, ...]
 
 
-_ALL = ("aggregator", "keeper", "silo")
+_ALL = ("aggregator", "broker", "keeper", "silo")
 
 KINDS: dict[str, Kind] = {
     "log-opened": Kind("whose log this is, under which keys", _ALL, ("origin", "certificate", "keys")),
@@ -35,7 +35,7 @@ KINDS: dict[str, Kind] = {
     "consent": Kind("a silo signs a job", ("aggregator", "silo"), ("job",)),
     "job": Kind("a job that every silo signed begins", ("aggregator",), ("job", "name", "roster", "policy", "plan")),
     "model": Kind("a model, by its manifest", ("aggregator", "silo"), ("root",)),
-    "measurement": Kind("evidence of what holds a round's key", _ALL, ("isolation", "context")),
+    "measurement": Kind("evidence of what holds a round's key", _ALL, ("enclave", "isolation", "context")),
     "round-opened": Kind("a key is made for an attempt at a round", _ALL, ("round", "attempt", "context")),
     "contribution": Kind(
         "an encrypted update, sent by a silo or taken by the aggregator",
@@ -46,8 +46,18 @@ KINDS: dict[str, Kind] = {
     "roster": Kind("the contributions that a sum is asked for of", ("aggregator",), ("round", "attempt", "context")),
     "confirmation": Kind("a silo agrees to a roster", ("silo",), ("round", "attempt", "context", "contributors")),
     "key-release": Kind(
-        "the one answer of an attempt", ("keeper",), ("round", "attempt", "context", "contributors", "isolation")
+        "the one answer of an attempt",
+        ("keeper",),
+        ("round", "attempt", "context", "contributors", "enclave", "isolation"),
     ),
+    "resource": Kind("the key of a resource is with the broker", ("broker",), ("resource", "what", "name", "policy")),
+    "lease": Kind(
+        "a resource's key was released, or its lease renewed, on accepted evidence",
+        ("broker",),
+        ("lease", "number", "resource", "stage", "holder", "policy", "appraisal", "evidence", "isolation", "expires"),
+    ),
+    "revocation": Kind("what gets keys no longer", ("broker",), ("what", "value", "by", "reason")),
+    "clock-set": Kind("the broker's operator set its clock back", ("broker",), ("from", "to")),
     "round-void": Kind("an attempt ends without an answer", ("aggregator", "keeper"), ("round", "attempt", "reason")),
     "round-finished": Kind(
         "the mean of a round is published", ("aggregator",), ("round", "attempt", "context", "contributors", "model")
@@ -62,6 +72,14 @@ KINDS: dict[str, Kind] = {
     "cosigned": Kind("witnesses cosigned this log", _ALL, ("size", "witnesses")),
     "credentials": Kind("certificates and revocation lists that are used now", _ALL, ()),
     "channel": Kind("what was negotiated with a peer", _ALL, ("peer", "group")),
+    "root-ceremony": Kind(
+        "the broker's root key was split among operators", ("broker",), ("root", "ceremony", "threshold", "operators")
+    ),
+    "root-recovery": Kind(
+        "operators' shares were put together to the broker's root key",
+        ("broker",),
+        ("root", "ceremony", "contributors", "purpose"),
+    ),
 }
 
 

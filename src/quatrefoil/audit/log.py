@@ -47,6 +47,13 @@ class Log(Protocol):
 
     def entries(self) -> Iterator[Entry]: ...
 
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+
+    def entries_from(self, start: int) -> Iterator[Entry]:
+        """Entries from ``start`` on as they lie there, for the log's own writer: nothing is checked."""
+
     def payload(self, digest: str) -> bytes: ...
 
 
@@ -69,7 +76,14 @@ class MemoryLog:
         return [entries.decode(start + at, leaf) for at, leaf in enumerate(leaves)]
 
     def entries(self) -> Iterator[Entry]:
-        return (entries.decode(index, leaf) for index, leaf in enumerate(tuple(self._leaves)))
+        return self.entries_from(0)
+
+    @property
+    def size(self) -> int:
+        return len(self._leaves)
+
+    def entries_from(self, start: int) -> Iterator[Entry]:
+        return (entries.decode(index, leaf) for index, leaf in enumerate(tuple(self._leaves)) if index >= start)
 
     def payload(self, digest: str) -> bytes:
         return self._payloads[digest]
@@ -179,6 +193,13 @@ class TileLog:
     def entries(self) -> Iterator[Entry]:
         """Every entry in order, each held to the tree; at the end, the tree to the checkpoint."""
         return (entries.decode(index, leaf) for index, leaf in self.reader().leaves())
+
+    @property
+    def size(self) -> int:
+        return self._writer.size
+
+    def entries_from(self, start: int) -> Iterator[Entry]:
+        return (entries.decode(index, leaf) for index, leaf in self.reader().leaves_from(start))
 
     def payload(self, digest: str) -> bytes:
         return (self._folder / PAYLOADS / digest).read_bytes()

@@ -6,6 +6,7 @@ column-major order, which are turned one at a time. Nothing in the file is execu
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -40,11 +41,31 @@ class _Stored:
 
 def measure_file(path: Path, *, watch: Callable[[Header], Watch] | None = None) -> Manifest:
     """The manifest of a model file, or the error that says why it is none. Reads it once."""
-    try:
-        with zipfile.ZipFile(path) as archive:
+    with reading(path) as (header, content):
+        return measure(header, _watched(content, None if watch is None else watch(header)))
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[tuple[Header, Iterator[bytes]]]:
+    """The header of a model file and its canonical bytes, in pieces, to be read inside the block."""
+    with contextlib.ExitStack() as opened:
+        with _refusing(path):
+            archive = opened.enter_context(zipfile.ZipFile(path))
             stored = [_stored(archive, info.filename) for info in archive.infolist()]
             header = header_of(one.tensor for one in stored)
-            return measure(header, _watched(_content(archive, stored), None if watch is None else watch(header)))
+        yield header, _guarded(path, _content(archive, stored))
+
+
+def _guarded(path: Path, content: Iterator[bytes]) -> Iterator[bytes]:
+    """Faults of the file are named as such, and those of whoever reads are not."""
+    with _refusing(path):
+        yield from content
+
+
+@contextlib.contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise HostError(f"there is no model at {path}", hint="Name the .npz file that --out wrote") from None
     except OSError as error:

@@ -43,6 +43,10 @@ def add_recipients(parser: argparse.ArgumentParser) -> None:
         metavar="CERT_OR_KEY",
         help="who is to read it: a sealing certificate, or the folder of a sealing key of your own; repeat for more",
     )
+    add_minimum(parser)
+
+
+def add_minimum(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minimum",
         choices=_SUITES,

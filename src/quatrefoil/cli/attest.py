@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from quatrefoil.cli import attest_collect, attest_keyset, attest_policy, attest_verify
+from quatrefoil.cli import attest_collateral, attest_collect, attest_keyset, attest_policy, attest_verify
 
 NAME = "attest"
 HELP = "collect evidence of what runs in an enclave, or verify it, offline, under a policy"
 
-_COMMANDS = (attest_collect, attest_verify, attest_keyset, attest_policy)
+_COMMANDS = (attest_collect, attest_collateral, attest_verify, attest_keyset, attest_policy)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -42,10 +42,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     policy = load(options.policy)
-    at = _time(options.at) if options.at else datetime.now(UTC)
+    at = read_time(options.at) if options.at else datetime.now(UTC)
     bound = attest_binding.bound(options, at, _read)
     collateral = Collateral.load(options.collateral) if options.collateral else Collateral()
-    evidence = bound.evidence or _evidence(options.evidence, options.kind)
+    evidence = bound.evidence or read_evidence(options.evidence, options.kind)
     if isinstance(evidence, EvidenceSet):
         verdict = appraise_set(verify_set(evidence, collateral, at), policy, bound.report_data, at)
     else:
@@ -72,7 +72,8 @@ def _show(verdict: Verdict, policy: Path) -> None:
     out.print("evidence does not show.")
 
 
-def _evidence(file: Path, kind: str | None) -> Evidence | EvidenceSet:
+def read_evidence(file: Path, kind: str | None) -> Evidence | EvidenceSet:
+    """The evidence in ``file``, or the bare report of ``kind``; unverified."""
     data = _read(file)
     return Evidence(kind, data) if kind else decode_any(data)
 
@@ -88,7 +89,8 @@ def _read(file: Path) -> bytes:
     return data
 
 
-def _time(text: str) -> datetime:
+def read_time(text: str) -> datetime:
+    """The time that ``--at`` names, in UTC, or ``CallerError``."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

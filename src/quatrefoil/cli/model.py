@@ -1,4 +1,5 @@
-"""``quatrefoil model``: what names a model, where it comes from, and what a silo committed to."""
+"""``quatrefoil model``: what names a model, where it comes from, what a silo committed to, and models sealed with the
+policy that governs their release."""
 
 from __future__ import annotations
 
@@ -9,22 +10,26 @@ from typing import Any
 
 from rich.markup import escape
 
+from quatrefoil import resources
 from quatrefoil.audit.ancestry import Ancestry, Model, examine
 from quatrefoil.audit.commitments import data_commitment, list_files
 from quatrefoil.audit.dsse import LARGEST_ENVELOPE, Envelope, Verifier
 from quatrefoil.audit.manifest import Manifest
 from quatrefoil.audit.model_file import measure_file
 from quatrefoil.audit.provenance import NOT_COMMITTED, read
+from quatrefoil.cli.container_commands import add_commands
+from quatrefoil.cli.containers import new_signing_key, policy_as_json, policy_rows
 from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.cli.parties import count
 from quatrefoil.cli.silo import SALT
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError
 from quatrefoil.federation.statements import JobDigest
+from quatrefoil.resources.container import FILE, FORMS, TENSORS, reading, root_of
 from quatrefoil.state import SqliteState
 from quatrefoil.transport import TrustAnchor, system_clock
 
 NAME = "model"
-HELP = "say where a model comes from, and check it"
+HELP = "say where a model comes from, check it, and seal it together with its policy"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +47,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verify.set_defaults(run=_verify)
 
     root = commands.add_parser("root", help="print the root that names a model, and its tensors")
-    root.add_argument("model", type=Path, metavar="MODEL", help="an .npz file")
+    root.add_argument("model", type=Path, metavar="MODEL", help="the model")
+    root.add_argument(
+        "--content",
+        choices=FORMS,
+        default=TENSORS,
+        help="name the tensors of an .npz, or a file as it is (default: %(default)s)",
+    )
     add_json_option(root)
     root.set_defaults(run=_root)
 
@@ -55,6 +66,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--silo", required=True, metavar="NAME", help="whose data it is")
     add_json_option(data)
     data.set_defaults(run=_data)
+
+    add_commands(commands, "model")
+
+    key = commands.add_parser("key", help="make the Ed25519 key that owners of sealed models also sign with")
+    key.add_argument("file", type=Path, metavar="FILE", help="new file for the key, mode 0600")
+    add_json_option(key)
+    key.set_defaults(run=_key)
+
+    policy = commands.add_parser("policy", help="check a release policy, and show its stages")
+    policy.add_argument("file", type=Path, metavar="FILE", help="the policy")
+    add_json_option(policy)
+    policy.set_defaults(run=_policy)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -106,6 +129,9 @@ def _as_json(manifest: Manifest, found: Ancestry) -> dict[str, Any]:
 
 
 def _root(options: argparse.Namespace) -> None:
+    if options.content == FILE:
+        _root_of_file(options)
+        return
     manifest = measure_file(options.model)
     rows = [(escape(one.name), one.dtype, "x".join(map(str, one.shape)) or "scalar") for one in manifest.header.tensors]
     if not only_json(options):
@@ -123,6 +149,30 @@ def _root(options: argparse.Namespace) -> None:
             ],
         },
     )
+
+
+def _root_of_file(options: argparse.Namespace) -> None:
+    with reading(options.model, FILE, salt=None) as content:
+        root = root_of(content)
+    if not only_json(options):
+        console().print(f"root    {root.hex()}\nbytes   {content.header.length:,}, as they are")
+    write_json(options.json, "quatrefoil.model-root/1", {"root": root.hex(), "bytes": content.header.length})
+
+
+def _key(options: argparse.Namespace) -> None:
+    public = new_signing_key(options.file)
+    if not only_json(options):
+        console().print(f"{escape(str(options.file))}: an Ed25519 key; give others its public half\n{public.hex()}")
+    write_json(options.json, "quatrefoil.model-key/1", {"ed25519": public.hex()})
+
+
+def _policy(options: argparse.Namespace) -> None:
+    policy = resources.load(options.file)
+    if not only_json(options):
+        columns = ("stage", "appraisal policy", "longest lease", "renewal", "may put out")
+        drawn = [tuple(map(escape, row)) for row in policy_rows(policy)]
+        console().print(table(escape(f"{policy.name}, SHA-256 {policy.digest().hex()}"), columns, drawn))
+    write_json(options.json, "quatrefoil.model-policy/1", policy_as_json(policy))
 
 
 def _data(options: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -21,7 +21,7 @@ from quatrefoil.cli.output import progress_console
 from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
 from quatrefoil.policy import Policy
 from quatrefoil.state import SqliteState
-from quatrefoil.transport import Identity, PostQuantumTransport, files, system_clock
+from quatrefoil.transport import ChannelPolicy, Identity, PostQuantumTransport, files, system_clock
 from quatrefoil.transport.credentials import Credentials, CurrentTrust, FolderCredentials, Standing, require_own
 from quatrefoil.transport.expiry import ends_soon
 from quatrefoil.transport.identity import LIST_FILE, ROOT_FILE
@@ -58,10 +58,12 @@ _SIGNING = "party/certificate"
 """In the state: the certificate whose key has signed everything there."""
 
 
-class PartyFiles:
-    """What a party's files hold, loaded once and checked. ``with`` closes its state and its log."""
+class Party:
+    """What the files of a party hold, loaded once and checked. ``with`` closes its state and its log."""
 
-    def __init__(self, options: argparse.Namespace, role: str, *, renewing: bool = False) -> None:
+    def __init__(
+        self, options: argparse.Namespace, role: str, channels: ChannelPolicy, *, renewing: bool = False
+    ) -> None:
         """``renewing``: sign with the newest key, whatever this state has signed with before."""
         self.credentials = FolderCredentials(
             options.identity, options.root, clock=system_clock, on_problem=self._problem, on_change=self._changed
@@ -72,15 +74,14 @@ class PartyFiles:
                 f"{options.identity} is {self.identity.role} {self.identity.name}, and the role needed is {role}",
                 hint=f"Have `quatrefoil ca issue` make one with --role {role}",
             )
-        self.policy = Policy.load(options.policy)
-        self.channel_policy = stack.channel_policy_of(self.policy)
+        self.channel_policy = channels
         files.make_private(options.state)
         self._folder: Path = options.state
         self.log = TileLog(options.state, self.identity, self.credentials.current().trust)
         try:
             self._root = options.root
             self._keep_trust()
-            log_policy(self.policy, self.log)
+            self._log_opened()
             self.credentials.remember_in(SeenLists(options.state / "lists"))
             self.warn()
             self.state = SqliteState(options.state / "state.sqlite")
@@ -116,6 +117,9 @@ class PartyFiles:
         report(f"statements are signed with certificate {begun.hex()[:16]}, until {end}, as this state began with")
         return signing
 
+    def _log_opened(self) -> None:
+        """The log is there, and nothing that this start does has been written to it."""
+
     def pinning(self, pins: Sequence[bytes] | None) -> Credentials:
         """What to show and believe towards a peer of which ``pins`` are expected; None: whatever the root certifies."""
         return self.credentials if pins is None else PinnedCredentials(self.credentials, Pins(pins))
@@ -125,10 +129,6 @@ class PartyFiles:
         file = self._folder / "provenance.json"
         files.replace(file, envelope.encode())
         return file
-
-    def receipt_key(self) -> Ed25519PrivateKey | None:
-        """What signs receipts beside the identity, where the policy asks for it: a key of this party's log."""
-        return self.log.keys.receipts if self.policy.signs_receipts_twice else None
 
     def warn(self) -> None:
         """Say what ends soon: certificates, lists, roots."""
@@ -158,12 +158,27 @@ class PartyFiles:
         except HostError as full:  # a log that takes nothing more stops no channel
             report(str(full))
 
-    def __enter__(self) -> PartyFiles:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.state.close()
         self.log.close()
+
+
+class PartyFiles(Party):
+    """A party of a job, with the policy that all of them load."""
+
+    def __init__(self, options: argparse.Namespace, role: str, *, renewing: bool = False) -> None:
+        self.policy = Policy.load(options.policy)
+        super().__init__(options, role, stack.channel_policy_of(self.policy), renewing=renewing)
+
+    def receipt_key(self) -> Ed25519PrivateKey | None:
+        """What signs receipts beside the identity, where the policy asks for it: a key of this party's log."""
+        return self.log.keys.receipts if self.policy.signs_receipts_twice else None
+
+    def _log_opened(self) -> None:
+        log_policy(self.policy, self.log)
 
 
 class Refusals:

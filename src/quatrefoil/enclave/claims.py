@@ -17,7 +17,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from quatrefoil.enclave.evidence import KINDS
+from quatrefoil.enclave.evidence import DEVICE_KINDS, KINDS
 
 ISOLATION = ("none", "process", "vm")
 
@@ -131,6 +131,11 @@ class FindingsSet:
 
     primary: Findings
     devices: tuple[Findings, ...]
+
+    def __post_init__(self) -> None:
+        kinds = [device.claims.kind for device in self.devices]
+        if self.primary.claims.kind in DEVICE_KINDS or not set(kinds) <= set(DEVICE_KINDS):
+            raise ValueError("a set of findings is of one machine and of devices")
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,8 @@ _READERS: Mapping[str, Callable[[bytes], object]] = {
     "keys": certificates.parse_key,
 }
 _ENDINGS = {".der": "certificates", ".cer": "certificates", ".crl": "revocation_lists"}
+ENDINGS = frozenset({".pem", ".json", *_ENDINGS})
+"""Endings of the files that are read."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,14 @@ class Collateral:
 
         PEM files may hold several objects of kinds CERTIFICATE, X509 CRL and PUBLIC KEY. Other files are left alone.
         """
+        return cls.of_files({file: read_file(file) for file in files_of(folder)})
+
+    @classmethod
+    def of_files(cls, files: Mapping[Path, bytes]) -> Self:
+        """The same of files that have been read: path -> content."""
         found: dict[str, list[bytes]] = {"certificates": [], "revocation_lists": [], "keys": []}
         documents: dict[str, bytes] = {}
-        for file in _files(folder):
-            data = _read(file)
+        for file, data in files.items():
             if file.suffix == ".json":
                 documents[file.stem] = data
             elif file.suffix == ".pem":
@@ -68,20 +74,22 @@ class Collateral:
         return cls(**{name: tuple(items) for name, items in found.items()}, documents=documents)
 
 
-def _files(folder: Path) -> list[Path]:
-    known = {".pem", ".json", *_ENDINGS}
+def files_of(folder: Path) -> list[Path]:
+    """The files in ``folder`` that are read, in the order of their names, or ``HostError``: none, or too many."""
     try:
-        files = sorted(file for file in folder.iterdir() if file.suffix in known and file.is_file())
+        files = sorted(file for file in folder.iterdir() if file.suffix in ENDINGS and file.is_file())
     except OSError as error:
         raise HostError(f"{folder} cannot be read ({error.strerror})", hint="Name a folder of collateral") from None
+    known = ", ".join(sorted(ENDINGS))
     if not files:
-        raise HostError(f"{folder} holds no collateral", hint=f"Put files in it that end in {', '.join(sorted(known))}")
+        raise HostError(f"{folder} holds no collateral", hint=f"Put files in it that end in {known}")
     if len(files) > MOST_FILES:
         raise HostError(f"{folder} holds {len(files)} files, over {MOST_FILES}", hint="Leave in it what is needed")
     return files
 
 
-def _read(file: Path) -> bytes:
+def read_file(file: Path) -> bytes:
+    """What is in ``file``, or ``HostError``: it cannot be read, or is empty or too large."""
     try:
         with file.open("rb") as stream:
             data = stream.read(LARGEST_FILE + 1)
@@ -115,4 +123,4 @@ def _pem_objects(file: Path, data: bytes) -> list[tuple[str, bytes]]:
     return objects
 
 
-__all__ = ["Collateral"]
+__all__ = ["ENDINGS", "LARGEST_FILE", "MOST_FILES", "Collateral", "files_of", "read_file"]

@@ -64,7 +64,9 @@ class EventLog:
         read = Reader(data, "event log", "little")
         sizes = _header(read)
         events: list[Event] = []
-        while not _is_filler(data, read.at):
+        # No event begins with zeros only, or 0xFF only, to the end: it has digests, and no such register.
+        end = min(len(data.rstrip(filler)) for filler in (b"\0", b"\xff"))
+        while read.at < end:
             if len(events) == MOST_EVENTS:
                 raise read.refusal(f"has more than {MOST_EVENTS} events")
             events.append(_event(read, sizes))
@@ -110,7 +112,7 @@ def _header(read: Reader) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for _ in range(count):
         number, size = inner.number(2, "bank"), inner.number(2, "size of a digest")
-        if BANKS.get(number, ("", 0))[1] != size or BANKS[number][0] in sizes:
+        if number not in BANKS or BANKS[number][1] != size or BANKS[number][0] in sizes:
             raise inner.refusal(f"names the bank {number:#06x} with digests of {size} bytes, or twice")
         sizes[BANKS[number][0]] = size
     inner.sized(1, 255, "vendor's data")
@@ -134,12 +136,6 @@ def _event(read: Reader, sizes: Mapping[str, int]) -> Event:
     if kind == NO_ACTION and data.startswith(_LOCALITY) and len(data) != len(_LOCALITY) + 1:
         raise read.refusal("says a startup locality that is not one byte")
     return Event(register, kind, digests, data)
-
-
-def _is_filler(data: bytes, at: int) -> bool:
-    """Whether only zeros, or only 0xFF, are left: no event begins so, for lack of digests and of such a register."""
-    rest = data[at:]
-    return not rest.strip(b"\0") or not rest.strip(b"\xff")
 
 
 def explained(data: bytes, bank: str, values: Mapping[int, bytes], first: int = 0) -> Check:

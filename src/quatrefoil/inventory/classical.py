@@ -1,10 +1,11 @@
-"""What is read and never written: archives of old, and what makers of hardware sign with."""
+"""What is read and never written: archives of old, what makers of hardware sign with; and what TPMs understand."""
 
 from __future__ import annotations
 
 from quatrefoil.inventory.model import NIST, Algorithm
 
 _HARDWARE = "only to verify what hardware and its maker sign: there is no post-quantum evidence yet"
+_CHALLENGES = "only to challenge a TPM, which has no other: a secret of 32 bytes that lives for one exchange"
 _READING_ONLY = "only to read classical archives that are sealed anew"
 
 CLASSICAL = (
@@ -84,6 +85,37 @@ CLASSICAL = (
         0,
         ("transport.cms",),
         f"{_READING_ONLY} (RFC 5753)",
+    ),
+    Algorithm(
+        "rsa-oaep-tpm",
+        "RSA-OAEP for a TPM",
+        "pke",
+        ("encrypt",),
+        0,
+        ("enclave",),
+        f"{_CHALLENGES} (TPM 2.0, part 1, B.10.4)",
+        padding="oaep",
+        oid="1.2.840.113549.1.1.7",
+    ),
+    Algorithm(
+        "ecdh-tpm",
+        "ECDH on P-256 or P-384, KDFe",
+        "key-agree",
+        ("keyderive",),
+        0,
+        ("enclave",),
+        f"{_CHALLENGES} (TPM 2.0, part 1, C.6.4)",
+    ),
+    Algorithm(
+        "aes-cfb-tpm",
+        "AES-CFB for a TPM",
+        "block-cipher",
+        ("encrypt",),
+        1,
+        ("enclave",),
+        f"{_CHALLENGES}, with HMAC over it (TPM 2.0, part 1, 24.4); AES-128 or 256, of which the least counts",
+        parameters="128",
+        mode="cfb",
     ),
     Algorithm(
         "aes-wrap",

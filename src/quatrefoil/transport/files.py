@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from quatrefoil.errors import HostError
@@ -17,7 +17,7 @@ from quatrefoil.errors import HostError
 PRIVATE, PUBLIC = 0o600, 0o644
 
 
-def write_new(file: Path, content: bytes, *, mode: int = PUBLIC) -> None:
+def write_new(file: Path, content: bytes | bytearray, *, mode: int = PUBLIC) -> None:
     """Create ``file`` with ``content``, durable and in one step. An existing file is left as it is: ``HostError``."""
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     try:
@@ -36,7 +36,7 @@ def write_new(file: Path, content: bytes, *, mode: int = PUBLIC) -> None:
         ) from None
 
 
-def write_new_directory(directory: Path, files: dict[str, tuple[bytes, int]]) -> None:
+def write_new_directory(directory: Path, files: Mapping[str, tuple[bytes | bytearray, int]]) -> None:
     """Create ``directory`` holding ``files`` (name -> content, mode), all of them in one step.
 
     A directory that exists and is not empty is left as it is: ``HostError``.
@@ -133,13 +133,17 @@ def read(file: Path, what: str) -> bytes:
 def read_private(file: Path, what: str) -> bytes:
     """Like :func:`read`, for a key: refused when anyone but its owner may read or change it."""
     content = read(file, what)
-    mode = file.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise HostError(f"{what} {file} is open to others (mode {mode:04o})", hint=f"Run `chmod 600 {file}`")
+    require_private(file, what, file.stat().st_mode)
     return content
 
 
-def _write_durably(file: Path, content: bytes, mode: int) -> None:
+def require_private(file: Path, what: str, mode: int) -> None:
+    """``HostError`` where ``mode``, that of ``file``, lets anyone but its owner read or change it."""
+    if mode & 0o077:
+        raise HostError(f"{what} {file} is open to others (mode {mode & 0o777:04o})", hint=f"Run `chmod 600 {file}`")
+
+
+def _write_durably(file: Path, content: bytes | bytearray, mode: int) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as stream:

@@ -31,7 +31,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from quatrefoil.errors import CallerError, HostError, PeerError
 from quatrefoil.transport.leaf_keys import PublicKey, key_digest
 
-ROLES = ("silo", "aggregator", "keeper", "auditor")
+ROLES = ("silo", "aggregator", "keeper", "auditor", "broker", "workload")
 """What a certificate may let its holder act as."""
 
 DEFAULT_HOSTS = ("localhost", "127.0.0.1")

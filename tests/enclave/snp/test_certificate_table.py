@@ -48,6 +48,7 @@ def test_a_host_may_give_none(empty: bytes) -> None:
 
 def test_an_entry_without_bytes_is_none() -> None:
     assert parse(table((GUID["vcek"], b""), (GUID["ask"], ASK))) == {"ask": ASK}
+    assert parse(entry(GUID["vcek"], 0, 0) + bytes(24)) == {}
 
 
 def test_pem_is_read_as_well() -> None:
@@ -69,7 +70,7 @@ def test_pem_is_read_as_well() -> None:
         (entry(GUID["vcek"], 47, 1) + bytes(24), "outside"),
         (entry(GUID["vcek"], 48, 1) + bytes(24), "outside"),
         (entry(UNKNOWN, 2**32 - 1, 2**32 - 1) + bytes(24), "outside"),
-        (entry(bytes(16), 24, 5) + bytes(24) + bytes(40), "outside"),
+        (entry(bytes(16), 23, 5) + bytes(24) + bytes(40), "outside"),
         (table((GUID["vcek"], VCEK), (GUID["vcek"], VCEK)), "two entries for the VCEK"),
         (table((GUID["vcek"], b"no certificate")), "cannot be read"),
         (table((GUID["vcek"], VCEK[:-1])), "cannot be read"),

@@ -221,8 +221,8 @@ def test_a_current_list_is_said_to_have_been_looked_at() -> None:
     [
         ({"revoked": (0x10001,)}, "SEV-Milan has been revoked"),
         ({"signer": "stranger"}, "is not signed by test ARK-Milan"),
-        ({"end": AT - timedelta(days=1)}, "was to be replaced on 2026-05-31"),
-        ({"start": AT + timedelta(days=1)}, "was to be replaced on"),
+        ({"end": AT - timedelta(days=1)}, "the revocation list expired on 2026-05-31"),
+        ({"start": AT + timedelta(days=1)}, "the revocation list holds from 2026-06-02"),
     ],
 )
 def test_a_bad_list_is_refused(made: dict[str, object], says: str) -> None:
@@ -233,6 +233,13 @@ def test_a_bad_list_is_refused(made: dict[str, object], says: str) -> None:
 def test_a_second_list_hides_no_revocation() -> None:
     lists = (crl("Milan"), crl("Milan", revoked=(0x10001,)))
     assert failed(attesting.evidence(), Collateral(revocation_lists=lists)) == ["revocation"]
+
+
+def test_an_expired_list_and_one_of_tomorrow_make_no_current_one() -> None:
+    lists = (crl("Milan", end=AT - timedelta(days=1)), crl("Milan", start=AT + timedelta(days=1)))
+    for given in (lists, lists[::-1]):
+        assert failed(attesting.evidence(), Collateral(revocation_lists=given)) == ["revocation"]
+    assert failed(attesting.evidence(), Collateral(revocation_lists=(*lists, crl("Milan")))) == []
 
 
 # ------------------------------------------------------------------------------------------------------- bit flips

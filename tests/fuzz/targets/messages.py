@@ -7,7 +7,9 @@ from pathlib import Path
 from tests.fuzz.held import refused_or, refused_or_same
 
 import quatrefoil.services.aggregator  # every room with messages is reached from here
+import quatrefoil.services.broker
 from quatrefoil import wire
+from quatrefoil.broker import root_recovery
 from quatrefoil.policy import Policy
 from quatrefoil.transport.sealed import keys as sealed_keys
 from quatrefoil.workload import Workload
@@ -21,7 +23,7 @@ def _kinds(base: type[wire.WireObject] = wire.WireObject) -> list[type[wire.Wire
 
 
 KINDS = {kind.TYPE: kind for kind in _kinds() if kind.__module__.startswith("quatrefoil.")}
-assert sealed_keys.SealingPublicKey.TYPE in KINDS
+assert {sealed_keys.SealingPublicKey.TYPE, root_recovery.Recovery.TYPE} <= set(KINDS)
 
 
 def seeds() -> list[bytes]:

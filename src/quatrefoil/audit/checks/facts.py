@@ -39,6 +39,23 @@ class Refusal:
     reason: str
 
 
+@dataclass(frozen=True)
+class Lease:
+    """A key that was released. ``expires``: seconds since 1970, as of the last renewal; ``renewals``: how many."""
+
+    id: str
+    time: str
+    resource: str
+    stage: str
+    holder: str
+    evidence: str
+    isolation: str
+    appraisal: str
+    policy: str
+    renewals: int
+    expires: int
+
+
 @dataclass
 class Facts:
     """``left_out``: how many rounds and lines are not here, by list."""
@@ -54,9 +71,17 @@ class Facts:
     """By digest, the stand-ins that it accepts."""
     silos: dict[str, str] = field(default_factory=dict)
     isolation: set[str] = field(default_factory=set)
+    """Where keys were held: by a keeper's own word."""
+    appraised: set[str] = field(default_factory=set)
+    """Where keys were held, as a silo found that the evidence shows."""
     rounds: list[Round] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     voids: list[Refusal] = field(default_factory=list)
+    leases: dict[str, Lease] = field(default_factory=dict)
+    """Keys that a broker released, by the id of the lease."""
+    resources: dict[str, str] = field(default_factory=dict)
+    """By digest, the name of what a broker has the key of."""
+    revocations: list[Refusal] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
     def follow(self, entry: Entry) -> None:
@@ -70,18 +95,45 @@ class Facts:
         elif entry.kind == "plan":
             self._keep(self.plans, _text(body.get("digest")), _names(body.get("insecure")))
             self._keep(self.policies, _text(body.get("policy")), "")
+        elif entry.kind == "resource":
+            self._keep(self.resources, _text(body.get("resource")), _text(body.get("name")))
         elif entry.kind == "enrolment" and "silo" in body:
             self._keep(self.silos, _text(body["silo"]), _text(body.get("samples")))
         elif entry.kind in ("job", "enrolment"):
             self._name(_text(body.get("name", body.get("job"))))
         elif entry.kind == "refusal":
-            self._line(self.refusals, "refusals", entry, _text(body.get("silo", body.get("address", ""))))
+            whom = next((body[name] for name in ("silo", "party", "address") if name in body), "")
+            self._line(self.refusals, "refusals", entry, _text(whom))
+        elif entry.kind == "lease":
+            self._lease(entry)
+        elif entry.kind == "revocation":
+            self._line(self.revocations, "revocations", entry, _text(body.get("by")))
         elif entry.kind == "round-void":
             self._line(self.voids, "voids", entry, "")
         elif entry.kind in ("round-finished", "round-accepted"):
             self._round(entry)
-        elif entry.kind in ("key-release", "measurement") and len(self.isolation) < MOST_LINES:
-            self.isolation.add(_text(body.get("isolation")))
+        elif entry.kind in ("key-release", "measurement"):
+            into = self.appraised if "appraisal" in body else self.isolation
+            if len(into) < MOST_LINES:
+                into.add(f"{_text(body.get('enclave'))} (isolation: {_text(body.get('isolation'))})")
+
+    def _lease(self, entry: Entry) -> None:
+        body = entry.body
+        key = _text(body["lease"])
+        if key not in self.leases and len(self.leases) == MOST_LINES:
+            self.left_out["leases"] += body.get("number") == 0
+            return
+        begun = self.leases.get(key)
+        said = {name: _text(body[name]) for name in ("resource", "stage", "holder", "evidence", "isolation")}
+        self.leases[key] = Lease(
+            id=key,
+            time=begun.time if begun else entry.time,
+            appraisal=_text(body["appraisal"]),
+            policy=_text(body["policy"]),
+            renewals=body["number"] if type(body["number"]) is int else 0,
+            expires=body["expires"] if type(body["expires"]) is int else 0,
+            **said,
+        )
 
     def _keep(self, into: dict[str, Any], key: str, value: Any) -> None:
         if key and (key in into or len(into) < MOST_LINES):
@@ -96,7 +148,11 @@ class Facts:
             self.left_out[name] += 1
             return
         body = entry.body
-        what = f"round {body['round']}, attempt {body.get('attempt')}" if "round" in body else _text(body.get("asked"))
+        what = _text(body.get("asked"))
+        if "round" in body:
+            what = f"round {body['round']}, attempt {body.get('attempt')}"
+        elif entry.kind == "revocation":
+            what = f"{_text(body['what'])} {_text(body.get('of'))} {_text(body['value'])[:16]}"
         into.append(Refusal(entry.index, entry.time, what[:_LONGEST], party, _text(body.get("reason"))))
 
     def _round(self, entry: Entry) -> None:

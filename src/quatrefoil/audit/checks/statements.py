@@ -14,6 +14,7 @@ from quatrefoil.audit import provenance, witnesses
 from quatrefoil.audit.ancestry import signed_by
 from quatrefoil.audit.dsse import Envelope, Verifier
 from quatrefoil.audit.entries import Entry
+from quatrefoil.audit.leases import Lease, LeaseEvidence
 from quatrefoil.audit.ownership import Owner
 from quatrefoil.audit.receipts import INCLUDED, Receipt, ReceiptBatch, RoundReceipt
 from quatrefoil.audit.verified_receipts import VerifiedReceipt, verify_receipt
@@ -65,6 +66,7 @@ SIGNED_BY = {
     "proposal": "aggregator",
     "result": "aggregator",
     "contribution": "silo",
+    "lease": "broker",
 }
 """Messages that entries attach as they were signed, and the role that signs them."""
 
@@ -141,6 +143,31 @@ def _witness(entry: Entry, attached: Mapping[str, bytes], context: Context) -> S
     return [found]
 
 
+def _lease(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
+    """Signed by the log's owner, a broker, and saying what the entry says."""
+    evidence = LeaseEvidence.decode(_only(attached, "evidence"))
+    _signed(entry, {"lease": evidence.lease}, context)
+    lease = Lease.decode(statement.body_of(evidence.lease))
+    if not lease.number and lease.id != hashlib.sha256(evidence.request).digest():
+        raise _rejected("the request beside the lease is another than the one it answers")
+    _require_same(entry, lease.entry())
+    return ()
+
+
+def _signed_by(attachment: str, field: str) -> Checker:
+    """What an entry attaches is signed by whoever it names."""
+
+    def check(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
+        if attachment in attached:  # said a second time, it is not attached again
+            at = datetime.fromisoformat(entry.time)
+            said = statement.verify(attached[attachment], context.anchor, clock=lambda: context.at, claimed=at)
+            if said.signer != entry.body.get(field):
+                raise _rejected(f"the {attachment} is signed by {said.signer}, and the entry names another")
+        return ()
+
+    return check
+
+
 def _require_owner(verified: VerifiedReceipt, context: Context) -> None:
     if context.owner is not None and verified.issuer.signer != context.owner.name:
         raise _rejected(f"the receipts are signed by {verified.issuer.signer}, not by the log's owner")
@@ -174,6 +201,9 @@ CHECKERS: dict[str, Checker] = {
     "roster": _signed,
     "key-release": _signed,
     "round-finished": _signed,
+    "lease": _lease,
+    "resource": _signed_by("resource", "owner"),
+    "revocation": _signed_by("revocation", "by"),
     "receipts": _batch,
     "receipt": _receipt,
     "witness": _witness,

@@ -29,6 +29,7 @@ def render(found: Examined, *, name: str, at: datetime, version: str) -> str:
         sections.claim(found),
         sections.parties(found),
         sections.rounds(found),
+        sections.leases(found),
         sections.refusals(found),
         sections.terms(found),
         sections.checks(found),

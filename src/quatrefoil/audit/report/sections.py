@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from quatrefoil.audit.checks.facts import Facts, Round
 from quatrefoil.audit.report.markup import Content, Markup, digest, element, join, table
 from quatrefoil.audit.verdict import CHECKS, Check
@@ -203,6 +205,50 @@ def _voids(main: Facts) -> Markup:
     )
 
 
+def leases(found: Examined) -> Markup:
+    """Keys that brokers released on evidence, and what they stopped releasing."""
+    brokers = [facts for facts in found.facts if facts.leases or facts.revocations or facts.resources]
+    if not brokers:
+        return NOTHING
+    rows: list[list[Content]] = [
+        [
+            _moment(one.time),
+            facts.resources.get(one.resource) or digest(one.resource[:16]),
+            one.stage,
+            element("b", one.holder),
+            f"{one.evidence}, isolation: {one.isolation}",
+            f"{_until(one.expires)}, renewed {one.renewals} times" if one.renewals else _until(one.expires),
+            digest(one.appraisal[:16]),
+        ]
+        for facts in brokers
+        for one in facts.leases.values()
+    ]
+    columns = ("When (UTC)", "Resource", "Stage", "To", "On evidence", "Until (UTC)", "Appraisal policy")
+    revoked = [[_moment(one.time), one.what, one.party, one.reason] for facts in brokers for one in facts.revocations]
+    return element(
+        "section",
+        element("h2", "Keys released to measured code"),
+        element(
+            "p",
+            "Every release and renewal as the broker logged it, each with the evidence that it accepted attached to "
+            "its entry. An isolation of none separates the code from nobody.",
+            class_="soft small",
+        ),
+        table(columns, rows, "leases"),
+        *(_left_out(facts, "leases") for facts in brokers),
+        element("h3", "Revoked") if revoked else NOTHING,
+        table(("When (UTC)", "What", "By", "Reason"), revoked, "revocations") if revoked else NOTHING,
+        *(_left_out(facts, "revocations") for facts in brokers),
+    )
+
+
+def _until(moment: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):
+        return "no time that there is"
+
+
 def refusals(found: Examined) -> Markup:
     rows: list[list[Content]] = [
         [_moment(one.time), facts.label or "this log", one.party or "not named", one.what, one.reason]
@@ -226,12 +272,15 @@ def terms(found: Examined) -> Markup:
     plans = {key: names for facts in found.facts for key, names in facts.plans.items()}
     silos = {name: samples for facts in found.facts for name, samples in facts.silos.items()}
     kept = sorted({one for facts in found.facts for one in facts.isolation})
+    shown = sorted({one for facts in found.facts for one in facts.appraised})
     rows: list[list[Content]] = [["Policy", name or "not named here", digest(key)] for key, name in policies.items()]
     rows += [["Plan", f"stand-ins: {', '.join(names) or 'none'}", digest(key)] for key, names in plans.items()]
     if silos:
         rows.append(["Samples stated", ", ".join(f"{name} {count}" for name, count in sorted(silos.items())), ""])
     if kept:
-        rows.append(["Keys were held in", ", ".join(kept), ""])
+        rows.append(["Keys were held in, by the keeper's word", ", ".join(kept), ""])
+    if shown:
+        rows.append(["Keys were held in, as silos appraised", ", ".join(shown), ""])
     if not rows:
         return NOTHING
     return element(
@@ -243,6 +292,9 @@ def checks(found: Examined) -> Markup:
     rows: list[list[Content]] = [
         [element("div", name), _mark(ones), _details(name, ones)] for name, ones in found.verdict.by_name().items()
     ]
+    for one in found.verdict.not_made:
+        said = join([_meaning(one.name), element("div", f"Not checked: {one.why}.", class_="soft small")])
+        rows.append([element("div", one.name), element("span", "not checked", class_="mark"), said])
     return element(
         "section",
         element("h2", "What was checked"),
@@ -262,9 +314,13 @@ def _mark(ones: list[Check]) -> Markup:
     return element("span", "\N{BALLOT X} not passed", class_="mark bad")
 
 
-def _details(name: str, ones: list[Check]) -> Markup:
+def _meaning(name: str) -> Markup:
     meaning = CHECKS[name]
-    lines = [element("div", f"{meaning[0].upper()}{meaning[1:]}.")]
+    return element("div", f"{meaning[0].upper()}{meaning[1:]}.")
+
+
+def _details(name: str, ones: list[Check]) -> Markup:
+    lines = [_meaning(name)]
     said = list(dict.fromkeys(one.detail for one in ones))
     if len(said) == 1 and len(ones) > 1 and all(one.passed for one in ones):
         lines.append(element("div", f"All {len(ones)} logs: {said[0]}", class_="soft small"))

@@ -20,7 +20,8 @@ TD_REPORT_BYTES = 1024
 """Of a TDREPORT, which a quote is made from; the field for the hardware's report is as long as SNP's."""
 
 _FIXED = 32 + REPORT_BYTES + 20
-_SHA256 = 1
+_HASHED = 1
+"""The number of SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class HclReport:
             raise read.refusal("says other sizes, or another version, than its data have")
         if kind not in (SNP, TDX):
             raise read.refusal(f"holds a hardware report of type {kind}, not of SEV-SNP or TDX")
-        if hashed != _SHA256:
+        if hashed != _HASHED:
             raise read.refusal(f"binds its data by hash {hashed}, not SHA-256")
         if any(read.rest()) or (kind == TDX and any(hardware[TD_REPORT_BYTES:])):
             raise read.refusal("has more than zeros after its end")

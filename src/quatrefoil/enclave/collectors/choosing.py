@@ -127,8 +127,8 @@ def _no_paravisor(kind: str) -> Callable[[Settings], str]:
             return reason
         try:
             there = azure.AzureCollector(kind, tcti=settings.tcti).paravisor().type
-        except QuatrefoilError:
-            return f"the TPM holds no report of Azure's paravisor (NV index {azure.REPORT_INDEX})"
+        except QuatrefoilError as refusal:
+            return f"the TPM holds no report of Azure's paravisor ({refusal.problem})"
         return "" if azure.TYPES[kind] == there else "Azure's paravisor here has a report of other hardware"
 
     return why

@@ -44,7 +44,7 @@ def parse(data: bytes) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     entries = _entries(read)
     for guid, offset, length in entries:
-        if not (len(entries) + 1) * _ENTRY <= offset <= offset + length <= len(data):
+        if length and not (len(entries) + 1) * _ENTRY <= offset <= offset + length <= len(data):
             raise read.refusal(f"has an entry {guid} that points outside of it")
         kind = KINDS.get(guid)
         if kind in found:

@@ -38,7 +38,7 @@ def follow(
     root = roots[key.product]
     named = ISSUERS[key.kind] + key.product
     issuers = [one for one in candidates if common_name(one.subject) == named]
-    issuer = next((one for one in issuers if _issued(one, key.certificate) and _issued(root.certificate, one)), None)
+    issuer = next((one for one in issuers if issued(one, key.certificate) and issued(root.certificate, one)), None)
     if issuer is None:
         checks = [Check("chain", False, _why_not(key, named, issuers, root))]
         checks.append(Check("validity", False, "there is no chain of which the dates could be looked at"))
@@ -56,16 +56,17 @@ def follow(
     return Chain(tuple(checks), root if all(check.passed for check in checks) else None, bool(own))
 
 
-def _issued(issuer: x509.Certificate, issued: x509.Certificate) -> bool:
+def issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    """Whether ``issuer``, an authority, signed ``certificate`` as AMD does."""
     return (
-        issued.issuer == issuer.subject
-        and binds_every_byte(issued)
-        and _may_issue(issuer)
-        and signed_pss(issuer, issued.tbs_certificate_bytes, issued.signature)
+        certificate.issuer == issuer.subject
+        and binds_every_byte(certificate)
+        and may_issue(issuer)
+        and signed_pss(issuer, certificate.tbs_certificate_bytes, certificate.signature)
     )
 
 
-def _may_issue(certificate: x509.Certificate) -> bool:
+def may_issue(certificate: x509.Certificate) -> bool:
     """Basic constraints and key usage of a certificate authority (RFC 5280 sections 4.2.1.9 and 4.2.1.3)."""
 
     def read() -> bool:
@@ -84,7 +85,7 @@ def _may_issue(certificate: x509.Certificate) -> bool:
 def _why_not(key: SigningKey, named: str, issuers: Sequence[x509.Certificate], root: Root) -> str:
     if not issuers:
         return f"no certificate of {named} came along or is in the collateral"
-    if not any(_issued(one, key.certificate) for one in issuers):
+    if not any(issued(one, key.certificate) for one in issuers):
         return f"the {key.kind.upper()} is not signed by {named}"
     return f"{named} is not signed by {root.name} as an authority"
 
@@ -92,18 +93,37 @@ def _why_not(key: SigningKey, named: str, issuers: Sequence[x509.Certificate], r
 def _revocation(
     lists: Sequence[x509.CertificateRevocationList], issuer: x509.Certificate | None, root: Root, at: datetime
 ) -> Check:
-    """The check of the lists that claim to be the root's: one is signed and current, and none names the issuer."""
-    signed = [one for one in lists if signed_pss(root.certificate, one.tbs_certlist_bytes, one.signature)]
-    if len(signed) < len(lists):
-        return Check("revocation", False, f"a revocation list is not signed by {root.name}")
+    """The check of the lists that claim to be the root's: each is signed and none names the issuer; one is current."""
     if issuer is None:
         return Check("revocation", False, "there is no chain to hold to the revocation list")
-    if any(one.get_revoked_certificate_by_serial_number(issuer.serial_number) is not None for one in signed):
-        return Check("revocation", False, f"{common_name(issuer.subject)} has been revoked")
-    until = max(one.next_update_utc or one.last_update_utc for one in signed)
-    if until < at or all(one.last_update_utc > at for one in signed):
-        return Check("revocation", False, f"the revocation list was to be replaced on {until:%Y-%m-%d %H:%M} UTC")
+    problem = next((why for one in lists if (why := list_problem(one, issuer, root))), "")
+    if problem:
+        return Check("revocation", False, problem)
+    current = [one for one in lists if not outside_list(one, at)]
+    if not current:
+        newest = max(lists, key=lambda one: one.last_update_utc)
+        return Check("revocation", False, outside_list(newest, at))
+    until = max(one.next_update_utc for one in current if one.next_update_utc is not None)
     return Check("revocation", True, f"not on the list that is good until {until:%Y-%m-%d}")
 
 
-__all__ = ["Chain", "follow"]
+def list_problem(found: x509.CertificateRevocationList, issuer: x509.Certificate, root: Root) -> str:
+    """Why ``found`` is not the root's list or does not spare ``issuer``, whatever its dates; empty where it does."""
+    if not signed_pss(root.certificate, found.tbs_certlist_bytes, found.signature):
+        return f"a revocation list is not signed by {root.name}"
+    if found.get_revoked_certificate_by_serial_number(issuer.serial_number) is not None:
+        return f"{common_name(issuer.subject)} has been revoked"
+    return ""
+
+
+def outside_list(found: x509.CertificateRevocationList, at: datetime) -> str:
+    """Why the revocation list is not current at ``at``, with the date; empty where it is."""
+    since, until = found.last_update_utc, found.next_update_utc
+    if at < since:
+        return f"the revocation list holds from {since:%Y-%m-%d %H:%M} UTC on"
+    if until is None:
+        return "the revocation list does not say until when it holds"
+    return f"the revocation list expired on {until:%Y-%m-%d %H:%M} UTC" if at > until else ""
+
+
+__all__ = ["Chain", "follow", "issued", "list_problem", "may_issue", "outside_list"]

@@ -74,9 +74,27 @@ def choose(documents: Mapping[str, bytes], tee: str, fmspc: str) -> Endorsements
     Documents with other fields are somebody else's. One with these fields that cannot be read is ``HostError``: the
     relying party brought it.
     """
-    found = [read for name, data in documents.items() if (read := _document(name, data)) is not None]
+    found = [one for name, data in documents.items() if (one := read(name, data)) is not None]
     fitting = [one for one in found if (one.tee, one.fmspc) == (tee, fmspc)]
     return max(fitting, key=lambda one: one.issued, default=None)
+
+
+def read(name: str, data: bytes) -> Endorsements | None:
+    """The document ``name``, ``None`` where it has other fields, or ``HostError``."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    names = [field.name for field in fields(Endorsements)]
+    if not isinstance(value, dict) or not set(names) <= set(value):
+        return None
+    parts: dict[str, Any] = {}
+    for field in fields(Endorsements):
+        part = value[field.name]
+        if not isinstance(part, str):
+            raise HostError(f"{field.name} in {name}.json is not text", hint=_HINT)
+        parts[field.name] = part if field.type == "str" else _read(field.name, partial(bytes.fromhex, part))
+    return Endorsements(**parts)
 
 
 def outside(periods: Iterator[tuple[str, datetime, datetime | None]], at: datetime) -> list[str]:
@@ -94,23 +112,6 @@ def outside(periods: Iterator[tuple[str, datetime, datetime | None]], at: dateti
 
 def _written(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _document(name: str, data: bytes) -> Endorsements | None:
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    names = [field.name for field in fields(Endorsements)]
-    if not isinstance(value, dict) or not set(names) <= set(value):
-        return None
-    parts: dict[str, Any] = {}
-    for field in fields(Endorsements):
-        part = value[field.name]
-        if not isinstance(part, str):
-            raise HostError(f"{field.name} in {name}.json is not text", hint=_HINT)
-        parts[field.name] = part if field.type == "str" else _read(field.name, partial(bytes.fromhex, part))
-    return Endorsements(**parts)
 
 
 def _statement(text: str, name: str) -> dict[str, Any]:
@@ -145,4 +146,4 @@ def _read(name: str, read: Callable[[], Found]) -> Found:
         raise HostError(f"the {name} in the collateral cannot be read", hint=_HINT) from None
 
 
-__all__ = ["Endorsements", "choose", "outside"]
+__all__ = ["Endorsements", "choose", "outside", "read"]

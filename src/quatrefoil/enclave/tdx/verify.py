@@ -99,10 +99,11 @@ def _signed(quote: Quote) -> bool:
         key = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
     except ValueError:
         return False
-    return _is_by(key, quote.signature, quote.signed)
+    return is_by(key, quote.signature, quote.signed)
 
 
-def _is_by(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:
+def is_by(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:
+    """Whether ``key``, on P-256, made ``signature`` (r and s, 32 bytes each) over ``signed``, with SHA-256."""
     r, s = (int.from_bytes(part, "big") for part in (signature[:32], signature[32:]))
     try:
         key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(SHA256()))
@@ -120,7 +121,7 @@ def _quoting_enclave(quote: Quote) -> Check:
     key = quote.certificates[0].public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         return Check(name, False, "the platform's certificate is not of a key on P-256")
-    if not _is_by(key, quote.qe_report_signature, quote.qe_report):
+    if not is_by(key, quote.qe_report_signature, quote.qe_report):
         return Check(name, False, "the platform's key did not sign the quoting enclave's report")
     return Check(name, True, f"quoting enclave of version {_number(quote.qe_body['isvsvn'])}, signed by the platform")
 
@@ -140,7 +141,7 @@ def _attributes(quote: Quote) -> Check:
 
 def _collateral(found: Endorsements | None, quote: Quote, fmspc: str, at: datetime) -> Check:
     if found is None:
-        return Check("collateral", False, f"there is none for platforms {fmspc}: fetch it, and name its folder")
+        return Check("collateral", False, f"there is none for platforms {fmspc}: `quatrefoil attest collateral fetch`")
     wrong = endorsements.outside(_periods(found, quote), at)
     return Check("collateral", not wrong, "; ".join(wrong) or f"for platforms {fmspc}, issued {found.issued:%Y-%m-%d}")
 
@@ -210,4 +211,4 @@ def _rejected(problem: str) -> EvidenceRejected:
     return EvidenceRejected(problem, hint="Send the quote alone, under its own kind: tdx or sgx", check="format")
 
 
-__all__ = ["CHECKS", "KINDS", "verify"]
+__all__ = ["CHECKS", "KINDS", "is_by", "verify"]

@@ -67,24 +67,34 @@ class RecipientKey:
     def load(cls, folder: Path | str) -> RecipientKey:
         """The key that :meth:`save` wrote; refused when others may read it, or when it is no pair of a suite."""
         file = Path(folder) / KEY_FILE
-        content = files.read_private(file, "sealing key")
+        return cls.decode(files.read_private(file, "sealing key"), f"sealing key {file}")
+
+    @classmethod
+    def decode(cls, content: bytes | bytearray, name: str) -> RecipientKey:
+        """The key that :meth:`encoded` gave, which errors call ``name``; ``StateCorrupt`` when it is none."""
         hint = "Restore it from a copy: nothing else opens what was sealed to it"
         blocks = _PEM.findall(content)
         if len(blocks) != 2 or b"".join(blocks) != content:
-            raise StateCorrupt(f"sealing key {file} is not two private keys in PEM", hint=hint)
-        halves = [read_key(block, f"sealing key {file}", hint) for block in blocks]
+            raise StateCorrupt(f"{name} is not two private keys in PEM", hint=hint)
+        halves = [read_key(block, name, hint) for block in blocks]
         for suite in suites.SUITES:
             try:
                 return cls(suite, *halves)  # type: ignore[arg-type]  # join() checks both
             except CallerError:
                 continue
-        raise StateCorrupt(f"sealing key {file} is a pair of no suite", hint=hint)
+        raise StateCorrupt(f"{name} is a pair of no suite", hint=hint)
+
+    def encoded(self) -> bytearray:
+        """Both private keys in PEM, for the caller to wipe."""
+        return bytearray().join(
+            half.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) for half in self._halves
+        )
 
     def save(self, folder: Path | str, certificate: bytes) -> None:
         """Write the key and a sealing certificate for it to a new ``folder``."""
-        pem = b"".join(half.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) for half in self._halves)
         files.write_new_directory(
-            Path(folder), {KEY_FILE: (pem, files.PRIVATE), CERTIFICATE_FILE: (certificate, files.PUBLIC)}
+            Path(folder),
+            {KEY_FILE: (bytes(self.encoded()), files.PRIVATE), CERTIFICATE_FILE: (certificate, files.PUBLIC)},
         )
 
     @property
