@@ -45,14 +45,13 @@ heads = st.builds(
     fields=sections,
 )
 requests = st.builds(Request, head=heads, content=st.binary(max_size=300), trailers=sections)
+interim = st.builds(ResponseHead, status=st.sampled_from([100, 102, 103, 199]), fields=sections)
 responses = st.builds(
     Response,
     head=st.builds(ResponseHead, status=st.integers(200, 599), fields=sections),
     content=st.binary(max_size=300),
     trailers=sections,
-    informational=st.lists(st.builds(ResponseHead, status=st.integers(100, 199), fields=sections), max_size=3).map(
-        tuple
-    ),
+    informational=st.lists(interim, max_size=3).map(tuple),
 )
 paddings = st.sampled_from([NoPadding(), PowerOfTwo(1), PowerOfTwo(), Padme(1), Padme(), Buckets((100, 1000))])
 
@@ -216,6 +215,7 @@ def test_what_is_no_request_is_refused(name: str) -> None:
         (b"\x01", "ends inside"),
         (b"\x01\x40\x63\x00\x00\x00", "100 to 599"),
         (b"\x01\x42\x58\x00\x00\x00", "100 to 599"),
+        (b"\x01\x40\x65\x00\x40\xc8", "101"),
         (b"\x01\x40\x64\x00", "ends inside"),
         (b"\x01\x40\x64", "ends inside"),
         (b"\x01" + b"\x40\x66\x00" * 17 + b"\x40\xc8", "too many informational"),
@@ -261,6 +261,14 @@ def test_memory_is_bounded_by_what_has_arrived() -> None:
     for _ in range(50):
         assert sum(len(one.data) for one in decoder.feed(bytes(1000))) == 1000
     assert len(decoder._held) == 0
+
+
+def test_many_small_chunks_make_one_event_and_are_counted() -> None:
+    decoder = RequestDecoder(Limits(chunks=1000))
+    decoder.feed(b"\x02" + known()[1:-3] + b"\x00")
+    assert decoder.feed(b"\x01x" * 1000) == [Content(b"x" * 1000)]
+    with pytest.raises(MessageRefused, match="too many chunks"):
+        decoder.feed(b"\x01x")
 
 
 def test_a_decoder_that_has_refused_or_ended_takes_nothing() -> None:

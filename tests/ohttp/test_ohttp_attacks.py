@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -30,6 +31,7 @@ from quatrefoil.ohttp import (
     seal_response,
     varint,
 )
+from quatrefoil.ohttp.sequence import MOST_MESSAGES
 
 PARTS = [b"first", b"second", b"third", b"last"]
 
@@ -394,7 +396,45 @@ def test_a_context_that_was_wiped_does_nothing() -> None:
             use()
 
 
+def test_two_threads_never_seal_under_one_nonce() -> None:
+    _, configuration = gateway()
+    sequence = RequestSealer(configuration)._context.messages
+    with ThreadPoolExecutor(4) as threads:
+        sealed = list(threads.map(lambda _: sequence.seal(b"same"), range(500)))
+    assert len(set(sealed)) == 500 and sequence.number == 500
+
+
+@pytest.mark.parametrize("size", [0, 12, 31, 33])
+def test_a_nonce_of_another_length_is_not_used(size: int) -> None:
+    _, server = exchange()
+    with pytest.raises(CallerError, match="another length"):
+        seal_response(server, b"answer", random=lambda _: bytes(size))
+    with pytest.raises(CallerError, match="another length"):
+        ResponseSealer(server, random=lambda _: bytes(size))
+
+
+def test_no_more_messages_go_under_one_key_than_its_limit() -> None:
+    _, configuration = gateway()
+    sealer = RequestSealer(configuration)
+    sealer._context.messages._number = MOST_MESSAGES - 1
+    sealer.seal(b"the last")
+    with pytest.raises(CallerError, match="under one key"):
+        sealer.finish()
+
+
 # ----------------------------------------------------------------------------------------------------------- replays
+
+
+@pytest.mark.parametrize("mask", [0x80, 0x01])
+def test_the_name_of_a_request_cannot_be_changed(mask: int) -> None:
+    """X25519 does not look at the highest bit of a share. X-Wing hashes the share as it came, so that it counts."""
+    keys, configuration = gateway()
+    sealed, _ = seal_request(configuration, b"request")
+    renamed = bytearray(sealed)
+    renamed[7 + 1120 - 1] ^= mask
+    with pytest.raises(MessageRefused, match="does not open"):
+        open_request(bytes(renamed), keys)
+
 
 NOW = datetime(2026, 11, 26, 12, 0, 0, tzinfo=UTC)
 

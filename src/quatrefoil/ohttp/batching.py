@@ -62,7 +62,7 @@ class Batcher:
         deadline = self.deadline
         if deadline is None or now < deadline:
             return None
-        self._tick = int((now - self._began) / self._batching.window) + 1
+        self._tick = max(self._tick, int((now - self._began) / self._batching.window)) + 1
         return self.flush()
 
     def flush(self) -> bytes:

@@ -24,7 +24,7 @@ from quatrefoil.ohttp.encapsulation import RandomBytes, request_info
 from quatrefoil.ohttp.gateway_keys import HEADER_BYTES, GatewayKeys
 from quatrefoil.ohttp.hpke_context import HpkeContext, setup_sender
 from quatrefoil.ohttp.key_configuration import KeyConfiguration
-from quatrefoil.ohttp.response_keys import ResponseKeys, nonce_bytes
+from quatrefoil.ohttp.response_keys import ResponseKeys, fresh_nonce, nonce_bytes
 from quatrefoil.ohttp.sequence import TAG_BYTES, Sequence
 
 REQUEST_TYPE = "message/ohttp-chunked-req"
@@ -98,7 +98,7 @@ class ResponseSealer(ChunkSealer):
     """A response at the gateway, to the request that ``response`` is of."""
 
     def __init__(self, response: ResponseKeys, *, random: RandomBytes = os.urandom) -> None:
-        nonce = random(nonce_bytes(response.suite))
+        nonce = fresh_nonce(response.suite, random)
         super().__init__(nonce, response.sequence(nonce))
 
 

@@ -30,13 +30,15 @@ class Limits:
     """Bytes and counts that a message stays within.
 
     ``control``: each part of a request's control data. ``section``, ``fields``: a header or trailer section.
-    ``content``: all of it. ``padding``: zeros at the end. ``informational``: responses before the final one.
+    ``content``: all of it. ``chunks``: of content of indeterminate length, since each costs time however small.
+    ``padding``: zeros at the end. ``informational``: responses before the final one.
     """
 
     control: int = 8 << 10
     section: int = 64 << 10
     fields: int = 256
     content: int = LARGEST_MESSAGE
+    chunks: int = 1 << 18
     padding: int = LARGEST_MESSAGE
     informational: int = 16
 
@@ -74,6 +76,7 @@ class Decoder:
         self._complete = False  # nothing comes after what is held
         self._over = False
         self._events: list[Event] = []
+        self._content = bytearray()  # of this piece: many small chunks make one event
         self._parsing = self._message()
 
     def feed(self, data: bytes) -> list[Event]:
@@ -100,9 +103,16 @@ class Decoder:
             self._over = True
             self._held.clear()
             self._events.clear()
+            self._content.clear()
             raise
+        self._flush()
         events, self._events = self._events, []
         return events
+
+    def _flush(self) -> None:
+        if self._content:
+            self._events.append(Content(bytes(self._content)))
+            self._content.clear()
 
     # ---------------------------------------------------------------------------------------------- the message
 
@@ -116,6 +126,7 @@ class Decoder:
         _hold(problem_of_length(head, size))
         trailers = yield from self._section(known, optional=True)
         _hold(problem_of_fields(trailers, trailers=True))
+        self._flush()
         self._events.append(Trailers(trailers))
         yield from self._zeros()
 
@@ -131,11 +142,14 @@ class Decoder:
         return size
 
     def _chunks(self) -> Generator[None, None, int]:
-        total = 0
+        total = count = 0
         while total or not (yield from self._at_end()):
             size = yield from self._integer()
             if size == 0:
                 break
+            count += 1
+            if count > self._limits.chunks:
+                _refuse("its content has too many chunks")
             total += size
             self._check_content(total)
             yield from self._some_content(size)
@@ -146,7 +160,7 @@ class Decoder:
         while size:
             taken = yield from self._bytes(min(size, max(1, len(self._held))))
             size -= len(taken)
-            self._events.append(Content(taken))
+            self._content += taken
 
     def _section(self, known: bool, *, optional: bool = False) -> Generator[None, None, Fields]:
         """A field section; one that is ``optional`` may be left out where the message ends (sections 3.1 and 3.8)."""

@@ -17,7 +17,7 @@ from quatrefoil.ohttp import response_keys
 from quatrefoil.ohttp.gateway_keys import HEADER_BYTES, GatewayKeys
 from quatrefoil.ohttp.hpke_context import setup_sender
 from quatrefoil.ohttp.key_configuration import KeyConfiguration
-from quatrefoil.ohttp.response_keys import ResponseKeys, nonce_bytes
+from quatrefoil.ohttp.response_keys import ResponseKeys, fresh_nonce, nonce_bytes
 from quatrefoil.ohttp.sequence import TAG_BYTES
 from quatrefoil.wire import LARGEST_MESSAGE
 
@@ -70,7 +70,7 @@ def open_request(sealed: bytes, keys: GatewayKeys, *, limit: int = LARGEST_MESSA
 
 def seal_response(response: ResponseKeys, content: bytes, *, random: RandomBytes = os.urandom) -> bytes:
     """The encapsulated response. The gateway wipes ``response`` when it will make no other."""
-    nonce = random(nonce_bytes(response.suite))
+    nonce = fresh_nonce(response.suite, random)
     sequence = response.sequence(nonce)
     try:
         return nonce + sequence.seal(content)

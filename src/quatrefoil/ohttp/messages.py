@@ -94,6 +94,8 @@ def problem_of_response(head: ResponseHead) -> str:
     """What is wrong with a response's head; empty if nothing is."""
     if not 100 <= head.status <= 599:
         return "the status is not from 100 to 599"
+    if head.status == 101:
+        return "status 101 belongs to a connection, not to a message"
     return problem_of_fields(head.fields)
 
 

@@ -9,6 +9,8 @@ So a response opens under the one request that it answers, and each has keys of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -23,6 +25,14 @@ CHUNKED = b"message/bhttp chunked response"
 def nonce_bytes(suite: Suite) -> int:
     """Bytes of a response nonce: max(Nn, Nk)."""
     return max(NONCE_BYTES, suite.aead.key_bytes)
+
+
+def fresh_nonce(suite: Suite, random: Callable[[int], bytes]) -> bytes:
+    """A response nonce; ``CallerError`` where ``random`` does not give what it is asked for."""
+    nonce = random(nonce_bytes(suite))
+    if len(nonce) != nonce_bytes(suite):
+        raise CallerError("the source of randomness gives another length", hint="Pass os.urandom, or its like")
+    return nonce
 
 
 class ResponseKeys:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -51,6 +52,7 @@ class Sequence:
         self._key, self._base = key, base
         self._cipher: Cipher | None = aead.cipher(key)
         self._number = 0
+        self._lock = Lock()
 
     @property
     def number(self) -> int:
@@ -59,10 +61,10 @@ class Sequence:
 
     def seal(self, plaintext: bytes, aad: bytes = b"") -> bytes:
         """The next message: 16 bytes longer than ``plaintext``."""
-        cipher, nonce = self._next()
-        sealed = cipher.encrypt(nonce, plaintext, aad)
-        self._number += 1
-        return sealed
+        with self._lock:  # two threads must not seal under one nonce
+            cipher, nonce = self._next()
+            self._number += 1
+        return cipher.encrypt(nonce, plaintext, aad)
 
     def open(self, sealed: bytes, aad: bytes = b"") -> bytes:
         """The plaintext of the next message, or ``MessageRefused``, which leaves the count as it is."""
