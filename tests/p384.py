@@ -74,12 +74,16 @@ def revocation_list(
     signer: str = "",
     start: datetime = ISSUED,
     end: datetime = EXPIRES,
+    extensions: tuple[tuple[x509.ExtensionType, bool], ...] = (),
 ) -> bytes:
+    """``extensions``: each with whether it is critical."""
     made = x509.CertificateRevocationListBuilder().issuer_name(name(issuer)).last_update(start).next_update(end)
     for serial in revoked:
         made = made.add_revoked_certificate(
             x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(ISSUED).build()
         )
+    for extension, critical in extensions:
+        made = made.add_extension(extension, critical)
     return made.sign(key(signer or issuer), SHA384()).public_bytes(Encoding.DER)
 
 

@@ -137,6 +137,7 @@ def certificate(
     ca: bool = False,
     days: int = 365,
     usage: bool | None = None,
+    purposes: tuple[str, ...] = (),
 ) -> x509.Certificate:
     """A certificate valid from a day before :data:`AT`. ``usage``: whether a leaf's key is for signatures."""
 
@@ -159,6 +160,9 @@ def certificate(
         builder = builder.add_extension(
             x509.KeyUsage(digital_signature=usage, key_encipherment=not usage, **unset), critical=True
         )
+    if purposes:
+        named_purposes = [x509.ObjectIdentifier(purpose) for purpose in purposes]
+        builder = builder.add_extension(x509.ExtendedKeyUsage(named_purposes), critical=False)
     return builder.sign(signer, hashes.SHA256())
 
 

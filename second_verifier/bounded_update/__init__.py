@@ -3,6 +3,7 @@
 It imports the standard library and nothing else, and shares no code with the kernel in rust/. Unaudited.
 """
 
+from .claims import Direction, Further, NamedDirection, PartNorm
 from .columns import Witness
 from .commitment import Randomness
 from .errors import Rejected
@@ -15,7 +16,11 @@ __all__ = [
     "PARAMETER_SETS",
     "SUM_32_W12",
     "SUM_256_W16",
+    "Direction",
+    "Further",
+    "NamedDirection",
     "ParameterSet",
+    "PartNorm",
     "Randomness",
     "Rejected",
     "Shape",

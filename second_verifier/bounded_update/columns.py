@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .field import ONE, Ext, P, X, base, total
 from .shape import SLACK_BITS, Shape
+from .statement import Statement
 
 Columns = list[list[int]]
 
@@ -24,14 +25,22 @@ class Witness:
     def norm(self) -> int:
         return sum(q * q for block in self.values for slot in block for q in slot)
 
-    def slack(self, bound: int) -> int:
-        slack = bound - self.norm()
-        if not 0 <= slack < 1 << SLACK_BITS:
+    def differences(self, statement: Statement) -> list[int]:
+        """What each claim leaves, the norm of all values first, then the further ones; negative where it is false."""
+        values = [q for block in self.values for slot in block for q in slot]
+        return [statement.bound - self.norm(), *statement.further.slacks(values[: statement.shape.D])]
+
+    def slacks(self, statement: Statement) -> list[int]:
+        norm, *further = self.differences(statement)
+        if not 0 <= norm < 1 << SLACK_BITS:
             raise ValueError("the sum of squares is above the bound")
-        return slack
+        for claim, slack in enumerate(further):
+            if not 0 <= slack < 1 << SLACK_BITS:
+                raise ValueError(f"further claim {claim} does not hold")
+        return [norm, *further]
 
 
-def base_columns(shape: Shape, witness: Witness, slack: int) -> Columns:
+def base_columns(shape: Shape, witness: Witness, slacks: Sequence[int]) -> Columns:
     """All c of them. Nothing is checked here, so that a liar can use it as well."""
     N = shape.parameters.N
     columns = [[0] * shape.L for _ in range(shape.c)]
@@ -48,7 +57,8 @@ def base_columns(shape: Shape, witness: Witness, slack: int) -> Columns:
                     entry = limb_of(shape, witness.values[j][t][i], limb)
                     columns[shape.limb_column(group, t, limb)][first + i] = entry
     set_auxiliary(shape, columns, shape.T_P, [witness.pad.a, witness.pad.b])
-    set_auxiliary(shape, columns, shape.T_P + 2, [slack >> i & 1 for i in range(SLACK_BITS)])
+    for number, slack in enumerate(slacks):
+        set_auxiliary(shape, columns, shape.slack_start(number), [slack >> i & 1 for i in range(SLACK_BITS)])
     set_auxiliary(shape, columns, shape.T_S, [x % P for x in witness.key])
     count_uses(shape, columns)
     return columns

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .claims import known
 from .columns import fraction_order, table_row
 from .encryption import public_element
 from .field import (
@@ -27,7 +28,7 @@ from .field import (
     total,
 )  # fmt: skip
 from .polynomials import negacyclic_coefficients, negacyclic_values
-from .shape import SLACK_BITS, log2
+from .shape import CLAIM_POWERS, SLACK_BITS, log2
 from .statement import Blocks, Statement
 
 Key = tuple[str, int]
@@ -63,12 +64,15 @@ class Constraint:
     def __init__(self, statement: Statement, blocks: Blocks, challenges: Challenges) -> None:
         shape = self.shape = statement.shape
         self.challenges = challenges
-        self._bound = statement.bound
+        self._bound, self._parts = statement.bound, statement.further.parts
+        direction = statement.further.direction
+        self._direction = None if direction is None else known(direction)
         self._blocks = blocks
         split = shape.ell - log2(shape.parameters.N)
         self._tau_high, self._tau_low = challenges.tau[:split], challenges.tau[split:]
         self._group_weights = eq_vector(challenges.theta)
-        self.gamma = powers(challenges.gamma, shape.m_q + 66 + shape.parameters.k)
+        self._first_claim = shape.m_q + 66 + shape.parameters.k
+        self.gamma = powers(challenges.gamma, self._first_claim + CLAIM_POWERS * statement.further.count)
         self._fractions = fraction_order(shape)
         self._pieces = self._public_pieces(statement)
 
@@ -80,7 +84,15 @@ class Constraint:
         ciphertext = total(
             weight * inner_base(low, block) for weight, block in zip(self._block_weights(), self._blocks, strict=True)
         )
-        return self.gamma[first] * ciphertext + self.gamma[first + 2] * base(self._bound) + self.gamma[first + 3] * v
+        norm, key = self.gamma[first + 2] * base(self._bound), self.gamma[first + 3] * v
+        further = total(weight * base(part.bound) for weight, part in zip(self._claims(), self._parts, strict=False))
+        if self._direction is not None:
+            further -= self._claims()[-1] * base(self._direction.magnitude)
+        return self.gamma[first] * ciphertext + norm + key + further
+
+    def _claims(self) -> list[Ext]:
+        """The power of gamma of each further claim."""
+        return self.gamma[self._first_claim :: CLAIM_POWERS]
 
     def _block_weights(self) -> list[Ext]:
         """eq(theta, j / S) eq(tau_hi, j mod S) of every block j."""
@@ -104,6 +116,13 @@ class Constraint:
         binding = self.gamma[first + 3]
         add("linear", shape.T_P, [binding, binding * X, *slack])
         add("square", shape.T_P, [ZERO, ZERO, *bits])
+        for claim, weight in enumerate(self._claims()):
+            after = self._first_claim + CLAIM_POWERS * claim + 1
+            bits = self.gamma[after : after + SLACK_BITS]
+            sign = 1 if claim < len(self._parts) else -1
+            start = shape.slack_start(claim + 1) - 2
+            add("linear", start, [ZERO, ZERO, *(weight.scale(sign << i) - bit for i, bit in enumerate(bits))])
+            add("square", start, [ZERO, ZERO, *bits])
         key = zip(self.key_weights(statement), eq_vector(self.challenges.zeta), strict=True)
         add("linear", shape.T_S, [self.gamma[first] * w + binding * e for w, e in key])
         last = shape.J - 1
@@ -141,7 +160,31 @@ class Constraint:
             result["selected", a] = [base(selected) for _, selected in rows]
         for key, pieces in self._pieces.items():
             result[key] = [total(entries) for entries in zip(*(piece.full(L) for piece in pieces), strict=True)]
+        return result | self._claim_vectors()
+
+    def _claim_vectors(self) -> dict[Key, list[Ext]]:
+        """in_(c,g,t) of all parts, each times its power of gamma, added up; and dir_(g,t) times its own."""
+        result = {key: [ZERO] * self.shape.L for key in self._claim_keys()}
+        for weight, part in zip(self._claims(), self._parts, strict=False):
+            for value in range(part.first, part.end):
+                column, row = self._place(value)
+                result["parts", column][row] += weight
+        if self._direction is not None:
+            for value, entry in enumerate(self._direction.entries):
+                column, row = self._place(value)
+                result["direction", column][row] += self._claims()[-1].scale(entry)
         return result
+
+    def _claim_keys(self) -> list[Key]:
+        names = ["parts"] * bool(self._parts) + ["direction"] * (self._direction is not None)
+        return [(name, column) for name in names for column in range(self.shape.G * self.shape.parameters.k)]
+
+    def _place(self, value: int) -> tuple[int, int]:
+        """g k + t and the row where a value stands."""
+        p = self.shape.parameters
+        block, rest = divmod(value, p.N * p.k)
+        slot, coefficient = divmod(rest, p.N)
+        return block // self.shape.S * p.k + slot, block % self.shape.S * p.N + coefficient
 
     def values(self, z: Sequence[Ext]) -> dict[Key, Ext]:
         """At a point, in closed form."""
@@ -157,6 +200,34 @@ class Constraint:
             result["selected", a] = ONE - g(1 << shape.b) + g(shape.T_E) - g(shape.T_E + 2 * eta + 1)
         for key, pieces in self._pieces.items():
             result[key] = total(piece.at(z) for piece in pieces)
+        return result | {key: self._claim_value(key, z) for key in self._claim_keys()}
+
+    def _claim_value(self, key: Key, z: Sequence[Ext]) -> Ext:
+        group, slot = divmod(key[1], self.shape.parameters.k)
+        if key[0] == "direction":
+            return self._claims()[-1] * self._direction_value(group, slot, z)
+        return total(
+            weight
+            * (from_index(z, self._start(part.first, group, slot)) - from_index(z, self._start(part.end, group, slot)))
+            for weight, part in zip(self._claims(), self._parts, strict=False)
+        )
+
+    def _start(self, value: int, group: int, slot: int) -> int:
+        """r: the first row of this group and slot that holds this value or a later one."""
+        N, k, S = self.shape.parameters.N, self.shape.parameters.k, self.shape.S
+        a, b = divmod(max(value - group * S * N * k, 0), N * k)
+        return min(a * N + min(max(b - slot * N, 0), N), self.shape.L)
+
+    def _direction_value(self, group: int, slot: int, z: Sequence[Ext]) -> Ext:
+        """dir~_(g,t): block by block, each of them N rows."""
+        assert self._direction is not None
+        N, k, S = self.shape.parameters.N, self.shape.parameters.k, self.shape.S
+        high, low = eq_vector(z[: log2(S)]), eq_vector(z[log2(S) :])
+        result = ZERO
+        for at, weight in enumerate(high):
+            start = ((group * S + at) * k + slot) * N
+            entries = self._direction.entries[start : start + N]
+            result += weight * inner_base(low[: len(entries)], entries)
         return result
 
     # F itself.
@@ -171,7 +242,13 @@ class Constraint:
             gamma[q] * self._zero(committed, public, q, inverse) for q, inverse in enumerate(inverses)
         )
         result = public["eq", 0] * zero + gamma[first + 1] * total(inverses)
-        result += gamma[first + 2] * total(m * m for group in messages for m in group)
+        squares = [m * m for group in messages for m in group]
+        result += gamma[first + 2] * total(squares)
+        if self._parts:
+            result += total(public["parts", i] * square for i, square in enumerate(squares))
+        if self._direction is not None:
+            products = enumerate(m for group in messages for m in group)
+            result += total(public["direction", i] * m for i, m in products)
         for a in range(shape.A):
             y = committed[shape.auxiliary_column(a)]
             if ("linear", a) in public:

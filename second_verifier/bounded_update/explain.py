@@ -38,9 +38,8 @@ def explain(
     challenges = draw_challenges(shape, head, challenger)
     key = [ONE.scale(x % P) for x in witness.key]
     pad = head.v - evaluate(key, challenges.zeta)
-    columns = base_columns(
-        shape, Witness(witness.key, pad, witness.errors, witness.values), witness.slack(statement.bound)
-    )
+    padded = Witness(witness.key, pad, witness.errors, witness.values)
+    columns = base_columns(shape, padded, witness.slacks(statement))
     inverses = inverse_columns(shape, columns, challenges.alpha)
     constraint = Constraint(statement, blocks, challenges)
     claim = constraint.claim(head.v)

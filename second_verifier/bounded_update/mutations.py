@@ -2,10 +2,12 @@
 
 A mutation is a dictionary that can be written as JSON: `name`, `fault`, and any of
 
-    "proof", "blocks"   a list of {"at": offset, "was": hexadecimal, "now": hexadecimal}
+    "proof", "blocks", "direction"
+                        a list of {"at": offset, "was": hexadecimal, "now": hexadecimal}
     "cut"               the number of bytes to take from the end of the proof
     "append"            bytes to add to it, hexadecimal
     "statement"         fields of the statement that have another value
+    "without"           fields of the statement that are left out
 """
 
 from __future__ import annotations
@@ -26,12 +28,21 @@ class Changed:
     statement: dict[str, Any]
     blocks: bytes
     proof: bytes
+    direction: bytes
 
 
-def apply(mutation: Mutation, statement: dict[str, Any], blocks: bytes, proof: bytes) -> Changed:
+def apply(
+    mutation: Mutation, statement: dict[str, Any], blocks: bytes, proof: bytes, direction: bytes = b""
+) -> Changed:
     proof = _patched(proof, mutation.get("proof", []))
     proof = proof[: len(proof) - mutation.get("cut", 0)] + bytes.fromhex(mutation.get("append", ""))
-    return Changed(statement | mutation.get("statement", {}), _patched(blocks, mutation.get("blocks", [])), proof)
+    fields = {name: value for name, value in statement.items() if name not in mutation.get("without", [])}
+    return Changed(
+        fields | mutation.get("statement", {}),
+        _patched(blocks, mutation.get("blocks", [])),
+        proof,
+        _patched(direction, mutation.get("direction", [])),
+    )
 
 
 def _patched(data: bytes, patches: list[dict[str, Any]]) -> bytes:
@@ -135,3 +146,26 @@ def _statements(shape: Shape, statement: dict[str, Any]) -> Iterator[Mutation]:
     }
     for name, (field, value) in others.items():
         yield _named(name, f"the statement has another {field}", statement={field: value})
+
+
+def claim_mutations(statement: dict[str, Any], direction: bytes) -> Iterator[Mutation]:
+    """Other further claims than those that the proof is about, each of them a claim that could be made."""
+    (first, end, bound), *others = statement["parts"]
+    changed: dict[str, tuple[str, list[list[int]]]] = {
+        "part-bound-above": ("the bound of a part is larger by one", [[first, end, bound + 1], *others]),
+        "part-bound-below": ("the bound of a part is smaller by one", [[first, end, bound - 1], *others]),
+        "part-begins-later": ("a part begins one value later", [[first + 1, end, bound], *others]),
+        "part-ends-earlier": ("a part ends one value earlier", [[first, end - 1, bound], *others]),
+        "parts-in-another-order": ("the parts stand in another order", [*others, [first, end, bound]]),
+        "part-twice": ("a part stands there twice", [[first, end, bound], [first, end, bound], *others]),
+        "part-left-out": ("a part is left out", others),
+    }
+    for name, (fault, parts) in changed.items():
+        yield _named(name, fault, statement={"parts": parts})
+    yield _named("without-parts", "no part is claimed", without=["parts"])
+    yield _named("without-direction", "no direction is claimed", without=["direction"])
+    yield _named("without-claims", "nothing further is claimed", without=["parts", "direction"])
+    for which, at in (("first", 0), ("last", len(direction) - 2)):
+        now = (int.from_bytes(direction[at : at + 2], "little") ^ 1).to_bytes(2, "little")
+        fault = f"the {which} entry of the direction is another"
+        yield _named(f"{which}-of-direction", fault, direction=[_patch(direction, at, now)])

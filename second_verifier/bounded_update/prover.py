@@ -28,8 +28,8 @@ from .tree import Opening
 
 
 def prove(statement: Statement, blocks: Blocks, witness: Witness, randomness: Randomness) -> Proof:
-    """A proof for an honest witness; raises ValueError where its norm is above the bound."""
-    columns = base_columns(statement.shape, witness, witness.slack(statement.bound))
+    """A proof for an honest witness; raises ValueError where a claim does not hold."""
+    columns = base_columns(statement.shape, witness, witness.slacks(statement))
     return Prover(statement, blocks, columns, randomness).run(Transcript(statement.digest(blocks)))
 
 

@@ -16,6 +16,7 @@ LARGEST_BLOCKS: Final = 2048
 SECURITY: Final = 102  # bits that the positions of one code give
 ERROR_TABLE_SPACE: Final = 128
 PAD_AND_SLACK_SPACE: Final = 64
+CLAIM_POWERS: Final = 1 + SLACK_BITS  # powers of gamma that a further claim takes: its own, and one for each bit
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class Shape:
     S: int  # blocks in a column
     code: Code
     row_code: Code  # of the opened row
+    slack_space: int = PAD_AND_SLACK_SPACE  # toys have no room for further claims, unless they make some
 
     @staticmethod
     def of(parameters: ParameterSet, values: int) -> Shape:
@@ -179,7 +181,11 @@ class Shape:
     @cached_property
     def T_S(self) -> int:
         N = self.parameters.N
-        return N * -(-(self.T_P + PAD_AND_SLACK_SPACE) // N)
+        return N * -(-(self.T_P + self.slack_space) // N)
+
+    def slack_start(self, number: int) -> int:
+        """Where the bits of a slack begin: 0 for that of the norm of all values, c + 1 for that of further claim c."""
+        return self.T_P + PAD_AND_SLACK_SPACE * number + 2
 
     @cached_property
     def A(self) -> int:

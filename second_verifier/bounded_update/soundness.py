@@ -6,11 +6,11 @@ import math
 from fractions import Fraction
 
 from .field import P
-from .shape import Code, Shape, ceil_log2, log2
+from .shape import CLAIM_POWERS, Code, Shape, ceil_log2, log2
 
 
-def terms(shape: Shape) -> dict[str, Fraction]:
-    """What can go wrong in each round, by the name of what is drawn; probabilities."""
+def terms(shape: Shape, claims: int = 0) -> dict[str, Fraction]:
+    """With that many further claims: what can go wrong in each round, by the name of what is drawn; probabilities."""
     field = Fraction(P * P)
     code, row, p = shape.code, shape.row_code, shape.parameters
     lookups = shape.lookups * shape.L + (1 << shape.b) + 2 * p.eta + 1
@@ -19,7 +19,7 @@ def terms(shape: Shape) -> dict[str, Fraction]:
         "zeta": log2(p.N) / field,
         "alpha": lookups / (field - 2 * P),
         "tau, theta": (shape.ell + ceil_log2(shape.G)) / field,
-        "gamma": (shape.m_q + 65 + p.k) / field,
+        "gamma": (shape.m_q + 65 + p.k + CLAIM_POWERS * claims) / field,
         "z": sum(shape.degrees) / field,
         "kappa": (columns + 1) / field,
         "z_hi, kappa": (columns + log2(shape.R)) * code.n / field,
@@ -37,7 +37,7 @@ def missed(code: Code) -> Fraction:
     return Fraction(code.n + code.K, 2 * code.n) ** code.Q
 
 
-def soundness_bits(shape: Shape) -> float:
+def soundness_bits(shape: Shape, claims: int = 0) -> float:
     """-log2 of the sum of all terms."""
-    error = sum(terms(shape).values())
+    error = sum(terms(shape, claims).values())
     return math.log2(error.denominator) - math.log2(error.numerator)

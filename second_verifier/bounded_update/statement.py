@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from . import blake3
+from .claims import NOTHING_FURTHER, Further
 from .errors import Rejected
 from .field import P
 from .shape import SLACK_BITS, Shape, log2
@@ -26,12 +27,14 @@ class Statement:
     bound: int  # beta
     context: bytes
     binding: bytes
+    further: Further = NOTHING_FURTHER
 
     def __post_init__(self) -> None:
         if not 0 <= self.bound < 1 << SLACK_BITS:
             raise ValueError("the bound is not within [0, 2^62)")
         if len(self.context) != 32 or len(self.binding) != 32:
             raise ValueError("the context digest and the binding have 32 bytes each")
+        self.further.check(self.shape)
 
     def to_bytes(self, blocks_digest: bytes) -> bytes:
         shape, p = self.shape, self.shape.parameters
@@ -46,10 +49,15 @@ class Statement:
             + self.context
             + self.binding
             + blocks_digest
+            + self.further.to_bytes()
         )
 
     def digest(self, blocks: Blocks) -> bytes:
-        return blake3.digest(PROTOCOL + self.to_bytes(content(blocks_bytes(blocks))), TRANSCRIPT)
+        return self.digest_over(content(blocks_bytes(blocks)))
+
+    def digest_over(self, blocks_digest: bytes) -> bytes:
+        """The same for a keeper, who has the digests of the blocks and of the direction only."""
+        return blake3.digest(PROTOCOL + self.to_bytes(blocks_digest), TRANSCRIPT)
 
 
 def blocks_bytes(blocks: Blocks) -> bytes:

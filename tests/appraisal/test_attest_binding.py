@@ -246,7 +246,7 @@ def test_aci_is_for_the_kinds_that_it_names(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "evidence").write_bytes(made.evidence().encode())
     (tmp_path / "collateral").mkdir()
     pem = load_der_public_key(made.spki).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    (tmp_path / "collateral" / "ak.pem").write_bytes(pem)
+    (tmp_path / "collateral" / "tpm-key.pem").write_bytes(pem)
     (tmp_path / "policy.toml").write_text(
         f"""\
 name = "machine"

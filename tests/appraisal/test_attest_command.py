@@ -100,7 +100,10 @@ def test_our_own_roots_are_not_amds(tmp_path: Path, capsys: pytest.CaptureFixtur
         (("{tmp}/text", "--policy", "{tmp}/none.toml"), "none.toml: cannot be read"),
         (("{tmp}/text", "--policy", POLICY, "--collateral", "{tmp}/none"), "cannot be read"),
         (("{tmp}/text", "--policy", POLICY, "--at", "yesterday"), "is no time"),
+        (("{tmp}/text", "--policy", POLICY, "--at", ""), "is no time"),
         (("{tmp}/text", "--policy", POLICY, "--at", "2026-06-01T00:00"), "names no time zone"),
+        (("{tmp}/text", "--policy", POLICY, "--at", "9999-12-31T23:59-14:00"), "is no time in UTC"),
+        (("{tmp}/text", "--policy", POLICY, "--at", "0001-01-01T00:00+14:00"), "is no time in UTC"),
         (("{tmp}/text", "--policy", POLICY, "--report-data", "xy"), "not hexadecimal"),
     ],
 )

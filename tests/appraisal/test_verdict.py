@@ -11,13 +11,13 @@ from appraisal_policies import TEXT, policy
 
 import attesting
 from attesting import AT, CHIP_ID, DEBUG, MIGRATE, NOTHING, POLICY, REPORT_DATA, SMT, roots
-from quatrefoil.appraisal import AppraisalPolicy, Verdict, appraise, parse, verify
+from quatrefoil.appraisal import AppraisalPolicy, Verdict, appraise, parse, verify, verify_set
 from quatrefoil.appraisal.verifiers import VERIFIERS
 from quatrefoil.enclave import snp
 from quatrefoil.enclave.claims import Check, Claims, Findings
 from quatrefoil.enclave.collateral import Collateral
-from quatrefoil.enclave.evidence import KINDS, Evidence
-from quatrefoil.errors import EvidenceRejected
+from quatrefoil.enclave.evidence import KINDS, Evidence, EvidenceSet
+from quatrefoil.errors import CallerError, EvidenceRejected
 
 
 def verdict(
@@ -228,3 +228,12 @@ def test_every_kind_of_evidence_has_a_verifier_and_one_without_is_refused(monkey
 def test_verdicts_name_the_policy_they_were_made_under() -> None:
     one, two = (verdict(attesting.evidence(), under) for under in (policy(), policy('"keeper"', '"other"')))
     assert one.policy_sha256 != two.policy_sha256
+
+
+def test_a_time_without_a_zone_is_the_callers_fault() -> None:
+    """Verifiers would read it differently: one as UTC, another as the machine's own time."""
+    evidence = attesting.evidence()
+    with pytest.raises(CallerError, match="names no time zone"):
+        verify(evidence, NOTHING, AT.replace(tzinfo=None))
+    with pytest.raises(CallerError, match="names no time zone"):
+        verify_set(EvidenceSet(evidence), NOTHING, AT.replace(tzinfo=None))

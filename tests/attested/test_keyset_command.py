@@ -129,7 +129,7 @@ def test_from_keys_to_a_verdict_with_commands_alone(keys: dict[str, str], tmp_pa
     _, area, _ = structures.parse_companions(known.signature)
     (tmp_path / "collateral").mkdir()
     pin = public_key(area).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    (tmp_path / "collateral" / "ak.pem").write_bytes(pin)
+    (tmp_path / "collateral" / "tpm-key.pem").write_bytes(pin)
     _, _, values = structures.parse_companions(known.signature)
     registers = "\n".join(f'pcr{number} = ["{value.hex()}"]' for number, value in enumerate(values))
     (tmp_path / "policy.toml").write_text(f"""\

@@ -131,7 +131,7 @@ def test_collateral_is_read_again_when_a_file_changes(tmp_path: Path) -> None:
     def pem(made: Made) -> bytes:
         return load_der_public_key(made.spki).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
-    file = tmp_path / "machine.pem"
+    file = tmp_path / "tpm-key-machine.pem"
     file.write_bytes(pem(Made()))
     folder = CollateralFolder(tmp_path)
     first = folder()
@@ -190,7 +190,7 @@ def kept(tmp_path: Path) -> Path:
 
 def examined(folder: Path) -> Examined:
     root = consortium(TRUSTED).directory / "root.pem"
-    return examine(folder / "log", trust=root, policy=None, at=START + timedelta(hours=1))
+    return examine(folder / "log", trust=root, policy=None, relied=None, at=START + timedelta(hours=1))
 
 
 def failing(folder: Path) -> set[str]:

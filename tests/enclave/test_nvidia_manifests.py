@@ -152,6 +152,10 @@ def test_a_manifest_that_is_not_nvidias_says_why(made: Manifest, says: str) -> N
         b"<a>" * 17 + b"</a>" * 17,
         b"<a>" + b"<b/>" * 4096 + b"</a>",
         b"<a>" + bytes(canonical.LARGEST) + b"</a>",
+        b"<a" + b"".join(b" b%d='c'" % number for number in range(257)) + b"/>",
+        # Each element below would keep all of them: some 20 GB for a document of 1 MiB.
+        b"<a" + b"".join(b" xmlns:b%d='c'" % number for number in range(33)) + b"/>",
+        b"<a>" * 2 + b"<a xmlns='b'" + b"".join(b" xmlns:b%d='c'" % number for number in range(32)) + b"/></a></a>",
     ],
 )
 def test_xml_that_hides_something_is_refused(data: bytes) -> None:

@@ -125,6 +125,46 @@ def test_revocation_lists_are_looked_at() -> None:
         assert failed(follow(None, None, made)) == ["revocation"]
 
 
+def scope(**said: Any) -> tuple[tuple[x509.ExtensionType, bool], ...]:
+    """An issuing distribution point with a name, and what else it says."""
+    nothing: dict[str, Any] = {
+        "relative_name": None,
+        "only_contains_user_certs": False,
+        "only_contains_ca_certs": False,
+        "only_some_reasons": None,
+        "indirect_crl": False,
+        "only_contains_attribute_certs": False,
+    }
+    where = [x509.UniformResourceIdentifier("http://lists.example/one.crl")]
+    return ((x509.IssuingDistributionPoint(full_name=where, **nothing | said), True),)
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        ((x509.DeltaCRLIndicator(1), True),),
+        ((x509.DeltaCRLIndicator(1), False),),
+        ((x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\5\0"), True),),
+        scope(indirect_crl=True),
+        scope(only_contains_attribute_certs=True),
+        scope(only_some_reasons=frozenset({x509.ReasonFlags.key_compromise})),
+    ],
+)
+def test_a_list_that_is_not_whole_is_refused(extensions: tuple[tuple[x509.ExtensionType, bool], ...]) -> None:
+    """A certificate that is not on a delta list may well be on the list that it adds to."""
+    assert failed(follow(None, None, p384.revocation_list("middle", extensions=extensions))) == ["revocation"]
+
+
+def test_a_list_counts_for_what_it_speaks_of() -> None:
+    assert follow(None, None, p384.revocation_list("middle", extensions=scope())).revocation_checked
+    of_users, of_authorities = (scope(only_contains_user_certs=True), scope(only_contains_ca_certs=True))
+    for issuer, speaks, silent in (("middle", of_users, of_authorities), ("root", of_authorities, of_users)):
+        assert follow(None, None, p384.revocation_list(issuer, extensions=speaks)).revocation_checked
+        path = follow(None, None, p384.revocation_list(issuer, extensions=silent))
+        assert path.holds and not path.revocation_checked
+        assert failed(follow(None, None, p384.revocation_list(issuer, (5,), extensions=speaks))) == ["revocation"]
+
+
 def test_an_altered_root_is_noticed() -> None:
     for file, fingerprint in (("aws_nitro_root_g1.pem", "00" * 32), ("none.pem", "00" * 32)):
         with pytest.raises(StateCorrupt, match="of somebody was altered"):

@@ -398,3 +398,9 @@ def test_a_certificate_that_is_no_platforms() -> None:
         old = int.from_bytes(data[where : where + 4], "little")
         data[where : where + 4] = (size if size is not None else old - shorter).to_bytes(4, "little")
     refused(bytes(data), "not a PCK certificate")
+
+
+@pytest.mark.parametrize("year", [1, 1960, 9999])
+def test_any_time_gives_a_verdict(year: int) -> None:
+    """Also one that the library cannot count to."""
+    assert "collateral" in failed(found(Platform(), at=datetime(year, 1, 1, tzinfo=UTC)))

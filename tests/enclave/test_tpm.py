@@ -24,7 +24,11 @@ BETWEEN_CERTIFICATE = certificate("maker", BETWEEN.public_key(), "maker root", R
 AK_CERTIFICATE = certificate("ak", key().public_key(), "maker", BETWEEN, usage=True)
 
 CERTIFIED = Made(certificates=(der(AK_CERTIFICATE), der(BETWEEN_CERTIFICATE)))
-ROOTS = Collateral(certificates=(der(ROOT_CERTIFICATE),))
+ROOTS = Collateral(tpm_roots=(der(ROOT_CERTIFICATE),))
+
+
+def listed(lists: tuple[bytes, ...]) -> Collateral:
+    return Collateral(revocation_lists=lists, tpm_roots=ROOTS.tpm_roots)
 
 
 def pinned(made: Made) -> Collateral:
@@ -69,14 +73,14 @@ def test_a_certified_key_names_its_root() -> None:
 
 def test_a_list_that_does_not_name_the_certificate_is_said_to_be_there() -> None:
     given_list = revocation_list("maker", BETWEEN, (5,))
-    findings = verify(CERTIFIED.evidence(), Collateral((der(ROOT_CERTIFICATE),), (given_list,)), AT)
+    findings = verify(CERTIFIED.evidence(), listed((given_list,)), AT)
     assert not findings.failed and "no revocation list" not in findings.checks[1].detail
     assert findings.claims.facts["revocation_checked"] is True
 
 
 def test_intermediates_may_be_the_relying_partys() -> None:
     made = Made(certificates=(der(AK_CERTIFICATE),))
-    both = Collateral(certificates=(der(ROOT_CERTIFICATE), der(BETWEEN_CERTIFICATE)))
+    both = Collateral((der(BETWEEN_CERTIFICATE),), tpm_roots=(der(ROOT_CERTIFICATE),))
     assert not verify(made.evidence(), both, AT).failed
     assert failed(verify(made.evidence(), ROOTS, AT)) == ["signer"]
 
@@ -114,22 +118,24 @@ def test_each_check_fails_alone(made: Made, collateral: Collateral | None, check
         (certificate("ak", key().public_key(), "maker", BETWEEN, days=0), ROOTS, "no given root"),
         (
             AK_CERTIFICATE,
-            Collateral((der(certificate("maker root", STRANGER.public_key(), "maker root", STRANGER, ca=True)),)),
+            Collateral(
+                tpm_roots=(der(certificate("maker root", STRANGER.public_key(), "maker root", STRANGER, ca=True)),)
+            ),
             "no given root",
         ),
         (
             AK_CERTIFICATE,
-            Collateral((der(ROOT_CERTIFICATE),), (revocation_list("maker", BETWEEN, (AK_CERTIFICATE.serial_number,)),)),
+            listed((revocation_list("maker", BETWEEN, (AK_CERTIFICATE.serial_number,)),)),
             "revoked",
         ),
         (
             AK_CERTIFICATE,
-            Collateral((der(ROOT_CERTIFICATE),), (revocation_list("maker", STRANGER),)),
+            listed((revocation_list("maker", STRANGER),)),
             "not signed by it",
         ),
         (
             AK_CERTIFICATE,
-            Collateral((der(ROOT_CERTIFICATE),), (revocation_list("maker", BETWEEN, days=0),)),
+            listed((revocation_list("maker", BETWEEN, days=0),)),
             "holds from",
         ),
     ],
@@ -143,6 +149,48 @@ def test_certificates_that_do_not_hold(leaf: object, collateral: Collateral, say
     assert findings.claims.root == "none"
 
 
+def test_a_root_counts_only_where_it_is_said_to_be_one_of_tpms() -> None:
+    """Whatever else an owner keeps in the folder signed itself too: AMD's root, a server's certificate."""
+    unmarked = Collateral(certificates=(der(ROOT_CERTIFICATE), der(BETWEEN_CERTIFICATE)))
+    findings = verify(CERTIFIED.evidence(), unmarked, AT)
+    assert failed(findings) == ["signer"] and "tpm-root*" in findings.checks[1].detail
+    other = certificate("other root", STRANGER.public_key(), "other root", STRANGER, ca=True)
+    beside = Collateral(unmarked.certificates, tpm_roots=(der(other),))
+    assert failed(verify(CERTIFIED.evidence(), beside, AT)) == ["signer"]
+
+
+def test_an_authority_in_between_may_be_the_root() -> None:
+    assert verify(CERTIFIED.evidence(), Collateral(tpm_roots=(der(BETWEEN_CERTIFICATE),)), AT).claims.root == "CN=maker"
+
+
+@pytest.mark.parametrize(
+    ("purposes", "good"),
+    [(("2.23.133.8.3",), True), (("1.3.6.1.5.5.7.3.1", "2.23.133.8.3"), True), (("1.3.6.1.5.5.7.3.1",), False)],
+)
+def test_a_certificate_for_another_purpose(purposes: tuple[str, ...], good: bool) -> None:
+    """An authority may certify web servers as well, whose owners can sign any quote."""
+    leaf = certificate("ak", key().public_key(), "maker", BETWEEN, usage=True, purposes=purposes)
+    findings = verify(CERTIFIED.with_(certificates=(der(leaf), der(BETWEEN_CERTIFICATE))).evidence(), ROOTS, AT)
+    assert failed(findings) == ([] if good else ["signer"])
+    assert good or "not for attestation" in findings.checks[1].detail
+
+
+def test_certificates_of_a_key_are_few() -> None:
+    """Authorities in a circle make each of them cost some hundred signatures."""
+    several = [certificate(f"ak {n}", key().public_key(), "maker", BETWEEN, usage=True) for n in range(3)]
+    for count in (2, 3):
+        made = CERTIFIED.with_(certificates=(*map(der, several[:count]), der(BETWEEN_CERTIFICATE)))
+        findings = verify(made.evidence(), ROOTS, AT)
+        assert failed(findings) == ([] if count == 2 else ["signer"])
+    assert "3 certificates of the key" in findings.checks[1].detail
+
+
+def test_an_authoritys_own_key_attests_nothing() -> None:
+    leaf = certificate("ak", key().public_key(), "maker", BETWEEN, ca=True)
+    made = CERTIFIED.with_(certificates=(der(leaf), der(BETWEEN_CERTIFICATE)))
+    assert failed(verify(made.evidence(), ROOTS, AT)) == ["signer"]
+
+
 def test_an_authority_must_be_one() -> None:
     """A device's own certificate certifies nothing, although its signature is good."""
     device = certificate("device", STRANGER.public_key(), "maker", BETWEEN)
@@ -153,7 +201,7 @@ def test_an_authority_must_be_one() -> None:
 
 def test_a_pin_does_not_outvote_a_revoked_certificate() -> None:
     lists = (revocation_list("maker", BETWEEN, (AK_CERTIFICATE.serial_number,)),)
-    collateral = Collateral((der(ROOT_CERTIFICATE),), lists, (CERTIFIED.spki,))
+    collateral = Collateral((), lists, (CERTIFIED.spki,), tpm_roots=ROOTS.tpm_roots)
     assert failed(verify(CERTIFIED.evidence(), collateral, AT)) == ["signer"]
 
 

@@ -57,7 +57,7 @@ def test_the_tpm_that_was_certified_proves_its_key(certified: Certified, ek: str
     machine, maker = certified
     root, below = maker.authorities
     side = endorsed(machine, ek, ak)
-    asked = challenge((side.certificate(index), below), side.public(), Collateral((root,)), now())
+    asked = challenge((side.certificate(index), below), side.public(), Collateral(tpm_roots=(root,)), now())
     proven = asked.accept(side.answer(asked.blob))
     assert proven.root == "CN=swtpm-localca-rootca" and len(proven.endorsement) == 32
     # From here on the relying party pins the key, and quotes of it hold.
@@ -69,8 +69,8 @@ def test_the_tpm_that_was_certified_proves_its_key(certified: Certified, ek: str
 @needs_maker
 def test_the_answer_is_good_for_one_challenge(certified: Certified) -> None:
     machine, maker = certified
-    side, root = endorsed(machine), maker.authorities
-    first, second = (challenge((side.certificate(),), side.public(), Collateral(root), now()) for _ in range(2))
+    side, given = endorsed(machine), Collateral(tpm_roots=maker.authorities)
+    first, second = (challenge((side.certificate(),), side.public(), given, now()) for _ in range(2))
     answer = side.answer(first.blob)
     first.accept(answer)
     with pytest.raises(EvidenceRejected, match="not the secret of this challenge") as refused:
@@ -86,7 +86,7 @@ def test_another_tpm_of_the_same_maker_cannot_answer(certified: Certified) -> No
     with certified_tpm(maker) as (other, _):
         theirs = endorsed(other)
         for brought, public in ((side.certificate(), theirs.public()), (theirs.certificate(), side.public())):
-            asked = challenge((brought,), public, Collateral(maker.authorities), now())
+            asked = challenge((brought,), public, Collateral(tpm_roots=maker.authorities), now())
             for answering in (side, theirs):
                 with pytest.raises(HostError, match="tpm2_activatecredential failed"):
                     answering.answer(asked.blob)
@@ -97,7 +97,7 @@ def test_another_key_of_the_same_tpm_cannot_answer(certified: Certified) -> None
     machine, maker = certified
     machine.make_key(OTHER_AK, "ecc", "ecdsa", RSA_EK)
     asked = challenge(
-        (endorsed(machine).certificate(),), endorsed(machine).public(), Collateral(maker.authorities), now()
+        (endorsed(machine).certificate(),), endorsed(machine).public(), Collateral(tpm_roots=maker.authorities), now()
     )
     with pytest.raises(HostError, match="tpm2_activatecredential failed"):
         endorsed(machine, key=OTHER_AK).answer(asked.blob)
@@ -107,7 +107,7 @@ def test_another_key_of_the_same_tpm_cannot_answer(certified: Certified) -> None
 def test_a_blob_that_was_altered_is_refused_by_the_tpm(certified: Certified) -> None:
     machine, maker = certified
     side = endorsed(machine)
-    blob = challenge((side.certificate(),), side.public(), Collateral(maker.authorities), now()).blob
+    blob = challenge((side.certificate(),), side.public(), Collateral(tpm_roots=maker.authorities), now()).blob
     for at in (5, 40, len(blob) - 1):
         with pytest.raises(HostError, match="tpm2_activatecredential failed"):
             side.answer(blob[:at] + bytes([blob[at] ^ 1]) + blob[at + 1 :])
@@ -118,9 +118,10 @@ def test_the_maker_must_be_one_that_the_relying_party_knows(certified: Certified
     machine, maker = certified
     side, (root, below) = endorsed(machine), maker.authorities
     given = side.certificate()
-    for collateral in (Collateral(), Collateral((below,)), Collateral((der(root_of("stranger")),))):
+    for collateral in (Collateral(), Collateral((below, root)), Collateral(tpm_roots=(der(root_of("stranger")),))):
         refused((given, below), collateral, "endorsement-key", "leads to no given root", at=now(), public=side.public())
-    refused((given,), Collateral((root,)), "endorsement-key", "leads to no given root", at=now(), public=side.public())
+    roots = Collateral(tpm_roots=(root,))
+    refused((given,), roots, "endorsement-key", "leads to no given root", at=now(), public=side.public())
 
 
 @needs_maker
@@ -178,7 +179,7 @@ def ek_certificate(
     return der(builder.sign(tpm_quotes.key("p256", 1), hashes.SHA256()))
 
 
-ROOTS = Collateral((der(root_of()),))
+ROOTS = Collateral(tpm_roots=(der(root_of()),))
 
 
 def refused(
@@ -219,6 +220,10 @@ def test_certificates_that_are_of_no_endorsement_key(brought: tuple[bytes, ...],
     refused(brought, ROOTS, "endorsement-key", says)
 
 
+def test_a_root_must_be_said_to_be_one_of_tpms() -> None:
+    refused((ek_certificate(),), Collateral(ROOTS.tpm_roots), "endorsement-key", "leads to no given root.*tpm-root")
+
+
 def test_a_certificate_that_is_not_valid_now() -> None:
     refused((ek_certificate(),), ROOTS, "endorsement-key", "leads to no given root", at=AT.replace(year=2031))
 
@@ -229,13 +234,13 @@ def test_a_certificate_that_its_maker_revoked() -> None:
         lists = (revocation_list("maker", signer, serials, days=days),)
         refused(
             (ek_certificate(),),
-            Collateral(ROOTS.certificates, lists),
+            Collateral((), lists, tpm_roots=ROOTS.tpm_roots),
             "revocation",
             says,
             at=AT if days else AT.replace(hour=1),
         )
     lists = (revocation_list("maker", signer, (78,)),)
-    asked = challenge((ek_certificate(),), Made().public(), Collateral(ROOTS.certificates, lists), AT)
+    asked = challenge((ek_certificate(),), Made().public(), Collateral((), lists, tpm_roots=ROOTS.tpm_roots), AT)
     assert asked.claimed.revocation_checked
 
 

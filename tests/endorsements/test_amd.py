@@ -69,17 +69,21 @@ def test_chips_whose_ids_begin_alike_have_files_of_their_own() -> None:
 
 
 def test_nothing_comes_along_that_would_be_trusted(server: Server, web: Web) -> None:
-    """A root of the server's own, or its key, in the chain: the verifier of TPMs takes the folder's for the owner's."""
+    """A root of the server's own in the chain."""
     server.routes |= amd()
     good = server.routes[CHAIN]
     assert isinstance(good, Reply)
-    spki = attesting.chip_key().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    rogue = pem("CERTIFICATE", attesting.ark("Milan", "stranger")) + pem("PUBLIC KEY", spki)
+    rogue = pem("CERTIFICATE", attesting.ark("Milan", "stranger"))
     server.routes[CHAIN] = good.with_(body=rogue + good.body + rogue)
     given = collateral(fetch(server, web))
-    assert given.keys == () and set(given.certificates) == {attesting.ask("Milan", "vcek"), attesting.leaf("Milan")}
+    assert given.keys == given.tpm_roots == ()
+    assert set(given.certificates) == {attesting.ask("Milan", "vcek"), attesting.leaf("Milan")}
     read = [certificates.parse(der) for der in given.certificates]
     assert all(one.issuer != one.subject for one in read)
+    spki = attesting.chip_key().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    server.routes[CHAIN] = good.with_(body=good.body + pem("PUBLIC KEY", spki))
+    with pytest.raises(MessageRefused, match="holds a PUBLIC KEY"):
+        fetch(server, web)
 
 
 # ------------------------------------------------------------------------------------------------------------ refused

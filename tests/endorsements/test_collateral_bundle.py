@@ -14,12 +14,13 @@ import attesting
 import dcap_quotes
 from dcap_quotes import AT, FMSPC, UNTIL, Platform
 from quatrefoil.enclave import snp, tdx
-from quatrefoil.enclave.collateral import Collateral
+from quatrefoil.enclave.collateral import TPM_KEY, TPM_ROOT, Collateral
 from quatrefoil.enclave.evidence import Evidence
-from quatrefoil.endorsements import bundle, fetching
+from quatrefoil.endorsements import amd as amd_client
+from quatrefoil.endorsements import bundle, fetching, intel, nvidia
 from quatrefoil.endorsements.fetching import Outcome, Services, Trusted
 from quatrefoil.endorsements.manifest import NAME, Manifest
-from quatrefoil.endorsements.needs import AmdNeed, IntelNeed, Need
+from quatrefoil.endorsements.needs import AmdNeed, IntelNeed, Need, NvidiaNeed
 from quatrefoil.endorsements.web import Web
 from quatrefoil.errors import HostError, MessageRefused, QuatrefoilError, StateCorrupt
 
@@ -272,3 +273,13 @@ def test_files_without_dates_have_none(tmp_path: Path) -> None:
 def test_a_folder_without_collateral(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="holds no collateral"):
         bundle.held(tmp_path)
+
+
+def test_what_is_fetched_counts_for_no_tpm() -> None:
+    """No name that ``fetch`` gives a file is one under which roots or keys of TPMs are read."""
+    names = [
+        intel.file_name(IntelNeed("TDX", "00" * 6, "platform")),
+        *amd_client.file_names(AmdNeed("Milan", "vcek", bytes(range(64)), bytes(8))),
+        *nvidia.file_names(NvidiaNeed("tpm-root", "tpm-key", "tpm-root")),
+    ]
+    assert not [name for name in names if name.startswith((TPM_ROOT, TPM_KEY))]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import bounded_update as second
-from quatrefoil.contracts import BoundedUpdate
-from quatrefoil.errors import CiphertextRefused, ProofRejected
+from quatrefoil.contracts import BoundedUpdate, FurtherClaims
+from quatrefoil.errors import CiphertextRefused, ParametersRefused, ProofRejected
 from quatrefoil.proofs import BoundedUpdateProofs
 
 HEADER_BYTES = 96
 
 
 def accepted_by_both(backend: BoundedUpdateProofs, name: str, statement: BoundedUpdate, proof: bytes) -> bool:
-    """Whether the proof is accepted, which both must agree on, and on what it says; ``name``: of the parameter set."""
+    """Whether the proof is accepted, which both must agree on, and on what it says; a statement that is none is not.
+    ``name``: of the parameter set."""
     first, again = _verdict(backend, statement, proof), _second_verdict(name, statement, proof)
     if isinstance(first, str) or isinstance(again, str):
         assert isinstance(first, str) and isinstance(again, str), f"{first} here, and there {again}"
@@ -23,23 +24,40 @@ def accepted_by_both(backend: BoundedUpdateProofs, name: str, statement: Bounded
 def _verdict(backend: BoundedUpdateProofs, statement: BoundedUpdate, proof: bytes) -> tuple[bytes, ...] | str:
     try:
         verified = backend.verify(statement, proof)
-    except (ProofRejected, CiphertextRefused) as refusal:
+    except (ProofRejected, CiphertextRefused, ParametersRefused) as refusal:
         assert refusal.problem
         return refusal.problem
     return verified.statement, verified.key_claim.root, verified.key_claim.value
 
 
 def _second_verdict(name: str, statement: BoundedUpdate, proof: bytes) -> tuple[bytes, ...] | str:
-    parameters, shape = second.PARAMETER_SETS[name], statement.shape
-    about = second.Statement(
-        second.Shape.of(parameters, shape.length), statement.bound, shape.context, statement.binding
-    )
-    block = 8 * parameters.N
-    data = statement.ciphertext[HEADER_BYTES:]
-    blocks = [memoryview(data[at : at + block]).cast("Q").tolist() for at in range(0, len(data), block)]
+    try:
+        about, blocks = second_statement(name, statement)
+    except ValueError as refusal:
+        return str(refusal)
     try:
         verified = second.verify(about, blocks, proof)
     except second.Rejected as refusal:
         assert refusal.reason
         return refusal.reason
     return verified.statement, verified.root1, verified.v.to_bytes()
+
+
+def second_statement(name: str, statement: BoundedUpdate) -> tuple[second.Statement, list[list[int]]]:
+    """The same as the second verifier reads it; ValueError for a statement that is none."""
+    parameters, shape = second.PARAMETER_SETS[name], statement.shape
+    given = (second.Shape.of(parameters, shape.length), statement.bound, shape.context, statement.binding)
+    block = 8 * parameters.N
+    data = statement.ciphertext[HEADER_BYTES:]
+    blocks = [memoryview(data[at : at + block]).cast("Q").tolist() for at in range(0, len(data), block)]
+    return second.Statement(*given, _second_claims(statement.further)), blocks
+
+
+def _second_claims(further: FurtherClaims) -> second.Further:
+    parts = tuple(second.PartNorm(part.first, part.end, part.bound) for part in further.parts)
+    if further.direction is None:
+        return second.Further(parts)
+    assert further.direction.entries is not None
+    direction = second.Direction(tuple(further.direction.entries.tolist()))
+    assert direction.digest == further.direction.digest
+    return second.Further(parts, direction)

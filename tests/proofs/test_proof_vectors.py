@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from quatrefoil.aggregation import ParameterSet
-from quatrefoil.contracts import BoundedUpdate, SumShape
+from quatrefoil.contracts import BoundedUpdate, FurtherClaims, PartNorm, SumShape
 from quatrefoil.errors import CiphertextRefused, ParametersRefused, ProofRejected
 from quatrefoil.proofs import BoundedUpdateProofs
 
@@ -36,7 +37,11 @@ def edited(data: bytes, edits: list[dict[str, Any]]) -> bytes:
 
 def loaded(name: str, entry: dict[str, Any]) -> tuple[BoundedUpdateProofs, BoundedUpdate, bytes]:
     """Backend, statement and proof of a vector, with the changes that an entry makes to them."""
-    stated = json.loads((VECTORS / f"{name}.json").read_text()) | entry.get("statement", {})
+    stated = json.loads((VECTORS / f"{name}.json").read_text())
+    entries = (VECTORS / stated["direction"]).read_bytes() if "direction" in stated else b""
+    entries = edited(entries, entry.get("direction", []))
+    stated = {field: value for field, value in stated.items() if field not in entry.get("without", [])}
+    stated |= entry.get("statement", {})
     named = stated["parameters"]
     parameters = ParameterSet(
         named["name"], value_bits=named["w"], slots=named["k"], max_silos=named["silos"], delta=named["delta"]
@@ -45,8 +50,12 @@ def loaded(name: str, entry: dict[str, Any]) -> tuple[BoundedUpdateProofs, Bound
     proof = edited((VECTORS / f"{name}.proof").read_bytes(), entry.get("proof", []))
     proof = proof[: len(proof) - entry.get("cut", 0)] + bytes.fromhex(entry.get("append", ""))
     shape = SumShape(stated["values"], 1.0, bytes.fromhex(stated["context"]))
-    statement = BoundedUpdate(shape, bytes(96) + blocks, stated["bound"], bytes.fromhex(stated["binding"]))
-    return BoundedUpdateProofs(parameters), statement, proof
+    backend = BoundedUpdateProofs(parameters)
+    parts = tuple(PartNorm(*part) for part in stated.get("parts", []))
+    direction = backend.direction(np.frombuffer(entries, "<i2")) if "direction" in stated else None
+    further = FurtherClaims(parts, direction)
+    statement = BoundedUpdate(shape, bytes(96) + blocks, stated["bound"], bytes.fromhex(stated["binding"]), further)
+    return backend, statement, proof
 
 
 @each("accepted")
@@ -56,7 +65,8 @@ def test_accepted(entry: dict[str, Any]) -> None:
     claim = verified.key_claim
     shown = {"statement_digest": verified.statement, "root1": claim.root, "v": claim.value}
     assert {name: value.hex() for name, value in shown.items()} == {name: entry[name] for name in shown}
-    backend.check_key(b"\x01" * 32, claim, shape=statement.shape, bound=statement.bound, binding=statement.binding)
+    stated = {"shape": statement.shape, "bound": statement.bound, "binding": statement.binding}
+    backend.check_key(b"\x01" * 32, claim, **stated, further=statement.further)
 
 
 @each("forged")

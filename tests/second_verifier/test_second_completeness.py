@@ -5,17 +5,17 @@ from __future__ import annotations
 import random
 
 import pytest
+from toy_constraints import beyond, constraint_of, degree_of, elements
 from toy_proofs import SEED, N, Silo, run, toy_shape
 
 from bounded_update import Randomness, Rejected, Shape, Verified, prove, verify
 from bounded_update.columns import inverse_columns, table_row
-from bounded_update.constraint import Challenges, Constraint
 from bounded_update.encryption import public_element
 from bounded_update.field import ONE, ZERO, Ext, P, base, eq_vector, evaluate, inner, inner_base, total
 from bounded_update.keeper import check_key
 from bounded_update.opening import omega_at, omega_vector
-from bounded_update.polynomials import interpolating, negacyclic_coefficients, negacyclic_values
-from bounded_update.shape import SLACK_BITS, ceil_log2
+from bounded_update.polynomials import negacyclic_coefficients, negacyclic_values
+from bounded_update.shape import SLACK_BITS
 from bounded_update.sumcheck import SumCheck
 
 SHAPES = {
@@ -66,22 +66,6 @@ def test_an_honest_prover_refuses_a_norm_above_the_bound() -> None:
         prove(silo.statement(), silo.blocks(), silo.witness, Randomness.from_seed(silo.shape, SEED))
 
 
-def elements(draw: random.Random, count: int) -> list[Ext]:
-    return [Ext(draw.randrange(P), draw.randrange(P)) for _ in range(count)]
-
-
-def constraint_of(silo: Silo, seed: int = 7) -> Constraint:
-    draw, shape = random.Random(seed), silo.shape
-    challenges = Challenges(
-        zeta=elements(draw, 4),
-        alpha=elements(draw, 1)[0],
-        tau=elements(draw, shape.ell),
-        theta=elements(draw, ceil_log2(shape.G)),
-        gamma=elements(draw, 1)[0],
-    )
-    return Constraint(silo.statement(), silo.blocks(), challenges)
-
-
 @each_shape
 def test_closed_forms_are_the_public_vectors(shape: Shape) -> None:
     constraint = constraint_of(Silo(shape))
@@ -123,23 +107,6 @@ def test_f_has_the_degrees_of_the_page(shape: Shape) -> None:
         assert degree == (2 * f_max + 3 if is_last else f_max + 2)
         assert degree_of(beyond(sums, i, degree)) == (last if is_last else degree)
         sums.bind(i, elements(draw, 1)[0])
-
-
-def beyond(sums: SumCheck, i: int, degree: int) -> list[Ext]:
-    """The round of F at two points more than its degree needs."""
-    degrees = sums._constraint.shape.degrees
-    kept = degrees[i]
-    degrees[i] = degree + 2
-    try:
-        return sums.plain_round(i)
-    finally:
-        degrees[i] = kept
-
-
-def degree_of(values: list[Ext]) -> int:
-    points = range(len(values))
-    both = [interpolating(points, part) for part in ([x.a for x in values], [x.b for x in values])]
-    return max(i for part in both for i, c in enumerate(part) if c)
 
 
 def test_the_weights_of_the_key_need_the_inverse_of_x() -> None:

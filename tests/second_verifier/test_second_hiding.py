@@ -10,7 +10,7 @@ from toy_proofs import SEED, Silo, toy_shape
 
 import bounded_update.constraint
 import bounded_update.encryption
-from bounded_update import Randomness, Rejected, Shape, Statement, Verified, Witness
+from bounded_update import Further, Randomness, Rejected, Shape, Statement, Verified, Witness
 from bounded_update.columns import as_elements, base_columns, inverse_columns
 from bounded_update.commitment import cut, first_commitment
 from bounded_update.constraint import Constraint
@@ -29,9 +29,19 @@ SHAPES = {
     "narrow": toy_shape(2, 2, 40),
     "wide, two groups": toy_shape(1, 4, 5 * 16 - 3),
     "three groups": toy_shape(3, 4, 9 * 48 - 40),
+    "further claims": toy_shape(2, 2, 40, claims=3),
 }
 SHAPE = SHAPES["narrow"]
 each_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+
+
+def silo_of(shape: Shape) -> Silo:
+    """With claims of every kind where there is room for them. One of them does not leave anything."""
+    silo = Silo(shape)
+    if shape is SHAPES["further claims"]:
+        silo.q[0][0][2] = 0
+        silo.further = Further((silo.part(0, 30, 0), silo.part(15, 40, 77)), silo.direction(5))
+    return silo
 
 
 def holds(statement: Statement, blocks: Any, proof: Proof, coins: bytes = COINS) -> Verified:
@@ -51,7 +61,7 @@ class Watched(Prover):
 
 
 def view_of(statement: Statement, blocks: Any, witness: Witness, drawn: Randomness, coins: bytes = COINS) -> View:
-    columns = base_columns(statement.shape, witness, witness.slack(statement.bound))
+    columns = base_columns(statement.shape, witness, witness.slacks(statement))
     prover = Watched(statement, blocks, columns, drawn)
     proof = prover.run(Coins(coins))
     return View(proof, prover.row)
@@ -66,7 +76,7 @@ def shown(view: View) -> list[Any]:
 
 @each_shape
 def test_a_simulated_view_is_accepted_without_a_witness(shape: Shape) -> None:
-    silo = Silo(shape)
+    silo = silo_of(shape)
     for seed in (b"one", b"two"):
         holds(silo.statement(), silo.blocks(), simulate(silo.statement(), silo.blocks(), COINS, seed).proof)
 
@@ -81,12 +91,15 @@ def test_a_simulated_view_needs_its_coins_and_is_no_proof() -> None:
 def test_the_simulator_does_not_even_need_a_true_statement() -> None:
     silo = Silo(SHAPE, slack=-1)
     holds(silo.statement(), silo.blocks(), simulate(silo.statement(), silo.blocks(), COINS, b"one").proof)
+    silo = silo_of(SHAPES["further claims"])
+    silo.further = Further((silo.part(0, 30, -1), silo.part(15, 40, 77)), silo.direction(-1))
+    holds(silo.statement(), silo.blocks(), simulate(silo.statement(), silo.blocks(), COINS, b"one").proof)
 
 
 @each_shape
 def test_every_simulated_view_is_that_of_a_prover(shape: Shape) -> None:
     """The map from randomness to views is onto: `explain` finds what the prover drew."""
-    silo = Silo(shape)
+    silo = silo_of(shape)
     statement, blocks = silo.statement(), silo.blocks()
     view = simulate(statement, blocks, COINS, b"seed")
     found = explain(statement, blocks, COINS, view, silo.witness, Randomness.from_seed(shape, SEED))
@@ -97,7 +110,7 @@ def test_every_simulated_view_is_that_of_a_prover(shape: Shape) -> None:
 @each_shape
 def test_what_is_explained_is_what_was_drawn(shape: Shape) -> None:
     """The map is one to one, but for what positions that were drawn twice leave free: fibres have one size."""
-    silo = Silo(shape)
+    silo = silo_of(shape)
     statement, blocks, drawn = silo.statement(), silo.blocks(), Randomness.from_seed(shape, SEED)
     view = view_of(statement, blocks, silo.witness, drawn)
     found = explain(statement, blocks, COINS, view, silo.witness, drawn)
@@ -151,13 +164,36 @@ def any_key_fits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("any_key_fits")
-def test_a_view_of_one_witness_is_a_view_of_another() -> None:
-    silo = Silo(SHAPE)
-    statement, blocks, drawn = silo.statement(), silo.blocks(), Randomness.from_seed(SHAPE, SEED)
+@each_shape
+def test_a_view_of_one_witness_is_a_view_of_another(shape: Shape) -> None:
+    silo = silo_of(shape)
+    statement, blocks, drawn = silo.statement(), silo.blocks(), Randomness.from_seed(shape, SEED)
     other = replace(silo.witness, key=[5 - x for x in silo.key])
     view = view_of(statement, blocks, silo.witness, drawn)
     found = explain(statement, blocks, COINS, view, other, drawn)
     assert found.pad != silo.pad and found.randomness != drawn
+    assert shown(view_of(statement, blocks, replace(other, pad=found.pad), found.randomness)) == shown(view)
+
+
+def test_a_view_of_one_update_is_a_view_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a_0 is 2^delta, a key can take any values of slot 0 up: two updates have one ciphertext, and what each of
+    the claims leaves differs between them. No view shows of which of the two it is."""
+    shape = SHAPES["further claims"]
+    delta = shape.parameters.delta
+    for module in (bounded_update.constraint, bounded_update.encryption):
+        monkeypatch.setattr(module, "public_element", lambda p, _, j: (0 if j else 1 << delta,) * p.N)
+    silo = silo_of(shape)
+    silo.slack = 500
+    silo.further = Further((silo.part(0, 30, 500), silo.part(3, 40, 600)), silo.direction(9000))
+    statement, blocks, drawn = silo.statement(), silo.blocks(), Randomness.from_seed(shape, SEED)
+    values = [[list(slot) for slot in block] for block in silo.q]
+    values[0][0][3:6] = [-x // 2 for x in values[0][0][3:6]]
+    key = [s + q - other for s, q, other in zip(silo.key, silo.q[0][0], values[0][0], strict=True)]
+    other = replace(silo.witness, key=key, values=values)
+    both = (silo.witness.slacks(statement), other.slacks(statement))
+    assert all(one != another for one, another in zip(*both, strict=True))
+    view = view_of(statement, blocks, silo.witness, drawn)
+    found = explain(statement, blocks, COINS, view, other, drawn)
     assert shown(view_of(statement, blocks, replace(other, pad=found.pad), found.randomness)) == shown(view)
 
 
@@ -173,7 +209,7 @@ def test_without_salts_a_guess_can_be_confirmed(known: bool) -> None:
     confirmed = []
     for guess in (silo.witness, replace(silo.witness, key=[5 - x for x in silo.key])):
         found = explain(statement, blocks, COINS, view, guess, guessed_salts)
-        columns = base_columns(SHAPE, replace(guess, pad=found.pad), guess.slack(statement.bound))
+        columns = base_columns(SHAPE, replace(guess, pad=found.pad), guess.slacks(statement))
         root = first_commitment(SHAPE, columns, found.randomness).root
         confirmed.append(root == view.proof.head.root1)
     assert confirmed == [known, False]

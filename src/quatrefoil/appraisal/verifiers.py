@@ -9,7 +9,7 @@ from quatrefoil.enclave import azure, nitro, nvidia, snp, tdx, tpm
 from quatrefoil.enclave.claims import Findings, FindingsSet
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.evidence import Evidence, EvidenceSet
-from quatrefoil.errors import EvidenceRejected
+from quatrefoil.errors import CallerError, EvidenceRejected
 
 Verifier = Callable[[Evidence, Collateral, datetime], Findings]
 
@@ -26,7 +26,12 @@ VERIFIERS: Mapping[str, Verifier] = {
 
 
 def verify(evidence: Evidence, collateral: Collateral, at: datetime) -> Findings:
-    """What ``evidence`` establishes at ``at``; ``EvidenceRejected`` where nothing here can read it."""
+    """What ``evidence`` establishes at ``at``; ``EvidenceRejected`` where nothing here can read it.
+
+    ``CallerError`` for a time without a zone: verifiers would each take it for another one.
+    """
+    if at.utcoffset() is None:
+        raise CallerError("the time of verification names no time zone", hint="Give it with one, as datetime.now(UTC)")
     if evidence.kind not in VERIFIERS:
         raise EvidenceRejected(
             f"there is no verifier of {evidence.kind} evidence", hint=f"Send evidence of {', '.join(VERIFIERS)}"

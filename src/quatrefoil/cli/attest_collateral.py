@@ -173,7 +173,7 @@ def _services(options: argparse.Namespace) -> Services:
 
 def _show(options: argparse.Namespace) -> None:
     require_writable(options.json)
-    at = read_time(options.at) if options.at else system_clock()
+    at = read_time(options.at) if options.at is not None else system_clock()
     files = bundle.held(options.folder)
     wrong = [(one, problem) for one in files for problem in one.problems(at)]
     dates = [part.until for one in files for part in one.parts if part.until is not None]

@@ -31,13 +31,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     bound.add_argument("--nonce", metavar="HEX", help="a verifier's 32 bytes, bound with --keyset and --purpose")
     parser.add_argument("--keyset", metavar="FILE", type=Path, help="with --nonce: the keys to bind, encoded")
     parser.add_argument("--purpose", metavar="TEXT", help="with --nonce: what the evidence is for")
-    parser.add_argument("--event-log", action="store_true", help="take along the firmware's event log (tdx, tpm)")
+    parser.add_argument("--event-log", action="store_true", help="take along the event log (tdx, tpm, azure-*)")
     parser.add_argument("--privilege-level", metavar="N", type=int, help="sev-snp: VMPL of the report")
-    parser.add_argument("--without-host-certificates", action="store_true", help="sev-snp: leave the host's table out")
+    parser.add_argument("--without-host-certificates", action="store_true", help="sev-snp, azure-snp: take none along")
     parser.add_argument("--key", metavar="KEY", default="", help="tpm: attestation key, a handle or a context file")
-    parser.add_argument("--pcrs", metavar="LIST", default="0,1,2,3,4,5,6,7", help="tpm: registers (default: 0 to 7)")
-    parser.add_argument("--bank", metavar="NAME", default="sha256", help="tpm: bank of the registers (default: sha256)")
-    parser.add_argument("--tcti", metavar="TCTI", default=Settings.tcti, help=f"tpm: default {Settings.tcti}")
+    parser.add_argument("--pcrs", metavar="LIST", default="0,1,2,3,4,5,6,7", help="tpm, azure-*: default 0 to 7")
+    parser.add_argument("--bank", metavar="NAME", default="sha256", help="tpm, azure-*: their bank (default: sha256)")
+    parser.add_argument("--tcti", metavar="TCTI", default=Settings.tcti, help=f"tpm, azure-*: default {Settings.tcti}")
     add_json_option(parser)
 
 

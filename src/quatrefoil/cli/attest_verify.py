@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     policy = load(options.policy)
-    at = read_time(options.at) if options.at else datetime.now(UTC)
+    at = read_time(options.at) if options.at is not None else datetime.now(UTC)
     bound = attest_binding.bound(options, at, _read)
     collateral = Collateral.load(options.collateral) if options.collateral else Collateral()
     evidence = bound.evidence or read_evidence(options.evidence, options.kind)
@@ -97,4 +97,7 @@ def read_time(text: str) -> datetime:
         raise CallerError(f"--at {text[:40]!r} is no time", hint="Write it as 2026-06-01T12:00Z") from None
     if at.tzinfo is None:
         raise CallerError(f"--at {text[:40]!r} names no time zone", hint="Add Z for UTC, as 2026-06-01T12:00Z")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise CallerError(f"--at {text[:40]!r} is no time in UTC", hint="Write it as 2026-06-01T12:00Z") from None

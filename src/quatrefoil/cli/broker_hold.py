@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from quatrefoil.services.lease_holder import LeaseHolder
 from quatrefoil.transport import TrustAnchor, system_clock
 
 VARIABLE = "QUATREFOIL_KEY_FD"
+_LIBC, _PR_SET_PDEATHSIG = ctypes.CDLL(None), 1
 _GRACE = 2.0
 """Seconds between asking the command to end and killing it."""
 
@@ -102,12 +105,24 @@ async def _started(command: list[str], held: LeaseHolder) -> asyncio.subprocess.
         with os.fdopen(writing, "wb", buffering=0) as pipe:
             pipe.write(held.key)
         return await asyncio.create_subprocess_exec(
-            *command, pass_fds=(reading,), env={**os.environ, VARIABLE: str(reading)}, start_new_session=True
+            *command,
+            pass_fds=(reading,),
+            env={**os.environ, VARIABLE: str(reading)},
+            start_new_session=True,
+            preexec_fn=partial(_die_with, os.getpid()),
         )
     except OSError as error:
         raise HostError(f"{command[0]} cannot be run ({error.strerror})", hint="Name a program after --") from None
     finally:
         os.close(reading)
+
+
+def _die_with(parent: int) -> None:
+    """In the child: whoever kills this program, which nothing can tell the broker's refusals from then on, kills the
+    command (prctl(2), PR_SET_PDEATHSIG)."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 async def _killed(process: asyncio.subprocess.Process, *, grace: float) -> None:

@@ -1,4 +1,8 @@
-"""Revocation lists of authorities in a chain (RFC 5280 section 6.3): signed by them, current, and what they name."""
+"""Revocation lists of authorities in a chain (RFC 5280 section 6.3): signed by them, current, and what they name.
+
+Lists are whole and their issuer's own. One that only adds to another, or speaks of a part, would say of a revoked
+certificate that it is not on the list.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +25,14 @@ def look_up(
         for certificate, issuer in pairwise(chain):
             if found.issuer != issuer.subject:
                 continue
-            own, name = True, issuer.subject.rfc4514_string()
+            name = issuer.subject.rfc4514_string()
             if not _signed(found, issuer):
-                return own, f"the revocation list of {name} is not signed by it"
+                return True, f"the revocation list of {name} is not signed by it"
+            if problem := _unknown_scope(found):
+                return True, f"the revocation list of {name} {problem}"
+            if not _covers(found, certificate):
+                continue
+            own = True
             if found.next_update_utc is None or not found.last_update_utc <= at <= found.next_update_utc:
                 return (
                     own,
@@ -32,6 +41,32 @@ def look_up(
             if found.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
                 return own, f"{name} revoked the certificate {certificate.serial_number:x}"
     return own, ""
+
+
+def _unknown_scope(found: x509.CertificateRevocationList) -> str:
+    """Why ``found`` does not say by itself which certificates of its issuer are revoked (RFC 5280 section 5.2): a list
+    may only add to another, or speak of other issuers, of some reasons, of attributes."""
+    for one in found.extensions:
+        if isinstance(one.value, x509.IssuingDistributionPoint):
+            scope = one.value
+            if scope.indirect_crl or scope.only_some_reasons or scope.only_contains_attribute_certs:
+                return "is indirect, of some reasons or of attributes only"
+        elif one.critical or isinstance(one.value, x509.DeltaCRLIndicator):
+            return f"has an extension {one.oid.dotted_string} that is not known here, or is a delta list"
+    return ""
+
+
+def _covers(found: x509.CertificateRevocationList, certificate: x509.Certificate) -> bool:
+    """Whether a list of authorities only, or of others only, speaks of ``certificate`` (section 5.2.5)."""
+    try:
+        scope = found.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
+    except x509.ExtensionNotFound:
+        return True
+    try:
+        authority = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        authority = False
+    return not (scope.only_contains_ca_certs if not authority else scope.only_contains_user_certs)
 
 
 def _signed(found: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:

@@ -7,8 +7,7 @@ as virtee/snpguest and google/go-sev-guest ask for them: AMD's own text was not 
 The service is believed nothing: what it sends must chain to the pinned root, be of the chip and version asked for, and
 hold now. That keeps a bad answer from replacing a good bundle; verification looks at all of it again.
 
-Of a chain the one intermediate is kept, and not the root, which is pinned, nor whatever else came along: a certificate
-that signed itself, or a public key, would be taken for the relying party's own by the verifier of TPM quotes.
+Of a chain the one intermediate is kept, and not the root, which is pinned, nor whatever else came along.
 """
 
 from __future__ import annotations

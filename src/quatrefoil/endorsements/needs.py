@@ -22,7 +22,7 @@ AUTHORITIES = ("platform", "processor")
 others."""
 
 NOTHING: Mapping[str, str] = {
-    "tpm": "There are too many makers of TPMs to ask: put the roots that you trust, and lists, into a folder yourself.",
+    "tpm": "There are too many makers of TPMs to ask: put roots that you trust (tpm-root*.pem) and lists in a folder.",
     "nitro": "Nothing is fetched for Nitro: AWS's root is pinned in the package, and the chain is in the evidence.",
 }
 """Kinds of evidence that are fetched nothing for, and why."""

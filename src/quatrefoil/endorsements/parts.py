@@ -49,7 +49,7 @@ def read(name: str, data: bytes) -> tuple[Part, ...]:
     """
     found = Collateral.of_files({Path(name): data})
     parts = []
-    for der in found.certificates:
+    for der in (*found.certificates, *found.tpm_roots):
         one = certificates.parse(der)
         parts.append(Part(_named("certificate", one.subject), one.not_valid_before_utc, one.not_valid_after_utc))
     for der in found.revocation_lists:

@@ -17,6 +17,9 @@ LARGEST = 1 << 20
 """Bytes of a document. Manifests have some 30 KiB."""
 DEEPEST = 16
 MOST_ELEMENTS = 4096
+MOST_ATTRIBUTES = 256
+MOST_NAMESPACES = 32
+"""Of an element, and in force at once: what is declared once is known to every element below."""
 
 _TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"})
 _VALUE = str.maketrans({"&": "&amp;", "<": "&lt;", '"': "&quot;", "\t": "&#x9;", "\n": "&#xA;", "\r": "&#xD;"})
@@ -79,10 +82,15 @@ class _Builder:
         self._count += 1
         if self._count > MOST_ELEMENTS or len(self._open) >= DEEPEST:
             raise rejected(f"has over {MOST_ELEMENTS} elements, or {DEEPEST} inside each other")
+        if len(attributes) > MOST_ATTRIBUTES:
+            raise rejected(f"has an element with over {MOST_ATTRIBUTES} attributes")
         declared = {
             name.partition(":")[2]: uri for name, uri in attributes.items() if name.partition(":")[0] == "xmlns"
         }
-        scope = {**(self._open[-1].scope if self._open else {}), **declared}
+        around = self._open[-1].scope if self._open else {}
+        scope = {**around, **declared} if declared else around
+        if len(scope) > MOST_NAMESPACES:
+            raise rejected(f"declares over {MOST_NAMESPACES} namespaces")
         if any(prefix and (not uri or ":" in prefix or prefix.startswith("xml")) for prefix, uri in declared.items()):
             raise rejected("declares a prefix that may not be declared")
         written = {_name(tag, scope, ""): tag for tag in attributes if tag != "xmlns" and not tag.startswith("xmlns:")}
@@ -131,7 +139,7 @@ def _written(
     for name, value in sorted(element.attributes.items()):
         yield f' {element.tags[name]}="{value.translate(_VALUE)}"'
     yield ">"
-    inside = {**around, **namespaces}
+    inside = {**around, **namespaces} if namespaces else around
     for child in element.children:
         if isinstance(child, str):
             yield child.translate(_TEXT)

@@ -52,7 +52,8 @@ def fmspc_of(pck_chain: bytes) -> str:
 def establish(quote: bytes, endorsements: Endorsements, root: bytes, at: datetime) -> Platform:
     """What holds of the platform that made ``quote``, under the certificate ``root`` (DER); ``EvidenceRejected`` with
     the library's reason where something does not."""
-    library, now = _library(), int(at.timestamp())
+    # Nothing holds before 1970, and the library counts from there.
+    library, now = _library(), max(0, int(at.timestamp()))
     # Exactly these parts: were a PCK chain among them, the library would prefer it to that of the quote.
     parts = {field.name: getattr(endorsements, field.name) for field in fields(endorsements)}
     given, verifier = library.QuoteCollateralV3(**parts), library.QuoteVerifier(root)

@@ -28,7 +28,7 @@ from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy,
 from quatrefoil.enclave import certificates, revocation
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.tpm import credential
-from quatrefoil.enclave.tpm.signer import Key, chain_to_root, public_key, subject_public_key_info
+from quatrefoil.enclave.tpm.signer import Key, chain_to_root, no_authority, public_key, subject_public_key_info
 from quatrefoil.enclave.tpm.structures import parse_public
 from quatrefoil.enclave.tpm.verify import key_attributes
 from quatrefoil.errors import EvidenceRejected
@@ -98,7 +98,7 @@ def _endorsement(brought: tuple[bytes, ...], collateral: Collateral, at: datetim
     leaves = [one for one in candidates if _is_endorsement(one)]
     if len(leaves) != 1:
         raise _rejected(f"{len(leaves)} certificates of an endorsement key came along, not one", "endorsement-key")
-    roots = [one for one in given if one.issuer == one.subject]
+    roots = [certificates.parse(der) for der in collateral.tpm_roots]
     try:
         chain = chain_to_root(leaves[0], [*given, *candidates], roots, at, _POLICY)
     except VerificationError as error:
@@ -128,20 +128,15 @@ def _encrypts(_: Policy, certificate: x509.Certificate, usage: x509.KeyUsage | N
         raise ValueError("the certified key is not for encryption")
 
 
-def _no_authority(_: Policy, __: x509.Certificate, constraints: x509.BasicConstraints | None) -> None:
-    if constraints is not None and constraints.ca:
-        raise ValueError("the certificate is an authority's")
-
-
 _POLICY = (
     ExtensionPolicy.permit_all()
     .require_present(x509.KeyUsage, Criticality.AGNOSTIC, _encrypts)
-    .may_be_present(x509.BasicConstraints, Criticality.AGNOSTIC, _no_authority)
+    .may_be_present(x509.BasicConstraints, Criticality.AGNOSTIC, no_authority)
 )
 
 
 def _rejected(problem: str, check: str) -> EvidenceRejected:
-    hint = "Ask the machine's owner for the EK certificate and AK of one TPM, and give its maker's root as collateral"
+    hint = "Ask the machine's owner for EK certificate and AK of one TPM, and give its maker's root as tpm-root*.pem"
     return EvidenceRejected(problem, hint=hint, check=check)
 
 

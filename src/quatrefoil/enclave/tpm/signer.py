@@ -25,7 +25,7 @@ from cryptography.x509.verification import (
 
 from quatrefoil.enclave import certificates, revocation
 from quatrefoil.enclave.claims import Check
-from quatrefoil.enclave.collateral import Collateral
+from quatrefoil.enclave.collateral import TPM_ROOT, Collateral
 from quatrefoil.enclave.tpm.structures import PublicArea
 from quatrefoil.errors import EvidenceRejected
 
@@ -33,6 +33,12 @@ Key = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 NOBODY = "none"
 PINNED = "a key pinned by the relying party"
+
+MOST_OF_A_KEY = 2
+"""Certificates of the one key that may come along: for each, a sender can have some hundred signatures verified."""
+
+ATTESTATION_KEY = x509.ObjectIdentifier("2.23.133.8.3")
+"""tcg-kp-AIKCertificate: what an attestation key's certificate says that it is for."""
 
 
 def public_key(area: PublicArea) -> Key:
@@ -68,8 +74,8 @@ class Signer:
 def who_vouches(key: Key, candidates: tuple[bytes, ...], collateral: Collateral, at: datetime) -> Signer:
     """Who vouches for ``key`` at the time ``at``; ``EvidenceRejected`` where a certificate or list cannot be read.
 
-    ``candidates`` are certificates that came with the evidence. Those of ``collateral`` that signed themselves are the
-    roots, the others are intermediate; its keys are pinned. Where both answer, the certificate does.
+    ``candidates`` are certificates that came with the evidence; they, and the certificates of ``collateral``, may be
+    intermediate. Its ``tpm_roots`` are the roots, and its keys are pinned. Where both answer, the certificate does.
     """
     # Names and keys in certificates are read late, and what is wrong with them shows late.
     return certificates.reading("certificate", lambda: _who_vouches(key, candidates, collateral, at))
@@ -80,9 +86,13 @@ def _who_vouches(key: Key, candidates: tuple[bytes, ...], collateral: Collateral
     brought = [certificates.parse(der) for der in candidates]
     given = [certificates.parse(der) for der in collateral.certificates]
     lists = [certificates.parse_crl(der) for der in collateral.revocation_lists]
-    roots = [certificate for certificate in given if certificate.issuer == certificate.subject]
+    roots = [certificates.parse(der) for der in collateral.tpm_roots]
     reasons = []
-    for leaf in (one for one in (*brought, *given) if _key_of(one) == spki):
+    of_key = [one for one in brought if _key_of(one) == spki]
+    if len(of_key) > MOST_OF_A_KEY:
+        told = f"{len(of_key)} certificates of the key came along, over {MOST_OF_A_KEY}"
+        return Signer(NOBODY, Check("signer", False, told))
+    for leaf in (*of_key, *(one for one in given if _key_of(one) == spki)):
         try:
             chain = chain_to_root(leaf, [*given, *brought], roots, at)
         except VerificationError as error:
@@ -129,13 +139,29 @@ def _signs(_: Policy, __: x509.Certificate, usage: x509.KeyUsage | None) -> None
         raise ValueError("the certified key is not for signatures")
 
 
+def _attests(_: Policy, __: x509.Certificate, purposes: x509.ExtendedKeyUsage | None) -> None:
+    """A certificate that says what it is for must say this: an authority may certify web servers as well."""
+    if purposes is not None and ATTESTATION_KEY not in purposes:
+        raise ValueError("the certified key is not for attestation")
+
+
+def no_authority(_: Policy, __: x509.Certificate, constraints: x509.BasicConstraints | None) -> None:
+    if constraints is not None and constraints.ca:
+        raise ValueError("the certificate is an authority's")
+
+
 # TPM vendors' certificates name devices, not hosts, and carry TCG's extensions: the web's profile does not fit them.
 _AUTHORITY = (
     ExtensionPolicy.permit_all()
     .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, _is_authority)
     .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _signs_certificates)
 )
-_LEAF = ExtensionPolicy.permit_all().may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _signs)
+_LEAF = (
+    ExtensionPolicy.permit_all()
+    .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _signs)
+    .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _attests)
+    .may_be_present(x509.BasicConstraints, Criticality.AGNOSTIC, no_authority)
+)
 
 
 def chain_to_root(
@@ -147,10 +173,20 @@ def chain_to_root(
 ) -> list[x509.Certificate]:
     """The chain from ``leaf`` to one of ``roots``, or ``VerificationError``. ``policy``: what is asked of ``leaf``."""
     if not roots:
-        raise VerificationError("the relying party gave none")
+        raise VerificationError(f"the collateral has none, in a file {TPM_ROOT}*")
     builder = PolicyBuilder().store(Store(roots)).time(at)
     verifier = builder.extension_policies(ca_policy=_AUTHORITY, ee_policy=policy).build_client_verifier()
     return list(verifier.verify(leaf, between).chain)
 
 
-__all__ = ["NOBODY", "PINNED", "Key", "Signer", "chain_to_root", "public_key", "subject_public_key_info", "who_vouches"]
+__all__ = [
+    "NOBODY",
+    "PINNED",
+    "Key",
+    "Signer",
+    "chain_to_root",
+    "no_authority",
+    "public_key",
+    "subject_public_key_info",
+    "who_vouches",
+]

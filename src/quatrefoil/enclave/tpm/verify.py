@@ -46,9 +46,9 @@ _NEEDED = {
 def verify(evidence: Evidence, collateral: Collateral, at: datetime) -> Findings:
     """What ``evidence`` of the kind "tpm" establishes at the time ``at``; ``EvidenceRejected`` where it is malformed.
 
-    Roots (certificates that signed themselves), intermediate certificates, revocation lists and pinned keys are taken
-    from ``collateral``; certificates of the evidence are candidates. The nonce, the registers' values and the firmware
-    are claims: appraisal holds them to what the relying party expects.
+    Roots of TPMs, intermediate certificates, revocation lists and pinned keys are taken from ``collateral``;
+    certificates of the evidence are candidates. The nonce, the registers' values and the firmware are claims: appraisal
+    holds them to what the relying party expects.
     """
     if evidence.kind != KIND:
         raise EvidenceRejected(
