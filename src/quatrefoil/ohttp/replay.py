@@ -26,7 +26,7 @@ from quatrefoil.ohttp.messages import RequestHead, values_of
 WINDOW_SECONDS = 300
 LARGEST_WINDOW = 86_400
 CAPACITY = 1 << 20
-"""Requests remembered: about 200 MiB of memory when it is full."""
+"""Requests remembered, each in some 200 bytes."""
 
 
 class ReplayStore(Protocol):
