@@ -27,6 +27,7 @@ test: install  ## everything but the slow tests
 	$(CARGO) fetch --quiet --locked $(PEERS)
 	$(CARGO) build --quiet --locked $(PEERS)
 	$(CARGO) build --quiet --locked $(PEERS) --features tlog --bin tlog
+	$(CARGO) build --quiet --locked $(PEERS) --features ohttp --bin ohttp
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
 test-all: install  ## every test
@@ -34,6 +35,7 @@ test-all: install  ## every test
 	$(CARGO) fetch --quiet --locked $(PEERS)
 	$(CARGO) build --quiet --locked $(PEERS)
 	$(CARGO) build --quiet --locked $(PEERS) --features tlog --bin tlog
+	$(CARGO) build --quiet --locked $(PEERS) --features ohttp --bin ohttp
 	$(BIN)/python -m pytest -n auto
 
 lint: install  ## ruff, mypy --strict, cargo fmt and clippy

@@ -5,6 +5,9 @@
     │   ├── ChannelRefused      no acceptable channel could be made with it
     │   ├── PeerUnreachable     no connection, or it ended or fell silent: trying again may help
     │   ├── MessageRefused      malformed, unsigned, replayed or out of place
+    │   │   ├── KeyUnknown          sealed to a key that is not in force
+    │   │   ├── RequestReplayed     it has been here before
+    │   │   └── DateRefused         its date is missing, or outside the window
     │   ├── RequestRefused      an inference request, or the answer to one, that is malformed or over a limit
     │   ├── CiphertextRefused   wrong length, version, parameters or round
     │   ├── ProofRejected       a proof that does not verify, or a key that it is not about
@@ -71,6 +74,18 @@ class RequestRefused(PeerError):
     def __init__(self, problem: str, *, hint: str, status: int = 400, party: str | None = None) -> None:
         super().__init__(problem, hint=hint, party=party)
         self.status = status
+
+
+class KeyUnknown(MessageRefused):
+    """A request is sealed to a key that is not in force: its sender asks for the keys, and verifies them, again."""
+
+
+class RequestReplayed(MessageRefused):
+    """A request has been here before, and nothing is done for it twice."""
+
+
+class DateRefused(MessageRefused):
+    """A request has no date, or one outside the window in which replays are told from what is new."""
 
 
 class CiphertextRefused(PeerError):

@@ -41,6 +41,8 @@ def test_the_crates_are_those_that_are_locked() -> None:
         ("fips203", "0.5.0"),
         ("fips204", "0.5.0"),
         ("coset", "0.4.2"),
+        ("ohttp", "0.8.0"),
+        ("bhttp", "0.8.0"),
         ("ed25519-dalek", "3.0.0"),
     ]:
         assert (name, version) in locked and f"`{name}`" in text and version in text
