@@ -25,6 +25,7 @@ from brokering import (
 from quatrefoil.audit.leases import Lease, LeaseEvidence
 from quatrefoil.broker.machine import MOST_NONCES, NONCE_S
 from quatrefoil.broker.messages import Registered, Release, ReleaseRequest
+from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused, PolicyError
 from world import body_of, damaged
 
@@ -152,9 +153,9 @@ def test_nonces_that_are_unknown_expired_or_anothers(site: Site) -> None:
         workload.ask(workload.request(bytes(32)))
     request = workload.request()
     with pytest.raises(MessageRefused, match="nonce"):
-        site.broker.release(request, asker=Asker("other", "workload"), exporter=b"")
+        site.broker.release(request, asker=Asker("other", "workload"), exporter=b"", peer_key=b"")
     with pytest.raises(MessageRefused, match="nonce"):
-        site.broker.release(request, asker=Asker("worker", "silo"), exporter=b"")
+        site.broker.release(request, asker=Asker("worker", "silo"), exporter=b"", peer_key=b"")
     workload.pass_time(NONCE_S)
     with pytest.raises(MessageRefused, match="expired"):
         workload.ask(request)
@@ -200,6 +201,32 @@ def test_fields_of_another_length(site: Site, field: str) -> None:
         altered(site.workload(site.registered()).request(), ReleaseRequest, **{field: b"short"})
 
 
+def test_a_keyset_of_another_tls_key_than_the_channels_is_refused(site: Site) -> None:
+    """Whoever relays a request has to answer for the TLS key that the attested code names as its own."""
+    owned = site.registered()
+    workload = site.workload(owned, tls_key=bytes(range(32)))
+    workload.exporter, workload.peer_key = b"e" * 32, bytes(32)
+    with pytest.raises(EvidenceRejected, match="another TLS key") as refused:
+        workload.acquire()
+    assert refused.value.check == "tls-key"
+    again = site.workload(owned, tls_key=bytes(range(32)))
+    again.exporter, again.peer_key = b"e" * 32, bytes(range(32))
+    assert again.acquire().holder == "worker"
+    again.peer_key = bytes(32)
+    with pytest.raises(EvidenceRejected, match="another TLS key"):
+        again.renew()
+
+
+def test_evidence_of_a_kind_that_the_policy_does_not_name_is_not_read(site: Site) -> None:
+    owned = site.registered()
+    workload = site.workload(owned)
+    wanted = ReleaseRequest.decode(workload.request())
+    machine = EvidenceSet.decode(wanted.evidence).primary
+    beside = EvidenceSet(machine, (replace(machine, kind="nvidia-cc", report=b"for a parser to choke on"),))
+    with pytest.raises(EvidenceRejected, match="nvidia-cc evidence is not named by the policy"):
+        workload.ask(replace(wanted, evidence=beside.encode()).encode())
+
+
 def test_evidence_is_for_one_resource_one_stage_and_one_purpose(site: Site) -> None:
     """The relay of good evidence to another question fails: the purpose is in the report data."""
     first, second = site.registered(), site.registered(resource_of(name="second"))
@@ -234,7 +261,7 @@ def test_evidence_of_another_channel_is_refused(site: Site) -> None:
     workload.exporter = bytes(range(32))
     request = workload.request()
     with pytest.raises(EvidenceRejected, match="report-data"):
-        site.broker.release(request, asker=workload.asker, exporter=bytes(32))
+        site.broker.release(request, asker=workload.asker, exporter=bytes(32), peer_key=b"")
 
 
 def test_a_machine_that_nobody_pinned(site: Site) -> None:

@@ -103,7 +103,7 @@ class Served:
             security=speaking_as(identity(WORKER.name, WORKER.role), self.site.clock),
             attester=(machine or Machine()).attester,
             clock=self.site.clock,
-            tls_key=attested.tls_key(identity(WORKER.name, WORKER.role)),
+            tls_key=more.pop("tls_key", attested.tls_key(identity(WORKER.name, WORKER.role))),
             keyset_s=30 * 86400,
             **more,
         )
@@ -315,6 +315,19 @@ def test_a_request_relayed_to_another_channel_is_refused() -> None:
                 request = holder.request(nonce, exporter=attested.exported(good, nonce, of_peer=False))
                 with pytest.raises(EvidenceRejected, match="report-data"):
                     await broker_link.question(relay, "release", request)
+            assert len(hub.site.logged("lease")) == 0
+
+    run(body)
+
+
+def test_code_that_names_another_tls_key_than_its_channels_is_refused() -> None:
+    """The service takes the peer's key from the channel's own certificate, not from what the request says."""
+
+    async def body() -> None:
+        async with served() as hub:
+            other = attested.tls_key(identity("other", "workload"))
+            with pytest.raises(EvidenceRejected, match="another TLS key"):
+                await hub.holding(hub.site.registered(), tls_key=other).acquire()
             assert len(hub.site.logged("lease")) == 0
 
     run(body)
