@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from brokering import BROKER, GOOD, HOUR, OWNER, Machine, Site, resource_of
-from quatrefoil.audit import Event, TileLog
+from quatrefoil.audit import Event, MemoryLog, TileLog
 from quatrefoil.audit.leases import Lease, LeaseEvidence
 from quatrefoil.audit.report import render
 from quatrefoil.audit.verification import Examined, examine
@@ -33,7 +33,7 @@ from quatrefoil.errors import (
 )
 from quatrefoil.state import MemoryState
 from quatrefoil.transport import sealed
-from tpm_quotes import Made
+from tpm_quotes import Made, key
 from world import START, TRUSTED, body_of, consortium, damaged, identity, speaking_as
 
 ROOT_KEY = bytes(range(32))
@@ -109,6 +109,26 @@ def test_a_clock_that_was_wrong_is_accepted_by_who_says_so() -> None:
     assert entry["from"].startswith("2030-01-21") and entry["to"].startswith("2030-01-01 01:00")
 
 
+def test_accepting_a_clock_forgets_no_revocation_that_only_the_log_knows() -> None:
+    """A state of before beside the whole log, and the clock corrected at once: the log is taken in all the same."""
+    site = Site()
+    owned = site.registered()
+    assert isinstance(site.state, MemoryState)
+    backup = site.state.copy()
+    site.revoke(value=owned.digest)
+    recovery.accept_clock(backup, site.log, site.clock)
+    site.broker = site.make(state=backup)
+    with pytest.raises(PolicyError, match="was revoked"):
+        site.workload(owned).acquire()
+
+
+def test_accepting_a_clock_accepts_no_log_that_was_cut() -> None:
+    site = Site()
+    site.registered()
+    with pytest.raises(StateCorrupt, match="the log was cut"):
+        recovery.accept_clock(site.state, MemoryLog(site.clock), site.clock)
+
+
 def test_time_is_taken_from_the_log_too() -> None:
     """A state of before, and a clock set back: the log remembers how late it was."""
     site = Site()
@@ -144,6 +164,26 @@ def test_collateral_is_read_again_when_a_file_changes(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="cannot be read"):
         CollateralFolder(tmp_path / "none")
     assert CollateralFolder(None)().keys == ()
+
+
+def test_collateral_that_keeps_its_size_and_date_is_read_again(tmp_path: Path) -> None:
+    """Archives and copies keep dates, and a newer revocation list often has the size of the one before."""
+
+    def pem(number: int) -> bytes:
+        return load_der_public_key(Made(key=key("p256", number)).spki).public_bytes(
+            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+        )
+
+    (tmp_path / "used").mkdir()
+    file, newer = tmp_path / "used" / "machine.pem", tmp_path / "newer"
+    file.write_bytes(pem(0))
+    newer.write_bytes(pem(1))
+    for one in (file, newer):
+        os.utime(one, ns=(0, 0))
+    folder = CollateralFolder(tmp_path / "used")
+    assert folder().keys == (Made(key=key("p256", 0)).spki,)
+    newer.rename(file)
+    assert folder().keys == (Made(key=key("p256", 1)).spki,)
 
 
 def test_a_broker_without_collateral_releases_nothing() -> None:
