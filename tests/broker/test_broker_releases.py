@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -26,7 +27,8 @@ from quatrefoil.audit.leases import Lease, LeaseEvidence
 from quatrefoil.broker.machine import MOST_NONCES, NONCE_S
 from quatrefoil.broker.messages import Registered, Release, ReleaseRequest
 from quatrefoil.enclave.evidence import EvidenceSet
-from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused, PolicyError
+from quatrefoil.errors import CallerError, EvidenceRejected, HostError, MessageRefused, PolicyError
+from quatrefoil.state import MemoryState
 from world import body_of, damaged
 
 
@@ -330,3 +332,37 @@ def test_the_answer_is_signed_by_the_broker(site: Site) -> None:
     release = Release.decode(workload.ask(workload.request()))
     said = workload.security.verify(release.lease)
     assert (said.signer, said.role) == (BROKER.name, BROKER.role)
+
+
+# -------------------------------------------------------------------------------------------------- a disk that is full
+
+
+class FullOnce(MemoryState):
+    """Stores nothing the next time that ``full`` says so."""
+
+    full = False
+
+    def replace(self, changes: Mapping[str, bytes | None]) -> None:
+        if self.full:
+            self.full = False
+            raise HostError("the disk is full", hint="Make room")
+        super().replace(changes)
+
+
+def test_what_was_logged_and_not_stored_counts_as_used() -> None:
+    """The broker goes on after its disk was full: the log shows a lease for this nonce, and it is given to nobody."""
+    state = FullOnce()
+    site = Site(state=state)
+    owned = site.registered()
+    workload = site.workload(owned)
+    nonce = workload.nonce()
+    state.full = True
+    with pytest.raises(HostError, match="full"):
+        workload.ask(workload.request(nonce))
+    assert len(site.logged("lease")) == 1
+    with pytest.raises(MessageRefused, match="has been used"):
+        workload.ask(workload.request(nonce))
+    with pytest.raises(MessageRefused, match="has been used"):
+        site.workload(owned).ask(site.workload(owned).request(nonce))
+    assert [entry["nonce"] for entry in site.logged("lease")] == [nonce.hex()]
+    assert site.workload(owned).acquire().number == 0

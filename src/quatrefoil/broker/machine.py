@@ -146,7 +146,8 @@ class Broker:
         self._clock = SteadyClock(state, clock)
         self._random = random
         self._revoked = Revocations(self._ledger.revocations())
-        take_in_log(self._ledger, self._log, self._clock, self._revoked)
+        self._torn = True  # as after a kill: the log may know more than the state
+        self._mend()
         for record in self._revoked.not_logged():
             self._log_revocation(record)
         self._nonces = dict(self._ledger.nonces())
@@ -382,6 +383,7 @@ class Broker:
 
     def _once(self, asked: _Asked, what: str, about: Mapping[str, Any], decide: Callable[[], _Decided]) -> bytes:
         """What ``decide`` says, once for a nonce: logged, then stored with the nonce, then given."""
+        self._mend()
         record = self._ledger.nonce(asked.nonce)
         if record is None or asked.now >= record.expires or Asker(record.asker, record.role) != asked.asker:
             raise MessageRefused(
@@ -417,8 +419,17 @@ class Broker:
 
     def _commit(self, event: Event, *changes: Changes) -> None:
         """Log first, then store, together with how far the log is known."""
+        self._mend()
+        self._torn = True
         (entry,) = self._log.append_all([event])
         self._ledger.commit(*changes, self._ledger.take_in(entry.index + 1), self._clock.mark())
+        self._torn = False
+
+    def _mend(self) -> None:
+        """Where something was logged and then not stored (a full disk), what a start after a kill does: it counts."""
+        if self._torn:
+            take_in_log(self._ledger, self._log, self._clock, self._revoked)
+            self._torn = False
 
     @contextmanager
     def _refusals_logged(self, what: str, asker: Asker, about: Mapping[str, Any]) -> Iterator[None]:
