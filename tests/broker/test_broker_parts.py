@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -82,6 +84,16 @@ def test_sealing_keys_that_are_not_given_out() -> None:
     state.replace({sealing_key.NAME: damaged(stored, 0)})
     with pytest.raises(StateCorrupt, match="does not read back"):
         sealing_key.load(state, root, broker="vault")
+
+
+def test_no_core_file_of_who_holds_keys() -> None:
+    """PR_GET_DUMPABLE is 3, prctl(2); the limit is for what it starts as well."""
+    script = (
+        "import ctypes, resource; from quatrefoil.cli import main; main(['broker', 'root', 'show', '--token', 'none']);"
+        "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), *resource.getrlimit(resource.RLIMIT_CORE))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-3:] == ["0", "0", "0"]
 
 
 # ------------------------------------------------------------------------------------------------------------ the clock

@@ -1,7 +1,8 @@
 """``quatrefoil broker hold``: run a command with a resource's key for as long as a broker grants it.
 
 The command reads 32 bytes from the file descriptor that ``QUATREFOIL_KEY_FD`` names. When the lease is over, by its
-end, a refusal or a revocation, the command and its process group are killed at once: it held a copy of the key.
+end, a refusal or a revocation, the command and its process group are killed at once: it held a copy of the key. Where
+this process is killed itself, the system kills the command.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from quatrefoil.broker.holder import Holder
 from quatrefoil.cli import archives, collecting, containers
 from quatrefoil.cli.broker_client import add_connection, connection
 from quatrefoil.cli.parties import count, report
+from quatrefoil.cli.secrecy import dies_with_this_process
 from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import HostError, QuatrefoilError
 from quatrefoil.resources import OwnedResource
@@ -102,7 +104,11 @@ async def _started(command: list[str], held: LeaseHolder) -> asyncio.subprocess.
         with os.fdopen(writing, "wb", buffering=0) as pipe:
             pipe.write(held.key)
         return await asyncio.create_subprocess_exec(
-            *command, pass_fds=(reading,), env={**os.environ, VARIABLE: str(reading)}, start_new_session=True
+            *command,
+            pass_fds=(reading,),
+            env={**os.environ, VARIABLE: str(reading)},
+            start_new_session=True,
+            preexec_fn=dies_with_this_process(),
         )
     except OSError as error:
         raise HostError(f"{command[0]} cannot be run ({error.strerror})", hint="Name a program after --") from None
