@@ -235,10 +235,13 @@ def test_a_command_that_is_refused_before_it_has_a_key(room: Room, capsys: pytes
     assert "signed by silo hospital" in again
     absent = room.holding("doses.sealed", "mark", 1)
     assert absent.wait(SOON) == 0
+    _nothing_keeps_the_key_of_a_holder_that_is_killed(room)
     for line, problem in (
-        ("revoke lease 00 --reason x", "has 1 bytes, not 32"),
-        ("revoke lease zz --reason x", "not hexadecimal"),
+        ("revoke lease 0011223344556677 --reason x", "is not all of the 64 hexadecimal digits of a lease"),
+        (f"revoke lease {'zz' * 32} --reason x", "not hexadecimal"),
         ("revoke measurement pcr0=00 --reason x", "is no claim"),
+        ("revoke measurement tpm.pcr0=00 --reason x", "is never a value of 1 bytes"),
+        (f"revoke measurement tpm.prc0={'00' * 32} --reason x", "tpm evidence has no measurement 'prc0'"),
         ("key --out more.cert --unattested --collateral collateral", "goes with --appraisal"),
         ("register doses.csv", "no sealed model"),
     ):
@@ -257,3 +260,22 @@ def _fails(line: str, capsys: pytest.CaptureFixture[str], *, first: bool = False
     capsys.readouterr()
     assert cli.main(line.split()) == 1
     return capsys.readouterr().err
+
+
+def _nothing_keeps_the_key_of_a_holder_that_is_killed(room: Room) -> None:
+    killed = room.holding("doses.sealed", "killed", 600)
+    pid = room.written("killed")
+    killed.kill()
+    killed.wait(SOON)
+    end = time.monotonic() + SOON
+    while _runs(pid):
+        assert time.monotonic() < end, "the command went on without anybody who minds its lease"
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    """Not gone, and not only waiting for somebody to ask how it ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
