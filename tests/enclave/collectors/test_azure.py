@@ -149,7 +149,7 @@ def test_a_tpm_without_a_paravisor(machine: SoftwareTpm) -> None:
     with pytest.raises(HostError, match="0x01400001 is not usable: the paravisor's report does not begin with HCLA"):
         collector.collect(DATA)
     leave(machine, hcl_report(SNP, bytes(1184), b"no JSON"))
-    with pytest.raises(HostError, match="runtime data are no JSON"):
+    with pytest.raises(HostError, match="runtime data cannot be read"):
         collector.collect(DATA)
     machine.tool("tpm2_nvundefine", "-C", "o", "0x01400001")
     with pytest.raises(HostError, match="tpm2_nvread failed"):

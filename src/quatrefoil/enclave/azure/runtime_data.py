@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from quatrefoil import strict_json
 from quatrefoil.enclave.tpm.signer import subject_public_key_info
 from quatrefoil.errors import EvidenceRejected
 
@@ -40,14 +40,10 @@ class RuntimeData:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """``EvidenceRejected`` where it is no such JSON, repeats a name, or has not one RSA key of that name."""
-        if len(data) > LARGEST:
-            raise _rejected(f"have {len(data)} bytes, over {LARGEST}")
-        if data.count(b"[") + data.count(b"{") > 64:
-            raise _rejected("are nested or split too often")
         try:
-            found = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            raise _rejected(f"are no JSON ({type(error).__name__})") from None
+            found = strict_json.parse(data, "their text", limit=LARGEST)
+        except EvidenceRejected as refusal:
+            raise _rejected(f"cannot be read: {refusal.problem}") from None
         if not isinstance(found, dict):
             raise _rejected("are no JSON object")
         keys = found.get("keys")
@@ -55,17 +51,6 @@ class RuntimeData:
         if len(named) != 1:
             raise _rejected(f"have {len(named)} keys {ATTESTATION_KEY}, not one")
         return cls(_key(named[0]), _facts(found.get("vm-configuration")))
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands twice")
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(name)
 
 
 def _is_attestation_key(one: Any) -> bool:
