@@ -236,7 +236,9 @@ def test_a_command_that_is_refused_before_it_has_a_key(room: Room, capsys: pytes
     absent = room.holding("doses.sealed", "mark", 1)
     assert absent.wait(SOON) == 0
     _nothing_keeps_the_key_of_a_holder_that_is_killed(room)
+    nothing = f"hold doses.sealed --stage train --broker-name vault {room.collecting}"
     for line, problem in (
+        (f"{nothing} no-such-program", "no-such-program cannot be run"),
         ("revoke lease 0011223344556677 --reason x", "is not all of the 64 hexadecimal digits of a lease"),
         (f"revoke lease {'zz' * 32} --reason x", "not hexadecimal"),
         ("revoke measurement pcr0=00 --reason x", "is no claim"),

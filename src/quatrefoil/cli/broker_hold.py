@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -54,6 +55,8 @@ def configure(commands: argparse._SubParsersAction[Any]) -> None:
 
 
 def _hold(options: argparse.Namespace) -> None:
+    if shutil.which(options.command[0]) is None:  # nobody is to release a key to nothing
+        raise HostError(f"{options.command[0]} cannot be run here", hint="Name a program after --")
     with opened_front(options.file, containers.verifying(options)) as (_stream, front):
         owned = front.owned
     attester = collecting.attester(options)
