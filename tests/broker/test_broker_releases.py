@@ -18,14 +18,16 @@ from brokering import (
     Machine,
     Site,
     altered,
+    appraisal_policy,
     chain_policy,
     lease_of,
     resource_of,
     sealed_for,
 )
 from quatrefoil.audit.leases import Lease, LeaseEvidence
+from quatrefoil.broker import ledger, registry
 from quatrefoil.broker.machine import MOST_NONCES, NONCE_S
-from quatrefoil.broker.messages import Registered, Release, ReleaseRequest
+from quatrefoil.broker.messages import Registered, Release, ReleaseRequest, ResourceList
 from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, MessageRefused, PolicyError
 from quatrefoil.state import MemoryState
@@ -332,6 +334,24 @@ def test_the_answer_is_signed_by_the_broker(site: Site) -> None:
     release = Release.decode(workload.ask(workload.request()))
     said = workload.security.verify(release.lease)
     assert (said.signer, said.role) == (BROKER.name, BROKER.role)
+
+
+def test_large_resources_are_not_kept_in_memory(site: Site) -> None:
+    """An owner registers what it likes: a broker reads it again rather than holding thousands of policies."""
+    values = [f"{number:064x}" for number in range(1, 1024)] + [GOOD[7].hex()]
+    owned = site.registered(resource_of(policy=chain_policy(train=appraisal_policy("large", values))))
+    assert len(owned.signed) > ledger.LARGEST_CACHED
+    before = ledger._decoded.cache_info().misses, registry._cached.cache_info().misses
+    assert ResourceList.decode(site.broker.resources(OWNER)).resources[0].resource == owned.digest
+    assert (ledger._decoded.cache_info().misses, registry._cached.cache_info().misses) == before
+    assert site.workload(owned).acquire().holder == "worker"
+
+
+def test_a_resource_that_would_keep_everybody_waiting_is_refused_unread(site: Site) -> None:
+    with pytest.raises(MessageRefused, match="over 1048576"):
+        site.broker.register(bytes(registry.LARGEST_RESOURCE + 1), b"", asker=OWNER)
+    (entry,) = site.logged("refusal")
+    assert entry["party"] == OWNER.name
 
 
 # -------------------------------------------------------------------------------------------------- a disk that is full
