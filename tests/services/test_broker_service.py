@@ -278,6 +278,24 @@ def test_code_that_changed_loses_its_key_at_the_renewal() -> None:
     run(body)
 
 
+def test_a_broker_that_says_the_lease_is_over_takes_the_key_at_once() -> None:
+    async def body() -> None:
+        async with served() as hub:
+            holder = hub.holding(hub.site.registered())
+            await holder.acquire()
+
+            def over(*_: object, **__: object) -> bytes:
+                raise LeaseEnded("it is over", hint="-")
+
+            hub.site.broker.renew = over  # type: ignore[method-assign]
+            with pytest.raises(LeaseEnded, match="it is over"):
+                await holder._ask("renew")
+            with pytest.raises(LeaseEnded, match="wiped"):
+                _ = holder.key
+
+    run(body)
+
+
 def test_a_collector_that_fails_is_asked_again_and_takes_no_key() -> None:
     async def body() -> None:
         async with served() as hub:
