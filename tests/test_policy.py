@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from quatrefoil.appraisal import load
 from quatrefoil.errors import MessageRefused, PolicyInvalid
 from quatrefoil.policy import (
     BACKENDS,
@@ -298,7 +299,6 @@ CHANGES = [
     ("value_bits", "value_bits = 32"),
     ("minimum_roster_group", "minimum_roster_group = 2"),
     ("rounds", "rounds = 11"),
-    ("enclave", 'enclave = ["software", "tdx"]'),
     ("aggregation", 'aggregation = ["additive-rlwe", "ckks"]'),
 ]
 
@@ -306,6 +306,56 @@ CHANGES = [
 @pytest.mark.parametrize(("key", "line"), CHANGES, ids=[key for key, _ in CHANGES])
 def test_every_field_is_in_the_digest(key: str, line: str) -> None:
     assert parse(with_line(key, line)).digest() != parse(TEXT).digest()
+
+
+DIGEST = "0123456789abcdef" * 4
+ATTESTED = with_line("enclave", 'enclave = ["tpm", "software"]') + f'\n[enclave]\nappraisal = "{DIGEST}"\n'
+
+
+def test_the_appraisal_policy_is_in_the_digest() -> None:
+    policy = parse(ATTESTED)
+    assert policy.appraisal.hex() == DIGEST and policy.allow.enclave == ("software", "tpm")
+    assert Policy.decode(policy.encode()) == policy
+    assert len({parse(text).digest() for text in (TEXT, ATTESTED, ATTESTED.replace("0123", "0124"))}) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (with_line("enclave", 'enclave = ["software", "tdx"]'), "allow.enclave: allows 'tdx', and [enclave] names no"),
+        (TEXT + f'\n[enclave]\nappraisal = "{DIGEST}"\n', "enclave.appraisal: names an appraisal policy, and"),
+        (ATTESTED.replace(DIGEST, DIGEST[1:]), "enclave.appraisal: '123456789abcdef"),
+        (ATTESTED.replace(DIGEST, DIGEST.upper()), "enclave.appraisal: '0123456789ABCDEF"),
+        (ATTESTED.replace(DIGEST, "tpm.toml"), "enclave.appraisal: 'tpm.toml' is no digest"),
+        (ATTESTED.replace(DIGEST, ""), "enclave.appraisal: '' is no digest"),
+        (ATTESTED.replace("appraisal =", "policy ="), "enclave.policy: is not a known key"),
+        (ATTESTED + "collateral = 1\n", "enclave.collateral: is not a known key"),
+    ],
+)
+def test_an_appraisal_policy_that_is_missing_or_names_nothing(text: str, expected: str) -> None:
+    assert expected in refusal(text)
+
+
+@pytest.mark.parametrize("named", [b"", b"x" * 31, b"x" * 33])
+def test_a_peers_policy_without_the_appraisal_policy_that_it_needs(named: bytes) -> None:
+    policy = parse(ATTESTED)
+    forged = policy.encode().replace(b"\x58\x20" + policy.appraisal, bytes([0x58, len(named)]) + named)
+    with pytest.raises(MessageRefused):
+        Policy.decode(forged)
+
+
+@pytest.mark.parametrize("threat", sorted(THREATS))
+def test_whoever_names_a_threat_that_only_isolation_answers_wants_isolation(threat: str) -> None:
+    policy = parse(with_line("threats", f'threats = ["{threat}"]'))
+    assert policy.wants_isolation == (threat in ("curious-host", "malicious-server"))
+
+
+def test_the_examples_name_the_appraisal_policies_beside_them() -> None:
+    named = {Policy.load(file).appraisal for file in EXAMPLES} - {b""}
+    there = {load(file).digest() for file in (EXAMPLES[0].parents[1] / "appraisal").glob("*.toml")}
+    assert named and named <= there, "put the digests that `quatrefoil attest policy check` prints into them"
+    page = (EXAMPLES[0].parents[2] / "docs" / "policy.md").read_text()
+    assert {digest.hex() for digest in named} == set(re.findall(r'^    appraisal = "(.*)"$', page, re.M))
 
 
 def test_the_latency_limit_is_in_the_digest() -> None:

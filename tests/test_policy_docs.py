@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from quatrefoil.planner import threats
-from quatrefoil.planner.host import availability
-from quatrefoil.policy import BACKENDS, LAYERS, STAND_INS, THREATS, Limits
+from quatrefoil.planner import host, threats
+from quatrefoil.policy import BACKENDS, ISOLATION, LAYERS, STAND_INS, THREATS, Limits
 from quatrefoil.workload import DATA, KINDS, SIZES
 
 TEXT = (Path(__file__).parents[1] / "docs" / "policy.md").read_text()
@@ -38,6 +37,7 @@ def test_every_policy_field_is_documented_and_no_other() -> None:
         "workload.max_latency_ms",
         "audit.receipts",
         "audit.witnesses",
+        "enclave.appraisal",
     }
     expected |= {f"limits.{field.name}" for field in dataclasses.fields(Limits)} | {
         f"allow.{layer}" for layer in LAYERS
@@ -51,12 +51,13 @@ def test_every_threat_is_documented_in_its_own_sentence() -> None:
 
 
 def test_every_backend_is_documented_with_what_it_is_and_whether_it_is_here() -> None:
-    absent = availability().absent
+    absent = {*host.NOT_WRITTEN, *(("enclave", name) for name in host.UNCOLLECTED)}
     expected = []
     for layer, backends in BACKENDS.items():
         for backend, what in backends.items():
             stand_ins = [f"stand-in `{name}`" for name, key in STAND_INS.items() if key == (layer, backend)]
-            today = "does not exist yet" if (layer, backend) in absent else "here"
+            here = f"here, isolation `{ISOLATION[backend]}`" if layer == "enclave" else "here"
+            today = "does not exist yet" if (layer, backend) in absent else here
             expected.append([f"`{layer}`", f"`{backend}`", what, (stand_ins or [today])[0]])
     assert rows("Backends") == expected
 

@@ -22,7 +22,13 @@ from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.audit import Log, MemoryLog
 from quatrefoil.audit.dsse import Envelope, Notary
 from quatrefoil.audit.receipts import ABSENT, Receipt, RoundReceipt, issue_batch
-from quatrefoil.contracts import IntegrityProof, PrivateAggregation, VerifiedStatement
+from quatrefoil.contracts import (
+    IntegrityProof,
+    IsolationAppraiser,
+    IsolationAttester,
+    PrivateAggregation,
+    VerifiedStatement,
+)
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob, sha256
@@ -257,7 +263,7 @@ class World:
     parent: bytes | None = None
 
     def __post_init__(self) -> None:
-        self.policy = policy(self.backend, **self.limits)
+        self.policy = self.make_policy()
         self.receipt_key = RECEIPT_KEY if self.policy.signs_receipts_twice else None
         self.log = MemoryLog(self.clock)
         self.layout = layout_of(self.initial)
@@ -271,6 +277,9 @@ class World:
         self.enrolments = self.make_enrolments()
         self.keeper = self.make_keeper()
 
+    def make_policy(self) -> Policy:
+        return policy(self.backend, **self.limits)
+
     def security(self, name: str, role: str) -> PostQuantumTransport:
         return speaking_as(identity(name, role), self.clock)
 
@@ -281,7 +290,10 @@ class World:
         """One for all parties: the public polynomials of a round are expanded once."""
         return bounded_updates() if "byzantine-silo" in self.policy.threats else None
 
-    def isolation(self) -> SoftwareIsolation:
+    def attester(self) -> IsolationAttester:
+        return SoftwareIsolation(accept_insecure="software-keeper")
+
+    def appraiser(self) -> IsolationAppraiser:
         return SoftwareIsolation(accept_insecure="software-keeper")
 
     def make_silo(self, name: str, **changes: object) -> Silo:
@@ -289,7 +301,7 @@ class World:
             "security": self.security(name, "silo"),
             "aggregation": self.aggregation(),
             "proofs": self.proofs(),
-            "isolation": self.isolation(),
+            "appraiser": self.appraiser(),
             "policy": self.policy,
             "samples": SAMPLES.get(name, 1),
             "state": self.states[name],
@@ -326,7 +338,7 @@ class World:
             security=self.security("keeper", "keeper"),
             aggregation=self.aggregation(),
             proofs=self.proofs(),
-            isolation=self.isolation(),
+            attester=self.attester(),
             policy=self.policy,
             state=self.states["keeper"] if state is None else state,
             log=self.logs["keeper"],

@@ -104,7 +104,7 @@ def run(
     """
     workload = workload if isinstance(workload, Workload) else Workload.load(workload)
     policy = policy if isinstance(policy, Policy) else Policy.load(policy)
-    available = availability()
+    available = availability(keeper=())  # in this process, nothing isolates it
     record = log if log is not None else MemoryLog()
     log_policy(policy, record)
     chosen = plan_logged(workload, policy, costs or stack.measure_host(available), available, record)
@@ -123,6 +123,8 @@ def run(
             silos={name: (parties.make(name, "silo"), count) for name, count in counts.items()},
             aggregator=parties.make(_AGGREGATOR, "aggregator"),
             keeper=parties.make(_KEEPER, "keeper"),
+            attester=stack.attester_of(policy, chosen.backend("enclave"), None),
+            appraiser=stack.appraiser_of(policy, chosen.backend("enclave"), None, clock=system_clock),
             policy=policy,
             witnesses=None if signed_log is None else parties.witnesses(signed_log),
             plan=chosen.digest(),
@@ -289,12 +291,10 @@ class _Parties:
         )
         self._security[name] = security
         aggregation = stack.aggregation_of(self._policy, self._chosen.backend("aggregation"), threads=self._threads)
-        isolation = stack.isolation_of(self._policy, self._chosen.backend("enclave"))
         proofs = stack.proofs_of(self._policy, self._chosen.optional("proofs"), threads=self._threads)
         return Party(
             MeteredTransport(security, self._meter),
             Notary(identity, self.trust, clock=system_clock),
             MeteredAggregation(aggregation, self._meter),
             None if proofs is None else MeteredProofs(proofs, self._meter),
-            isolation,
         )

@@ -8,6 +8,7 @@ whatever order and with whatever comments, give the same digest. docs/policy.md 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -65,6 +66,23 @@ BACKENDS: Mapping[str, Mapping[str, str]] = {
 """The closed vocabulary of ``[allow]``: layer -> backend -> what it is. Some do not exist yet; the plan says which."""
 
 LAYERS = tuple(BACKENDS)
+
+ISOLATION: Mapping[str, str] = {
+    "software": "none",
+    "tdx": "vm",
+    "sev-snp": "vm",
+    "sgx": "process",
+    "nitro": "vm",
+    "nvidia-cc": "none",
+    "tpm": "none",
+}
+"""Backend of ``enclave`` -> what it can show to separate a keeper from its host. A TPM measures what was started, and a
+GPU isolates what runs on it: neither keeps the host's operator from a keeper's memory."""
+
+ISOLATING: tuple[str, ...] = tuple(name for name, isolation in ISOLATION.items() if isolation != "none")
+
+ISOLATED_FROM = ("curious-host", "malicious-server")
+"""The threats to a keeper that only its isolation answers: whoever names one takes part in no job without it."""
 
 STAND_INS: Mapping[str, tuple[str, str]] = {
     "software-keeper": ("enclave", "software"),
@@ -270,6 +288,9 @@ class Policy(WireObject):
     """``[audit] receipts``: with which keys the receipts of the rounds are signed; by ML-DSA alone if not given."""
     witnesses: int = 0
     """``[audit] witnesses``: silos that must cosign the aggregator's log at the end of a job; 0 when not given."""
+    appraisal: bytes = b""
+    """``[enclave] appraisal``: the digest, 32 bytes, of the appraisal policy that every silo holds the keeper's
+    evidence to; empty where no kind of evidence is allowed but the stand-in."""
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -311,6 +332,7 @@ class Policy(WireObject):
         check_choice("transport.policy", self.channels, CHANNEL_POLICIES)
         check_choice("audit.receipts", self.receipts, RECEIPTS)
         self._check_witnesses()
+        self._check_appraisal()
         if math.isnan(self.max_latency_ms) or self.max_latency_ms <= 0:
             raise FieldInvalid("workload.max_latency_ms", f"is {self.max_latency_ms}", hint="Give milliseconds above 0")
 
@@ -323,6 +345,32 @@ class Policy(WireObject):
                 hint="Silos that collude with the aggregator would be the whole quorum: require more, or none",
             )
 
+    def _check_appraisal(self) -> None:
+        attested = [name for name in self.allow.enclave if ("enclave", name) not in STAND_INS.values()]
+        if len(self.appraisal) not in (0, 32):
+            raise FieldInvalid(
+                "enclave.appraisal",
+                f"has {len(self.appraisal)} bytes, not 32",
+                hint="Copy the digest that `quatrefoil attest policy check` prints",
+            )
+        if attested and not self.appraisal:
+            raise FieldInvalid(
+                "allow.enclave",
+                f"allows {attested[0]!r}, and [enclave] names no appraisal policy to hold its evidence to",
+                hint="Name one by its digest, as `quatrefoil attest policy check` prints it, or take the backend out",
+            )
+        if self.appraisal and not attested:
+            raise FieldInvalid(
+                "enclave.appraisal",
+                "names an appraisal policy, and allow.enclave allows nothing that gives evidence",
+                hint=f"Take it out, or allow one of {', '.join(ISOLATION)}",
+            )
+
+    @property
+    def wants_isolation(self) -> bool:
+        """Whether a keeper that its host can read is against this policy, whatever ``allow`` names."""
+        return any(threat in self.threats for threat in ISOLATED_FROM)
+
     @classmethod
     def load(cls, file: Path | str) -> Self:
         """Read a policy file, or ``PolicyInvalid`` naming file, line and field."""
@@ -332,7 +380,10 @@ class Policy(WireObject):
     def parse(cls, text: str, *, source: str) -> Self:
         """The policy in TOML ``text``; ``source`` names it in messages."""
         root = configuration.parse(text, source)
-        root.expect(["name", "threats", "on_excess", "limits", "allow", "insecure"], ["transport", "workload", "audit"])
+        root.expect(
+            ["name", "threats", "on_excess", "limits", "allow", "insecure"],
+            ["transport", "workload", "audit", "enclave"],
+        )
         limits, allow, insecure = root.table("limits"), root.table("allow"), root.table("insecure")
         limits.expect([field.name for field in fields(Limits) if field.name not in _OPTIONAL], _OPTIONAL)
         allow.expect(LAYERS)
@@ -351,6 +402,12 @@ class Policy(WireObject):
             audit.expect([], ["receipts", "witnesses"])
             receipts = audit.text("receipts") if "receipts" in audit else receipts
             witnesses = audit.integer("witnesses") if "witnesses" in audit else 0
+        appraisal = b""
+        if "enclave" in root:
+            enclave = root.table("enclave")
+            enclave.expect(["appraisal"])
+            with root.placing():
+                appraisal = _digest("enclave.appraisal", enclave.text("appraisal"))
         with root.placing():
             return cls(
                 name=root.text("name"),
@@ -376,6 +433,7 @@ class Policy(WireObject):
                 max_latency_ms=latency,
                 receipts=receipts,
                 witnesses=witnesses,
+                appraisal=appraisal,
             )
 
     @property
@@ -404,6 +462,17 @@ def _positive_or_infinite(limits: Table, key: str) -> float:
     return number
 
 
+def _digest(field: str, text: str) -> bytes:
+    """32 bytes in lower-case hexadecimal."""
+    if not re.fullmatch(r"[0-9a-f]{64}", text, re.ASCII):
+        raise FieldInvalid(
+            field,
+            f"{shown(text)} is no digest of 64 hexadecimal digits",
+            hint="Copy the one that `quatrefoil attest policy check` prints",
+        )
+    return bytes.fromhex(text)
+
+
 def _names(field: str, names: tuple[str, ...], known: Mapping[str, object]) -> None:
     for name in names:
         if name not in known:
@@ -412,4 +481,17 @@ def _names(field: str, names: tuple[str, ...], known: Mapping[str, object]) -> N
         raise FieldInvalid(field, "is not sorted, or repeats a name", hint="Sort the names and name each once")
 
 
-__all__ = ["BACKENDS", "LAYERS", "PROVEN", "RECEIPTS", "STAND_INS", "THREATS", "Allow", "Limits", "Policy"]
+__all__ = [
+    "BACKENDS",
+    "ISOLATED_FROM",
+    "ISOLATING",
+    "ISOLATION",
+    "LAYERS",
+    "PROVEN",
+    "RECEIPTS",
+    "STAND_INS",
+    "THREATS",
+    "Allow",
+    "Limits",
+    "Policy",
+]

@@ -10,16 +10,19 @@ import tempfile
 from pathlib import Path
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
-from quatrefoil.contracts import ComputeIsolation, IntegrityProof, PrivateAggregation
-from quatrefoil.errors import DependencyMissing, PolicyInvalid
+from quatrefoil.appraisal import AppraisalPolicy, Relied
+from quatrefoil.contracts import IntegrityProof, IsolationAppraiser, IsolationAttester, PrivateAggregation
+from quatrefoil.enclave.collectors import Collector
+from quatrefoil.errors import CallerError, DependencyMissing, PolicyInvalid
 from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
+from quatrefoil.isolation import CollectingAttester, PolicyAppraiser
 from quatrefoil.planner import Availability, Costs
 from quatrefoil.planner.calibration import calibrate
-from quatrefoil.planner.host import PARAMETER_SETS
-from quatrefoil.policy import PROVEN, STAND_INS, Policy
+from quatrefoil.planner.host import PARAMETER_SETS, UNCOLLECTED
+from quatrefoil.policy import BACKENDS, ISOLATING, PROVEN, STAND_INS, Policy
 from quatrefoil.proofs import BoundedUpdateProofs
 from quatrefoil.tlog import LogKeys, LogWriter
-from quatrefoil.transport import ChannelPolicy, policy_named, system_clock
+from quatrefoil.transport import ChannelPolicy, Clock, policy_named, system_clock
 
 _LEAF = bytes(300)
 """What an entry of a round takes."""
@@ -50,12 +53,54 @@ def proofs_named(policy: Policy) -> str:
     return only_allowed(policy, "proofs") if PROVEN in policy.threats else ""
 
 
-def isolation_of(policy: Policy, backend: str) -> ComputeIsolation:
-    """The isolation backend of this name: what the keeper runs in, and what silos accept evidence of."""
+SOFTWARE = "software"
+"""The enclave backend that needs no evidence, because it has none."""
+
+
+def attester_of(policy: Policy, backend: str, collector: Collector | None) -> IsolationAttester:
+    """What a keeper gives as evidence. ``collector``: None for the stand-in, and for nothing else."""
     _require_allowed(policy, "enclave", backend)
-    if backend == "software":
+    _require_isolation(policy, backend)
+    if backend == SOFTWARE:
+        if collector is not None:
+            raise CallerError("the stand-in collects no evidence, and a collector is given", hint="Leave it out")
         return SoftwareIsolation(accept_insecure="software-keeper")
-    raise DependencyMissing(f"enclave backend {backend} does not exist yet", hint="Allow and accept software")
+    _require_collected(backend)
+    if collector is None or collector.kind != backend:
+        given = "none" if collector is None else f"one of {collector.kind}"
+        raise CallerError(f"{backend} needs a collector of its evidence, and {given} is given", hint="Name its device")
+    return CollectingAttester(collector)
+
+
+def appraiser_of(policy: Policy, backend: str, relied: Relied | None, *, clock: Clock) -> IsolationAppraiser:
+    """What a silo holds the keeper's evidence to. ``relied``: None for the stand-in, and for nothing else."""
+    _require_allowed(policy, "enclave", backend)
+    _require_isolation(policy, backend)
+    if backend == SOFTWARE:
+        if relied is not None:
+            raise CallerError(
+                f"policy {policy.name} has a software keeper, which gives no evidence to hold to an appraisal policy",
+                hint="Leave the appraisal policy out, or choose another backend that the policy allows",
+            )
+        return SoftwareIsolation(accept_insecure="software-keeper")
+    _require_collected(backend)
+    if relied is None:
+        raise CallerError(
+            f"the keeper's {backend} evidence has to be held to an appraisal policy, and none is given",
+            hint=f"Give the file whose digest is {policy.appraisal.hex()} with --appraisal, and --collateral",
+        )
+    require_named(policy, relied.policy)
+    return PolicyAppraiser(backend, relied, isolated=policy.wants_isolation, clock=clock)
+
+
+def require_named(policy: Policy, appraisal: AppraisalPolicy) -> None:
+    """``PolicyInvalid`` for any other appraisal policy than the one that all parties of a job agree on."""
+    if appraisal.digest() != policy.appraisal:
+        raise PolicyInvalid(
+            f"policy {policy.name} names the appraisal policy {policy.appraisal.hex()}, and {appraisal.name} is "
+            f"{appraisal.digest().hex()}",
+            hint="Give the file that the parties agreed on, or agree on this one and put its digest into the policy",
+        )
 
 
 def channel_policy_of(policy: Policy) -> ChannelPolicy:
@@ -76,24 +121,51 @@ def measure_host(available: Availability, *, seconds: float = 1.5) -> Costs:
         return calibrate(available, lambda: log.append([_LEAF]), seconds=seconds)
 
 
-def only_allowed(policy: Policy, layer: str) -> str:
-    """The one backend of ``layer`` that the policy allows and that exists, for a party that follows no plan of its own.
+def only_allowed(policy: Policy, layer: str, chosen: str | None = None) -> str:
+    """The one backend of ``layer`` that the policy allows and that exists, for a party that follows no plan of its own;
+    or the ``chosen`` one of several.
 
-    Several are ``PolicyInvalid``: which of them is used is the plan's decision, and must be said.
+    Several of which none is chosen are ``PolicyInvalid``: which of them is used is the plan's decision, to be said.
     """
+    if chosen is not None:
+        _require_allowed(policy, layer, chosen)
+        return chosen
     existing = [name for name in policy.allow.of(layer) if name in EXISTING[layer]]
     if len(existing) != 1:
         raise PolicyInvalid(
             f"policy {policy.name} allows {', '.join(existing) or 'nothing that exists'} for {layer}",
-            hint="Name the one of the plan with --backend"
+            hint=f"Name the one of the plan with {_OPTIONS.get(layer, '--backend')}"
             if existing
             else f"Allow one of {', '.join(EXISTING[layer])}",
         )
     return existing[0]
 
 
-EXISTING = {"aggregation": ("additive-rlwe", "plain"), "enclave": ("software",), "proofs": ("bounded-update",)}
+EXISTING = {
+    "aggregation": ("additive-rlwe", "plain"),
+    "enclave": tuple(name for name in BACKENDS["enclave"] if name not in UNCOLLECTED),
+    "proofs": ("bounded-update",),
+}
 """Backends that can be built today."""
+
+_OPTIONS = {"enclave": "--enclave"}
+
+
+def _require_collected(backend: str) -> None:
+    if backend in UNCOLLECTED:
+        raise DependencyMissing(
+            f"enclave backend {backend} does not exist: {UNCOLLECTED[backend]}",
+            hint=f"Allow one of {', '.join(EXISTING['enclave'])}",
+        )
+
+
+def _require_isolation(policy: Policy, backend: str) -> None:
+    """Kept by every party for itself: an aggregator that planned otherwise gets nothing."""
+    if policy.wants_isolation and backend not in ISOLATING:
+        raise PolicyInvalid(
+            f"policy {policy.name} names a threat that only isolation answers, and {backend} isolates nothing",
+            hint=f"Use a keeper behind one of {', '.join(ISOLATING)}, or take the threat out knowingly",
+        )
 
 
 def _require_allowed(policy: Policy, layer: str, backend: str) -> None:

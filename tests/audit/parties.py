@@ -63,7 +63,7 @@ def judged(path: Path, trust: Path | None = ROOT, **given) -> Verdict:
 
 
 def examined(path: Path, trust: Path | None = ROOT, **given) -> Examined:
-    return examine(path, **({"trust": trust, "policy": None, "at": AT} | given))
+    return examine(path, **({"trust": trust, "policy": None, "relied": None, "at": AT} | given))
 
 
 def failed(path: Path, **given) -> dict[str, str]:

@@ -22,11 +22,23 @@ def audit(*arguments: object) -> int:
 def test_a_verdict_as_json(job: Path) -> None:
     assert audit("verify", job / "hub", *PINNED, "--json", job / "v.json") == 0
     content = json.loads((job / "v.json").read_text())
-    assert {"valid", "size", "root", "checks", "logs", "pinned", "roots", "schema", "machine"} == content.keys()
+    assert {
+        "valid",
+        "size",
+        "root",
+        "checks",
+        "logs",
+        "not_made",
+        "pinned",
+        "roots",
+        "schema",
+        "machine",
+    } == content.keys()
     assert content["valid"] is True and content["pinned"] is True and len(bytes.fromhex(content["root"])) == 32
     assert content["logs"][0]["party"] == "hub" and content["size"] == content["logs"][0]["size"]
     assert {check["name"] for check in content["checks"]} >= set(OF_A_LOG)
     assert all(check.keys() == {"name", "passed", "detail", "log"} for check in content["checks"])
+    assert [one["name"] for one in content["not_made"]] == ["measurements"], "said by name, and not passed over"
 
 
 def test_what_does_not_hold_is_exit_code_1_one_line_and_all_the_json(

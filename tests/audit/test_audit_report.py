@@ -71,7 +71,7 @@ def hostile(folder: Path) -> Path:
             Event("enrolment", {"job": text, "silo": text, "samples": text}),
             Event("policy", {"name": text, "digest": text}),
             Event("plan", {"digest": text, "policy": text, "insecure": [text]}),
-            Event("measurement", {"isolation": text, "context": text}),
+            Event("measurement", {"enclave": text, "isolation": text, "context": text}),
             Event("round-opened", place),
             Event("round-finished", place | names),
             Event("round-void", {"round": number + 100, "attempt": 0, "reason": text}),

@@ -152,7 +152,7 @@ def attempt(kind: str, names: list[str], **more: object) -> Event:
 def test_parties_that_say_different_things_of_one_attempt_fail_agreement(tmp_path: Path) -> None:
     opened = Event("round-opened", {"round": 1, "attempt": 0, "context": "aa" * 32})
     finished = attempt("round-finished", ["ambon", "bari", "cusco"], model="bb" * 32)
-    released = attempt("key-release", ["ambon", "bari"], isolation="software")
+    released = attempt("key-release", ["ambon", "bari"], enclave="software", isolation="none")
     lying(tmp_path / "hub", [opened, finished])
     lying(tmp_path / "keeper", [opened, released], "keeper")
     make_bundle([tmp_path / "hub", tmp_path / "keeper"], tmp_path / "b.zip")

@@ -50,7 +50,10 @@ def void(number: int = 1, attempt: int = 0) -> Event:
 def test_the_log_of_a_party_in_a_real_job_passes_every_check(job: Path, policy: Policy, party: str) -> None:
     verdict = judged(job / party, policy=policy)
     assert verdict.failed == () and verdict.valid
-    assert [check.name for check in verdict.checks] == [name for name in CHECKS if name not in ("bundle", "agreement")]
+    assert [check.name for check in verdict.checks] == [
+        name for name in CHECKS if name not in ("bundle", "agreement", "measurements")
+    ]
+    assert [one.name for one in verdict.not_made] == ["measurements"]
     assert verdict.root == verdict.heads[0].root and verdict.size == verdict.heads[0].size > 10
     verdict.require()
 
@@ -394,7 +397,14 @@ def test_a_leaf_that_is_no_entry_fails_entries(tmp_path: Path, leaf: bytes) -> N
 
 
 def test_a_kind_that_the_owners_role_does_not_write_fails_entries(tmp_path: Path) -> None:
-    body = {"round": 1, "attempt": 0, "context": A, "contributors": ["ambon"], "isolation": "software"}
+    body = {
+        "round": 1,
+        "attempt": 0,
+        "context": A,
+        "contributors": ["ambon"],
+        "enclave": "software",
+        "isolation": "none",
+    }
     assert "which no aggregator writes" in failed(lying(tmp_path, [Event("key-release", body)]))["entries"]
 
 
@@ -566,7 +576,7 @@ def test_a_keeper_killed_before_it_gave_a_key_out_makes_another(tmp_path: Path) 
 
     def release(context: str) -> Event:
         body = {"job": B, "round": 1, "attempt": 0, "context": context, "contributors": ["ambon"]}
-        return Event("key-release", body | {"isolation": "software"})
+        return Event("key-release", body | {"enclave": "software", "isolation": "none"})
 
     assert failed(lying(tmp_path / "once", [key(A), key(C), release(C)], "keeper")) == {}
     assert "rounds" in failed(lying(tmp_path / "first", [key(A), key(C), release(A)], "keeper"))

@@ -242,7 +242,7 @@ def kept(tmp_path: Path) -> Path:
 
 def examined(folder: Path) -> Examined:
     root = consortium(TRUSTED).directory / "root.pem"
-    return examine(folder / "log", trust=root, policy=None, at=START + timedelta(hours=1))
+    return examine(folder / "log", trust=root, policy=None, relied=None, at=START + timedelta(hours=1))
 
 
 def failing(folder: Path) -> set[str]:

@@ -107,7 +107,7 @@ def test_keeper_and_aggregator_together_read_what_the_aggregator_alone_does_not(
     outcome = outcomes["keeper"]
     assert outcome.without["updates_read"] == 4 and outcome.without["relative_error"] < 0.01
     assert outcome.with_layer["updates_read"] == 0 and outcome.with_layer["relative_error"] > 0.9
-    assert not outcome.protected and "Nothing protects against this today" in outcome.verdict
+    assert not outcome.protected and "Nothing protects against this here" in outcome.verdict
 
 
 def test_keys_of_other_contributions_open_nothing(aggregation, shape, updates):

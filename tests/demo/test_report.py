@@ -112,6 +112,7 @@ def test_poison_is_shown_without_proofs_and_with_them(chosen):
 def test_stand_ins_and_threats_come_before_any_figure(chosen):
     text = rendered(result(chosen))
     assert text.index("Shown next") < text.index("INSECURE: software-keeper") < text.index("UNPROTECTED")
+    assert "Isolation of the keeper from its host: none." in text
     assert text.index("UNPROTECTED") < text.index("byzantine-silo") < text.index("Accuracy")
 
 

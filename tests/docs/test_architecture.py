@@ -12,7 +12,7 @@ from source_code import parsed
 
 PACKAGE = ROOT / "src" / "quatrefoil"
 PAGE = ROOT / "ARCHITECTURE.md"
-CONTRACTS = ("TransportSecurity", "ComputeIsolation", "PrivateAggregation", "IntegrityProof")
+CONTRACTS = ("TransportSecurity", "IsolationAttester", "IsolationAppraiser", "PrivateAggregation", "IntegrityProof")
 
 
 def classes() -> dict[str, list[tuple[str, ast.ClassDef]]]:

@@ -55,7 +55,7 @@ def test_the_steps_are_the_documented_ones() -> None:
     assert [step.split("/")[0] for step in STEPS["ambon"]] == [
         "log enrolment", "put consent", "log consent", "replace 2",
         *[
-            "put outbox", "log contribution", "put acknowledged", "put confirmed", "log confirmation",
+            "put outbox", "log measurement+contribution", "put acknowledged", "put confirmed", "log confirmation",
             "log receipt", "replace 7", "log round-accepted",
         ] * ROUNDS,
     ]  # fmt: skip

@@ -29,7 +29,8 @@ def world() -> World:
 def test_the_same_request_gives_the_same_offer(world: World) -> None:
     first = world.open()
     assert world.keeper.open_round(world.aggregator.enrolled_job, world.aggregator.open_request()) == first
-    assert world.logged("round-opened")[0]["isolation"] == "software"
+    opened = world.logged("round-opened")[0]
+    assert (opened["enclave"], opened["isolation"]) == ("software", "none")
 
 
 def test_every_attempt_and_round_has_its_own_key(world: World) -> None:

@@ -94,7 +94,8 @@ def policy(named: set[str], aggregation: tuple[str, ...] = ("additive-rlwe",), *
         threats=tuple(sorted(named)),
         on_excess="refuse",
         limits=Limits(3, 1, 1000, 1.0, 16, 3, 100, 2.5),
-        allow=Allow(("pq-tls",), ("software", "tdx"), aggregation, ("bounded-update",)),
+        allow=Allow(("pq-tls",), ("software", "tdx", "tpm"), aggregation, ("bounded-update",)),
         accept_insecure=tuple(sorted(accepted)),
+        appraisal=bytes(range(32)),
     )
     return replace(base, **changed)  # type: ignore[arg-type]

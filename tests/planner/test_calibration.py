@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from quatrefoil.audit import MemoryLog
-from quatrefoil.errors import HostError, PolicyInvalid
+from quatrefoil.errors import CallerError, HostError, PolicyInvalid
 from quatrefoil.planner import Availability, Costs, host
 from quatrefoil.planner.calibration import calibrate, line
 from quatrefoil.policy import BACKENDS, VALUE_BITS
@@ -94,18 +94,64 @@ def test_this_host_offers_what_exists_and_gives_a_reason_for_the_rest(tmp_path: 
     for layer, backend in (("transport", "pq-tls"), ("enclave", "software"), ("aggregation", "additive-rlwe")):
         assert available.has(layer, backend)
     assert available.has("proofs", "bounded-update")
-    assert available.absent["enclave", "tdx"] == "attestation does not exist yet; no device here"
+    assert available.absent["enclave", "tdx"] == "no device here (/dev/tdx_guest, /sys/kernel/config/tsm/report)"
+    assert available.absent["enclave", "tpm"] == "no device here (/dev/tpmrm0)"
     assert available.absent["aggregation", "ckks"] == "does not exist yet"
     assert available.largest_proof == {("bounded-update", 12): 25_165_824, ("bounded-update", 16): 16_777_216}
     assert available.largest_roster["additive-rlwe", 16] == 256
     assert available.largest_roster["additive-rlwe", 32] == 2048
 
 
-def test_a_device_alone_makes_no_enclave(tmp_path: Path) -> None:
-    (tmp_path / "dev").mkdir()
-    (tmp_path / "dev/sev-guest").touch()
-    reason = host.availability(tmp_path).absent["enclave", "sev-snp"]
-    assert reason == "attestation does not exist yet; /dev/sev-guest is here"
+def offered(root: Path) -> set[str]:
+    """Enclave backends that a host with these files offers."""
+    available = host.availability(root)
+    return {backend for backend in BACKENDS["enclave"] if available.has("enclave", backend)}
+
+
+def with_files(root: Path, *paths: str) -> Path:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("paths", "found"),
+    [
+        ((), set()),
+        (("dev/sev-guest", "sys/kernel/config/tsm/report"), {"sev-snp"}),
+        (("dev/tdx_guest", "sys/kernel/config/tsm/report"), {"tdx"}),
+        (("dev/nsm",), {"nitro"}),
+        (("dev/tpmrm0",), {"tpm"}),
+        # Half of what is needed, and what no keeper gives evidence of.
+        (("dev/sev-guest",), set()),
+        (("sys/kernel/config/tsm/report",), set()),
+        (("dev/sgx_enclave",), set()),
+        (("dev/nvidiactl",), set()),
+    ],
+)
+def test_an_enclave_is_offered_where_all_of_its_devices_are(
+    paths: tuple[str, ...], found: set[str], tmp_path: Path
+) -> None:
+    assert offered(with_files(tmp_path, *paths)) == found | {"software"}
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    absent = host.availability(with_files(tmp_path, "dev/sev-guest", "dev/sgx_enclave")).absent
+    assert absent["enclave", "sev-snp"] == "no device here (/sys/kernel/config/tsm/report)"
+    assert absent["enclave", "sgx"] == "nothing here collects evidence inside an SGX enclave; /dev/sgx_enclave is here"
+    assert absent["enclave", "nvidia-cc"].startswith("a GPU holds no keeper")
+
+
+def test_of_a_keeper_elsewhere_only_what_is_said_counts(tmp_path: Path) -> None:
+    with_files(tmp_path, "dev/tpmrm0", "dev/nsm")
+    available = host.availability(tmp_path, keeper=["sev-snp"])
+    assert available.has("enclave", "sev-snp") and available.has("enclave", "software")
+    assert available.absent["enclave", "tpm"] == "the keeper is not said to give such evidence"
+    assert not host.availability(tmp_path, keeper=()).has("enclave", "nitro")
+    for unknown in ("sgx", "nvidia-cc", "software", "enclave"):
+        with pytest.raises(CallerError, match=f"no keeper gives {unknown} evidence"):
+            host.availability(tmp_path, keeper=[unknown])
 
 
 def without(monkeypatch: pytest.MonkeyPatch, module: str, name: str = "") -> None:

@@ -13,11 +13,12 @@ from tests.planner.made_up import ADDITIVE, PLAIN, TRAINING, make_available, mak
 
 from quatrefoil.errors import PhaseUnprotected
 from quatrefoil.planner import Line, Plan, plan, threats
-from quatrefoil.policy import BACKENDS, CHANNEL_POLICIES, LAYERS, STAND_INS, THREATS
+from quatrefoil.policy import BACKENDS, CHANNEL_POLICIES, ISOLATED_FROM, ISOLATING, LAYERS, STAND_INS, THREATS
 from quatrefoil.transport import policy_named
 from quatrefoil.workload import KINDS
 
 FUTURE = (("enclave", "tdx"), ("proofs", "bounded-update"))
+TPM = ("enclave", "tpm")
 ALL_THREATS = [set(s) for s in chain.from_iterable(combinations(THREATS, n) for n in range(1, len(THREATS) + 1))]
 AGGREGATIONS = (("additive-rlwe",), ("plain",), ("additive-rlwe", "plain"))
 
@@ -33,7 +34,11 @@ def attempt(*args: object) -> Plan | None:
         return None
 
 
-@pytest.mark.parametrize("future", [(), FUTURE[:1], FUTURE[1:], FUTURE], ids=["today", "tdx", "proofs", "both"])
+@pytest.mark.parametrize(
+    "future",
+    [(), FUTURE[:1], FUTURE[1:], FUTURE, (TPM,), (TPM, *FUTURE)],
+    ids=["today", "tdx", "proofs", "both", "tpm", "all"],
+)
 @pytest.mark.parametrize("aggregation", AGGREGATIONS, ids="+".join)
 def test_a_plan_claims_exactly_what_its_layers_answer(
     aggregation: tuple[str, ...], future: tuple[tuple[str, str], ...]
@@ -61,7 +66,7 @@ def test_a_plan_claims_exactly_what_its_layers_answer(
     assert made_any
 
 
-@pytest.mark.parametrize("future", [(), FUTURE], ids=["today", "future"])
+@pytest.mark.parametrize("future", [(), FUTURE, (TPM, *FUTURE)], ids=["today", "future", "all"])
 @pytest.mark.parametrize("aggregation", AGGREGATIONS, ids="+".join)
 def test_adding_a_threat_never_drops_a_protection_nor_saves(
     aggregation: tuple[str, ...], future: tuple[tuple[str, str], ...]
@@ -114,7 +119,7 @@ def test_the_tables_keep_to_the_vocabularies() -> None:
         assert any(row.threat in threats.EXPOSED[row.kind, data] for data in KINDS[row.kind].data), row
     rows = [(row.layer, row.backend, row.kind, row.threat) for row in threats.ANSWERS]
     assert len(set(rows)) == len(rows)
-    assert threats.placeholders() == {"colluders", "hybrid", "minimum_silos", "norm", "rosters"}
+    assert threats.placeholders() == {"appraisal", "colluders", "hybrid", "minimum_silos", "norm", "rosters"}
     assert all(layer in LAYERS for layers in threats.NEEDED.values() for layer in layers)
 
 
@@ -125,6 +130,22 @@ def test_a_plan_names_the_key_agreement_that_its_policy_negotiates(channels: str
     said = threats.key_agreement(channels)
     assert re.search(r"ML-KEM-\d+", said)[0].replace("-", "") in first.replace("-", "")
     assert ("together" in said) == (first != "MLKEM1024")
+
+
+def test_an_enclave_is_credited_with_what_its_isolation_answers_and_nothing_else() -> None:
+    enclaves = {(row.backend, row.kind, row.threat) for row in threats.ANSWERS if row.layer == "enclave"}
+    assert enclaves == {(name, "keys", threat) for name in ISOLATING for threat in ISOLATED_FROM}
+    assert all(row.condition for row in threats.ANSWERS if row.layer == "enclave")
+    assert not {"tpm", "software", "nvidia-cc"} & {name for name, _, _ in enclaves}
+
+
+def test_only_isolation_answers_the_threats_that_are_said_to_need_it() -> None:
+    """What parties hold to without a plan (``Policy.wants_isolation``) is what plans say."""
+    keys = {row.threat: set[str]() for row in threats.ANSWERS if row.kind == "keys"}
+    for row in threats.ANSWERS:
+        if row.kind == "keys":
+            keys[row.threat].add(row.layer)
+    assert tuple(threat for threat, layers in keys.items() if layers == {"enclave"}) == ISOLATED_FROM
 
 
 def test_what_nothing_answers_yet_has_no_row() -> None:

@@ -49,7 +49,7 @@ def test_explain_names_every_threat_and_every_refused_backend(costs: Path, capsy
     assert plan("hospital-training", "hospitals", "--costs", costs, "--explain", "keys") == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "curious-host: Whoever runs the machine" in text and "NOT PROTECTED: the policy does not name it" in text
-    assert "refused enclave/tdx: attestation does not exist yet" in text
+    assert "refused enclave/tdx: no device here" in text
     assert "answered by transport/pq-tls" in text
 
 

@@ -327,3 +327,51 @@ def test_availability_is_complete_or_refused() -> None:
         Availability({("enclave", "tdx"): ""}, {})
     with pytest.raises(CallerError, match="without its largest roster at 12 bits"):
         Availability({}, {})
+
+
+# ------------------------------------------------------------------------------------------- a TPM is no enclave
+
+
+TPM, TDX = ("enclave", "tpm"), ("enclave", "tdx")
+
+
+def test_a_tpm_alone_is_used_and_counts_for_nothing() -> None:
+    planned = plan(TRAINING, policy(NAMED), make_costs(), make_available(TPM))
+    keys = planned.phase("keys")
+    assert keys.backends == ("pq-tls", "tpm", "additive-rlwe") and keys.isolation == "none"
+    assert planned.insecure == (), "it is no stand-in: its evidence is real"
+    assert not [answer for answer in keys.threats if answer.layer == "enclave"]
+    (left,) = [u for u in planned.unprotected if (u.threat, u.phase) == ("curious-host", "keys")]
+    assert left.why.startswith("tpm isolates nothing from its host; the policy does not name it; enclave/tdx")
+    assert planned.to_json()["phases"][3]["isolation"] == "none"
+    assert planned.to_json()["phases"][0]["isolation"] is None
+
+
+@pytest.mark.parametrize("threat", ["curious-host", "malicious-server"])
+def test_a_tpm_does_not_satisfy_who_asks_for_isolation(threat: str) -> None:
+    message = refusal(TRAINING, policy(NAMED | {threat}), available=make_available(TPM))
+    assert f"phase 'keys' (keys) is exposed to {threat}, which nothing available answers: enclave/tdx" in message
+    assert "enclave/tpm" not in message
+
+
+def test_isolation_is_preferred_to_a_tpm_and_a_tpm_to_a_stand_in() -> None:
+    both = plan(TRAINING, policy(NAMED), make_costs(), make_available(TPM, TDX)).phase("keys")
+    assert "tdx" in both.backends and both.isolation == "vm"
+    reasons = {refusal.backend: refusal.reason for refusal in both.refused}
+    assert reasons["tpm"] == "isolates nothing, and tdx does"
+    assert reasons["software"] == "a stand-in, and tdx is there"
+    alone = plan(TRAINING, policy(NAMED), make_costs(), make_available(TPM)).phase("keys")
+    assert {r.backend: r.reason for r in alone.refused}["software"] == "a stand-in, and tpm is there"
+
+
+def test_isolation_answers_the_host_on_conditions_that_name_the_appraisal_policy() -> None:
+    keys = plan(TRAINING, policy(NAMED | {"curious-host"}), make_costs(), make_available(TDX)).phase("keys")
+    (answer,) = [one for one in keys.threats if one.threat == "curious-host"]
+    assert (answer.layer, answer.backend) == ("enclave", "tdx")
+    assert f"appraisal policy {bytes(range(32)).hex()[:16]}" in answer.condition
+
+
+def test_no_phase_but_that_of_the_keys_is_said_to_be_isolated() -> None:
+    planned = plan(TRAINING, policy(NAMED), make_costs(), make_available(TDX))
+    assert {phase.kind: phase.isolation for phase in planned.phases if phase.isolation} == {"keys": "vm"}
+    assert {u.phase for u in planned.unprotected if u.threat == "malicious-server"} >= {"collect", "sum"}

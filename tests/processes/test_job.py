@@ -118,7 +118,7 @@ def test_stand_ins_are_marked_in_every_output(job: ToyJob) -> None:
     for name in ("aggregator", *SILOS):
         assert job.result(name)["insecure"] == ["software-keeper"]
     opened = [entry for entry in entries_of(job.log("keeper")) if entry.kind == "round-opened"]
-    assert {entry.body["isolation"] for entry in opened} == {"software"}
+    assert {(entry.body["enclave"], entry.body["isolation"]) for entry in opened} == {("software", "none")}
 
 
 def test_whoever_has_the_root_reads_a_silos_receipts_from_its_log(

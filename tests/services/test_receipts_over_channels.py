@@ -95,7 +95,7 @@ def _parts(world: World, name: str, log: MemoryLog) -> dict[str, Any]:
         "security": world.security(name, "silo"),
         "aggregation": world.aggregation(),
         "proofs": world.proofs(),
-        "isolation": world.isolation(),
+        "appraiser": world.appraiser(),
         "policy": world.policy,
         "samples": SAMPLES[name],
         "state": world.states[name],

@@ -2,7 +2,18 @@
 
 from quatrefoil.appraisal.policy import AppraisalPolicy
 from quatrefoil.appraisal.reader import load, parse
+from quatrefoil.appraisal.relied import Relied
 from quatrefoil.appraisal.verdict import Verdict, appraise, appraise_set
 from quatrefoil.appraisal.verifiers import verify, verify_set
 
-__all__ = ["AppraisalPolicy", "Verdict", "appraise", "appraise_set", "load", "parse", "verify", "verify_set"]
+__all__ = [
+    "AppraisalPolicy",
+    "Relied",
+    "Verdict",
+    "appraise",
+    "appraise_set",
+    "load",
+    "parse",
+    "verify",
+    "verify_set",
+]

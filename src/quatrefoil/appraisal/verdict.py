@@ -44,7 +44,7 @@ class Verdict:
                 hint="See every check with `quatrefoil attest verify`; change the platform, or the policy knowingly",
                 check=failed[0].name,
             )
-        return Appraisal(self.claims.kind, self.claims.isolation, insecure=False)
+        return Appraisal(self.claims.kind, self.claims.isolation, insecure=False, policy=self.policy_sha256)
 
     def to_json(self) -> dict[str, Any]:
         devices = {"devices": [claims.to_json() for claims in self.devices]} if self.devices else {}

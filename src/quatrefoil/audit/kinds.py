@@ -35,7 +35,7 @@ KINDS: dict[str, Kind] = {
     "consent": Kind("a silo signs a job", ("aggregator", "silo"), ("job",)),
     "job": Kind("a job that every silo signed begins", ("aggregator",), ("job", "name", "roster", "policy", "plan")),
     "model": Kind("a model, by its manifest", ("aggregator", "silo"), ("root",)),
-    "measurement": Kind("evidence of what holds a round's key", _ALL, ("isolation", "context")),
+    "measurement": Kind("evidence of what holds a round's key", _ALL, ("enclave", "isolation", "context")),
     "round-opened": Kind("a key is made for an attempt at a round", _ALL, ("round", "attempt", "context")),
     "contribution": Kind(
         "an encrypted update, sent by a silo or taken by the aggregator",
@@ -46,7 +46,9 @@ KINDS: dict[str, Kind] = {
     "roster": Kind("the contributions that a sum is asked for of", ("aggregator",), ("round", "attempt", "context")),
     "confirmation": Kind("a silo agrees to a roster", ("silo",), ("round", "attempt", "context", "contributors")),
     "key-release": Kind(
-        "the one answer of an attempt", ("keeper",), ("round", "attempt", "context", "contributors", "isolation")
+        "the one answer of an attempt",
+        ("keeper",),
+        ("round", "attempt", "context", "contributors", "enclave", "isolation"),
     ),
     "resource": Kind("the key of a resource is with the broker", ("broker",), ("resource", "what", "name", "policy")),
     "lease": Kind(

@@ -22,13 +22,14 @@ CHECKS: dict[str, str] = {
     "rounds": "a round is finished at most once, after it was opened under the same context",
     "contributors": "roster, key release and result of an attempt name the same contributors, and nobody refused",
     "voids": "no attempt that was voided is opened again, answered or finished",
+    "measurements": "the evidence of what held a job's keys is accepted by the appraisal policy that was given",
     "statements": "every signed statement that the log attaches verifies",
     "agreement": "the logs of several parties say the same of every attempt",
 }
 """What each check shows where it passed. docs/audit.md prints this table."""
 
-OF_A_LOG = tuple(name for name in CHECKS if name not in ("bundle", "trust", "policy", "agreement"))
-"""Checks that every log of a bundle has of its own."""
+OF_A_LOG = tuple(name for name in CHECKS if name not in ("bundle", "trust", "policy", "agreement", "measurements"))
+"""Checks that every log of a bundle has of its own; where an appraisal policy is given, ``measurements`` as well."""
 
 _TOLD = 3
 
@@ -41,6 +42,14 @@ class Check:
     passed: bool
     detail: str
     log: str = ""
+
+
+@dataclass(frozen=True)
+class NotMade:
+    """A check that takes more than the evidence, which the auditor did not give. A verdict says nothing of it."""
+
+    name: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ class Verdict:
 
     checks: tuple[Check, ...]
     heads: tuple[Head, ...]
+    not_made: tuple[NotMade, ...] = ()
 
     @property
     def valid(self) -> bool:

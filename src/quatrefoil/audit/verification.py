@@ -12,16 +12,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from quatrefoil.appraisal.relied import Relied
 from quatrefoil.audit.checks.content import Content
 from quatrefoil.audit.checks.facts import Facts
 from quatrefoil.audit.checks.identity import Introduction, introduce
+from quatrefoil.audit.checks.measurements import NAME as MEASUREMENTS
+from quatrefoil.audit.checks.measurements import Measurements
 from quatrefoil.audit.checks.statements import Attested, Context, Said
 from quatrefoil.audit.checks.story import Accounts, Story, Unreadable
 from quatrefoil.audit.checks.witnesses import MOST_KNOWN, check_witnesses
 from quatrefoil.audit.entries import Entry
 from quatrefoil.audit.evidence import Evidence
 from quatrefoil.audit.trusted import Trusted
-from quatrefoil.audit.verdict import CHECKS, OF_A_LOG, Findings, Head, Verdict, count
+from quatrefoil.audit.verdict import CHECKS, OF_A_LOG, Findings, Head, NotMade, Verdict, count
 from quatrefoil.audit.witnesses import KnownWitness
 from quatrefoil.errors import EvidenceRejected, PolicyError
 from quatrefoil.policy import Policy
@@ -53,11 +56,12 @@ class Examined:
 def verify(source: Source, trusted: Trusted | None, policy: Policy | None = None, *, at: datetime) -> Verdict:
     """The verdict on one party's log. ``at``: now; revocation is judged then."""
     evidence = Evidence({"": source}, None, None, None, None)
-    return _Examination(evidence, trusted, policy, at).run().verdict
+    return _Examination(evidence, trusted, policy, None, at).run().verdict
 
 
-def examine(path: Path, *, trust: Path | None, policy: Policy | None, at: datetime) -> Examined:
+def examine(path: Path, *, trust: Path | None, policy: Policy | None, relied: Relied | None, at: datetime) -> Examined:
     """The verdict on a folder or a bundle. ``trust``: the auditor's root certificate; None: what lies beside.
+    ``relied``: what evidence of enclaves is held to; None: the verdict names the check as not made.
 
     A file that is no bundle has a verdict too: the check that failed, and that nothing else could be run.
     """
@@ -72,7 +76,7 @@ def examine(path: Path, *, trust: Path | None, policy: Policy | None, at: dateti
         except EvidenceRejected as error:
             trusted = None
             findings.reject(error)
-        return _Examination(evidence, trusted, policy, at, findings).run()
+        return _Examination(evidence, trusted, policy, relied, at, findings).run()
 
 
 def _unopened(error: EvidenceRejected) -> Examined:
@@ -90,12 +94,14 @@ class _Examination:
         evidence: Evidence,
         trusted: Trusted | None,
         policy: Policy | None,
+        relied: Relied | None,
         at: datetime,
         findings: Findings | None = None,
     ) -> None:
         self._evidence = evidence
         self._trusted = trusted
         self._given = policy
+        self._relied = relied
         self._at = at
         self._findings = findings or Findings()
         self._logs = [_Log(label, source) for label, source in evidence.logs.items()]
@@ -118,10 +124,19 @@ class _Examination:
             names.append("agreement")
         checks = self._findings.checks(names)
         for log in self._logs:
-            checks += log.findings.checks(OF_A_LOG, log.label)
+            checks += log.findings.checks(self._of_a_log(), log.label)
         order = {name: place for place, name in enumerate(CHECKS)}
         checks.sort(key=lambda check: order[check.name])
-        return Examined(Verdict(tuple(checks), tuple(map(_head, self._logs))), facts, self._trusted)
+        verdict = Verdict(tuple(checks), tuple(map(_head, self._logs)), self._not_made())
+        return Examined(verdict, facts, self._trusted)
+
+    def _of_a_log(self) -> tuple[str, ...]:
+        return OF_A_LOG if self._relied is None else (*OF_A_LOG, MEASUREMENTS)
+
+    def _not_made(self) -> tuple[NotMade, ...]:
+        if self._relied is not None:
+            return ()
+        return (NotMade(MEASUREMENTS, "no appraisal policy was given to hold the evidence of enclaves to"),)
 
     def _trust(self) -> None:
         if self._trusted is None:
@@ -151,6 +166,7 @@ class _Examination:
         if found.signed is None:
             for check in ("rounds", "contributors", "voids", "statements"):
                 log.findings.not_run(check, "there is no checkpoint that can be read")
+            log.findings.not_run(MEASUREMENTS, "there is no checkpoint that can be read")
             return facts
         context = None
         if self._trusted is not None:
@@ -166,11 +182,14 @@ class _Examination:
             if len(self._logs) > 1:
                 self._compare(who, entry, said)
 
-        Content(log.source, found, log.findings, context, follow).read(found.signed)
+        measured = None if self._relied is None else Measurements(role, self._relied, log.findings)
+        Content(log.source, found, log.findings, context, measured, follow).read(found.signed)
+        if measured is not None:
+            measured.end()
         check_witnesses(log.source, found, known, self._quorum(), log.findings)
         story.end()
         if not log.findings.passed("entries"):
-            for check in ("rounds", "contributors", "voids"):
+            for check in ("rounds", "contributors", "voids", MEASUREMENTS):
                 log.findings.not_run(check, "not every leaf is an entry that may be there")
         return facts
 
@@ -223,6 +242,12 @@ class _Examination:
             findings.not_run("policy", "the logs name no policy")
         elif set(self._digests) != {digest}:
             findings.problem("policy", f"the policy {source} is {digest}, and the logs name {named}")
+        if self._relied is not None and self._relied.policy.digest() != wanted.appraisal:
+            findings.problem(
+                "policy",
+                f"the policy {source} names the appraisal policy {wanted.appraisal.hex() or 'none'}, and given is "
+                f"{self._relied.policy.digest().hex()}",
+            )
         findings.say("policy", f"policy {wanted.name} {source}, digest {digest}")
 
     # -------------------------------------------------------------------------------------------------------- bundle

@@ -40,7 +40,8 @@ from quatrefoil.audit.verification import examine
 def peak():
     return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) * 1024
 before, start, used = peak(), time.perf_counter(), time.process_time()
-found = examine(Path(sys.argv[1]), trust=Path(sys.argv[2]), policy=None, at=datetime.now(UTC)).verdict
+found = examine(Path(sys.argv[1]), trust=Path(sys.argv[2]), policy=None,
+                relied=None, at=datetime.now(UTC)).verdict
 print(json.dumps({"seconds": time.perf_counter() - start, "cpu": time.process_time() - used, "before": before,
                   "peak": peak(), "valid": found.valid, "size": found.size}))
 """

@@ -15,6 +15,7 @@ from rich.markup import escape
 from quatrefoil import stack
 from quatrefoil.api import plan_logged, training_phase
 from quatrefoil.audit.provenance import read
+from quatrefoil.cli.enclaves import add_keeper_enclave_option
 from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
 from quatrefoil.cli.parties import (
     TIMEOUT,
@@ -60,6 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen", required=True, type=address, metavar="HOST:PORT", help="where silos connect to")
     parser.add_argument("--keeper", required=True, type=address, metavar="HOST:PORT", help="where the keeper listens")
     add_pin_option(parser, "the keeper")
+    add_keeper_enclave_option(parser, "default: none")
     parser.add_argument("--silos", required=True, metavar="NAME,NAME,...", help="whom to invite")
     parser.add_argument(
         "--initial", required=True, metavar="SOURCE", help="first model: an .npz file or module:function"
@@ -196,7 +198,7 @@ class _Run:
             )
 
     def _plan(self, workload: Workload) -> Plan:
-        available = availability()
+        available = availability(keeper=self.options.keeper_enclave or ())
         costs = stack.measure_host(available) if self.options.costs is None else Costs.load(self.options.costs)
         return plan_logged(workload, self.files.policy, costs, available, self.files.log)
 

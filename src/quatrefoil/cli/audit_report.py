@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from quatrefoil.audit.report import render
-from quatrefoil.cli.audit_verify import add_policy_option, as_json, examined
+from quatrefoil.cli.audit_verify import add_policy_option, add_relying_options, as_json, examined
 from quatrefoil.cli.auditing import add_at_option, add_log_argument, add_trust_option
 from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, write_json
 from quatrefoil.transport import files, system_clock
@@ -21,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the page to write")
     add_trust_option(parser)
     add_policy_option(parser)
+    add_relying_options(parser)
     add_at_option(parser)
     add_json_option(parser)
 

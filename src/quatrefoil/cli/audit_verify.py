@@ -12,6 +12,7 @@ from rich.markup import escape
 from quatrefoil.audit.verdict import Verdict
 from quatrefoil.audit.verification import Examined, examine
 from quatrefoil.cli.auditing import add_at_option, add_log_argument, add_trust_option, warn_of_root
+from quatrefoil.cli.enclaves import read_relied
 from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
 from quatrefoil.policy import Policy
 from quatrefoil.transport import system_clock
@@ -24,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_log_argument(parser)
     add_trust_option(parser)
     add_policy_option(parser)
+    add_relying_options(parser)
     add_at_option(parser)
     add_json_option(parser)
 
@@ -32,6 +34,16 @@ def add_policy_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy", type=Path, metavar="FILE", help="the policy that the logs must name (default: a bundle's own)"
     )
+
+
+def add_relying_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--appraisal",
+        type=Path,
+        metavar="FILE",
+        help="verify the evidence of enclaves again, under this appraisal policy (default: it is not checked)",
+    )
+    parser.add_argument("--collateral", type=Path, metavar="DIR", help="collateral of the time of the entries")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -45,7 +57,9 @@ def run(options: argparse.Namespace) -> None:
 
 def examined(options: argparse.Namespace) -> Examined:
     policy = None if options.policy is None else Policy.load(options.policy)
-    found = examine(options.log, trust=options.trust, policy=policy, at=options.at or system_clock())
+    # Collateral of the past may have expired since: evidence is judged as of its entry.
+    relied = read_relied(options.appraisal, options.collateral)
+    found = examine(options.log, trust=options.trust, policy=policy, relied=relied, at=options.at or system_clock())
     warn_of_root(found.trusted)
     return found
 
@@ -60,11 +74,11 @@ def as_json(found: Examined) -> dict[str, Any]:
         "roots": list(found.trusted.fingerprints) if found.trusted is not None else [],
         "logs": [asdict(head) for head in verdict.heads],
         "checks": [asdict(check) for check in verdict.checks],
+        "not_made": [asdict(one) for one in verdict.not_made],
     }
 
 
 def _print(verdict: Verdict) -> None:
-    sizes = ", ".join(f"{head.role} {head.party}: {head.size} entries" for head in verdict.heads)
     sizes = ", ".join(f"{head.role} {head.party}: {head.size}" for head in verdict.heads)
     title = f"{'VALID' if verdict.valid else 'NOT VALID'}  (entries: {sizes or 'none'})"
     drawn = table(escape(title), ("check", "passed", "detail"), [])
@@ -76,4 +90,6 @@ def _print(verdict: Verdict) -> None:
         details = [(f"{check.log}: " if check.log else "") + check.detail for check in checks]
         style = None if passed else "bold red"
         drawn.add_row(name, "yes" if passed else "NO", escape("\n".join(details)), style=style)
+    for one in verdict.not_made:
+        drawn.add_row(one.name, "not checked", escape(one.why))
     console().print(drawn)

@@ -8,6 +8,7 @@ import contextlib
 import signal
 
 from quatrefoil import stack
+from quatrefoil.cli.enclaves import add_collector_options, add_enclave_option, collector_of, report_attester
 from quatrefoil.cli.parties import (
     TIMEOUT,
     PartyFiles,
@@ -32,6 +33,8 @@ _DAY = 86400.0
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_party_options(parser)
+    add_enclave_option(parser)
+    add_collector_options(parser)
     parser.add_argument(
         "--listen", required=True, type=address, metavar="HOST:PORT", help="where the aggregator connects to"
     )
@@ -46,13 +49,17 @@ def run(options: argparse.Namespace) -> None:
     with PartyFiles(options, "keeper", renewing=options.new_key) as files:
         policy = files.policy
         warn_insecure(policy)
+        enclave = stack.only_allowed(policy, "enclave", options.enclave)
+        attester = stack.attester_of(policy, enclave, collector_of(options, enclave))
+        attester.collect(bytes(32))  # a device that gives nothing is told of now, and not when silos wait
+        report_attester(policy, enclave, attester.isolation)
         keeper = Keeper(
             security=files.security,
             aggregation=stack.aggregation_of(
                 policy, options.backend or stack.only_allowed(policy, "aggregation"), threads=options.threads
             ),
             proofs=stack.proofs_of(policy, stack.proofs_named(policy), threads=options.threads),
-            isolation=stack.isolation_of(policy, stack.only_allowed(policy, "enclave")),
+            attester=attester,
             policy=policy,
             state=files.state,
             log=files.log,

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from quatrefoil import stack
+from quatrefoil.cli.enclaves import add_keeper_enclave_option
 from quatrefoil.cli.output import add_json_option, console, only_json, progress_console, table, write_json
 from quatrefoil.planner import Availability, Costs, Plan, PlannedPhase, host, plan
 from quatrefoil.planner.threats import exposed
@@ -30,12 +31,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--explain", metavar="PHASE", help="say more about one phase: every threat, every refused backend"
     )
+    add_keeper_enclave_option(parser, "default: what this machine has")
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     workload, policy = Workload.load(options.workload), Policy.load(options.policy)
-    available = host.availability()
+    available = host.availability(keeper=options.keeper_enclave)
     costs = Costs.load(options.costs) if options.costs else measured(available)
     if options.save_costs:
         costs.save(options.save_costs)
@@ -74,7 +76,7 @@ def show(made: Plan, out: Console) -> None:
         [
             [
                 phase.name,
-                "\n".join(map("{}: {}".format, phase.layers, phase.backends)) or "none",
+                "\n".join(_layer(phase, *pair) for pair in zip(phase.layers, phase.backends, strict=True)) or "none",
                 "\n".join(f"{answer.threat} ({answer.layer})" for answer in phase.threats) or "nothing",
                 f"{phase.predicted_ms:.2f}",
                 f"{phase.predicted_bytes:,}",
@@ -91,6 +93,10 @@ def show(made: Plan, out: Console) -> None:
     out.print(f"Plan {made.digest().hex()[:16]}. Predictions are from one machine. Nothing here is audited.")
 
 
+def _layer(phase: PlannedPhase, layer: str, backend: str) -> str:
+    return f"{layer}: {backend}" + (f" (isolation: {phase.isolation})" if layer == "enclave" else "")
+
+
 def explain(phase: PlannedPhase, made: Plan, out: Console) -> None:
     """One phase: what it is exposed to, what answers each threat and how, and why every other backend was refused."""
     out.print(f"\n[bold]{phase.name}[/bold] ({phase.kind}): {KINDS[phase.kind].meaning}. Data: {DATA[phase.data]}.")
@@ -105,5 +111,7 @@ def explain(phase: PlannedPhase, made: Plan, out: Console) -> None:
                 out.print(f"    holds while {answer.condition}.")
         else:
             out.print(f"    NOT PROTECTED: {left[threat]}.")
+    if phase.isolation:
+        out.print(f"  isolation of the keeper from its host: {phase.isolation}.")
     for refusal in phase.refused:
         out.print(f"  refused {refusal.layer}/{refusal.backend}: {refusal.reason}.")

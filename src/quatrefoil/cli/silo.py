@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from quatrefoil import stack
 from quatrefoil.audit import witnesses
 from quatrefoil.audit.commitments import SALT_BYTES, code_digest, data_commitment, list_files
+from quatrefoil.cli.enclaves import add_enclave_option, add_relying_options, relied_of, report_relied
 from quatrefoil.cli.output import add_json_option, require_writable, write_json
 from quatrefoil.cli.parties import (
     TIMEOUT,
@@ -42,6 +43,8 @@ HELP = "train on this silo's data with your own function, and send encrypted upd
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_party_options(parser)
+    add_enclave_option(parser)
+    add_relying_options(parser)
     parser.add_argument("--aggregator", required=True, type=address, metavar="HOST:PORT", help="where to connect to")
     add_pin_option(parser, "the aggregator")
     parser.add_argument(
@@ -124,13 +127,16 @@ def _provenance(files: PartyFiles) -> SiloProvenance:
 
 def _silo(options: argparse.Namespace, files: PartyFiles, samples: int, commits: Commitments) -> Silo:
     policy = files.policy
+    enclave, relied = stack.only_allowed(policy, "enclave", options.enclave), relied_of(options)
+    appraiser = stack.appraiser_of(policy, enclave, relied, clock=system_clock)
+    report_relied(enclave, relied)
     return Silo(
         security=files.security,
         aggregation=stack.aggregation_of(
             policy, options.backend or stack.only_allowed(policy, "aggregation"), threads=options.threads
         ),
         proofs=stack.proofs_of(policy, stack.proofs_named(policy), threads=options.threads),
-        isolation=stack.isolation_of(policy, stack.only_allowed(policy, "enclave")),
+        appraiser=appraiser,
         policy=policy,
         samples=samples,
         state=files.state,

@@ -51,7 +51,7 @@ def prepare(policy_file: Path, *, tell: Tell) -> Prepared:
     policy = Policy.load(policy_file)
     hospitals = load_hospitals()
     tell("measuring this machine for the planner")
-    available = availability()
+    available = availability(keeper=())
     costs = stack.measure_host(available)
     return Prepared(
         policy_file, policy, hospitals, costs, plan(job.workload_for(job.initial()), policy, costs, available)

@@ -70,6 +70,11 @@ def stand_ins(plan: Plan) -> Mapping[str, str]:
     return {name: BACKENDS[layer][backend] for name, (layer, backend) in STAND_INS.items() if name in plan.insecure}
 
 
+def isolation(plan: Plan) -> str:
+    """What separates the keeper from the host that it runs on: "none", "process" or "vm"."""
+    return next(phase.isolation for phase in plan.phases if phase.isolation)
+
+
 def seen(plan: Plan) -> Sequence[str]:
     """What is seen by whom although the plan was followed."""
     kinds = {phase.name: phase.kind for phase in plan.phases}

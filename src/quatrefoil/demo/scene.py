@@ -119,7 +119,7 @@ class Scene:
         ``kinds``: hospitals that run other software than the project's."""
         policy = self.policy if policy is None else policy
         workload = job.workload_for(self.start, rounds=rounds)
-        chosen = plan(workload, policy, self.costs, availability())
+        chosen = plan(workload, policy, self.costs, availability(keeper=()))
         authority = CertificateAuthority.create(folder / "ca", "demo", clock=system_clock)
 
         def party(name: str, role: str) -> Party:
@@ -135,13 +135,15 @@ class Scene:
             aggregation = stack.aggregation_of(policy, chosen.backend("aggregation"), threads=1)
             proofs = stack.proofs_of(policy, chosen.optional("proofs"), threads=1)
             notary = Notary(identity, authority.trust, clock=system_clock)
-            return Party(security, notary, aggregation, proofs, stack.isolation_of(policy, chosen.backend("enclave")))
+            return Party(security, notary, aggregation, proofs)
 
         return LocalJob(
             workload.name,
             silos={name: (party(name, "silo"), len(labels)) for name, (_, labels) in self.train.items()},
             aggregator=party("aggregator", "aggregator"),
             keeper=party("keeper", "keeper"),
+            attester=stack.attester_of(policy, chosen.backend("enclave"), None),
+            appraiser=stack.appraiser_of(policy, chosen.backend("enclave"), None, clock=system_clock),
             policy=policy,
             plan=chosen.digest(),
             initial=self.start,

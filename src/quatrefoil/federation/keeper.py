@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quatrefoil.audit import Event, Log
-from quatrefoil.contracts import ComputeIsolation, IntegrityProof, PrivateAggregation, Recipient, TransportSecurity
+from quatrefoil.contracts import IntegrityProof, IsolationAttester, PrivateAggregation, Recipient, TransportSecurity
 from quatrefoil.errors import MessageRefused, PeerError, PolicyError
 from quatrefoil.federation import directions
 from quatrefoil.federation.agreement import AgreedJob, agree, read, require_author, sha256
@@ -72,7 +72,7 @@ class Keeper:
         security: TransportSecurity,
         aggregation: PrivateAggregation,
         proofs: IntegrityProof | None,
-        isolation: ComputeIsolation,
+        attester: IsolationAttester,
         policy: Policy,
         state: State,
         log: Log,
@@ -80,7 +80,7 @@ class Keeper:
         self._security = security
         self._aggregation = aggregation
         self._proofs = JobProofs(proofs, policy)
-        self._isolation = isolation
+        self._attester = attester
         self._policy = policy
         self._attempts = Attempts(state)
         self._log = log
@@ -223,16 +223,20 @@ class Keeper:
             sealing_key=recipient.public,
         )
         digest = context.digest()
-        evidence = self._isolation.collect(digest)
+        evidence = self._attester.collect(digest)
         offer = self._security.sign(RoundOffer(context, evidence).encode())
-        opened = {**_where(context), "context": digest.hex(), "isolation": self._isolation.kind}
-        measured = {"isolation": self._isolation.kind, "context": digest.hex()}
+        opened = {**_where(context), "context": digest.hex(), **self._held_in()}
+        measured = {"context": digest.hex(), **self._held_in()}
         self._log.append_all(
             [Event("measurement", measured, {"evidence": evidence}), Event("round-opened", opened, {"offer": offer})]
         )
         self._attempts.open(name, Offered(context, offer, job.job.aggregator))
         self._open[digest] = _OpenAttempt(job, context, recipient)
         return offer
+
+    def _held_in(self) -> dict[str, object]:
+        """For the log: where this keeper says that it holds keys. Silos log what they found that its evidence shows."""
+        return {"enclave": self._attester.kind, "isolation": self._attester.isolation}
 
     # ---------------------------------------------------------------------------------------------------- answering
 
@@ -336,7 +340,7 @@ class Keeper:
                 **_where(context),
                 "context": digest.hex(),
                 "contributors": list(proposal.contributors),
-                "isolation": self._isolation.kind,
+                **self._held_in(),
             },
             {"release": release},
         )

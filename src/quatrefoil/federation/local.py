@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from quatrefoil.audit import Log
 from quatrefoil.audit.dsse import Envelope, Notary, Verifier
-from quatrefoil.contracts import ComputeIsolation, IntegrityProof, PrivateAggregation, TransportSecurity
+from quatrefoil.contracts import (
+    IntegrityProof,
+    IsolationAppraiser,
+    IsolationAttester,
+    PrivateAggregation,
+    TransportSecurity,
+)
 from quatrefoil.errors import CallerError, PeerError
 from quatrefoil.federation.aggregator import Aggregator, FinishedRound
 from quatrefoil.federation.agreement import AgreedJob
@@ -44,7 +50,6 @@ class Party:
     notary: Notary
     aggregation: PrivateAggregation
     proofs: IntegrityProof | None
-    isolation: ComputeIsolation
 
 
 class LocalJob:
@@ -57,6 +62,8 @@ class LocalJob:
         silos: Mapping[str, tuple[Party, int]],
         aggregator: Party,
         keeper: Party,
+        attester: IsolationAttester,
+        appraiser: IsolationAppraiser,
         policy: Policy,
         plan: bytes,
         initial: Sequence[NDArray[np.floating]],
@@ -70,10 +77,11 @@ class LocalJob:
         ancestors: Verifier | None = None,
         witnesses: Callable[[Job], LocalWitnesses] | None = None,
     ) -> None:
-        """``kinds``: silos, by name, that are of a class of their own: one that does not keep to the protocol, to show
-        what it gets. ``commits``: what silos commit to; one that is not named, to nothing. ``parent``: the envelope
-        about ``initial``, and ``ancestors`` whom to believe of it. ``witnesses``: makes the witnesses of the agreed
-        job, where the policy asks for any."""
+        """``attester``: the keeper's. ``appraiser``: what every silo holds its evidence to. ``kinds``: silos, by name,
+        that are of a class of their own: one that does not keep to the protocol, to show what it gets. ``commits``:
+        what silos commit to; one that is not named, to nothing. ``parent``: the envelope about ``initial``, and
+        ``ancestors`` whom to believe of it. ``witnesses``: makes the witnesses of the agreed job, where the policy asks
+        for any."""
         if policy.witnesses and witnesses is None:
             raise CallerError(
                 f"policy {policy.name} asks for {policy.witnesses} witnesses, and this job is given none",
@@ -121,7 +129,7 @@ class LocalJob:
                 security=party.security,
                 aggregation=party.aggregation,
                 proofs=party.proofs,
-                isolation=party.isolation,
+                appraiser=appraiser,
                 policy=policy,
                 samples=samples,
                 state=states[silo],
@@ -136,7 +144,7 @@ class LocalJob:
             security=keeper.security,
             aggregation=keeper.aggregation,
             proofs=keeper.proofs,
-            isolation=keeper.isolation,
+            attester=attester,
             policy=policy,
             state=MemoryState(),
             log=log,

@@ -14,16 +14,18 @@ Rules (docs/protocol.md, "The silo"):
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quatrefoil.audit import Log
+from quatrefoil.audit import Event, Log
 from quatrefoil.contracts import (
-    ComputeIsolation,
+    Appraisal,
     FloatVector,
     IntegrityProof,
+    IsolationAppraiser,
     PrivateAggregation,
     TransportSecurity,
     VerifiedStatement,
@@ -67,6 +69,25 @@ from quatrefoil.policy import Policy
 from quatrefoil.state import State
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """An offer after every check, and what its evidence was found to show."""
+
+    context: RoundContext
+    evidence: bytes
+    appraisal: Appraisal
+
+    def measurement(self) -> Event:
+        """For the log: where the keeper's evidence shows that it holds keys, and by which appraisal policy."""
+        body = {
+            "context": self.context.digest().hex(),
+            "enclave": self.appraisal.kind,
+            "isolation": self.appraisal.isolation,
+            "appraisal": self.appraisal.policy.hex(),
+        }
+        return Event("measurement", body, {"evidence": self.evidence})
+
+
 class Silo:
     """Bytes in, bytes out. ``samples`` is the number of samples that it trains on, which every party learns, and so do
     they what it ``commits`` to."""
@@ -77,7 +98,7 @@ class Silo:
         security: TransportSecurity,
         aggregation: PrivateAggregation,
         proofs: IntegrityProof | None,
-        isolation: ComputeIsolation,
+        appraiser: IsolationAppraiser,
         policy: Policy,
         samples: int,
         state: State,
@@ -88,7 +109,7 @@ class Silo:
         self._security = security
         self._aggregation = aggregation
         self._proofs = JobProofs(proofs, policy)
-        self._isolation = isolation
+        self._appraiser = appraiser
         self._policy = policy
         self._samples = samples
         self._state = state
@@ -201,7 +222,7 @@ class Silo:
     def check_offer(self, offer: bytes, voids: Sequence[bytes] = ()) -> RoundContext:
         """The context of a round that this silo may train for, after every check but those on the update itself."""
         with refusals_logged(self._log, "offer"):
-            return self._check_offer(offer, voids)
+            return self._check_offer(offer, voids).context
 
     def recorded(self, context: RoundContext) -> bytes | None:
         """The message that was recorded for this attempt, to be sent again as it is; None before there is one."""
@@ -215,20 +236,19 @@ class Silo:
         for the same attempt, it returns the bytes that were recorded first, whatever ``trained`` holds.
         """
         with refusals_logged(self._log, "contribute"):
-            context = self._check_offer(offer, voids)
+            checked = self._check_offer(offer, voids)
+            context = checked.context
             if (recorded := self.recorded(context)) is not None:
                 return recorded
             message = self._encrypt(context, self._update(trained))
             stored = self._state.put_once(_outbox(context), parts.join([context.digest(), message]))
-            self._log.append(
-                "contribution",
-                {
-                    "round": context.round,
-                    "attempt": context.attempt,
-                    "context": context.digest().hex(),
-                    "bytes": len(message),
-                },
-            )
+            sent = {
+                "round": context.round,
+                "attempt": context.attempt,
+                "context": context.digest().hex(),
+                "bytes": len(message),
+            }
+            self._log.append_all([checked.measurement(), Event("contribution", sent)])
             return parts.split(stored, 2)[1]
 
     def confirm(self, offer: bytes, signed_proposal: bytes, voids: Sequence[bytes] = ()) -> bytes:
@@ -238,7 +258,7 @@ class Silo:
         silo's contribution changed, and for one that sets a small group apart: ``confirmations``, ``rosters``.
         """
         with refusals_logged(self._log, "confirm"):
-            context = self._check_offer(offer, voids)
+            context = self._check_offer(offer, voids).context
             job = self._agreed()
             proposal = read(self._security, signed_proposal, RosterProposal, job.job.aggregator, "aggregator")
             recorded = self.recorded(context)
@@ -330,7 +350,7 @@ class Silo:
 
     # -------------------------------------------------------------------------------------------------------- details
 
-    def _check_offer(self, offer: bytes, voids: Sequence[bytes]) -> RoundContext:
+    def _check_offer(self, offer: bytes, voids: Sequence[bytes]) -> _Checked:
         job = self._agreed()
         wanted = read(self._security, offer, RoundOffer, job.job.keeper, "keeper")
         context = wanted.context
@@ -342,8 +362,9 @@ class Silo:
         _require_model(context.model, model_digest(self.model, job.job.layout), "model of the round")
         self._require_bounds(job, context)
         self._require_voids(context, voids)
-        self._isolation.appraise(wanted.evidence, report_data=context.digest())
-        return context
+        # Last, since what is appraised is the key of exactly this context.
+        appraisal = self._appraiser.appraise(wanted.evidence, report_data=context.digest())
+        return _Checked(context, wanted.evidence, appraisal)
 
     def _require_bounds(self, job: AgreedJob, context: RoundContext) -> None:
         current = self._current()

@@ -23,9 +23,11 @@ class SoftwareEvidence(WireObject):
 
 
 class SoftwareIsolation:
-    """INSECURE stand-in for ``ComputeIsolation``: whoever runs the host reads everything that runs on it."""
+    """INSECURE stand-in for ``IsolationAttester`` and ``IsolationAppraiser``: whoever runs the host reads everything
+    that runs on it."""
 
-    kind = "software"
+    kind = accepts = "software"
+    isolation = "none"
 
     def __init__(self, *, accept_insecure: Literal["software-keeper"]) -> None:
         if accept_insecure != SOFTWARE_KEEPER:
@@ -40,4 +42,4 @@ class SoftwareIsolation:
     def appraise(self, evidence: bytes, *, report_data: bytes) -> Appraisal:
         if SoftwareEvidence.decode(evidence).report_data != report_data:
             raise MessageRefused("the evidence is bound to something else", hint="Ask the keeper's operator")
-        return Appraisal(kind=self.kind, isolation="none", insecure=True)
+        return Appraisal(kind=self.kind, isolation=self.isolation, insecure=True, policy=b"")

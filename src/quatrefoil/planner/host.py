@@ -6,12 +6,12 @@ the kernel is not built.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation
 from quatrefoil.enclave import devices
-from quatrefoil.errors import QuatrefoilError
+from quatrefoil.errors import CallerError, QuatrefoilError
 from quatrefoil.planner.availability import Availability
 from quatrefoil.policy import BACKENDS, VALUE_BITS
 
@@ -23,9 +23,13 @@ NOT_WRITTEN: Mapping[tuple[str, str], str] = {
 }
 
 
-def availability(root: Path = Path("/")) -> Availability:
-    """Look at this machine; ``root`` is where its devices are looked for."""
-    absent = {**NOT_WRITTEN, **_enclaves(root)}
+def availability(root: Path = Path("/"), *, keeper: Collection[str] | None = None) -> Availability:
+    """Look at this machine; ``root`` is where its devices are looked for.
+
+    ``keeper``: kinds of evidence that the keeper's machine is said to give, where the keeper runs on another; None: it
+    would run on this one, and has the devices that are here.
+    """
+    absent = {**NOT_WRITTEN, **(_enclaves(root) if keeper is None else _said(keeper))}
     reason = transport_missing()
     if reason:
         absent["transport", "pq-tls"] = reason
@@ -86,14 +90,39 @@ def kernel_missing() -> str:
     return ""
 
 
+UNCOLLECTED: Mapping[str, str] = {
+    "sgx": "nothing here collects evidence inside an SGX enclave",
+    "nvidia-cc": "a GPU holds no keeper: it isolates what runs on it, and the keeper's own memory it does not",
+}
+"""Backends of which no keeper can give evidence, whatever devices there are, and why."""
+
+_DEVICES: Mapping[str, tuple[str, ...]] = {
+    "tdx": ("tdx", "tsm"),
+    "sev-snp": ("sev-snp", "tsm"),
+    "nitro": ("nitro",),
+    "tpm": ("tpm",),
+}
+"""Backend -> devices of ``enclave.devices`` that a keeper needs, all of them."""
+
+
 def _enclaves(root: Path) -> dict[tuple[str, str], str]:
-    found = {device.kind: device.path for device in devices.find(root) if device.present}
+    """A device shows that a keeper here can ask for evidence; that it is any good, its appraisal shows."""
+    found = {device.kind: device for device in devices.find(root)}
     reasons = {}
     for backend in BACKENDS["enclave"]:
-        if backend != "software":
-            seen = f"{found[backend]} is here" if backend in found else "no device here"
-            reasons["enclave", backend] = f"attestation does not exist yet; {seen}"
+        if backend in UNCOLLECTED:
+            seen = f"; {found[backend].path} is here" if found[backend].present else ""
+            reasons["enclave", backend] = UNCOLLECTED[backend] + seen
+        elif missing := [kind for kind in _DEVICES.get(backend, ()) if not found[kind].present]:
+            reasons["enclave", backend] = f"no device here ({', '.join(found[kind].path for kind in missing)})"
     return reasons
+
+
+def _said(keeper: Collection[str]) -> dict[tuple[str, str], str]:
+    if unknown := sorted(set(keeper) - set(_DEVICES)):
+        raise CallerError(f"no keeper gives {unknown[0]} evidence", hint=f"Name one of {', '.join(_DEVICES)}")
+    other = [name for name in BACKENDS["enclave"] if name != "software" and name not in keeper]
+    return {("enclave", name): UNCOLLECTED.get(name, "the keeper is not said to give such evidence") for name in other}
 
 
 __all__ = ["PARAMETER_SETS", "aggregation", "availability", "kernel_missing", "proofs", "transport_missing"]

@@ -35,7 +35,8 @@ class Unprotected:
 @dataclass(frozen=True)
 class PlannedPhase:
     """``layers`` and ``backends`` run in parallel. ``threats``: every answered one, and by which layer. Predictions
-    are for one pass; there are ``rounds`` of them."""
+    are for one pass; there are ``rounds`` of them. ``isolation``: what separates the code that holds keys from its
+    host, "none", "process" or "vm"; empty where the phase has no layer for it."""
 
     name: str
     kind: str
@@ -46,6 +47,7 @@ class PlannedPhase:
     predicted_ms: float
     predicted_bytes: int
     rounds: int
+    isolation: str
     refused: tuple[Refusal, ...]
 
 
@@ -161,6 +163,7 @@ def _phase_json(phase: PlannedPhase) -> dict[str, Any]:
         "predicted_ms": round(phase.predicted_ms, 4),
         "predicted_bytes": phase.predicted_bytes,
         "rounds": phase.rounds,
+        "isolation": phase.isolation or None,
         "refused": [{"layer": r.layer, "backend": r.backend, "reason": r.reason} for r in phase.refused],
     }
 

@@ -2,9 +2,10 @@
 
 For every phase, all combinations of allowed and available backends are tried. One is acceptable when it holds every
 layer that the phase needs, answers every threat that the policy names and the phase is exposed to, and keeps to the
-latency limits. Of the acceptable ones, those with the fewest stand-ins win, and of these the cheapest. The aggregation
-backend is one for the whole workload, because what one silo encrypts the others must be able to add. When a phase has
-no acceptable combination, nothing is planned: ``PhaseUnprotected`` says which phase, which threat, and what would do.
+latency limits. Of the acceptable ones, those with the fewest stand-ins win, of these those whose keeper is isolated
+from its host, and of these the cheapest. The aggregation backend is one for the whole workload, because what one silo
+encrypts the others must be able to add. When a phase has no acceptable combination, nothing is planned:
+``PhaseUnprotected`` says which phase, which threat, and what would do.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from quatrefoil.planner.costs import Costs
 from quatrefoil.planner.estimate import Estimate, estimate
 from quatrefoil.planner.plans import Plan, PlannedPhase, Refusal, Unprotected
 from quatrefoil.planner.threats import Answer
-from quatrefoil.policy import BACKENDS, LAYERS, STAND_INS, Policy
+from quatrefoil.policy import BACKENDS, ISOLATED_FROM, ISOLATING, ISOLATION, LAYERS, STAND_INS, Policy
 from quatrefoil.workload import Phase, Workload
 
 SHARED = "aggregation"
@@ -69,9 +70,15 @@ class _Choice:
     cost: Estimate
 
     @property
-    def rank(self) -> tuple[int, float, int, int, tuple[str, ...]]:
+    def rank(self) -> tuple[int, int, float, int, int, tuple[str, ...]]:
         stand_ins = sum(pair in _STAND_IN_OF for pair in self.backends.items())
-        return stand_ins, self.cost.ms, self.cost.bytes, len(self.backends), tuple(self.backends.values())
+        names = tuple(self.backends.values())
+        return stand_ins, int(self.is_open), self.cost.ms, self.cost.bytes, len(self.backends), names
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a keeper is used that nothing isolates from its host."""
+        return "enclave" in self.backends and self.backends["enclave"] not in ISOLATING
 
 
 @dataclass(frozen=True)
@@ -82,9 +89,9 @@ class _Attempt:
     faults: tuple[str, ...]
 
     @property
-    def rank(self) -> tuple[int, float, int]:
+    def rank(self) -> tuple[int, int, float, int]:
         ranks = [choice.rank for choice in self.choices]
-        return sum(r[0] for r in ranks), sum(r[1] for r in ranks), sum(r[2] for r in ranks)
+        return sum(r[0] for r in ranks), sum(r[1] for r in ranks), sum(r[2] for r in ranks), sum(r[3] for r in ranks)
 
 
 @dataclass(frozen=True)
@@ -232,6 +239,7 @@ class _Room:
             predicted_ms=choice.cost.ms,
             predicted_bytes=choice.cost.bytes,
             rounds=phase.rounds,
+            isolation=ISOLATION[choice.backends["enclave"]] if "enclave" in choice.backends else "",
             refused=tuple(self.refusals(phase, choice)),
         )
 
@@ -260,6 +268,8 @@ class _Room:
             return "; ".join(short)
         if rival.rank[0] > choice.rank[0]:
             return f"a stand-in, and {choice.backends[layer]} is there"
+        if rival.rank[1] > choice.rank[1]:
+            return f"isolates nothing, and {choice.backends[layer]} does"
         if layer == SHARED:
             return f"{choice.backends[layer]} serves the whole workload better"
         return f"{choice.backends[layer]} costs no more: {choice.cost.ms:.3g} ms against {rival.cost.ms:.3g} ms"
@@ -267,12 +277,14 @@ class _Room:
     def unprotected(self, phase: PlannedPhase) -> Iterator[Unprotected]:
         """What ``phase`` is exposed to and its layers do not answer. The policy names none of these."""
         answered = {answer.threat for answer in phase.threats}
-        shared = dict(zip(phase.layers, phase.backends, strict=True)).get(SHARED, "")
+        used = dict(zip(phase.layers, phase.backends, strict=True))
         for threat in threats.exposed(phase.kind, phase.data):
-            if threat not in answered:
-                yield Unprotected(
-                    threat, phase.name, f"the policy does not name it; {self.why_open(phase.kind, threat, shared)}"
-                )
+            if threat in answered:
+                continue
+            why = f"the policy does not name it; {self.why_open(phase.kind, threat, used.get(SHARED, ''))}"
+            if phase.isolation == "none" and threat in ISOLATED_FROM:
+                why = f"{used['enclave']} isolates nothing from its host; {why}"
+            yield Unprotected(threat, phase.name, why)
 
 
 def _answered(kind: str, backends: Mapping[str, str]) -> dict[str, Answer]:

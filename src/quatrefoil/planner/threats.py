@@ -1,9 +1,9 @@
 """Two tables: which threats a phase is exposed to, and which of them a backend answers there.
 
 Everything that a plan claims is a row of :data:`ANSWERS`; what no row says is not protected. Rows stand here for
-backends that do not exist yet as well, so that a refusal can name what would satisfy it: they are never chosen while
-the host does not offer them. ``how`` and ``condition`` are shown to people; ``condition`` says what the claim rests on
-beyond the cryptography, and is filled with the policy's numbers.
+backends that a host does not offer as well, so that a refusal can name what would satisfy it: they are never chosen.
+``how`` and ``condition`` are shown to people; ``condition`` says what the claim rests on beyond the cryptography, and
+is filled with the policy's numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from string import Formatter
 
-from quatrefoil.policy import Policy
+from quatrefoil.policy import ISOLATING, Policy
 
 EXPOSED: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("transport", "update"): ("recorder", "network"),
@@ -86,6 +86,7 @@ class Answer:
             "minimum_silos": limits.minimum_silos,
             "rosters": _rosters(policy),
             "norm": f"{limits.update_norm:g}",
+            "appraisal": policy.appraisal.hex()[:16] or "that it would have to name",
         }
         how, condition = self.how.format(**given), self.condition.format(**given)
         return Answer(self.layer, self.backend, self.kind, self.threat, how, condition)
@@ -154,8 +155,15 @@ def _bounded(kind: str, how: str) -> tuple[Answer, ...]:
     return (Answer("proofs", "bounded-update", kind, "byzantine-silo", how, _DAMAGE),)
 
 
-def _attested(kind: str, threat: str, how: str) -> tuple[Answer, ...]:
-    return tuple(Answer("enclave", name, kind, threat, how) for name in ("tdx", "sev-snp", "sgx", "nitro"))
+_ATTESTED = (
+    "every silo holds the keeper's evidence to the appraisal policy {appraisal}, with collateral of its own; the code "
+    "that it names is a keeper's; nobody takes its machine apart, or has its maker's keys (docs/attestation.md)"
+)
+
+
+def _attested(threat: str, how: str) -> tuple[Answer, ...]:
+    """By isolation alone: what is measured and not isolated, as behind a TPM, answers nothing."""
+    return tuple(Answer("enclave", name, "keys", threat, how, _ATTESTED) for name in ISOLATING)
 
 
 ANSWERS: tuple[Answer, ...] = (
@@ -178,16 +186,15 @@ ANSWERS: tuple[Answer, ...] = (
     ),
     *_bounded("aggregate", "only ciphertexts with a verified proof are added: well formed, and within the bounds"),
     *_bounded("keys", "a sealed key that is not the one of the proven ciphertext is refused by name"),
-    # Not offered by any host yet: what a refusal names.
-    *_attested("keys", "curious-host", "keys are released only to attested code in memory that the host cannot read"),
-    *_attested("keys", "malicious-server", "attested code answers once a round, for one roster"),
-    *_attested("aggregate", "malicious-server", "the sum is computed by attested code"),
+    *_attested("curious-host", "keys are released only to attested code in memory that the host cannot read"),
+    *_attested("malicious-server", "attested code answers once a round, for one roster"),
 )
 """Everything that a plan may claim. At most one row for a backend, kind and threat."""
 
 NOTHING_YET: Mapping[tuple[str, str], str] = {
     ("transport", "tampered-model"): "signed models do not exist yet",
     ("collect", "malicious-server"): "nothing shows that a model was not chosen to draw out a silo's data",
+    ("aggregate", "malicious-server"): "no aggregator gives evidence of what it runs",
     ("audit", "malicious-server"): "silos can witness the log (audit.witnesses), and plans do not credit that yet",
 }
 """(kind, threat) that no row answers: what would, and that it is missing."""

@@ -48,7 +48,7 @@ def one(data: bytes) -> None:
         with again.open("wb") as out:
             write_archive(out, [(name, content or b"") for name, content in members.items()])
         assert again.read_bytes() == data
-    verdict = examine(file, trust=None, policy=None, at=system_clock()).verdict
+    verdict = examine(file, trust=None, policy=None, relied=None, at=system_clock()).verdict
     assert all(check.detail or check.passed for check in verdict.checks)
     assert verdict.valid is False, "nothing here lies under a root that came along"
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from quatrefoil.audit import entries
 from quatrefoil.audit.checks.identity import Introduction
+from quatrefoil.audit.checks.measurements import KIND, Measurements
 from quatrefoil.audit.checks.statements import CHECKERS, Attested, Context
 from quatrefoil.audit.entries import Attachment, Entry
 from quatrefoil.audit.kinds import KINDS
@@ -45,13 +46,16 @@ class Content:
         introduction: Introduction,
         findings: Findings,
         context: Context | None,
+        measurements: Measurements | None,
         on_entry: OnEntry,
     ) -> None:
-        """``context``: what statements are verified with; None where there is no root to hold them to."""
+        """``context``: what statements are verified with; None where there is no root to hold them to.
+        ``measurements``: None where the auditor gave no appraisal policy."""
         self._source = source
         self._owner, self._claimed = introduction.owner, introduction.claimed
         self._findings = findings
         self._context = context
+        self._measurements = measurements
         self._on_entry = on_entry
         self._counts = _Counts()
         self._latest = ""
@@ -91,8 +95,11 @@ class Content:
         self._check_writer(entry)
         self._check_time(entry)
         said: Sequence[Attested] = ()
+        contents = self._payloads(entry)
         if entry.attached or entry.kind in CHECKERS:
-            said = self._check_statement(entry, self._payloads(entry))
+            said = self._check_statement(entry, contents)
+        if self._measurements is not None:
+            self._measurements.follow(entry, contents)
         self._on_entry(entry, said)
 
     def _check_writer(self, entry: Entry) -> None:
@@ -123,7 +130,7 @@ class Content:
 
     def _payloads(self, entry: Entry) -> dict[str, bytes]:
         """What an entry attaches and is needed further on, each held to its digest."""
-        wanted = entry.kind in CHECKERS
+        wanted = entry.kind in CHECKERS or (entry.kind == KIND and self._measurements is not None)
         found = {}
         for name, attachment in entry.attached.items():
             if not wanted and attachment.sha256 in self._verified:

@@ -71,6 +71,9 @@ class Facts:
     """By digest, the stand-ins that it accepts."""
     silos: dict[str, str] = field(default_factory=dict)
     isolation: set[str] = field(default_factory=set)
+    """Where keys were held: by a keeper's own word."""
+    appraised: set[str] = field(default_factory=set)
+    """Where keys were held, as a silo found that the evidence shows."""
     rounds: list[Round] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     voids: list[Refusal] = field(default_factory=list)
@@ -109,8 +112,10 @@ class Facts:
             self._line(self.voids, "voids", entry, "")
         elif entry.kind in ("round-finished", "round-accepted"):
             self._round(entry)
-        elif entry.kind in ("key-release", "measurement") and len(self.isolation) < MOST_LINES:
-            self.isolation.add(_text(body.get("isolation")))
+        elif entry.kind in ("key-release", "measurement"):
+            into = self.appraised if "appraisal" in body else self.isolation
+            if len(into) < MOST_LINES:
+                into.add(f"{_text(body.get('enclave'))} (isolation: {_text(body.get('isolation'))})")
 
     def _lease(self, entry: Entry) -> None:
         body = entry.body

@@ -272,12 +272,15 @@ def terms(found: Examined) -> Markup:
     plans = {key: names for facts in found.facts for key, names in facts.plans.items()}
     silos = {name: samples for facts in found.facts for name, samples in facts.silos.items()}
     kept = sorted({one for facts in found.facts for one in facts.isolation})
+    shown = sorted({one for facts in found.facts for one in facts.appraised})
     rows: list[list[Content]] = [["Policy", name or "not named here", digest(key)] for key, name in policies.items()]
     rows += [["Plan", f"stand-ins: {', '.join(names) or 'none'}", digest(key)] for key, names in plans.items()]
     if silos:
         rows.append(["Samples stated", ", ".join(f"{name} {count}" for name, count in sorted(silos.items())), ""])
     if kept:
-        rows.append(["Keys were held in", ", ".join(kept), ""])
+        rows.append(["Keys were held in, by the keeper's word", ", ".join(kept), ""])
+    if shown:
+        rows.append(["Keys were held in, as silos appraised", ", ".join(shown), ""])
     if not rows:
         return NOTHING
     return element(
@@ -289,6 +292,9 @@ def checks(found: Examined) -> Markup:
     rows: list[list[Content]] = [
         [element("div", name), _mark(ones), _details(name, ones)] for name, ones in found.verdict.by_name().items()
     ]
+    for one in found.verdict.not_made:
+        said = join([_meaning(one.name), element("div", f"Not checked: {one.why}.", class_="soft small")])
+        rows.append([element("div", one.name), element("span", "not checked", class_="mark"), said])
     return element(
         "section",
         element("h2", "What was checked"),
@@ -308,9 +314,13 @@ def _mark(ones: list[Check]) -> Markup:
     return element("span", "\N{BALLOT X} not passed", class_="mark bad")
 
 
-def _details(name: str, ones: list[Check]) -> Markup:
+def _meaning(name: str) -> Markup:
     meaning = CHECKS[name]
-    lines = [element("div", f"{meaning[0].upper()}{meaning[1:]}.")]
+    return element("div", f"{meaning[0].upper()}{meaning[1:]}.")
+
+
+def _details(name: str, ones: list[Check]) -> Markup:
+    lines = [_meaning(name)]
     said = list(dict.fromkeys(one.detail for one in ones))
     if len(said) == 1 and len(ones) > 1 and all(one.passed for one in ones):
         lines.append(element("div", f"All {len(ones)} logs: {said[0]}", class_="soft small"))

@@ -105,8 +105,8 @@ def collude_with_keeper(
         f"{together:.2%} of its length or better: the rounding of the encryption.",
         left=f"The aggregator alone has {len(closed)} ciphertexts. Unpacked as if they were not encrypted, and scaled "
         f"to fit, the best is {alone:.0%} of its update's length away from it.",
-        verdict="Nothing protects against this today: the keeper is software and unattested. Have it run by somebody "
-        "who does not run the aggregator.",
+        verdict="Nothing protects against this here: the demo's keeper is software, isolation: none. Put it behind "
+        "isolation that the silos appraise, or have it run by somebody who does not run the aggregator.",
         without={"updates_read": len(opened), "relative_error": together},
         with_layer={"updates_read": 0, "relative_error": alone},
         protected=False,
