@@ -251,6 +251,7 @@ def test_a_command_that_is_refused_before_it_has_a_key(room: Room, capsys: pytes
     while alive(pid):
         assert time.monotonic() < end, "the command runs on"
         time.sleep(0.05)
+    nothing = f"hold doses.sealed --stage train --broker-name vault {room.collecting}"
     for line, problem in (
         (f"{nothing} no-such-program", "no-such-program cannot be run"),
         ("revoke lease 0011223344556677 --reason x", "is not all of the 64 hexadecimal digits of a lease"),
