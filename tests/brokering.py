@@ -176,13 +176,20 @@ class Workload:
     """Code on a machine that asks a broker for one key, without a channel unless ``exporter`` says so."""
 
     def __init__(
-        self, site: Site, owned: OwnedResource, stage: str, asker: Asker, *, machine: Machine | None = None
+        self,
+        site: Site,
+        owned: OwnedResource,
+        stage: str,
+        asker: Asker,
+        *,
+        machine: Machine | None = None,
+        tls_key: bytes = b"",
     ) -> None:
         self.site = site
         self.asker = asker
         self.machine = machine or Machine()
         self.elapsed = 0.0
-        self.exporter = b""
+        self.exporter = self.peer_key = b""
         self.security = speaking_as(identity(asker.name, asker.role), site.clock)
         self.holder = Holder(
             owned,
@@ -191,7 +198,7 @@ class Workload:
             security=self.security,
             attester=self.machine.attester,
             clock=site.clock,
-            tls_key=b"",
+            tls_key=tls_key,
             keyset_s=30 * 86400,
             elapsed=lambda: self.elapsed,
         )
@@ -207,20 +214,20 @@ class Workload:
         return self.holder.request(nonce or self.nonce(), exporter=self.exporter)
 
     def ask(self, request: bytes) -> bytes:
-        return self.site.broker.release(request, asker=self.asker, exporter=self.exporter)
+        return self.site.broker.release(request, asker=self.asker, exporter=self.exporter, peer_key=self.peer_key)
 
     def acquire(self) -> Lease:
         return self.holder.accept(self.ask(self.request()))
 
     def ask_renewal(self, request: bytes) -> bytes:
-        return self.site.broker.renew(request, asker=self.asker, exporter=self.exporter)
+        return self.site.broker.renew(request, asker=self.asker, exporter=self.exporter, peer_key=self.peer_key)
 
     def renew(self) -> Lease:
         return self.holder.accept(self.ask_renewal(self.request()))
 
     def derived(self, owned: OwnedResource, secret: bytes) -> bytes:
         request = self.holder.derive(self.nonce(), owned.signed, sealed_for(owned, secret), exporter=self.exporter)
-        return self.site.broker.derive(request, asker=self.asker, exporter=self.exporter)
+        return self.site.broker.derive(request, asker=self.asker, exporter=self.exporter, peer_key=self.peer_key)
 
 
 def revocation(by: Asker = OPERATOR, *, clock: Callable[[], Any] | None = None, **fields: Any) -> bytes:

@@ -245,7 +245,7 @@ def test_two_brokers_on_copies_of_one_state_are_two_histories(site: Site) -> Non
     workload = site.workload(owned)
     request = workload.request()
     with pytest.raises(MessageRefused, match="nonce"):
-        second.release(request, asker=workload.asker, exporter=b"")
+        second.release(request, asker=workload.asker, exporter=b"", peer_key=b"")
 
 
 def _copied(site: Site) -> MemoryLog:

@@ -96,7 +96,7 @@ class BrokerDrive:
             return workload.holder.derive(self._nonce(workload), self.update.signed, key, exporter=b"")
 
         self._until_answered(
-            workload, make, lambda request: self.site.broker.derive(request, asker=WORKER, exporter=b"")
+            workload, make, lambda request: self.site.broker.derive(request, asker=WORKER, exporter=b"", peer_key=b"")
         )
 
     @staticmethod

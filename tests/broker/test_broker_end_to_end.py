@@ -251,10 +251,14 @@ def test_a_command_that_is_refused_before_it_has_a_key(room: Room, capsys: pytes
     while alive(pid):
         assert time.monotonic() < end, "the command runs on"
         time.sleep(0.05)
+    nothing = f"hold doses.sealed --stage train --broker-name vault {room.collecting}"
     for line, problem in (
-        ("revoke lease 00 --reason x", "has 1 bytes, not 32"),
-        ("revoke lease zz --reason x", "not hexadecimal"),
+        (f"{nothing} no-such-program", "no-such-program cannot be run"),
+        ("revoke lease 0011223344556677 --reason x", "is not all of the 64 hexadecimal digits of a lease"),
+        (f"revoke lease {'zz' * 32} --reason x", "not hexadecimal"),
         ("revoke measurement pcr0=00 --reason x", "is no claim"),
+        ("revoke measurement tpm.pcr0=00 --reason x", "is never a value of 1 bytes"),
+        (f"revoke measurement tpm.prc0={'00' * 32} --reason x", "tpm evidence has no measurement 'prc0'"),
         ("key --out more.cert --unattested --collateral collateral", "goes with --appraisal"),
         ("register doses.csv", "no sealed model"),
     ):

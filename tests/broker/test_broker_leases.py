@@ -232,6 +232,13 @@ def test_revocations_that_are_no_such_thing(site: Site) -> None:
         {"what": "platform", "kind": "tpm", "name": "ak", "value": b""},
         {"what": "resource", "value": bytes(32), "kind": "tpm", "name": "ak"},
         {"what": "resource", "value": bytes(32), "reason": "x" * 401},
+        # What no evidence ever says: it would be revoked for nobody.
+        {"what": "measurement", "kind": "tmp", "name": "pcr7", "value": bytes(32)},
+        {"what": "measurement", "kind": "tpm", "name": "pcr07", "value": bytes(32)},
+        {"what": "measurement", "kind": "tpm", "name": "ak", "value": bytes(34)},
+        {"what": "measurement", "kind": "tpm", "name": "pcr7", "value": bytes(2)},
+        {"what": "measurement", "kind": "tdx", "name": "mrtd", "value": bytes(32)},
+        {"what": "platform", "kind": "nitro", "name": "pcr0", "value": bytes(48)},
     ):
         with pytest.raises(MessageRefused):
             Revocation(**{"kind": "", "name": "", "value": b"", "resource": b"", "reason": ""} | fields)

@@ -14,7 +14,7 @@ from broker_drive import BrokerDrive
 
 from killing import Fuse
 from quatrefoil.audit import leases
-from quatrefoil.broker import clock, ledger, machine, messages, sealing_key
+from quatrefoil.broker import clock, ledger, machine, messages, registry, sealing_key
 from quatrefoil.services import broker
 from quatrefoil.wire import WireObject
 
@@ -82,6 +82,7 @@ def test_the_limits() -> None:
     assert f"An asker has {machine.MOST_NONCES} at a time" in TEXT
     assert f"A clock up to {clock.TOLERATED_S} seconds behind" in TEXT
     assert ledger.KEPT_S == 86400 and "for a day after its end" in TEXT
+    assert registry.LARGEST_RESOURCE == 1 << 20 and "a signed resource 1 MiB" in TEXT
     assert broker.LARGEST_QUESTION == 16 << 20 and "A request may have 16 MiB" in TEXT
 
 

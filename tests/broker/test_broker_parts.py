@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from brokering import BROKER, GOOD, HOUR, OWNER, Machine, Site, resource_of
-from quatrefoil.audit import Event, TileLog
+from quatrefoil.audit import Event, MemoryLog, TileLog
 from quatrefoil.audit.leases import Lease, LeaseEvidence
 from quatrefoil.audit.report import render
 from quatrefoil.audit.verification import Examined, examine
@@ -33,7 +35,7 @@ from quatrefoil.errors import (
 )
 from quatrefoil.state import MemoryState
 from quatrefoil.transport import sealed
-from tpm_quotes import Made
+from tpm_quotes import Made, key
 from world import START, TRUSTED, body_of, consortium, damaged, identity, speaking_as
 
 ROOT_KEY = bytes(range(32))
@@ -84,6 +86,16 @@ def test_sealing_keys_that_are_not_given_out() -> None:
         sealing_key.load(state, root, broker="vault")
 
 
+def test_no_core_file_of_who_holds_keys() -> None:
+    """PR_GET_DUMPABLE is 3, prctl(2); the limit is for what it starts as well."""
+    script = (
+        "import ctypes, resource; from quatrefoil.cli import main; main(['broker', 'root', 'show', '--token', 'none']);"
+        "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), *resource.getrlimit(resource.RLIMIT_CORE))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-3:] == ["0", "0", "0"]
+
+
 # ------------------------------------------------------------------------------------------------------------ the clock
 
 
@@ -107,6 +119,26 @@ def test_a_clock_that_was_wrong_is_accepted_by_who_says_so() -> None:
     assert site.workload(owned).acquire().granted == int(site.clock.now.timestamp())
     (entry,) = site.logged("clock-set")
     assert entry["from"].startswith("2030-01-21") and entry["to"].startswith("2030-01-01 01:00")
+
+
+def test_accepting_a_clock_forgets_no_revocation_that_only_the_log_knows() -> None:
+    """A state of before beside the whole log, and the clock corrected at once: the log is taken in all the same."""
+    site = Site()
+    owned = site.registered()
+    assert isinstance(site.state, MemoryState)
+    backup = site.state.copy()
+    site.revoke(value=owned.digest)
+    recovery.accept_clock(backup, site.log, site.clock)
+    site.broker = site.make(state=backup)
+    with pytest.raises(PolicyError, match="was revoked"):
+        site.workload(owned).acquire()
+
+
+def test_accepting_a_clock_accepts_no_log_that_was_cut() -> None:
+    site = Site()
+    site.registered()
+    with pytest.raises(StateCorrupt, match="the log was cut"):
+        recovery.accept_clock(site.state, MemoryLog(site.clock), site.clock)
 
 
 def test_time_is_taken_from_the_log_too() -> None:
@@ -144,6 +176,26 @@ def test_collateral_is_read_again_when_a_file_changes(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="cannot be read"):
         CollateralFolder(tmp_path / "none")
     assert CollateralFolder(None)().keys == ()
+
+
+def test_collateral_that_keeps_its_size_and_date_is_read_again(tmp_path: Path) -> None:
+    """Archives and copies keep dates, and a newer revocation list often has the size of the one before."""
+
+    def pem(number: int) -> bytes:
+        return load_der_public_key(Made(key=key("p256", number)).spki).public_bytes(
+            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+        )
+
+    (tmp_path / "used").mkdir()
+    file, newer = tmp_path / "used" / "machine.pem", tmp_path / "newer"
+    file.write_bytes(pem(0))
+    newer.write_bytes(pem(1))
+    for one in (file, newer):
+        os.utime(one, ns=(0, 0))
+    folder = CollateralFolder(tmp_path / "used")
+    assert folder().keys == (Made(key=key("p256", 0)).spki,)
+    newer.rename(file)
+    assert folder().keys == (Made(key=key("p256", 1)).spki,)
 
 
 def test_a_broker_without_collateral_releases_nothing() -> None:

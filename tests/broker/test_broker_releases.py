@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -17,15 +18,19 @@ from brokering import (
     Machine,
     Site,
     altered,
+    appraisal_policy,
     chain_policy,
     lease_of,
     resource_of,
     sealed_for,
 )
 from quatrefoil.audit.leases import Lease, LeaseEvidence
+from quatrefoil.broker import ledger, registry
 from quatrefoil.broker.machine import MOST_NONCES, NONCE_S
-from quatrefoil.broker.messages import Registered, Release, ReleaseRequest
-from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused, PolicyError
+from quatrefoil.broker.messages import Registered, Release, ReleaseRequest, ResourceList
+from quatrefoil.enclave.evidence import EvidenceSet
+from quatrefoil.errors import CallerError, EvidenceRejected, HostError, MessageRefused, PolicyError
+from quatrefoil.state import MemoryState
 from world import body_of, damaged
 
 
@@ -152,9 +157,9 @@ def test_nonces_that_are_unknown_expired_or_anothers(site: Site) -> None:
         workload.ask(workload.request(bytes(32)))
     request = workload.request()
     with pytest.raises(MessageRefused, match="nonce"):
-        site.broker.release(request, asker=Asker("other", "workload"), exporter=b"")
+        site.broker.release(request, asker=Asker("other", "workload"), exporter=b"", peer_key=b"")
     with pytest.raises(MessageRefused, match="nonce"):
-        site.broker.release(request, asker=Asker("worker", "silo"), exporter=b"")
+        site.broker.release(request, asker=Asker("worker", "silo"), exporter=b"", peer_key=b"")
     workload.pass_time(NONCE_S)
     with pytest.raises(MessageRefused, match="expired"):
         workload.ask(request)
@@ -200,6 +205,32 @@ def test_fields_of_another_length(site: Site, field: str) -> None:
         altered(site.workload(site.registered()).request(), ReleaseRequest, **{field: b"short"})
 
 
+def test_a_keyset_of_another_tls_key_than_the_channels_is_refused(site: Site) -> None:
+    """Whoever relays a request has to answer for the TLS key that the attested code names as its own."""
+    owned = site.registered()
+    workload = site.workload(owned, tls_key=bytes(range(32)))
+    workload.exporter, workload.peer_key = b"e" * 32, bytes(32)
+    with pytest.raises(EvidenceRejected, match="another TLS key") as refused:
+        workload.acquire()
+    assert refused.value.check == "tls-key"
+    again = site.workload(owned, tls_key=bytes(range(32)))
+    again.exporter, again.peer_key = b"e" * 32, bytes(range(32))
+    assert again.acquire().holder == "worker"
+    again.peer_key = bytes(32)
+    with pytest.raises(EvidenceRejected, match="another TLS key"):
+        again.renew()
+
+
+def test_evidence_of_a_kind_that_the_policy_does_not_name_is_not_read(site: Site) -> None:
+    owned = site.registered()
+    workload = site.workload(owned)
+    wanted = ReleaseRequest.decode(workload.request())
+    machine = EvidenceSet.decode(wanted.evidence).primary
+    beside = EvidenceSet(machine, (replace(machine, kind="nvidia-cc", report=b"for a parser to choke on"),))
+    with pytest.raises(EvidenceRejected, match="nvidia-cc evidence is not named by the policy"):
+        workload.ask(replace(wanted, evidence=beside.encode()).encode())
+
+
 def test_evidence_is_for_one_resource_one_stage_and_one_purpose(site: Site) -> None:
     """The relay of good evidence to another question fails: the purpose is in the report data."""
     first, second = site.registered(), site.registered(resource_of(name="second"))
@@ -234,7 +265,7 @@ def test_evidence_of_another_channel_is_refused(site: Site) -> None:
     workload.exporter = bytes(range(32))
     request = workload.request()
     with pytest.raises(EvidenceRejected, match="report-data"):
-        site.broker.release(request, asker=workload.asker, exporter=bytes(32))
+        site.broker.release(request, asker=workload.asker, exporter=bytes(32), peer_key=b"")
 
 
 def test_a_machine_that_nobody_pinned(site: Site) -> None:
@@ -303,3 +334,55 @@ def test_the_answer_is_signed_by_the_broker(site: Site) -> None:
     release = Release.decode(workload.ask(workload.request()))
     said = workload.security.verify(release.lease)
     assert (said.signer, said.role) == (BROKER.name, BROKER.role)
+
+
+def test_large_resources_are_not_kept_in_memory(site: Site) -> None:
+    """An owner registers what it likes: a broker reads it again rather than holding thousands of policies."""
+    values = [f"{number:064x}" for number in range(1, 1024)] + [GOOD[7].hex()]
+    owned = site.registered(resource_of(policy=chain_policy(train=appraisal_policy("large", values))))
+    assert len(owned.signed) > ledger.LARGEST_CACHED
+    before = ledger._decoded.cache_info().misses, registry._cached.cache_info().misses
+    assert ResourceList.decode(site.broker.resources(OWNER)).resources[0].resource == owned.digest
+    assert (ledger._decoded.cache_info().misses, registry._cached.cache_info().misses) == before
+    assert site.workload(owned).acquire().holder == "worker"
+
+
+def test_a_resource_that_would_keep_everybody_waiting_is_refused_unread(site: Site) -> None:
+    with pytest.raises(MessageRefused, match="over 1048576"):
+        site.broker.register(bytes(registry.LARGEST_RESOURCE + 1), b"", asker=OWNER)
+    (entry,) = site.logged("refusal")
+    assert entry["party"] == OWNER.name
+
+
+# -------------------------------------------------------------------------------------------------- a disk that is full
+
+
+class FullOnce(MemoryState):
+    """Stores nothing the next time that ``full`` says so."""
+
+    full = False
+
+    def replace(self, changes: Mapping[str, bytes | None]) -> None:
+        if self.full:
+            self.full = False
+            raise HostError("the disk is full", hint="Make room")
+        super().replace(changes)
+
+
+def test_what_was_logged_and_not_stored_counts_as_used() -> None:
+    """The broker goes on after its disk was full: the log shows a lease for this nonce, and it is given to nobody."""
+    state = FullOnce()
+    site = Site(state=state)
+    owned = site.registered()
+    workload = site.workload(owned)
+    nonce = workload.nonce()
+    state.full = True
+    with pytest.raises(HostError, match="full"):
+        workload.ask(workload.request(nonce))
+    assert len(site.logged("lease")) == 1
+    with pytest.raises(MessageRefused, match="has been used"):
+        workload.ask(workload.request(nonce))
+    with pytest.raises(MessageRefused, match="has been used"):
+        site.workload(owned).ask(site.workload(owned).request(nonce))
+    assert [entry["nonce"] for entry in site.logged("lease")] == [nonce.hex()]
+    assert site.workload(owned).acquire().number == 0

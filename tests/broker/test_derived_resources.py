@@ -89,7 +89,7 @@ def test_the_measured_code_itself_puts_it_out(site: Site, trainer: Workload) -> 
     request = trainer.holder.derive(trainer.nonce(), update.signed, sealed_for(update, UPDATE_KEY), exporter=b"")
     swapped = altered(request, DeriveRequest, resource=other.signed, sealed_key=sealed_for(other, UPDATE_KEY))
     with pytest.raises(EvidenceRejected, match="report-data"):
-        site.broker.derive(swapped, asker=WORKER, exporter=b"")
+        site.broker.derive(swapped, asker=WORKER, exporter=b"", peer_key=b"")
 
 
 def test_a_host_of_changed_code_puts_nothing_out(site: Site, trainer: Workload) -> None:
@@ -102,7 +102,7 @@ def test_outputs_come_under_a_lease_of_ones_own_that_has_not_ended(site: Site, t
     update = update_of(trainer)
     request = trainer.holder.derive(trainer.nonce(), update.signed, sealed_for(update, UPDATE_KEY), exporter=b"")
     with pytest.raises(MessageRefused, match="no such lease"):
-        site.broker.derive(altered(request, DeriveRequest, lease=bytes(32)), asker=WORKER, exporter=b"")
+        site.broker.derive(altered(request, DeriveRequest, lease=bytes(32)), asker=WORKER, exporter=b"", peer_key=b"")
     foreign = resource_of(
         Asker("thief", "workload"), name="update", stages=("aggregate",), parent=update.resource.parent
     )
@@ -111,7 +111,9 @@ def test_outputs_come_under_a_lease_of_ones_own_that_has_not_ended(site: Site, t
     late = trainer.holder.derive(trainer.nonce(), update.signed, sealed_for(update, UPDATE_KEY), exporter=b"")
     trainer.pass_time(HOUR)
     with pytest.raises(PolicyError, match="ended at"):
-        site.broker.derive(altered(late, DeriveRequest, nonce=trainer.nonce()), asker=WORKER, exporter=b"")
+        site.broker.derive(
+            altered(late, DeriveRequest, nonce=trainer.nonce()), asker=WORKER, exporter=b"", peer_key=b""
+        )
     assert len(site.logged("resource")) == 1
 
 
@@ -143,7 +145,7 @@ def test_handing_in_again_changes_nothing_and_another_key_is_refused(site: Site,
 
     def hand_in(sealed_key: bytes) -> bytes:
         request = trainer.holder.derive(trainer.nonce(), update.signed, sealed_key, exporter=b"")
-        return site.broker.derive(request, asker=WORKER, exporter=b"")
+        return site.broker.derive(request, asker=WORKER, exporter=b"", peer_key=b"")
 
     assert hand_in(key) == hand_in(key)
     with pytest.raises(MessageRefused, match="another sealed key"):

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from sealing_models import ABOUT, BROKER, EXPECTED, open_bytes, opened, owner, seal_bytes, seal_file
 
 from quatrefoil.audit.model_file import measure_file
+from quatrefoil.contracts import VerifiedStatement
 from quatrefoil.errors import CallerError, HostError, MessageRefused, PolicyInvalid
-from quatrefoil.resources.container import FILE, TENSORS, Content, extract, layout, reading, root_of, seal
+from quatrefoil.resources.container import FILE, TENSORS, Content, extract, layout, opened_front, reading, root_of, seal
 from quatrefoil.resources.container.content import FileHeader
 from quatrefoil.resources.container.layout import CHUNK, MAGIC, TAG, Geometry
 from quatrefoil.resources.container.parallel import in_order
@@ -208,6 +209,12 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(HostError, match="no regular file"), reading(tmp_path / "pipe", FILE, salt=None):
         pass
+    with pytest.raises(HostError, match="no regular file"), opened_front(tmp_path / "pipe", lambda _: unused):
+        pass
+
+
+def unused(_: bytes) -> VerifiedStatement:
+    raise AssertionError("nothing was read that could be verified")
 
 
 @pytest.mark.parametrize("number", [-1, 4])

@@ -103,7 +103,7 @@ class Served:
             security=speaking_as(identity(WORKER.name, WORKER.role), self.site.clock),
             attester=(machine or Machine()).attester,
             clock=self.site.clock,
-            tls_key=attested.tls_key(identity(WORKER.name, WORKER.role)),
+            tls_key=more.pop("tls_key", attested.tls_key(identity(WORKER.name, WORKER.role))),
             keyset_s=30 * 86400,
             **more,
         )
@@ -278,6 +278,24 @@ def test_code_that_changed_loses_its_key_at_the_renewal() -> None:
     run(body)
 
 
+def test_a_broker_that_says_the_lease_is_over_takes_the_key_at_once() -> None:
+    async def body() -> None:
+        async with served() as hub:
+            holder = hub.holding(hub.site.registered())
+            await holder.acquire()
+
+            def over(*_: object, **__: object) -> bytes:
+                raise LeaseEnded("it is over", hint="-")
+
+            hub.site.broker.renew = over  # type: ignore[method-assign]
+            with pytest.raises(LeaseEnded, match="it is over"):
+                await holder._ask("renew")
+            with pytest.raises(LeaseEnded, match="wiped"):
+                _ = holder.key
+
+    run(body)
+
+
 def test_a_collector_that_fails_is_asked_again_and_takes_no_key() -> None:
     async def body() -> None:
         async with served() as hub:
@@ -315,6 +333,19 @@ def test_a_request_relayed_to_another_channel_is_refused() -> None:
                 request = holder.request(nonce, exporter=attested.exported(good, nonce, of_peer=False))
                 with pytest.raises(EvidenceRejected, match="report-data"):
                     await broker_link.question(relay, "release", request)
+            assert len(hub.site.logged("lease")) == 0
+
+    run(body)
+
+
+def test_code_that_names_another_tls_key_than_its_channels_is_refused() -> None:
+    """The service takes the peer's key from the channel's own certificate, not from what the request says."""
+
+    async def body() -> None:
+        async with served() as hub:
+            other = attested.tls_key(identity("other", "workload"))
+            with pytest.raises(EvidenceRejected, match="another TLS key"):
+                await hub.holding(hub.site.registered(), tls_key=other).acquire()
             assert len(hub.site.logged("lease")) == 0
 
     run(body)

@@ -7,23 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from quatrefoil import attested
-from quatrefoil.appraisal import AppraisalPolicy, Verdict, appraise_set, verify_set
+from quatrefoil.appraisal import AppraisalPolicy, Verdict
+from quatrefoil.attested import Presented
 from quatrefoil.broker.ledger import Claimed
-from quatrefoil.enclave.binding import Keyset, report_data
 from quatrefoil.enclave.claims import Claims
 from quatrefoil.enclave.collateral import Collateral
-from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.transport import ChannelPolicy
-
-
-@dataclass(frozen=True)
-class Bound:
-    """What the evidence of a request must be bound to. ``exporter``: of the channel it came over, or ``b""``."""
-
-    keyset: Keyset
-    nonce: bytes
-    exporter: bytes
-    purpose: str
 
 
 @dataclass(frozen=True)
@@ -47,16 +36,12 @@ class Judge:
     collateral: Callable[[], Collateral]
     channels: ChannelPolicy
 
-    def accept(self, evidence: bytes, bound: Bound, policy: AppraisalPolicy, now: int) -> Accepted:
-        """``EvidenceRejected`` unless ``evidence`` is of code that holds the keyset, was made for this very request and
-        is accepted by ``policy`` at ``now``."""
+    def accept(self, presented: Presented, policy: AppraisalPolicy, now: int) -> Accepted:
+        """``EvidenceRejected`` unless the evidence is of code that holds the keyset and the channel's TLS key, was made
+        for this very request and is accepted by ``policy`` at ``now``."""
         at = datetime.fromtimestamp(now, UTC)
-        bound.keyset.require_current(at)
-        recipient = attested.recipient(bound.keyset, self.channels)
-        expected = report_data(bound.keyset, bound.nonce, bound.exporter, bound.purpose)
-        findings = verify_set(EvidenceSet.decode(evidence), self.collateral(), at)
-        verdict = appraise_set(findings, policy, expected, at)
-        verdict.require()
+        recipient = attested.recipient(presented.keyset, self.channels)
+        verdict = attested.judge(presented, policy, self.collateral(), at)
         claims = tuple(claim for one in (verdict.claims, *verdict.devices) for claim in _revocable(one))
         return Accepted(verdict, recipient, claims)
 
@@ -67,4 +52,4 @@ def _revocable(claims: Claims) -> Iterator[Claimed]:
             yield Claimed(what, claims.kind, name, value)
 
 
-__all__ = ["Accepted", "Bound", "Judge"]
+__all__ = ["Accepted", "Judge"]

@@ -30,6 +30,9 @@ LOG = "log"
 KEPT_S = 86400
 """Seconds for which a lease that has ended is remembered, so that whoever asks is told that it ended."""
 
+LARGEST_CACHED = 64 << 10
+"""Bytes of a record that is kept in memory once it is read: owners may register large ones, and many of them."""
+
 _HINT = "Restore nothing into it by hand: begin a new state, and have owners register again"
 
 
@@ -200,16 +203,18 @@ class Ledger:
         if stored is None:
             return None
         try:
-            found: Record = _decoded(cast("Any", kind), stored)
+            found: Record = (_decoded if len(stored) <= LARGEST_CACHED else _decode)(cast("Any", kind), stored)
             return found
         except MessageRefused as damaged:
             raise StateCorrupt(f"{name[:40]} does not read back: {damaged.problem}", hint=_HINT) from None
 
 
-@lru_cache(maxsize=1024)
-def _decoded(kind: Any, stored: bytes) -> Any:
-    """Records are read several times in a decision, and most do not change between two."""
+def _decode(kind: Any, stored: bytes) -> Any:
     return kind.decode(stored)
+
+
+_decoded = lru_cache(maxsize=1024)(_decode)
+"""Records are read several times in a decision, and most do not change between two."""
 
 
 def used(record: NonceRecord, request: bytes, **became: object) -> NonceRecord:

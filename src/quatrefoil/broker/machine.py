@@ -24,11 +24,12 @@ from datetime import datetime
 from typing import Any
 
 from quatrefoil import attested, errors, resources
+from quatrefoil.attested import Presented
 from quatrefoil.audit import Event, Log
 from quatrefoil.audit.leases import Lease, LeaseEvidence
 from quatrefoil.broker import lists
 from quatrefoil.broker.clock import SteadyClock
-from quatrefoil.broker.deciding import Accepted, Bound, Judge
+from quatrefoil.broker.deciding import Accepted, Judge
 from quatrefoil.broker.ledger import (
     KEPT_S,
     Changes,
@@ -90,7 +91,12 @@ class _Asked:
     request: bytes
     asker: Asker
     exporter: bytes
+    peer_key: bytes
     now: int
+
+    def presented(self, keyset: Keyset, evidence: bytes, purpose_of: str) -> Presented:
+        """What came with it, to be judged."""
+        return Presented(keyset, evidence, self.nonce, purpose_of, self.exporter, self.peer_key)
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,8 @@ class Broker:
     """Every method returns bytes for whoever asks, or raises a ``QuatrefoilError``. One call at a time, but for
     :meth:`introduce`, which changes nothing.
 
-    ``asker``: who the channel's peer is, as certified. ``exporter``: of that channel; ``b""`` where there is none.
+    ``asker``: who the channel's peer is, as certified. ``exporter``: of that channel, and ``peer_key``: the TLS key
+    that the peer showed on it (``attested.tls_key``); both ``b""`` where there is none.
     """
 
     def __init__(
@@ -139,7 +146,8 @@ class Broker:
         self._clock = SteadyClock(state, clock)
         self._random = random
         self._revoked = Revocations(self._ledger.revocations())
-        take_in_log(self._ledger, self._log, self._clock, self._revoked)
+        self._torn = True  # as after a kill: the log may know more than the state
+        self._mend()
         for record in self._revoked.not_logged():
             self._log_revocation(record)
         self._nonces = dict(self._ledger.nonces())
@@ -209,11 +217,11 @@ class Broker:
         self._commit(event, self._registry.changes(owned, record))
         return record.answer
 
-    def derive(self, request: bytes, *, asker: Asker, exporter: bytes) -> bytes:
+    def derive(self, request: bytes, *, asker: Asker, exporter: bytes, peer_key: bytes) -> bytes:
         """The signed ``Registered`` for a :class:`DeriveRequest`: what code under a lease puts out."""
         wanted = DeriveRequest.decode(request)
         about = {"lease": wanted.lease.hex(), "resource": hashlib.sha256(wanted.resource).hexdigest()}
-        asked = self._asked(wanted.nonce, request, asker, exporter)
+        asked = self._asked(wanted.nonce, request, asker, exporter, peer_key)
         return self._once(asked, DERIVE, about, lambda: self._derive(asked, wanted))
 
     def _derive(self, asked: _Asked, wanted: DeriveRequest) -> _Decided:
@@ -232,11 +240,11 @@ class Broker:
 
     # ------------------------------------------------------------------------------------------- releases and leases
 
-    def release(self, request: bytes, *, asker: Asker, exporter: bytes) -> bytes:
+    def release(self, request: bytes, *, asker: Asker, exporter: bytes, peer_key: bytes) -> bytes:
         """The encoded :class:`Release` for a :class:`ReleaseRequest`."""
         wanted = ReleaseRequest.decode(request)
         about = {"resource": wanted.resource.hex(), "stage": wanted.stage}
-        asked = self._asked(wanted.nonce, request, asker, exporter)
+        asked = self._asked(wanted.nonce, request, asker, exporter, peer_key)
         return self._once(asked, RELEASE, about, lambda: self._release(asked, wanted))
 
     def _release(self, asked: _Asked, wanted: ReleaseRequest) -> _Decided:
@@ -244,8 +252,8 @@ class Broker:
         chain = self._registry.chain(wanted.resource)
         self._revoked.require_none(chain)
         stage = open_stage(owned, wanted.stage)
-        bound = Bound(wanted.keyset, wanted.nonce, asked.exporter, wanted.purpose)
-        accepted = self._judge.accept(wanted.evidence, bound, stage.appraisal, asked.now)
+        presented = asked.presented(wanted.keyset, wanted.evidence, wanted.purpose)
+        accepted = self._judge.accept(presented, stage.appraisal, asked.now)
         self._revoked.require_none(chain, claims=accepted.claims)
         lease = Lease(
             id=hashlib.sha256(asked.request).digest(),
@@ -263,10 +271,10 @@ class Broker:
             wipe(key)
         return self._lease(lease, accepted, sealed, asked)
 
-    def renew(self, request: bytes, *, asker: Asker, exporter: bytes) -> bytes:
+    def renew(self, request: bytes, *, asker: Asker, exporter: bytes, peer_key: bytes) -> bytes:
         """The encoded :class:`Release`, without a key, for a :class:`RenewalRequest`."""
         wanted = RenewalRequest.decode(request)
-        asked = self._asked(wanted.nonce, request, asker, exporter)
+        asked = self._asked(wanted.nonce, request, asker, exporter, peer_key)
         return self._once(asked, RENEW, {"lease": wanted.lease.hex()}, lambda: self._renew(asked, wanted))
 
     def _renew(self, asked: _Asked, wanted: RenewalRequest) -> _Decided:
@@ -308,8 +316,8 @@ class Broker:
         self._revoked.require_none(chain, lease=lease.id)
         _, owned = self._registry.known(lease.resource)
         stage = open_stage(owned, lease.stage)
-        bound = Bound(keyset, asked.nonce, asked.exporter, purpose_of)
-        accepted = self._judge.accept(evidence, bound, stage.appraisal, asked.now)
+        presented = asked.presented(keyset, evidence, purpose_of)
+        accepted = self._judge.accept(presented, stage.appraisal, asked.now)
         self._revoked.require_none(chain, lease=lease.id, claims=accepted.claims)
         return stage, accepted
 
@@ -370,11 +378,12 @@ class Broker:
 
     # ------------------------------------------------------------------------------------------------------- details
 
-    def _asked(self, nonce: bytes, request: bytes, asker: Asker, exporter: bytes) -> _Asked:
-        return _Asked(nonce, request, asker, exporter, self._clock.now())
+    def _asked(self, nonce: bytes, request: bytes, asker: Asker, exporter: bytes, peer_key: bytes) -> _Asked:
+        return _Asked(nonce, request, asker, exporter, peer_key, self._clock.now())
 
     def _once(self, asked: _Asked, what: str, about: Mapping[str, Any], decide: Callable[[], _Decided]) -> bytes:
         """What ``decide`` says, once for a nonce: logged, then stored with the nonce, then given."""
+        self._mend()
         record = self._ledger.nonce(asked.nonce)
         if record is None or asked.now >= record.expires or Asker(record.asker, record.role) != asked.asker:
             raise MessageRefused(
@@ -410,8 +419,17 @@ class Broker:
 
     def _commit(self, event: Event, *changes: Changes) -> None:
         """Log first, then store, together with how far the log is known."""
+        self._mend()
+        self._torn = True
         (entry,) = self._log.append_all([event])
         self._ledger.commit(*changes, self._ledger.take_in(entry.index + 1), self._clock.mark())
+        self._torn = False
+
+    def _mend(self) -> None:
+        """Where something was logged and then not stored (a full disk), what a start after a kill does: it counts."""
+        if self._torn:
+            take_in_log(self._ledger, self._log, self._clock, self._revoked)
+            self._torn = False
 
     @contextmanager
     def _refusals_logged(self, what: str, asker: Asker, about: Mapping[str, Any]) -> Iterator[None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from quatrefoil.appraisal.vocabulary import VOCABULARIES
 from quatrefoil.audit.leases import Lease
 from quatrefoil.enclave.binding import NONCE_BYTES, Keyset
 from quatrefoil.errors import MessageRefused
@@ -21,6 +22,9 @@ LONGEST_REASON = 400
 
 RELEASE, RENEW, DERIVE, INTRODUCE = "release", "renew", "derive", "introduce"
 REVOCABLE = ("resource", "lease", "measurement", "platform")
+
+OF_A_BANK = (32, 48)
+"""Bytes of a register of a TPM: SHA-256 or SHA-384."""
 
 _HINT = "Check that both sides run the same version of Quatrefoil"
 
@@ -167,8 +171,26 @@ class Revocation(WireObject):
             if bool(given) != claimed or len(given) > LONGEST_NAME:
                 said = "is missing or too long" if claimed else "is given"
                 raise MessageRefused(f"the revocation of a {self.what}: {field} {said}", hint=_HINT)
+        if claimed:
+            _require_claim(self.what, self.kind, self.name, len(self.value))
         if len(self.reason) > LONGEST_REASON:
             raise MessageRefused(f"a reason has {len(self.reason)} characters, over {LONGEST_REASON}", hint="Cut it")
+
+
+def _require_claim(what: str, kind: str, name: str, size: int) -> None:
+    """``MessageRefused`` for what no evidence ever claims: whoever mistypes it must not believe that it is revoked."""
+    if (known := VOCABULARIES.get(kind)) is None:
+        raise MessageRefused(f"there is no evidence of kind {kind!r}", hint=f"Name one of {', '.join(VOCABULARIES)}")
+    names = tuple(known.measurements) if what == "measurement" else known.platforms
+    if name not in names:
+        shown = f"{names[0]} to {names[-1]}" if len(names) > 24 else ", ".join(names) or "none"
+        raise MessageRefused(f"{kind} evidence has no {what} {name!r}", hint=f"It has {shown}")
+    sizes = (known.measurements[name] or OF_A_BANK) if what == "measurement" else size
+    if size not in (sizes if isinstance(sizes, tuple) else (sizes,)):
+        raise MessageRefused(
+            f"{kind}.{name} is never a value of {size} bytes",
+            hint="Give all of it, as `quatrefoil attest verify` shows it",
+        )
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,11 @@ def take_in_log(ledger: Ledger, log: Log, clock: SteadyClock, revoked: Revocatio
 def accept_clock(state: State, log: Log, clock: Callable[[], datetime]) -> None:
     """Take this machine's clock for right although it is behind what was written down, because it was wrong then.
 
-    It is logged, and ends every lease and every nonce: their ends were written by the clock that was wrong.
+    It is logged, and ends every lease and every nonce: their ends were written by the clock that was wrong. What the
+    log knows and the state does not is taken in first, since the counter then stands behind it.
     """
     ledger, now = Ledger(state), int(clock().timestamp())
+    take_in_log(ledger, log, SteadyClock(state, clock), Revocations(ledger.revocations()))
     seen = int(state.get(CLOCK) or b"0")
     (entry,) = log.append_all([Event("clock-set", {"from": SteadyClock.date(seen), "to": SteadyClock.date(now)})])
     gone = [ledger.drop_nonce(nonce) for nonce, _ in ledger.nonces()]

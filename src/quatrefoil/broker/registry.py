@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from quatrefoil import resources
 from quatrefoil.audit import Event
-from quatrefoil.broker.ledger import Changes, Ledger, ResourceRecord
+from quatrefoil.broker.ledger import LARGEST_CACHED, Changes, Ledger, ResourceRecord
 from quatrefoil.broker.messages import Asker, Registered
 from quatrefoil.contracts import TransportSecurity, VerifiedStatement
 from quatrefoil.errors import MessageRefused, PolicyError, StateCorrupt
@@ -16,6 +16,9 @@ from quatrefoil.resources import OwnedResource, Resource, Stage
 from quatrefoil.resources.policy import MOST_STAGES
 from quatrefoil.transport.sealed import RecipientKey
 from quatrefoil.transport.statement import body_of
+
+LARGEST_RESOURCE = 1 << 20
+"""Bytes of a signed resource: its policy is read at each decision about it, while everybody else waits."""
 
 
 class Registry:
@@ -28,6 +31,12 @@ class Registry:
 
     def verified(self, signed: bytes, asker: Asker) -> OwnedResource:
         """A resource that ``asker`` signed and sends itself, so that nobody registers a key of his own for it."""
+        if len(signed) > LARGEST_RESOURCE:
+            raise MessageRefused(
+                f"a signed resource of {len(signed)} bytes is over {LARGEST_RESOURCE}",
+                hint="Name fewer stages or values in its release policy",
+                party=asker.name,
+            )
         owned = resources.verify(signed, self._security.verify)
         if (owned.owner.signer, owned.owner.role) != (asker.name, asker.role):
             raise MessageRefused(
@@ -119,14 +128,20 @@ def open_stage(owned: OwnedResource, name: str) -> Stage:
     return stage
 
 
-@lru_cache(maxsize=256)
 def owned_of(record: ResourceRecord) -> OwnedResource:
     """The resource of a record, whose signature was verified when it was registered: its digest and its sealed key are
     bound to these very bytes."""
+    return (_cached if len(record.signed) <= LARGEST_CACHED else _owned_of)(record)
+
+
+def _owned_of(record: ResourceRecord) -> OwnedResource:
     body = body_of(record.signed)
     resource = Resource.decode(body)
     owner = VerifiedStatement(body, record.owner, record.role, record.fingerprint)
     return OwnedResource(resource, resource.release_policy(), owner, record.signed)
+
+
+_cached = lru_cache(maxsize=256)(_owned_of)
 
 
 def described(owned: OwnedResource) -> dict[str, object]:

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 from rich.markup import escape
 
 from quatrefoil.appraisal import load
-from quatrefoil.broker.messages import REVOCABLE, Introduction, Revocation
+from quatrefoil.broker.messages import DIGEST, REVOCABLE, Introduction, Revocation
 from quatrefoil.cli import archives, containers, output
 from quatrefoil.cli.broker_run import add_channels
 from quatrefoil.cli.parties import TIMEOUT, address, pin
 from quatrefoil.enclave.collateral import Collateral
-from quatrefoil.errors import CallerError
+from quatrefoil.errors import CallerError, MessageRefused
 from quatrefoil.resources.container import opened_front
 from quatrefoil.services import broker_link
 from quatrefoil.transport import (
@@ -57,7 +57,9 @@ def configure(commands: argparse._SubParsersAction[Any]) -> None:
     revoke = _command(commands, "revoke", _revoke, "stop releases for a resource, lease, measurement or platform")
     revoke.add_argument("what", choices=REVOCABLE, help="what is revoked")
     revoke.add_argument(
-        "value", metavar="VALUE", help="its digest or id in hexadecimal, or KIND.NAME=HEX as tpm.pcr7=00ff"
+        "value",
+        metavar="VALUE",
+        help="its digest or id in hexadecimal, or KIND.NAME=HEX of evidence, like tpm.pcr7=HEX",
     )
     revoke.add_argument(
         "--resource", type=_hex, default=b"", metavar="HEX", help="of a measurement or platform: for this resource only"
@@ -188,11 +190,20 @@ def _revocation(options: argparse.Namespace) -> Revocation:
         claim, equals, value = options.value.partition("=")
         kind, dot, name = claim.partition(".")
         if not (equals and dot and kind and name):
-            raise CallerError(f"{options.value[:60]!r} is no claim", hint="Write it as KIND.NAME=HEX, tpm.pcr7=00ff")
+            raise CallerError(
+                f"{options.value[:60]!r} is no claim", hint="Write it as KIND.NAME=HEX, like tpm.pcr7=HEX"
+            )
+    elif len(value) != 2 * DIGEST:
+        raise CallerError(
+            f"{value[:80]!r} is not all of the {2 * DIGEST} hexadecimal digits of a {options.what}",
+            hint=f"Take it from `quatrefoil broker {options.what}s --json -`: tables show its beginning only",
+        )
     try:
         return Revocation(options.what, kind, name, bytes.fromhex(value), options.resource, options.reason)
     except ValueError:
         raise CallerError(f"{value[:60]!r} is not hexadecimal", hint="Write it as pairs of 0-9 a-f") from None
+    except MessageRefused as wrong:
+        raise CallerError(wrong.problem, hint=wrong.hint) from None
 
 
 def _leases(options: argparse.Namespace) -> None:

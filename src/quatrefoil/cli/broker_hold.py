@@ -1,7 +1,8 @@
 """``quatrefoil broker hold``: run a command with a resource's key for as long as a broker grants it.
 
 The command reads 32 bytes from the file descriptor that ``QUATREFOIL_KEY_FD`` names. When the lease is over, by its
-end, a refusal or a revocation, the command and its process group are killed at once: it held a copy of the key.
+end, a refusal or a revocation, the command and its process group are killed at once: it held a copy of the key. Where
+this process is killed itself, the system kills the command.
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import ctypes
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from quatrefoil.broker.holder import Holder
 from quatrefoil.cli import archives, collecting, containers
 from quatrefoil.cli.broker_client import add_connection, connection
 from quatrefoil.cli.parties import count, report
+from quatrefoil.cli.secrecy import dies_with_this_process
 from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import HostError, QuatrefoilError
 from quatrefoil.resources import OwnedResource
@@ -31,7 +32,6 @@ from quatrefoil.services.lease_holder import LeaseHolder
 from quatrefoil.transport import TrustAnchor, system_clock
 
 VARIABLE = "QUATREFOIL_KEY_FD"
-_LIBC, _PR_SET_PDEATHSIG = ctypes.CDLL(None), 1
 _GRACE = 2.0
 """Seconds between asking the command to end and killing it."""
 
@@ -55,6 +55,8 @@ def configure(commands: argparse._SubParsersAction[Any]) -> None:
 
 
 def _hold(options: argparse.Namespace) -> None:
+    if shutil.which(options.command[0]) is None:  # nobody is to release a key to nothing
+        raise HostError(f"{options.command[0]} cannot be run here", hint="Name a program after --")
     with opened_front(options.file, containers.verifying(options)) as (_stream, front):
         owned = front.owned
     attester = collecting.attester(options)
@@ -109,20 +111,12 @@ async def _started(command: list[str], held: LeaseHolder) -> asyncio.subprocess.
             pass_fds=(reading,),
             env={**os.environ, VARIABLE: str(reading)},
             start_new_session=True,
-            preexec_fn=partial(_die_with, os.getpid()),
+            preexec_fn=dies_with_this_process(),
         )
     except OSError as error:
         raise HostError(f"{command[0]} cannot be run ({error.strerror})", hint="Name a program after --") from None
     finally:
         os.close(reading)
-
-
-def _die_with(parent: int) -> None:
-    """In the child: whoever kills this program, which nothing can tell the broker's refusals from then on, kills the
-    command (prctl(2), PR_SET_PDEATHSIG)."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 async def _killed(process: asyncio.subprocess.Process, *, grace: float) -> None:

@@ -172,9 +172,7 @@ class CollateralFolder:
         if self._folder is None:
             return self._loaded
         try:
-            seen = sorted(
-                (one.name, (is_now := one.stat()).st_mtime_ns, is_now.st_size) for one in self._folder.iterdir()
-            )
+            seen = sorted((one.name, files.stamp(one)) for one in self._folder.iterdir())
         except OSError as error:
             raise HostError(
                 f"{self._folder} cannot be read ({error.strerror})", hint="Make it readable to the broker"

@@ -34,7 +34,7 @@ class BrokerService:
 
     async def handle(self, channel: AsyncChannel) -> None:
         """Serve one connected party until it leaves."""
-        asker = Asker(channel.peer.name, channel.peer.role)
+        asker, peer_key = Asker(channel.peer.name, channel.peer.role), attested.tls_key(channel.peer)
 
         async def introduce(_: str, nonce: bytes) -> bytes:
             if len(nonce) != NONCE_BYTES:
@@ -50,17 +50,17 @@ class BrokerService:
         async def release(_: str, request: bytes) -> bytes:
             exporter = attested.exported(channel, ReleaseRequest.decode(request).nonce, of_peer=True)
             async with self._turn:
-                return self._broker.release(request, asker=asker, exporter=exporter)
+                return self._broker.release(request, asker=asker, exporter=exporter, peer_key=peer_key)
 
         async def renew(_: str, request: bytes) -> bytes:
             exporter = attested.exported(channel, RenewalRequest.decode(request).nonce, of_peer=True)
             async with self._turn:
-                return self._broker.renew(request, asker=asker, exporter=exporter)
+                return self._broker.renew(request, asker=asker, exporter=exporter, peer_key=peer_key)
 
         async def derive(_: str, request: bytes) -> bytes:
             exporter = attested.exported(channel, DeriveRequest.decode(request).nonce, of_peer=True)
             async with self._turn:
-                return self._broker.derive(request, asker=asker, exporter=exporter)
+                return self._broker.derive(request, asker=asker, exporter=exporter, peer_key=peer_key)
 
         async def register(_: str, body: bytes) -> bytes:
             signed, sealed_key = parts.split(body, 2)

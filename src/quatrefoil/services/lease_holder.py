@@ -9,7 +9,7 @@ from typing import Any
 from quatrefoil import attested
 from quatrefoil.audit.leases import Lease
 from quatrefoil.broker.holder import Holder
-from quatrefoil.errors import ChannelRefused, HostError, LeaseEnded, PeerUnreachable, QuatrefoilError
+from quatrefoil.errors import ChannelRefused, HostError, PeerUnreachable, QuatrefoilError
 from quatrefoil.services.broker_link import BrokerLink, Dial
 from quatrefoil.services.rpc import FIRST_PAUSE, longer
 from quatrefoil.transport import AsyncChannel
@@ -92,8 +92,6 @@ class LeaseHolder:
             raise  # nobody who could be asked has refused anything
         except HostError as error:  # a collector that does not answer may do so again
             raise PeerUnreachable(f"no evidence could be collected ({error.problem})", hint=error.hint) from None
-        except LeaseEnded:
-            raise
         except QuatrefoilError as refusal:
             self._holder.end(f"refused: {refusal.problem}")
             raise

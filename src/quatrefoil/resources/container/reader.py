@@ -42,12 +42,12 @@ PAGES_HELD = 4
 def opened_front(path: Path, verifying: Callable[[bytes], Verifying]) -> Iterator[tuple[BinaryIO, Front]]:
     """The container at ``path``, open for reading, and its verified front (see :func:`read_front`)."""
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for somebody to write
+            raise HostError(f"{path} is no regular file", hint="Save it first: it is read from its end")
         file = path.open("rb", buffering=0)
     except OSError as error:
         raise HostError(f"{path} cannot be read ({error.strerror})", hint="Check the path and its rights") from None
     with file:
-        if not file.seekable():
-            raise HostError(f"{path} is no regular file", hint="Save it first: it is read from its end")
         try:
             front = read_front(file, verifying)
         except OSError as error:
