@@ -175,7 +175,7 @@ def files(folder: Path) -> list[str]:
     (folder / "collateral").mkdir()
     key = load_der_public_key(made.tpm_quotes.Made().spki)
     pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    (folder / "collateral" / "keeper.pem").write_bytes(pem)
+    (folder / "collateral" / "tpm-key-keeper.pem").write_bytes(pem)
     return ["--appraisal", str(folder / "appraisal.toml"), "--collateral", str(folder / "collateral")]
 
 

@@ -187,7 +187,7 @@ def test_collateral_that_keeps_its_size_and_date_is_read_again(tmp_path: Path) -
         )
 
     (tmp_path / "used").mkdir()
-    file, newer = tmp_path / "used" / "machine.pem", tmp_path / "newer"
+    file, newer = tmp_path / "used" / "tpm-key-machine.pem", tmp_path / "newer"
     file.write_bytes(pem(0))
     newer.write_bytes(pem(1))
     for one in (file, newer):

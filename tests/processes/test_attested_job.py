@@ -77,7 +77,7 @@ def agreed(job: ToyJob, machine: SoftwareTpm, folder: Path) -> Site:
     key = public_key(structures.parse_companions(evidence.signature)[1])
     (folder / "collateral").mkdir()
     pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    (folder / "collateral" / "keeper.pem").write_bytes(pem)
+    (folder / "collateral" / "tpm-key-keeper.pem").write_bytes(pem)
     measured = verify(evidence, Collateral(), AT).claims.measurements
     appraisal = folder / "appraisal.toml"
     appraisal.write_text(NOTHING_ELSE + "".join(f'{name} = ["{value.hex()}"]\n' for name, value in measured.items()))
