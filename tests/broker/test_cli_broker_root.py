@@ -14,11 +14,12 @@ from soft_token import PIN, SoftToken
 from killing import Killed
 from quatrefoil import cli
 from quatrefoil.audit import TileLog
-from quatrefoil.broker import root_pkcs11, root_stage
+from quatrefoil.broker import root_pkcs11, root_recovery, root_stage
 from quatrefoil.broker.root_file import FileRootKey
 from quatrefoil.broker.root_pkcs11 import TokenRootKey, identities
 from quatrefoil.broker.root_token import PIN_VARIABLE
 from quatrefoil.cli import broker_root
+from quatrefoil.errors import HostError
 from quatrefoil.transport import sealed
 from quatrefoil.transport.sealed import HYBRID_768, RecipientKey
 from support import Consortium
@@ -233,6 +234,23 @@ def test_too_few_operators_get_nothing(room):
     said = room.refuses(*room.root_command("recover", "out", *room.shares("first", "carla"), "--in-file"))
     assert "2 shares give the key, and 1 are here (of carla). Ask 1 more of: anna, bruno" in said
     assert not (room.folder / "out").exists()
+
+
+@pytest.mark.parametrize("action", ["share", "recover"])
+def test_a_key_put_together_is_wiped_though_nothing_can_be_said_of_it(room, monkeypatch, action):
+    room.does(*room.new("first", "--in-file"))
+    held: list[bytearray] = []
+
+    def fails(recovered, *_given, **_options):
+        held.append(recovered.key)
+        assert any(recovered.key)
+        raise HostError("the identity cannot sign", hint="Look at it")
+
+    monkeypatch.setattr(root_recovery, "state", fails)
+    rest = room.operators("bruno", "carla") if action == "share" else ["--in-file"]
+    line = room.root_command(action, "out", *room.shares("first", "anna", "bruno"), *rest)
+    assert "the identity cannot sign" in room.refuses(*line)
+    assert held == [bytearray(32)] and not (room.folder / "out").exists()
 
 
 def test_a_ceremony_of_another_key_is_refused(room):

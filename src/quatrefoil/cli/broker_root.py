@@ -135,9 +135,10 @@ def _share(args: argparse.Namespace) -> None:
     else:
         held, recovered = _put_together(args, trust)
         identity, key = held.ceremony.root, recovered.key
-        said = root_recovery.state(recovered, held, "share", holder, clock=system_clock)
-        content[root_stage.RECOVERY] = (said, files.PUBLIC)
     try:
+        if held is not None:
+            said = root_recovery.state(recovered, held, "share", holder, clock=system_clock)
+            content[root_stage.RECOVERY] = (said, files.PUBLIC)
         made = root_ceremony.hold(
             key,
             identity,
