@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from quatrefoil.appraisal import Verdict
+from quatrefoil.cli.hexadecimal import octets
 from quatrefoil.enclave import aci, binding
 from quatrefoil.enclave.aci import AciKeyset, AciReport
 from quatrefoil.enclave.claims import Check
@@ -70,17 +71,17 @@ def bound(options: argparse.Namespace, at: datetime, read: Callable[[Path], byte
                 "--report-data says already what the evidence must be bound to",
                 hint="Leave it out, or --profile, --keyset, --nonce, --exporter and --purpose",
             )
-        return Bound(_bytes("--report-data", options.report_data))
+        return Bound(octets("--report-data", options.report_data))
     if options.profile == "aci":
         return _aci(options, at, read)
     if not given:
         return Bound(None)
     _require(options, ("keyset", "nonce", "purpose"))
     keyset = binding.Keyset.decode(read(options.keyset))
-    exporter = _bytes("--exporter", options.exporter) if options.exporter is not None else b""
+    exporter = octets("--exporter", options.exporter) if options.exporter is not None else b""
     if options.exporter is not None and not exporter:
         raise CallerError("--exporter is empty", hint="Leave it out where the evidence came on no channel")
-    expected = binding.report_data(keyset, _bytes("--nonce", options.nonce), exporter, options.purpose)
+    expected = binding.report_data(keyset, octets("--nonce", options.nonce), exporter, options.purpose)
     return Bound(expected, (_current(keyset.require_current, at),), keyset.digest())
 
 
@@ -89,7 +90,7 @@ def _aci(options: argparse.Namespace, at: datetime, read: Callable[[Path], bytes
         if getattr(options, name) is not None:
             raise CallerError(f"ACI binds evidence to no {name}", hint=f"Leave --{name} out")
     _require(options, ("nonce",))
-    nonce = _bytes("--nonce", options.nonce)
+    nonce = octets("--nonce", options.nonce)
     if options.keyset is not None:
         keyset, evidence = AciKeyset.parse(read(options.keyset)), None
         checks: tuple[Check, ...] = ()
@@ -125,10 +126,3 @@ def _require(options: argparse.Namespace, names: tuple[str, ...]) -> None:
         raise CallerError(
             f"{' and '.join(missing)} must be said as well", hint="Report data are made of all of them together"
         )
-
-
-def _bytes(option: str, text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise CallerError(f"{option} is not hexadecimal", hint="Write it as pairs of 0-9 a-f") from None

@@ -14,6 +14,7 @@ from typing import Any
 from rich.markup import escape
 
 from quatrefoil.cli.attest_verify import read_evidence, read_time
+from quatrefoil.cli.hexadecimal import octets
 from quatrefoil.cli.output import (
     add_json_option,
     console,
@@ -145,7 +146,7 @@ def _needs(options: argparse.Namespace) -> Needs:
         )
     if intels:
         return Needs((IntelNeed(options.kind.upper(), options.fmspc.upper(), options.ca or "platform"),))
-    chip, version = (_bytes(name, getattr(options, name)) for name in ("chip_id", "tcb"))
+    chip, version = (octets(f"--{name.replace('_', '-')}", getattr(options, name) or "") for name in ("chip_id", "tcb"))
     return Needs((AmdNeed(options.product, options.key or "vcek", chip, version),))
 
 
@@ -240,12 +241,3 @@ def _json(one: Held, at: datetime) -> dict[str, Any]:
 
 def _day(moment: datetime | None) -> str:
     return "not said" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
-
-
-def _bytes(name: str, text: str | None) -> bytes:
-    try:
-        return bytes.fromhex(text or "")
-    except ValueError:
-        raise CallerError(
-            f"--{name.replace('_', '-')} is not hexadecimal", hint="Write it as pairs of 0-9 a-f"
-        ) from None

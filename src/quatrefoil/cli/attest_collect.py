@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from quatrefoil.cli.hexadecimal import octets
 from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
 from quatrefoil.enclave.binding import Keyset, report_data
 from quatrefoil.enclave.collectors import COLLECTORS, Settings, automatic, collector
@@ -85,7 +86,7 @@ def _report_data(options: argparse.Namespace) -> bytes:
     if options.nonce is None:
         if options.keyset is not None or options.purpose is not None:
             raise CallerError("--keyset and --purpose go with --nonce", hint="Give --nonce in place of --report-data")
-        return _bytes("--report-data", options.report_data)
+        return octets("--report-data", options.report_data)
     if options.keyset is None or options.purpose is None:
         raise CallerError("--nonce is bound together with keys and a purpose", hint="Add --keyset and --purpose")
     try:
@@ -93,14 +94,7 @@ def _report_data(options: argparse.Namespace) -> bytes:
             keyset = stream.read(LARGEST_KEYSET)
     except OSError as error:
         raise CallerError(f"{options.keyset} cannot be read ({error.strerror})", hint="Name a keyset's file") from None
-    return report_data(Keyset.decode(keyset), _bytes("--nonce", options.nonce), b"", options.purpose)
-
-
-def _bytes(option: str, text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise CallerError(f"{option} is not hexadecimal", hint="Write it as pairs of 0-9 a-f") from None
+    return report_data(Keyset.decode(keyset), octets("--nonce", options.nonce), b"", options.purpose)
 
 
 def _show(evidence: Evidence, wanted: bytes, file: Path) -> None:

@@ -15,6 +15,7 @@ from quatrefoil.appraisal import load
 from quatrefoil.broker.messages import DIGEST, REVOCABLE, Introduction, Revocation
 from quatrefoil.cli import archives, containers, output
 from quatrefoil.cli.broker_run import add_channels
+from quatrefoil.cli.hexadecimal import digest
 from quatrefoil.cli.parties import TIMEOUT, address, pin
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import CallerError, MessageRefused
@@ -62,7 +63,11 @@ def configure(commands: argparse._SubParsersAction[Any]) -> None:
         help="its digest or id in hexadecimal, or KIND.NAME=HEX of evidence, like tpm.pcr7=HEX",
     )
     revoke.add_argument(
-        "--resource", type=_hex, default=b"", metavar="HEX", help="of a measurement or platform: for this resource only"
+        "--resource",
+        type=digest,
+        default=b"",
+        metavar="HEX",
+        help="of a measurement or platform: for this resource only",
     )
     revoke.add_argument("--reason", required=True, metavar="TEXT", help="why, for the log and for whoever is refused")
 
@@ -163,10 +168,10 @@ def _register(options: argparse.Namespace) -> None:
     answer = _ask(options, asking)
     if options.receipt is not None:
         files.write_new(options.receipt, answer)
-    digest = front.owned.digest.hex()
+    named = front.owned.digest.hex()
     if not output.only_json(options):
-        archives.show("Registered", [("resource", digest), ("release policy", front.owned.policy.digest().hex())])
-    content = {"resource": digest, "policy": front.owned.policy.digest().hex()}
+        archives.show("Registered", [("resource", named), ("release policy", front.owned.policy.digest().hex())])
+    content = {"resource": named, "policy": front.owned.policy.digest().hex()}
     output.write_json(options.json, "quatrefoil.broker-register/1", content)
 
 
@@ -267,17 +272,6 @@ def _resources(options: argparse.Namespace) -> None:
 
 def _moment(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def _hex(text: str) -> bytes:
-    """A digest, for argparse."""
-    try:
-        found = bytes.fromhex(text)
-    except ValueError:
-        found = b""
-    if len(found) != 32:
-        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not 32 bytes in hexadecimal")
-    return found
 
 
 __all__ = ["add_connection", "configure", "connection"]

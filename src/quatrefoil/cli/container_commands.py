@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from quatrefoil import resources
 from quatrefoil.cli import archives, containers, output
+from quatrefoil.cli.hexadecimal import digest
 from quatrefoil.cli.parties import count
 from quatrefoil.errors import CallerError
 from quatrefoil.resources.container import (
@@ -69,11 +70,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     opening.add_argument("--owner", required=True, metavar="NAME", help="refuse it unless this party sealed it")
     opening.add_argument("--name", required=True, metavar="NAME", help="refuse it unless it is called this")
     wanted = opening.add_mutually_exclusive_group(required=True)
-    wanted.add_argument("--expect", type=_digest, metavar="ROOT", help="refuse any other root")
+    wanted.add_argument("--expect", type=digest, metavar="ROOT", help="refuse any other root")
     wanted.add_argument("--least-serial", type=count, metavar="N", help="refuse an older one than number N")
     wanted.add_argument("--state", type=Path, metavar="DIR", help="refuse an older one than was opened with this state")
     opening.add_argument(
-        "--owner-key", type=_digest, default=b"", metavar="HEX", help="refuse another Ed25519 key of the owner"
+        "--owner-key", type=digest, default=b"", metavar="HEX", help="refuse another Ed25519 key of the owner"
     )
     containers.add_judgement(opening)
     archives.add_new_file(opening, "the content")
@@ -198,13 +199,3 @@ def _media(file: Path) -> str:
 
 def _word(kind: str) -> str:
     return {"model": "model", "dataset": "data"}[kind]
-
-
-def _digest(text: str) -> bytes:
-    try:
-        found = bytes.fromhex(text)
-    except ValueError:
-        found = b""
-    if len(found) != 32:
-        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not 32 bytes in hexadecimal")
-    return found

@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 
 from quatrefoil.broker.root_file import FileRootKey
-from quatrefoil.broker.root_key import IDENTITY_BYTES, RootKey
+from quatrefoil.broker.root_key import RootKey
 from quatrefoil.broker.root_pkcs11 import TokenRootKey, identities
 from quatrefoil.broker.root_token import PIN_VARIABLE, Place, pin_from
+from quatrefoil.cli.hexadecimal import digest
 from quatrefoil.errors import CallerError
 
 
@@ -22,7 +23,7 @@ def add_root_key(parser: argparse.ArgumentParser, *, required: bool = True) -> N
 
 
 def add_identity(parser: argparse.ArgumentParser, text: str, *, required: bool = False) -> None:
-    parser.add_argument("--root-identity", type=_identity, required=required, metavar="HEX", help=text)
+    parser.add_argument("--root-identity", type=digest, required=required, metavar="HEX", help=text)
 
 
 def add_token_access(parser: argparse.ArgumentParser) -> None:
@@ -63,14 +64,3 @@ def token_place(args: argparse.Namespace) -> Place:
 def held(args: argparse.Namespace) -> list[bytes]:
     """The identities of the root keys in the token that is named."""
     return identities(token_place(args), pin_from(args.pin_file))
-
-
-def _identity(text: str) -> bytes:
-    """The identity of a root key, for argparse."""
-    try:
-        found = bytes.fromhex(text)
-    except ValueError:
-        found = b""
-    if len(found) != IDENTITY_BYTES:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {IDENTITY_BYTES} bytes in hexadecimal")
-    return found
