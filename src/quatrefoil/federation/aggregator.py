@@ -182,7 +182,7 @@ class Aggregator:
         current = self._current()
         self._job.norm_matches(context, current.norm)
         self._job.direction_matches(context, self._proofs.direction_digest(current.direction))
-        self._attempt = Gathering(context, offer, self._aggregation, self._proposed(context))
+        self._attempt = Gathering(context, offer, self._aggregation, current.direction, self._proposed(context))
         self._log.append(
             "round-opened", {"round": context.round, "attempt": context.attempt, "context": context.digest().hex()}
         )
@@ -223,7 +223,7 @@ class Aggregator:
         except PeerError as error:
             self._refuse(name, error.problem, proof, arrived)
             raise
-        subject = self._job.subject(attempt.context, name, self._current().direction)
+        subject = self._job.subject(attempt.context, name, attempt.direction)
         return Arrived(
             name,
             contribution,

@@ -25,11 +25,13 @@ class Received:
 @dataclass
 class Gathering:
     """One open attempt, in memory. ``proposal`` is its roster once that is closed: then only those who are in it, with
-    the very contributions that are in it, are still taken (after a restart they send them again)."""
+    the very contributions that are in it, are still taken (after a restart they send them again). ``direction``: the
+    entries that contributions agree with, empty for none."""
 
     context: RoundContext
     offer: bytes
     aggregation: PrivateAggregation
+    direction: bytes = b""
     proposal: RosterProposal | None = None
     received: dict[str, Received] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
