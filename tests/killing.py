@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from quatrefoil.audit import Entry, Event, Log
 from quatrefoil.state import MemoryState
+from quatrefoil.transport import Identity, TrustAnchor
 
 
 class Killed(BaseException):
@@ -92,3 +96,46 @@ class FusedLog:
 
     def entries(self) -> Iterator[Entry]:
         return self._inner.entries()
+
+
+class Certified:
+    """What ``support.Consortium`` wrote, read again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.trust = TrustAnchor.load(folder)
+
+    def identity(self, name: str, role: str) -> Identity:
+        return Identity.load(self._folder / "identities" / f"{role}-{name}")
+
+
+class Mortal:
+    """A disk or a log whose writes are counted over all parties; the process dies in the middle of one."""
+
+    def __init__(self, inner: Any, before: Callable[[], None]) -> None:
+        self._inner = inner
+        self._before = before
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name not in ("put_once", "replace", "append", "append_all"):
+            return found
+
+        def counted(*arguments: Any) -> Any:
+            self._before()
+            return found(*arguments)
+
+        return counted
+
+
+def dying_at(step: int) -> Callable[[], None]:
+    """Called before each step: this process is gone at the one with this number; at none for -1."""
+    left = step
+
+    def before() -> None:
+        nonlocal left
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+
+    return before

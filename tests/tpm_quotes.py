@@ -6,6 +6,7 @@ Everything can be said under a valid signature, and so every check can be made t
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -29,6 +30,22 @@ AK = tpm.RESTRICTED | tpm.SIGN | tpm.FIXED_TPM | tpm.FIXED_PARENT | tpm.SENSITIV
 """Attributes of an attestation key, with userWithAuth."""
 
 Private = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+def policy_text(measurements: Mapping[str, bytes], *, ak: str = "any") -> str:
+    """An appraisal policy of these registers, and of whatever else a TPM says."""
+    return f"""\
+name = "machine"
+report_data = "required"
+[tpm]
+bank = ["sha256"]
+certified = "any"
+revocation_checked = "any"
+ak = ["{ak}"]
+[tpm.minimum_tcb.TPM]
+firmware = 0
+[tpm.measurements]
+""" + "".join(f'{name} = ["{value.hex()}"]\n' for name, value in measurements.items())
 
 
 @cache

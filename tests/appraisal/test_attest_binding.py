@@ -247,21 +247,7 @@ def test_aci_is_for_the_kinds_that_it_names(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "collateral").mkdir()
     pem = load_der_public_key(made.spki).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (tmp_path / "collateral" / "tpm-key.pem").write_bytes(pem)
-    (tmp_path / "policy.toml").write_text(
-        f"""\
-name = "machine"
-report_data = "required"
-[tpm]
-bank = ["sha256"]
-certified = "any"
-revocation_checked = "any"
-ak = ["any"]
-[tpm.minimum_tcb.TPM]
-firmware = 0
-[tpm.measurements]
-pcr1 = ["{made.values[1].hex()}"]
-"""
-    )
+    (tmp_path / "policy.toml").write_text(tpm_quotes.policy_text({"pcr1": made.values[1]}))
     line = ["attest", "verify", str(tmp_path / "evidence"), "--policy", str(tmp_path / "policy.toml"), *AT]
     line += ["--collateral", str(tmp_path / "collateral"), "--json", str(tmp_path / "verdict.json")]
     assert cli.main([*line, *(one.format(tmp=tmp_path) for one in ACI)]) == 1

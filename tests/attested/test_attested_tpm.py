@@ -22,6 +22,7 @@ from quatrefoil.errors import EvidenceRejected
 from quatrefoil.transport import HYBRID_768, AsyncChannel, PostQuantumTransport, SealingKey, system_clock
 from software_tpm import OTHER_AK, SoftwareTpm, needs_tpm, software_tpm
 from support import Consortium
+from tpm_quotes import policy_text
 
 pytestmark = needs_tpm
 
@@ -40,19 +41,7 @@ def known(machine: SoftwareTpm) -> tuple[AppraisalPolicy, Collateral]:
     _, area, _ = structures.parse_companions(seen.signature)
     collateral = Collateral(keys=(subject_public_key_info(public_key(area)),))
     registers = tpm.verify(seen, collateral, system_clock()).claims.measurements
-    text = """\
-name = "machine"
-report_data = "required"
-[tpm]
-bank = ["sha256"]
-certified = "any"
-revocation_checked = "any"
-ak = ["any"]
-[tpm.minimum_tcb.TPM]
-firmware = 0
-[tpm.measurements]
-""" + "\n".join(f'{name} = ["{value.hex()}"]' for name, value in registers.items())
-    return parse(text, source="policy.toml"), collateral
+    return parse(policy_text(registers), source="policy.toml"), collateral
 
 
 def attested(consortium: Consortium, machine: SoftwareTpm, sealing: SealingKey, **changes: Any) -> Attester:

@@ -19,6 +19,7 @@ from quatrefoil.enclave.tpm.signer import public_key
 from quatrefoil.transport import HYBRID_768
 from software_tpm import AK, needs_tpm, software_tpm
 from support import Consortium
+from tpm_quotes import policy_text
 
 RECEIPT = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 NONCE = bytes(range(32)).hex()
@@ -131,20 +132,8 @@ def test_from_keys_to_a_verdict_with_commands_alone(keys: dict[str, str], tmp_pa
     pin = public_key(area).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (tmp_path / "collateral" / "tpm-key.pem").write_bytes(pin)
     _, _, values = structures.parse_companions(known.signature)
-    registers = "\n".join(f'pcr{number} = ["{value.hex()}"]' for number, value in enumerate(values))
-    (tmp_path / "policy.toml").write_text(f"""\
-name = "machine"
-report_data = "required"
-[tpm]
-bank = ["sha256"]
-certified = "any"
-revocation_checked = "any"
-ak = ["any"]
-[tpm.minimum_tcb.TPM]
-firmware = 0
-[tpm.measurements]
-{registers}
-""")
+    registers = {f"pcr{number}": value for number, value in enumerate(values)}
+    (tmp_path / "policy.toml").write_text(policy_text(registers))
 
     def verify(keyset: str, nonce: str, purpose: str) -> tuple[int, list[str]]:
         line = ["attest", "verify", str(evidence), "--policy", str(tmp_path / "policy.toml")]

@@ -7,65 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from broker_drive import BrokerDrive
 
 import brokering
 import world as worlds
-from killing import Fuse
+from killing import Certified, Fuse, Mortal, dying_at
 from quatrefoil.audit import TileLog
 from quatrefoil.broker import sealing_key
 from quatrefoil.broker.root_file import FileRootKey
 from quatrefoil.errors import CallerError
 from quatrefoil.state import SqliteState
-from quatrefoil.transport import Identity, TrustAnchor
-
-
-class Certified:
-    """What ``support.Consortium`` wrote, read again."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.trust = TrustAnchor.load(folder)
-
-    def identity(self, name: str, role: str) -> Identity:
-        return Identity.load(self._folder / "identities" / f"{role}-{name}")
-
-
-class Mortal:
-    """A disk or a log whose writes are counted; the process dies in the middle of one."""
-
-    def __init__(self, inner: Any, before: Callable[[], None]) -> None:
-        self._inner = inner
-        self._before = before
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        if name not in ("put_once", "replace", "append", "append_all"):
-            return found
-
-        def counted(*arguments: Any) -> Any:
-            self._before()
-            return found(*arguments)
-
-        return counted
 
 
 def main(folder: Path, kill_at: int) -> None:
-    left = kill_at
-
-    def before() -> None:
-        nonlocal left
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left -= 1
-
+    before = dying_at(kill_at)
     certified = Certified(folder / "ca")
     worlds.consortium = lambda _: certified  # type: ignore[assignment]
     state = SqliteState(folder / "state.db")

@@ -29,6 +29,7 @@ from quatrefoil.enclave.tpm.signer import public_key, subject_public_key_info
 from quatrefoil.transport import files, system_clock
 from software_tpm import AK, SoftwareTpm, needs_tpm, software_tpm
 from support import Consortium
+from tpm_quotes import policy_text
 
 pytestmark = needs_tpm
 
@@ -98,13 +99,8 @@ class Room:
         (self.folder / "collateral").mkdir()
         pem = load_der_public_key(spki).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         (self.folder / "collateral" / "tpm-key-machine.pem").write_bytes(pem)
-        lines = [f'{name} = ["{value.hex()}"]' for name, value in claims.measurements.items()]
-        text = (
-            'name = "machine"\nreport_data = "required"\n[tpm]\nbank = ["sha256"]\ncertified = "any"\n'
-            f'revocation_checked = "any"\nak = ["{claims.platform["ak"].hex()}"]\n'
-            "[tpm.minimum_tcb.TPM]\nfirmware = 0\n[tpm.measurements]\n"
-        )
-        (self.folder / "machine.toml").write_text(text + "\n".join(lines))
+        text = policy_text(claims.measurements, ak=claims.platform["ak"].hex())
+        (self.folder / "machine.toml").write_text(text)
 
     def start(self) -> None:
         command = (

@@ -5,7 +5,7 @@ Needs the system's packages swtpm and tpm2-tools.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,7 +17,7 @@ from quatrefoil.enclave.tpm import verify
 from quatrefoil.enclave.tpm.signer import PINNED, public_key, subject_public_key_info
 from quatrefoil.errors import CallerError, HostError
 from software_tpm import AK, OTHER_AK, RSA_AK, SoftwareTpm, needs_tpm, software_tpm
-from tpm_quotes import AT, NONCE
+from tpm_quotes import AT, NONCE, policy_text
 
 pytestmark = needs_tpm
 
@@ -87,7 +87,7 @@ def test_a_policy_refuses_the_change_the_replay_and_another_key(machine: Softwar
     """What a relying party does: pin the key, pin the registers, send a nonce."""
     known = machine.collector().collect(NONCE)
     pinned = pin(known)
-    policy = parse(policy_for(verify(known, pinned, AT).claims.measurements), source="policy.toml")
+    policy = parse(policy_text(verify(known, pinned, AT).claims.measurements), source="policy.toml")
 
     def failed(evidence: Evidence, nonce: bytes) -> list[str]:
         verdict = appraise(verify(evidence, pinned, AT), policy, nonce, AT)
@@ -101,22 +101,6 @@ def test_a_policy_refuses_the_change_the_replay_and_another_key(machine: Softwar
     assert failed(machine.collector(OTHER_AK).collect(fresh), fresh) == ["signer", "root"]
     machine.tool("tpm2_pcrextend", "7:sha256=" + "ab" * 32)
     assert failed(machine.collector().collect(fresh), fresh) == ["accepted-pcr7"]
-
-
-def policy_for(measurements: Mapping[str, bytes]) -> str:
-    lines = [f'{name} = ["{value.hex()}"]' for name, value in measurements.items()]
-    return """\
-name = "machine"
-report_data = "required"
-[tpm]
-bank = ["sha256"]
-certified = "any"
-revocation_checked = "any"
-ak = ["any"]
-[tpm.minimum_tcb.TPM]
-firmware = 0
-[tpm.measurements]
-""" + "\n".join(lines)
 
 
 def test_a_restart_is_counted(machine: SoftwareTpm) -> None:

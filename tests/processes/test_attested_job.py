@@ -24,22 +24,9 @@ from quatrefoil.enclave.tpm import structures, verify
 from quatrefoil.enclave.tpm.signer import public_key
 from quatrefoil.errors import HostError
 from software_tpm import AK, SoftwareTpm, needs_tpm, software_tpm
-from tpm_quotes import AT, NONCE
+from tpm_quotes import AT, NONCE, policy_text
 
 pytestmark = needs_tpm
-
-NOTHING_ELSE = """\
-name = "machine"
-report_data = "required"
-[tpm]
-bank = ["sha256"]
-certified = "any"
-revocation_checked = "any"
-ak = ["any"]
-[tpm.minimum_tcb.TPM]
-firmware = 0
-[tpm.measurements]
-"""
 
 
 @dataclass
@@ -80,7 +67,7 @@ def agreed(job: ToyJob, machine: SoftwareTpm, folder: Path) -> Site:
     (folder / "collateral" / "tpm-key-keeper.pem").write_bytes(pem)
     measured = verify(evidence, Collateral(), AT).claims.measurements
     appraisal = folder / "appraisal.toml"
-    appraisal.write_text(NOTHING_ELSE + "".join(f'{name} = ["{value.hex()}"]\n' for name, value in measured.items()))
+    appraisal.write_text(policy_text(measured))
     text = POLICY.replace('enclave = ["software"]', 'enclave = ["tpm"]').replace('["software-keeper"]', "[]")
     job.policy.write_text(f'{text}[enclave]\nappraisal = "{load(appraisal).digest().hex()}"\n')
     return Site(job, machine, appraisal, folder / "collateral")
