@@ -518,3 +518,12 @@ def test_a_full_store_refuses_and_forgets_nothing() -> None:
 def test_a_window_that_is_none_is_refused(window: int) -> None:
     with pytest.raises(CallerError):
         ReplayGuard(MemoryReplayStore(), clock=Clock(), window=window)
+
+
+def test_both_ends_have_one_salt_for_receipts_and_every_exchange_another() -> None:
+    (client, server), (other, _) = exchange(), exchange()
+    assert client.salt == server.salt != other.salt and len(client.salt) == 32
+    client.wipe()
+    assert client.salt == server.salt, "what was committed to can be shown after the exchange"
+    client, server = chunked_exchange()
+    assert client.salt == server.salt

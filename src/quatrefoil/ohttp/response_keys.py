@@ -5,6 +5,11 @@
     key    = Expand(prk, "key", Nk),  nonce = Expand(prk, "nonce", Nn)
 
 So a response opens under the one request that it answers, and each has keys of its own, even if a request comes twice.
+
+Beside it, a salt that both ends know and nobody else does: what is signed of a request and its answer commits to their
+content under it, so that a commitment alone confirms no guess.
+
+    salt   = context.Export("quatrefoil receipt salt", 32)
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from quatrefoil.ohttp.sequence import NONCE_BYTES, Sequence
 
 WHOLE = b"message/bhttp response"
 CHUNKED = b"message/bhttp chunked response"
+SALT, SALT_BYTES = b"quatrefoil receipt salt", 32
 
 
 def nonce_bytes(suite: Suite) -> int:
@@ -42,6 +48,8 @@ class ResponseKeys:
         self.suite = suite
         self._encapsulated = encapsulated
         self._secret: bytearray | None = context.export(label, nonce_bytes(suite))
+        self.salt = bytes(context.export(SALT, SALT_BYTES))
+        """32 bytes: for whoever signs or verifies what this exchange held. Outlives :meth:`wipe`."""
 
     def sequence(self, response_nonce: bytes) -> Sequence:
         """The AEAD of the response with this nonce."""
