@@ -121,14 +121,14 @@ class Gateway:
 
     # ------------------------------------------------------------------------------------------------ what has no key
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _live(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await asgi.reply(send, 200, TEXT, b"live\n")
 
-    async def _readiness(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _readiness(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         ready = self.ready
         await asgi.reply(send, 200 if ready else 503, TEXT, b"ready\n" if ready else b"not ready\n")
 
-    async def _keys_list(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _keys_list(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         try:
             content = self._keys.configurations
         except HostError as error:
@@ -195,8 +195,8 @@ class Gateway:
             await asyncio.gather(work, gone, return_exceptions=True)
             found.response.wipe()
             self._keys.answered(found.held)
-        if not work.cancelled() and (error := work.exception()) is not None:
-            self._report(f"a fault: {described(error)}")
+        if not work.cancelled() and (fault := work.exception()) is not None:
+            self._report(f"a fault: {described(fault)}")
 
     async def _opened(self, scope: Scope, receive: Receive, send: Send, chunked: bool) -> Opened | None:
         """The request, or ``None`` where it has been answered outside."""

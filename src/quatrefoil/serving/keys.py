@@ -41,20 +41,26 @@ KeyMaker = Callable[[], HybridKey]
 class KeyEvents(Protocol):
     """Who is told of keysets: the issuer of receipts."""
 
-    def begin(self, keyset: Keyset, key: mldsa.MLDSA44PrivateKey, evidence: bytes) -> None:
-        """Before ``keyset`` is in force. ``evidence``: the encoded ``Attestation`` of it that was accepted here."""
+    def begin(self, held: InForce, attestation: bytes) -> None:
+        """Before ``held`` is in force. ``attestation``: the encoded ``Attestation`` of it that was accepted here.
+        Whatever is raised keeps it from coming into force."""
         ...
 
-    def end(self, keyset: Keyset) -> None:
-        """No receipt will be signed under ``keyset`` any more."""
+    def end(self, held: InForce) -> None:
+        """No receipt will be signed under ``held`` any more."""
         ...
 
 
 @dataclass(frozen=True)
 class InForce:
-    """A keyset and its private halves. ``accepted``: what this server's own evidence of it was found to be."""
+    """A keyset and its private halves. ``accepted``: what this server's own evidence of it was found to be.
+
+    ``until``: when requests to it are refused, in seconds since 1970. The keyset itself is good for as long as the
+    longest stream that may have begun before: receipts are of a time in which their keyset is.
+    """
 
     keyset: Keyset
+    until: int
     key_id: int
     gateway: GatewayKeys
     receipt_key: mldsa.MLDSA44PrivateKey
@@ -111,7 +117,11 @@ class ServingKeys:
         """
         with self._rotating:
             made, attester, evidence = self._made()
-            self._events.begin(made.keyset, made.receipt_key, evidence)
+            try:
+                self._events.begin(made, evidence)
+            except BaseException:
+                made.gateway.retire(made.key_id)
+                raise
             with self._lock:
                 if self._closed:
                     made.gateway.retire(made.key_id)
@@ -124,12 +134,13 @@ class ServingKeys:
         key, key_id = self._fresh_key()
         receipt_key = mldsa.MLDSA44PrivateKey.generate()
         now, keys = int(self._clock().timestamp()), self._policy.keys
+        until = now + keys.rotate_s + keys.overlap_s
         keyset = Keyset(
             sealing=protocol.sealing_key(key),
             tls=b"",
             receipt=receipt_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
             not_before=now - CLOCK_SKEW_S,
-            expires=now + keys.rotate_s + keys.overlap_s,
+            expires=until + self._policy.limits.stream_seconds + 1,
         )
         try:
             attester = Attester(
@@ -148,7 +159,7 @@ class ServingKeys:
         except BaseException:
             key.wipe()
             raise
-        return InForce(keyset, key_id, GatewayKeys({key_id: key}), receipt_key, accepted), attester, evidence
+        return InForce(keyset, until, key_id, GatewayKeys({key_id: key}), receipt_key, accepted), attester, evidence
 
     def _fresh_key(self) -> tuple[HybridKey, int]:
         """A key whose identifier none in force has."""
@@ -171,14 +182,14 @@ class ServingKeys:
         newest = self._newest
         if newest is None:
             return 0.0
-        due = newest.keyset.expires - self._policy.keys.overlap_s
+        due = newest.until - self._policy.keys.overlap_s
         return max(0.0, due - self._clock().timestamp())
 
     @property
     def current(self) -> bool:
         """Whether there is a keyset that clients would take now."""
         newest = self._newest
-        return newest is not None and self._clock().timestamp() < newest.keyset.expires
+        return newest is not None and self._clock().timestamp() < newest.until
 
     def retire(self) -> None:
         """End the keysets whose overlap is over, but for the newest while it is good: refuse what is sealed to them
@@ -186,7 +197,7 @@ class ServingKeys:
         now = self._clock().timestamp()
         with self._lock:
             for use in self._uses.values():
-                use.over = use.over or now >= use.held.keyset.expires
+                use.over = use.over or now >= use.held.until
         self._wipe()
 
     def close(self) -> None:
@@ -262,7 +273,7 @@ class ServingKeys:
                 if use.sealing_wiped and use.answering <= 0:
                     ended.append(self._uses.pop(key_id).held)
         for held in ended:
-            self._events.end(held.keyset)
+            self._events.end(held)
 
     def __repr__(self) -> str:
         return f"ServingKeys({sorted(self._uses)})"

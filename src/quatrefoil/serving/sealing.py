@@ -69,21 +69,22 @@ class Sealing:
         """
         status = answer.head.status
         commitment = AnswerCommitment(opened.response.salt, status)
-        whole = False
+        signed = asyncio.Event()
         try:
             async with asyncio.timeout_at(ends):
-                await self._stream(opened, answer, commitment, send)
-            whole = True
+                await self._stream(opened, answer, commitment, send, signed)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             raise StreamBroke(error) from None
         finally:
-            if not whole:
+            if not signed.is_set():
                 broken = self._issued(opened, _request_commitment(opened), commitment.digest(), status, False)
                 await asyncio.shield(asyncio.ensure_future(broken))
 
-    async def _stream(self, opened: Opened, answer: Streamed, commitment: AnswerCommitment, send: Send) -> None:
+    async def _stream(
+        self, opened: Opened, answer: Streamed, commitment: AnswerCommitment, send: Send, signed: asyncio.Event
+    ) -> None:
         head = ResponseHead(answer.head.status, _without_receipt(answer.head.fields))
         encoder, sealer = StreamEncoder(head), ResponseSealer(opened.response)
         content = 0
@@ -103,6 +104,7 @@ class Sealing:
                     await send(sealer.seal(encoded))
             finally:
                 await parts.aclose()
+            signed.set()  # one receipt only, whatever becomes of its last bytes
             status = head.status
             receipt = await self._issued(opened, _request_commitment(opened), commitment.digest(), status, True)
             trailers = ((RECEIPT_FIELD, base64.b64encode(receipt)),)
