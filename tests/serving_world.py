@@ -115,7 +115,7 @@ class MemoryReceipts:
     def end(self, held: InForce) -> None:
         self.ended.append(held.keyset)
 
-    def issue(self, keyset: Keyset, request: bytes, answer: bytes, status: int, complete: bool) -> bytes:
+    def issue(self, request: bytes, answer: bytes, status: int, complete: bool, *, keyset: Keyset) -> bytes:
         if self.fails is not None:
             raise self.fails
         assert keyset not in self.ended

@@ -81,6 +81,11 @@ class Gateway:
         """Not ready from now on: new requests are told to come again elsewhere."""
         self._closing = True
 
+    def dismiss(self) -> None:
+        """As :meth:`stop_taking`, and nothing is begun for those who wait: what computes has no right to any more."""
+        self._closing = True
+        self._answering.places.dismiss()
+
     async def idle(self) -> None:
         """Returns when nothing is being answered."""
         await self._idle.wait()

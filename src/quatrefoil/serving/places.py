@@ -65,6 +65,15 @@ class Places:
             raise
         return Place(self)
 
+    def dismiss(self) -> None:
+        """Send everybody away who waits."""
+        for line in self._lines.values():
+            for turn in line:
+                if not turn.done():
+                    turn.set_exception(NoPlace(self._pause()))
+        self._lines.clear()
+        self._waiting = 0
+
     def _given(self) -> Place:
         self._free -= 1
         self._taken += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Protocol
@@ -33,7 +34,7 @@ Send = Callable[[bytes], Awaitable[None]]
 class Issuer(Protocol):
     """Signs receipts, in a chain for each keyset. Called in one thread."""
 
-    def issue(self, keyset: Keyset, request: bytes, answer: bytes, status: int, complete: bool) -> bytes: ...
+    def issue(self, request: bytes, answer: bytes, status: int, complete: bool, *, keyset: Keyset) -> bytes: ...
 
 
 class StreamBroke(Exception):
@@ -119,9 +120,8 @@ class Sealing:
         return _request_commitment(opened), commitment.digest()
 
     async def _issued(self, opened: Opened, request: bytes, answer: bytes, status: int, complete: bool) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(
-            self._signing, self._issuer.issue, opened.held.keyset, request, answer, status, complete
-        )
+        issue = functools.partial(self._issuer.issue, request, answer, status, complete, keyset=opened.held.keyset)
+        return await asyncio.get_running_loop().run_in_executor(self._signing, issue)
 
     def _sealed(self, opened: Opened, answer: Response, receipt: bytes) -> bytes:
         fields, trailers = _without_receipt(answer.head.fields), answer.trailers
