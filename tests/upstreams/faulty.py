@@ -28,7 +28,10 @@ def event(content: str) -> bytes:
     return b"data: " + json.dumps(document).encode() + b"\n\n"
 
 
-GOOD = [event("one"), event("two")]
+PAUSE = 0.05
+"""Seconds in which what was good has arrived, and been passed on."""
+ONE, TWO = event("one"), event("two")
+GOOD: list[bytes | float] = [ONE, TWO, PAUSE]
 DONE = b"data: [DONE]\n\n"
 LEAKED = b'{"error": {"message": "out of memory while reading: MARKER", "type": "internal"}}'
 
@@ -53,7 +56,7 @@ FAULTS: dict[str, list[bytes | float]] = {
     "error": [*GOOD, b"data: " + LEAKED + b"\n\n", DONE],
     "error-first": [b"data: " + LEAKED + b"\n\n", DONE],
     "error-event": [*GOOD, b"event: error\ndata: {}\n\n", DONE],
-    "data-twice": [*GOOD, GOOD[0][:-1] + GOOD[1], DONE],
+    "data-twice": [*GOOD, ONE[:-1] + TWO, DONE],
     "done-and-more": [*GOOD, DONE + event("four")],
     "done-inside": [*GOOD, b"data: [DONE]\n" + event("four")],
     "done-first": [b"id: 1\ndata: [DONE]\n\n"],
