@@ -16,6 +16,7 @@ from quatrefoil.cli.broker_run import CollateralFolder, add_channels
 from quatrefoil.cli.parties import TIMEOUT, Party, Refusals, address, count, pin, report, report_failures, seconds
 from quatrefoil.enclave.collectors import Collector
 from quatrefoil.enclave.evidence import EvidenceSet
+from quatrefoil.errors import CallerError
 from quatrefoil.exchange import ServingPolicy, load
 from quatrefoil.exchange.protocol import SERVER_ROLE
 from quatrefoil.inference import OnnxEngine
@@ -43,7 +44,7 @@ _KEYSET_S = 30 * 86400
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help="the sealed model")
+    parser.add_argument("model", type=Path, nargs="?", metavar="MODEL", help="the sealed model")
     parser.add_argument(
         "--policy", required=True, type=Path, metavar="FILE", help="the serving policy; the same file at every client"
     )
@@ -51,9 +52,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     archives.add_identity(parser)
     archives.add_root(parser)
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder for the log")
-    parser.add_argument("--broker", required=True, type=address, metavar="HOST:PORT", help="where the broker listens")
-    parser.add_argument("--broker-name", required=True, metavar="NAME", help="the broker's certified name")
-    parser.add_argument("--stage", required=True, metavar="NAME", help="the stage of its release policy that this is")
+    parser.add_argument("--broker", type=address, metavar="HOST:PORT", help="who releases the model's key")
+    parser.add_argument("--broker-name", metavar="NAME", help="the broker's certified name")
+    parser.add_argument("--stage", metavar="NAME", help="the stage of the model's release policy that this is")
+    parser.add_argument(
+        "--upstream", metavar="URL", help="instead of MODEL: a server of OpenAI's API on this machine's loopback"
+    )
     parser.add_argument(
         "--collateral",
         required=True,
@@ -78,26 +82,61 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     secrecy.no_core_file()
+    _require_one(options)
     policy = load(options.policy)
-    owned = require_served(options.model, containers.verifying(options), policy)
+    owned = None if options.upstream else require_served(options.model, containers.verifying(options), policy)
     collateral = CollateralFolder(options.collateral)
+    collector = collecting.chosen(options)
+    assert collector is not None  # the option is required
     with Party(options, SERVER_ROLE, policy_named(options.channels), renewing=True) as party:
-        asyncio.run(_served(options, party, policy, owned, collateral))
+        asyncio.run(_served(options, party, policy, owned, collector, collateral))
+
+
+def _require_one(options: argparse.Namespace) -> None:
+    """A model with a broker, or an upstream without either."""
+    of_model = [options.model, options.broker, options.broker_name, options.stage]
+    if any(one is not None for one in of_model) if options.upstream else any(one is None for one in of_model):
+        raise CallerError(
+            "either a model is served or an upstream",
+            hint="Give MODEL with --broker, --broker-name and --stage, or --upstream without them",
+        )
 
 
 async def _served(
     options: argparse.Namespace,
     party: Party,
     policy: ServingPolicy,
-    owned: OwnedResource,
+    owned: OwnedResource | None,
+    collector: Collector,
     collateral: CollateralFolder,
 ) -> None:
     report_failures()
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    collector = collecting.chosen(options)
-    assert collector is not None  # the option is required
+    if owned is not None:
+        await _with_model(options, party, policy, owned, collector, collateral, stop)
+        return
+    from quatrefoil.serving.upstream import UpstreamHandler  # an extra, which other commands do without
+
+    handler = UpstreamHandler(options.upstream, policy)
+    await handler.open()
+    if not handler.ready:
+        report(f"{options.upstream} does not list the model {policy.model.name} yet: not ready until it does")
+    server = _server(options, party, policy, handler, collector, collateral)
+    await server.run(stop, started=lambda: _started(options, party, policy, server))
+
+
+async def _with_model(
+    options: argparse.Namespace,
+    party: Party,
+    policy: ServingPolicy,
+    owned: OwnedResource,
+    collector: Collector,
+    collateral: CollateralFolder,
+    stop: asyncio.Event,
+) -> None:
+    """Serve it under a lease, which ends the server when it is over."""
     holder = Holder(
         owned,
         options.stage,
@@ -115,15 +154,16 @@ async def _served(
         try:
             engine = await asyncio.to_thread(_engine, options, held, policy, owned)
             server = _server(options, party, policy, OipHandler(engine, policy), collector, collateral)
-
-            def started() -> None:
-                where = f"{options.listen[0]}:{server.port}"
-                report(f"server {party.identity.name} answers for model {policy.model.name} on {where}")
-
-            await server.run(stop, keeping=lambda: keeping, started=started)
+            await server.run(stop, keeping=lambda: keeping, started=lambda: _started(options, party, policy, server))
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
+
+
+def _started(options: argparse.Namespace, party: Party, policy: ServingPolicy, server: Serving) -> None:
+    report(f"server {party.identity.name} answers for model {policy.model.name} on {options.listen[0]}:{server.port}")
+    if options.metrics:
+        report(f"counts are read on {options.metrics[0]}:{server.metrics_port}")
 
 
 def _engine(options: argparse.Namespace, held: LeaseHolder, policy: ServingPolicy, owned: OwnedResource) -> OnnxEngine:
