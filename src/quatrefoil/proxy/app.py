@@ -19,6 +19,7 @@ from quatrefoil.proxy import content, fields, refusals
 from quatrefoil.proxy.access import Access
 from quatrefoil.proxy.asking import Asker, Keeper
 from quatrefoil.proxy.content import ClientGone, Receive
+from quatrefoil.proxy.stream_end import HeldEnd
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
@@ -102,10 +103,12 @@ class ProxyApp:
                 name = self._receipts.new_name()
                 headers.append((EXCHANGE_FIELD, name.encode("ascii")))
             await reply.begin(answer.status, headers)
+            end = HeldEnd()
             async for piece in answer.iter_bytes():
-                await reply.piece(piece)
+                await reply.piece(end.passed(piece))
             if self._receipts is not None:
                 await asyncio.to_thread(self._receipts.keep, name, answer.receipt)
+        await reply.piece(end.rest())
         await reply.end()
 
 
