@@ -84,7 +84,7 @@ class Answered:
 
 def made(client=None, *, token=None, user=7, seen_user=7, **more) -> ProxyApp:
     access = Access("127.0.0.1", token=token, user=user, user_of=lambda *_: seen_user)
-    return ProxyApp(client or ScriptedClient(), access, **({"request_bytes": 1000} | more))
+    return ProxyApp(client or ScriptedClient(), access, **({"request_bytes": 1000, "seconds": 60} | more))
 
 
 def ask(app, method="POST", path="/v2/models/m/infer", headers=(), body=b"{}", **more) -> Answered:

@@ -7,6 +7,7 @@ import base64
 import gzip
 import json
 import zlib
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given
@@ -303,6 +304,21 @@ def test_a_stream_that_is_refused_before_it_begins_is_an_error():
     client = ScriptedClient(error=errors.EvidenceRejected("its evidence is not accepted", hint="Ask"))
     answered = ask(made(client), path="/v1/completions", body=STREAMING)
     assert answered.status == 502 and answered.complete
+
+
+@pytest.mark.parametrize("body", [STREAMING, b"{}"])
+def test_an_answer_that_does_not_come_in_time_is_a_timeout(body):
+    class Silent(ScriptedClient):
+        async def request(self, *given, **more):
+            await asyncio.Event().wait()
+
+        @asynccontextmanager
+        async def stream(self, *given, **more):
+            await asyncio.Event().wait()
+            yield
+
+    answered = ask(made(Silent(), seconds=0.01), body=body)
+    assert answered.status == 504 and b"in time" in answered.content and answered.complete
 
 
 def test_no_stream_goes_to_a_reader_that_cannot_tell_its_end():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
@@ -40,16 +41,19 @@ class ProxyApp:
         access: Access,
         *,
         request_bytes: int,
+        seconds: float,
         receipts: Keeper | None = None,
         forward: frozenset[bytes] = frozenset(),
         on_refused: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``request_bytes``: the most content of a request. ``receipts``: where each exchange is kept; an answer that
+        """``request_bytes``: the most content of a request. ``seconds``: until a whole answer has come, or a streamed
+        one has begun. ``receipts``: where each exchange is kept; an answer that
         could not be is not given. ``forward``: names of further request fields that are sealed and sent.
         ``on_refused`` is told of every refusal, in a line without content."""
         self._client = client
         self._access = access
         self._request_bytes = request_bytes
+        self._seconds = seconds
         self._receipts = receipts
         self._forward = forward
         self._on_refused = on_refused
@@ -86,7 +90,8 @@ class ProxyApp:
             await _unless_gone(receive, self._whole(scope["method"], path, sent, body, reply))
 
     async def _whole(self, method: str, path: str, sent: fields.Fields, body: bytes, reply: _Reply) -> None:
-        answer = await self._client.request(method, path, headers=sent, content=body)
+        async with asyncio.timeout(self._seconds):
+            answer = await self._client.request(method, path, headers=sent, content=body)
         headers = fields.returned(answer.headers.raw)
         headers.append((RECEIPT_FIELD, base64.b64encode(answer.receipt.encoded)))
         if self._receipts is not None:
@@ -96,7 +101,10 @@ class ProxyApp:
         await reply.whole(answer.status, headers, answer.content)
 
     async def _stream(self, path: str, sent: fields.Fields, body: bytes, reply: _Reply) -> None:
-        async with self._client.stream("POST", path, headers=sent, content=body) as answer:
+        async with contextlib.AsyncExitStack() as stack:
+            async with asyncio.timeout(self._seconds):
+                streaming = self._client.stream("POST", path, headers=sent, content=body)
+                answer = await stack.enter_async_context(streaming)
             headers = fields.returned(answer.headers.raw)
             name = ""
             if self._receipts is not None:
