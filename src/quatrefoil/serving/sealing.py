@@ -1,0 +1,169 @@
+"""The way back: padding, receipt, encryption; whole, or in chunks as the answer comes.
+
+Every answer to a request that opened has a receipt. A whole one is signed before a byte is sent. A stream's is its
+trailer; where the stream breaks there is no end to it, and the receipt that says so goes to the log only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from typing import Protocol
+
+from quatrefoil import ohttp
+from quatrefoil.audit.inference_receipts import AnswerCommitment, commit_request
+from quatrefoil.enclave.binding import Keyset
+from quatrefoil.errors import EngineFailed
+from quatrefoil.exchange import ServingPolicy
+from quatrefoil.exchange.protocol import RECEIPT_FIELD
+from quatrefoil.ohttp import Response, ResponseHead, ResponseSealer, StreamEncoder
+from quatrefoil.ohttp.messages import Fields
+from quatrefoil.serving.handler import EVENTS, Streamed
+from quatrefoil.serving.opening import Opened
+from quatrefoil.serving.streams import batches
+
+IN_THREAD = 256 << 10
+"""Bytes of content from which on encryption and hashing leave the event loop."""
+
+Send = Callable[[bytes], Awaitable[None]]
+
+
+class Issuer(Protocol):
+    """Signs receipts, in a chain for each keyset. Called in one thread."""
+
+    def issue(self, request: bytes, answer: bytes, status: int, complete: bool, *, keyset: Keyset) -> bytes: ...
+
+
+class StreamBroke(Exception):
+    """A streamed answer is not whole. ``cause``: what it broke by."""
+
+    def __init__(self, cause: BaseException | None) -> None:
+        super().__init__("the stream broke")
+        self.cause = cause
+
+
+class Sealing:
+    """``signing``: one thread, so that receipts are signed in their order."""
+
+    def __init__(self, issuer: Issuer, policy: ServingPolicy, signing: Executor) -> None:
+        self._issuer = issuer
+        self._policy = policy
+        self._signing = signing
+
+    async def whole(self, opened: Opened, answer: Response) -> bytes:
+        """The encapsulated response, in the form of the request. ``QuatrefoilError`` where there can be no receipt:
+        then there is no answer."""
+        if len(answer.content) + len(opened.content) < IN_THREAD:
+            commitments = self._commitments(opened, answer)
+            receipt = await self._issued(opened, *commitments, answer.head.status, True)
+            return self._sealed(opened, answer, receipt)
+        commitments = await asyncio.to_thread(self._commitments, opened, answer)
+        receipt = await self._issued(opened, *commitments, answer.head.status, True)
+        return await asyncio.to_thread(self._sealed, opened, answer, receipt)
+
+    async def stream(self, opened: Opened, answer: Streamed, send: Send, *, ends: float) -> None:
+        """Send an answer in chunks as it comes. ``ends``: on the loop's clock. ``StreamBroke`` where it is not whole:
+        what was sent has no end then. Cancelled where the client has left; the log says in both cases how far it came.
+        """
+        status = answer.head.status
+        commitment = AnswerCommitment(opened.response.salt, status)
+        signed = asyncio.Event()
+        try:
+            async with asyncio.timeout_at(ends):
+                await self._stream(opened, answer, commitment, send, signed)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            raise StreamBroke(error) from None
+        finally:
+            if not signed.is_set():
+                broken = self._issued(opened, _request_commitment(opened), commitment.digest(), status, False)
+                await asyncio.shield(asyncio.ensure_future(broken))
+
+    async def _stream(
+        self, opened: Opened, answer: Streamed, commitment: AnswerCommitment, send: Send, signed: asyncio.Event
+    ) -> None:
+        head = ResponseHead(answer.head.status, _without_receipt(answer.head.fields))
+        encoder, sealer = StreamEncoder(head), ResponseSealer(opened.response)
+        content = 0
+        try:
+            encoded = encoder.head()
+            sent = len(encoded)
+            await send(sealer.seal(encoded))
+            parts = batches(answer.pieces, self._policy.stream, events=_is_events(head))
+            try:
+                async for part in parts:
+                    content += len(part)
+                    if content > self._policy.limits.answer_bytes:
+                        raise EngineFailed("the answer is over the limit", hint="Ask for less")
+                    commitment.update(part)
+                    encoded = encoder.content(part)
+                    sent += len(encoded)
+                    await send(sealer.seal(encoded))
+            finally:
+                await parts.aclose()
+            signed.set()  # one receipt only, whatever becomes of its last bytes
+            status = head.status
+            receipt = await self._issued(opened, _request_commitment(opened), commitment.digest(), status, True)
+            trailers = ((RECEIPT_FIELD, base64.b64encode(receipt)),)
+            last = encoder.end(trailers, padding=self._policy.answer_padding, sent=sent)
+            await send(sealer.finish(last))
+        finally:
+            sealer.wipe()
+
+    def _commitments(self, opened: Opened, answer: Response) -> tuple[bytes, bytes]:
+        commitment = AnswerCommitment(opened.response.salt, answer.head.status)
+        commitment.update(answer.content)
+        return _request_commitment(opened), commitment.digest()
+
+    async def _issued(self, opened: Opened, request: bytes, answer: bytes, status: int, complete: bool) -> bytes:
+        issue = functools.partial(self._issuer.issue, request, answer, status, complete, keyset=opened.held.keyset)
+        return await asyncio.get_running_loop().run_in_executor(self._signing, issue)
+
+    def _sealed(self, opened: Opened, answer: Response, receipt: bytes) -> bytes:
+        fields, trailers = _without_receipt(answer.head.fields), answer.trailers
+        line = ((RECEIPT_FIELD, base64.b64encode(receipt)),)
+        if not opened.chunked:
+            head = ResponseHead(answer.head.status, (*fields, *line))
+            encoded = ohttp.encode_response(
+                Response(head, answer.content, trailers), padding=self._policy.answer_padding
+            )
+            return ohttp.seal_response(opened.response, encoded)
+        encoder = StreamEncoder(ResponseHead(answer.head.status, fields))
+        encoded = encoder.head() + encoder.content(answer.content)
+        encoded += encoder.end((*trailers, *line), padding=self._policy.answer_padding, sent=len(encoded))
+        return ResponseSealer(opened.response).finish(encoded)
+
+
+async def gathered(answer: Streamed, limit: int) -> Response:
+    """A streamed answer as a whole, for a request that was not in chunks; ``EngineFailed`` over ``limit`` bytes."""
+    content = bytearray()
+    async for piece in answer.pieces:
+        content += piece
+        if len(content) > limit:
+            raise EngineFailed("the answer is over the limit", hint="Ask for less")
+    return Response(answer.head, bytes(content))
+
+
+def _request_commitment(opened: Opened) -> bytes:
+    """To method, path and content; to all that was decrypted, where that is no message."""
+    if opened.request is None:
+        return commit_request(opened.response.salt, b"", b"", opened.content)
+    head = opened.request.head
+    return commit_request(opened.response.salt, head.method, head.path, opened.request.content)
+
+
+def _without_receipt(fields: Fields) -> Fields:
+    """No handler puts a receipt of its own there."""
+    return tuple((name, value) for name, value in fields if name.lower() != RECEIPT_FIELD)
+
+
+def _is_events(head: ResponseHead) -> bool:
+    kinds = [value for name, value in head.fields if name.lower() == b"content-type"]
+    return bool(kinds) and kinds[0].partition(b";")[0].strip().lower() == EVENTS
+
+
+__all__ = ["Issuer", "Sealing", "StreamBroke", "gathered"]
