@@ -12,9 +12,9 @@ from endpoints import LocalModel, Refusing, running
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
-from inference.small_models import B, W, linear
 from quatrefoil.errors import EvidenceRejected
 from quatrefoil.inference import OnnxEngine
+from small_models import B, W, linear
 
 X = np.array([[1, 2, 3], [4, 5, 6]], dtype="f4")
 
