@@ -14,11 +14,11 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
+from quatrefoil.client import AsyncClient, ReceiptFolder
 from quatrefoil.errors import QuatrefoilError, RequestRefused
 from quatrefoil.exchange.protocol import RECEIPT_FIELD
 from quatrefoil.proxy import content, fields, refusals
 from quatrefoil.proxy.access import Access
-from quatrefoil.proxy.asking import Asker, Keeper
 from quatrefoil.proxy.content import ClientGone, Receive
 from quatrefoil.proxy.stream_end import HeldEnd
 
@@ -37,12 +37,12 @@ class ProxyApp:
 
     def __init__(
         self,
-        client: Asker,
+        client: AsyncClient,
         access: Access,
         *,
         request_bytes: int,
         seconds: float,
-        receipts: Keeper | None = None,
+        receipts: ReceiptFolder | None = None,
         forward: frozenset[bytes] = frozenset(),
         on_refused: Callable[[str], None] = lambda _: None,
     ) -> None:

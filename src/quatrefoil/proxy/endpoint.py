@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Protocol
 
+from quatrefoil.client import AsyncClient, ReceiptFolder
 from quatrefoil.errors import PeerUnreachable
 from quatrefoil.exchange import ServingPolicy
 from quatrefoil.proxy.access import Access
 from quatrefoil.proxy.app import ProxyApp
-from quatrefoil.proxy.asking import Asker, Keeper
 from quatrefoil.web.limits import WebLimits
 from quatrefoil.web.server import WebServer
 
@@ -23,25 +22,14 @@ _SPARE = 64 << 10
 """Bytes beside a request's content: compression may make it longer."""
 
 
-class Attesting(Asker, Protocol):
-    """A client that says what it found the server to be."""
-
-    async def attest(self) -> Described: ...
-
-
-class Described(Protocol):
-    @property
-    def measurement(self) -> str: ...
-
-
 async def serve(
-    client: Attesting,
+    client: AsyncClient,
     policy: ServingPolicy,
     *,
     host: str,
     port: int,
     token: bytes | None,
-    receipts: Keeper | None,
+    receipts: ReceiptFolder | None,
     forward: frozenset[bytes],
     stop: asyncio.Event,
     report: Callable[[str], None],
