@@ -223,7 +223,8 @@ class Decoder:
 
     def _bytes(self, size: int) -> Generator[None, None, bytes]:
         yield from self._wait(size)
-        taken = bytes(self._held[:size])
+        with memoryview(self._held) as view:
+            taken = bytes(view[:size])  # copied once: a slice of the array would be another copy
         del self._held[:size]
         return taken
 

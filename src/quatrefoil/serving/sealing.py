@@ -25,8 +25,10 @@ from quatrefoil.serving.handler import EVENTS, Streamed
 from quatrefoil.serving.opening import Opened
 from quatrefoil.serving.streams import batches
 
-IN_THREAD = 256 << 10
-"""Bytes of content from which on encryption and hashing leave the event loop."""
+IN_THREAD = 1 << 20
+"""Bytes from which on encryption and hashing leave the event loop: below, a thread costs more than it gives."""
+BESIDE = 128 << 10
+"""Bytes of a request from which on the commitment to it is made while it is being answered."""
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -55,7 +57,7 @@ class Sealing:
 
     def prepare(self, opened: Opened) -> None:
         """Begin to commit to a large request: beside what answers it, and not after it."""
-        if len(opened.content) >= IN_THREAD:
+        if len(opened.content) >= BESIDE:
             opened.commitment = asyncio.ensure_future(asyncio.to_thread(_request_commitment, opened))
 
     async def whole(self, opened: Opened, answer: Response) -> bytes:
