@@ -93,6 +93,29 @@ def test_json_alone_goes_to_standard_output_and_receipts_are_kept(
     assert f"receipts are in {kept}" in shown.err
 
 
+def test_what_was_kept_is_checked_by_whoever_has_it(
+    server: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept"
+    file = written(tmp_path, ".npz")
+    for _ in range(2):
+        assert cli.main(line(server, tmp_path, file, "--receipts", str(kept))) == 0
+    collateral = tmp_path / "collateral"
+    collateral.mkdir()
+    (collateral / "milan.crl").write_bytes(attesting.crl("Milan"))
+    receipts = sorted(map(str, kept.glob("*.receipt")))
+    check = ["audit", "receipt", receipts[0], "--appraisal", str(attesting.FOLDER / "policy.toml")]
+    check += ["--collateral", str(collateral), "--json", str(tmp_path / "checked.json")]
+    capsys.readouterr()
+    assert cli.main(check) == 0, capsys.readouterr().err
+    found = json.loads((tmp_path / "checked.json").read_text())["receipt"]
+    assert found["sequence"] == 0 and found["evidence"].startswith("accepted under")
+    assert cli.main(["audit", "receipt", *receipts]) == 0
+    (tmp_path / "other").write_bytes(b"something else")
+    assert cli.main(["audit", "receipt", receipts[0], "--answer", str(tmp_path / "other")]) == 1
+    assert "another answer" in capsys.readouterr().err
+
+
 def test_what_is_refused_is_one_line(server: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = written(tmp_path, ".npz")
     good = line(server, tmp_path, file)
