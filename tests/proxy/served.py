@@ -125,7 +125,6 @@ def serving(
                 port=0,
                 token=None,
                 receipts=ReceiptFolder(served.receipts),
-                forward=frozenset(),
                 stop=stop,
                 report=report,
             )

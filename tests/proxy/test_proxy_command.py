@@ -138,8 +138,6 @@ def test_a_server_that_is_not_there_yet_is_waited_for(arguments):
         (["--listen", "[::]:8000"], "no loopback address"),
         (["--token", "{folder}/nowhere"], "openssl rand -hex 32"),
         (["--token", "{folder}/policy.toml"], "chmod 600"),
-        (["--forward", "host"], "is not sent on"),
-        (["--forward", "Content-Length"], "is not sent on"),
         (["--policy", "{folder}/nowhere"], "nowhere"),
         (["--identity", "{folder}"], "key.pem"),
         (["--collateral", "{folder}/nowhere"], "nowhere"),
@@ -160,13 +158,3 @@ def test_it_does_not_begin_with_what_cannot_be_right(arguments, policy, capsys, 
 def test_it_asks_over_https_only(arguments, capsys, url):
     assert cli.main(["proxy", url, *arguments]) == 1
     assert "https://HOST" in capsys.readouterr().err
-
-
-def test_a_token_and_a_key_do_not_go_together(arguments, capsys, tmp_path):
-    token = tmp_path / "token"
-    token.write_text(TOKEN)
-    token.chmod(0o600)
-    assert (
-        cli.main(["proxy", "https://127.0.0.1:9", *arguments, "--token", str(token), "--forward", "authorization"]) == 1
-    )
-    assert "Leave out --forward authorization" in capsys.readouterr().err
