@@ -20,7 +20,6 @@ COMMANDS = (
     *("seal-key", "seal", "open", "rewrap"),
     *("proof", "model", "data", "attest", "broker"),
     *("serve", "proxy"),
-    "proxy",
 )
 
 
