@@ -21,13 +21,14 @@ ASGI: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 """An application after the ASGI specification, version 3."""
 
 PIECE = 64 << 10
-_FRAMES = 3
+_FRAMES = 8
 CLOSE = (b"connection", b"close")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """An exception that should not have been. ``kind``: its class. ``place``: lines of code, the innermost first."""
+    """An exception that should not have been, or an answer that was not given or not ended. ``kind``: the exception's
+    class, or ``NoAnswer`` or ``HalfAnswer``. ``place``: lines of code, the innermost first."""
 
     kind: str
     place: str
@@ -42,6 +43,10 @@ class Fault:
 
 
 OnFault: TypeAlias = Callable[[Fault], None]
+
+
+class CutOff(Exception):
+    """Raised by an application that cannot go on with its answer: the reader is to know that it is not whole."""
 
 
 def log_fault(fault: Fault) -> None:
@@ -60,9 +65,17 @@ class Outlet(Protocol):
     def blocked(self) -> bool:
         """Whether the reader has to take something before more can be written."""
 
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left, or its request was refused."""
+
     def fault(self, fault: Fault) -> None: ...
 
-    def abort(self) -> None: ...
+    def cut(self) -> None:
+        """End the connection after what has been written: no answer that has begun is whole."""
+
+    def abort(self) -> None:
+        """End it at once."""
 
 
 class Guard:
@@ -79,19 +92,27 @@ class Guard:
         try:
             await self._app(scope, receive, answer.send)
         except asyncio.CancelledError:  # the server's time is over
-            if answer.begun or self._outlet.blocked:
+            if self._outlet.blocked:
                 self._outlet.abort()
+            elif answer.begun:
+                self._outlet.cut()
             else:
                 await answer.instead(503, b"the server is going away\n")
+        except CutOff:
+            await self._break_off(answer)
         except Exception as error:
             self._outlet.fault(Fault.of(error))
-            if answer.begun:
-                self._outlet.abort()
-            else:
-                await answer.instead(500, b"internal error\n")
+            await self._break_off(answer)
         else:
-            if answer.begun and not answer.ended:
-                self._outlet.abort()  # its reader must not take it for complete
+            if not answer.ended and not self._outlet.gone:
+                self._outlet.fault(Fault("HalfAnswer" if answer.begun else "NoAnswer", ""))
+                await self._break_off(answer)
+
+    async def _break_off(self, answer: _Answer) -> None:
+        if answer.begun:
+            self._outlet.cut()
+        else:
+            await answer.instead(500, b"internal error\n")
 
 
 class _Answer:
@@ -122,4 +143,4 @@ class _Answer:
         await self.send({"type": "http.response.body", "body": text})
 
 
-__all__ = ["ASGI", "CLOSE", "Event", "Fault", "Guard", "OnFault", "Receive", "Scope", "Send", "log_fault"]
+__all__ = ["ASGI", "CLOSE", "CutOff", "Event", "Fault", "Guard", "OnFault", "Receive", "Scope", "Send", "log_fault"]
