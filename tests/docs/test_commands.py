@@ -244,7 +244,10 @@ REFUSED = {
         f"proxy https://127.0.0.1:1 {ASKING} --listen 10.0.0.1:0",
         "no loopback address",
     ),
-    "proxy under a policy that is none": (f"proxy https://127.0.0.1:1 {ASKING} --listen 127.0.0.1:0", "hospitals.toml:"),
+    "proxy under a policy that is none": (
+        f"proxy https://127.0.0.1:1 {ASKING} --listen 127.0.0.1:0",
+        "hospitals.toml:",
+    ),
     "attest of no collateral": ("attest collateral show {tmp}", "holds no collateral"),
     "attest of collateral for nothing": ("attest collateral fetch --out {tmp}/out", "no EVIDENCE"),
     "attest of collateral without https": (
