@@ -216,6 +216,20 @@ def test_receipts_are_kept_for_their_owner(consortium: Consortium, tmp_path) -> 
     assert found == {answer.receipt.sequence: answer.receipt.fields for answer in answers}
 
 
+def test_newer_evidence_of_a_keyset_is_kept_beside_its_receipts(consortium: Consortium, tmp_path) -> None:
+    kept = ReceiptFolder(tmp_path / "kept")
+    with served(consortium) as server:
+        for _ in range(2):  # each client asks for evidence of its own
+            with Client(server.url, **server.options(on_receipt=kept)) as client:
+                client.request("GET", "/v2")
+        again = ReceiptFolder(tmp_path / "kept")
+        with Client(server.url, **server.options(on_receipt=again)) as client:
+            client.request("GET", "/v2")
+    by_name = {file.stem for file in kept._folder.glob("*.receipt")}
+    found = {file.stem for file in kept._folder.glob("*.attestation")}
+    assert len(by_name) == 3 and len(found & by_name) == 2 and len(found) == 3
+
+
 def test_a_folder_that_cannot_be_written_keeps_the_answer_back(consortium: Consortium, tmp_path) -> None:
     from quatrefoil.errors import HostError
 

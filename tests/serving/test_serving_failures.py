@@ -143,6 +143,25 @@ def test_one_party_cannot_fill_the_memory_with_requests_that_wait() -> None:
     asyncio.run(run())
 
 
+def test_refusals_of_one_party_do_not_hold_up_the_receipts_of_another() -> None:
+    async def run() -> None:
+        async with started() as world:
+            await world.attest()
+            order: list[str] = []
+
+            async def ask(party: str) -> None:
+                await world.ask(b"\x07junk", party=party)
+                order.append(party)
+
+            tasks = [asyncio.ensure_future(ask("greedy")) for _ in range(40)]
+            await asyncio.sleep(0)
+            tasks.append(asyncio.ensure_future(ask("modest")))
+            await asyncio.gather(*tasks)
+            assert order.index("modest") < 20
+
+    asyncio.run(run())
+
+
 def test_a_client_that_leaves_before_its_answer_frees_its_place() -> None:
     async def run() -> None:
         cancelled = asyncio.Event()

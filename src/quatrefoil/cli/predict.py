@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--relay", metavar="URL", help="send everything to this relay in place of the server")
     parser.add_argument("--server", metavar="NAME", help="refuse receipts that name another server than this")
     parser.add_argument("--output", action="append", metavar="NAME", help="ask for this output only; repeat for more")
-    parser.add_argument("--receipts", type=Path, metavar="DIR", help="keep receipts here, with what verifies them later")
+    parser.add_argument("--receipts", type=Path, metavar="DIR", help="keep receipts here, with what verifies them")
     parser.add_argument("--timeout", type=seconds, metavar="S", help="seconds for each answer (default: the policy's)")
     add_json_option(parser)
 
@@ -99,16 +99,13 @@ def _show(found: Inferred, model: str) -> None:
 
 def _values(array: Array) -> str:
     flat = array.ravel()
-    shown = [
-        one.decode("utf-8", "backslashreplace") if isinstance(one, bytes) else f"{one:.6g}" if _real(array) else str(one)
-        for one in flat[:SHOWN]
-    ]
-    text = ", ".join("".join(c if c.isprintable() else "?" for c in one)[:60] for one in shown)
-    return text + (", ..." if flat.size > SHOWN else "")
+    return ", ".join(map(_value, flat[:SHOWN])) + (", ..." if flat.size > SHOWN else "")
 
 
-def _real(array: Array) -> bool:
-    return array.dtype.kind == "f"
+def _value(one: Any) -> str:
+    if isinstance(one, bytes):
+        return "".join(c if c.isprintable() else "?" for c in one.decode("utf-8", "replace"))[:60]
+    return f"{one:.6g}" if one.dtype.kind == "f" else str(one)
 
 
 def _as_json(found: Inferred, pinned: Pinned) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import zipfile
@@ -103,10 +104,8 @@ def _value(file: Path, text: str, spec: TensorSpec) -> Any:
     if spec.datatype == "BYTES":
         return text
     value = None
-    try:
+    with contextlib.suppress(ValueError):
         value = float(text) if spec.datatype.startswith("FP") else int(text)
-    except ValueError:
-        pass
     # Outside of the handler: that error quotes the value.
     if value is None:
         raise CallerError(f"{file} holds a value that is not {spec.datatype}", hint="Write numbers with a point")

@@ -69,10 +69,11 @@ class Answering:
             return self._handler.refusal(opened.fault.status, opened.fault)
         return None
 
-    async def answer(self, opened: Opened, party: str, deadline: float) -> Answer:
+    async def answer(self, opened: Opened, deadline: float) -> Answer:
         """The handler's answer to an admitted request, or a refusal in its protocol's form. Never raises, but where it
         is cancelled."""
         assert opened.request is not None
+        party = opened.party
         if not self._handler.ready:
             return self._refused(503, HostError("the server is not ready", hint="Try again later"), pause_s=5)
         try:

@@ -192,11 +192,12 @@ class Gateway:
         with self._memory.holding(asgi.party(scope)) as holding:
             found = await self._opened(scope, receive, send, chunked, holding)
             if found is not None:
-                await self._worked(found, scope, receive, send, began)
+                found.party = asgi.party(scope)
+                await self._worked(found, receive, send, began)
 
-    async def _worked(self, found: Opened, scope: Scope, receive: Receive, send: Send, began: float) -> None:
+    async def _worked(self, found: Opened, receive: Receive, send: Send, began: float) -> None:
         # Nobody is answered who has left; what was begun for it is given up.
-        work = asyncio.ensure_future(self._answered(found, asgi.party(scope), send, began))
+        work = asyncio.ensure_future(self._answered(found, send, began))
         gone = asyncio.ensure_future(asgi.left(receive))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -237,7 +238,7 @@ class Gateway:
             await self._problem(send, 400, refusal)
         return None
 
-    async def _answered(self, found: Opened, party: str, send: Send, began: float) -> None:
+    async def _answered(self, found: Opened, send: Send, began: float) -> None:
         limits = self._policy.limits
         try:
             instead = self._answering.admit(found)
@@ -252,7 +253,7 @@ class Gateway:
         if instead is not None:
             await self._sent_whole(found, instead, send, began)
             return
-        answer = await self._answering.answer(found, party, began + limits.seconds)
+        answer = await self._answering.answer(found, began + limits.seconds)
         try:
             if not isinstance(answer.answer, Streamed):
                 await self._sent_whole(found, answer.answer, send, began)
