@@ -38,6 +38,8 @@ def test_the_parsers_all_have_targets() -> None:
         "inference_receipt",
         "receipt_journal",
         "serving_entry",
+        "upstream_events",
+        "upstream_request",
     }
     known = parsers | logs | quotes | bindings | oblivious | resources | collected | others | inference
     assert known <= set(TARGETS)
