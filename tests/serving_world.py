@@ -89,11 +89,13 @@ def serving_policy(**changes: Any) -> ServingPolicy:
         stream=exchange.Stream(0, 0),
         isolation=exchange.Isolation("request"),
     )
+    parts: dict[str, Any] = {}
     for name, value in changes.items():
         part, _, within = name.partition("__")
         if within:
-            value = dataclasses.replace(getattr(policy, part), **{within: value})
-        policy = dataclasses.replace(policy, **{part: value})
+            value = dataclasses.replace(parts.get(part, getattr(policy, part)), **{within: value})
+        parts[part] = value
+    policy = dataclasses.replace(policy, **parts)
     return policy
 
 

@@ -49,7 +49,7 @@ async def acquire(held: LeaseHolder, *, patience_s: float, report: Callable[[str
             return
 
 
-def load(
+def load_model(
     path: Path,
     verifying: Callable[[bytes], Verifying],
     key: bytearray,
@@ -81,4 +81,4 @@ def _expected(policy: ServingPolicy, front: Front) -> Expected:
     )
 
 
-__all__ = ["acquire", "load", "require_served"]
+__all__ = ["acquire", "load_model", "require_served"]
