@@ -150,9 +150,7 @@ def _serving(
         on_refused=lambda error: _report(str(error)),
     )
     handler = OipHandler(engine, policy)
-    return Serving(
-        handler, keys, records, policy, listen=(HOST, 0), tls=tls, clock=system_clock, report=_report
-    )
+    return Serving(handler, keys, records, policy, listen=(HOST, 0), tls=tls, clock=system_clock, report=_report)
 
 
 def _stopping() -> asyncio.Event:

@@ -58,14 +58,20 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Saturation:
-    """Answers a second of each server, all turns together."""
+    """Answers of each server in all its turns, and the seconds of those."""
 
-    plain: float
-    layered: float
+    answers: tuple[int, int]
+    seconds: tuple[float, float]
+
+    @property
+    def per_s(self) -> tuple[float, float]:
+        """Plain, and layered."""
+        return self.answers[0] / self.seconds[0], self.answers[1] / self.seconds[1]
 
     @property
     def ratio(self) -> float:
-        return self.layered / self.plain
+        plain, layered = self.per_s
+        return layered / plain
 
 
 async def pairs(plain: Ask, layered: Ask, seconds: float, *, fewest: int = FEWEST_PAIRS) -> Pairs:
@@ -101,7 +107,7 @@ async def saturation(
             counts[one] += count
             spent[one] += took
     on_turn(-1)
-    return Saturation(counts[0] / spent[0], counts[1] / spent[1])
+    return Saturation((counts[0], counts[1]), (spent[0], spent[1]))
 
 
 async def flood(ask: Ask, seconds: float, *, clients: int) -> tuple[int, float]:

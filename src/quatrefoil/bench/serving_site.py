@@ -32,7 +32,14 @@ from quatrefoil.transport.sealed import Judged, new_file
 
 Kind = Literal["plain", "layered"]
 
-MODEL, SEALED, POLICY, MACHINE, BROKER, THREADS = "model.onnx", "model.sealed", "policy", "machine.pem", "port", "threads"
+MODEL, SEALED, POLICY, MACHINE, BROKER, THREADS = (
+    "model.onnx",
+    "model.sealed",
+    "policy",
+    "machine.pem",
+    "port",
+    "threads",
+)
 OWNER = "silo"
 STAGE = "serve"
 CONCURRENT = 2
@@ -167,4 +174,16 @@ def _policy(served: Served, root: bytes) -> ServingPolicy:
     )
 
 
-__all__ = ["BROKER", "MACHINE", "MODEL", "OWNER", "POLICY", "SEALED", "STAGE", "THREADS", "Server", "ServingSite", "Usage"]
+__all__ = [
+    "BROKER",
+    "MACHINE",
+    "MODEL",
+    "OWNER",
+    "POLICY",
+    "SEALED",
+    "STAGE",
+    "THREADS",
+    "Server",
+    "ServingSite",
+    "Usage",
+]
