@@ -142,8 +142,7 @@ def _serving(
     pinned = Collateral(keys=(machine.spki,))
     keys = ServingKeys(machine, policy, collateral=lambda: pinned, events=records, clock=system_clock)
     tls = HybridContext(
-        identity,
-        trust,
+        FixedCredentials(identity, trust),
         allow_roles=["silo"],
         clock=system_clock,
         protocol=b"http/1.1",
