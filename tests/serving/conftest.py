@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from serving_world import own_roots
+from serving_world import own_roots, server
 
-__all__ = ["own_roots"]
+__all__ = ["own_roots", "server"]
 
 
 @pytest.fixture(autouse=True)

@@ -230,7 +230,7 @@ class Expected:
 
 
 def verify_against(encoded: bytes, keyset: Keyset, expected: Expected) -> InferenceReceipt:
-    """:func:`verify`, and that it says of this exchange what ``expected`` does; ``EvidenceRejected`` naming the field."""
+    """:func:`verify`, and that it says what ``expected`` does of this exchange; ``EvidenceRejected`` by field."""
     receipt = verify(encoded, keyset)
     for name in ("issuer", "model", "measurement", "policy", "plan", "request", "status", "complete", "answer"):
         if getattr(receipt, name) != getattr(expected, name):

@@ -30,6 +30,9 @@ KEYS, INFERENCE, ENDED = "serving-keys", "inference", "serving-ended"
 KEYSET, EVIDENCE = "keyset", "evidence"
 """What an entry of kind ``serving-keys`` attaches: the encoded keyset, and the evidence of who holds it."""
 
+PURPOSE = "quatrefoil serving"
+"""What evidence of a server's keyset is for: ``exchange.protocol`` has the same, which cannot be imported here."""
+
 ENDED_TYPE = "application/vnd.quatrefoil.serving-ended"
 """The ``typ`` of an ending."""
 
@@ -292,6 +295,7 @@ __all__ = [
     "INFERENCE",
     "KEYS",
     "KEYSET",
+    "PURPOSE",
     "Served",
     "ServingEnded",
     "Terms",

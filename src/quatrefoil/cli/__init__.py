@@ -18,7 +18,7 @@ COMMANDS = (
     *("demo", "plan", "bench", "doctor", "security-level"),
     *("ca", "keeper", "aggregator", "silo", "audit"),
     *("seal-key", "seal", "open", "rewrap"),
-    *("proof", "model", "data", "attest", "broker"),
+    *("proof", "model", "data", "attest", "broker", "serve"),
 )
 
 

@@ -23,11 +23,13 @@ from quatrefoil.audit.inference_receipts import InferenceReceipt, receipt_key
 from quatrefoil.audit.serving_log import Served, ServingEnded, Terms, Unended
 from quatrefoil.enclave.binding import Keyset
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, StateCorrupt
-from quatrefoil.exchange import protocol
 from quatrefoil.serving.receipt_journal import HINT, ReceiptJournal
 
 MOST_BEHIND = 1 << 16
 """Receipts that may wait for the log. Beyond, nothing is issued until the log takes them: some 200 MB of journal."""
+
+_AT_ONCE = 1 << 12
+"""Entries of one append."""
 
 _KILLED = "the process that held its key was killed"
 
@@ -104,7 +106,7 @@ class ReceiptIssuer:
         terms = self._terms
         if measurement is not None:
             terms = Terms(terms.issuer, terms.model, measurement, terms.policy, terms.plan)
-        served = Served(keyset, terms, said.nonce, protocol.PURPOSE)
+        served = Served(keyset, terms, said.nonce, serving_log.PURPOSE)
         digest = keyset.digest()
         with self._logging:
             with self._issuing:
@@ -195,11 +197,15 @@ class ReceiptIssuer:
             if not waiting:
                 return 0
             self._journal.turn()
-        self._log.append_all(_events(waiting))
+        self._log_all(waiting)
         with self._issuing:
             del self._waiting[: len(waiting)]
             self._journal.drop(done)
         return len(waiting)
+
+    def _log_all(self, receipts: Sequence[tuple[InferenceReceipt, bytes]]) -> None:
+        for start in range(0, len(receipts), _AT_ONCE):
+            self._log.append_all(_events(receipts[start : start + _AT_ONCE]))
 
     def _chain(self, keyset: Keyset | None) -> tuple[Keyset, _Chain]:
         if keyset is None:
@@ -222,7 +228,7 @@ class ReceiptIssuer:
             missing = [pair for pair in receipts if _is_missing(*pair, known)]
         except EvidenceRejected as error:
             raise StateCorrupt(f"the journal of receipts does not fit the log: {error.problem}", hint=HINT) from None
-        self._log.append_all(_events(missing))
+        self._log_all(missing)
         self._journal.drop(self._journal.numbers)
         self._log.append_all([_broken_off(digest, one) for digest, one in known.items()])
         return Recovered(len(missing), left.torn, tuple(known))
