@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -44,12 +45,17 @@ def client_context(consortium: Consortium, **named: Any) -> HybridContext:
     return context(consortium, "cleveland", "silo", allow=["workload"], **named)
 
 
+class Left(Exception):
+    """The client has."""
+
+
 async def whole(receive: Any) -> bytes:
+    """The body, or ``Left``."""
     body = b""
     while True:
         event = await receive()
         if event["type"] == "http.disconnect":
-            raise ConnectionError("the client left")
+            raise Left
         body += event["body"]
         if not event["more_body"]:
             return body
@@ -63,8 +69,9 @@ async def respond(send: Any, status: int = 200, body: bytes = b"", headers: Any 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
     """Method, path and body of a request, given back."""
-    body = await whole(receive)
-    await respond(send, body=f"{scope['method']} {scope['path']} ".encode() + body)
+    with contextlib.suppress(Left):
+        body = await whole(receive)
+        await respond(send, body=f"{scope['method']} {scope['path']} ".encode() + body)
 
 
 @dataclass

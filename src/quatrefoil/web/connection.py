@@ -169,12 +169,11 @@ class Connection(H11Protocol):
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
         for timer in (self._timer, self._stalled):
             if timer is not None:
                 timer.cancel()
-        self._unset_keepalive_if_required()
-        super().connection_lost(exc)
-        self._unset_keepalive_if_required()
         self._on_lost()
 
     def on_response_complete(self) -> None:
@@ -191,6 +190,10 @@ class Connection(H11Protocol):
     @property
     def blocked(self) -> bool:
         return self.flow.write_paused
+
+    @property
+    def gone(self) -> bool:
+        return self.transport.is_closing() or bool(self.cycle.disconnected)
 
     def fault(self, fault: Fault) -> None:
         self._serving.on_fault(fault)
@@ -292,6 +295,8 @@ class Connection(H11Protocol):
         assert self._raw is not None
         if self.conn.their_state in (h11.SEND_BODY, h11.ERROR) and not self._raw.is_closing():
             self._dropping = True
+            if self._raw.can_write_eof():
+                self._raw.write_eof()
             self._raw.resume_reading()
             self.loop.call_later(_LINGER_SECONDS, self._raw.close)
         else:

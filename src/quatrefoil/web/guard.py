@@ -21,13 +21,14 @@ ASGI: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 """An application after the ASGI specification, version 3."""
 
 PIECE = 64 << 10
-_FRAMES = 3
+_FRAMES = 8
 CLOSE = (b"connection", b"close")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """An exception that should not have been. ``kind``: its class. ``place``: lines of code, the innermost first."""
+    """An exception that should not have been, or an answer that was not given or not ended. ``kind``: the exception's
+    class, or ``NoAnswer`` or ``HalfAnswer``. ``place``: lines of code, the innermost first."""
 
     kind: str
     place: str
@@ -60,6 +61,10 @@ class Outlet(Protocol):
     def blocked(self) -> bool:
         """Whether the reader has to take something before more can be written."""
 
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left, or its request was refused."""
+
     def fault(self, fault: Fault) -> None: ...
 
     def abort(self) -> None: ...
@@ -90,8 +95,12 @@ class Guard:
             else:
                 await answer.instead(500, b"internal error\n")
         else:
-            if answer.begun and not answer.ended:
-                self._outlet.abort()  # its reader must not take it for complete
+            if not answer.ended and not self._outlet.gone:
+                self._outlet.fault(Fault("HalfAnswer" if answer.begun else "NoAnswer", ""))
+                if answer.begun:
+                    self._outlet.abort()  # its reader must not take it for complete
+                else:
+                    await answer.instead(500, b"internal error\n")
 
 
 class _Answer:
