@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,11 +56,12 @@ class CharacterGru:
         )
 
     @classmethod
-    def load(cls, file: Path) -> CharacterGru:
+    def load(cls, file: Path | BinaryIO) -> CharacterGru:
         with np.load(file, allow_pickle=False) as found:
             return cls(str(found["alphabet"]), *(found[name].astype(np.float32) for name in NAMES))
 
     def save(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("wb") as out:
             np.savez(out, alphabet=np.array(self.alphabet), **self.weights)
 

@@ -1,4 +1,4 @@
-"""The character model behind the API of OpenAI, on loopback: ``python upstream.py MODEL.npz --port 9000``.
+"""The character model behind the API of OpenAI, on loopback: ``python upstream.py MODEL --listen 127.0.0.1:9000``.
 
 Chat and text completions with streams, embeddings and the list of models, as far as the model has them. It checks
 little: ``quatrefoil serve --upstream`` stands before it.
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import opening
 import uvicorn
 from character_gru import CharacterGru
 from generation import Generation, Generator, Sampling, Token
@@ -253,12 +254,18 @@ async def _leaves(receive: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Serve the character model on loopback, with the API of OpenAI.")
-    parser.add_argument("model", type=Path, metavar="MODEL", help="what train.py wrote")
-    parser.add_argument("--port", type=int, default=9000, help="0: any that is free")
-    parser.add_argument("--name", default=NAME, help="of the model, as the serving policy has it")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="what train.py wrote; with --policy, sealed")
+    parser.add_argument("--listen", default=f"{HOST}:9000", metavar="HOST:PORT", help="on loopback; port 0: any")
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="the serving policy, which names the model's root")
+    parser.add_argument("--root", type=Path, metavar="FILE", help="the consortium's root certificate, with --policy")
     chosen = parser.parse_args()
-    app = Upstream(Generator(CharacterGru.load(chosen.model)), chosen.name)
-    with socket.create_server((HOST, chosen.port)) as listening:
+    if chosen.policy:
+        name, file = opening.model(chosen.model, chosen.policy, chosen.root)
+    else:
+        name, file = NAME, chosen.model
+    app = Upstream(Generator(CharacterGru.load(file)), name)
+    host, _, port = chosen.listen.rpartition(":")
+    with socket.create_server((host, int(port))) as listening:
         print(f"listening on http://{HOST}:{listening.getsockname()[1]}", flush=True)
         config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", ws="none")
         uvicorn.Server(config).run(sockets=[listening])

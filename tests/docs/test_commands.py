@@ -130,6 +130,8 @@ WRONG_USAGE = [
     ["broker", "root"],
     ["broker", "root", "show", "--root-identity", "00"],
     ["broker", "root", "show", "--root-key", "one", "--token", "two"],
+    ["proxy"],
+    ["proxy", "https://127.0.0.1:1", "--listen", "8000"],
     ["attest", "collateral"],
     ["attest", "collateral", "fetch", "evidence"],
     ["model"],
@@ -162,6 +164,8 @@ HUB = (
     f" --workload {ROOT}/src/quatrefoil/demo/workload.toml --job one --give-up 0.1"
 )
 SILO = f"silo {PARTY} --identity {{silo}} --aggregator 127.0.0.1:1 --give-up 0.1"
+
+ASKING = "--policy {policy} --identity {silo} --root {root} --collateral {tmp}"
 
 REFUSED = {
     "demo of a policy that is not there": ("demo --policy {tmp}/none.toml", "none.toml: cannot be read"),
@@ -233,6 +237,11 @@ REFUSED = {
         "is no claim",
     ),
     "broker root key that is not there": ("broker root show --root-key {tmp}/none", "cannot be read"),
+    "proxy for other machines": (
+        f"proxy https://127.0.0.1:1 {ASKING} --listen 10.0.0.1:0",
+        "no loopback address",
+    ),
+    "proxy under a policy that is none": (f"proxy https://127.0.0.1:1 {ASKING} --listen 127.0.0.1:0", "hospitals.toml:"),
     "attest of no collateral": ("attest collateral show {tmp}", "holds no collateral"),
     "attest of collateral for nothing": ("attest collateral fetch --out {tmp}/out", "no EVIDENCE"),
     "attest of collateral without https": (

@@ -32,7 +32,7 @@ def trained(folder: Path) -> Path:
 @contextmanager
 def small_model(model: Path) -> Iterator[str]:
     """The URL of the example's upstream with ``model``, while it runs."""
-    with _running([str(EXAMPLE / "upstream.py"), str(model), "--port", "0"]) as url:
+    with _running([str(EXAMPLE / "upstream.py"), str(model), "--listen", "127.0.0.1:0"]) as url:
         yield url
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from serving import client_context, context, echo, respond, server_context, serving, whole
 
 from quatrefoil.errors import CallerError, ChannelRefused, HostError, PeerError, PeerUnreachable
 from quatrefoil.transport import RotatingCredentials
 from quatrefoil.transport.revocation import Revoked
 from quatrefoil.web.client import WebClient
 from quatrefoil.web.server import WebServer
+from serving import client_context, context, echo, respond, server_context, serving, whole
 
 
 def with_both(consortium: Any, visit: Any, app: Any = echo, **named: Any) -> None:

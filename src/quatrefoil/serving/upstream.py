@@ -168,8 +168,8 @@ class UpstreamEvents:
         self._opened = AsyncExitStack()
         self._first: bytes | None = None
         self._size = 0
-        self._last = time.monotonic()
-        self._until = self._last + policy.limits.stream_seconds
+        self._waiting_since = time.monotonic()
+        self._until = self._waiting_since + policy.limits.stream_seconds
 
     def holds(self, opened: AsyncExitStack) -> None:
         """Takes over what is to be closed with it."""
@@ -177,7 +177,11 @@ class UpstreamEvents:
 
     async def begin(self) -> None:
         """Wait for the first events."""
-        self._first = await self._next()
+        try:
+            self._first = await self._next()
+        except BaseException:
+            await self.aclose()
+            raise
 
     def __aiter__(self) -> UpstreamEvents:
         return self
@@ -203,6 +207,7 @@ class UpstreamEvents:
 
     async def _next(self) -> bytes:
         """The next events, and the last ones only once the upstream's message has ended as well."""
+        self._waiting_since = time.monotonic()  # while nobody asked for more, nobody waited
         while not (events := await self._events()):
             pass
         if self._reader.ended:
@@ -217,27 +222,24 @@ class UpstreamEvents:
         return piece
 
     async def _piece(self) -> bytes | None:
-        """Whole events of the next piece that the connection has, perhaps none; ``None`` at the end of the message."""
-        try:
+        """Whole events of the next piece that the connection has, perhaps none; ``None`` at the end of the message.
+
+        Time is looked at when something comes: silence alone is the connection's to end.
+        """
+        piece: bytes | None = b""
+        with contextlib.suppress(PeerError):
             piece = await anext(self._pieces, None)
-        except PeerError:
-            piece = b""
-            broken = True
-        else:
-            broken = False
-        if broken:
-            raise failed("its connection broke, or it fell silent")
         if piece is None:
             return None
+        if not piece:  # the connection gives none that are empty
+            raise failed("its connection broke, or it fell silent")
         now = time.monotonic()
         events = self._reader.feed(piece)
         self._size += len(piece)
         if self._size > self._limits.answer_bytes:
             raise failed("the answer is over the limit")
-        if now > self._until or now > self._last + self._limits.seconds:
+        if now > self._until or now > self._waiting_since + self._limits.seconds:
             raise failed("it takes too long")
-        if events:
-            self._last = now
         return events
 
 

@@ -95,7 +95,7 @@ def _parsed(data: bytes, limit: int) -> Any:
     if len(data) > limit:
         return None
     try:
-        return json.loads(data.decode(), object_pairs_hook=_object, parse_constant=strict_json.no_number)
+        return _DECODER.decode(data.decode())
     except (ValueError, RecursionError):
         return None
 
@@ -105,3 +105,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError
     return found
+
+
+# Made once: json.loads makes one for every call that is not plain.
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=strict_json.no_number)
