@@ -21,11 +21,15 @@ from typing import Any
 from quatrefoil.bench import serving_load as load
 from quatrefoil.bench.serving_models import MODELS
 from quatrefoil.bench.serving_near import asking
-from quatrefoil.bench.serving_site import CONCURRENT, Server, ServingSite
+from quatrefoil.bench.serving_receipts import measure_receipts
+from quatrefoil.bench.serving_site import CONCURRENT, Server, ServingSite, policy_for
+from quatrefoil.bench.tokens import measure_tokens
 from quatrefoil.errors import ParametersRefused
 from quatrefoil.inference import InferRequest, encode_infer_request
 
 CLIENTS = 8
+RECEIPTS = 2000
+TOKENS, STREAMS = 5000, 5
 EVIDENCE = "tpm, by a key in software: no enclave"
 
 
@@ -34,6 +38,8 @@ def measure_serving(
 ) -> list[dict[str, Any]]:
     """A row for each model. ``seconds``: of pairs, and as many at saturation with ``clients``; ``threads``: of one
     computation."""
+    if not models:
+        raise ParametersRefused("no model measures nothing", hint=f"Choose of {', '.join(MODELS)}")
     if unknown := sorted(set(models) - set(MODELS)):
         raise ParametersRefused(f"there is no model {unknown[0]!r}", hint=f"Choose of {', '.join(MODELS)}")
     if clients < 1 or threads < 1 or not seconds > 0:
@@ -42,6 +48,22 @@ def measure_serving(
         )
     with tempfile.TemporaryDirectory(prefix="quatrefoil-bench-") as folder:
         return [_row(Path(folder) / name, name, seconds, clients, threads, progress) for name in models]
+
+
+def measure_all(
+    models: Sequence[str], seconds: float, clients: int, threads: int, progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """``rows``, and what does not depend on the model, which stands in every row too: ``token_us`` and
+    ``receipts_per_s``."""
+    rows = measure_serving(models, seconds, clients, threads, progress)
+    progress("receipts, and streamed tokens")
+    shared = {
+        "token_us": measure_tokens(policy_for("tokens", bytes(32)), lambda _: None, tokens=TOKENS, repeats=STREAMS)[
+            "token_us"
+        ],
+        "receipts_per_s": measure_receipts(RECEIPTS)["receipts_per_s"],
+    }
+    return {"rows": [row | shared for row in rows], **shared}
 
 
 def _row(
@@ -68,11 +90,13 @@ async def _measured(
             servers.append(server)
             asks.append(ask)
         progress(f"{served.name}: pairs of requests for {seconds:g} s")
-        pairs = await load.pairs(*asks, seconds)
+        plain, layered = asks
+        pairs = await load.pairs(plain, layered, seconds)
         progress(f"{served.name}: {clients} clients without pause for {seconds:g} s")
         meter = Meter(servers)
-        saturated = await load.saturation(*asks, seconds, clients=clients, on_turn=meter.turn)
-        await asyncio.to_thread(lambda: [server.stop() for server in servers])
+        saturated = await load.saturation(plain, layered, seconds, clients=clients, on_turn=meter.turn)
+        for server in servers:
+            await asyncio.to_thread(server.stop)
     low, high = pairs.overhead_between
     name, value = served.input
     return {
@@ -136,4 +160,4 @@ class Meter:
         return {"client": time.process_time(), "server": self._servers[number].usage().cpu_s}
 
 
-__all__ = ["CLIENTS", "measure_serving"]
+__all__ = ["CLIENTS", "measure_all", "measure_serving"]

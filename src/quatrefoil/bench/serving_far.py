@@ -1,6 +1,6 @@
-"""The two servers of the serving bench, each a process: ``python -m quatrefoil.bench.serving_far plain|layered FOLDER``.
+"""The two servers of the serving bench, each a process: ``python -m quatrefoil.bench.serving_far KIND FOLDER``.
 
-Prints its port once it answers, and ends by SIGTERM. ``FOLDER`` is that of a ``ServingSite``.
+``KIND``: plain or layered. ``FOLDER``: that of a ``ServingSite``. Prints its port once it answers; ends by SIGTERM.
 """
 
 from __future__ import annotations

@@ -43,7 +43,8 @@ class Pairs:
         """Between which the overhead lies, at 95 %: order statistics of the differences (normal approximation)."""
         ordered, count = sorted(self._differences), len(self.plain)
         reach = 0.98 * math.sqrt(count)
-        low, high = max(0, math.floor(count / 2 - reach)), min(count - 1, math.ceil(count / 2 + reach))
+        centre = (count - 1) / 2
+        low, high = max(0, math.floor(centre - reach)), min(count - 1, math.ceil(centre + reach))
         middle = statistics.median(self.plain)
         return ordered[low] / middle, ordered[high] / middle
 

@@ -58,7 +58,7 @@ class ServingSite:
         self.site = BrokerSite(folder)
         self.site.machine.save(folder / MACHINE)
         (folder / MODEL).write_bytes(served.model)
-        self.policy = _policy(served, self._seal())
+        self.policy = policy_for(served.name, self._seal())
         (folder / POLICY).write_bytes(self.policy.encode())
         (folder / THREADS).write_text(str(threads))
 
@@ -152,11 +152,11 @@ class Server:
         self._process.stdout.close()
 
 
-def _policy(served: Served, root: bytes) -> ServingPolicy:
+def policy_for(model: str, root: bytes) -> ServingPolicy:
     """Padded as docs/serving.md advises. Nothing rotates while it is measured."""
     return ServingPolicy(
         name="bench",
-        model=exchange.Model(served.name, root),
+        model=exchange.Model(model, root),
         attestation=exchange.Attestation(accepted(), 3600),
         keys=exchange.Keys(rotate_s=3600, overlap_s=600),
         limits=exchange.Limits(

@@ -42,7 +42,9 @@ def _run(args: argparse.Namespace) -> None:
     except ImportError as error:
         raise DependencyMissing(f"{error.name} is not installed", hint="pip install 'quatrefoil[bench]'") from None
     console = output.progress_console()
-    found = measure_all(args.model or MODELS, args.seconds, args.clients, args.threads, lambda step: console.print(step))
+    found = measure_all(
+        args.model or MODELS, args.seconds, args.clients, args.threads, lambda step: console.print(step)
+    )
     output.write_json(args.json, "quatrefoil.bench-serving/1", found)
     if not output.only_json(args):
         _show(found)
@@ -54,11 +56,20 @@ def _show(found: dict[str, Any]) -> None:
     first = rows[0]
     title = f"One request at a time, in pairs; {first['threads']} thread(s), {first['cores']} cores for both ends"
     console.print(output.table(title, columns, [_latency(row) for row in rows]))
-    columns = ("model", "per s, plain", "per s", "ratio", "server CPU ms", "client CPU ms", "cold start ms, plain", "ms")
+    saturated = (
+        "model",
+        "per s, plain",
+        "per s",
+        "ratio",
+        "server CPU ms",
+        "client CPU ms",
+        "cold start ms, plain",
+        "ms",
+    )
     title = f"{first['clients']} clients without pause; processor time an answer, plain and layered"
-    console.print(output.table(title, columns, [_saturated(row) for row in rows]))
-    columns = ("model", "weights", "parameters", "model bytes", "request bytes", "pairs")
-    console.print(output.table("The work", columns, [_work(row) for row in rows]))
+    console.print(output.table(title, saturated, [_saturated(row) for row in rows]))
+    work = ("model", "weights", "parameters", "model bytes", "request bytes", "pairs")
+    console.print(output.table("The work", work, [_work(row) for row in rows]))
     console.print(
         f"Receipts: {found['receipts_per_s']:,.0f} a second into journal and log. A streamed token: "
         f"{found['token_us']:.1f} us added where the upstream streams as fast as it can."
