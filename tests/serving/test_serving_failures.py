@@ -109,6 +109,40 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     asyncio.run(run())
 
 
+def test_one_party_cannot_fill_the_memory_with_requests_that_wait() -> None:
+    async def run() -> None:
+        gate = asyncio.Event()
+
+        async def waits(_request: Request) -> Response:
+            await gate.wait()
+            return Response(ResponseHead(200))
+
+        policy = serving_policy(limits__request_bytes=1000, limits__concurrent=1, limits__queued=1)
+        async with started(policy, handler=Does(waits)) as world:
+            await world.attest()
+            half = b"x" * 150_000
+            greedy = [
+                world.asked("POST", protocol.GATEWAY_PATH, [half, half], kind="message/ohttp-req", party="greedy")
+                for _ in range(9)
+            ]
+            for one in greedy:
+                one._parts = [half]
+                one._more = True
+            await asyncio.sleep(0.05)
+            refused = [one for one in greedy if one.outer is not None]
+            assert refused and all(one.outer is not None and one.outer.status == 503 for one in refused)
+            modest = asyncio.ensure_future(world.ask(world.request(), party="modest"))
+            await asyncio.sleep(0.01)
+            gate.set()
+            assert (await modest).status == 200
+            for one in greedy:
+                one.leave()
+                await one.task
+            assert world.gateway._memory.held == 0
+
+    asyncio.run(run())
+
+
 def test_a_client_that_leaves_before_its_answer_frees_its_place() -> None:
     async def run() -> None:
         cancelled = asyncio.Event()

@@ -43,19 +43,16 @@ class ProxyApp:
         request_bytes: int,
         seconds: float,
         receipts: ReceiptFolder | None = None,
-        forward: frozenset[bytes] = frozenset(),
         on_refused: Callable[[str], None] = lambda _: None,
     ) -> None:
         """``request_bytes``: the most content of a request. ``seconds``: until a whole answer has come, or a streamed
         one has begun. ``receipts``: where each exchange is kept; an answer that
-        could not be is not given. ``forward``: names of further request fields that are sealed and sent.
-        ``on_refused`` is told of every refusal, in a line without content."""
+        could not be is not given. ``on_refused`` is told of every refusal, in a line without content."""
         self._client = client
         self._access = access
         self._request_bytes = request_bytes
         self._seconds = seconds
         self._receipts = receipts
-        self._forward = forward
         self._on_refused = on_refused
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -79,7 +76,7 @@ class ProxyApp:
         path = _path(scope)
         fields.require_no_form(headers)
         body = await content.read(headers, receive, limit=self._request_bytes)
-        sent = fields.sent(headers, self._forward)
+        sent = fields.sent(headers)
         if scope["method"] == "POST" and content.asks_for_stream(headers, body):
             if scope["http_version"] == "1.0":
                 raise RequestRefused(

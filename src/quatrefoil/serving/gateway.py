@@ -30,11 +30,13 @@ from quatrefoil.serving.asgi import Receive, Scope, Send
 from quatrefoil.serving.challenges import Challenges
 from quatrefoil.serving.handler import Handler, Streamed
 from quatrefoil.serving.keys import ServingKeys
+from quatrefoil.serving.memory import Holding, Memory, MemoryFull
 from quatrefoil.serving.metrics import Metrics
 from quatrefoil.serving.opening import TYPES, Opened, most_sealed, opened
 from quatrefoil.serving.places import NoPlace
 from quatrefoil.serving.sealing import IN_THREAD, Issuer, Sealing, StreamBroke, gathered
 from quatrefoil.transport import Clock
+from quatrefoil.web.guard import CutOff
 
 TEXT = b"text/plain; charset=utf-8"
 CHALLENGE_S = 10.0
@@ -62,6 +64,8 @@ class Gateway:
         self._answering = Answering(handler, policy, clock=clock, fault=lambda text: report(f"a fault: {text}"))
         self._sealing = Sealing(issuer, policy, self._signing)
         self._challenges = Challenges(keys.attest)
+        limits = policy.limits
+        self._memory = Memory((limits.concurrent + limits.queued + 1) * most_sealed(policy, chunked=True))
         self._closing = False
         self._running = 0
         self._idle = asyncio.Event()
@@ -185,9 +189,12 @@ class Gateway:
             error = HostError("the server is stopping", hint="Try again elsewhere, or later")
             await self._problem(send, 503, error, pause_s=5)
             return
-        found = await self._opened(scope, receive, send, chunked)
-        if found is None:
-            return
+        with self._memory.holding(asgi.party(scope)) as holding:
+            found = await self._opened(scope, receive, send, chunked, holding)
+            if found is not None:
+                await self._worked(found, scope, receive, send, began)
+
+    async def _worked(self, found: Opened, scope: Scope, receive: Receive, send: Send, began: float) -> None:
         # Nobody is answered who has left; what was begun for it is given up.
         work = asyncio.ensure_future(self._answered(found, asgi.party(scope), send, began))
         gone = asyncio.ensure_future(asgi.left(receive))
@@ -197,23 +204,31 @@ class Gateway:
             gone.cancel()
             if not work.done():
                 work.cancel()
-            await asyncio.gather(work, gone, return_exceptions=True)
+            begun = [] if found.commitment is None else [found.commitment]
+            await asyncio.gather(work, gone, *begun, return_exceptions=True)
             found.response.wipe()
             self._keys.answered(found.held)
         if not work.cancelled() and (fault := work.exception()) is not None:
+            if isinstance(fault, CutOff):
+                raise fault
             self._report(f"a fault: {described(fault)}")
 
-    async def _opened(self, scope: Scope, receive: Receive, send: Send, chunked: bool) -> Opened | None:
+    async def _opened(
+        self, scope: Scope, receive: Receive, send: Send, chunked: bool, holding: Holding
+    ) -> Opened | None:
         """The request, or ``None`` where it has been answered outside."""
         limit = most_sealed(self._policy, chunked=chunked)
         try:
             announced = asgi.headers(scope).get(b"content-length", b"")
-            sealed = await asgi.body(receive, limit, announced, self._policy.limits.seconds)
+            sealed = await asgi.body(receive, limit, announced, self._policy.limits.seconds, holding)
             if len(sealed) < IN_THREAD:
                 return opened(sealed, self._keys, self._policy, chunked=chunked)
             return await asyncio.to_thread(opened, sealed, self._keys, self._policy, chunked=chunked)
         except PeerUnreachable:
             pass
+        except MemoryFull:
+            busy = HostError("the server holds as much of your requests as it takes", hint="Try again later")
+            await self._problem(send, 503, busy, pause_s=1)
         except RequestRefused as refusal:
             await self._problem(send, refusal.status, refusal)
         except KeyUnknown as refusal:
@@ -233,6 +248,7 @@ class Gateway:
             self._report(str(full))
             await self._problem(send, 503, full, pause_s=30)
             return
+        self._sealing.prepare(found)
         if instead is not None:
             await self._sent_whole(found, instead, send, began)
             return
@@ -294,7 +310,8 @@ class Gateway:
             self.metrics.count("streams_cut")
             if broke.cause is not None:
                 self._report(f"a stream broke: {described(broke.cause)}")
-        # Cut off inside: without its last chunk the client refuses it, however well the outer message ends.
+            # Without its last chunk the client refuses it, however the outer message ends; who carries it knows too.
+            raise CutOff from None
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _problem(

@@ -198,8 +198,11 @@ class Connection(H11Protocol):
     def fault(self, fault: Fault) -> None:
         self._serving.on_fault(fault)
 
+    def cut(self) -> None:
+        """HTTP/1.1 says where an answer ends: one that has not ended is seen to be cut."""
+        self.transport.close()
+
     def abort(self) -> None:
-        """End the connection without sending what waits."""
         if self._raw is not None:
             self._raw.abort()
 
@@ -240,7 +243,7 @@ class Connection(H11Protocol):
             self._phase = _Phase.ANSWER, None
             self._watch()
 
-    def cut(self) -> None:
+    def close_unasked(self) -> None:
         """Close now where no request is in hand."""
         if self.cycle is None or self.cycle.response_complete:
             self.transport.close()

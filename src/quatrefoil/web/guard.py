@@ -45,6 +45,10 @@ class Fault:
 OnFault: TypeAlias = Callable[[Fault], None]
 
 
+class CutOff(Exception):
+    """Raised by an application that cannot go on with its answer: the reader is to know that it is not whole."""
+
+
 def log_fault(fault: Fault) -> None:
     """To the logger ``quatrefoil.web``, as an error."""
     logging.getLogger("quatrefoil.web").error("%s", fault)
@@ -67,7 +71,11 @@ class Outlet(Protocol):
 
     def fault(self, fault: Fault) -> None: ...
 
-    def abort(self) -> None: ...
+    def cut(self) -> None:
+        """End the connection after what has been written: no answer that has begun is whole."""
+
+    def abort(self) -> None:
+        """End it at once."""
 
 
 class Guard:
@@ -84,23 +92,27 @@ class Guard:
         try:
             await self._app(scope, receive, answer.send)
         except asyncio.CancelledError:  # the server's time is over
-            if answer.begun or self._outlet.blocked:
+            if self._outlet.blocked:
                 self._outlet.abort()
+            elif answer.begun:
+                self._outlet.cut()
             else:
                 await answer.instead(503, b"the server is going away\n")
+        except CutOff:
+            await self._break_off(answer)
         except Exception as error:
             self._outlet.fault(Fault.of(error))
-            if answer.begun:
-                self._outlet.abort()
-            else:
-                await answer.instead(500, b"internal error\n")
+            await self._break_off(answer)
         else:
             if not answer.ended and not self._outlet.gone:
                 self._outlet.fault(Fault("HalfAnswer" if answer.begun else "NoAnswer", ""))
-                if answer.begun:
-                    self._outlet.abort()  # its reader must not take it for complete
-                else:
-                    await answer.instead(500, b"internal error\n")
+                await self._break_off(answer)
+
+    async def _break_off(self, answer: _Answer) -> None:
+        if answer.begun:
+            self._outlet.cut()
+        else:
+            await answer.instead(500, b"internal error\n")
 
 
 class _Answer:
@@ -131,4 +143,4 @@ class _Answer:
         await self.send({"type": "http.response.body", "body": text})
 
 
-__all__ = ["ASGI", "CLOSE", "Event", "Fault", "Guard", "OnFault", "Receive", "Scope", "Send", "log_fault"]
+__all__ = ["ASGI", "CLOSE", "CutOff", "Event", "Fault", "Guard", "OnFault", "Receive", "Scope", "Send", "log_fault"]

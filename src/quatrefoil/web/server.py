@@ -133,7 +133,7 @@ class WebServer:
         for task in [*self._serving.tasks, *self._admitting]:
             task.cancel()
         for connection in self._connections():
-            connection.cut()
+            connection.close_unasked()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_SECONDS):
                 await self._until_empty()
