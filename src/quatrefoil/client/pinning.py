@@ -41,11 +41,12 @@ TRY_AGAIN_S = 5.0
 class Pinned:
     """What a server was found to be, and the keys that it answers for until ``expires``.
 
-    ``attestation``: the encoded ``Attestation``, with the nonce that it answers.
+    ``attestation``: the encoded ``Attestation``, with the nonce that it answers. ``named``: the keyset's SHA-256.
     """
 
     attestation: bytes
     accepted: Attested
+    named: bytes
     configuration: ohttp.KeyConfiguration
     measurement: str
     expires: datetime
@@ -159,7 +160,8 @@ class Pins:
         keyset = accepted.keyset
         inference_receipts.public_key(keyset)
         measurement = measurement_of(accepted.verdict, self._policy.attestation.appraisal)
-        return Pinned(answer, accepted, protocol.configuration(keyset), measurement, *self._times(accepted))
+        configuration = protocol.configuration(keyset)
+        return Pinned(answer, accepted, keyset.digest(), configuration, measurement, *self._times(accepted))
 
     def _times(self, accepted: Attested) -> tuple[datetime, datetime]:
         """Until when to seal to it, and when to ask again: a tenth before that, at most a minute, and once the next
