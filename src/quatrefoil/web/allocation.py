@@ -1,8 +1,8 @@
 """Memory of bodies is kept for the next body.
 
-The C library gives allocations of some 100 KiB and more back to the system one by one, and takes them anew: each copy of
-a body then costs a page fault for each 4 KiB of it, several times what copying costs. A server asks for the same sizes
-again and again, and keeps them.
+The C library gives allocations of some 100 KiB and more back to the system one by one, and takes them anew: each copy
+of a body then costs a page fault for each 4 KiB of it, several times what copying costs. A server asks for the same
+sizes again and again, and keeps them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return False
-    settings = ((_MMAP_THRESHOLD, LARGEST), (_TRIM_THRESHOLD, KEPT), (_TOP_PAD, LARGEST // 2))
-    return all([mallopt(parameter, value) == 1 for parameter, value in settings])
+    settings = {_MMAP_THRESHOLD: LARGEST, _TRIM_THRESHOLD: KEPT, _TOP_PAD: LARGEST // 2}
+    taken = [mallopt(parameter, value) for parameter, value in settings.items()]
+    return taken == [1] * len(settings)
 
 
 __all__ = ["keep_freed_memory"]
