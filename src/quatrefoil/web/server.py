@@ -191,6 +191,9 @@ class WebServer:
             accepted.close()
             return
         accepted.setblocking(False)
+        # asyncio does it only for sockets that were made with their protocol's number: head and body of an answer would
+        # wait for each other, 40 ms.
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._open.add(accepted)
         task = asyncio.get_running_loop().create_task(self._shake_hands(accepted, busy=len(self._open) > limit))
         self._admitting.add(task)
