@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager, contextmanager
 from types import SimpleNamespace
 
 from local_asking import RECEIPT
-from quatrefoil.web.limits import WebLimits
-from quatrefoil.web.server import WebServer
 
 from quatrefoil.errors import RequestRefused
 from quatrefoil.inference import (
@@ -26,19 +24,20 @@ from quatrefoil.inference import (
 )
 from quatrefoil.proxy.access import Access
 from quatrefoil.proxy.app import ProxyApp
+from quatrefoil.web.server import WebServer
 
 
 @contextmanager
-def running(client, *, limits: WebLimits | None = None, token: bytes | None = None, **more) -> Iterator[int]:
+def running(client, *, host: str = "127.0.0.1", token: bytes | None = None, **more) -> Iterator[int]:
     """The port of a proxy over ``client``, for programs of this user."""
-    app = ProxyApp(client, Access("127.0.0.1", token=token), **({"request_bytes": 1 << 20, "seconds": 30} | more))
+    app = ProxyApp(client, Access(host, token=token), **({"request_bytes": 1 << 20, "seconds": 30} | more))
     started: dict[str, object] = {}
     ready = threading.Event()
 
     async def serve() -> None:
         stop = asyncio.Event()
         started.update(loop=asyncio.get_running_loop(), stop=stop)
-        async with WebServer(app, host="127.0.0.1", port=0, tls=None, limits=limits) as server:
+        async with WebServer(app, host=host, port=0, tls=None) as server:
             started["port"] = server.port
             ready.set()
             await stop.wait()

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from local_asking import RECEIPT, ScriptedClient, ask, asked, made
 
 from quatrefoil import errors
-from quatrefoil.errors import CallerError, HostError
-from quatrefoil.proxy import fields
+from quatrefoil.errors import HostError
 
 JSON = (b"content-type", b"application/json")
 STREAMING = b'{"model": "m", "stream": true}'
@@ -71,34 +70,6 @@ def test_only_fields_of_the_request_go_on():
     goes = [JSON, (b"Accept", b"application/json"), (b"Inference-Header-Content-Length", b"2")]
     ask(made(client), headers=[*stays, *goes])
     assert client.asked[0].headers == [(name.lower(), value) for name, value in goes]
-
-
-def test_further_fields_go_on_where_they_are_named():
-    client = ScriptedClient()
-    app = made(client, forward=fields.further(["Authorization", "idempotency-key"]))
-    headers = [(b"authorization", b"Bearer k"), (b"idempotency-key", b"1"), (b"user-agent", b"x")]
-    ask(app, headers=headers)
-    assert client.asked[0].headers == headers[:2]
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "host",
-        "User-Agent",
-        "content-length",
-        "Transfer-Encoding",
-        "date",
-        "sec-fetch-site",
-        "x-forwarded-for",
-        "a b",
-        "",
-        "é",
-    ],
-)
-def test_fields_of_a_connection_or_a_machine_cannot_be_named(name):
-    with pytest.raises(CallerError, match="not sent on"):
-        fields.further([name])
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "HEAD", "CONNECT", "TRACE", "PATCH"])

@@ -20,7 +20,7 @@ import attesting
 from quatrefoil.appraisal import load
 from quatrefoil.audit import inference_receipts
 from quatrefoil.enclave.binding import Keyset
-from quatrefoil.errors import EvidenceRejected
+from quatrefoil.errors import EvidenceRejected, LeaseEnded
 from quatrefoil.ohttp import Response, ResponseHead
 from quatrefoil.serving.handler import EVENTS, Streamed
 from serving_world import MODEL, SnpMachine, own_roots, serving_policy
@@ -186,7 +186,7 @@ def test_a_server_of_other_code_is_refused_before_anything_listens(consortium, t
             tmp_path,
             machine=SnpMachine(measurement=other),
             policy=policy,
-            client_policy=serving_policy(),
+            held_to=serving_policy(),
         ),
     ):
         pass
@@ -194,12 +194,33 @@ def test_a_server_of_other_code_is_refused_before_anything_listens(consortium, t
 
 def test_a_server_that_goes_away_is_a_503_and_not_ready(served):
     assert infer(served.port) is not None
-    asyncio.run_coroutine_threadsafe(served.stop_server(), served.loop).result(30)
+    served.server.stop()
     with InferenceServerClient(f"127.0.0.1:{served.port}") as client:
         assert not client.is_server_ready()
     with pytest.raises(InferenceServerException) as refused:
         infer(served.port)
     assert refused.value.status() == "503"
+
+
+def test_keys_that_are_gone_are_asked_for_again(served):
+    assert infer(served.port) is not None
+    served.server.forget_keys()
+    assert infer(served.port) is not None
+
+
+def test_a_server_whose_lease_is_over_is_not_ready(served):
+    with InferenceServerClient(f"127.0.0.1:{served.port}") as client:
+        assert client.is_server_ready()
+        served.server.end_lease(LeaseEnded("the lease is over", hint="Ask the broker"))
+        served.server.join()
+        assert not client.is_server_ready()
+
+
+def test_a_server_under_another_policy_is_refused(consortium, tmp_path):
+    other = serving_policy(limits__seconds=19)
+    with serving(consortium, tmp_path, held_to=other) as served, pytest.raises(InferenceServerException) as refused:
+        infer(served.port)
+    assert refused.value.status() == "502" and "policy" in str(refused.value)
 
 
 def test_a_folder_that_takes_no_receipt_stops_the_answers(served):

@@ -127,7 +127,9 @@ def test_a_sealed_model_is_served_by_measured_code_until_it_changes(ward: Ward) 
     ward.waited(server, "the broker does not answer")
     ward.start()
     url = ward.url(server)
-    x = np.array([[1, 2, 3], [4, 5, 6]], "f4")
+    x = np.array([[4711.5, 2, 3], [4, 5, 6]], "f4")
+    cores = Path(f"/proc/{server.pid}/limits")
+    assert re.search(r"Max core file size +0 +0", cores.read_text())
     with ward.client(url) as client:
         answer = client.infer({"x": x})
         assert np.allclose(answer.outputs["y"], x @ W + B)
@@ -151,6 +153,10 @@ def test_a_sealed_model_is_served_by_measured_code_until_it_changes(ward: Ward) 
             client.infer({"x": x})
     late = ward.serving("quick")
     assert late.wait(SOON) == 1 and "accepted-pcr7" in said(late)
+    for file in (ward.folder / "server-quick").rglob("*"):
+        if file.is_file():
+            for found in (x.tobytes(), (x @ W + B).astype("f4").tobytes(), linear()[:64]):
+                assert found not in file.read_bytes(), file
     assert cli.main(["audit", "verify", "server-quick/log", "--trust", "root.pem", "--json", "audit.json"]) == 0
     for text in ("4711", "0.5"):
         assert text not in said(server)

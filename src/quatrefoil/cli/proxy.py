@@ -11,7 +11,6 @@ from quatrefoil import exchange
 from quatrefoil.cli import archives
 from quatrefoil.cli.broker_run import CollateralFolder
 from quatrefoil.cli.parties import address, report, report_failures
-from quatrefoil.errors import CallerError
 from quatrefoil.transport import TrustAnchor
 
 NAME = "proxy"
@@ -45,29 +44,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="let in whoever sends this file's content as bearer token (default: programs of this user only)",
     )
-    parser.add_argument(
-        "--forward",
-        action="append",
-        default=[],
-        metavar="FIELD",
-        help="send this header field of requests on as well, encrypted; repeat for more",
-    )
 
 
 def run(options: argparse.Namespace) -> None:
     # Here, so that the other commands work without the extra that it needs.
     from quatrefoil.client import AsyncClient, ReceiptFolder
-    from quatrefoil.proxy import access, endpoint, fields
+    from quatrefoil.proxy import access, endpoint
 
     host, port = options.listen
     access.require_loopback(host)
     token = None if options.token is None else access.load_token(options.token)
-    forward = fields.further(options.forward)
-    if token is not None and b"authorization" in forward:
-        raise CallerError(
-            "a request has one Authorization field, and with --token it is this endpoint's",
-            hint="Leave out --forward authorization, or --token",
-        )
     policy = exchange.load(options.policy)
     trust = TrustAnchor.load(options.root)
     identity = archives.signer(options.identity, trust)
@@ -95,7 +81,6 @@ def run(options: argparse.Namespace) -> None:
                 port=port,
                 token=token,
                 receipts=receipts,
-                forward=forward,
                 stop=stop,
                 report=report,
             )

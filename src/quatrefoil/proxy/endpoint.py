@@ -30,7 +30,6 @@ async def serve(
     port: int,
     token: bytes | None,
     receipts: ReceiptFolder | None,
-    forward: frozenset[bytes],
     stop: asyncio.Event,
     report: Callable[[str], None],
 ) -> None:
@@ -49,7 +48,6 @@ async def serve(
         request_bytes=policy.limits.request_bytes,
         seconds=policy.limits.seconds + LATE_S,
         receipts=receipts,
-        forward=forward,
         on_refused=lambda line: tell(f"refused: {line}"),
     )
     limits = WebLimits(

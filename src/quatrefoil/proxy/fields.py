@@ -6,10 +6,9 @@ connection. Of an answer nothing passes that a browser would obey: no cookies, n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
-from quatrefoil.errors import CallerError, MessageRefused, RequestRefused
+from quatrefoil.errors import MessageRefused, RequestRefused
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -17,33 +16,12 @@ _SENT = frozenset((b"accept", b"content-type", b"inference-header-content-length
 _RETURNED = frozenset(
     b"content-type inference-header-content-length retry-after retry-after-ms x-request-id x-should-retry".split()
 )
-_NEVER_SENT = frozenset(
-    b"accept-encoding connection content-encoding content-length cookie date expect forwarded host keep-alive origin"
-    b" proxy-authorization proxy-connection te trailer transfer-encoding upgrade user-agent via".split()
-)
-"""Belongs to the connection or to the client's machine, or is written by whoever seals the request."""
-
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 _OF_FORMS = frozenset((b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"))
 
 
-def further(names: Iterable[str]) -> frozenset[bytes]:
-    """The names of further fields to send, checked; ``CallerError`` where one is never sent."""
-    found = set()
-    for name in names:
-        lower = name.lower().encode("ascii", "replace")
-        if not _TOKEN.fullmatch(name) or lower in _NEVER_SENT or lower.startswith((b"sec-", b"x-forwarded-")):
-            raise CallerError(
-                f"the field {name!r} is not sent on",
-                hint="Name a field that belongs to the request, such as authorization or idempotency-key",
-            )
-        found.add(lower)
-    return frozenset(found)
-
-
-def sent(fields: Iterable[tuple[bytes, bytes]], more: frozenset[bytes]) -> Fields:
-    """What of a request's fields is sealed and sent: those listed here, and ``more``."""
-    return [(name.lower(), value) for name, value in fields if name.lower() in _SENT | more]
+def sent(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
+    """What of a request's fields is sealed and sent: those that say how to read it and what to answer."""
+    return [(name.lower(), value) for name, value in fields if name.lower() in _SENT]
 
 
 def returned(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
@@ -74,4 +52,4 @@ def require_no_form(fields: Iterable[tuple[bytes, bytes]]) -> None:
         )
 
 
-__all__ = ["Fields", "further", "one", "require_no_form", "returned", "sent"]
+__all__ = ["Fields", "one", "require_no_form", "returned", "sent"]
