@@ -203,8 +203,15 @@ class Talker:
 
     name, ready = "talker", True
 
-    def __init__(self, parts: Sequence[bytes] = (b"data: one\n\n", b"data: two\n\n"), *, breaks: bool = False) -> None:
+    def __init__(
+        self,
+        parts: Sequence[bytes] = (b"data: one\n\n", b"data: two\n\n"),
+        *,
+        breaks: bool = False,
+        kind: bytes = b"text/event-stream",
+    ) -> None:
         self.parts = list(parts)
+        self.kind = kind
         self.breaks = breaks
         self.stopped = asyncio.Event()
         self.go: asyncio.Semaphore | None = None
@@ -212,7 +219,7 @@ class Talker:
 
     async def answer(self, request: Request, caller: Caller) -> Response | Streamed:
         self.asked.append(request)
-        head = ResponseHead(200, ((b"content-type", b"text/event-stream"),))
+        head = ResponseHead(200, ((b"content-type", self.kind),))
         if request.head.path == b"/whole":
             return Response(head, b"".join(self.parts))
         return Streamed(head, self._pieces())

@@ -23,6 +23,7 @@ STRICT = ROOT / "examples" / "policies" / "strict.toml"
 WORKLOAD = ROOT / "examples" / "own_model" / "workload.toml"
 APPRAISAL = ROOT / "examples" / "appraisal" / "sev-snp.toml"
 RELEASE = ROOT / "examples" / "release" / "hospital-model.toml"
+SERVING = ROOT / "examples" / "serving" / "policy.toml"
 RECEIPTS = ROOT / "tests" / "vectors" / "receipts"
 SAMPLES = ROOT / "src" / "quatrefoil" / "bench" / "samples"
 ROOTS = ROOT / "src" / "quatrefoil" / "enclave" / "snp" / "roots"
@@ -123,6 +124,8 @@ WRONG_USAGE = [
     ["attest"],
     ["attest", "verify", "evidence"],
     ["attest", "policy"],
+    ["predict"],
+    ["predict", "https://model.example", "--input", "x.npz"],
     ["broker"],
     ["broker", "run"],
     ["broker", "revoke", "everything", "00"],
@@ -250,6 +253,18 @@ REFUSED = {
     "attest of collateral without https": (
         "attest collateral fetch --kind tdx --fmspc 00906ED50000 --pccs http://localhost --out {tmp}/out",
         "not of the form https",
+    ),
+    "predict without a policy": (
+        "predict https://127.0.0.1:1 --input {tmp}/x.npz --policy {tmp}/none --identity {silo} --root {root}",
+        "none: cannot be read",
+    ),
+    "predict in the clear": (
+        f"predict http://127.0.0.1:1 --input {{model}} --policy {SERVING} --identity {{silo}} --root {{root}}",
+        "not of the form https://",
+    ),
+    "predict where nobody is": (
+        f"predict https://127.0.0.1:1 --input {{model}} --policy {SERVING} --identity {{silo}} --root {{root}}",
+        "127.0.0.1:1",
     ),
     "model that is not there": ("model root {tmp}/none.npz", "there is no model at"),
     "model that is none": (f"model root {WORKLOAD}", "is no whole model"),

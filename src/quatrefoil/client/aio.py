@@ -112,7 +112,8 @@ class AsyncClient:
         names another keyset. docs/client.md says what that means for requests with effects.
         """
         asked = self._asked(method, path, headers, content, json)
-        return await self._within(self._whole(asked), self._timeout if timeout is None else _seconds(timeout))
+        seconds = self._timeout if timeout is None else _seconds(timeout)
+        return await self._within(self._whole(asked), seconds)
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -131,12 +132,10 @@ class AsyncClient:
         as long as the policy says.
         """
         asked = self._asked(method, path, headers, content, json)
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + self._policy.limits.stream_seconds + MARGIN_S
+        seconds = self._timeout if timeout is None else _seconds(timeout)
+        ends = asyncio.get_running_loop().time() + self._policy.limits.stream_seconds + MARGIN_S
         async with contextlib.AsyncExitStack() as stack:
-            begun = await self._within(
-                self._begun(asked, stack, ends), self._timeout if timeout is None else _seconds(timeout)
-            )
+            begun = await self._within(self._begun(asked, stack, ends), seconds)
             stack.callback(begun.abandon)
             yield begun
 

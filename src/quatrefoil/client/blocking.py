@@ -9,6 +9,7 @@ import os
 import queue
 import threading
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
 
 from quatrefoil.client.aio import AsyncClient, HeaderLines
@@ -21,6 +22,9 @@ from quatrefoil.exchange import ServingPolicy
 from quatrefoil.inference import ModelMetadata
 
 Result = TypeVar("Result")
+
+THREADS = "quatrefoil-client"
+"""What the names of a client's threads begin with."""
 
 AHEAD = 1 << 20
 """Bytes of a stream that are read before anybody takes them."""
@@ -139,7 +143,8 @@ class Client:
                 raise CallerError("this client is closed", hint="Make another one")
             if self._loop is None or self._thread is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="quatrefoil-client", daemon=True)
+                self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix=THREADS))
+                self._thread = threading.Thread(target=self._loop.run_forever, name=THREADS, daemon=True)
                 self._thread.start()
             if self._thread is threading.current_thread():
                 raise CallerError("this client is used in its own thread", hint="Use AsyncClient there")

@@ -41,22 +41,20 @@ TRY_AGAIN_S = 5.0
 class Pinned:
     """What a server was found to be, and the keys that it answers for until ``expires``.
 
-    ``attestation``: the encoded ``Attestation``, with the nonce that it answers.
+    ``attestation``: the encoded ``Attestation``, with the nonce that it answers. ``named``: the keyset's SHA-256.
     """
 
     attestation: bytes
     accepted: Attested
+    named: bytes
     configuration: ohttp.KeyConfiguration
     measurement: str
+    expires: datetime
     renew_at: datetime
 
     @property
     def keyset(self) -> Keyset:
         return self.accepted.keyset
-
-    @property
-    def expires(self) -> datetime:
-        return self.accepted.expires
 
     def __repr__(self) -> str:
         return f"Pinned({self.measurement[:80]!r}, until {self.expires:%Y-%m-%d %H:%M:%S} UTC)"
@@ -161,23 +159,24 @@ class Pins:
         accepted = party.accept(answer, b"")
         keyset = accepted.keyset
         inference_receipts.public_key(keyset)
-        return Pinned(
-            answer,
-            accepted,
-            protocol.configuration(keyset),
-            measurement_of(accepted.verdict, self._policy.attestation.appraisal),
-            self._renewal(accepted),
-        )
+        measurement = measurement_of(accepted.verdict, self._policy.attestation.appraisal)
+        configuration = protocol.configuration(keyset)
+        return Pinned(answer, accepted, keyset.digest(), configuration, measurement, *self._times(accepted))
 
-    def _renewal(self, accepted: Attested) -> datetime:
-        """When to ask again: a tenth before it ends, at most a minute; and once the next keyset is in force."""
+    def _times(self, accepted: Attested) -> tuple[datetime, datetime]:
+        """Until when to seal to it, and when to ask again: a tenth before that, at most a minute, and once the next
+        keyset is in force.
+
+        A keyset outlives its sealing key by the longest stream, whose receipt it still signs.
+        """
         now, keys = self._clock(), self._policy.keys
-        life = accepted.expires - now
-        before_end = accepted.expires - min(life / 10, timedelta(seconds=60))
-        replaced = datetime.fromtimestamp(accepted.keyset.expires - keys.overlap_s, UTC)
+        last = datetime.fromtimestamp(accepted.keyset.expires - self._policy.limits.stream_seconds - 1, UTC)
+        expires = min(accepted.expires, last) if last > now else accepted.expires
+        before_end = expires - min((expires - now) / 10, timedelta(seconds=60))
+        replaced = last - timedelta(seconds=keys.overlap_s)
         if replaced <= now:  # a server whose next keyset is late: wait for the end
-            return before_end
-        return min(before_end, replaced + timedelta(seconds=self._spread() * keys.overlap_s / 2))
+            return expires, before_end
+        return expires, min(before_end, replaced + timedelta(seconds=self._spread() * keys.overlap_s / 2))
 
     async def _still_holds(self, held: Pinned, now: datetime) -> bool:
         judged = self._judged_at

@@ -3,7 +3,8 @@
     NAME.receipt            the signed receipt
     NAME.salt               64 hexadecimal digits: opens its commitments, and so confirms guesses of what was asked
     KEYSET.keyset           the keyset that signed it; KEYSET is the first half of its SHA-256
-    KEYSET.attestation      the evidence of that keyset as it was accepted, with the nonce that it answers
+    KEYSET.attestation      the evidence of that keyset as it was first accepted, with the nonce that it answers
+    NAME.attestation        where that had been replaced by newer evidence of the same keyset
 
 All of them are for their owner's eyes only (mode 0600), the folder as well.
 """
@@ -27,7 +28,7 @@ class ReceiptFolder:
         self._folder = Path(folder)
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: set[str] = set()
+        self._known: dict[str, bytes] = {}
         files.make_private(self._folder)
 
     def __call__(self, receipt: Receipt) -> None:
@@ -41,20 +42,22 @@ class ReceiptFolder:
         """Write ``receipt`` under ``name``, from :meth:`new_name`."""
         if not name or not all(one.isalnum() or one == "-" for one in name) or not name.isascii():
             raise CallerError("this is no name of a receipt", hint="Take one from new_name()")
-        self._keep_keyset(receipt)
+        if self._first_of(receipt) != receipt.attestation:
+            self._write(f"{name}.attestation", receipt.attestation)
         self._write(f"{name}.salt", receipt.salt.hex().encode() + b"\n")
         self._write(f"{name}.receipt", receipt.encoded)
 
-    def _keep_keyset(self, receipt: Receipt) -> None:
+    def _first_of(self, receipt: Receipt) -> bytes:
+        """The attestation that is kept with the receipt's keyset: this one, where none is yet."""
         named = receipt.keyset.digest().hex()[:32]
-        with self._lock:  # the same keyset is kept once, whoever comes first
-            if named in self._known:
-                return
-            for ending, content in ((".attestation", receipt.attestation), (".keyset", receipt.keyset.encode())):
-                file = self._folder / f"{named}{ending}"
+        with self._lock:  # a keyset is kept once, whoever comes first
+            if named not in self._known:
+                file = self._folder / f"{named}.attestation"
                 if not file.exists():
-                    self._write(file.name, content)
-            self._known.add(named)
+                    self._write(file.name, receipt.attestation)
+                    self._write(f"{named}.keyset", receipt.keyset.encode())
+                self._known[named] = files.read(file, "attestation")
+            return self._known[named]
 
     def _write(self, name: str, content: bytes) -> None:
         try:

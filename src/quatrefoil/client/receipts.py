@@ -114,7 +114,7 @@ class Verifier:
         ``EvidenceRejected`` naming the check."""
         encoded = encoded_in(fields)
         keyset = seen.pinned.keyset
-        named = keyset.digest()
+        named = seen.pinned.named
         expected = Expected(
             issuer=self._server or self._issuers.get(named) or inference_receipts.read(encoded).issuer,
             model=self._policy.model.root,

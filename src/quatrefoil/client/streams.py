@@ -33,7 +33,10 @@ class AsyncStream:
         self._pieces = pieces
         self._verifier = verifier
         self._received = received
-        self._ends = ends
+        self._late = False
+        self._waiting: asyncio.Task[object] | None = None
+        # One timer for the stream: one for each part would cost as much as opening it.
+        self._timer = asyncio.get_running_loop().call_at(ends, self._expire)
         self._first: list[bytes] = []
         self._over = False
         self._reading = False
@@ -109,17 +112,16 @@ class AsyncStream:
 
     def abandon(self) -> None:
         """Nothing more is read: the keys are wiped."""
-        self._over = True
+        self._end()
         self._exchange.wipe()
 
     async def _more(self) -> list[bytes]:
         """What came next; at the end the last of it, after the receipt has been verified."""
         try:
-            async with asyncio.timeout_at(self._ends):
-                piece = await anext(self._pieces, None)
+            piece = await self._pulled()
             if piece is not None:
                 return self._exchange.feed(piece)
-            self._over = True
+            self._end()
             found, receipt = self._exchange.finish(self._verifier)
             await self._received(receipt)
             self._receipt = receipt
@@ -132,6 +134,29 @@ class AsyncStream:
         except BaseException:
             self.abandon()
             raise
+
+    async def _pulled(self) -> bytes | None:
+        """The next piece, None at the end; ``TimeoutError`` where the time is over."""
+        if self._late:
+            raise TimeoutError
+        self._waiting = asyncio.current_task()
+        try:
+            return await anext(self._pieces, None)
+        except asyncio.CancelledError:
+            if self._late and self._waiting is not None and self._waiting.uncancel() <= 0:
+                raise TimeoutError from None
+            raise  # somebody else had the task cancelled
+        finally:
+            self._waiting = None
+
+    def _expire(self) -> None:
+        self._late = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def _end(self) -> None:
+        self._over = True
+        self._timer.cancel()
 
     def _start(self) -> None:
         if self._reading:

@@ -197,7 +197,8 @@ class Gateway:
             gone.cancel()
             if not work.done():
                 work.cancel()
-            await asyncio.gather(work, gone, return_exceptions=True)
+            begun = [] if found.commitment is None else [found.commitment]
+            await asyncio.gather(work, gone, *begun, return_exceptions=True)
             found.response.wipe()
             self._keys.answered(found.held)
         if not work.cancelled() and (fault := work.exception()) is not None:
@@ -233,6 +234,7 @@ class Gateway:
             self._report(str(full))
             await self._problem(send, 503, full, pause_s=30)
             return
+        self._sealing.prepare(found)
         if instead is not None:
             await self._sent_whole(found, instead, send, began)
             return

@@ -6,6 +6,7 @@ inside; what fails after that, inside (RFC 9458 section 5.2).
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from quatrefoil import ohttp
@@ -25,10 +26,10 @@ TYPES = {WHOLE_TYPE.encode(): False, CHUNKED_TYPE.encode(): True}
 """Media type of an encapsulated request -> whether it comes in chunks."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(repr=False)
 class Opened:
     """A request that its key has opened. ``request``: ``None`` where the content is no binary HTTP message; ``fault``
-    says what of it is refused."""
+    says what of it is refused. ``commitment``: to the request, being made."""
 
     held: InForce
     enc: bytes
@@ -37,6 +38,7 @@ class Opened:
     content: bytes
     request: Request | None
     fault: MessageRefused | RequestRefused | None = None
+    commitment: asyncio.Future[bytes] | None = None
 
 
 def most_sealed(policy: ServingPolicy, *, chunked: bool) -> int:

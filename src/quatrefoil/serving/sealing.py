@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from typing import Protocol
 
 from quatrefoil import ohttp
-from quatrefoil.audit.inference_receipts import AnswerCommitment, commit_request
+from quatrefoil.audit.inference_receipts import AnswerCommitment, commit_answer, commit_request
 from quatrefoil.enclave.binding import Keyset
 from quatrefoil.errors import EngineFailed
 from quatrefoil.exchange import ServingPolicy
@@ -25,8 +25,10 @@ from quatrefoil.serving.handler import EVENTS, Streamed
 from quatrefoil.serving.opening import Opened
 from quatrefoil.serving.streams import batches
 
-IN_THREAD = 256 << 10
-"""Bytes of content from which on encryption and hashing leave the event loop."""
+IN_THREAD = 1 << 20
+"""Bytes from which on encryption and hashing leave the event loop: below, a thread costs more than it gives."""
+BESIDE = 128 << 10
+"""Bytes of a request from which on the commitment to it is made while it is being answered."""
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -53,15 +55,20 @@ class Sealing:
         self._policy = policy
         self._signing = signing
 
+    def prepare(self, opened: Opened) -> None:
+        """Begin to commit to a large request: beside what answers it, and not after it."""
+        if len(opened.content) >= BESIDE:
+            opened.commitment = asyncio.ensure_future(asyncio.to_thread(_request_commitment, opened))
+
     async def whole(self, opened: Opened, answer: Response) -> bytes:
         """The encapsulated response, in the form of the request. ``QuatrefoilError`` where there can be no receipt:
         then there is no answer."""
-        if len(answer.content) + len(opened.content) < IN_THREAD:
-            commitments = self._commitments(opened, answer)
-            receipt = await self._issued(opened, *commitments, answer.head.status, True)
-            return self._sealed(opened, answer, receipt)
-        commitments = await asyncio.to_thread(self._commitments, opened, answer)
-        receipt = await self._issued(opened, *commitments, answer.head.status, True)
+        request, status = await self._request(opened), answer.head.status
+        if len(answer.content) < IN_THREAD:
+            said = commit_answer(opened.response.salt, status, answer.content)
+            return self._sealed(opened, answer, await self._issued(opened, request, said, status, True))
+        said = await asyncio.to_thread(commit_answer, opened.response.salt, status, answer.content)
+        receipt = await self._issued(opened, request, said, status, True)
         return await asyncio.to_thread(self._sealed, opened, answer, receipt)
 
     async def stream(self, opened: Opened, answer: Streamed, send: Send, *, ends: float) -> None:
@@ -80,8 +87,7 @@ class Sealing:
             raise StreamBroke(error) from None
         finally:
             if not signed.is_set():
-                broken = self._issued(opened, _request_commitment(opened), commitment.digest(), status, False)
-                await asyncio.shield(asyncio.ensure_future(broken))
+                await asyncio.shield(asyncio.ensure_future(self._broken(opened, commitment.digest(), status)))
 
     async def _stream(
         self, opened: Opened, answer: Streamed, commitment: AnswerCommitment, send: Send, signed: asyncio.Event
@@ -107,17 +113,19 @@ class Sealing:
                 await parts.aclose()
             signed.set()  # one receipt only, whatever becomes of its last bytes
             status = head.status
-            receipt = await self._issued(opened, _request_commitment(opened), commitment.digest(), status, True)
+            receipt = await self._issued(opened, await self._request(opened), commitment.digest(), status, True)
             trailers = ((RECEIPT_FIELD, base64.b64encode(receipt)),)
             last = encoder.end(trailers, padding=self._policy.answer_padding, sent=sent)
             await send(sealer.finish(last))
         finally:
             sealer.wipe()
 
-    def _commitments(self, opened: Opened, answer: Response) -> tuple[bytes, bytes]:
-        commitment = AnswerCommitment(opened.response.salt, answer.head.status)
-        commitment.update(answer.content)
-        return _request_commitment(opened), commitment.digest()
+    async def _request(self, opened: Opened) -> bytes:
+        """The commitment to the request."""
+        return _request_commitment(opened) if opened.commitment is None else await opened.commitment
+
+    async def _broken(self, opened: Opened, answer: bytes, status: int) -> None:
+        await self._issued(opened, await self._request(opened), answer, status, False)
 
     async def _issued(self, opened: Opened, request: bytes, answer: bytes, status: int, complete: bool) -> bytes:
         issue = functools.partial(self._issuer.issue, request, answer, status, complete, keyset=opened.held.keyset)
