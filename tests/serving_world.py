@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import dataclasses
 import inspect
 import json
@@ -46,6 +47,7 @@ from quatrefoil.serving.receipts import ReceiptIssuer
 from quatrefoil.serving.records import Records
 from quatrefoil.serving.server import Serving
 from quatrefoil.transport import ROLES, FixedCredentials, HybridContext, system_clock
+from quatrefoil.web.guard import CutOff
 from support import Consortium
 
 MODEL = "linear"
@@ -191,6 +193,8 @@ class Asked:
         self.reads.set()
         self.arrived = asyncio.Event()
         self._left = asyncio.Event()
+        self._more = False
+        """Whether more would come, after all that there is."""
         self._parts = [content] if isinstance(content, bytes) else list(content)
         scope = {
             "type": "http",
@@ -207,14 +211,16 @@ class Asked:
         self._left.set()
 
     async def answer(self) -> Outer:
-        await self.task
+        """What there is of an answer, whole or cut off."""
+        with contextlib.suppress(CutOff):
+            await self.task
         assert self.outer is not None
         return self.outer
 
     async def _receive(self) -> dict[str, Any]:
         if self._parts and not self._left.is_set():
             part = self._parts.pop(0)
-            return {"type": "http.request", "body": part, "more_body": bool(self._parts)}
+            return {"type": "http.request", "body": part, "more_body": bool(self._parts) or self._more}
         await self._left.wait()
         return {"type": "http.disconnect"}
 

@@ -17,18 +17,10 @@ POLICY = exchange.load(Path(__file__).parents[2] / "examples" / "serving" / "pol
 def test_every_figure_is_there() -> None:
     said: list[str] = []
     found = measure_tokens(POLICY, said.append, tokens=50, repeats=1)
-    assert found.keys() == {
-        "tokens",
-        "event_bytes",
-        "token_us",
-        "together",
-        "alone_us",
-        "check_us",
-        "seal_us",
-        "open_us",
-    }
-    assert found["tokens"] == 50 and found["together"] > 0
-    assert min(found[name] for name in ("check_us", "seal_us", "open_us")) > 0
+    steps = {"check_us", "seal_us", "open_us"}
+    assert found.keys() == {"tokens", "event_bytes", "token_us", "flood_us", "plain_together"} | steps
+    assert found["tokens"] == 50 and found["plain_together"] > 0
+    assert min(found[name] for name in ("token_us", *steps)) > 0
     assert said
 
 

@@ -133,6 +133,8 @@ WRONG_USAGE = [
     ["broker", "root"],
     ["broker", "root", "show", "--root-identity", "00"],
     ["broker", "root", "show", "--root-key", "one", "--token", "two"],
+    ["serve"],
+    ["serve", "one", "--policy", "two", "--collect", "tpm"],
     ["proxy"],
     ["proxy", "https://127.0.0.1:1", "--listen", "8000"],
     ["attest", "collateral"],
@@ -240,6 +242,14 @@ REFUSED = {
         "is no claim",
     ),
     "broker root key that is not there": ("broker root show --root-key {tmp}/none", "cannot be read"),
+    "serve of neither a model nor an upstream": (
+        f"serve {ASKING} --listen 127.0.0.1:0 --state {{tmp}}/s --collect tpm",
+        "either a model is served or an upstream",
+    ),
+    "serve under a policy that is none": (
+        f"serve {ASKING} --listen 127.0.0.1:0 --state {{tmp}}/s --collect tpm --upstream http://127.0.0.1:1",
+        "hospitals.toml:",
+    ),
     "proxy for other machines": (
         f"proxy https://127.0.0.1:1 {ASKING} --listen 10.0.0.1:0",
         "no loopback address",

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quatrefoil.serving.memory import Memory, MemoryFull
 from quatrefoil.serving.places import NoPlace, Place, Places
 
 LATER = 1e9
@@ -136,3 +137,24 @@ def test_places_are_never_lost_nor_given_twice(concurrent: int, room: int, steps
         await asyncio.gather(*tasks, return_exceptions=True)
 
     asyncio.run(run())
+
+
+def test_a_party_holds_its_share_of_memory_and_gives_it_back() -> None:
+    memory = Memory(120)
+    with memory.holding("a") as first, memory.holding("b") as other:
+        first.more(100)
+        with pytest.raises(MemoryFull):
+            first.more(21)
+        other.more(60)
+        with pytest.raises(MemoryFull):
+            other.more(1)
+        with pytest.raises(MemoryFull):
+            first.more(1)
+        with memory.holding("c") as third:
+            third.more(40)
+            with pytest.raises(MemoryFull):
+                third.more(1)
+        assert memory.held == 160
+    assert memory.held == 0
+    with memory.holding("a") as alone:
+        alone.more(120)

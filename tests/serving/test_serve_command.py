@@ -127,7 +127,9 @@ def test_a_sealed_model_is_served_by_measured_code_until_it_changes(ward: Ward) 
     ward.waited(server, "the broker does not answer")
     ward.start()
     url = ward.url(server)
-    x = np.array([[1, 2, 3], [4, 5, 6]], "f4")
+    x = np.array([[4711.5, 2, 3], [4, 5, 6]], "f4")
+    cores = Path(f"/proc/{server.pid}/limits")
+    assert re.search(r"Max core file size +0 +0", cores.read_text())
     with ward.client(url) as client:
         answer = client.infer({"x": x})
         assert np.allclose(answer.outputs["y"], x @ W + B)
@@ -151,6 +153,10 @@ def test_a_sealed_model_is_served_by_measured_code_until_it_changes(ward: Ward) 
             client.infer({"x": x})
     late = ward.serving("quick")
     assert late.wait(SOON) == 1 and "accepted-pcr7" in said(late)
+    for file in (ward.folder / "server-quick").rglob("*"):
+        if file.is_file():
+            for found in (x.tobytes(), (x @ W + B).astype("f4").tobytes(), linear()[:64]):
+                assert found not in file.read_bytes(), file
     assert cli.main(["audit", "verify", "server-quick/log", "--trust", "root.pem", "--json", "audit.json"]) == 0
     for text in ("4711", "0.5"):
         assert text not in said(server)
@@ -196,6 +202,22 @@ def test_a_server_drains_and_ends_well_and_says_why_it_does_not_begin(
         capsys,
         "either a model is served or an upstream",
     )
+    ward.start()
+
+
+@pytest.mark.slow
+def test_a_broker_that_goes_away_later_is_not_missed_until_the_lease_ends(ward: Ward) -> None:
+    ward.seal_model("quick", 16)
+    ward.asks("register quick.sealed")
+    server = ward.serving("quick")
+    x = np.ones((1, 3), "f4")
+    with ward.client(ward.url(server)) as client:
+        client.infer({"x": x})
+        ward.kill()
+        ward.waited(server, "the broker does not answer")
+        client.infer({"x": x})
+        assert server.wait(SOON) == 1
+    assert "was not renewed in time" in said(server)
     ward.start()
 
 

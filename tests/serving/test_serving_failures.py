@@ -18,6 +18,7 @@ from quatrefoil.errors import EngineFailed, QuatrefoilError
 from quatrefoil.exchange import protocol
 from quatrefoil.inference import InferRequest, InferResponse, OnnxEngine
 from quatrefoil.ohttp import Request, Response, ResponseHead
+from quatrefoil.serving.faults import Sparing
 from quatrefoil.serving.handler import Caller
 from quatrefoil.serving.oip import OipHandler
 from serving_world import INFER, MODEL, World, serving_policy, started
@@ -88,10 +89,10 @@ def test_an_answer_that_takes_too_long_is_given_up_and_its_place_stays_taken_unt
         async with started(policy, handler=handler) as world:
             late = await world.ask(world.request(INFER, INPUT))
             assert late.status == 504
-            assert world.gateway._answering.places.taken == 1
+            assert world.gateway.exchanges.places.taken == 1
             assert (await world.ask(world.request(INFER, INPUT))).status == 503
             release.set()
-            while world.gateway._answering.places.taken:
+            while world.gateway.exchanges.places.taken:
                 await asyncio.sleep(0.001)
             assert (await world.ask(world.request(INFER, INPUT))).status == 200
 
@@ -105,6 +106,59 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
             asked = world.asked("POST", protocol.GATEWAY_PATH, [b"x", b"y"], kind="message/ohttp-req")
             asked._parts = []
             assert (await asked.answer()).status == 408
+
+    asyncio.run(run())
+
+
+def test_one_party_cannot_fill_the_memory_with_requests_that_wait() -> None:
+    async def run() -> None:
+        gate = asyncio.Event()
+
+        async def waits(_request: Request) -> Response:
+            await gate.wait()
+            return Response(ResponseHead(200))
+
+        policy = serving_policy(limits__request_bytes=1000, limits__concurrent=1, limits__queued=1)
+        async with started(policy, handler=Does(waits)) as world:
+            await world.attest()
+            half = b"x" * 150_000
+            greedy = [
+                world.asked("POST", protocol.GATEWAY_PATH, [half, half], kind="message/ohttp-req", party="greedy")
+                for _ in range(9)
+            ]
+            for one in greedy:
+                one._parts = [half]
+                one._more = True
+            await asyncio.sleep(0.05)
+            refused = [one for one in greedy if one.outer is not None]
+            assert refused and all(one.outer is not None and one.outer.status == 503 for one in refused)
+            modest = asyncio.ensure_future(world.ask(world.request(), party="modest"))
+            await asyncio.sleep(0.01)
+            gate.set()
+            assert (await modest).status == 200
+            for one in greedy:
+                one.leave()
+                await one.task
+            assert world.gateway.exchanges.memory.held == 0
+
+    asyncio.run(run())
+
+
+def test_refusals_of_one_party_do_not_hold_up_the_receipts_of_another() -> None:
+    async def run() -> None:
+        async with started() as world:
+            await world.attest()
+            order: list[str] = []
+
+            async def ask(party: str) -> None:
+                await world.ask(b"\x07junk", party=party)
+                order.append(party)
+
+            tasks = [asyncio.ensure_future(ask("greedy")) for _ in range(40)]
+            await asyncio.sleep(0)
+            tasks.append(asyncio.ensure_future(ask("modest")))
+            await asyncio.gather(*tasks)
+            assert order.index("modest") < 20
 
     asyncio.run(run())
 
@@ -129,7 +183,7 @@ def test_a_client_that_leaves_before_its_answer_frees_its_place() -> None:
             await cancelled.wait()
             await asyncio.sleep(0)
             assert asked.outer is None
-            assert world.gateway._answering.places.taken == 0
+            assert world.gateway.exchanges.places.taken == 0
             world.keys.retire()
             assert world.receipts.receipts == []
             half = world.asked("POST", protocol.GATEWAY_PATH, [sealed.content[:9], b""], kind=sealed.kind)
@@ -280,6 +334,17 @@ def test_faults_are_told_by_their_class_and_place() -> None:
             assert "ZeroDivisionError" in line and "test_serving_failures" in line and MARKER not in line
 
     asyncio.run(run())
+
+
+def test_faults_do_not_fill_a_log() -> None:
+    now, said = [0.0], list[str]()
+    sparing = Sparing(said.append, now=lambda: now[0])
+    for number in range(100):
+        sparing(str(number))
+    assert said == [str(number) for number in range(60)]
+    now[0] = 60.0
+    sparing("next")
+    assert said[60:] == ["40 more lines were left out", "next"]
 
 
 def test_counts_say_nothing_of_anybody() -> None:

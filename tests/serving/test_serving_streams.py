@@ -127,7 +127,7 @@ def test_a_client_that_leaves_ends_the_stream() -> None:
                 sealed.plain(await asked.answer())
             assert speaker.closed == 1
             assert [one.complete for one in world.receipts.receipts] == [False]
-            assert world.gateway._answering.places.taken == 0
+            assert world.gateway.exchanges.places.taken == 0
             assert (await world.outer("GET", protocol.READY_PATH)).status == 200
 
     asyncio.run(run())

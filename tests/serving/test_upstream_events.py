@@ -124,3 +124,13 @@ def test_a_whole_answer_is_one_object_within_its_limit(answer: bytes) -> None:
     with pytest.raises(EngineFailed) as refused:
         document(answer, limit=100)
     assert "MARKER" not in str(refused.value) and refused.value.__context__ is None
+
+
+def test_a_line_end_may_be_cut_in_two_and_half_of_it_is_none() -> None:
+    assert read(b"data: {}\r", b"\n\r", b"\n") == ([b"", b"", b"data: {}\n\n"], False)
+    assert read(DONE + b"\r", b"\n") == ([DONE, b""], True)
+    for piece in (b"data: {}\n\n", b"\n\n", b"\r\n\n"):
+        with pytest.raises(EngineFailed):
+            read(b"data: {}\r", b"x" + piece)
+    with pytest.raises(EngineFailed):
+        read(b"data: {}\r", b"\r\n\n")

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "gateway"
@@ -22,11 +24,19 @@ _ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1
 
 
 def trained(folder: Path) -> Path:
-    """The example's model, trained as its README says: a few seconds. Make it once a session."""
+    """The example's model in a new file, trained as its README says: a few seconds, once a process."""
     file = folder / "ward-notes.npz"
-    command = [sys.executable, "train.py", str(file)]
-    subprocess.run(command, cwd=EXAMPLE, env=_ENVIRONMENT, check=True, capture_output=True, timeout=SECONDS)
+    file.write_bytes(_weights())
     return file
+
+
+@cache
+def _weights() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.npz"
+        command = [sys.executable, "train.py", str(file)]
+        subprocess.run(command, cwd=EXAMPLE, env=_ENVIRONMENT, check=True, capture_output=True, timeout=SECONDS)
+        return file.read_bytes()
 
 
 @contextmanager

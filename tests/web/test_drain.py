@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from serving import Running, client_context, respond, server_context, serving
 
 from quatrefoil.errors import PeerUnreachable
 from quatrefoil.web.client import WebClient
+from serving import Running, client_context, respond, server_context, serving
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 FAR = 30.0

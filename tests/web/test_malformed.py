@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from serving import Left, Running, respond, serving, whole
 
 HOST = b"Host: x\r\n"

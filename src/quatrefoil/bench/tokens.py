@@ -1,9 +1,9 @@
 """What gateway mode costs for each streamed token, beside reading the upstream's stream as it is.
 
 Both ends are in this process, one after the other: the handler's checks, the commitment, the chunk that is sealed, the
-client that opens it and reads it. Not in it: the sockets and the TLS between them. The upstream is another process that
-sends events as fast as it can, so that several may arrive together; ``alone_us`` is without it, each by itself. Time is
-this process's own on the processor: what it does while it would have waited for the upstream counts too.
+client that opens it and reads it. Not in it: the sockets and the TLS between them.
+
+    python -m quatrefoil.bench.tokens POLICY
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from quatrefoil import ohttp
+from quatrefoil import exchange, ohttp
 from quatrefoil.audit.inference_receipts import AnswerCommitment
 from quatrefoil.errors import HostError, ParametersRefused
 from quatrefoil.exchange import ServingPolicy
@@ -50,6 +50,7 @@ _TOKEN = {"index": 0, "delta": {"content": " token"}, "logprobs": None, "finish_
 _DOCUMENT = {"id": "chatcmpl-0123456789abcdef0123456789abcdef", "object": "chat.completion.chunk", "created": 1}
 EVENT = b"data: " + json.dumps({**_DOCUMENT, "model": "a-language-model", "choices": [_TOKEN]}).encode() + b"\n\n"
 DONE = b"data: [DONE]\n\n"
+MODULE = "quatrefoil.bench.tokens"
 _LIMIT = 1 << 30
 
 
@@ -58,9 +59,9 @@ def measure_tokens(
 ) -> dict[str, Any]:
     """Microseconds a token, medians of ``repeats`` pairs of streams of ``tokens``, which the limits of ``policy`` hold.
 
-    ``token_us``: added where an upstream streams as fast as it can; ``together``: events that arrived at once then, on
-    average. ``alone_us``: added where each arrives by itself. ``check_us``, ``seal_us``, ``open_us``: the largest steps
-    of that, each by itself.
+    ``token_us``: of the processor, added where each event arrives by itself, from memory; ``check_us``, ``seal_us``,
+    ``open_us``: its largest steps. ``flood_us``: until the client has all, added where an upstream streams as fast as
+    it can: there several arrive together (``plain_together`` on average, without us), and work overlaps with waiting.
     """
     if tokens < 1 or repeats < 1:
         raise ParametersRefused(f"{tokens} tokens, {repeats} times, measure nothing", hint="Choose 5000 and 7")
@@ -80,32 +81,32 @@ async def _measured(
             for number in range(repeats + 1):  # the first pair warms up
                 progress(f"streams of {tokens} tokens, pair {number} of {repeats}")
                 without, pieces = await _plain(plain, url)
-                through = await _through(_answered(handler, policy), policy)
+                through = await _through(_answered(handler, policy), policy, time.perf_counter)
                 pairs.append((through - without) / tokens)
     finally:
         await handler.close()
     alone = []
     for _ in range(repeats):
         without = await _consumed(_each(tokens))
-        alone.append((await _through(_apart(tokens, policy), policy) - without) / tokens)
+        alone.append((await _through(_apart(tokens, policy), policy, time.process_time) - without) / tokens)
     return {
         "tokens": tokens,
         "event_bytes": len(EVENT),
-        "token_us": _us(pairs[1:]),
-        "together": round(tokens / pieces, 1),
-        "alone_us": _us(alone),
+        "token_us": _us(alone),
         **_steps(tokens, repeats),
+        "flood_us": _us(pairs[1:]),
+        "plain_together": round(tokens / pieces, 1),
     }
 
 
 async def _plain(client: WebClient, url: str) -> tuple[float, int]:
     """Seconds to read the upstream's stream, and the pieces that it came in."""
-    began, pieces = time.process_time(), 0
+    began, pieces = time.perf_counter(), 0
     fields = ((b"content-type", b"application/json"),)
     async with client.stream("POST", url + COMPLETIONS, fields, b'{"stream": true}') as incoming:
         async for _ in incoming.pieces():
             pieces += 1
-    return time.process_time() - began, pieces
+    return time.perf_counter() - began, pieces
 
 
 async def _answered(handler: UpstreamHandler, policy: ServingPolicy) -> Streamed:
@@ -136,10 +137,10 @@ async def _consumed(pieces: AsyncIterator[bytes]) -> float:
     return time.process_time() - began
 
 
-async def _through(answering: Any, policy: ServingPolicy) -> float:
+async def _through(answering: Awaitable[Streamed], policy: ServingPolicy, clock: Callable[[], float]) -> float:
     """Seconds until the client has all of the answer: as ``serving.sealing`` sends it, and as a client reads it."""
-    server, client = _exchange()
-    began = time.process_time()
+    server, client = _keys()
+    began = clock()
     answer = await answering
     encoder, sealer = StreamEncoder(answer.head), ResponseSealer(server)
     opener, decoder = ResponseOpener(client, limit=_LIMIT), ResponseDecoder()
@@ -158,13 +159,13 @@ async def _through(answering: Any, policy: ServingPolicy) -> float:
     read(sealer.finish(encoder.end(padding=NoPadding())))
     decoder.feed(opener.finish())
     decoder.finish()
-    spent = time.process_time() - began
+    spent = clock() - began
     if signed.digest() != checked.digest():
         raise HostError("what was read is not what was sent", hint="Report this")
     return spent
 
 
-def _exchange() -> tuple[ResponseKeys, ResponseKeys]:
+def _keys() -> tuple[ResponseKeys, ResponseKeys]:
     """Of one request: what seals its answer, and what opens it."""
     keys = GatewayKeys({})
     sealer = RequestSealer(keys.add(1, HybridKey.generate()))
@@ -177,7 +178,7 @@ def _steps(tokens: int, repeats: int) -> dict[str, float]:
     """Each step of a token by itself."""
     found: dict[str, list[float]] = {"check_us": [], "seal_us": [], "open_us": []}
     for _ in range(repeats):
-        server, client = _exchange()
+        server, client = _keys()
         reader, sealer, opener = EventReader(), ResponseSealer(server), ResponseOpener(client, limit=_LIMIT)
         opener.feed(sealer.seal(b"head"))
         began = time.process_time()
@@ -203,7 +204,7 @@ def _us(seconds: list[float]) -> float:
 
 @contextmanager
 def _upstream(tokens: int, model: str) -> Iterator[str]:
-    command = [sys.executable, "-m", __name__, str(tokens), model]
+    command = [sys.executable, "-m", MODULE, str(tokens), model]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - this module
         try:
             assert process.stdout is not None
@@ -241,8 +242,17 @@ async def _serve(tokens: int, model: str) -> None:
     await server.serve_forever()
 
 
+def main(arguments: Sequence[str]) -> None:
+    """``python -m quatrefoil.bench.tokens POLICY`` prints the measurement; with TOKENS and MODEL, be its upstream."""
+    if len(arguments) == 2:
+        asyncio.run(_serve(int(arguments[0]), arguments[1]))
+        return
+    (policy,) = arguments
+    print(json.dumps(measure_tokens(exchange.load(policy), lambda _: None), indent=2))
+
+
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), sys.argv[2]))
+    main(sys.argv[1:])
 
 
 __all__ = ["measure_tokens"]

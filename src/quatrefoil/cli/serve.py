@@ -24,7 +24,7 @@ from quatrefoil.resources import OwnedResource
 from quatrefoil.services.lease_holder import LeaseHolder
 from quatrefoil.serving.handler import Handler
 from quatrefoil.serving.keys import ServingKeys
-from quatrefoil.serving.model import acquire, load_model, require_served
+from quatrefoil.serving.model import acquire, load_model, require_named, require_served
 from quatrefoil.serving.oip import OipHandler
 from quatrefoil.serving.receipts import ReceiptIssuer
 from quatrefoil.serving.records import Records
@@ -56,7 +56,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--broker-name", metavar="NAME", help="the broker's certified name")
     parser.add_argument("--stage", metavar="NAME", help="the stage of the model's release policy that this is")
     parser.add_argument(
-        "--upstream", metavar="URL", help="instead of MODEL: a server of OpenAI's API on this machine's loopback"
+        "--upstream",
+        metavar="URL",
+        help="a server of OpenAI's API on this machine's loopback answers; MODEL need only be of the policy's root",
     )
     parser.add_argument(
         "--collateral",
@@ -85,6 +87,8 @@ def run(options: argparse.Namespace) -> None:
     _require_one(options)
     policy = load(options.policy)
     owned = None if options.upstream else require_served(options.model, containers.verifying(options), policy)
+    if options.upstream and options.model:
+        require_named(options.model, containers.verifying(options), policy)
     collateral = CollateralFolder(options.collateral)
     collector = collecting.chosen(options)
     assert collector is not None  # the option is required
@@ -93,12 +97,16 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _require_one(options: argparse.Namespace) -> None:
-    """A model with a broker, or an upstream without either."""
-    of_model = [options.model, options.broker, options.broker_name, options.stage]
-    if any(one is not None for one in of_model) if options.upstream else any(one is None for one in of_model):
+    """A model with a broker, or an upstream without one."""
+    of_broker = [options.broker, options.broker_name, options.stage]
+    if options.upstream:
+        wrong = any(one is not None for one in of_broker)
+    else:
+        wrong = any(one is None for one in (options.model, *of_broker))
+    if wrong:
         raise CallerError(
             "either a model is served or an upstream",
-            hint="Give MODEL with --broker, --broker-name and --stage, or --upstream without them",
+            hint="Give MODEL with --broker, --broker-name and --stage, or --upstream without these three",
         )
 
 

@@ -21,6 +21,7 @@ from quatrefoil.errors import (
 from quatrefoil.exchange import ServingPolicy
 from quatrefoil.ohttp import MemoryReplayStore, ReplayGuard, Response, ResponseHead, http_date
 from quatrefoil.serving import problems
+from quatrefoil.serving.faults import described
 from quatrefoil.serving.handler import Caller, Handler, Streamed
 from quatrefoil.serving.opening import Opened
 from quatrefoil.serving.places import NoPlace, Place, Places
@@ -69,10 +70,11 @@ class Answering:
             return self._handler.refusal(opened.fault.status, opened.fault)
         return None
 
-    async def answer(self, opened: Opened, party: str, deadline: float) -> Answer:
+    async def answer(self, opened: Opened, deadline: float) -> Answer:
         """The handler's answer to an admitted request, or a refusal in its protocol's form. Never raises, but where it
         is cancelled."""
         assert opened.request is not None
+        party = opened.party
         if not self._handler.ready:
             return self._refused(503, HostError("the server is not ready", hint="Try again later"), pause_s=5)
         try:
@@ -131,15 +133,6 @@ class Answering:
         return hmac.new(self._salt_key, party.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def described(error: BaseException) -> str:
-    """Class and place of an error, without what it says: that may be content."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f" at {trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}" if trace else ""
-    return f"{type(error).__module__}.{type(error).__qualname__}{where}"
-
-
 def _abandon(task: asyncio.Future[Response | Streamed], place: Place) -> None:
     """Nobody waits any more: the place is free when what was started has ended."""
 
@@ -164,4 +157,4 @@ def _nothing() -> None:
     pass
 
 
-__all__ = ["Answer", "Answering", "close", "described"]
+__all__ = ["Answer", "Answering", "close"]

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any
 
 from quatrefoil.errors import PeerUnreachable, RequestRefused
+from quatrefoil.serving.memory import Holding
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -32,9 +33,9 @@ def headers(scope: Scope) -> Mapping[bytes, bytes]:
     return found
 
 
-async def body(receive: Receive, limit: int, announced: bytes, seconds: float) -> bytes:
+async def body(receive: Receive, limit: int, announced: bytes, seconds: float, holding: Holding | None = None) -> bytes:
     """The whole body. ``RequestRefused`` with 413 over ``limit`` bytes and 408 after ``seconds``; ``PeerUnreachable``
-    where the client leaves before its end."""
+    where the client leaves before its end; ``MemoryFull`` by ``holding``."""
     if announced.isdigit() and int(announced) > limit:
         raise _too_large(limit)
     parts: list[bytes] = []
@@ -48,6 +49,8 @@ async def body(receive: Receive, limit: int, announced: bytes, seconds: float) -
                 if part := message.get("body", b""):
                     parts.append(part)
                     size += len(part)
+                    if holding is not None:
+                        holding.more(len(part))
                 if size > limit:
                     raise _too_large(limit)
                 if not message.get("more_body", False):

@@ -6,34 +6,21 @@ Whoever carries a request learns its size, its times, and whether it opened. doc
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from quatrefoil.attested.messages import LARGEST_CHALLENGE
-from quatrefoil.errors import (
-    HostError,
-    KeyUnknown,
-    MessageRefused,
-    PeerUnreachable,
-    QuatrefoilError,
-    RequestRefused,
-    RequestReplayed,
-)
+from quatrefoil.errors import HostError, MessageRefused, PeerUnreachable, QuatrefoilError, RequestRefused
 from quatrefoil.exchange import ServingPolicy, protocol
-from quatrefoil.ohttp import Response
-from quatrefoil.ohttp.chunked import RESPONSE_TYPE as CHUNKED_TYPE
-from quatrefoil.ohttp.encapsulation import RESPONSE_TYPE as WHOLE_TYPE
 from quatrefoil.serving import asgi, problems
-from quatrefoil.serving.answering import Answering, close, described
 from quatrefoil.serving.asgi import Receive, Scope, Send
 from quatrefoil.serving.challenges import Challenges
-from quatrefoil.serving.handler import Handler, Streamed
+from quatrefoil.serving.exchanges import Exchanges
+from quatrefoil.serving.faults import Sparing
+from quatrefoil.serving.handler import Handler
 from quatrefoil.serving.keys import ServingKeys
 from quatrefoil.serving.metrics import Metrics
-from quatrefoil.serving.opening import TYPES, Opened, most_sealed, opened
 from quatrefoil.serving.places import NoPlace
-from quatrefoil.serving.sealing import IN_THREAD, Issuer, Sealing, StreamBroke, gathered
+from quatrefoil.serving.sealing import Issuer
 from quatrefoil.transport import Clock
 
 TEXT = b"text/plain; charset=utf-8"
@@ -55,18 +42,18 @@ class Gateway:
         report: Callable[[str], None],
         metrics: Metrics | None = None,
     ) -> None:
-        self._handler, self._keys, self._policy = handler, keys, policy
-        self._report = report
+        self._handler, self._keys = handler, keys
+        self._report = Sparing(report)
         self.metrics = metrics or Metrics()
-        self._signing = ThreadPoolExecutor(1, thread_name_prefix="receipts")
-        self._answering = Answering(handler, policy, clock=clock, fault=lambda text: report(f"a fault: {text}"))
-        self._sealing = Sealing(issuer, policy, self._signing)
         self._challenges = Challenges(keys.attest)
+        self.exchanges = Exchanges(
+            handler, keys, issuer, policy, clock=clock, report=self._report, metrics=self.metrics
+        )
         self._closing = False
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        places = self._answering.places
+        places = self.exchanges.places
         self.metrics.gauges |= {
             "computing": ("Requests that are computed now", lambda: places.taken),
             "waiting": ("Requests that wait for a place", lambda: places.waiting),
@@ -84,7 +71,7 @@ class Gateway:
     def dismiss(self) -> None:
         """As :meth:`stop_taking`, and nothing is begun for those who wait: what computes has no right to any more."""
         self._closing = True
-        self._answering.places.dismiss()
+        self.exchanges.places.dismiss()
 
     async def idle(self) -> None:
         """Returns when nothing is being answered."""
@@ -94,7 +81,7 @@ class Gateway:
         """After the last answer."""
         self._closing = True
         self._challenges.close()
-        self._signing.shutdown(wait=True)
+        self.exchanges.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -171,141 +158,15 @@ class Gateway:
         self.metrics.count("attestations", "refused")
         await self._problem(send, status, error, pause_s=pause_s)
 
-    # ------------------------------------------------------------------------------------------- encapsulated requests
-
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = time.monotonic()
-        chunked = TYPES.get(asgi.headers(scope).get(b"content-type", b""))
-        if chunked is None:
-            kinds = " or ".join(kind.decode() for kind in TYPES)
-            refusal = MessageRefused("the content is no encapsulated request", hint=f"Send {kinds}")
-            await self._problem(send, 415, refusal)
-            return
         if self._closing:
             error = HostError("the server is stopping", hint="Try again elsewhere, or later")
             await self._problem(send, 503, error, pause_s=5)
-            return
-        found = await self._opened(scope, receive, send, chunked)
-        if found is None:
-            return
-        # Nobody is answered who has left; what was begun for it is given up.
-        work = asyncio.ensure_future(self._answered(found, asgi.party(scope), send, began))
-        gone = asyncio.ensure_future(asgi.left(receive))
-        try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            gone.cancel()
-            if not work.done():
-                work.cancel()
-            begun = [] if found.commitment is None else [found.commitment]
-            await asyncio.gather(work, gone, *begun, return_exceptions=True)
-            found.response.wipe()
-            self._keys.answered(found.held)
-        if not work.cancelled() and (fault := work.exception()) is not None:
-            self._report(f"a fault: {described(fault)}")
+        else:
+            await self.exchanges.serve(scope, receive, send)
 
-    async def _opened(self, scope: Scope, receive: Receive, send: Send, chunked: bool) -> Opened | None:
-        """The request, or ``None`` where it has been answered outside."""
-        limit = most_sealed(self._policy, chunked=chunked)
-        try:
-            announced = asgi.headers(scope).get(b"content-length", b"")
-            sealed = await asgi.body(receive, limit, announced, self._policy.limits.seconds)
-            if len(sealed) < IN_THREAD:
-                return opened(sealed, self._keys, self._policy, chunked=chunked)
-            return await asyncio.to_thread(opened, sealed, self._keys, self._policy, chunked=chunked)
-        except PeerUnreachable:
-            pass
-        except RequestRefused as refusal:
-            await self._problem(send, refusal.status, refusal)
-        except KeyUnknown as refusal:
-            await self._problem(send, 400, refusal, kind=problems.KEY_PROBLEM)
-        except MessageRefused as refusal:
-            await self._problem(send, 400, refusal)
-        return None
-
-    async def _answered(self, found: Opened, party: str, send: Send, began: float) -> None:
-        limits = self._policy.limits
-        try:
-            instead = self._answering.admit(found)
-        except RequestReplayed as refusal:
-            await self._problem(send, 400, refusal)
-            return
-        except HostError as full:
-            self._report(str(full))
-            await self._problem(send, 503, full, pause_s=30)
-            return
-        self._sealing.prepare(found)
-        if instead is not None:
-            await self._sent_whole(found, instead, send, began)
-            return
-        answer = await self._answering.answer(found, party, began + limits.seconds)
-        try:
-            if not isinstance(answer.answer, Streamed):
-                await self._sent_whole(found, answer.answer, send, began)
-            elif found.chunked:
-                await self._sent_stream(found, answer.answer, send, began)
-            else:
-                await self._sent_whole(found, await self._gathered(answer.answer, began), send, began)
-        finally:
-            if isinstance(answer.answer, Streamed):
-                await close(answer.answer)
-            answer.done()
-
-    async def _gathered(self, answer: Streamed, began: float) -> Response:
-        try:
-            async with asyncio.timeout_at(began + self._policy.limits.stream_seconds):
-                return await gathered(answer, self._policy.limits.answer_bytes)
-        except TimeoutError:
-            return self._answering.refusal(504, HostError("there was no answer in time", hint="Ask for less"))
-        except Exception as error:
-            self._report(f"a stream broke: {described(error)}")
-            return self._answering.refusal(502, HostError("the answer broke off", hint="Try again"))
-
-    async def _sent_whole(self, found: Opened, answer: Response, send: Send, began: float) -> None:
-        try:
-            sealed = await self._sealing.whole(found, answer)
-        except QuatrefoilError as error:  # no receipt, no answer
-            self._report(f"a receipt could not be kept: {error}")
-            unsaid = HostError("the server cannot keep its records", hint="Tell who runs it")
-            await self._problem(send, 500, unsaid)
-            return
-        self.metrics.count("answers", str(answer.head.status))
-        self.metrics.took(time.monotonic() - began)
-        kind = CHUNKED_TYPE if found.chunked else WHOLE_TYPE
-        await asgi.reply(send, 200, kind.encode(), sealed)
-
-    async def _sent_stream(self, found: Opened, answer: Streamed, send: Send, began: float) -> None:
-        started = False
-
-        async def forward(piece: bytes) -> None:
-            nonlocal started
-            if not started:
-                started = True
-                self.metrics.took(time.monotonic() - began)
-                await asgi.start(send, 200, CHUNKED_TYPE.encode(), ((b"incremental", b"?1"),))
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-
-        try:
-            ends = began + self._policy.limits.stream_seconds
-            await self._sealing.stream(found, answer, forward, ends=ends)
-            self.metrics.count("answers", str(answer.head.status))
-        except asyncio.CancelledError:
-            self.metrics.count("streams_cut")
-            raise
-        except StreamBroke as broke:
-            self.metrics.count("streams_cut")
-            if broke.cause is not None:
-                self._report(f"a stream broke: {described(broke.cause)}")
-        # Cut off inside: without its last chunk the client refuses it, however well the outer message ends.
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _problem(
-        self, send: Send, status: int, error: QuatrefoilError, *, kind: str = "about:blank", pause_s: int = 0
-    ) -> None:
-        self.metrics.count("outer", str(status))
-        pause = ((b"retry-after", b"%d" % pause_s),) if pause_s else ()
-        content = problems.document(status, error, kind=kind)
-        await asgi.reply(send, status, problems.PROBLEM_TYPE, content, pause)
+    async def _problem(self, send: Send, status: int, error: QuatrefoilError, *, pause_s: int = 0) -> None:
+        await problems.outside(send, self.metrics, status, error, pause_s=pause_s)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

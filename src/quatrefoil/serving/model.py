@@ -29,6 +29,12 @@ def require_served(path: Path, verifying: Callable[[bytes], Verifying], policy: 
         return front.owned
 
 
+def require_named(path: Path, verifying: Callable[[bytes], Verifying], policy: ServingPolicy) -> None:
+    """The container at ``path`` is of the model of ``policy``, in whatever form: what an upstream is meant to run."""
+    with opened_front(path, verifying) as (_, front):
+        _expected(policy, front).require(front)
+
+
 async def acquire(held: LeaseHolder, *, patience_s: float, report: Callable[[str], None]) -> None:
     """Have the broker release the key. One that is away is asked again for ``patience_s`` seconds; what it refuses is
     raised at once."""
@@ -81,4 +87,4 @@ def _expected(policy: ServingPolicy, front: Front) -> Expected:
     )
 
 
-__all__ = ["acquire", "load_model", "require_served"]
+__all__ = ["acquire", "load_model", "require_named", "require_served"]

@@ -29,7 +29,7 @@ TYPES = {WHOLE_TYPE.encode(): False, CHUNKED_TYPE.encode(): True}
 @dataclass(repr=False)
 class Opened:
     """A request that its key has opened. ``request``: ``None`` where the content is no binary HTTP message; ``fault``
-    says what of it is refused. ``commitment``: to the request, being made."""
+    says what of it is refused. ``commitment``: to the request, being made. ``party``: who sent it."""
 
     held: InForce
     enc: bytes
@@ -39,6 +39,7 @@ class Opened:
     request: Request | None
     fault: MessageRefused | RequestRefused | None = None
     commitment: asyncio.Future[bytes] | None = None
+    party: str = ""
 
 
 def most_sealed(policy: ServingPolicy, *, chunked: bool) -> int:

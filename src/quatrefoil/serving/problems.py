@@ -10,13 +10,16 @@ import json
 
 from quatrefoil.errors import QuatrefoilError
 from quatrefoil.ohttp import Response, ResponseHead
+from quatrefoil.serving import asgi
+from quatrefoil.serving.asgi import Send
+from quatrefoil.serving.metrics import Metrics
 
 PROBLEM_TYPE = b"application/problem+json"
 KEY_PROBLEM = "https://iana.org/assignments/http-problem-types#ohttp-key"
 """RFC 9458 section 5.3: sealed to a key that is not in force."""
 DATE_PROBLEM = "https://iana.org/assignments/http-problem-types#date"
 """RFC 9458 section 6.5.2."""
-_BLANK = "about:blank"
+BLANK = "about:blank"
 
 _TITLES = {
     400: "Bad Request",
@@ -32,10 +35,19 @@ _TITLES = {
 }
 
 
-def document(status: int, error: QuatrefoilError, *, kind: str = _BLANK) -> bytes:
+def document(status: int, error: QuatrefoilError, *, kind: str = BLANK) -> bytes:
     """The problem as JSON."""
-    title = _TITLES[status] if kind == _BLANK else error.problem
+    title = _TITLES[status] if kind == BLANK else error.problem
     return json.dumps({"type": kind, "title": title, "status": status, "detail": str(error)}).encode()
+
+
+async def outside(
+    send: Send, metrics: Metrics, status: int, error: QuatrefoilError, *, kind: str = BLANK, pause_s: int = 0
+) -> None:
+    """Answer outside the encryption. ``pause_s``: when to come again."""
+    metrics.count("outer", str(status))
+    pause = ((b"retry-after", b"%d" % pause_s),) if pause_s else ()
+    await asgi.reply(send, status, PROBLEM_TYPE, document(status, error, kind=kind), pause)
 
 
 def of_date(error: QuatrefoilError, now: bytes) -> Response:
@@ -45,4 +57,4 @@ def of_date(error: QuatrefoilError, now: bytes) -> Response:
     )
 
 
-__all__ = ["DATE_PROBLEM", "KEY_PROBLEM", "PROBLEM_TYPE", "document", "of_date"]
+__all__ = ["DATE_PROBLEM", "KEY_PROBLEM", "PROBLEM_TYPE", "document", "of_date", "outside"]

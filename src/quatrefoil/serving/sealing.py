@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Protocol
@@ -16,19 +17,24 @@ from typing import Protocol
 from quatrefoil import ohttp
 from quatrefoil.audit.inference_receipts import AnswerCommitment, commit_answer, commit_request
 from quatrefoil.enclave.binding import Keyset
-from quatrefoil.errors import EngineFailed
+from quatrefoil.errors import EngineFailed, HostError
 from quatrefoil.exchange import ServingPolicy
 from quatrefoil.exchange.protocol import RECEIPT_FIELD
 from quatrefoil.ohttp import Response, ResponseHead, ResponseSealer, StreamEncoder
 from quatrefoil.ohttp.messages import Fields
 from quatrefoil.serving.handler import EVENTS, Streamed
 from quatrefoil.serving.opening import Opened
+from quatrefoil.serving.places import NoPlace, Places
 from quatrefoil.serving.streams import batches
 
 IN_THREAD = 1 << 20
 """Bytes from which on encryption and hashing leave the event loop: below, a thread costs more than it gives."""
 BESIDE = 128 << 10
 """Bytes of a request from which on the commitment to it is made while it is being answered."""
+
+_IN_HAND = 2
+"""Receipts at once: one that is signed, and one that waits for the thread."""
+_LONGEST_TURN_S = 60.0
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -54,6 +60,8 @@ class Sealing:
         self._issuer = issuer
         self._policy = policy
         self._signing = signing
+        # Refusals are signed too, and whoever sends a thousand requests has a thousand of them: parties take turns.
+        self._turns = Places(_IN_HAND, policy.limits.connections + _IN_HAND)
 
     def prepare(self, opened: Opened) -> None:
         """Begin to commit to a large request: beside what answers it, and not after it."""
@@ -129,7 +137,14 @@ class Sealing:
 
     async def _issued(self, opened: Opened, request: bytes, answer: bytes, status: int, complete: bool) -> bytes:
         issue = functools.partial(self._issuer.issue, request, answer, status, complete, keyset=opened.held.keyset)
-        return await asyncio.get_running_loop().run_in_executor(self._signing, issue)
+        try:
+            turn = await self._turns.take(opened.party, time.monotonic() + _LONGEST_TURN_S)
+        except NoPlace:
+            raise HostError("receipts are not signed in time", hint="Tell who runs the server") from None
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._signing, issue)
+        finally:
+            turn.give_back()
 
     def _sealed(self, opened: Opened, answer: Response, receipt: bytes) -> bytes:
         fields, trailers = _without_receipt(answer.head.fields), answer.trailers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from quatrefoil.serving.gateway import Gateway
 from quatrefoil.serving.handler import Handler
 from quatrefoil.serving.keys import ServingKeys
 from quatrefoil.serving.metrics import CONTENT_TYPE, Metrics
+from quatrefoil.serving.opening import most_sealed
 from quatrefoil.serving.records import Records
 from quatrefoil.serving.rotation import first_keys, keep_rotating
 from quatrefoil.transport import Clock, HybridContext
@@ -46,7 +46,11 @@ class Serving:
         self._counts = Metrics()
         self.gateway = Gateway(handler, keys, records, policy, clock=clock, report=report, metrics=self._counts)
         limits = policy.limits
-        web = WebLimits(connections=limits.connections, body_seconds=limits.seconds)
+        web = WebLimits(
+            connections=limits.connections,
+            body_bytes=most_sealed(policy, chunked=True),
+            body_seconds=limits.seconds,
+        )
 
         def fault(found: Fault) -> None:
             report(f"a fault: {found}")
@@ -121,8 +125,10 @@ class Serving:
         await self._handler.close()
         await asyncio.to_thread(self.gateway.close)
         self._keys.close()
-        with contextlib.suppress(QuatrefoilError):
+        try:
             await asyncio.to_thread(self._records.close)
+        except QuatrefoilError as error:  # the journal keeps what the log did not take, for the next start
+            self._report(f"the log did not take the end: {error}")
 
 
 def _metrics_app(counts: Metrics) -> Callable[[asgi.Scope, asgi.Receive, asgi.Send], Awaitable[None]]:

@@ -32,15 +32,19 @@ class EventReader:
 
         ``EngineFailed`` where something is no such event, or says that the upstream failed. No text of it is in there.
         """
+        searched = max(0, len(self._held) - 2)
+        if b"\r" in piece or self._held.endswith(b"\r"):
+            piece = self._ended_by_lf(piece)
         self._held += piece
-        if b"\r" in piece or b"\r" in self._held[:1]:
-            self._require_pairs()
-        *blocks, rest = self._held.split(b"\n\n")
-        whole = [self._event(block) for block in blocks] if blocks else []
+        if self._held.find(b"\n\n", searched) < 0:
+            blocks, rest = [], self._held
+        else:
+            *blocks, rest = self._held.split(b"\n\n")
+        whole = [self._event(block) for block in blocks]
         self._held = rest
         if len(rest) > LARGEST_EVENT:
             raise failed("an event is over the limit")
-        if self._ended and rest.strip(b"\n"):
+        if self._ended and rest.strip(b"\r\n"):
             raise failed("something follows the end of the stream")
         return b"".join(whole)
 
@@ -64,11 +68,15 @@ class EventReader:
             document(data, limit=LARGEST_EVENT)
         return b"data: " + data + b"\n\n"
 
-    def _require_pairs(self) -> None:
-        """Line ends are LF, or CR and LF; what is left of CR is at the very end, or refused."""
-        self._held = self._held.replace(b"\r\n", b"\n")
-        if b"\r" in self._held[:-1]:
+    def _ended_by_lf(self, piece: bytes) -> bytes:
+        """``piece`` with LF for CR and LF. CR by itself is refused, but at the very end, where its LF may follow."""
+        if self._held.endswith(b"\r"):
+            del self._held[-1:]
+            piece = b"\r" + piece
+        piece = piece.replace(b"\r\n", b"\n")
+        if b"\r" in piece[:-1]:
             raise failed("a line ends with CR")
+        return piece
 
 
 def document(data: bytes, *, limit: int) -> dict[str, Any]:
