@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from quatrefoil.bench import serving, serving_load, serving_models, serving_site
+from quatrefoil.bench.receipts import measure_receipts
 from quatrefoil.bench.serving_load import Pairs, Saturation
 from quatrefoil.bench.serving_models import MODELS
 from quatrefoil.bench.serving_near import asking
-from quatrefoil.bench.serving_receipts import measure_receipts
 from quatrefoil.bench.serving_site import ServingSite
 from quatrefoil.cli import bench_serving, main
 from quatrefoil.client import AsyncClient

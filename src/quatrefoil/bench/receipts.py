@@ -14,6 +14,7 @@ from quatrefoil.audit import TileLog
 from quatrefoil.audit.inference_receipts import commit_answer, commit_request, receipt_key, verify
 from quatrefoil.enclave.binding import NONCE_BYTES, Keyset
 from quatrefoil.enclave.evidence import Evidence, EvidenceSet
+from quatrefoil.errors import ParametersRefused
 from quatrefoil.serving.receipts import ReceiptIssuer
 from quatrefoil.transport import CertificateAuthority, system_clock
 
@@ -25,6 +26,8 @@ def measure_receipts(count: int = 2000) -> dict[str, Any]:
     """Figures of ``count`` receipts in one thread: ``receipts_per_s`` with commitments, signature, journal and the
     batched log, ``issue_us`` and ``log_us`` for each receipt, ``verify_us`` at the client, and bytes of each: as sent,
     and in the log. The evidence of the keyset is a placeholder that nobody appraises here."""
+    if count < 1:
+        raise ParametersRefused(f"{count} receipts measure nothing", hint="Choose a number like 2000")
     with tempfile.TemporaryDirectory(prefix="quatrefoil-bench-") as name:
         folder = Path(name)
         authority = CertificateAuthority.create(folder / "ca", "bench", clock=system_clock)

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from quatrefoil.bench import serving_load as load
+from quatrefoil.bench.receipts import measure_receipts
 from quatrefoil.bench.serving_models import MODELS
 from quatrefoil.bench.serving_near import asking
-from quatrefoil.bench.serving_receipts import measure_receipts
 from quatrefoil.bench.serving_site import CONCURRENT, Server, ServingSite, policy_for
 from quatrefoil.bench.tokens import measure_tokens
 from quatrefoil.errors import ParametersRefused

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from pathlib import Path
 
@@ -16,14 +15,12 @@ from quatrefoil.bench import serving_site
 from quatrefoil.bench.broker_site import HOST, TIMEOUT
 from quatrefoil.bench.quoting import Quoting
 from quatrefoil.broker.holder import Holder
+from quatrefoil.demo.plain_server import serve_plain, stopping, tell_port
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.exchange import ServingPolicy, protocol
 from quatrefoil.inference import OnnxEngine
-from quatrefoil.ohttp import Request, RequestHead
 from quatrefoil.resources.container import claimed_time
 from quatrefoil.services.lease_holder import LeaseHolder
-from quatrefoil.serving import asgi
-from quatrefoil.serving.handler import Caller, Streamed
 from quatrefoil.serving.keys import ServingKeys
 from quatrefoil.serving.model import acquire, load_model, require_served
 from quatrefoil.serving.oip import OipHandler
@@ -40,8 +37,6 @@ from quatrefoil.transport import (
     system_clock,
 )
 from quatrefoil.transport.sealed import Judged
-from quatrefoil.web.limits import WebLimits
-from quatrefoil.web.server import WebServer
 
 _KEYSET_S = 3600
 
@@ -53,38 +48,13 @@ def main() -> None:
     asyncio.run((_plain if kind == "plain" else _layered)(folder, policy, threads))
 
 
-class Plain:
-    """The handler behind HTTP as it is: what a server of the protocol is without the layers."""
-
-    def __init__(self, handler: OipHandler, policy: ServingPolicy) -> None:
-        self._handler, self._policy = handler, policy
-
-    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        limits, headers = self._policy.limits, scope["headers"]
-        announced = dict(headers).get(b"content-length", b"")
-        content = await asgi.body(receive, limits.request_bytes, announced, limits.seconds)
-        head = RequestHead(scope["method"].encode(), b"http", b"", scope["path"].encode(), tuple(headers))
-        answer = await self._handler.answer(Request(head, content), Caller("", "", 0.0))
-        assert not isinstance(answer, Streamed)
-        length = (b"content-length", b"%d" % len(answer.content))
-        fields = [*answer.head.fields, length]
-        await send({"type": "http.response.start", "status": answer.head.status, "headers": fields})
-        await send({"type": "http.response.body", "body": answer.content, "more_body": False})
-
-
 async def _plain(folder: Path, policy: ServingPolicy, threads: int) -> None:
-    stop = _stopping()
-    engine = OnnxEngine((folder / serving_site.MODEL).read_bytes(), name=policy.model.name, threads=threads)
-    handler = OipHandler(engine, policy)
-    limits = WebLimits(connections=policy.limits.connections)
-    async with WebServer(Plain(handler, policy), host=HOST, port=0, tls=None, limits=limits) as server:
-        _tell(server.port)
-        await stop.wait()
-    await handler.close()
+    model = (folder / serving_site.MODEL).read_bytes()
+    await serve_plain(model, policy, threads=threads, stop=stopping(), tell=tell_port)
 
 
 async def _layered(folder: Path, policy: ServingPolicy, threads: int) -> None:
-    stop = _stopping()
+    stop = stopping()
     identity, trust = Identity.load(folder / protocol.SERVER_ROLE), TrustAnchor.load(folder / "root.pem")
     machine = Quoting.load(folder / serving_site.MACHINE)
     container = folder / serving_site.SEALED
@@ -114,7 +84,7 @@ async def _layered(folder: Path, policy: ServingPolicy, threads: int) -> None:
         log = TileLog(folder / "server-state", identity, trust)
         try:
             server = _serving(folder, policy, engine, machine, log, identity, trust)
-            await server.run(stop, started=lambda: _tell(server.port))
+            await server.run(stop, started=lambda: tell_port(server.port))
         finally:
             log.close()
 
@@ -150,16 +120,6 @@ def _serving(
     )
     handler = OipHandler(engine, policy)
     return Serving(handler, keys, records, policy, listen=(HOST, 0), tls=tls, clock=system_clock, report=_report)
-
-
-def _stopping() -> asyncio.Event:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    return stop
-
-
-def _tell(port: int) -> None:
-    print(port, flush=True)
 
 
 def _report(text: str) -> None:
