@@ -46,7 +46,7 @@ def test_every_check_is_there_whatever_fails(job: Path) -> None:
     verdict = judged(job / "hub")
     assert {check.name for check in verdict.failed} == set(OF_A_LOG)
     assert all(check.detail for check in verdict.failed)
-    with pytest.raises(EvidenceRejected, match=r"check owner did not pass.*11 more"):
+    with pytest.raises(EvidenceRejected, match=r"check owner did not pass.*12 more"):
         verdict.require()
 
 
@@ -68,7 +68,8 @@ def test_a_root_that_came_along_passes_and_the_detail_says_so(job: Path) -> None
 def test_without_any_root_trust_fails_and_nothing_is_held_to_one(job: Path) -> None:
     file(job / "hub", "trust/root.pem").unlink()
     found = failed(job / "hub", trust=None)
-    assert found.keys() == {"trust", "owner", "entries", "rounds", "contributors", "voids", "statements", "witnesses"}
+    told = {"trust", "owner", "entries", "rounds", "contributors", "voids", "inferences", "statements", "witnesses"}
+    assert found.keys() == told
 
 
 @pytest.mark.parametrize("content", [b"", b"not a certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])

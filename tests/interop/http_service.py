@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from quatrefoil.errors import PeerError
-from quatrefoil.transport import HybridContext, Identity
+from quatrefoil.transport import FixedCredentials, HybridContext, Identity
 from support import Consortium
 
 
@@ -43,8 +43,7 @@ def serving(consortium: Consortium, identity: Identity | None = None, **changes:
             return service.objects[-1]
 
     context = Watched(
-        identity or consortium.identity("hub", "aggregator"),
-        consortium.trust,
+        FixedCredentials(identity or consortium.identity("hub", "aggregator"), consortium.trust),
         **{
             "allow_roles": ["silo"],
             "clock": consortium.clock,

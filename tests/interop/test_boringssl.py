@@ -23,7 +23,7 @@ from tests.transport import forgery
 from tests.transport.listening import dial, listening
 
 from quatrefoil.errors import ChannelRefused, PeerError, PeerUnreachable
-from quatrefoil.transport import ChannelPolicy, HandshakeRefused, HybridContext
+from quatrefoil.transport import ChannelPolicy, FixedCredentials, HandshakeRefused, HybridContext
 from support import Consortium
 
 HYBRID = "X25519MLKEM768"
@@ -116,7 +116,8 @@ async def greet(consortium: Consortium, port: int, **changes: Any) -> tuple[Any,
         "on_refused": refusals.append,
     }
     name = changes.pop("name", "localhost")
-    context = HybridContext(consortium.identity("cleveland", "silo"), consortium.trust, **(arguments | changes))
+    credentials = FixedCredentials(consortium.identity("cleveland", "silo"), consortium.trust)
+    context = HybridContext(credentials, **(arguments | changes))
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
     try:
         writer.write(PREFACE)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from quatrefoil.errors import CallerError, ChannelRefused, PeerError
+from quatrefoil.transport.credentials import FixedCredentials
 from quatrefoil.transport.ssl_context import HandshakeRefused, HybridContext
 from support import Consortium
 
@@ -18,9 +19,10 @@ Visit = Callable[[int, list[PeerError]], Awaitable[None]]
 
 def context(consortium: Consortium, name: str, role: str, allow: str, refusals: list[PeerError], **changes: Any):
     arguments = {"clock": consortium.clock, "protocol": b"http/1.1", "on_refused": refusals.append}
-    return HybridContext(
-        consortium.identity(name, role), consortium.trust, allow_roles=[allow], **(arguments | changes)
+    credentials = changes.pop("credentials", None) or FixedCredentials(
+        consortium.identity(name, role), consortium.trust
     )
+    return HybridContext(credentials, allow_roles=[allow], **(arguments | changes))
 
 
 def with_echo_server(consortium: Consortium, visit: Visit) -> None:
@@ -121,8 +123,7 @@ def test_what_would_weaken_it_is_refused(consortium):
         silo.wrap_socket(None)
     with pytest.raises(CallerError, match="no role"):
         HybridContext(
-            consortium.identity("cleveland", "silo"),
-            consortium.trust,
+            FixedCredentials(consortium.identity("cleveland", "silo"), consortium.trust),
             allow_roles=[],
             clock=consortium.clock,
             protocol=b"h",

@@ -35,6 +35,9 @@ SALT_BYTES = 32
 MOST_AHEAD = timedelta(minutes=5)
 """How far the issuer's clock may be from the verifier's."""
 
+LONGEST_ANSWER = timedelta(days=1)
+"""A request that came while its keyset was in force may be answered so long after that has ended: streams are long."""
+
 LONGEST_MEASUREMENT = 2048
 LONGEST_ISSUER = 255
 _MEASUREMENT = re.compile(r"[\x21-\x7e]*")
@@ -202,8 +205,9 @@ def public_key(keyset: Keyset) -> MLDSA44PublicKey:
 
 
 def require_in_force(receipt: InferenceReceipt, keyset: Keyset) -> None:
-    """``EvidenceRejected`` where the receipt is not of a time in which its keyset is good."""
-    if not keyset.not_before * 1000 <= receipt.time < keyset.expires * 1000:
+    """``EvidenceRejected`` where the receipt is of a time before its keyset is good, or over a day after it was."""
+    latest = (keyset.expires + LONGEST_ANSWER.total_seconds()) * 1000
+    if not keyset.not_before * 1000 <= receipt.time < latest:
         raise rejected(f"is of {receipt.moment:%Y-%m-%d %H:%M:%S} UTC, when its keyset was not in force", "time")
 
 
@@ -226,7 +230,7 @@ class Expected:
 
 
 def verify_against(encoded: bytes, keyset: Keyset, expected: Expected) -> InferenceReceipt:
-    """:func:`verify`, and that it says of this exchange what ``expected`` says; ``EvidenceRejected`` naming the field."""
+    """:func:`verify`, and that it says what ``expected`` does of this exchange; ``EvidenceRejected`` by field."""
     receipt = verify(encoded, keyset)
     for name in ("issuer", "model", "measurement", "policy", "plan", "request", "status", "complete", "answer"):
         if getattr(receipt, name) != getattr(expected, name):

@@ -4,11 +4,14 @@ asyncio drives TLS through ``SSLContext.wrap_bio`` and the object that it return
 the standard library's own TLS is used. A refusal travels as :class:`HandshakeRefused`, because that is what asyncio
 understands; ``on_refused`` hears of it as well, since servers under asyncio keep handshake errors to themselves.
 asyncio drops the connection of a failed handshake without sending the alert: the peer sees it end.
+
+Credentials are asked at each handshake: connections go on when they change, and say that they are to be made anew.
 """
 
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Callable, Collection
 from typing import Any, Self
 
@@ -16,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from quatrefoil.errors import CallerError, ChannelRefused, PeerError
 from quatrefoil.transport import profile
-from quatrefoil.transport.credentials import Standing
-from quatrefoil.transport.identity import Clock, Identity, TrustAnchor
+from quatrefoil.transport.credentials import Credentials, Standing
+from quatrefoil.transport.identity import Clock
 from quatrefoil.transport.policies import HYBRID_768, ChannelPolicy
 from quatrefoil.transport.profile import Party, check_role, parse_host
 from quatrefoil.transport.tls_context import TlsContext
@@ -45,8 +48,7 @@ class HybridContext(ssl.SSLContext):
 
     def __init__(
         self,
-        identity: Identity,
-        trust: TrustAnchor,
+        credentials: Credentials,
         *,
         allow_roles: Collection[str],
         clock: Clock,
@@ -56,11 +58,26 @@ class HybridContext(ssl.SSLContext):
     ) -> None:
         if not allow_roles:
             raise CallerError("a context that allows no role talks to nobody", hint="Name the roles it may talk to")
-        self._tls = TlsContext(Standing(identity, trust), policy=policy, protocol=protocol)
-        self._trust = trust
+        self._credentials = credentials
         self._clock = clock
         self._roles = frozenset(map(check_role, allow_roles))
         self._on_refused = on_refused
+        self._policy = policy
+        self._protocol = protocol
+        self._lock = threading.Lock()
+        self._tls = TlsContext(credentials.current(), policy=policy, protocol=protocol)
+
+    @property
+    def standing(self) -> Standing:
+        """What is shown and believed now: the same object as long as nothing has changed."""
+        return self._credentials.current()
+
+    def _current(self) -> TlsContext:
+        standing = self.standing
+        with self._lock:
+            if self._tls.standing is not standing:
+                self._tls = TlsContext(standing, policy=self._policy, protocol=self._protocol)
+            return self._tls
 
     def wrap_bio(  # type: ignore[override]  # asyncio asks only for the methods that HybridObject has
         self,
@@ -77,9 +94,10 @@ class HybridContext(ssl.SSLContext):
             raise CallerError("no host name to check the server's certificate for", hint="Pass server_hostname")
         name = server_hostname.decode("ascii") if isinstance(server_hostname, bytes) else server_hostname
         host = None if server_side or name is None else parse_host(name)
-        check = PeerCheck(self._trust, self._clock, self._roles, host)
-        tls = TlsSession(self._tls, check, server_side=server_side, address=name or "a client")
-        return HybridObject(self, tls, incoming, outgoing, server_side, name, self._on_refused)
+        context = self._current()
+        check = PeerCheck(context.standing.trust, self._clock, self._roles, host)
+        tls = TlsSession(context, check, server_side=server_side, address=name or "a client")
+        return HybridObject(self, context.standing, tls, incoming, outgoing, server_side, name, self._on_refused)
 
     def wrap_socket(self, *_arguments: Any, **_named: Any) -> ssl.SSLSocket:
         raise CallerError("this context does not wrap sockets", hint="Use quatrefoil.transport.connect")
@@ -91,6 +109,7 @@ class HybridObject:
     def __init__(
         self,
         context: HybridContext,
+        standing: Standing,
         tls: TlsSession,
         incoming: ssl.MemoryBIO,
         outgoing: ssl.MemoryBIO,
@@ -103,6 +122,7 @@ class HybridObject:
         self.server_hostname = server_hostname
         self.session = None
         self.session_reused = False
+        self._standing = standing
         self._tls = tls
         self._incoming = incoming
         self._outgoing = outgoing
@@ -117,6 +137,12 @@ class HybridObject:
     def group(self) -> str:
         """The negotiated key-exchange group."""
         return self._tls.group
+
+    @property
+    def due(self) -> bool:
+        """Whether the next message is to go over a new connection: the policy asks for one, or what is shown or
+        believed has changed since this one was made."""
+        return self._tls.due or self.context.standing is not self._standing
 
     def do_handshake(self) -> None:
         self._take()

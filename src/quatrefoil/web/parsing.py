@@ -1,0 +1,71 @@
+"""h11, held to more than RFC 9112 asks: what two parsers could read differently is refused, not interpreted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h11
+
+from quatrefoil.web.limits import WebLimits
+
+
+class StrictConnection(h11.Connection):
+    """A server's end. ``refusal``: the status for what was refused, set before ``RemoteProtocolError`` is raised."""
+
+    def __init__(self, limits: WebLimits, *, busy: bool) -> None:
+        """``busy``: there are too many connections, and every request of this one is told so."""
+        super().__init__(h11.SERVER, limits.header_bytes)
+        self._limits = limits
+        self._busy = busy
+        self._body = 0
+        self.refusal = 400
+
+    @property
+    def received(self) -> int:
+        """Bytes of the present request's body."""
+        return self._body
+
+    def next_event(self) -> Any:
+        try:
+            event = super().next_event()
+            if isinstance(event, h11.Request):
+                self._body = 0
+                self._check(event)
+            elif isinstance(event, h11.Data):
+                self._body += len(event.data)
+                if self._body > self._limits.body_bytes:
+                    raise _refused("a body over the limit", 413)
+            elif isinstance(event, h11.EndOfMessage) and _size(event.headers) > self._limits.header_bytes:
+                raise _refused("trailers over the limit", 431)
+        except h11.RemoteProtocolError as error:
+            self.refusal = error.error_status_hint
+            raise
+        return event
+
+    def _check(self, request: h11.Request) -> None:
+        if self._busy:
+            raise _refused("too many connections", 503)
+        if request.http_version != b"1.1":
+            raise _refused("only HTTP/1.1 is spoken: it says where an answer ends", 505)
+        if request.method == b"CONNECT":
+            raise _refused("no tunnels", 501)
+        # h11 looks at the whole only while a part of it is missing.
+        if len(request.method) + len(request.target) + _size(request.headers) > self._limits.header_bytes:
+            raise _refused("header fields over the limit", 431)
+        names = {name for name, _ in request.headers}
+        if {b"transfer-encoding", b"content-length"} <= names:  # RFC 9112 section 6.3: ought to be an error
+            raise _refused("two lengths of one body", 400)
+        lengths = [value for name, value in request.headers if name == b"content-length"]
+        if lengths and int(lengths[0]) > self._limits.body_bytes:
+            raise _refused("a body over the limit", 413)
+
+
+def _size(headers: Any) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in headers)
+
+
+def _refused(text: str, status: int) -> h11.RemoteProtocolError:
+    return h11.RemoteProtocolError(text, error_status_hint=status)
+
+
+__all__ = ["StrictConnection"]
