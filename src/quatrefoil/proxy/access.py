@@ -11,12 +11,12 @@ import hmac
 import ipaddress
 import os
 import stat
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from quatrefoil.errors import CallerError, HostError, RequestRefused
 from quatrefoil.proxy import fields, local_users
+from quatrefoil.web.guard import Scope
 
 SHORTEST_TOKEN, LONGEST_TOKEN = 32, 512
 
@@ -80,7 +80,7 @@ class Access:
     def takes_token(self) -> bool:
         return self._token is not None
 
-    def require(self, scope: MutableMapping[str, Any]) -> None:
+    def require(self, scope: Scope) -> None:
         """``RequestRefused`` with status 401 or 403 where the request of an ASGI ``scope`` is not let in."""
         headers: fields.Fields = list(scope["headers"])
         self._require_name(headers, scope["server"][1])

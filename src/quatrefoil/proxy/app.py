@@ -11,7 +11,7 @@ import asyncio
 import base64
 import contextlib
 import re
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from quatrefoil.client import AsyncClient, ReceiptFolder
@@ -19,10 +19,9 @@ from quatrefoil.errors import QuatrefoilError, RequestRefused
 from quatrefoil.exchange.protocol import RECEIPT_FIELD
 from quatrefoil.proxy import content, fields, refusals
 from quatrefoil.proxy.access import Access
-from quatrefoil.proxy.content import ClientGone, Receive
+from quatrefoil.proxy.content import ClientGone
 from quatrefoil.proxy.stream_end import HeldEnd
-
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+from quatrefoil.web.guard import CutOff, Receive, Scope, Send
 
 EXCHANGE_FIELD = b"quatrefoil-exchange"
 """The name of the receipt that is kept, where receipts are: of a stream it is said before there is one."""
@@ -55,7 +54,7 @@ class ProxyApp:
         self._receipts = receipts
         self._on_refused = on_refused
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":  # neither WebSocket nor lifespan
             raise TypeError(f"the proxy does not speak {scope['type']}")
         reply = _Reply(send)
@@ -65,12 +64,12 @@ class ProxyApp:
             pass
         except Exception as error:
             self._on_refused(_line(error))
-            if not reply.begun:
-                status, headers, body = refusals.refusal(error, scope.get("raw_path") or b"")
-                await reply.whole(status, headers, body)
-            # Else the server under this cuts the connection: what was begun has not been ended.
+            if reply.begun:
+                raise CutOff from None
+            status, headers, body = refusals.refusal(error, scope.get("raw_path") or b"")
+            await reply.whole(status, headers, body)
 
-    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, reply: _Reply) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
         headers: fields.Fields = list(scope["headers"])
         self._access.require(scope)
         path = _path(scope)
@@ -140,7 +139,7 @@ class _Reply:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _path(scope: MutableMapping[str, Any]) -> str:
+def _path(scope: Scope) -> str:
     """Path and query as they came; ``RequestRefused`` for other methods and other forms of targets."""
     if scope["method"] not in _METHODS:
         raise RequestRefused("the method is not GET or POST", hint="Send one of them", status=405)

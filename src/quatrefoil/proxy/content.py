@@ -7,13 +7,10 @@ import asyncio
 import json
 import re
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
 from quatrefoil.errors import RequestRefused
 from quatrefoil.proxy import fields
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+from quatrefoil.web.guard import Receive
 
 _WINDOWS = {b"gzip": 31, b"deflate": 15}
 """``zlib``'s window bits: the format with its header and checksum, and no other."""
@@ -98,4 +95,4 @@ def _too_large(limit: int) -> RequestRefused:
     )
 
 
-__all__ = ["ClientGone", "Receive", "asks_for_stream", "gone", "read"]
+__all__ = ["ClientGone", "asks_for_stream", "gone", "read"]

@@ -16,11 +16,12 @@ from concurrent.futures import Executor
 
 from quatrefoil.errors import MessageRefused, PeerError, PolicyError, RoundVoided
 from quatrefoil.federation import parts
-from quatrefoil.federation.aggregator import Aggregator, FinishedRound
+from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.enrolment import Enrolments
 from quatrefoil.federation.provenance import AggregatorProvenance
+from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.services.keeper_link import KeeperLink
 from quatrefoil.services.rpc import SMALL, Method, OnRefused, answer_all
 from quatrefoil.services.waiting import Waiting, wait_until, wake

@@ -118,17 +118,20 @@ class ServingKeys:
         with self._rotating:
             made, attester, evidence = self._made()
             try:
+                self._require_open()
                 self._events.begin(made, evidence)
+                with self._lock:
+                    self._require_open()
+                    self._uses[made.key_id] = _Use(made)
+                    self._newest, self._attester = made, attester
             except BaseException:
                 made.gateway.retire(made.key_id)
                 raise
-            with self._lock:
-                if self._closed:
-                    made.gateway.retire(made.key_id)
-                    raise CallerError("these keys were closed", hint="Make new ones")
-                self._uses[made.key_id] = _Use(made)
-                self._newest, self._attester = made, attester
             return made
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise CallerError("these keys were closed", hint="Make new ones")
 
     def _made(self) -> tuple[InForce, Attester, bytes]:
         key, key_id = self._fresh_key()
