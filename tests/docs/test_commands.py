@@ -119,7 +119,7 @@ WRONG_USAGE = [
     ["open", "content"],
     ["rewrap", "content", "--key", "one", "--from-cms", "two"],
     ["proof"],
-    ["audit", "receipt", "one"],
+    ["audit", "receipt"],
     ["proof", "verify", "--proof", "one"],
     ["attest"],
     ["attest", "verify", "evidence"],
