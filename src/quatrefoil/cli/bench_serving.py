@@ -72,7 +72,7 @@ def _show(found: dict[str, Any]) -> None:
     console.print(output.table("The work", work, [_work(row) for row in rows]))
     console.print(
         f"Receipts: {found['receipts_per_s']:,.0f} a second into journal and log. A streamed token: "
-        f"{found['token_us']:.1f} us added where the upstream streams as fast as it can."
+        f"{found['token_us']:.1f} us of the processor added, where each arrives by itself."
     )
     console.print(
         "Plain: the same web server, handler, engine and limits, over HTTP, unattested. Both servers are processes of"

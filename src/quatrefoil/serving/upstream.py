@@ -142,9 +142,12 @@ class UpstreamHandler:
         return type(listed) is list and any(type(one) is dict and one.get("id") == self._model for one in listed)
 
     async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(GLANCE_S)
-            self._ready = await self._serves()
+        try:
+            while True:
+                await asyncio.sleep(GLANCE_S)
+                self._ready = await self._serves()
+        finally:  # whatever ends the looking: what is not looked at is not ready
+            self._ready = False
 
     def _refused(self, status: int, fields: Iterable[tuple[bytes, bytes]]) -> Response:
         """An upstream's refusal, without its text: that may quote what was sent."""
