@@ -30,7 +30,7 @@ from quatrefoil.contracts import (
     VerifiedStatement,
 )
 from quatrefoil.federation import parts
-from quatrefoil.federation.aggregator import Aggregator, FinishedRound
+from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import AgreedJob, sha256
 from quatrefoil.federation.commitments import NOTHING, Commitments
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
@@ -45,6 +45,7 @@ from quatrefoil.federation.messages import (
     SealedContribution,
 )
 from quatrefoil.federation.provenance import AggregatorProvenance, SiloProvenance
+from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
 from quatrefoil.insecure import PlainAggregation, SoftwareIsolation

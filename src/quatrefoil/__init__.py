@@ -1,6 +1,7 @@
 """Confidential AI pipelines: each phase routed to the cryptographic layer that protects it at the lowest cost.
 
-Unaudited. ``run`` trains a model over several silos without anybody seeing one silo's update; see README.md.
+Unaudited. ``run`` trains a model over several silos without anybody seeing one silo's update; ``Client`` asks a served
+model that nobody but the attested server sees asked. See README.md.
 """
 
 from __future__ import annotations
@@ -10,13 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quatrefoil.api import Outcome, run
+    from quatrefoil.client import AsyncClient, Client
     from quatrefoil.errors import QuatrefoilError
     from quatrefoil.policy import Policy
     from quatrefoil.workload import Workload
 
-__all__ = ["Outcome", "Policy", "QuatrefoilError", "Workload", "run"]
+__all__ = ["AsyncClient", "Client", "Outcome", "Policy", "QuatrefoilError", "Workload", "run"]
 
-_HOMES = {"Outcome": "api", "Policy": "policy", "QuatrefoilError": "errors", "Workload": "workload", "run": "api"}
+_HOMES = {
+    "AsyncClient": "client",
+    "Client": "client",
+    "Outcome": "api",
+    "Policy": "policy",
+    "QuatrefoilError": "errors",
+    "Workload": "workload",
+    "run": "api",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -22,11 +22,11 @@ from quatrefoil.audit.commitments import SALT_BYTES, code_digest, data_commitmen
 from quatrefoil.audit.dsse import Notary, Verifier
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.errors import CallerError, QuatrefoilError
-from quatrefoil.federation.aggregator import FinishedRound
 from quatrefoil.federation.commitments import Commitments
 from quatrefoil.federation.local import LocalJob, Party
 from quatrefoil.federation.local_witnesses import LocalWitnesses
 from quatrefoil.federation.messages import Job
+from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.user_code import count_samples
 from quatrefoil.federation.vectors import Arrays, layout_of
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport

@@ -7,11 +7,16 @@ here, before anything runs. There is no default backend.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.appraisal import AppraisalPolicy, Relied
+from quatrefoil.audit import inference_receipts
 from quatrefoil.contracts import IntegrityProof, IsolationAppraiser, IsolationAttester, PrivateAggregation
+from quatrefoil.enclave.binding import Keyset
 from quatrefoil.enclave.collectors import Collector
 from quatrefoil.errors import CallerError, DependencyMissing, PolicyInvalid
 from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
@@ -118,7 +123,36 @@ def measure_host(available: Availability, *, seconds: float = 1.5) -> Costs:
         tempfile.TemporaryDirectory(prefix="quatrefoil-") as folder,
         LogWriter(Path(folder), keys.signers, clock=system_clock) as log,
     ):
-        return calibrate(available, lambda: log.append([_LEAF]), seconds=seconds)
+        return calibrate(available, lambda: log.append([_LEAF]), receipts_at_both_ends(), seconds=seconds)
+
+
+def receipts_at_both_ends() -> Callable[[int], bytes]:
+    """What both ends of one exchange do for its receipt, by the bytes of request and answer each: the server commits to
+    them and signs, the client commits to them again and verifies. It gives the receipt."""
+    key, begun = MLDSA44PrivateKey.generate(), system_clock()
+    since = int(begun.timestamp())
+    keyset = Keyset(b"", b"", inference_receipts.receipt_key(key), since - 300, since + 86400)
+    name, salt = keyset.digest(), bytes(inference_receipts.SALT_BYTES)
+
+    def committed(content: bytes) -> tuple[bytes, bytes]:
+        return (
+            inference_receipts.commit_request(salt, b"POST", b"/", content),
+            inference_receipts.commit_answer(salt, 200, content),
+        )
+
+    def exchange(size: int) -> bytes:
+        content = bytes(size)
+        receipt = inference_receipts.InferenceReceipt(
+            "server", name, 0, name, since * 1000, name, "none", name, b"", *committed(content), 200, True
+        )
+        signed = inference_receipts.sign(receipt, key)
+        expected = inference_receipts.Expected(
+            "server", name, "none", name, b"", *committed(content), 200, True, begun, system_clock()
+        )
+        inference_receipts.verify_against(signed, keyset, expected)
+        return signed
+
+    return exchange
 
 
 def only_allowed(policy: Policy, layer: str, chosen: str | None = None) -> str:

@@ -10,10 +10,11 @@ from byzantine import HONEST, NORM, POISON, Forger, Oversized, Relabeller, Wrong
 from quatrefoil.contracts import IntegrityProof
 from quatrefoil.errors import CiphertextRefused, PeerError, ProofRejected, UpdateRefused
 from quatrefoil.federation import parts
-from quatrefoil.federation.aggregator import Aggregator, Arrived
+from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import sha256, shape_of
 from quatrefoil.federation.messages import Contribution, RoundOffer
 from quatrefoil.federation.proving import Proven, Verified
+from quatrefoil.federation.receiving import Arrived
 from world import NAMES, SAMPLES, World, body_of, changed, identity
 
 LIAR = "cusco"

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from quatrefoil.errors import PolicyError
-from quatrefoil.federation.aggregator import Aggregator, FinishedRound
+from quatrefoil.federation.aggregator import Aggregator
+from quatrefoil.federation.publishing import FinishedRound
 from world import MORE_NAMES, NAMES, SAMPLES, World
 
 LARGEST = max(SAMPLES.values())

@@ -13,9 +13,9 @@ from quatrefoil.audit.receipts import ABSENT, INCLUDED, REFUSED, VOIDED, Receipt
 from quatrefoil.audit.verified_receipts import require_agreement, verify_receipt
 from quatrefoil.errors import EvidenceRejected
 from quatrefoil.federation import parts
-from quatrefoil.federation.aggregator import FinishedRound
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.messages import RoundResult
+from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.vectors import model_digest, next_model
 from world import NAMES, STRANGER, TRUSTED, World, changed, consortium, identity, reissued, speaking_as
 

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
-from quatrefoil.federation.aggregator import FinishedRound
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.messages import RoundResult
+from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.vectors import model_digest, next_model
 from quatrefoil.transport.envelope import Binding, Envelope
 from quatrefoil.transport.suites import HYBRID_768

@@ -24,7 +24,7 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_the_table_of_kinds_is_that_of_the_code() -> None:
-    everyone = ("aggregator", "broker", "keeper", "silo")
+    everyone = ("aggregator", "broker", "keeper", "silo", "workload")
     assert rows("Kinds") == [
         [
             f"`{name}`",

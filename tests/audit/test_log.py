@@ -146,7 +146,9 @@ def test_a_leaf_of_any_other_form_is_refused(altered) -> None:
 
 
 def test_every_kind_says_what_it_is_and_who_writes_it() -> None:
-    assert all(kind.says and set(kind.by) <= {"aggregator", "broker", "keeper", "silo"} for kind in KINDS.values())
+    assert all(
+        kind.says and set(kind.by) <= {"aggregator", "broker", "keeper", "silo", "workload"} for kind in KINDS.values()
+    )
 
 
 # ----------------------------------------------------------------------------------------------------- whose log it is

@@ -14,7 +14,7 @@ from broker_drive import BrokerDrive
 
 from killing import Fuse
 from quatrefoil.audit import leases
-from quatrefoil.broker import clock, ledger, machine, messages, registry, sealing_key
+from quatrefoil.broker import clock, ledger, messages, nonces, registry, sealing_key
 from quatrefoil.services import broker
 from quatrefoil.wire import WireObject
 
@@ -78,8 +78,8 @@ def test_the_names_of_the_state() -> None:
 
 
 def test_the_limits() -> None:
-    assert f"good for {machine.NONCE_S} seconds" in TEXT and f"expired ({machine.NONCE_S} s)" in TEXT
-    assert f"An asker has {machine.MOST_NONCES} at a time" in TEXT
+    assert f"good for {nonces.NONCE_S} seconds" in TEXT and f"expired ({nonces.NONCE_S} s)" in TEXT
+    assert f"An asker has {nonces.MOST_NONCES} at a time" in TEXT
     assert f"A clock up to {clock.TOLERATED_S} seconds behind" in TEXT
     assert ledger.KEPT_S == 86400 and "for a day after its end" in TEXT
     assert registry.LARGEST_RESOURCE == 1 << 20 and "a signed resource 1 MiB" in TEXT

@@ -26,8 +26,8 @@ from brokering import (
 )
 from quatrefoil.audit.leases import Lease, LeaseEvidence
 from quatrefoil.broker import ledger, registry
-from quatrefoil.broker.machine import MOST_NONCES, NONCE_S
 from quatrefoil.broker.messages import Registered, Release, ReleaseRequest, ResourceList
+from quatrefoil.broker.nonces import MOST_NONCES, NONCE_S
 from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, MessageRefused, PolicyError
 from quatrefoil.state import MemoryState

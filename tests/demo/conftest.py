@@ -41,7 +41,7 @@ def updates(start, train) -> dict[str, Parameters]:
 @pytest.fixture(scope="session")
 def costs() -> Costs:
     """Measured in a moment: what is tested here does not depend on them."""
-    return calibrate(availability(), lambda: None, seconds=0.1)
+    return calibrate(availability(), lambda: None, bytes, seconds=0.1)
 
 
 @pytest.fixture(scope="session")

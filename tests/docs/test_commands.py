@@ -23,6 +23,7 @@ STRICT = ROOT / "examples" / "policies" / "strict.toml"
 WORKLOAD = ROOT / "examples" / "own_model" / "workload.toml"
 APPRAISAL = ROOT / "examples" / "appraisal" / "sev-snp.toml"
 RELEASE = ROOT / "examples" / "release" / "hospital-model.toml"
+SERVING = ROOT / "examples" / "serving" / "policy.toml"
 RECEIPTS = ROOT / "tests" / "vectors" / "receipts"
 SAMPLES = ROOT / "src" / "quatrefoil" / "bench" / "samples"
 ROOTS = ROOT / "src" / "quatrefoil" / "enclave" / "snp" / "roots"
@@ -120,11 +121,13 @@ WRONG_USAGE = [
     ["open", "content"],
     ["rewrap", "content", "--key", "one", "--from-cms", "two"],
     ["proof"],
-    ["audit", "receipt", "one"],
+    ["audit", "receipt"],
     ["proof", "verify", "--proof", "one"],
     ["attest"],
     ["attest", "verify", "evidence"],
     ["attest", "policy"],
+    ["predict"],
+    ["predict", "https://model.example", "--input", "x.npz"],
     ["broker"],
     ["broker", "run"],
     ["broker", "revoke", "everything", "00"],
@@ -132,6 +135,10 @@ WRONG_USAGE = [
     ["broker", "root"],
     ["broker", "root", "show", "--root-identity", "00"],
     ["broker", "root", "show", "--root-key", "one", "--token", "two"],
+    ["serve"],
+    ["serve", "one", "--policy", "two", "--collect", "tpm"],
+    ["proxy"],
+    ["proxy", "https://127.0.0.1:1", "--listen", "8000"],
     ["attest", "collateral"],
     ["attest", "collateral", "fetch", "evidence"],
     ["model"],
@@ -164,6 +171,8 @@ HUB = (
     f" --workload {ROOT}/src/quatrefoil/demo/workload.toml --job one --give-up 0.1"
 )
 SILO = f"silo {PARTY} --identity {{silo}} --aggregator 127.0.0.1:1 --give-up 0.1"
+
+ASKING = "--policy {policy} --identity {silo} --root {root} --collateral {tmp}"
 
 REFUSED = {
     "demo of a policy that is not there": ("demo --policy {tmp}/none.toml", "none.toml: cannot be read"),
@@ -235,11 +244,39 @@ REFUSED = {
         "is no claim",
     ),
     "broker root key that is not there": ("broker root show --root-key {tmp}/none", "cannot be read"),
+    "serve of neither a model nor an upstream": (
+        f"serve {ASKING} --listen 127.0.0.1:0 --state {{tmp}}/s --collect tpm",
+        "either a model is served or an upstream",
+    ),
+    "serve under a policy that is none": (
+        f"serve {ASKING} --listen 127.0.0.1:0 --state {{tmp}}/s --collect tpm --upstream http://127.0.0.1:1",
+        "hospitals.toml:",
+    ),
+    "proxy for other machines": (
+        f"proxy https://127.0.0.1:1 {ASKING} --listen 10.0.0.1:0",
+        "no loopback address",
+    ),
+    "proxy under a policy that is none": (
+        f"proxy https://127.0.0.1:1 {ASKING} --listen 127.0.0.1:0",
+        "hospitals.toml:",
+    ),
     "attest of no collateral": ("attest collateral show {tmp}", "holds no collateral"),
     "attest of collateral for nothing": ("attest collateral fetch --out {tmp}/out", "no EVIDENCE"),
     "attest of collateral without https": (
         "attest collateral fetch --kind tdx --fmspc 00906ED50000 --pccs http://localhost --out {tmp}/out",
         "not of the form https",
+    ),
+    "predict without a policy": (
+        "predict https://127.0.0.1:1 --input {tmp}/x.npz --policy {tmp}/none --identity {silo} --root {root}",
+        "none: cannot be read",
+    ),
+    "predict in the clear": (
+        f"predict http://127.0.0.1:1 --input {{model}} --policy {SERVING} --identity {{silo}} --root {{root}}",
+        "not of the form https://",
+    ),
+    "predict where nobody is": (
+        f"predict https://127.0.0.1:1 --input {{model}} --policy {SERVING} --identity {{silo}} --root {{root}}",
+        "127.0.0.1:1",
     ),
     "model that is not there": ("model root {tmp}/none.npz", "there is no model at"),
     "model that is none": (f"model root {WORKLOAD}", "is no whole model"),

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from quatrefoil.errors import MessageRefused, ParametersRefused, UpdateRefused
 from quatrefoil.federation import norms, parts
-from quatrefoil.federation.aggregator import FinishedRound
 from quatrefoil.federation.messages import RoundOffer
 from quatrefoil.federation.norms import AdaptiveRule, check_possible, next_norm
 from quatrefoil.federation.progress import Progress
+from quatrefoil.federation.publishing import FinishedRound
 from world import NAMES, World, body_of, policy
 
 NORM, FACTOR, FLOOR = 3.0, 3.0, 0.6

@@ -14,7 +14,7 @@ import pytest
 
 from quatrefoil.errors import EvidenceRejected
 from quatrefoil.federation import aggregator, keeper, messages, silo, vectors
-from quatrefoil.federation.aggregator import FinishedRound
+from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.state import MemoryState
 from quatrefoil.wire import WireObject
 from world import NAMES, World

@@ -11,8 +11,8 @@ from quatrefoil.audit.receipts import ABSENT, INCLUDED, REFUSED, VOIDED, Receipt
 from quatrefoil.audit.verified_receipts import VerifiedReceipt, require_agreement, verify_receipt
 from quatrefoil.errors import CallerError, CiphertextRefused, EvidenceRejected, MessageRefused, PolicyError
 from quatrefoil.federation import parts
-from quatrefoil.federation.aggregator import FinishedRound
 from quatrefoil.federation.agreement import sha256
+from quatrefoil.federation.publishing import FinishedRound
 from world import NAMES, RECEIPT_KEY, TRUSTED, World, body_of, consortium, damaged, identity
 
 THREE = NAMES[:3]

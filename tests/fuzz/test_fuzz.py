@@ -31,7 +31,16 @@ def test_the_parsers_all_have_targets() -> None:
     quotes = {"dcap_quote", "dcap_collateral", "tpm_quote", "nitro_document", "gpu_report", "gpu_manifest"}
     others = {"messages", "proof", "receipt", "root_key", "statement"}
     collected = {"azure_paravisor", "event_log", "nsm_answer", "snp_certificate_table", "collateral_manifest"}
-    inference = {"infer_request", "infer_response", "onnx_file"}
+    inference = {
+        "infer_request",
+        "infer_response",
+        "onnx_file",
+        "inference_receipt",
+        "receipt_journal",
+        "serving_entry",
+        "upstream_events",
+        "upstream_request",
+    }
     known = parsers | logs | quotes | bindings | oblivious | resources | collected | others | inference
     assert known <= set(TARGETS)
 

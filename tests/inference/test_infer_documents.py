@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-import small_models
 
+import small_models
 from quatrefoil.errors import RequestRefused
 from quatrefoil.inference import (
     OnnxEngine,

@@ -8,8 +8,8 @@ import traceback
 
 import numpy as np
 import pytest
-import small_models
 
+import small_models
 from quatrefoil.errors import EngineFailed, QuatrefoilError, RequestRefused
 from quatrefoil.inference import (
     InferRequest,

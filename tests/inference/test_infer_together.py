@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import small_models
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
+import small_models
 from quatrefoil.errors import CallerError, EngineFailed, RequestRefused
 from quatrefoil.inference import Bounds, InferRequest, OnnxEngine, RequestedOutput, infer_together
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_models
 from onnx import helper
 
+import small_models
 from quatrefoil.errors import DependencyMissing, EngineFailed, ModelRefused, RequestRefused
 from quatrefoil.inference import (
     Bounds,

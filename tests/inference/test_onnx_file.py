@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-import small_models
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+import small_models
 from quatrefoil.errors import ModelRefused
 from quatrefoil.inference import OnnxEngine
 from quatrefoil.inference.onnx_file import require_self_contained

@@ -1,10 +1,10 @@
-"""A workload, policies for it, a host that offers everything that exists, and made-up costs."""
+"""Workloads, policies for them, a host that offers everything that exists, and made-up costs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from quatrefoil.planner import AggregationCosts, Availability, Costs, Line, ProofCosts, TransportCosts
+from quatrefoil.planner import AggregationCosts, Availability, Costs, Line, ProofCosts, ServingCosts, TransportCosts
 from quatrefoil.policy import BACKENDS, VALUE_BITS, Allow, Limits, Policy
 from quatrefoil.workload import Phase, Workload
 
@@ -16,6 +16,13 @@ TRAINING = Workload(
         Phase("sum", "aggregate", "update", 1e6, parameters=1000, silos=4, rounds=3),
         Phase("keys", "keys", "key", 1e6, silos=4, rounds=3),
         Phase("log", "audit", "log", 1e6, batch=5),
+    ),
+)
+SERVING = Workload(
+    "serving",
+    (
+        Phase("channels", "transport", "record", 1e6, message_bytes=1000, silos=1),
+        Phase("answer", "infer", "record", 1e6, message_bytes=1000, batch=10),
     ),
 )
 TRANSPORT = TransportCosts(
@@ -54,17 +61,24 @@ PROOFS = ProofCosts(
     proof_bytes=Line(120_000.0, 0.2),
 )
 
+EXCHANGES = ServingCosts(
+    exchange_ms=Line(0.5, 2e-6),
+    exchange_bytes=Line(1_226.0, 2.0),
+    receipt_ms=Line(1.0, 3e-6),
+    receipt_bytes=3_668.0,
+)
+
 
 def make_costs(additive: AggregationCosts = ADDITIVE, plain: AggregationCosts = PLAIN) -> Costs:
     aggregation = {f"additive-rlwe/{bits}": additive for bits in VALUE_BITS} | {
         f"plain/{bits}": plain for bits in VALUE_BITS
     }
     proofs = {f"bounded-update/{bits}": PROOFS for bits in (12, 16)}
-    return Costs({"processor": "made up"}, {"pq-tls": TRANSPORT}, aggregation, proofs, 0.2)
+    return Costs({"processor": "made up"}, {"pq-tls": TRANSPORT}, {"pq-tls": EXCHANGES}, aggregation, proofs, 0.2)
 
 
-def make_available(*present: tuple[str, str]) -> Availability:
-    """Offers what exists today but proofs, and ``present`` besides."""
+def make_available(*present: tuple[str, str], servers: tuple[str, ...] = ()) -> Availability:
+    """Offers what exists today but proofs, and ``present`` besides; and behind ``servers`` models are served."""
     today = {
         ("transport", "pq-tls"),
         ("enclave", "software"),
@@ -83,6 +97,7 @@ def make_available(*present: tuple[str, str]) -> Availability:
         {}
         if ("proofs", "bounded-update") in absent
         else {("bounded-update", 12): 30_000, ("bounded-update", 16): 20_000},
+        {name: "no such server" for name in BACKENDS["enclave"] if name not in servers},
     )
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from quatrefoil import stack
 from quatrefoil.audit import MemoryLog
+from quatrefoil.audit.inference_receipts import read
 from quatrefoil.errors import CallerError, HostError, PolicyInvalid
 from quatrefoil.planner import Availability, Costs, host
 from quatrefoil.planner.calibration import calibrate, line
@@ -19,7 +21,7 @@ from quatrefoil.policy import BACKENDS, VALUE_BITS
 @pytest.fixture(scope="module")
 def measured() -> Costs:
     log = MemoryLog()
-    return calibrate(host.availability(), lambda: log.append("x-calibration", {}), seconds=0.0)
+    return calibrate(host.availability(), lambda: log.append("x-calibration", {}), bytes, seconds=0.0)
 
 
 def test_everything_that_is_there_is_measured(measured: Costs) -> None:
@@ -30,6 +32,20 @@ def test_everything_that_is_there_is_measured(measured: Costs) -> None:
     assert transport.handshake_bytes > 10_000, "two ML-DSA certificates and signatures"
     assert transport.statement_bytes > 3_309, "an ML-DSA-65 signature"
     assert measured.log_append_ms > 0
+
+
+def test_an_exchange_is_measured_with_the_receipt_that_it_is_given(measured: Costs) -> None:
+    exchange = measured.of_serving("pq-tls")
+    assert exchange.exchange_ms.fixed > 0 and exchange.receipt_ms.fixed >= 0
+    overhead = 1_143 + 48  # docs/ohttp.md
+    assert 0 < exchange.exchange_bytes.at(0) - overhead < 64, "what binary HTTP says of a request and a status"
+    assert exchange.exchange_bytes.each == pytest.approx(2.0, rel=1e-3)
+    assert exchange.receipt_bytes == 4, "one byte in base64"
+
+
+def test_receipts_of_both_ends_are_receipts() -> None:
+    encoded = stack.receipts_at_both_ends()(1000)
+    assert read(encoded).sequence == 0 and 2_420 < len(encoded) < 4_000
 
 
 def test_sizes_are_those_of_the_schemes(measured: Costs) -> None:
@@ -55,19 +71,19 @@ def test_a_measured_host_survives_a_file(measured: Costs, tmp_path: Path) -> Non
 
 def test_what_is_not_there_is_not_measured() -> None:
     nothing = {(layer, backend): "not here" for layer, backends in BACKENDS.items() for backend in backends}
-    bare = calibrate(Availability(nothing, {}), lambda: None, seconds=0.0)
-    assert not bare.transport and not bare.aggregation and not bare.proofs
+    bare = calibrate(Availability(nothing, {}), lambda: None, bytes, seconds=0.0)
+    assert not bare.transport and not bare.serving and not bare.aggregation and not bare.proofs
 
 
 def test_a_log_is_given_few_entries_however_long_it_is_measured() -> None:
     nothing = {(layer, backend): "not here" for layer, backends in BACKENDS.items() for backend in backends}
     log = MemoryLog()
-    calibrate(Availability(nothing, {}), lambda: log.append("x-calibration", {}), seconds=5.0)
+    calibrate(Availability(nothing, {}), lambda: log.append("x-calibration", {}), bytes, seconds=5.0)
     assert 3 <= len(list(log.entries())) <= 20
 
 
 async def _measure_inside_a_loop() -> Costs:
-    return calibrate(host.availability(), lambda: None, seconds=0.0)
+    return calibrate(host.availability(), lambda: None, bytes, seconds=0.0)
 
 
 def test_it_can_be_measured_inside_an_event_loop() -> None:
@@ -83,7 +99,7 @@ def test_a_clock_that_runs_backwards_is_noticed() -> None:
     ticks = iter(range(10**6, 0, -1))
     nothing = {(layer, backend): "not here" for layer, backends in BACKENDS.items() for backend in backends}
     with pytest.raises(HostError, match="a measurement gave -1000"):
-        calibrate(Availability(nothing, {}), lambda: None, seconds=0.0, clock=lambda: float(next(ticks)))
+        calibrate(Availability(nothing, {}), lambda: None, bytes, seconds=0.0, clock=lambda: float(next(ticks)))
 
 
 # ------------------------------------------------------------------------------------------------ availability
@@ -140,7 +156,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     absent = host.availability(with_files(tmp_path, "dev/sev-guest", "dev/sgx_enclave")).absent
     assert absent["enclave", "sev-snp"] == "no device here (/sys/kernel/config/tsm/report)"
     assert absent["enclave", "sgx"] == "nothing here collects evidence inside an SGX enclave; /dev/sgx_enclave is here"
-    assert absent["enclave", "nvidia-cc"].startswith("a GPU holds no keeper")
+    assert absent["enclave", "nvidia-cc"].startswith("a GPU isolates what runs on it, and not the memory")
 
 
 def test_of_a_keeper_elsewhere_only_what_is_said_counts(tmp_path: Path) -> None:
@@ -152,6 +168,23 @@ def test_of_a_keeper_elsewhere_only_what_is_said_counts(tmp_path: Path) -> None:
     for unknown in ("sgx", "nvidia-cc", "software", "enclave"):
         with pytest.raises(CallerError, match=f"no keeper gives {unknown} evidence"):
             host.availability(tmp_path, keeper=[unknown])
+
+
+def test_of_a_server_elsewhere_only_what_is_said_counts(tmp_path: Path) -> None:
+    """And what is said of a keeper says nothing of a server."""
+    with_files(tmp_path, "dev/tpmrm0")
+    available = host.availability(tmp_path, keeper=["sev-snp"], server=["tdx"])
+    assert available.missing("infer", "enclave", "tdx") == ""
+    assert available.missing("infer", "enclave", "sev-snp") == "the server is not said to give such evidence"
+    assert available.missing("keys", "enclave", "tdx") == "the keeper is not said to give such evidence"
+    here = host.availability(tmp_path)
+    assert here.missing("infer", "enclave", "tpm") == ""
+    for found in (available, here, host.availability(tmp_path, server=())):
+        assert found.missing("infer", "enclave", "software") == host.NO_STAND_IN
+        assert found.missing("keys", "enclave", "software") == ""
+    for unknown in ("sgx", "software"):
+        with pytest.raises(CallerError, match=f"no server gives {unknown} evidence"):
+            host.availability(tmp_path, server=[unknown])
 
 
 def without(monkeypatch: pytest.MonkeyPatch, module: str, name: str = "") -> None:

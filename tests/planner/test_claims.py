@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.planner.made_up import ADDITIVE, PLAIN, TRAINING, make_available, make_costs, policy
 
 from quatrefoil.errors import PhaseUnprotected
-from quatrefoil.planner import Line, Plan, plan, threats
+from quatrefoil.planner import Line, Plan, answer, plan, threats
 from quatrefoil.policy import BACKENDS, CHANNEL_POLICIES, ISOLATED_FROM, ISOLATING, LAYERS, STAND_INS, THREATS
 from quatrefoil.transport import policy_named
 from quatrefoil.workload import KINDS
@@ -127,14 +127,16 @@ def test_the_tables_keep_to_the_vocabularies() -> None:
 def test_a_plan_names_the_key_agreement_that_its_policy_negotiates(channels: str) -> None:
     """A claim of a hybrid under a policy without one would be false."""
     first = policy_named(channels).groups[0]
-    said = threats.key_agreement(channels)
+    said = answer.key_agreement(channels)
     assert re.search(r"ML-KEM-\d+", said)[0].replace("-", "") in first.replace("-", "")
     assert ("together" in said) == (first != "MLKEM1024")
 
 
 def test_an_enclave_is_credited_with_what_its_isolation_answers_and_nothing_else() -> None:
     enclaves = {(row.backend, row.kind, row.threat) for row in threats.ANSWERS if row.layer == "enclave"}
-    assert enclaves == {(name, "keys", threat) for name in ISOLATING for threat in ISOLATED_FROM}
+    by_kind = {"keys": ISOLATED_FROM, "infer": (*ISOLATED_FROM, "tampered-model")}
+    assert enclaves == {(name, kind, threat) for kind in by_kind for name in ISOLATING for threat in by_kind[kind]}
+    assert {kind: threats.needing_isolation(kind) for kind in by_kind} == {k: set(v) for k, v in by_kind.items()}
     assert all(row.condition for row in threats.ANSWERS if row.layer == "enclave")
     assert not {"tpm", "software", "nvidia-cc"} & {name for name, _, _ in enclaves}
 

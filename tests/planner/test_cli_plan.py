@@ -53,6 +53,32 @@ def test_explain_names_every_threat_and_every_refused_backend(costs: Path, capsy
     assert "answered by transport/pq-tls" in text
 
 
+def test_explain_says_what_a_served_model_is_protected_by_and_what_the_figures_leave_out(
+    costs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serving = ("--costs", costs, "--server-enclave", "sev-snp")
+    assert plan("hospital-serving", "strict", *serving, "--explain", "answer") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Not protected: nothing that a phase of this workload is exposed to." in text
+    assert "answered by enclave/sev-snp: attested code answers, and signs a receipt of every answer" in text
+    assert "isolation of the server from its host: vm" in text
+    assert "not in it: the model's own computing" in text
+    assert "refused enclave/software: nothing stands in for a server that gives evidence" in text
+    assert text.count("every client holds the server's evidence") == 4, (
+        "once for the plan, and with each claim of three"
+    )
+
+
+def test_the_digest_that_serving_policies_name_is_printed_whole(
+    costs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serving = ("--costs", costs, "--server-enclave", "sev-snp", "--json", tmp_path / "plan.json")
+    assert plan("hospital-serving", "attested", *serving) == 0
+    content = json.loads((tmp_path / "plan.json").read_text())
+    assert len(content["digest"]) == 64 and f"Plan {content['digest']}." in capsys.readouterr().out
+    assert [phase["excluded"] is None for phase in content["phases"]] == [True, False]
+
+
 def test_json_for_programs(costs: Path, tmp_path: Path) -> None:
     assert plan("hospital-training", "hospitals", "--costs", costs, "--json", tmp_path / "plan.json") == 0
     content = json.loads((tmp_path / "plan.json").read_text())
@@ -78,7 +104,8 @@ def test_without_costs_this_host_is_measured_and_that_is_said(
 
 REFUSALS = [
     ("hospital-training", "strict", "exposed to malicious-server, which nothing available answers"),
-    ("hospital-serving", "hospitals", "confidential serving does not exist yet"),
+    ("hospital-serving", "hospitals", "nothing stands in for a server that gives evidence"),
+    ("hospital-nightly", "hospitals", "encrypted scoring does not exist yet"),
     ("no-such-file", "hospitals", "cannot be read"),
     ("hospital-training", "no-such-file", "cannot be read"),
 ]
@@ -130,7 +157,7 @@ def test_doctor_says_what_is_here_and_what_would_be_refused(tmp_path: Path, caps
     assert {device["path"] for device in content["devices"]} == {f"/{path}" for _, path, _ in devices.KNOWN}
     refused = {entry["what"]: entry["reason"] for entry in content["refused"]}
     assert refused["aggregation/ckks"] == "does not exist yet" and "proofs/bounded-update" not in refused
-    assert "serving does not exist" in refused["infer phases"]
+    assert "encrypted scoring does not exist" in refused["score phases"] and "infer phases" not in refused
     assert "Nothing here is audited" in capsys.readouterr().out
 
 
@@ -138,7 +165,7 @@ def test_doctor_refuses_no_backend_that_a_plan_uses(tmp_path: Path) -> None:
     refused = {entry["what"] for entry in run_doctor(tmp_path)["refused"]}
     available = host.availability()
     backends = {f"{layer}/{b}" for layer in BACKENDS for b in BACKENDS[layer] if not available.has(layer, b)}
-    assert refused == backends | {f"{kind} phases" for kind in KINDS if kind in ("infer", "score")}
+    assert refused == backends | {f"{kind} phases" for kind in KINDS if kind == "score"}
 
 
 @pytest.mark.parametrize("what", ["kernel_missing", "transport_missing"])

@@ -22,7 +22,7 @@ def test_a_line_is_a_fixed_part_and_a_slope() -> None:
 def test_costs_survive_their_file(tmp_path: Path) -> None:
     make_costs().save(tmp_path / "costs.json")
     assert Costs.load(tmp_path / "costs.json") == make_costs()
-    assert json.loads((tmp_path / "costs.json").read_text())["schema"] == "quatrefoil.costs/1"
+    assert json.loads((tmp_path / "costs.json").read_text())["schema"] == "quatrefoil.costs/2"
 
 
 def test_costs_that_cannot_be_written(tmp_path: Path) -> None:
@@ -46,12 +46,17 @@ def change(*path: str, to: object) -> Callable[[dict[str, Any]], None]:
 
 
 REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "another schema": (change("schema", to="quatrefoil.costs/2"), "schema: is 'quatrefoil.costs/2', not"),
+    "another schema": (change("schema", to="quatrefoil.costs/1"), "schema: is 'quatrefoil.costs/1', not"),
     "a schema that is no text": (change("schema", to=1), "schema: is nothing, not"),
     "no schema": (lambda c: c.pop("schema"), "schema: is nothing, not"),
     "a missing field": (lambda c: c.pop("log_append_ms"), "log_append_ms: is missing"),
     "an unknown field": (change("extra", to=1), "extra: is not a known field"),
     "a missing figure": (lambda c: c["transport"]["pq-tls"].pop("open_ms"), "transport: pq-tls: open_ms: is missing"),
+    "a missing serving figure": (
+        lambda c: c["serving"]["pq-tls"].pop("receipt_ms"),
+        "serving: pq-tls: receipt_ms: is missing",
+    ),
+    "no serving at all": (lambda c: c.pop("serving"), "serving: is missing"),
     "a negative figure": (change("log_append_ms", to=-1), "log_append_ms: is outside 0"),
     "a huge figure": (change("log_append_ms", to=1e300), "log_append_ms: is outside 0"),
     "a boolean figure": (change("log_append_ms", to=True), "log_append_ms: is bool, not a number"),

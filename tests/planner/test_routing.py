@@ -213,13 +213,6 @@ def test_strict_is_refused_for_every_phase_by_name() -> None:
     assert "silos can witness the log (audit.witnesses), and plans do not credit that yet" in message
 
 
-@pytest.mark.parametrize("name", ["hospitals", "clear", "strict"])
-def test_serving_is_refused_because_it_does_not_exist(name: str) -> None:
-    message = refusal(*example("hospital-serving", name))
-    assert "phase 'answer' (infer) cannot run: confidential serving does not exist yet" in message
-    assert "phase 'nightly' (score) cannot run: encrypted scoring does not exist yet" in message
-
-
 @pytest.mark.parametrize(
     ("threat", "expected"),
     [

@@ -103,7 +103,7 @@ def costs_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from quatrefoil.planner.host import availability
 
     file = tmp_path_factory.mktemp("costs") / "costs.json"
-    calibrate(availability(), lambda: None, seconds=0.1).save(file)
+    calibrate(availability(), lambda: None, bytes, seconds=0.1).save(file)
     return file
 
 

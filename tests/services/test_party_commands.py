@@ -95,7 +95,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     (folder / "site_of_tests.py").write_text("def train(parameters, data):\n    return parameters\n")
     np.savez(folder / "model.npz", np.zeros(4))
     np.savez(folder / "data.npz", x=np.zeros((5, 4)))
-    calibrate(availability(), lambda: None, seconds=0.1).save(folder / "costs.json")
+    calibrate(availability(), lambda: None, bytes, seconds=0.1).save(folder / "costs.json")
     return Site(folder, people)
 
 

@@ -112,11 +112,11 @@ def test_what_is_no_journal_is_named(path: Path, content: bytes) -> None:
     [b"", b"A", b"B" + bytes(12), b"A" + bytes(8) + b"\0\0\0\1", b"A" + bytes(8) + b"\0\0\0\1\0\5abc"],
 )
 def test_a_record_of_another_form_is_named(path: Path, record: bytes) -> None:
-    from quatrefoil.tlog import journal as module
+    from quatrefoil.tlog import records
 
     written(path)
     mark = path.read_bytes()[15:31]
-    path.write_bytes(path.read_bytes() + module._record(mark, record))
+    path.write_bytes(path.read_bytes() + records.record(mark, record))
     with pytest.raises(StateCorrupt, match="record of another form"):
         Journal.recover(path)
 

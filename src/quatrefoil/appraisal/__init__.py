@@ -1,5 +1,6 @@
 """Evidence held to a policy that the relying party wrote: what is accepted, and why not (RFC 9334 section 8.5)."""
 
+from quatrefoil.appraisal.measured import measurement_of
 from quatrefoil.appraisal.policy import AppraisalPolicy
 from quatrefoil.appraisal.reader import load, parse
 from quatrefoil.appraisal.relied import Relied
@@ -13,6 +14,7 @@ __all__ = [
     "appraise",
     "appraise_set",
     "load",
+    "measurement_of",
     "parse",
     "verify",
     "verify_set",

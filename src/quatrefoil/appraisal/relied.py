@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from quatrefoil.appraisal.policy import AppraisalPolicy
-from quatrefoil.appraisal.verdict import Verdict, appraise
-from quatrefoil.appraisal.verifiers import verify
+from quatrefoil.appraisal.verdict import Verdict, appraise, appraise_set
+from quatrefoil.appraisal.verifiers import verify, verify_set
 from quatrefoil.enclave.collateral import Collateral
-from quatrefoil.enclave.evidence import Evidence
+from quatrefoil.enclave.evidence import Evidence, EvidenceSet
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class Relied:
     def appraise(self, evidence: Evidence, report_data: bytes, at: datetime) -> Verdict:
         """The verdict on evidence that is to be bound to ``report_data``, as of ``at``."""
         return appraise(verify(evidence, self.collateral, at), self.policy, report_data, at)
+
+    def appraise_set(self, evidence: EvidenceSet, report_data: bytes, at: datetime) -> Verdict:
+        """The same of a machine's evidence with that of its devices."""
+        return appraise_set(verify_set(evidence, self.collateral, at), self.policy, report_data, at)
 
 
 __all__ = ["Relied"]

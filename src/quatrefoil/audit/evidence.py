@@ -21,7 +21,7 @@ ROOTS, LISTS = f"{TRUST_FOLDER}/{ROOT_FILE}", f"{TRUST_FOLDER}/{LIST_FILE}"
 
 MOST_LOGS = 4096
 
-_PARTY = r"(aggregator|keeper|silo)-[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_PARTY = r"(aggregator|broker|keeper|silo|workload)-[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _INDEX = r"(x[0-9]{3}/)*[0-9]{3}(\.p/[1-9][0-9]{0,2})?"
 _MEMBER = re.compile(
     rf"README\.txt|policy\.toml|trust/(root|crl)\.pem"
@@ -29,7 +29,7 @@ _MEMBER = re.compile(
 )
 """Every name that a bundle can hold."""
 
-_ORDER = {"aggregator": 0, "keeper": 1, "silo": 2}
+_ORDER = {"aggregator": 0, "keeper": 1, "broker": 2, "workload": 3, "silo": 4}
 
 
 @dataclass(frozen=True)

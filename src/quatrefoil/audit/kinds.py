@@ -24,7 +24,7 @@ class Kind:
     fields: tuple[str, ...]
 
 
-_ALL = ("aggregator", "broker", "keeper", "silo")
+_ALL = ("aggregator", "broker", "keeper", "silo", "workload")
 
 KINDS: dict[str, Kind] = {
     "log-opened": Kind("whose log this is, under which keys", _ALL, ("origin", "certificate", "keys")),
@@ -79,6 +79,21 @@ KINDS: dict[str, Kind] = {
         "operators' shares were put together to the broker's root key",
         ("broker",),
         ("root", "ceremony", "contributors", "purpose"),
+    ),
+    "serving-keys": Kind(
+        "a keyset is in force: requests to a model are answered under it",
+        ("workload",),
+        ("keyset", "issuer", "model", "measurement", "policy", "plan", "nonce", "purpose", "open"),
+    ),
+    "inference": Kind(
+        "a request was answered, and a receipt of it signed",
+        ("workload",),
+        ("keyset", "sequence", "previous", "time", "request", "answer", "status", "complete"),
+    ),
+    "serving-ended": Kind(
+        "no more receipts are signed under a keyset",
+        ("workload",),
+        ("keyset", "receipts", "last", "ended", "signature", "reason"),
     ),
 }
 

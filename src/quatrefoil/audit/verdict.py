@@ -22,6 +22,7 @@ CHECKS: dict[str, str] = {
     "rounds": "a round is finished at most once, after it was opened under the same context",
     "contributors": "roster, key release and result of an attempt name the same contributors, and nobody refused",
     "voids": "no attempt that was voided is opened again, answered or finished",
+    "inferences": "receipts of answers are numbered without gaps, each names the one before, and signatures cover them",
     "measurements": "the evidence of what held a job's keys is accepted by the appraisal policy that was given",
     "statements": "every signed statement that the log attaches verifies",
     "agreement": "the logs of several parties say the same of every attempt",

@@ -16,6 +16,8 @@ from quatrefoil.appraisal.relied import Relied
 from quatrefoil.audit.checks.content import Content
 from quatrefoil.audit.checks.facts import Facts
 from quatrefoil.audit.checks.identity import Introduction, introduce
+from quatrefoil.audit.checks.inferences import NAME as INFERENCES
+from quatrefoil.audit.checks.inferences import Inferences
 from quatrefoil.audit.checks.measurements import NAME as MEASUREMENTS
 from quatrefoil.audit.checks.measurements import Measurements
 from quatrefoil.audit.checks.statements import Attested, Context, Said
@@ -162,9 +164,9 @@ class _Examination:
         assert log.found is not None
         facts, found = Facts(log.label), log.found
         role = found.owner.role if found.owner is not None else log.label.partition("-")[0]
-        story = Story(log.findings, role)
+        story, inferences = Story(log.findings, role), Inferences(log.findings)
         if found.signed is None:
-            for check in ("rounds", "contributors", "voids", "statements"):
+            for check in ("rounds", "contributors", "voids", INFERENCES, "statements"):
                 log.findings.not_run(check, "there is no checkpoint that can be read")
             log.findings.not_run(MEASUREMENTS, "there is no checkpoint that can be read")
             return facts
@@ -177,6 +179,8 @@ class _Examination:
             known.extend([one for one in said if isinstance(one, KnownWitness)][: MOST_KNOWN - len(known)])
             story.follow(entry)
             story.attested(entry, said)
+            if context is not None:
+                inferences.follow(entry, said)
             facts.follow(entry)
             self._name_policy(entry)
             if len(self._logs) > 1:
@@ -188,8 +192,11 @@ class _Examination:
             measured.end()
         check_witnesses(log.source, found, known, self._quorum(), log.findings)
         story.end()
+        inferences.end()
+        if context is None:
+            log.findings.not_run(INFERENCES, "there is no root certificate to hold keysets to")
         if not log.findings.passed("entries"):
-            for check in ("rounds", "contributors", "voids", MEASUREMENTS):
+            for check in ("rounds", "contributors", "voids", INFERENCES, MEASUREMENTS):
                 log.findings.not_run(check, "not every leaf is an entry that may be there")
         return facts
 

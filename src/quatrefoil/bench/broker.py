@@ -12,42 +12,20 @@ import hashlib
 import os
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from quatrefoil import attested
-from quatrefoil.appraisal.policy import AppraisalPolicy, Least, Listed, Rule
-from quatrefoil.audit import TileLog
-from quatrefoil.bench.quoting import VALUES, Quoting
-from quatrefoil.broker.deciding import Judge
+from quatrefoil.bench.broker_site import HOST, TIMEOUT, BrokerSite, serving_release
 from quatrefoil.broker.holder import Holder
-from quatrefoil.broker.machine import Broker
 from quatrefoil.broker.messages import Asker
-from quatrefoil.enclave.binding import Keyset
-from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import ParametersRefused
-from quatrefoil.resources import OwnedResource, ReleasePolicy, Resource, Stage, key_commitment, seal_key, sign, verify
-from quatrefoil.services.broker import BrokerService
+from quatrefoil.resources import OwnedResource, Resource, key_commitment, seal_key, sign, verify
 from quatrefoil.services.broker_link import question
-from quatrefoil.state import SqliteState
-from quatrefoil.transport import (
-    HYBRID_768,
-    AsyncChannel,
-    CertificateAuthority,
-    FixedCredentials,
-    Identity,
-    PostQuantumTransport,
-    open_channel,
-    sealed,
-    serve,
-    system_clock,
-)
-from quatrefoil.transport.sealed import RecipientKey
+from quatrefoil.transport import AsyncChannel, open_channel, system_clock
 
-HOST, TIMEOUT = "127.0.0.1", 30.0
 _HOUR = 3600
 
 
@@ -56,82 +34,11 @@ def measure_release(repeats: int, folder: Path | None, progress: Callable[[str],
     if repeats < 1:
         raise ParametersRefused(f"{repeats} repetitions measure nothing", hint="Choose a number like 50")
     progress("release keys over loopback")
-    with tempfile.TemporaryDirectory(prefix="quatrefoil-", dir=folder) as place:
-        site = _Site(Path(place))
-        try:
-            with site:
-                return asyncio.run(_releases(site, repeats))
-        finally:
-            site.close()
+    with tempfile.TemporaryDirectory(prefix="quatrefoil-", dir=folder) as place, BrokerSite(Path(place)) as site:
+        return asyncio.run(_releases(site, _registered(site), repeats))
 
 
-class _Site:
-    """Everybody's identities, and a broker in a thread of its own while it is entered."""
-
-    def __init__(self, folder: Path) -> None:
-        authority = CertificateAuthority.create(folder / "ca", "bench", clock=system_clock)
-        self.trust = authority.trust
-        self.people = {
-            role: authority.issue(role, role, directory=folder / role) for role in ("broker", "silo", "workload")
-        }
-        self.machine = Quoting()
-        self.state = SqliteState(folder / "state" / "state.sqlite")
-        self.log = TileLog(folder / "state", self.people["broker"], self.trust)
-        key = RecipientKey.generate(sealed.HYBRID_768)
-        self.broker = Broker(
-            security=self.security("broker"),
-            key=key,
-            keyset=_keyset(key, self.people["broker"]),
-            judge=Judge(lambda: Collateral(keys=(self.machine.spki,)), HYBRID_768),
-            attester=None,
-            state=self.state,
-            log=self.log,
-            clock=system_clock,
-        )
-        secret = os.urandom(32)
-        self.resource = _resource(self.security("silo"), secret)
-        key_sealed = seal_key(self.resource, secret, key.recipient.public)
-        self.broker.register(self.resource.signed, key_sealed, asker=Asker("silo", "silo"))
-        self.port = 0
-        self._ready = threading.Event()
-        self._stop: Callable[[], object] = lambda: None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
-
-    def security(self, role: str) -> PostQuantumTransport:
-        return PostQuantumTransport(self.people[role], self.trust, clock=system_clock)
-
-    async def _serve(self) -> None:
-        loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        self._stop = lambda: loop.call_soon_threadsafe(stop.set)
-        async with await serve(
-            HOST,
-            0,
-            credentials=FixedCredentials(self.people["broker"], self.trust),
-            allow_roles=["workload"],
-            handler=BrokerService(self.broker, on_refused=lambda *_: None).handle,
-            on_refused=lambda *_: None,
-            timeout=TIMEOUT,
-            clock=system_clock,
-        ) as server:
-            self.port = server.port
-            self._ready.set()
-            await stop.wait()
-
-    def __enter__(self) -> _Site:
-        self._thread.start()
-        self._ready.wait(TIMEOUT)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop()
-        self._thread.join(TIMEOUT)
-
-    def close(self) -> None:
-        self.state.close()
-        self.log.close()
-
-
-async def _releases(site: _Site, repeats: int) -> dict[str, float]:
+async def _releases(site: BrokerSite, resource: OwnedResource, repeats: int) -> dict[str, float]:
     found: dict[str, list[float]] = {}
 
     def took(name: str, since: float) -> float:
@@ -142,7 +49,7 @@ async def _releases(site: _Site, repeats: int) -> dict[str, float]:
     security = site.security("workload")
     for number in range(repeats + 1):
         holder = Holder(
-            site.resource,
+            resource,
             "serve",
             broker="broker",
             security=security,
@@ -173,7 +80,7 @@ async def _releases(site: _Site, repeats: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-async def _dial(site: _Site) -> AsyncChannel:
+async def _dial(site: BrokerSite) -> AsyncChannel:
     return await open_channel(
         HOST,
         site.port,
@@ -185,27 +92,14 @@ async def _dial(site: _Site) -> AsyncChannel:
     )
 
 
-def _keyset(key: RecipientKey, identity: Identity) -> Keyset:
-    now = int(time.time())
-    return Keyset(attested.sealing_key(key.recipient.public), attested.tls_key(identity), b"", now - _HOUR, now + _HOUR)
-
-
-def _resource(security: PostQuantumTransport, secret: bytes) -> OwnedResource:
-    registers = tuple(Listed(f"pcr{number}", (value.hex(),)) for number, value in enumerate(VALUES) if any(value))
-    rule = Rule(
-        kind="tpm",
-        measurements=registers,
-        platforms=(Listed("ak", ("any",)),),
-        refused=(),
-        required=(),
-        listed=(Listed("bank", ("sha256",)),),
-        minimum_tcb=(Least("TPM", "firmware", 0),),
-    )
-    stage = Stage("serve", AppraisalPolicy("bench", "required", (rule,)), _HOUR, "allowed", ())
-    policy = ReleasePolicy("bench", ("serve",), (stage,))
-    content = hashlib.sha256(b"bench").digest()
+def _registered(site: BrokerSite) -> OwnedResource:
+    """A model that nobody reads, whose key the broker has."""
+    secret, security = os.urandom(32), site.security("silo")
+    policy, content = serving_release("bench"), hashlib.sha256(b"bench").digest()
     body = Resource("model", "bench", 1, 0, content, key_commitment(secret), ("serve",), policy.encode(), b"")
-    return verify(sign(body, security.sign), security.verify)
+    owned = verify(sign(body, security.sign), security.verify)
+    site.broker.register(owned.signed, seal_key(owned, secret, site.recipient), asker=Asker("silo", "silo"))
+    return owned
 
 
 def rows(found: dict[str, float]) -> list[tuple[str, Any]]:

@@ -4,12 +4,14 @@ else. Its key has to be pinned by whoever is to believe it."""
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from quatrefoil.appraisal.policy import AppraisalPolicy, Least, Listed, Rule
 from quatrefoil.enclave.evidence import Evidence, EvidenceSet
 from quatrefoil.enclave.tpm import structures as tpm
 
@@ -25,8 +27,18 @@ class Quoting:
 
     kind = "tpm"
 
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, key: ec.EllipticCurvePrivateKey | None = None) -> None:
+        self._key = key or ec.generate_private_key(ec.SECP256R1())
+
+    @classmethod
+    def load(cls, file: Path) -> Quoting:
+        """The machine that :meth:`save` wrote there: another process is it too."""
+        key = serialization.load_pem_private_key(file.read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return cls(key)
+
+    def save(self, file: Path) -> None:
+        file.write_bytes(self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
     @property
     def spki(self) -> bytes:
@@ -47,6 +59,21 @@ class Quoting:
         point = _sized(numbers.x.to_bytes(32, "big")) + _sized(numbers.y.to_bytes(32, "big"))
         head = _short(tpm.ECC) + _short(_SHA256) + _ATTESTS.to_bytes(4, "big") + _sized(b"")
         return head + _short(tpm.NULL) + _short(tpm.ECDSA) + _short(_SHA256) + _short(_P256) + _short(tpm.NULL) + point
+
+
+def accepted() -> AppraisalPolicy:
+    """What accepts this machine, whichever key it has: that has to be pinned."""
+    registers = tuple(Listed(f"pcr{number}", (value.hex(),)) for number, value in enumerate(VALUES) if any(value))
+    rule = Rule(
+        kind="tpm",
+        measurements=registers,
+        platforms=(Listed("ak", ("any",)),),
+        refused=(),
+        required=(),
+        listed=(Listed("bank", ("sha256",)),),
+        minimum_tcb=(Least("TPM", "firmware", 0),),
+    )
+    return AppraisalPolicy("bench", "required", (rule,))
 
 
 def _quote(report_data: bytes) -> bytes:
@@ -75,4 +102,4 @@ def _sized(data: bytes) -> bytes:
     return _short(len(data)) + data
 
 
-__all__ = ["VALUES", "Quoting"]
+__all__ = ["VALUES", "Quoting", "accepted"]

@@ -17,34 +17,26 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from quatrefoil import attested, errors, resources
-from quatrefoil.attested import Presented
+from quatrefoil import attested, resources
 from quatrefoil.audit import Event, Log
 from quatrefoil.audit.leases import Lease, LeaseEvidence
 from quatrefoil.broker import lists
 from quatrefoil.broker.clock import SteadyClock
 from quatrefoil.broker.deciding import Accepted, Judge
+from quatrefoil.broker.journal import Journal
 from quatrefoil.broker.ledger import (
-    KEPT_S,
-    Changes,
     LeaseRecord,
     Ledger,
-    NonceRecord,
-    RevocationRecord,
     revoker_of,
-    used,
 )
 from quatrefoil.broker.messages import (
     DERIVE,
-    DIGEST,
     INTRODUCE,
-    LONGEST_REASON,
     RELEASE,
     RENEW,
     Asker,
@@ -53,60 +45,26 @@ from quatrefoil.broker.messages import (
     Release,
     ReleaseRequest,
     RenewalRequest,
-    Revocation,
     purpose,
     release_context,
 )
-from quatrefoil.broker.recovery import take_in_log
+from quatrefoil.broker.nonces import Nonces
+from quatrefoil.broker.once import Asked, Decided, Once
 from quatrefoil.broker.registry import Registry, described, open_stage, wipe
 from quatrefoil.broker.revocations import Revocations
+from quatrefoil.broker.revoking import Revoking
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.enclave.binding import NONCE_BYTES, Keyset, report_data
 from quatrefoil.enclave.evidence import EvidenceSet
-from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyError, QuatrefoilError, StateCorrupt
+from quatrefoil.errors import CallerError, MessageRefused, PolicyError
 from quatrefoil.resources import Stage
 from quatrefoil.resources.policy import MOST_STAGES
 from quatrefoil.state import State
 from quatrefoil.transport.sealed.keys import RecipientKey, SealingPublicKey
 
 ROLE = "broker"
-NONCE_S = 120
-"""Seconds for which a nonce is good: hardware takes up to some seconds to make evidence."""
-
-MOST_NONCES = 64
-"""Of one asker at a time; with one more, its oldest is forgotten."""
-
-SWEEP_S = 60
-"""Seconds between two looks for leases that need not be remembered."""
-
 Attester = Callable[[bytes], EvidenceSet]
 """Evidence of what runs here, bound to 32 bytes of report data."""
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A request that is being decided."""
-
-    nonce: bytes
-    request: bytes
-    asker: Asker
-    exporter: bytes
-    peer_key: bytes
-    now: int
-
-    def presented(self, keyset: Keyset, evidence: bytes, purpose_of: str) -> Presented:
-        """What came with it, to be judged."""
-        return Presented(keyset, evidence, self.nonce, purpose_of, self.exporter, self.peer_key)
-
-
-@dataclass(frozen=True)
-class _Decided:
-    """What a request leads to: ``answer`` and ``changes``, once ``event`` is in the log."""
-
-    answer: bytes
-    event: Event
-    changes: Changes
-    lease: bytes = b""
 
 
 class Broker:
@@ -142,16 +100,19 @@ class Broker:
         self._attester = attester
         self._ledger = Ledger(state)
         self._registry = Registry(self._ledger, security, key)
-        self._log = log
         self._clock = SteadyClock(state, clock)
-        self._random = random
         self._revoked = Revocations(self._ledger.revocations())
-        self._torn = True  # as after a kill: the log may know more than the state
-        self._mend()
-        for record in self._revoked.not_logged():
-            self._log_revocation(record)
-        self._nonces = dict(self._ledger.nonces())
-        self._swept = 0
+        self._journal = Journal(self._ledger, log, self._clock, self._revoked)
+        self._revoking = Revoking(
+            self._ledger,
+            self._revoked,
+            self._journal,
+            security=security,
+            operator=self._operator,
+            clock=self._clock,
+        )
+        self._nonces = Nonces(self._ledger, self._clock, random)
+        self._once = Once(self._ledger, self._registry, self._revoked, self._journal)
 
     # ------------------------------------------------------------------------------------------------- introductions
 
@@ -167,36 +128,7 @@ class Broker:
 
     def nonce(self, asker: Asker) -> bytes:
         """32 random bytes for one request of ``asker``, good for :data:`NONCE_S` seconds; durable when it returns."""
-        now = self._clock.now()
-        nonce = self._random(NONCE_BYTES)
-        record = NonceRecord(asker.name, asker.role, now + NONCE_S)
-        gone = self._nonces_to_forget(asker, now)
-        forgotten = [self._ledger.drop_nonce(one) for one in gone]
-        self._ledger.commit(
-            self._ledger.put_nonce(nonce, record), *forgotten, self._ended_leases(now), self._clock.mark()
-        )
-        for one in gone:
-            del self._nonces[one]
-        self._nonces[nonce] = record
-        return nonce
-
-    def _nonces_to_forget(self, asker: Asker, now: int) -> list[bytes]:
-        """Those that have expired, and the asker's oldest beyond its share. What is forgotten is refused."""
-        gone = [nonce for nonce, record in self._nonces.items() if now >= record.expires]
-        whose = (asker.name, asker.role)
-        own = [
-            nonce
-            for nonce, record in self._nonces.items()
-            if now < record.expires and (record.asker, record.role) == whose
-        ]
-        return gone + own[: max(0, len(own) - MOST_NONCES + 1)]
-
-    def _ended_leases(self, now: int) -> Changes:
-        if now - self._swept < SWEEP_S:
-            return {}
-        self._swept = now
-        ended = [one.lease.id for one in self._ledger.leases() if now >= one.lease.expires + KEPT_S]
-        return {name: None for identifier in ended for name in self._ledger.drop_lease(identifier)}
+        return self._nonces.give(asker)
 
     # ----------------------------------------------------------------------------------------------------- resources
 
@@ -205,7 +137,7 @@ class Broker:
         the same answer."""
         now = self._clock.now()
         about = {"resource": hashlib.sha256(signed).hexdigest()}
-        with self._refusals_logged("register", asker, about):
+        with self._journal.refusals_logged("register", asker, about):
             owned = self._registry.verified(signed, asker)
             if owned.resource.parent:
                 raise MessageRefused(
@@ -214,7 +146,7 @@ class Broker:
             if (answer := self._registry.again(owned, sealed_key)) is not None:
                 return answer
             record, event = self._registry.new(owned, sealed_key, asker, now)
-        self._commit(event, self._registry.changes(owned, record))
+        self._journal.commit(event, self._registry.changes(owned, record))
         return record.answer
 
     def derive(self, request: bytes, *, asker: Asker, exporter: bytes, peer_key: bytes) -> bytes:
@@ -222,9 +154,9 @@ class Broker:
         wanted = DeriveRequest.decode(request)
         about = {"lease": wanted.lease.hex(), "resource": hashlib.sha256(wanted.resource).hexdigest()}
         asked = self._asked(wanted.nonce, request, asker, exporter, peer_key)
-        return self._once(asked, DERIVE, about, lambda: self._derive(asked, wanted))
+        return self._once.decide(asked, DERIVE, about, lambda: self._derive(asked, wanted))
 
-    def _derive(self, asked: _Asked, wanted: DeriveRequest) -> _Decided:
+    def _derive(self, asked: Asked, wanted: DeriveRequest) -> Decided:
         lease = self._held(wanted.lease, wanted.keyset, asked)
         child = self._registry.verified(wanted.resource, asked.asker)
         parent_record, parent = self._registry.known(lease.resource)
@@ -234,9 +166,9 @@ class Broker:
         self._still(lease, wanted.keyset, wanted.evidence, purpose(DERIVE, child.digest), asked)
         under = {"lease": lease.id.hex(), "stage": lease.stage, "nonce": asked.nonce.hex()}
         if (answer := self._registry.again(child, wanted.sealed_key)) is not None:
-            return _Decided(answer, Event("resource", described(child) | under | {"again": True}), {})
+            return Decided(answer, Event("resource", described(child) | under | {"again": True}), {})
         record, event = self._registry.new(child, wanted.sealed_key, revoker_of(parent_record), asked.now, **under)
-        return _Decided(record.answer, event, self._registry.changes(child, record))
+        return Decided(record.answer, event, self._registry.changes(child, record))
 
     # ------------------------------------------------------------------------------------------- releases and leases
 
@@ -245,9 +177,9 @@ class Broker:
         wanted = ReleaseRequest.decode(request)
         about = {"resource": wanted.resource.hex(), "stage": wanted.stage}
         asked = self._asked(wanted.nonce, request, asker, exporter, peer_key)
-        return self._once(asked, RELEASE, about, lambda: self._release(asked, wanted))
+        return self._once.decide(asked, RELEASE, about, lambda: self._release(asked, wanted))
 
-    def _release(self, asked: _Asked, wanted: ReleaseRequest) -> _Decided:
+    def _release(self, asked: Asked, wanted: ReleaseRequest) -> Decided:
         record, owned = self._registry.known(wanted.resource)
         chain = self._registry.chain(wanted.resource)
         self._revoked.require_none(chain)
@@ -275,9 +207,9 @@ class Broker:
         """The encoded :class:`Release`, without a key, for a :class:`RenewalRequest`."""
         wanted = RenewalRequest.decode(request)
         asked = self._asked(wanted.nonce, request, asker, exporter, peer_key)
-        return self._once(asked, RENEW, {"lease": wanted.lease.hex()}, lambda: self._renew(asked, wanted))
+        return self._once.decide(asked, RENEW, {"lease": wanted.lease.hex()}, lambda: self._renew(asked, wanted))
 
-    def _renew(self, asked: _Asked, wanted: RenewalRequest) -> _Decided:
+    def _renew(self, asked: Asked, wanted: RenewalRequest) -> Decided:
         lease = self._held(wanted.lease, wanted.keyset, asked)
         if not lease.renewable:
             raise PolicyError("the owner's policy lets nobody renew this lease", hint="Wipe the key when it ends")
@@ -285,14 +217,14 @@ class Broker:
         renewed = replace(lease, number=lease.number + 1, **_granted(wanted.keyset, stage, accepted, asked))
         return self._lease(renewed, accepted, b"", asked)
 
-    def _lease(self, lease: Lease, accepted: Accepted, sealed_key: bytes, asked: _Asked) -> _Decided:
+    def _lease(self, lease: Lease, accepted: Accepted, sealed_key: bytes, asked: Asked) -> Decided:
         signed = self._security.sign(lease.encode())
         body = lease.entry() | {"exporter": asked.exporter.hex(), "checks": accepted.checks}
         event = Event("lease", body, {"evidence": LeaseEvidence(signed, asked.request).encode()})
         changes = self._ledger.put_lease(LeaseRecord(lease, accepted.claims))
-        return _Decided(Release(signed, sealed_key).encode(), event, changes, lease.id)
+        return Decided(Release(signed, sealed_key).encode(), event, changes, lease.id)
 
-    def _held(self, identifier: bytes, keyset: Keyset, asked: _Asked) -> Lease:
+    def _held(self, identifier: bytes, keyset: Keyset, asked: Asked) -> Lease:
         """The lease, if it is the asker's, was given to this keyset and has not ended."""
         record = self._ledger.lease(identifier)
         if record is None or Asker(record.lease.holder, record.lease.role) != asked.asker:
@@ -309,7 +241,7 @@ class Broker:
         return lease
 
     def _still(
-        self, lease: Lease, keyset: Keyset, evidence: bytes, purpose_of: str, asked: _Asked
+        self, lease: Lease, keyset: Keyset, evidence: bytes, purpose_of: str, asked: Asked
     ) -> tuple[Stage, Accepted]:
         """Whether the holder of a lease is, by fresh evidence, still what the policy accepts."""
         chain = self._registry.chain(lease.resource)
@@ -326,44 +258,7 @@ class Broker:
     def revoke(self, signed: bytes) -> None:
         """Take a signed :class:`Revocation` in. It is durable, and in the log, when this returns; the same again
         changes nothing. ``PolicyError`` where it is not the signer's to revoke."""
-        statement = self._security.verify(signed)
-        wanted = Revocation.decode(statement.body)
-        by = Asker(statement.signer, statement.role)
-        if (known := self._revoked.get(wanted.digest())) is None:
-            with self._refusals_logged("revoke", by, {"what": wanted.what, "value": wanted.value.hex()}):
-                self._require_may_revoke(wanted, by)
-            known = RevocationRecord(wanted, signed, by.name, by.role, self._clock.earliest(), logged=False)
-            self._ledger.commit(self._ledger.put_revocation(known), self._clock.mark())
-            self._revoked.add(known)
-        if not known.logged:
-            self._log_revocation(known)
-
-    def _log_revocation(self, record: RevocationRecord) -> None:
-        one = record.revocation
-        body = {
-            "what": one.what,
-            "value": one.value.hex(),
-            "of": f"{one.kind} {one.name}".strip(),
-            "resource": one.resource.hex(),
-            "by": record.by,
-            "reason": one.reason,
-        }
-        logged = replace(record, logged=True)
-        self._commit(Event("revocation", body, {"revocation": record.signed}), self._ledger.put_revocation(logged))
-        self._revoked.add(logged)
-
-    def _require_may_revoke(self, wanted: Revocation, by: Asker) -> None:
-        if by == self._operator:
-            return
-        resource = wanted.value if wanted.what == "resource" else wanted.resource
-        if wanted.what == "lease" and (held := self._ledger.lease(wanted.value)) is not None:
-            resource = held.lease.resource
-        record = self._ledger.resource(resource) if len(resource) == DIGEST else None
-        if record is None or revoker_of(record) != by:
-            raise PolicyError(
-                f"{by} may not revoke this {wanted.what} here",
-                hint="A resource's owner revokes what concerns that resource, and the broker's operator everything",
-            )
+        self._revoking.revoke(signed)
 
     # --------------------------------------------------------------------------------------------------------- lists
 
@@ -378,70 +273,11 @@ class Broker:
 
     # ------------------------------------------------------------------------------------------------------- details
 
-    def _asked(self, nonce: bytes, request: bytes, asker: Asker, exporter: bytes, peer_key: bytes) -> _Asked:
-        return _Asked(nonce, request, asker, exporter, peer_key, self._clock.now())
-
-    def _once(self, asked: _Asked, what: str, about: Mapping[str, Any], decide: Callable[[], _Decided]) -> bytes:
-        """What ``decide`` says, once for a nonce: logged, then stored with the nonce, then given."""
-        self._mend()
-        record = self._ledger.nonce(asked.nonce)
-        if record is None or asked.now >= record.expires or Asker(record.asker, record.role) != asked.asker:
-            raise MessageRefused(
-                "the nonce was not given to you here, or has expired", hint="Ask for a new nonce and collect anew"
-            )
-        if record.request:
-            return self._again(record, asked)
-        try:
-            decided = decide()
-        except (PeerError, PolicyError, StateCorrupt) as refusal:
-            told = (type(refusal).__name__, refusal.problem, refusal.hint)
-            burnt = self._ledger.put_nonce(asked.nonce, used(record, asked.request, refusal=told))
-            self._commit(_refusal(what, asked.asker, refusal, {"nonce": asked.nonce.hex(), **about}), burnt)
-            raise
-        done = used(record, asked.request, lease=decided.lease, answer=decided.answer)
-        self._commit(decided.event, decided.changes, self._ledger.put_nonce(asked.nonce, done))
-        return decided.answer
-
-    def _again(self, record: NonceRecord, asked: _Asked) -> bytes:
-        """The answer that the same request got before, while what it gave still stands."""
-        if record.request != hashlib.sha256(asked.request).digest():
-            raise MessageRefused("the nonce has been used", hint="Ask for a new nonce for each request")
-        if record.refusal:
-            kind, problem, hint = record.refusal
-            raise _error_class(kind)(problem, hint=hint)
-        if record.lease:
-            held = self._ledger.lease(record.lease)
-            if held is None or asked.now >= held.lease.expires:
-                raise PolicyError("the lease that this request got has ended", hint="Ask for the key anew")
-            chain = self._registry.chain(held.lease.resource)
-            self._revoked.require_none(chain, lease=record.lease, claims=held.claims)
-        return record.answer
-
-    def _commit(self, event: Event, *changes: Changes) -> None:
-        """Log first, then store, together with how far the log is known."""
-        self._mend()
-        self._torn = True
-        (entry,) = self._log.append_all([event])
-        self._ledger.commit(*changes, self._ledger.take_in(entry.index + 1), self._clock.mark())
-        self._torn = False
-
-    def _mend(self) -> None:
-        """Where something was logged and then not stored (a full disk), what a start after a kill does: it counts."""
-        if self._torn:
-            take_in_log(self._ledger, self._log, self._clock, self._revoked)
-            self._torn = False
-
-    @contextmanager
-    def _refusals_logged(self, what: str, asker: Asker, about: Mapping[str, Any]) -> Iterator[None]:
-        """What is refused inside is logged before it is raised."""
-        try:
-            yield
-        except (PeerError, PolicyError, StateCorrupt) as refusal:
-            self._commit(_refusal(what, asker, refusal, about))
-            raise
+    def _asked(self, nonce: bytes, request: bytes, asker: Asker, exporter: bytes, peer_key: bytes) -> Asked:
+        return Asked(nonce, request, asker, exporter, peer_key, self._clock.now())
 
 
-def _granted(keyset: Keyset, stage: Stage, accepted: Accepted, asked: _Asked) -> dict[str, Any]:
+def _granted(keyset: Keyset, stage: Stage, accepted: Accepted, asked: Asked) -> dict[str, Any]:
     """What of a lease is said anew at each renewal. It ends before the keyset that it was given to."""
     claims = accepted.verdict.claims
     return {
@@ -458,13 +294,4 @@ def _granted(keyset: Keyset, stage: Stage, accepted: Accepted, asked: _Asked) ->
     }
 
 
-def _refusal(what: str, asker: Asker, error: QuatrefoilError, about: Mapping[str, Any]) -> Event:
-    return Event("refusal", {"asked": what, "party": asker.name, "reason": error.problem[:LONGEST_REASON], **about})
-
-
-def _error_class(name: str) -> type[QuatrefoilError]:
-    kind = getattr(errors, name, None)
-    return kind if isinstance(kind, type) and issubclass(kind, QuatrefoilError) else MessageRefused
-
-
-__all__ = ["MOST_NONCES", "NONCE_S", "ROLE", "Attester", "Broker"]
+__all__ = ["ROLE", "Attester", "Broker"]

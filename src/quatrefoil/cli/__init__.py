@@ -18,7 +18,8 @@ COMMANDS = (
     *("demo", "plan", "bench", "doctor", "security-level"),
     *("ca", "keeper", "aggregator", "silo", "audit"),
     *("seal-key", "seal", "open", "rewrap"),
-    *("proof", "model", "data", "attest", "broker", "relay"),
+    *("proof", "model", "data", "attest", "broker"),
+    *("serve", "predict", "proxy", "relay"),
 )
 
 

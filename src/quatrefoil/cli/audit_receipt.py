@@ -1,4 +1,5 @@
-"""``quatrefoil audit receipt``: what an aggregator signed about one contribution, after every check."""
+"""``quatrefoil audit receipt``: what an aggregator signed about one contribution, or attested code about one answer,
+after every check."""
 
 from __future__ import annotations
 
@@ -12,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from quatrefoil.audit import ownership
 from quatrefoil.audit.receipts import RoundReceipt
 from quatrefoil.audit.verified_receipts import VerifiedReceipt, verify_receipt
+from quatrefoil.cli import audit_inference_receipt
 from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
-from quatrefoil.errors import EvidenceRejected
+from quatrefoil.errors import CallerError, EvidenceRejected
 from quatrefoil.transport import TrustAnchor, files, system_clock
 
 NAME = "receipt"
@@ -21,9 +23,19 @@ HELP = "check a receipt and show what it says"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("receipt", type=Path, metavar="FILE", help="a receipt, as a silo's log has it in payload/")
     parser.add_argument(
-        "--trust", required=True, type=Path, metavar="FILE", help="the consortium's root certificate, crl.pem beside it"
+        "receipt",
+        type=Path,
+        metavar="FILE",
+        nargs="+",
+        help="a receipt, as a silo's log has it in payload/, or as a client kept it; several inference receipts are "
+        "also held to each other",
+    )
+    parser.add_argument(
+        "--trust",
+        type=Path,
+        metavar="FILE",
+        help="the consortium's root certificate, crl.pem beside it (default, with --log: those that lie with it)",
     )
     parser.add_argument(
         "--owner",
@@ -31,13 +43,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the owner statement of the aggregator's log, with its Ed25519 key, for a receipt that is signed twice",
     )
+    audit_inference_receipt.add_options(parser)
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     require_writable(options.json)
+    given = [(file, files.read(file, "receipt")) for file in options.receipt]
+    kinds = {audit_inference_receipt.is_one(encoded) for _, encoded in given}
+    if kinds == {True}:
+        audit_inference_receipt.run(options, given)
+    elif len(given) == 1:
+        _round_receipt(options, given[0][1])
+    else:
+        raise CallerError("several receipts are of rounds", hint="Check one after another; several go for inferences")
+
+
+def _round_receipt(options: argparse.Namespace, encoded: bytes) -> None:
+    if options.trust is None:
+        raise CallerError("the receipt of a round is signed under a root", hint="Give --trust, the root certificate")
     trust = TrustAnchor.load(options.trust)
-    encoded = files.read(options.receipt, "receipt")
     owner = None if options.owner is None else ownership.verify(_read_owner(options), trust, clock=system_clock)
     key = None if owner is None else Ed25519PublicKey.from_public_bytes(owner.receipts)
     found = verify_receipt(encoded, trust, at=system_clock(), classical=key)

@@ -15,6 +15,7 @@ from quatrefoil.cli import (
     bench_constant_time,
     bench_kernel,
     bench_proof,
+    bench_serving,
     bench_transport,
     output,
 )
@@ -35,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("byzantine", bench_byzantine.WHAT, bench_byzantine.add_options),
         ("attest", bench_attest.WHAT, bench_attest.add_options),
         ("audit", bench_audit.WHAT, bench_audit.add_options),
+        ("serving", bench_serving.WHAT, bench_serving.add_options),
     ):
         add_options(benches.add_parser(name, help=what, description=what))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from quatrefoil.enclave.collectors import COLLECTORS, Settings, automatic, collector
+from quatrefoil.enclave.collectors import COLLECTORS, Collector, Settings, automatic, collector
 from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import CallerError
 
@@ -26,6 +26,12 @@ def add_options(parser: argparse.ArgumentParser, *, required: bool, why: str) ->
 
 def attester(options: argparse.Namespace) -> Callable[[bytes], EvidenceSet] | None:
     """What collects, as :func:`add_options`'s options say; None where none is named."""
+    collects = chosen(options)
+    return None if collects is None else lambda report_data: EvidenceSet(collects.collect(report_data))
+
+
+def chosen(options: argparse.Namespace) -> Collector | None:
+    """The collector that the options name, if any."""
     if options.collect is None:
         return None
     try:
@@ -35,8 +41,7 @@ def attester(options: argparse.Namespace) -> Callable[[bytes], EvidenceSet] | No
     settings = Settings(
         event_log=options.event_log, key=options.tpm_key, pcrs=pcrs, bank=options.bank, tcti=options.tcti
     )
-    chosen = automatic(settings) if options.collect == AUTO else collector(options.collect, settings)
-    return lambda report_data: EvidenceSet(chosen.collect(report_data))
+    return automatic(settings) if options.collect == AUTO else collector(options.collect, settings)
 
 
-__all__ = ["add_options", "attester"]
+__all__ = ["add_options", "attester", "chosen"]

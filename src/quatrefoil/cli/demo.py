@@ -11,9 +11,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from quatrefoil.cli.output import add_json_option, console, only_json, progress_console, write_json
 from quatrefoil.demo import mounted
-from quatrefoil.demo.flow import SPLITS, Tell, prepare, run_demo
+from quatrefoil.demo.flow import SPLITS, Prepared, Tell, prepare, run_demo, train_and_serve
 from quatrefoil.demo.job import built_in
 from quatrefoil.demo.report import render, render_opening, render_outcome
+from quatrefoil.demo.serving import require_everything
+from quatrefoil.demo.serving_report import render_served
 from quatrefoil.errors import CallerError
 
 NAME = "demo"
@@ -27,6 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=sorted(mounted.ATTACKS),
         help=f"turn one layer off and show the loss: {', '.join(sorted(mounted.ATTACKS))}",
     )
+    parser.add_argument(
+        "--serve-only", action="store_true", help="train once, then seal, serve and ask the model; nothing else"
+    )
     parser.add_argument("--policy", type=Path, metavar="FILE", help="another policy than the demo's own")
     parser.add_argument("--splits", type=_at_least_one, metavar="N", help=f"repeated splits (default: {SPLITS})")
     add_json_option(parser)
@@ -34,19 +39,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     if options.attack is not None:
-        if options.policy is not None or options.splits is not None:
-            raise CallerError("an attack runs on the demo's own policy and split", hint="Leave out --policy, --splits")
+        if options.policy is not None or options.splits is not None or options.serve_only:
+            raise CallerError("an attack runs on the demo's own policy and split", hint="Leave out all but --json")
         _attack(options)
         return
+    if options.serve_only:
+        require_everything()
+        if options.splits is not None:
+            raise CallerError("to serve a model it is trained on one split", hint="Leave out --splits")
     with _progress() as tell:
         prepared = prepare(options.policy or built_in("policy.toml"), tell=tell)
     if not only_json(options):
         render_opening(console(), prepared.plan)
+    if options.serve_only:
+        _serve(options, prepared)
+        return
     with _progress() as tell:
         result = run_demo(prepared, splits=options.splits or SPLITS, tell=tell)
     if not only_json(options):
         render(console(), result)
     write_json(options.json, "quatrefoil.demo/1", result.as_json())
+
+
+def _serve(options: argparse.Namespace, prepared: Prepared) -> None:
+    with _progress() as tell:
+        served = train_and_serve(prepared, tell=tell)
+    if not only_json(options):
+        render_served(console(), served)
+    write_json(options.json, "quatrefoil.demo-serving/1", {"serving": served.as_json()})
 
 
 def _attack(options: argparse.Namespace) -> None:

@@ -40,6 +40,16 @@ def add_keeper_enclave_option(parser: argparse.ArgumentParser, otherwise: str) -
     )
 
 
+def add_server_enclave_option(parser: argparse.ArgumentParser, otherwise: str) -> None:
+    """For who plans: the same of the machine that serves a model."""
+    parser.add_argument(
+        "--server-enclave",
+        action="append",
+        choices=[name for name in stack.EXISTING["enclave"] if name != stack.SOFTWARE],
+        help=f"evidence that a model server's machine gives, which clients appraise; repeat for several ({otherwise})",
+    )
+
+
 # ------------------------------------------------------------------------------------------------------ the keeper
 
 

@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 
 from rich.console import Console
+from rich.padding import Padding
 
 from quatrefoil import stack
-from quatrefoil.cli.enclaves import add_keeper_enclave_option
+from quatrefoil.cli.enclaves import add_keeper_enclave_option, add_server_enclave_option
 from quatrefoil.cli.output import add_json_option, console, only_json, progress_console, table, write_json
 from quatrefoil.planner import Availability, Costs, Plan, PlannedPhase, host, plan
 from quatrefoil.planner.threats import exposed
@@ -32,12 +33,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--explain", metavar="PHASE", help="say more about one phase: every threat, every refused backend"
     )
     add_keeper_enclave_option(parser, "default: what this machine has")
+    add_server_enclave_option(parser, "default: what this machine has")
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     workload, policy = Workload.load(options.workload), Policy.load(options.policy)
-    available = host.availability(keeper=options.keeper_enclave)
+    available = host.availability(keeper=options.keeper_enclave, server=options.server_enclave)
     costs = Costs.load(options.costs) if options.costs else measured(available)
     if options.save_costs:
         costs.save(options.save_costs)
@@ -88,9 +90,21 @@ def show(made: Plan, out: Console) -> None:
     drawn.show_lines = True
     drawn.columns[1].justify = drawn.columns[2].justify = "left"
     out.print(drawn)
-    for condition in dict.fromkeys(a.condition for phase in made.phases for a in phase.threats if a.condition):
-        out.print(f"Holds while {condition}.")
-    out.print(f"Plan {made.digest().hex()[:16]}. Predictions are from one machine. Nothing here is audited.")
+    if conditions := _conditions(made):
+        out.print("What is answered, is answered while")
+        for condition in conditions:
+            out.print(Padding(f"{condition};", (0, 0, 0, 2), expand=False))
+    for phase in made.phases:
+        if phase.excluded:
+            out.print(f"Predictions of {phase.name} are what protecting it adds, without {phase.excluded}.")
+    out.print(f"Plan {made.digest().hex()}.")
+    out.print("Predictions are from one machine. Nothing here is audited.")
+
+
+def _conditions(made: Plan) -> list[str]:
+    """Every part of every condition, once: claims share most of them."""
+    whole = [answer.condition for phase in made.phases for answer in phase.threats if answer.condition]
+    return list(dict.fromkeys(part for condition in whole for part in condition.split("; ")))
 
 
 def _layer(phase: PlannedPhase, layer: str, backend: str) -> str:
@@ -112,6 +126,10 @@ def explain(phase: PlannedPhase, made: Plan, out: Console) -> None:
         else:
             out.print(f"    NOT PROTECTED: {left[threat]}.")
     if phase.isolation:
-        out.print(f"  isolation of the keeper from its host: {phase.isolation}.")
+        who = "server" if phase.kind == "infer" else "keeper"
+        out.print(f"  isolation of the {who} from its host: {phase.isolation}.")
+    out.print(f"  predicted: {phase.predicted_ms:.2f} ms and {phase.predicted_bytes:,} bytes a pass.")
+    if phase.excluded:
+        out.print(f"    not in it: {phase.excluded}.")
     for refusal in phase.refused:
         out.print(f"  refused {refusal.layer}/{refusal.backend}: {refusal.reason}.")

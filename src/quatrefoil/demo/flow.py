@@ -11,7 +11,7 @@ from pathlib import Path
 
 from quatrefoil import stack
 from quatrefoil.aggregation import ParameterSet
-from quatrefoil.demo import baselines, fidelity, inversion, job, leakage, models
+from quatrefoil.demo import baselines, fidelity, inversion, job, leakage, models, serving
 from quatrefoil.demo.baselines import ROUNDS
 from quatrefoil.demo.data import Hospital, Split, load_hospitals, split_all, summary
 from quatrefoil.demo.inversion import Packing, Read
@@ -21,7 +21,9 @@ from quatrefoil.demo.models import Kind, Parameters
 from quatrefoil.demo.poisoning import poison_both
 from quatrefoil.demo.result import DemoResult, LayerCost
 from quatrefoil.demo.scene import Scene
+from quatrefoil.demo.serving import Served
 from quatrefoil.demo.trainings import Compared, clear_round_ms, clipped_mean
+from quatrefoil.demo.ward import CLINIC
 from quatrefoil.errors import CallerError
 from quatrefoil.federation.vectors import layout_of
 from quatrefoil.planner import Costs, Plan, plan
@@ -65,10 +67,7 @@ def run_demo(prepared: Prepared, *, splits: int, tell: Tell) -> DemoResult:
     begin = time.perf_counter()
     hospitals, policy, costs = prepared.hospitals, prepared.policy, prepared.costs
     first = split_all(hospitals, 0)
-    tell(f"plan {prepared.plan.digest().hex()[:16]}: training across {len(hospitals)} hospitals in real processes")
-    with tempfile.TemporaryDirectory() as folder:
-        backend = prepared.plan.backend("aggregation")
-        job_run = run_job(Path(folder), prepared.policy_file, first, costs, backend=backend)
+    job_run = train(prepared, first, tell=tell)
     compared = {kind: Compared(kind, hospitals, policy, costs) for kind in models.KINDS}
     compared[HEADLINE].trained[0] = job_run.model
     compared[HEADLINE].note(fidelity_of(job_run, first, policy))
@@ -77,9 +76,11 @@ def run_demo(prepared: Prepared, *, splits: int, tell: Tell) -> DemoResult:
         for one in compared.values():
             one.add(seed)
     tell("attacking what each party holds")
-    attack = attack_round(first, job_run, policy, reader(policy, backend))
+    attack = attack_round(first, job_run, policy, reader(policy, prepared.plan.backend("aggregation")))
     tell("training with one hospital that poisons, without proofs and with them")
     poisoned = poison_both(Scene(first, job.initial(), Policy.load(job.built_in("policy.toml")), costs))
+    absent = serving.missing()
+    served = None if absent else serve(prepared, job_run.model, first, tell=tell)
     titles = {hospital.name: hospital.title for hospital in hospitals.values()}
     return DemoResult(
         headline=HEADLINE,
@@ -97,7 +98,28 @@ def run_demo(prepared: Prepared, *, splits: int, tell: Tell) -> DemoResult:
         costs=[*compared[HEADLINE].costs(), whole_round(job_run, first)],
         plan=prepared.plan,
         seconds=time.perf_counter() - begin,
+        served=served,
+        not_served=absent,
     )
+
+
+def train_and_serve(prepared: Prepared, *, tell: Tell) -> Served:
+    """The job in real processes, and what comes after it; nothing else of the demo."""
+    serving.require_everything()
+    first = split_all(prepared.hospitals, 0)
+    return serve(prepared, train(prepared, first, tell=tell).model, first, tell=tell)
+
+
+def train(prepared: Prepared, splits: Mapping[str, Split], *, tell: Tell) -> JobRun:
+    tell(f"plan {prepared.plan.digest().hex()[:16]}: training across {len(splits)} hospitals in real processes")
+    with tempfile.TemporaryDirectory() as folder:
+        backend = prepared.plan.backend("aggregation")
+        return run_job(Path(folder), prepared.policy_file, splits, prepared.costs, backend=backend)
+
+
+def serve(prepared: Prepared, model: Parameters, splits: Mapping[str, Split], *, tell: Tell) -> Served:
+    """The trained model served, and asked by one hospital about its held-out patients."""
+    return serving.serve_and_ask(model, prepared.hospitals[CLINIC].title, splits[CLINIC], tell=tell)
 
 
 def fidelity_of(job_run: JobRun, splits: Mapping[str, Split], policy: Policy) -> fidelity.Fidelity:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from quatrefoil.errors import HostError
 from quatrefoil.transport import CertificateAuthority, system_clock
@@ -28,51 +28,14 @@ SETTLE = 0.3
 """Seconds that are given to others to end too once one party failed: the failure may have come from them."""
 
 
-class Processes:
-    """Parties of one job. ``with`` stops whatever still runs."""
+class Commands:
+    """Commands that run at once; each prints into a file ``NAME.out`` in ``folder``. ``with`` stops what still runs."""
 
-    def __init__(
-        self, folder: Path, *, policy: Path, workload: Path, silos: Mapping[str, Path], cwd: Path | None = None
-    ) -> None:
-        """``silos``: data file of each. ``cwd``: where the training module is found, if it is not installed."""
+    def __init__(self, folder: Path, *, cwd: Path | None = None) -> None:
+        """``cwd``: where they run."""
         self.folder = folder
         self.cwd = cwd
-        self.policy = policy
-        self.workload = workload
-        self.silos = dict(silos)
-        self.keeper_port, self.aggregator_port = free_port(), free_port()
         self.running: dict[str, subprocess.Popen[str]] = {}
-        authority = CertificateAuthority.create(folder / "ca", "loopback-consortium", clock=system_clock)
-        self.root = folder / "root.pem"
-        for file, content in authority.public_files().items():
-            (folder / file).write_bytes(content)
-        for name, role in (("keeper", "keeper"), ("aggregator", "aggregator"), *((silo, "silo") for silo in silos)):
-            authority.issue(name, role, directory=folder / "identities" / name)
-
-    def start_keeper(self, *, arguments: Sequence[str] = ()) -> None:
-        self._start("keeper", ["keeper", "--listen", f"{HOST}:{self.keeper_port}", *arguments])
-
-    def start_aggregator(self, *, initial: str, job: str, arguments: Sequence[str] = ()) -> None:
-        self._start(
-            "aggregator",
-            [
-                "aggregator",
-                *("--workload", str(self.workload), "--listen", f"{HOST}:{self.aggregator_port}"),
-                *("--keeper", f"{HOST}:{self.keeper_port}", "--silos", ",".join(self.silos)),
-                *("--initial", initial, "--job", job, "--out", str(self.folder / "model.npz")),
-                *("--json", str(self.folder / "aggregator.json"), *arguments),
-            ],
-        )
-
-    def start_silo(self, name: str, *, train: str, arguments: Sequence[str] = ()) -> None:
-        self._start(
-            name,
-            [
-                "silo",
-                *("--aggregator", f"{HOST}:{self.aggregator_port}", "--train", train),
-                *("--data", str(self.silos[name]), "--json", str(self.folder / f"{name}.json"), *arguments),
-            ],
-        )
 
     def kill(self, name: str) -> None:
         """Stop a party at once, as a power cut would."""
@@ -111,15 +74,6 @@ class Processes:
         lines = (self.folder / f"{name}.out").read_text().strip().splitlines()
         return lines[-1].removeprefix("quatrefoil: ") if lines else "it printed nothing"
 
-    def result(self, name: str) -> dict[str, Any]:
-        """What a party wrote with --json."""
-        content: dict[str, Any] = json.loads((self.folder / f"{name}.json").read_text())
-        return content
-
-    def log(self, name: str) -> Path:
-        """A party's log."""
-        return self.folder / "state" / name / "log"
-
     def wait_for(self, name: str, text: str, seconds: float) -> None:
         """Wait until a party has printed ``text``."""
         end = time.monotonic() + seconds
@@ -128,21 +82,13 @@ class Processes:
                 raise HostError(f"{name} never printed {text!r}: {self.output(name)}", hint="See its log")
             time.sleep(0.02)
 
-    def _start(self, name: str, arguments: Sequence[str]) -> None:
-        command = [
-            *(sys.executable, "-m", "quatrefoil.cli", *arguments),
-            *("--identity", str(self.folder / "identities" / name), "--root", str(self.root)),
-            *("--policy", str(self.policy), "--state", str(self.folder / "state" / name)),
-        ]
-        self._spawn(name, command)
-
     def _spawn(self, name: str, command: Sequence[str]) -> None:
         with (self.folder / f"{name}.out").open("a") as output:
             self.running[name] = subprocess.Popen(  # noqa: S603
                 command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.cwd, text=True
             )
 
-    def __enter__(self) -> Processes:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -157,6 +103,73 @@ class Processes:
                 process.kill()
                 process.wait()
         self.running.clear()
+
+
+class Processes(Commands):
+    """Parties of one job. ``with`` stops whatever still runs."""
+
+    def __init__(
+        self, folder: Path, *, policy: Path, workload: Path, silos: Mapping[str, Path], cwd: Path | None = None
+    ) -> None:
+        """``silos``: data file of each. ``cwd``: where the training module is found, if it is not installed."""
+        super().__init__(folder, cwd=cwd)
+        self.policy = policy
+        self.workload = workload
+        self.silos = dict(silos)
+        self.keeper_port, self.aggregator_port = free_port(), free_port()
+        authority = CertificateAuthority.create(folder / "ca", "loopback-consortium", clock=system_clock)
+        self.root = folder / "root.pem"
+        for file, content in authority.public_files().items():
+            (folder / file).write_bytes(content)
+        for name, role in (("keeper", "keeper"), ("aggregator", "aggregator"), *((silo, "silo") for silo in silos)):
+            authority.issue(name, role, directory=folder / "identities" / name)
+
+    def start_keeper(self, *, arguments: Sequence[str] = ()) -> None:
+        self._start("keeper", ["keeper", "--listen", f"{HOST}:{self.keeper_port}", *arguments])
+
+    def start_aggregator(self, *, initial: str, job: str, arguments: Sequence[str] = ()) -> None:
+        self._start(
+            "aggregator",
+            [
+                "aggregator",
+                *("--workload", str(self.workload), "--listen", f"{HOST}:{self.aggregator_port}"),
+                *("--keeper", f"{HOST}:{self.keeper_port}", "--silos", ",".join(self.silos)),
+                *("--initial", initial, "--job", job, "--out", str(self.folder / "model.npz")),
+                *("--json", str(self.folder / "aggregator.json"), *arguments),
+            ],
+        )
+
+    def start_silo(self, name: str, *, train: str, arguments: Sequence[str] = ()) -> None:
+        self._start(
+            name,
+            [
+                "silo",
+                *("--aggregator", f"{HOST}:{self.aggregator_port}", "--train", train),
+                *("--data", str(self.silos[name]), "--json", str(self.folder / f"{name}.json"), *arguments),
+            ],
+        )
+
+    def result(self, name: str) -> dict[str, Any]:
+        """What a party wrote with --json."""
+        content: dict[str, Any] = json.loads((self.folder / f"{name}.json").read_text())
+        return content
+
+    def log(self, name: str) -> Path:
+        """A party's log."""
+        return self.folder / "state" / name / "log"
+
+    def _start(self, name: str, arguments: Sequence[str]) -> None:
+        command = [
+            *command_line(*arguments),
+            *("--identity", str(self.folder / "identities" / name), "--root", str(self.root)),
+            *("--policy", str(self.policy), "--state", str(self.folder / "state" / name)),
+        ]
+        self._spawn(name, command)
+
+
+def command_line(*arguments: str) -> list[str]:
+    """``quatrefoil`` with these arguments, by this interpreter."""
+    return [sys.executable, "-m", "quatrefoil.cli", *arguments]
 
 
 def free_port() -> int:

@@ -20,6 +20,7 @@ from quatrefoil.demo.baselines import Score
 from quatrefoil.demo.leakage import VIEWS
 from quatrefoil.demo.poisoning import NORM
 from quatrefoil.demo.result import COLUMNS, DemoResult, ModelResult, Poisoned, Trainings
+from quatrefoil.demo.serving_report import render_not_served, render_served
 from quatrefoil.planner import Plan
 
 
@@ -49,6 +50,10 @@ def render(console: Console, result: DemoResult) -> None:
     _channels(console, result)
     _costs(console, result)
     _plan(console, result.plan)
+    if result.served is not None:
+        render_served(console, result.served)
+    else:
+        render_not_served(console, result.not_served)
     _conclusion(console, result)
 
 

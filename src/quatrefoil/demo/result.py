@@ -12,6 +12,7 @@ from typing import Any
 from quatrefoil.demo.baselines import Score
 from quatrefoil.demo.fidelity import Fidelity
 from quatrefoil.demo.leakage import Leakage
+from quatrefoil.demo.serving import Served
 from quatrefoil.planner import Plan
 from quatrefoil.policy import STAND_INS
 
@@ -97,7 +98,8 @@ class DemoResult:
 
     ``headline``: the key of ``models`` that the top-level JSON figures are from. ``predictions``: how many were
     compared for ``differing_predictions``. ``data``: the rows of ``data.summary``. ``clipped_values``: values of
-    updates that silos set to the policy's bound, over all splits.
+    updates that silos set to the policy's bound, over all splits. ``served``: what came after the training; where it
+    is None, ``not_served`` is what is not installed for it.
     """
 
     headline: str
@@ -115,6 +117,8 @@ class DemoResult:
     costs: Sequence[LayerCost]
     plan: Plan
     seconds: float
+    served: Served | None = None
+    not_served: Sequence[str] = ()
 
     @property
     def encrypted(self) -> bool:
@@ -147,6 +151,7 @@ class DemoResult:
             "data": [dict(row) for row in self.data],
             "costs": [asdict(cost) for cost in self.costs],
             "plan": self.plan.to_json(),
+            "serving": {"not_installed": list(self.not_served)} if self.served is None else self.served.as_json(),
             "seconds": round(self.seconds, 3),
         }
 

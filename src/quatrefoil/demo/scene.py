@@ -19,8 +19,8 @@ from quatrefoil.demo.baselines import ROUNDS
 from quatrefoil.demo.data import Labelled, Split, load_hospitals, split_all
 from quatrefoil.demo.models import Arrays, Parameters
 from quatrefoil.demo.trainings import published_mean
-from quatrefoil.federation.aggregator import FinishedRound
 from quatrefoil.federation.local import LocalJob, Party
+from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.silo import Silo
 from quatrefoil.planner import Costs, plan
 from quatrefoil.planner.host import availability

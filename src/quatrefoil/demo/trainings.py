@@ -21,8 +21,8 @@ from quatrefoil.demo.inversion import shaped_like
 from quatrefoil.demo.models import Arrays, Kind, Parameters
 from quatrefoil.demo.result import LayerCost, ModelResult, Trainings
 from quatrefoil.federation import parts
-from quatrefoil.federation.aggregator import FinishedRound
 from quatrefoil.federation.norms import next_norm
+from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.vectors import layout_of
 from quatrefoil.planner import Costs
 from quatrefoil.policy import Limits, Policy

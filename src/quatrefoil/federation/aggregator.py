@@ -18,26 +18,21 @@ Rules (docs/protocol.md, "The aggregator"):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from quatrefoil.audit import Event, Log
-from quatrefoil.audit.receipts import ReceiptBatch
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, TransportSecurity
 from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyError
 from quatrefoil.federation import parts
-from quatrefoil.federation.accounts import account_of, refusals_of
-from quatrefoil.federation.agreement import AgreedJob, read, require_author, sha256, shape_of
-from quatrefoil.federation.directions import next_direction
-from quatrefoil.federation.gathering import Gathering, Received
+from quatrefoil.federation.agreement import AgreedJob, read, sha256, shape_of
+from quatrefoil.federation.gathering import Gathering
 from quatrefoil.federation.leaves import job_event, roster_events
 from quatrefoil.federation.messages import (
     Confirmation,
-    Contribution,
     Job,
     KeyRelease,
     KeyRequest,
@@ -45,45 +40,17 @@ from quatrefoil.federation.messages import (
     RosterProposal,
     RoundContext,
     RoundOffer,
-    RoundResult,
     RoundVoid,
     VoidRequest,
 )
-from quatrefoil.federation.norms import next_norm
 from quatrefoil.federation.progress import NAME, Progress
 from quatrefoil.federation.proving import JobProofs, Verified
-from quatrefoil.federation.receipt_office import ReceiptOffice, RoundReceipts, contribution_in, receipts_event
-from quatrefoil.federation.vectors import Arrays, decode_arrays, encode_arrays, model_digest, next_model
+from quatrefoil.federation.publishing import FinishedRound, Publishing
+from quatrefoil.federation.receipt_office import ReceiptOffice, receipts_event
+from quatrefoil.federation.receiving import Arrived, Receiving
+from quatrefoil.federation.vectors import Arrays, decode_arrays, model_digest
 from quatrefoil.policy import Policy
 from quatrefoil.state import State
-
-
-@dataclass(frozen=True)
-class FinishedRound:
-    """What a silo needs to take a round's result, and what a person wants to know of it."""
-
-    number: int
-    offer: bytes
-    release: bytes
-    result: bytes
-    contributors: tuple[str, ...]
-    error_bound: float
-    receipts: RoundReceipts
-
-
-@dataclass(frozen=True)
-class Arrived:
-    """A contribution as its silo signed it, with a proof that has not been looked at yet. ``verify`` looks at it:
-    heavy, free of the aggregator's state, and so for any thread."""
-
-    name: str
-    contribution: Contribution
-    signed: bytes
-    sealed_key: bytes
-    ciphertext: bytes
-    verify: Callable[[], Verified]
-    proof: bytes
-    """As it came, empty for none."""
 
 
 class Aggregator:
@@ -115,6 +82,10 @@ class Aggregator:
         self._attempt: Gathering | None = None
         self._receipts = ReceiptOffice(
             job, security=security, policy=policy, state=state, clock=clock, classical=receipt_key
+        )
+        self._receiving = Receiving(job, security=security, proofs=self._proofs, log=log, receipts=self._receipts)
+        self._publishing = Publishing(
+            job, security=security, policy=policy, state=state, log=log, receipts=self._receipts
         )
         initial = decode_arrays(model, job.job.layout)
         if model_digest(initial, job.job.layout) != job.job.model:
@@ -201,58 +172,14 @@ class Aggregator:
 
         ``name`` is who the channel says it is, never what the message claims: nobody can have another silo refused.
         """
-        attempt = self._current_attempt()
-        proof, arrived = b"", contribution_in(message)
-        try:
-            signed, sealed_key, ciphertext, proof = parts.split(message, 4)
-            statement = self._security.verify(signed)
-            member = self._job.member(name)
-            require_author(statement, member, "silo")
-            contribution = Contribution.decode(statement.body)
-            if contribution.context != attempt.context.digest():
-                arrived = b""  # nothing of this attempt: what it is of has its own receipt
-                raise MessageRefused(
-                    f"{name} contributes to another round or attempt", hint="Take the current offer", party=name
-                )
-            if (contribution.ciphertext, contribution.sealed_key) != (sha256(ciphertext), sha256(sealed_key)):
-                raise MessageRefused(
-                    f"what {name} sent is not what it signed", hint="Send the recorded bytes again", party=name
-                )
-            if self._is_repeated(name, contribution):
-                return None
-        except PeerError as error:
-            self._refuse(name, error.problem, proof, arrived)
-            raise
-        subject = self._job.subject(attempt.context, name, attempt.direction)
-        return Arrived(
-            name,
-            contribution,
-            signed,
-            sealed_key,
-            ciphertext,
-            lambda: self._proofs.verify(subject, contribution, ciphertext, proof),
-            proof,
-        )
+        return self._receiving.examine(self._current_attempt(), name, message)
 
     def admit(self, arrived: Arrived, verified: Callable[[], Verified]) -> None:
         """Add a contribution to the sum, if ``verified`` gives what its ``verify`` gave, and does not raise.
 
         The attempt may have gone on since it was examined: one that comes too late for it is refused.
         """
-        name = arrived.name
-        attempt = self._current_attempt()
-        if arrived.contribution.context != attempt.context.digest():
-            raise MessageRefused(
-                f"the attempt that {name} contributed to has ended meanwhile", hint="Take the current offer", party=name
-            )
-        try:
-            verified()
-            if not self._is_repeated(name, arrived.contribution):
-                attempt.add(name, Received(arrived.signed, arrived.sealed_key, arrived.ciphertext, arrived.proof))
-                self._receipts.delivered(arrived.contribution.context, name, sha256(arrived.signed))
-        except PeerError as error:
-            self._refuse(name, error.problem, arrived.proof, sha256(arrived.signed))
-            raise
+        self._receiving.admit(self._current_attempt(), arrived, verified)
 
     @property
     def minimum_silos(self) -> int:
@@ -288,10 +215,7 @@ class Aggregator:
 
         Refused once the roster is closed.
         """
-        attempt = self._current_attempt()
-        received = attempt.received.get(name)
-        attempt.exclude(name)
-        self._refuse(name, reason, contribution=sha256(received.signed) if received else b"")
+        self._receiving.exclude(self._current_attempt(), name, reason)
 
     # ------------------------------------------------------------------------------------------------------ confirming
 
@@ -323,13 +247,13 @@ class Aggregator:
             if confirmation.proposal != attempt.proposal.digest():
                 raise MessageRefused(f"{name} confirms another roster", hint="Confirm the one proposed", party=name)
         except PeerError as error:
-            self._log_refusal(name, error.problem)
+            self._receiving.log_refusal(attempt, name, error.problem)
             raise
         attempt.confirmations.setdefault(name, signed)
 
     def declined(self, name: str, reason: str) -> None:
         """Log that a silo will not confirm the proposed roster."""
-        self._log_refusal(name, f"does not confirm the roster: {reason}")
+        self._receiving.log_refusal(self._current_attempt(), name, f"does not confirm the roster: {reason}")
 
     @property
     def confirmed(self) -> list[str]:
@@ -396,13 +320,7 @@ class Aggregator:
 
     def finished(self, number: int) -> FinishedRound | None:
         """A finished round, for silos that come late; None if it is not finished."""
-        stored = self._state.get(f"finished/{number:08d}")
-        if stored is None:
-            return None
-        offer, release, result, bound = parts.split(stored, 4)
-        contributors = KeyRelease.decode(self._security.verify(release).body).contributors
-        error_bound = float(np.frombuffer(bound, "<f8")[0])
-        return FinishedRound(number, offer, release, result, contributors, error_bound, self._receipts.of_round(number))
+        return self._publishing.finished(number)
 
     def void_receipts(self, name: str) -> bytes:
         """The receipts of a silo for the voided attempts at the round that is next, joined, oldest first."""
@@ -428,89 +346,12 @@ class Aggregator:
     def _voids_prefix(self) -> str:
         return f"void/{self.rounds_done + 1:08d}/"
 
-    def _is_repeated(self, name: str, contribution: Contribution) -> bool:
-        earlier = self._current_attempt().received.get(name)
-        if earlier is None:
-            return False
-        if Contribution.decode(self._security.verify(earlier.signed).body) == contribution:
-            return True
-        raise MessageRefused(
-            f"{name} sent a second, different contribution", hint="Send the recorded bytes again", party=name
-        )
-
     def _publish(
         self, attempt: Gathering, contributors: tuple[str, ...], release: bytes, mean: bytes, error_bound: float
     ) -> FinishedRound:
-        layout = self._job.job.layout
-        context = attempt.context
-        model = next_model(self.model, mean, layout)
-        digest = model_digest(model, layout)
-        values = np.frombuffer(mean, "<f8")
-        norm = next_norm(self._policy.limits, context.update_norm, values)
-        direction = next_direction(self._policy.limits, values)
-        announced = RoundResult(context.digest(), sha256(release), sha256(mean), digest)
-        signed, batch = self._announce(attempt, contributors, release, announced)
-        result = parts.join([signed, mean])
-        body = {
-            "round": context.round,
-            "attempt": context.attempt,
-            "context": context.digest().hex(),
-            "contributors": list(contributors),
-            # Not who sent something else besides: a silo cannot make the account of a round contradict itself.
-            "refused": {name: reason for name, reason in attempt.refused.items() if name not in contributors},
-            **attempt.proofs(contributors),
-            "error_bound": error_bound,
-            "model": digest.hex(),
-        }
-        issued = receipts_event(context.round, context.attempt, context.digest(), batch)
-        self._log.append_all([Event("round-finished", body, {"release": release, "result": signed}), issued])
-        self._state.replace(
-            {
-                **self._receipts.changes(context.round, context.attempt, context.digest(), batch),
-                _announcement(context): None,
-                f"finished/{context.round:08d}": parts.join(
-                    [attempt.offer, release, result, np.float64(error_bound).astype("<f8").tobytes()]
-                ),
-                NAME: Progress(context.round, encode_arrays(model, layout), norm, direction).encode(),
-                **account_of(context, contributors, announced),
-                **refusals_of(context, contributors, attempt.refused),
-            }
-        )
+        finished = self._publishing.publish(attempt, contributors, release, mean, error_bound)
         self._attempt = None
-        receipts = self._receipts.of_round(context.round)
-        return FinishedRound(context.round, attempt.offer, release, result, contributors, error_bound, receipts)
-
-    def _announce(
-        self, attempt: Gathering, contributors: Sequence[str], release: bytes, result: RoundResult
-    ) -> tuple[bytes, ReceiptBatch]:
-        """The signed result and the receipts that name it: durable, so that a restart publishes the same bytes."""
-        context = attempt.context
-        name = _announcement(context)
-        if (stored := self._state.get(name)) is None:
-            signed = self._security.sign(result.encode())
-            included = {one: sha256(attempt.received[one].signed) for one in contributors}
-            batch = self._receipts.finished(context, included, release=release, result=signed)
-            stored = self._state.put_once(name, parts.join([signed, batch.encode()]))
-        signed, encoded = parts.split(stored, 2)
-        return signed, ReceiptBatch.decode(encoded)
-
-    def _refuse(self, name: str, reason: str, proof: bytes = b"", contribution: bytes = b"") -> None:
-        """``contribution``: SHA-256 of what is refused, where it is of this attempt."""
-        attempt = self._current_attempt()
-        attempt.refused[name] = reason
-        if contribution and name not in attempt.received:
-            self._receipts.delivered(attempt.context.digest(), name, contribution, refused=reason)
-        self._log_refusal(name, reason, proof)
-
-    def _log_refusal(self, name: str, reason: str, proof: bytes = b"") -> None:
-        """``proof``: what came with what is refused."""
-        context = self._current_attempt().context
-        body = {"round": context.round, "attempt": context.attempt, "silo": name, "reason": reason}
-        self._log.append("refusal", body | ({"proof": sha256(proof).hex()} if proof else {}))
-
-
-def _announcement(context: RoundContext) -> str:
-    return f"announced/{context.digest().hex()}"
+        return finished
 
 
 def _proposal_name(context: RoundContext) -> str:

@@ -20,19 +20,13 @@ The keeper sees keys and never ciphertexts. Together with the aggregator it read
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from quatrefoil.audit import Event, Log
-from quatrefoil.contracts import IntegrityProof, IsolationAttester, PrivateAggregation, Recipient, TransportSecurity
-from quatrefoil.errors import MessageRefused, PeerError, PolicyError
+from quatrefoil.contracts import IntegrityProof, IsolationAttester, PrivateAggregation, TransportSecurity
+from quatrefoil.errors import MessageRefused, PolicyError
 from quatrefoil.federation import directions
 from quatrefoil.federation.agreement import AgreedJob, agree, read, require_author, sha256
 from quatrefoil.federation.attempts import ANSWER, VOID, Attempts, Ending, Offered
 from quatrefoil.federation.messages import (
-    Confirmation,
-    Contribution,
     Introduction,
     KeyRelease,
     KeyRequest,
@@ -42,25 +36,19 @@ from quatrefoil.federation.messages import (
     RoundContext,
     RoundOffer,
     RoundVoid,
-    SealedContribution,
     VoidRequest,
 )
 from quatrefoil.federation.norms import check_possible
 from quatrefoil.federation.proving import JobProofs
+from quatrefoil.federation.quorum import require_quorum
 from quatrefoil.federation.refusals import refusals_logged
 from quatrefoil.federation.rosters import check_rosters
+from quatrefoil.federation.sealed_keys import OpenAttempt, SealedKeys, wipe
 from quatrefoil.policy import Policy
 from quatrefoil.state import State
 
 LARGEST_NONCE = 64
 """Bytes of an :class:`Introduction`'s nonce: whoever asks has no more signed than that."""
-
-
-@dataclass(frozen=True)
-class _OpenAttempt:
-    job: AgreedJob
-    context: RoundContext
-    recipient: Recipient
 
 
 class Keeper:
@@ -80,11 +68,12 @@ class Keeper:
         self._security = security
         self._aggregation = aggregation
         self._proofs = JobProofs(proofs, policy)
+        self._sealed = SealedKeys(security, aggregation, self._proofs)
         self._attester = attester
         self._policy = policy
         self._attempts = Attempts(state)
         self._log = log
-        self._open: dict[bytes, _OpenAttempt] = {}
+        self._open: dict[bytes, OpenAttempt] = {}
         # Its own certificate, as others see it: taken from a signature of its own.
         own = security.verify(security.sign(b"quatrefoil/self"))
         self._own = Member(own.signer, own.fingerprint, 0)
@@ -128,9 +117,9 @@ class Keeper:
                 _answer_again(ending, wanted)
                 return
             attempt = self._open[wanted.context]
-            proposal, keys = self._open_keys(attempt, wanted.contributions)
+            proposal, keys = self._sealed.open(attempt, wanted.contributions)
             for key in keys:
-                _wipe(key)
+                wipe(key)
             self._check_roster(attempt, proposal.contributors)
 
     def answer(self, request: bytes) -> bytes:
@@ -140,14 +129,20 @@ class Keeper:
             if (ending := self._ending(name)) is not None:
                 return _answer_again(ending, wanted)
             attempt = self._open[wanted.context]
-            proposal, keys = self._open_keys(attempt, wanted.contributions)
+            proposal, keys = self._sealed.open(attempt, wanted.contributions)
             try:
                 self._check_roster(attempt, proposal.contributors)
-                self._check_confirmations(attempt, proposal, wanted.confirmations)
+                require_quorum(
+                    proposal,
+                    wanted.confirmations,
+                    job=attempt.job,
+                    colluding_silos=self._policy.limits.colluding_silos,
+                    security=self._security,
+                )
                 combined = self._aggregation.combine_keys(keys)
             finally:
                 for key in keys:
-                    _wipe(key)
+                    wipe(key)
         return self._release(attempt, proposal, combined)
 
     def void(self, request: bytes) -> bytes:
@@ -231,7 +226,7 @@ class Keeper:
             [Event("measurement", measured, {"evidence": evidence}), Event("round-opened", opened, {"offer": offer})]
         )
         self._attempts.open(name, Offered(context, offer, job.job.aggregator))
-        self._open[digest] = _OpenAttempt(job, context, recipient)
+        self._open[digest] = OpenAttempt(job, context, recipient)
         return offer
 
     def _held_in(self) -> dict[str, object]:
@@ -248,57 +243,7 @@ class Keeper:
         require_author(statement, self._attempts.offered(name).aggregator, "aggregator")
         return wanted, name
 
-    def _open_keys(
-        self, attempt: _OpenAttempt, contributions: Sequence[SealedContribution]
-    ) -> tuple[RosterProposal, list[bytearray]]:
-        """The roster of these contributions, and their keys in its order. One that does not open refuses the request
-        and names its silo: the aggregator asks again without it, and nothing has been answered yet."""
-        opened: dict[str, tuple[bytes, bytearray]] = {}
-        owners: dict[bytes, str] = {}
-        try:
-            for sealed in contributions:
-                name, key = self._open_key(attempt, sealed)
-                if name in opened:
-                    _wipe(key)
-                    raise _refused(name, "contributes twice")
-                opened[name] = (sha256(sealed.contribution), key)
-                # Equal keys cannot be added. Nobody can be framed: a silo's key is read by this keeper only.
-                if (owner := owners.setdefault(hashlib.sha256(key).digest(), name)) != name:
-                    raise _refused(name, f"sealed the same key as {owner}")
-        except BaseException:
-            for _, key in opened.values():
-                _wipe(key)
-            raise
-        names = tuple(sorted(opened))
-        proposal = RosterProposal(attempt.context.digest(), names, tuple(opened[name][0] for name in names))
-        return proposal, [opened[name][1] for name in names]
-
-    def _open_key(self, attempt: _OpenAttempt, sealed: SealedContribution) -> tuple[str, bytearray]:
-        statement = self._security.verify(sealed.contribution)
-        member = attempt.job.member(statement.signer)
-        require_author(statement, member, "silo")
-        contribution = Contribution.decode(statement.body)
-        context = attempt.context.digest()
-        if contribution.context != context:
-            raise _refused(member.name, "contributes to another round or attempt")
-        if contribution.sealed_key != sha256(sealed.sealed_key):
-            raise _refused(member.name, "signed another sealed key than the one that came with its contribution")
-        try:
-            opened = attempt.recipient.open(sealed.sealed_key, context=context)
-        except MessageRefused as error:
-            raise _unusable(member.name, error) from None
-        try:
-            require_author(opened.sender, member, "silo")
-            if len(opened.plaintext) != self._aggregation.scheme.key_bytes:
-                raise _refused(member.name, f"sealed a key of {len(opened.plaintext)} bytes")
-            subject = attempt.job.subject(attempt.context, member.name)
-            self._proofs.check_key(subject, contribution, opened.plaintext)
-        except PeerError as error:
-            _wipe(opened.plaintext)
-            raise error if error.party else _unusable(member.name, error) from None
-        return member.name, opened.plaintext
-
-    def _check_roster(self, attempt: _OpenAttempt, contributors: tuple[str, ...]) -> None:
+    def _check_roster(self, attempt: OpenAttempt, contributors: tuple[str, ...]) -> None:
         limits = self._policy.limits
         if len(contributors) < limits.minimum_silos:
             raise PolicyError(
@@ -308,25 +253,7 @@ class Keeper:
         earlier = [names for _, names in self._attempts.rosters(attempt.job.digest)]
         check_rosters(earlier, contributors, limits.minimum_roster_group)
 
-    def _check_confirmations(
-        self, attempt: _OpenAttempt, proposal: RosterProposal, confirmations: Sequence[bytes]
-    ) -> None:
-        confirmed = set()
-        for signed in confirmations:
-            statement = self._security.verify(signed)
-            require_author(statement, attempt.job.member(statement.signer), "silo")
-            confirmation = Confirmation.decode(statement.body)
-            if (confirmation.context, confirmation.proposal) != (proposal.context, proposal.digest()):
-                raise _refused(statement.signer, "confirmed another roster than the one asked for")
-            confirmed.add(statement.signer)
-        quorum = attempt.job.quorum(self._policy.limits.colluding_silos)
-        if len(confirmed) < quorum:
-            raise PolicyError(
-                f"{len(confirmed)} of {len(attempt.job.job.roster)} silos confirmed the roster, {quorum} must",
-                hint="Wait for more confirmations, or void the round",
-            )
-
-    def _release(self, attempt: _OpenAttempt, proposal: RosterProposal, combined: bytes) -> bytes:
+    def _release(self, attempt: OpenAttempt, proposal: RosterProposal, combined: bytes) -> bytes:
         context = attempt.context
         digest = context.digest()
         body = KeyRelease(digest, proposal.contributors, proposal.contributions, sha256(combined))
@@ -393,15 +320,3 @@ def _answer_again(ending: Ending, wanted: KeyRequest) -> bytes:
 
 def _where(context: RoundContext) -> dict[str, object]:
     return {"job": context.job.hex(), "round": context.round, "attempt": context.attempt}
-
-
-def _refused(name: str, what: str) -> MessageRefused:
-    return MessageRefused(f"{name} {what}", hint="Leave it out and ask again", party=name)
-
-
-def _unusable(name: str, error: PeerError) -> MessageRefused:
-    return _refused(name, f"sealed a key that cannot be used ({error.problem})")
-
-
-def _wipe(key: bytearray) -> None:
-    key[:] = bytes(len(key))

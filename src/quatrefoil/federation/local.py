@@ -23,7 +23,7 @@ from quatrefoil.contracts import (
     TransportSecurity,
 )
 from quatrefoil.errors import CallerError, PeerError
-from quatrefoil.federation.aggregator import Aggregator, FinishedRound
+from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.commitments import NOTHING, Commitments
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
@@ -31,6 +31,7 @@ from quatrefoil.federation.keeper import Keeper
 from quatrefoil.federation.local_witnesses import LocalWitnesses
 from quatrefoil.federation.messages import Job, Member
 from quatrefoil.federation.provenance import AggregatorProvenance, SiloProvenance
+from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
 from quatrefoil.policy import Policy

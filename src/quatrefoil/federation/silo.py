@@ -2,8 +2,10 @@
 
 Rules (docs/protocol.md, "The silo"):
 
-1. It joins by an invitation, and signs one job of a name: the roster, counts, policy and initial model in it.
-2. It sends one message for an attempt at a round, recorded before it is sent; a retry resends the same bytes.
+1. It joins by an invitation, and signs one job of a name: the roster, counts, policy and initial model in it:
+   ``joining``.
+2. It sends one message for an attempt at a round, recorded before it is sent; a retry resends the same bytes:
+   ``outbox``.
 3. It encrypts for another attempt at a round only against the keeper's void of every attempt it has sent to.
 4. It trains only from the model that the published sums of the earlier rounds lead to, and goes only forward.
 5. It encrypts only after the evidence of the sealing key's holder was appraised.
@@ -28,34 +30,29 @@ from quatrefoil.contracts import (
     IsolationAppraiser,
     PrivateAggregation,
     TransportSecurity,
-    VerifiedStatement,
 )
-from quatrefoil.errors import CallerError, MessageRefused, QuatrefoilError, RoundVoided
+from quatrefoil.errors import CallerError, MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.accounts import account_of
-from quatrefoil.federation.agreement import AgreedJob, agree, open_job, read, sha256, statement_digest
+from quatrefoil.federation.agreement import AgreedJob, agree, read, sha256
 from quatrefoil.federation.commitments import NOTHING, Commitments
 from quatrefoil.federation.confirmations import Confirmations, check_proposal
-from quatrefoil.federation.directions import next_direction
 from quatrefoil.federation.holding import Bounds, held
+from quatrefoil.federation.joining import Joining
 from quatrefoil.federation.messages import (
-    Consent,
     Contribution,
-    Enrolment,
-    Invitation,
     Job,
-    KeyRelease,
     RosterProposal,
     RoundContext,
     RoundOffer,
-    RoundResult,
     RoundVoid,
 )
-from quatrefoil.federation.norms import next_norm
+from quatrefoil.federation.outbox import Outbox
 from quatrefoil.federation.progress import NAME, Progress
 from quatrefoil.federation.proving import JobProofs
-from quatrefoil.federation.receipt_checks import Published, ReceiptChecks, ReceiptShelf, Recorded, Voided
+from quatrefoil.federation.receipt_checks import Published, ReceiptChecks, ReceiptShelf, Voided
 from quatrefoil.federation.refusals import refusals_logged
+from quatrefoil.federation.results import require_model, take_result
 from quatrefoil.federation.vectors import (
     Arrays,
     decode_arrays,
@@ -63,7 +60,6 @@ from quatrefoil.federation.vectors import (
     flatten,
     largest_within,
     model_digest,
-    next_model,
 )
 from quatrefoil.policy import Policy
 from quatrefoil.state import State
@@ -111,75 +107,45 @@ class Silo:
         self._proofs = JobProofs(proofs, policy)
         self._appraiser = appraiser
         self._policy = policy
-        self._samples = samples
         self._state = state
         self._log = log
         self._clock = clock
-        self._commits = commits
+        self._outbox = Outbox(state)
         self._confirmations = Confirmations(state)
+        self._joining = Joining(
+            security=security,
+            aggregation=aggregation,
+            proofs=self._proofs,
+            policy=policy,
+            samples=samples,
+            commits=commits,
+            state=state,
+            log=log,
+            clock=clock,
+        )
         self._job: AgreedJob | None = None
         self._length = 0
         if (encoded := state.get("job/enrolled")) is not None:
             self._job = self._agree(encoded)
-            self._require_own(self._job.job, CallerError)
+            self._joining.require_own(self._job.job, CallerError)
 
     # ----------------------------------------------------------------------------------------------------- enrolment
 
     def enrol(self, invitation: bytes) -> bytes:
         """A signed :class:`Enrolment` for an :class:`Invitation` that an aggregator signed for this silo."""
-        with refusals_logged(self._log, "invitation"):
-            statement = self._security.verify(invitation)
-            _require_role(statement, "aggregator")
-            wanted = Invitation.decode(statement.body)
-            if wanted.silo != self._security.name:
-                raise MessageRefused(
-                    f"the invitation is for {wanted.silo}, not {self._security.name}", hint="Ask for your own"
-                )
-            if wanted.expires <= self._clock().timestamp():
-                raise MessageRefused(
-                    f"the invitation to job {wanted.job} has expired", hint="Ask the aggregator for a new one"
-                )
-            if wanted.policy != self._policy.digest():
-                raise MessageRefused(
-                    f"the invitation is to a job under policy {wanted.policy.hex()[:16]}, "
-                    f"this silo's is {self._policy.digest().hex()[:16]}",
-                    hint="Compare the two policy files; every party of a job loads the same one",
-                )
-            self._log.append("enrolment", {"job": wanted.job, "aggregator": statement.signer, "samples": self._samples})
-            enrolment = Enrolment(statement_digest(statement), self._samples, self._commits.data, self._commits.code)
-            return self._security.sign(enrolment.encode())
+        return self._joining.enrol(invitation)
 
     def consent(self, signed_job: bytes) -> bytes:
         """A signed :class:`Consent` to a signed :class:`Job`, if it says of this silo what this silo says of itself."""
-        with refusals_logged(self._log, "job"):
-            job = open_job(
-                signed_job,
-                security=self._security,
-                policy=self._policy,
-                aggregation=self._aggregation,
-                proofs=self._proofs,
-            )
-            mine = next((member for member in job.roster if member.name == self._security.name), None)
-            if mine is None or mine.samples != self._samples:
-                counted = "is missing" if mine is None else f"counts {mine.samples} samples, not {self._samples}"
-                raise MessageRefused(
-                    f"{self._security.name} {counted} on the roster of job {job.name}", hint="Enrol again"
-                )
-            self._require_own(job, MessageRefused)
-            digest = job.digest()
-            if self._state.put_once(f"consent/{job.name}", digest) != digest:
-                raise MessageRefused(
-                    f"another job named {job.name} was signed before", hint="Give the new job a new name"
-                )
-            self._length = job.layout.length
-            self._log.append("consent", {"job": digest.hex(), "name": job.name, "roster": [m.name for m in job.roster]})
-            return self._security.sign(Consent(digest).encode())
+        job, signed = self._joining.consent(signed_job)
+        self._length = job.layout.length
+        return signed
 
     def start(self, enrolled_job: bytes, model: bytes) -> None:
         """Begin a job that every silo has signed, from its initial model. A job that has begun is left as it is."""
         with refusals_logged(self._log, "start"):
             job = self._agree(enrolled_job)
-            if self._state.get(f"consent/{job.job.name}") != job.digest:
+            if not self._joining.has_signed(job.job):
                 raise MessageRefused(f"this silo has not signed job {job.job.name}", hint="Sign it first")
             if self._job is not None and self._job.digest != job.digest:
                 raise MessageRefused(
@@ -187,7 +153,7 @@ class Silo:
                 )
             if self._job is None:
                 arrays = decode_arrays(model, job.job.layout)
-                _require_model(model_digest(arrays, job.job.layout), job.job.model, "initial model")
+                require_model(model_digest(arrays, job.job.layout), job.job.model, "initial model")
                 begun = Progress(0, model, self._policy.limits.update_norm)
                 self._state.replace({"job/enrolled": enrolled_job, NAME: begun.encode()})
                 self._job = job
@@ -226,8 +192,7 @@ class Silo:
 
     def recorded(self, context: RoundContext) -> bytes | None:
         """The message that was recorded for this attempt, to be sent again as it is; None before there is one."""
-        stored = self._state.get(_outbox(context))
-        return None if stored is None else parts.split(stored, 2)[1]
+        return self._outbox.recorded(context)
 
     def contribute(self, offer: bytes, trained: Sequence[NDArray[np.floating]], voids: Sequence[bytes] = ()) -> bytes:
         """This silo's message for an offered attempt: ``trained`` minus the current model, encrypted and signed.
@@ -241,7 +206,7 @@ class Silo:
             if (recorded := self.recorded(context)) is not None:
                 return recorded
             message = self._encrypt(context, self._update(trained))
-            stored = self._state.put_once(_outbox(context), parts.join([context.digest(), message]))
+            recorded = self._outbox.record(context, message)
             sent = {
                 "round": context.round,
                 "attempt": context.attempt,
@@ -249,7 +214,7 @@ class Silo:
                 "bytes": len(message),
             }
             self._log.append_all([checked.measurement(), Event("contribution", sent)])
-            return parts.split(stored, 2)[1]
+            return recorded
 
     def confirm(self, offer: bytes, signed_proposal: bytes, voids: Sequence[bytes] = ()) -> bytes:
         """A signed :class:`Confirmation` of the roster that the aggregator proposes for an offered attempt.
@@ -294,7 +259,7 @@ class Silo:
         with refusals_logged(self._log, "receipts"):
             number = self.rounds_done + 1
             voided = Voided(number, tuple(sha256(void) for void in voids))
-            self._shelf().take_voids(voided, receipts, self._outbox(number))
+            self._shelf().take_voids(voided, receipts, self._outbox.of_round(number))
 
     def accept(self, offer: bytes, release: bytes, result: bytes, receipts: bytes) -> Arrays:
         """The next model, from the mean update of a finished round: the model plus exactly what was published.
@@ -313,29 +278,16 @@ class Silo:
                     f"the result of round {context.round} arrived, {self.rounds_done + 1} is next",
                     hint="Send them in order",
                 )
-            _require_model(context.model, model_digest(self.model, job.job.layout), "model of the round")
+            require_model(context.model, model_digest(self.model, job.job.layout), "model of the round")
             self._require_bounds(job, context)
-            contributors = self._check_release(job, context, release)
-            signed, mean = parts.split(result, 2)
-            announced = read(self._security, signed, RoundResult, job.job.aggregator, "aggregator")
-            if (announced.context, announced.mean, announced.release) != (
-                context.digest(),
-                sha256(mean),
-                sha256(release),
-            ):
-                raise MessageRefused(
-                    "the result belongs to another round, release or sum",
-                    hint="Ask the aggregator for this round's result",
-                )
-            arrays = next_model(self.model, mean, job.job.layout)
-            _require_model(announced.model, model_digest(arrays, job.job.layout), "model after the round")
-            values = np.frombuffer(mean, "<f8")
-            norm = next_norm(self._policy.limits, context.update_norm, values)
-            direction = next_direction(self._policy.limits, values)
-            published = Published(context, contributors, sha256(release), sha256(signed))
-            kept = self._shelf().changes(published, receipts, self._outbox(context.round))
-            progress = Progress(context.round, encode_arrays(arrays, job.job.layout), norm, direction)
-            account = account_of(context, contributors, announced)
+            taken = take_result(
+                job, context, self.model, release=release, result=result, security=self._security, policy=self._policy
+            )
+            contributors = taken.contributors
+            published = Published(context, contributors, sha256(release), sha256(taken.signed))
+            kept = self._shelf().changes(published, receipts, self._outbox.of_round(context.round))
+            progress = Progress(context.round, encode_arrays(taken.model, job.job.layout), taken.norm, taken.direction)
+            account = account_of(context, contributors, taken.announced)
             self._advance(context, contributors, progress, {**kept, **account})
             self._log.append(
                 "round-accepted",
@@ -343,10 +295,10 @@ class Silo:
                     "round": context.round,
                     "context": context.digest().hex(),
                     "contributors": list(contributors),
-                    "model": announced.model.hex(),
+                    "model": taken.announced.model.hex(),
                 },
             )
-            return arrays
+            return taken.model
 
     # -------------------------------------------------------------------------------------------------------- details
 
@@ -359,9 +311,9 @@ class Silo:
             raise MessageRefused(
                 f"round {context.round} was offered, {self.rounds_done + 1} is next", hint="Send the results in between"
             )
-        _require_model(context.model, model_digest(self.model, job.job.layout), "model of the round")
+        require_model(context.model, model_digest(self.model, job.job.layout), "model of the round")
         self._require_bounds(job, context)
-        self._require_voids(context, voids)
+        self._outbox.require_voids(context, {void.context for void in self._read_voids(voids)})
         # Last, since what is appraised is the key of exactly this context.
         appraisal = self._appraiser.appraise(wanted.evidence, report_data=context.digest())
         return _Checked(context, wanted.evidence, appraisal)
@@ -370,18 +322,6 @@ class Silo:
         current = self._current()
         job.norm_matches(context, current.norm)
         job.direction_matches(context, self._proofs.direction_digest(current.direction))
-
-    def _require_own(self, job: Job, refusal: type[QuatrefoilError]) -> None:
-        """The job says of this silo's data and code what this silo says, also after a restart."""
-        for member in job.roster:
-            if member.name == self._security.name and (member.data, member.code) != (
-                self._commits.data,
-                self._commits.code,
-            ):
-                raise refusal(
-                    f"{member.name} is on the roster of job {job.name} with other data or other code than it has now",
-                    hint="Put the data and code back with which it enrolled, or enrol in a new job",
-                )
 
     def _agree(self, enrolled_job: bytes) -> AgreedJob:
         return agree(
@@ -406,22 +346,6 @@ class Silo:
     def _read_voids(self, voids: Sequence[bytes]) -> list[RoundVoid]:
         keeper = self._agreed().job.keeper
         return [read(self._security, void, RoundVoid, keeper, "keeper") for void in voids]
-
-    def _require_voids(self, context: RoundContext, voids: Sequence[bytes]) -> None:
-        voided = {void.context for void in self._read_voids(voids)}
-        for name in self._state.names(_outbox_prefix(context.round)):
-            recorded = self._state.get(name)
-            assert recorded is not None
-            sent_to = parts.split(recorded, 2)[0]
-            if sent_to == context.digest() and sent_to in voided:
-                raise RoundVoided(
-                    f"attempt {context.attempt} at round {context.round} is void", hint="Open the next attempt"
-                )
-            if sent_to != context.digest() and sent_to not in voided:
-                raise MessageRefused(
-                    f"this silo has already sent its update of round {context.round} under another context",
-                    hint="Send the keeper's void of that attempt with the new offer",
-                )
 
     def _update(self, trained: Sequence[NDArray[np.floating]]) -> FloatVector:
         layout = self.job.layout
@@ -469,34 +393,6 @@ class Silo:
         checks = ReceiptChecks(self._agreed(), security=self._security, policy=self._policy, clock=self._clock)
         return ReceiptShelf(checks, self._state, self._log)
 
-    def _outbox(self, number: int) -> list[Recorded]:
-        """What this silo has recorded for attempts at a round."""
-        found = []
-        for name in self._state.names(_outbox_prefix(number)):
-            stored = self._state.get(name)
-            assert stored is not None
-            context, message = parts.split(stored, 2)
-            found.append((int(name.split("/")[2]), context, message))
-        return found
-
-    def _check_release(self, job: AgreedJob, context: RoundContext, signed: bytes) -> tuple[str, ...]:
-        release = read(self._security, signed, KeyRelease, job.job.keeper, "keeper")
-        if release.context != context.digest():
-            raise MessageRefused("the key release belongs to another round", hint="Ask the aggregator for this round's")
-        minimum = self._policy.limits.minimum_silos
-        roster = {member.name for member in job.job.roster}
-        if len(set(release.contributors) & roster) != len(release.contributors):
-            raise MessageRefused(
-                "the key release names a silo twice, or one that is not on the roster",
-                hint="Ask the keeper's operator; nothing more should be sent to this keeper",
-            )
-        if len(release.contributors) < minimum:
-            raise MessageRefused(
-                f"the keeper answered for {len(release.contributors)} silos, the policy's minimum is {minimum}",
-                hint="Ask the keeper's operator; nothing more should be sent to this keeper",
-            )
-        return release.contributors
-
     def _advance(
         self,
         context: RoundContext,
@@ -504,28 +400,5 @@ class Silo:
         progress: Progress,
         kept: Mapping[str, bytes | None],
     ) -> None:
-        changes: dict[str, bytes | None] = dict.fromkeys(self._state.names("outbox/"))
-        changes |= self._confirmations.after_round(context.round, contributors)
+        changes = {**self._outbox.emptied(), **self._confirmations.after_round(context.round, contributors)}
         self._state.replace({**changes, **kept, NAME: progress.encode()})
-
-
-def _require_role(statement: VerifiedStatement, role: str) -> None:
-    if statement.role != role:
-        raise MessageRefused(
-            f"signed by {statement.role} {statement.signer}, not by an {role}", hint="Check the sender"
-        )
-
-
-def _require_model(found: bytes, expected: bytes, what: str) -> None:
-    if found != expected:
-        raise MessageRefused(
-            f"the {what} is {found.hex()[:16]}, not {expected.hex()[:16]}", hint="Ask the aggregator's operator"
-        )
-
-
-def _outbox_prefix(number: int) -> str:
-    return f"outbox/{number:08d}/"
-
-
-def _outbox(context: RoundContext) -> str:
-    return f"{_outbox_prefix(context.round)}{context.attempt:04d}/{context.digest().hex()}"

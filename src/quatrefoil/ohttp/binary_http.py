@@ -33,19 +33,19 @@ def encode_request(request: Request, *, padding: Padding) -> bytes:
     """A request of known length (section 3.1), padded. ``CallerError`` where it is no valid message."""
     _check(problem_of_request(request.head) or problem_of_length(request.head, len(request.content)))
     body = _known_body(request.head.fields, request.content, request.trailers)
-    return _padded(varint.encode(KNOWN_REQUEST) + _control(request.head) + body, padding)
+    return _padded([varint.encode(KNOWN_REQUEST), _control(request.head), *body], padding)
 
 
 def encode_response(response: Response, *, padding: Padding) -> bytes:
     """A response of known length, padded."""
     _check_final(response.head)
     _check(problem_of_length(response.head, len(response.content)))
-    encoded = varint.encode(KNOWN_RESPONSE)
+    encoded = [varint.encode(KNOWN_RESPONSE)]
     for one in response.informational:
         _check_informational(one)
-        encoded += varint.encode(one.status) + varint.prefixed(_lines(one.fields))
+        encoded += [varint.encode(one.status), varint.prefixed(_lines(one.fields))]
     body = _known_body(response.head.fields, response.content, response.trailers)
-    return _padded(encoded + varint.encode(response.head.status) + body, padding)
+    return _padded([*encoded, varint.encode(response.head.status), *body], padding)
 
 
 def decode_request(data: bytes, limits: Limits = LIMITS) -> Request:
@@ -138,13 +138,15 @@ def _lines(fields: Fields) -> bytes:
     return b"".join(varint.prefixed(name.lower()) + varint.prefixed(value) for name, value in fields)
 
 
-def _known_body(fields: Fields, content: bytes, trailers: Fields) -> bytes:
+def _known_body(fields: Fields, content: bytes, trailers: Fields) -> list[bytes]:
     _check(problem_of_fields(trailers, trailers=True))
-    return b"".join(map(varint.prefixed, (_lines(fields), content, _lines(trailers))))
+    header, trailer = varint.prefixed(_lines(fields)), varint.prefixed(_lines(trailers))
+    return [header, varint.encode(len(content)), content, trailer]
 
 
-def _padded(encoded: bytes, padding: Padding) -> bytes:
-    return encoded + bytes(padding_for(len(encoded), padding))
+def _padded(parts: list[bytes], padding: Padding) -> bytes:
+    """One message of its parts: the content is copied once."""
+    return b"".join((*parts, bytes(padding_for(sum(map(len, parts)), padding))))
 
 
 def _body(events: list[Event]) -> tuple[bytes, Fields]:

@@ -188,7 +188,8 @@ class ChunkOpener:
         return self._sequence.open(bytes(sealed), aad)
 
     def _pop(self, size: int) -> bytes:
-        taken = bytes(self._held[:size])
+        with memoryview(self._held) as view:
+            taken = bytes(view[:size])
         del self._held[:size]
         return taken
 

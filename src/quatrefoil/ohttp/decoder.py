@@ -76,7 +76,7 @@ class Decoder:
         self._complete = False  # nothing comes after what is held
         self._over = False
         self._events: list[Event] = []
-        self._content = bytearray()  # of this piece: many small chunks make one event
+        self._content: list[bytes] = []  # of this piece: many small chunks make one event
         self._parsing = self._message()
 
     def feed(self, data: bytes) -> list[Event]:
@@ -111,7 +111,7 @@ class Decoder:
 
     def _flush(self) -> None:
         if self._content:
-            self._events.append(Content(bytes(self._content)))
+            self._events.append(Content(b"".join(self._content)))
             self._content.clear()
 
     # ---------------------------------------------------------------------------------------------- the message
@@ -160,7 +160,7 @@ class Decoder:
         while size:
             taken = yield from self._bytes(min(size, max(1, len(self._held))))
             size -= len(taken)
-            self._content += taken
+            self._content.append(taken)
 
     def _section(self, known: bool, *, optional: bool = False) -> Generator[None, None, Fields]:
         """A field section; one that is ``optional`` may be left out where the message ends (sections 3.1 and 3.8)."""
@@ -223,7 +223,8 @@ class Decoder:
 
     def _bytes(self, size: int) -> Generator[None, None, bytes]:
         yield from self._wait(size)
-        taken = bytes(self._held[:size])
+        with memoryview(self._held) as view:
+            taken = bytes(view[:size])  # copied once: a slice of the array would be another copy
         del self._held[:size]
         return taken
 

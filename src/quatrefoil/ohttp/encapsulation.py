@@ -62,7 +62,7 @@ def open_request(sealed: bytes, keys: GatewayKeys, *, limit: int = LARGEST_MESSA
     header, enc = sealed[:HEADER_BYTES], sealed[HEADER_BYTES:enc_end]
     context = keys.context(header, enc, request_info(REQUEST_LABEL, header))
     try:
-        content = context.messages.open(sealed[enc_end:])
+        content = context.messages.open(memoryview(sealed)[enc_end:])
         return OpenedRequest(content, header[0], enc, ResponseKeys(keys.suite, context, enc, response_keys.WHOLE))
     finally:
         context.wipe()
@@ -84,7 +84,7 @@ def open_response(response: ResponseKeys, sealed: bytes, *, limit: int = LARGEST
     check_size(len(sealed), nonce_end + TAG_BYTES, limit, "encapsulated response")
     sequence = response.sequence(sealed[:nonce_end])
     try:
-        content = sequence.open(sealed[nonce_end:])
+        content = sequence.open(memoryview(sealed)[nonce_end:])
         response.wipe()
         return content
     finally:

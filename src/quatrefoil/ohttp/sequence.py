@@ -29,7 +29,7 @@ class Cipher(Protocol):
 
     def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes: ...
 
-    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes: ...
+    def decrypt(self, nonce: bytes, data: bytes | memoryview, associated_data: bytes | None, /) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Sequence:
             self._number += 1
         return cipher.encrypt(nonce, plaintext, aad)
 
-    def open(self, sealed: bytes, aad: bytes = b"") -> bytes:
+    def open(self, sealed: bytes | memoryview, aad: bytes = b"") -> bytes:
         """The plaintext of the next message, or ``MessageRefused``, which leaves the count as it is."""
         cipher, nonce = self._next()
         try:

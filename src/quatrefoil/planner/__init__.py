@@ -1,7 +1,7 @@
 """Policy, workload and measured costs to a plan. ``plan`` is pure; ``calibration`` and ``host`` look at the machine."""
 
 from quatrefoil.planner.availability import Availability
-from quatrefoil.planner.costs import AggregationCosts, Costs, Line, ProofCosts, TransportCosts
+from quatrefoil.planner.costs import AggregationCosts, Costs, Line, ProofCosts, ServingCosts, TransportCosts
 from quatrefoil.planner.plans import Plan, PlannedPhase, Refusal, Unprotected
 from quatrefoil.planner.routing import plan
 
@@ -14,6 +14,7 @@ __all__ = [
     "PlannedPhase",
     "ProofCosts",
     "Refusal",
+    "ServingCosts",
     "TransportCosts",
     "Unprotected",
     "plan",

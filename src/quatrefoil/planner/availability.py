@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from quatrefoil.errors import CallerError
-from quatrefoil.policy import BACKENDS, VALUE_BITS
+from quatrefoil.policy import BACKENDS, STAND_INS, VALUE_BITS
+
+
+def _no_servers() -> Mapping[str, str]:
+    return dict.fromkeys(BACKENDS["enclave"], "no server of models is said to be behind it")
 
 
 @dataclass(frozen=True)
@@ -15,20 +19,30 @@ class Availability:
 
     ``largest_roster``: (aggregation backend, value bits) -> most ciphertexts that it adds exactly, for those present.
     ``largest_proof``: (proof backend, value bits) -> most values that one proof is about, where there are proofs.
+    ``no_server``: enclave backend -> why no model is served from behind it; every other one can be. It stands apart,
+    because who holds the keys of a round and who serves a model are different machines. Stand-ins are always in it.
     """
 
     absent: Mapping[tuple[str, str], str]
     largest_roster: Mapping[tuple[str, int], int]
     largest_proof: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    no_server: Mapping[str, str] = field(default_factory=_no_servers)
 
     def __post_init__(self) -> None:
         known = {(layer, backend) for layer, backends in BACKENDS.items() for backend in backends}
-        unknown = sorted(set(self.absent) - known)
+        unknown = sorted({*self.absent, *(("enclave", name) for name in self.no_server)} - known)
         if unknown:
             raise CallerError(f"no backend {'/'.join(unknown[0])} is known", hint="Use the names of policy.BACKENDS")
         empty = sorted(key for key, reason in self.absent.items() if not reason)
+        empty += sorted(("enclave", name) for name, reason in self.no_server.items() if not reason)
         if empty:
             raise CallerError(f"{'/'.join(empty[0])} is absent without a reason", hint="Say why it is not there")
+        for layer, backend in STAND_INS.values():
+            if layer == "enclave" and backend not in self.no_server:
+                raise CallerError(
+                    f"enclave/{backend} is said to serve models, and it gives no evidence to seal a request to",
+                    hint="Give the reason why it does not",
+                )
         for backend in BACKENDS["aggregation"]:
             for bits in VALUE_BITS:
                 if ("aggregation", backend) not in self.absent and (backend, bits) not in self.largest_roster:
@@ -46,6 +60,12 @@ class Availability:
 
     def has(self, layer: str, backend: str) -> bool:
         return (layer, backend) not in self.absent
+
+    def missing(self, kind: str, layer: str, backend: str) -> str:
+        """Why ``backend`` is not there for phases of ``kind``; "" where it is."""
+        if (kind, layer) == ("infer", "enclave"):
+            return self.no_server.get(backend, "")
+        return self.absent.get((layer, backend), "")
 
 
 __all__ = ["Availability"]

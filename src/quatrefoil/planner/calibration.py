@@ -7,10 +7,9 @@ loopback. They say what this machine takes now; another load, another network or
 from __future__ import annotations
 
 import asyncio
-import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +20,9 @@ from quatrefoil.contracts import BoundedUpdate, IntegrityProof, PrivateAggregati
 from quatrefoil.errors import HostError, PeerError
 from quatrefoil.planner import host
 from quatrefoil.planner.availability import Availability
-from quatrefoil.planner.costs import AggregationCosts, Costs, Line, ProofCosts, TransportCosts, finite
+from quatrefoil.planner.costs import AggregationCosts, Costs, Line, ProofCosts, TransportCosts
+from quatrefoil.planner.exchanges import measure_exchanges
+from quatrefoil.planner.watch import Clock, Watch, line
 from quatrefoil.policy import BACKENDS, VALUE_BITS
 
 VALUES = 1 << 17
@@ -35,23 +36,26 @@ MESSAGE = 1 << 20
 
 KEYS = 32
 ENTRIES = 20
-MEASUREMENTS = 40
+MEASUREMENTS = 44
 """About how many figures share the time given."""
-
-Clock = Callable[[], float]
-"""Seconds that only move forward, like ``time.perf_counter``."""
 
 
 def calibrate(
-    available: Availability, append: Callable[[], object], *, seconds: float = 1.5, clock: Clock = time.perf_counter
+    available: Availability,
+    append: Callable[[], object],
+    receipt: Callable[[int], bytes],
+    *,
+    seconds: float = 1.5,
+    clock: Clock = time.perf_counter,
 ) -> Costs:
     """Measure what ``available`` offers, in about ``seconds``. May be called with or without a running event loop.
 
     ``append`` writes one entry to a durable log; it is called up to :data:`ENTRIES` times, so give it one to
-    throw away.
+    throw away. ``receipt``: as for :func:`measure_exchanges`.
     """
-    watch = _Watch(seconds / MEASUREMENTS, clock)
-    transport = {"pq-tls": _transport(watch)} if available.has("transport", "pq-tls") else {}
+    watch = Watch(seconds / MEASUREMENTS, clock)
+    channels = available.has("transport", "pq-tls")
+    transport = {"pq-tls": _transport(watch)} if channels else {}
     schemes = [
         (f"{backend}/{bits}", host.aggregation(backend, bits))
         for backend in BACKENDS["aggregation"]
@@ -61,6 +65,7 @@ def calibrate(
     return Costs(
         measured_on=machine.describe(),
         transport=transport,
+        serving={"pq-tls": measure_exchanges(receipt, watch)} if channels else {},
         aggregation={name: measure_aggregation(scheme, watch) for name, scheme in schemes},
         proofs={
             f"{backend}/{bits}": measure_proofs(host.proofs(bits), host.aggregation("additive-rlwe", bits), watch)
@@ -70,38 +75,7 @@ def calibrate(
     )
 
 
-class _Watch:
-    """Medians of repeated runs: at least three, and as many as fit into ``budget`` seconds."""
-
-    def __init__(self, budget: float, clock: Clock) -> None:
-        self._budget = budget
-        self._clock = clock
-
-    def ms(self, action: Callable[[], object], *, most: int = 1000) -> float:
-        times: list[float] = []
-        begin = self._clock()
-        while len(times) < 3 or (self._clock() - begin < self._budget and len(times) < most):
-            start = self._clock()
-            action()
-            times.append((self._clock() - start) * 1e3)
-        return finite(statistics.median(times))
-
-    async def ms_of(self, action: Callable[[], Awaitable[object]]) -> float:
-        times: list[float] = []
-        begin = self._clock()
-        while len(times) < 3 or (self._clock() - begin < self._budget and len(times) < 1000):
-            start = self._clock()
-            await action()
-            times.append((self._clock() - start) * 1e3)
-        return finite(statistics.median(times))
-
-
-def line(small: float, large: float, size: float) -> Line:
-    """Through a measurement at (about) nothing and one at ``size``. Noise may order them the wrong way: then flat."""
-    return Line(small, max(0.0, (large - small) / size))
-
-
-def measure_aggregation(scheme: PrivateAggregation, watch: _Watch) -> AggregationCosts:
+def measure_aggregation(scheme: PrivateAggregation, watch: Watch) -> AggregationCosts:
     small, large = _measure_values(scheme, 1, watch), _measure_values(scheme, VALUES, watch)
     lines = {name: line(small[name], large[name], VALUES) for name in small}
     shape = SumShape(length=1, clip=1.0, context=bytes(32))
@@ -117,13 +91,13 @@ def measure_aggregation(scheme: PrivateAggregation, watch: _Watch) -> Aggregatio
     )
 
 
-def measure_proofs(proofs: IntegrityProof, scheme: PrivateAggregation, watch: _Watch) -> ProofCosts:
+def measure_proofs(proofs: IntegrityProof, scheme: PrivateAggregation, watch: Watch) -> ProofCosts:
     small, large = (_measure_proof(proofs, scheme, length, watch) for length in (1, PROVEN_VALUES))
     lines = {name: line(small[name], large[name], PROVEN_VALUES) for name in small}
     return ProofCosts(lines["prove"], lines["verify"], small["check"], lines["bytes"])
 
 
-def _measure_proof(proofs: IntegrityProof, scheme: PrivateAggregation, length: int, watch: _Watch) -> dict[str, float]:
+def _measure_proof(proofs: IntegrityProof, scheme: PrivateAggregation, length: int, watch: Watch) -> dict[str, float]:
     shape = SumShape(length=length, clip=1.0, context=bytes(32))
     values = np.linspace(-0.5, 0.5, length, dtype=np.float32)
     encrypted, hidden = scheme.encrypt_for_proof(values, weight=1.0, shape=shape)
@@ -139,7 +113,7 @@ def _measure_proof(proofs: IntegrityProof, scheme: PrivateAggregation, length: i
     }
 
 
-def _measure_values(scheme: PrivateAggregation, length: int, watch: _Watch) -> dict[str, float]:
+def _measure_values(scheme: PrivateAggregation, length: int, watch: Watch) -> dict[str, float]:
     shape = SumShape(length=length, clip=1.0, context=bytes(32))
     values = np.linspace(-0.5, 0.5, length, dtype=np.float32)
     one, two = (scheme.encrypt(values, weight=1.0, shape=shape) for _ in range(2))
@@ -160,7 +134,7 @@ def _sum(scheme: PrivateAggregation, ciphertexts: Sequence[bytes], shape: SumSha
     return accumulator.total()
 
 
-def _transport(watch: _Watch) -> TransportCosts:
+def _transport(watch: Watch) -> TransportCosts:
     from quatrefoil.transport import CertificateAuthority, PostQuantumTransport, system_clock
 
     with tempfile.TemporaryDirectory(prefix="quatrefoil-calibration-") as folder:
@@ -237,4 +211,4 @@ def _transport(watch: _Watch) -> TransportCosts:
     )
 
 
-__all__ = ["calibrate", "line", "measure_aggregation", "measure_proofs"]
+__all__ = ["calibrate", "measure_aggregation", "measure_proofs"]

@@ -18,7 +18,7 @@ from typing import Any
 from quatrefoil.configuration import read_text, shown
 from quatrefoil.errors import HostError, PolicyInvalid
 
-SCHEMA = "quatrefoil.costs/1"
+SCHEMA = "quatrefoil.costs/2"
 LARGEST_FILE = 1 << 20
 _HINT = "Measure again: quatrefoil plan ... --save-costs FILE"
 
@@ -74,12 +74,25 @@ class ProofCosts:
 
 
 @dataclass(frozen=True)
+class ServingCosts:
+    """What both ends add to one request of a served model and its answer, by the bytes that each of the two has.
+    ``exchange_*``: sealed and opened; ``exchange_bytes``: what is sent of both, without the receipt. ``receipt_*``: of
+    one signed answer, as it lies in the answer."""
+
+    exchange_ms: Line
+    exchange_bytes: Line
+    receipt_ms: Line
+    receipt_bytes: float
+
+
+@dataclass(frozen=True)
 class Costs:
-    """``transport``: by backend. ``aggregation`` and ``proofs``: by "backend/value bits". ``log_append_ms``: one
-    durable entry. ``measured_on``: the machine, as ``machine.describe`` gives it."""
+    """``transport`` and ``serving``: by transport backend. ``aggregation`` and ``proofs``: by "backend/value bits".
+    ``log_append_ms``: one durable entry. ``measured_on``: the machine, as ``machine.describe`` gives it."""
 
     measured_on: Mapping[str, Any]
     transport: Mapping[str, TransportCosts]
+    serving: Mapping[str, ServingCosts]
     aggregation: Mapping[str, AggregationCosts]
     proofs: Mapping[str, ProofCosts]
     log_append_ms: float
@@ -88,6 +101,11 @@ class Costs:
         if backend not in self.transport:
             raise PolicyInvalid(f"the costs hold no figures for transport/{backend}", hint=_HINT)
         return self.transport[backend]
+
+    def of_serving(self, transport: str) -> ServingCosts:
+        if transport not in self.serving:
+            raise PolicyInvalid(f"the costs hold no figures for serving over transport/{transport}", hint=_HINT)
+        return self.serving[transport]
 
     def of_aggregation(self, backend: str, value_bits: int) -> AggregationCosts:
         key = f"{backend}/{value_bits}"
@@ -181,4 +199,4 @@ def finite(value: float) -> float:
     return value
 
 
-__all__ = ["SCHEMA", "AggregationCosts", "Costs", "Line", "ProofCosts", "TransportCosts", "finite"]
+__all__ = ["SCHEMA", "AggregationCosts", "Costs", "Line", "ProofCosts", "ServingCosts", "TransportCosts", "finite"]

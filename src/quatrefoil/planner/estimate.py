@@ -1,7 +1,8 @@
 """What one pass of a phase is predicted to cost under chosen backends. A pure function of sizes and costs.
 
 Milliseconds are the way of one round from a silo's update to its answer: silos work side by side on their own machines,
-the aggregator and the keeper serve them one after another. Bytes are what crosses the network.
+the aggregator and the keeper serve them one after another. Of a served model they are what protection adds to its
+requests, one after another (:data:`EXCLUDED`). Bytes are what crosses the network.
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ from quatrefoil.workload import Phase
 
 BYTES_OF_A_MEAN = 8
 """One value of the published result, a float64."""
+
+EXCLUDED: Mapping[str, str] = {
+    "infer": "the model's own computing, HTTP, padding, waiting, and attestation, which serves many requests"
+}
+"""Kind -> what predictions of its phases leave out."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,15 @@ def estimate(phase: Phase, chosen: Mapping[str, str], policy: Policy, costs: Cos
         ms = silos * (transport.verify_ms + open_ms) + scheme.combine_ms.at(silos) + transport.sign_ms
         # Each sealed key travels from its silo to the aggregator, and with all the others on to the keeper.
         return Estimate(ms + transport.message_ms.at(silos * sealed), round(2 * silos * sealed))
+    if phase.kind == "infer" and transport:
+        serving = costs.of_serving(chosen["transport"])
+        sent = serving.exchange_bytes.at(phase.message_bytes) + serving.receipt_bytes
+        added = serving.exchange_ms.at(phase.message_bytes) + serving.receipt_ms.at(phase.message_bytes)
+        # There and back, as a message and its acknowledgement are.
+        return Estimate(phase.batch * (added + transport.message_ms.at(sent)), round(phase.batch * sent))
     if phase.kind == "audit":
         return Estimate(phase.batch * costs.log_append_ms, 0)
     raise AssertionError(f"no estimate for a {phase.kind} phase under {dict(chosen)}")
 
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["EXCLUDED", "Estimate", "estimate"]

@@ -23,13 +23,17 @@ NOT_WRITTEN: Mapping[tuple[str, str], str] = {
 }
 
 
-def availability(root: Path = Path("/"), *, keeper: Collection[str] | None = None) -> Availability:
+def availability(
+    root: Path = Path("/"), *, keeper: Collection[str] | None = None, server: Collection[str] | None = None
+) -> Availability:
     """Look at this machine; ``root`` is where its devices are looked for.
 
     ``keeper``: kinds of evidence that the keeper's machine is said to give, where the keeper runs on another; None: it
-    would run on this one, and has the devices that are here.
+    would run on this one, and has the devices that are here. ``server``: the same of the machine that serves a model.
     """
-    absent = {**NOT_WRITTEN, **(_enclaves(root) if keeper is None else _said(keeper))}
+    keepers = _enclaves(root) if keeper is None else _said(keeper, "keeper")
+    servers = _enclaves(root) if server is None else _said(server, "server")
+    absent = {**NOT_WRITTEN, **{("enclave", name): reason for name, reason in keepers.items()}}
     reason = transport_missing()
     if reason:
         absent["transport", "pq-tls"] = reason
@@ -38,7 +42,8 @@ def availability(root: Path = Path("/"), *, keeper: Collection[str] | None = Non
         absent["aggregation", "additive-rlwe"] = absent["proofs", "bounded-update"] = reason
     present = [backend for backend in BACKENDS["aggregation"] if ("aggregation", backend) not in absent]
     largest = {(b, bits): aggregation(b, bits).scheme.largest_roster for b in present for bits in VALUE_BITS}
-    return Availability(absent, largest, {} if ("proofs", "bounded-update") in absent else _largest_proofs())
+    proofs = {} if ("proofs", "bounded-update") in absent else _largest_proofs()
+    return Availability(absent, largest, proofs, {**servers, "software": NO_STAND_IN})
 
 
 def aggregation(backend: str, value_bits: int) -> PrivateAggregation:
@@ -92,9 +97,12 @@ def kernel_missing() -> str:
 
 UNCOLLECTED: Mapping[str, str] = {
     "sgx": "nothing here collects evidence inside an SGX enclave",
-    "nvidia-cc": "a GPU holds no keeper: it isolates what runs on it, and the keeper's own memory it does not",
+    "nvidia-cc": "a GPU isolates what runs on it, and not the memory of a keeper or a server beside it",
 }
-"""Backends of which no keeper can give evidence, whatever devices there are, and why."""
+"""Backends of which nothing here can give evidence, whatever devices there are, and why."""
+
+NO_STAND_IN = "nothing stands in for a server that gives evidence: a request could be sealed to anybody"
+"""Why a model is never served without an enclave."""
 
 _DEVICES: Mapping[str, tuple[str, ...]] = {
     "tdx": ("tdx", "tsm"),
@@ -102,27 +110,36 @@ _DEVICES: Mapping[str, tuple[str, ...]] = {
     "nitro": ("nitro",),
     "tpm": ("tpm",),
 }
-"""Backend -> devices of ``enclave.devices`` that a keeper needs, all of them."""
+"""Backend -> devices of ``enclave.devices`` that a keeper or a server needs, all of them."""
 
 
-def _enclaves(root: Path) -> dict[tuple[str, str], str]:
-    """A device shows that a keeper here can ask for evidence; that it is any good, its appraisal shows."""
+def _enclaves(root: Path) -> dict[str, str]:
+    """Why there is none here, by backend. A device shows that code here can ask for evidence; that it is any good, its
+    appraisal shows."""
     found = {device.kind: device for device in devices.find(root)}
     reasons = {}
     for backend in BACKENDS["enclave"]:
         if backend in UNCOLLECTED:
             seen = f"; {found[backend].path} is here" if found[backend].present else ""
-            reasons["enclave", backend] = UNCOLLECTED[backend] + seen
+            reasons[backend] = UNCOLLECTED[backend] + seen
         elif missing := [kind for kind in _DEVICES.get(backend, ()) if not found[kind].present]:
-            reasons["enclave", backend] = f"no device here ({', '.join(found[kind].path for kind in missing)})"
+            reasons[backend] = f"no device here ({', '.join(found[kind].path for kind in missing)})"
     return reasons
 
 
-def _said(keeper: Collection[str]) -> dict[tuple[str, str], str]:
-    if unknown := sorted(set(keeper) - set(_DEVICES)):
-        raise CallerError(f"no keeper gives {unknown[0]} evidence", hint=f"Name one of {', '.join(_DEVICES)}")
-    other = [name for name in BACKENDS["enclave"] if name != "software" and name not in keeper]
-    return {("enclave", name): UNCOLLECTED.get(name, "the keeper is not said to give such evidence") for name in other}
+def _said(kinds: Collection[str], who: str) -> dict[str, str]:
+    if unknown := sorted(set(kinds) - set(_DEVICES)):
+        raise CallerError(f"no {who} gives {unknown[0]} evidence", hint=f"Name one of {', '.join(_DEVICES)}")
+    other = [name for name in BACKENDS["enclave"] if name != "software" and name not in kinds]
+    return {name: UNCOLLECTED.get(name, f"the {who} is not said to give such evidence") for name in other}
 
 
-__all__ = ["PARAMETER_SETS", "aggregation", "availability", "kernel_missing", "proofs", "transport_missing"]
+__all__ = [
+    "NO_STAND_IN",
+    "PARAMETER_SETS",
+    "aggregation",
+    "availability",
+    "kernel_missing",
+    "proofs",
+    "transport_missing",
+]

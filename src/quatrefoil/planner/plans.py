@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from quatrefoil.errors import CallerError
-from quatrefoil.planner.threats import Answer
+from quatrefoil.planner.answer import Answer
+from quatrefoil.planner.estimate import EXCLUDED
 from quatrefoil.wire import WireObject
 
 
@@ -35,8 +36,8 @@ class Unprotected:
 @dataclass(frozen=True)
 class PlannedPhase:
     """``layers`` and ``backends`` run in parallel. ``threats``: every answered one, and by which layer. Predictions
-    are for one pass; there are ``rounds`` of them. ``isolation``: what separates the code that holds keys from its
-    host, "none", "process" or "vm"; empty where the phase has no layer for it."""
+    are for one pass; there are ``rounds`` of them. ``isolation``: what separates the code that holds keys, or serves,
+    from its host, "none", "process" or "vm"; empty where the phase has no layer for it."""
 
     name: str
     kind: str
@@ -49,6 +50,11 @@ class PlannedPhase:
     rounds: int
     isolation: str
     refused: tuple[Refusal, ...]
+
+    @property
+    def excluded(self) -> str:
+        """What the predictions leave out; "" for nothing."""
+        return EXCLUDED.get(self.kind, "")
 
 
 @dataclass(frozen=True)
@@ -162,6 +168,7 @@ def _phase_json(phase: PlannedPhase) -> dict[str, Any]:
         },
         "predicted_ms": round(phase.predicted_ms, 4),
         "predicted_bytes": phase.predicted_bytes,
+        "excluded": phase.excluded or None,
         "rounds": phase.rounds,
         "isolation": phase.isolation or None,
         "refused": [{"layer": r.layer, "backend": r.backend, "reason": r.reason} for r in phase.refused],

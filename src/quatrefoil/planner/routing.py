@@ -2,9 +2,9 @@
 
 For every phase, all combinations of allowed and available backends are tried. One is acceptable when it holds every
 layer that the phase needs, answers every threat that the policy names and the phase is exposed to, and keeps to the
-latency limits. Of the acceptable ones, those with the fewest stand-ins win, of these those whose keeper is isolated
-from its host, and of these the cheapest. The aggregation backend is one for the whole workload, because what one silo
-encrypts the others must be able to add. When a phase has no acceptable combination, nothing is planned:
+latency limits. Of the acceptable ones, those with the fewest stand-ins win, of these those whose keeper or server is
+isolated from its host, and of these the cheapest. The aggregation backend is one for the whole workload, because what
+one silo encrypts the others must be able to add. When a phase has no acceptable combination, nothing is planned:
 ``PhaseUnprotected`` says which phase, which threat, and what would do.
 """
 
@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from itertools import product
 
 from quatrefoil.errors import PhaseUnprotected
-from quatrefoil.planner import threats
+from quatrefoil.planner import serving, threats
+from quatrefoil.planner.answer import Answer
 from quatrefoil.planner.availability import Availability
 from quatrefoil.planner.costs import Costs
 from quatrefoil.planner.estimate import Estimate, estimate
 from quatrefoil.planner.plans import Plan, PlannedPhase, Refusal, Unprotected
-from quatrefoil.planner.threats import Answer
-from quatrefoil.policy import BACKENDS, ISOLATED_FROM, ISOLATING, ISOLATION, LAYERS, STAND_INS, Policy
+from quatrefoil.policy import BACKENDS, ISOLATING, ISOLATION, LAYERS, STAND_INS, Policy
+from quatrefoil.wire import LARGEST_MESSAGE
 from quatrefoil.workload import Phase, Workload
 
 SHARED = "aggregation"
@@ -37,7 +38,7 @@ def plan(workload: Workload, policy: Policy, costs: Costs, available: Availabili
     ``PolicyInvalid`` when ``costs`` lack a figure for a backend that is allowed and available.
     """
     room = _Room(policy, costs, available, max(phase.parameters for phase in workload.phases))
-    shared = room.usable(SHARED) or ("",)
+    shared = room.usable("aggregate", SHARED) or ("",)
     attempts = [room.attempt(workload, backend) for backend in shared]
     routed = [attempt for attempt in attempts if not attempt.faults]
     if not routed:
@@ -77,7 +78,7 @@ class _Choice:
 
     @property
     def is_open(self) -> bool:
-        """Whether a keeper is used that nothing isolates from its host."""
+        """Whether a keeper or a server is used that nothing isolates from its host."""
         return "enclave" in self.backends and self.backends["enclave"] not in ISOLATING
 
 
@@ -101,10 +102,10 @@ class _Room:
     available: Availability
     parameters: int
 
-    def usable(self, layer: str, shared: str = "") -> tuple[str, ...]:
-        """Backends of ``layer`` that are allowed, accepted, there, and fit for this policy and workload (with the
-        ``shared`` backend, where one is given). Policies hold allowed to be accepted."""
-        return tuple(b for b in self.policy.allow.of(layer) if not self.hindrance(layer, b, shared))
+    def usable(self, kind: str, layer: str, shared: str = "") -> tuple[str, ...]:
+        """Backends of ``layer`` that are allowed, accepted, there for phases of ``kind``, and fit for this policy and
+        workload (with the ``shared`` backend, where one is given). Policies hold allowed to be accepted."""
+        return tuple(b for b in self.policy.allow.of(layer) if not self.hindrance(kind, layer, b, shared))
 
     def attempt(self, workload: Workload, shared: str) -> _Attempt:
         choices, faults = [], []
@@ -123,7 +124,9 @@ class _Room:
             return
         options: list[tuple[str, ...]] = []
         for layer in LAYERS:
-            usable = (shared,) if layer == SHARED and shared else () if layer == SHARED else self.usable(layer, shared)
+            usable = self.usable(phase.kind, layer, shared)
+            if layer == SHARED:
+                usable = (shared,) if shared else ()
             if layer in threats.NEEDED[phase.kind]:
                 options.append(usable)
             else:
@@ -159,6 +162,13 @@ class _Room:
             largest = self.available.largest_roster[shared, limits.value_bits] if shared else phase.silos
             if phase.silos > largest:
                 return f"has {phase.silos} silos, and {shared} adds at most {largest} at {limits.value_bits} bits"
+        if phase.kind == "infer":
+            if phase.message_bytes > LARGEST_MESSAGE:
+                return f"has messages of {phase.message_bytes} bytes, and a sealed one holds at most {LARGEST_MESSAGE}"
+            if self.policy.channels != serving.SEALED_UNDER:
+                return (
+                    f"seals requests under {serving.SEALED_UNDER}, and transport.policy asks for {self.policy.channels}"
+                )
         return ""
 
     def fault(self, phase: Phase, shared: str) -> str:
@@ -168,11 +178,11 @@ class _Room:
             also = f", so nothing answers {', '.join(named)} there" if named else ""
             return f"cannot run: {threats.UNSERVED[phase.kind]}{also}"
         for layer in threats.NEEDED[phase.kind]:
-            if not self.usable(layer):
-                rows = [(layer, backend) for backend in BACKENDS[layer] if (layer, backend) not in _STAND_IN_OF]
+            if not self.usable(phase.kind, layer):
+                rows = [(layer, backend) for backend in BACKENDS[layer] if self.is_worth_naming(layer, backend)]
                 named = self.named(phase)
                 also = f" (and is exposed to {', '.join(named)})" if named else ""
-                return f"needs a backend of {layer}, and has none{also}: {self.wanting(rows, shared)}"
+                return f"needs a backend of {layer}, and has none{also}: {self.wanting(phase.kind, rows, shared)}"
         choices = list(self.candidates(phase, shared))
         answerable = {threat for choice in choices for threat in _answered(phase.kind, choice.backends)}
         open_threats = [threat for threat in self.named(phase) if threat not in answerable]
@@ -191,21 +201,26 @@ class _Room:
         rows = [(row.layer, row.backend) for row in threats.ANSWERS if (row.kind, row.threat) == (kind, threat)]
         if not rows:
             return threats.UNSERVED.get(kind) or threats.NOTHING_YET.get((kind, threat), "no layer answers it")
-        return self.wanting(rows, shared)
+        return self.wanting(kind, rows, shared)
 
-    def wanting(self, rows: list[tuple[str, str]], shared: str) -> str:
+    def is_worth_naming(self, layer: str, backend: str) -> bool:
+        """Whether a refusal for want of ``layer`` says why not this one: whoever allows a stand-in wants to know."""
+        return (layer, backend) not in _STAND_IN_OF or backend in self.policy.allow.of(layer)
+
+    def wanting(self, kind: str, rows: list[tuple[str, str]], shared: str) -> str:
         """ "proofs/bounded-update (does not exist yet)", backends with one reason together."""
         by_reason: dict[str, list[str]] = {}
         for layer, backend in rows:
-            by_reason.setdefault(self.hindrance(layer, backend, shared) or "not chosen", []).append(
+            by_reason.setdefault(self.hindrance(kind, layer, backend, shared) or "not chosen", []).append(
                 f"{layer}/{backend}"
             )
         return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
 
-    def hindrance(self, layer: str, backend: str, shared: str) -> str:
-        """Why ``backend`` cannot be used at all, with the ``shared`` one if that is given; "" when it can."""
-        if not self.available.has(layer, backend):
-            return self.available.absent[layer, backend]
+    def hindrance(self, kind: str, layer: str, backend: str, shared: str) -> str:
+        """Why ``backend`` cannot be used in phases of ``kind`` at all, with the ``shared`` one if that is given; ""
+        when it can."""
+        if missing := self.available.missing(kind, layer, backend):
+            return missing
         if backend not in self.policy.allow.of(layer):
             return "the policy does not allow it"
         return self.proof_hindrance(backend, shared) if layer == "proofs" else ""
@@ -250,7 +265,7 @@ class _Room:
                     yield Refusal(layer, backend, self.why_refused(phase, choice, layer, backend))
 
     def why_refused(self, phase: Phase, choice: _Choice, layer: str, backend: str) -> str:
-        hindrance = self.hindrance(layer, backend, choice.backends.get(SHARED, ""))
+        hindrance = self.hindrance(phase.kind, layer, backend, choice.backends.get(SHARED, ""))
         if hindrance:
             return hindrance
         exposed = threats.exposed(phase.kind, phase.data)
@@ -282,7 +297,7 @@ class _Room:
             if threat in answered:
                 continue
             why = f"the policy does not name it; {self.why_open(phase.kind, threat, used.get(SHARED, ''))}"
-            if phase.isolation == "none" and threat in ISOLATED_FROM:
+            if phase.isolation == "none" and threat in threats.needing_isolation(phase.kind):
                 why = f"{used['enclave']} isolates nothing from its host; {why}"
             yield Unprotected(threat, phase.name, why)
 

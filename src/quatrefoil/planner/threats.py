@@ -2,17 +2,17 @@
 
 Everything that a plan claims is a row of :data:`ANSWERS`; what no row says is not protected. Rows stand here for
 backends that a host does not offer as well, so that a refusal can name what would satisfy it: they are never chosen.
-``how`` and ``condition`` are shown to people; ``condition`` says what the claim rests on beyond the cryptography, and
-is filled with the policy's numbers.
+The rows of ``infer`` phases are in ``serving``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from string import Formatter
 
-from quatrefoil.policy import ISOLATING, Policy
+from quatrefoil.planner import serving
+from quatrefoil.planner.answer import AUTHORITY, HYBRID, MUTUAL, Answer
+from quatrefoil.policy import ISOLATING
 
 EXPOSED: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("transport", "update"): ("recorder", "network"),
@@ -56,68 +56,17 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "aggregate": ("aggregation",),
     "keys": ("transport", "enclave", "aggregation"),
     "audit": (),
+    "infer": ("transport", "enclave"),
 }
-"""kind -> layers without which the phase cannot run at all: keys must be held somewhere, updates added somehow."""
+"""kind -> layers without which the phase cannot run at all: keys must be held somewhere, updates added somehow,
+and a model's server must show whose key requests are sealed to."""
 
 UNSERVED: Mapping[str, str] = {
-    "infer": "confidential serving does not exist yet",
     "score": "encrypted scoring does not exist yet",
 }
 """Kinds that nothing can run yet, and why."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """``backend`` of ``layer`` answers ``threat`` in phases of ``kind``, in the way and on the condition given."""
-
-    layer: str
-    backend: str
-    kind: str
-    threat: str
-    how: str
-    condition: str = ""
-
-    def under(self, policy: Policy) -> Answer:
-        """The same with the policy's numbers and names filled in."""
-        limits = policy.limits
-        given = {
-            "hybrid": _KEY_AGREEMENTS[policy.channels],
-            "colluders": _colluders(policy),
-            "minimum_silos": limits.minimum_silos,
-            "rosters": _rosters(policy),
-            "norm": f"{limits.update_norm:g}",
-            "appraisal": policy.appraisal.hex()[:16] or "that it would have to name",
-        }
-        how, condition = self.how.format(**given), self.condition.format(**given)
-        return Answer(self.layer, self.backend, self.kind, self.threat, how, condition)
-
-
-def _colluders(policy: Policy) -> str:
-    if policy.limits.colluding_silos:
-        return f"at most {policy.limits.colluding_silos} of the silos collude"
-    return "no silo colludes, nor takes its own update out of the published sum"
-
-
-def _rosters(policy: Policy) -> str:
-    group, safe = policy.limits.minimum_roster_group, policy.limits.colluding_silos + 2
-    if group >= safe:
-        return f"no combination of a job's sums sets fewer than {group} silos apart"
-    return (
-        f"a combination of a job's sums may set as few as {group} of the silos apart, which can come close to one "
-        f"update (at least {safe} would prevent it)"
-    )
-
-
-_KEY_AGREEMENTS: Mapping[str, str] = {
-    "hybrid-768": "X25519 and ML-KEM-768 together: what is recorded opens only to someone who breaks both",
-    "hybrid-1024": "P-384 and ML-KEM-1024 together: what is recorded opens only to someone who breaks both",
-    "cnsa-2.0": "ML-KEM-1024 alone, as CNSA 2.0 asks for: what is recorded opens only to someone who breaks it",
-}
-"""By the channel policy. A test holds it to the names that there are, and to what each negotiates first."""
-
-_HYBRID = "{hybrid}"
-_MUTUAL = "TLS 1.3 with ML-DSA certificates on both ends; chain, host name and role are checked"
-_AUTHORITY = "the authority certifies only the parties that it names, and nobody else holds its key"
 _SIGNED = "messages are signed with ML-DSA and bound to the round"
 _APART = "the keeper and the aggregator are run by parties that do not pool what they know"
 _COLLUDING = (
@@ -136,11 +85,11 @@ _ONE_ANSWER = (
 
 
 def _pq_tls(kind: str) -> tuple[Answer, ...]:
-    authentic = _MUTUAL if kind == "transport" else f"{_MUTUAL}; {_SIGNED}"
-    secret = _HYBRID if kind != "keys" else f"{_HYBRID}; keys are sealed to the round's key, which is wiped at its end"
+    authentic = MUTUAL if kind == "transport" else f"{MUTUAL}; {_SIGNED}"
+    secret = HYBRID if kind != "keys" else f"{HYBRID}; keys are sealed to the round's key, which is wiped at its end"
     return (
         Answer("transport", "pq-tls", kind, "recorder", secret),
-        Answer("transport", "pq-tls", kind, "network", authentic, _AUTHORITY),
+        Answer("transport", "pq-tls", kind, "network", authentic, AUTHORITY),
     )
 
 
@@ -188,6 +137,7 @@ ANSWERS: tuple[Answer, ...] = (
     *_bounded("keys", "a sealed key that is not the one of the proven ciphertext is refused by name"),
     *_attested("curious-host", "keys are released only to attested code in memory that the host cannot read"),
     *_attested("malicious-server", "attested code answers once a round, for one roster"),
+    *serving.ANSWERS,
 )
 """Everything that a plan may claim. At most one row for a backend, kind and threat."""
 
@@ -198,7 +148,6 @@ NOTHING_YET: Mapping[tuple[str, str], str] = {
     ("audit", "malicious-server"): "silos can witness the log (audit.witnesses), and plans do not credit that yet",
 }
 """(kind, threat) that no row answers: what would, and that it is missing."""
-
 
 PROVABLE: Mapping[str, tuple[str, ...]] = {"bounded-update": ("additive-rlwe",)}
 """Proof backend -> the aggregation backends whose ciphertexts it is about."""
@@ -213,14 +162,14 @@ def answers(layer: str, backend: str, kind: str) -> tuple[Answer, ...]:
     return tuple(row for row in ANSWERS if (row.layer, row.backend, row.kind) == (layer, backend, kind))
 
 
+def needing_isolation(kind: str) -> set[str]:
+    """Threats that a backend answers in phases of ``kind`` by isolating code from its host."""
+    return {row.threat for row in ANSWERS if (row.layer, row.kind) == ("enclave", kind)}
+
+
 def placeholders() -> set[str]:
     """Names used in claims; a test holds them to what :meth:`Answer.under` fills."""
     return {name for row in ANSWERS for _, name, _, _ in Formatter().parse(row.how + row.condition) if name}
-
-
-def key_agreement(channels: str) -> str:
-    """What channels and envelopes rest on under the channel policy of this name."""
-    return _KEY_AGREEMENTS[channels]
 
 
 __all__ = [
@@ -230,8 +179,7 @@ __all__ = [
     "NOTHING_YET",
     "PROVABLE",
     "UNSERVED",
-    "Answer",
     "answers",
     "exposed",
-    "key_agreement",
+    "needing_isolation",
 ]

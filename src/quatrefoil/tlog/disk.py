@@ -27,6 +27,11 @@ def create(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
 
 
+def create_appending(path: Path) -> int:
+    """A file that was not there, open for writing at its end, for its owner alone."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+
+
 def rename(source: Path, target: Path) -> None:
     """In one step: a reader sees the old file or the new one, whole."""
     source.rename(target)

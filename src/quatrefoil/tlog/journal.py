@@ -1,8 +1,7 @@
 """The journal: what was acknowledged and may not lie in tiles on the disk yet. One synchronised write an append.
 
-A file of records, each a mark that is this journal's own, its length (4 bytes, big-endian), SHA-256 of its content,
-and the content. The first is the base: the checkpoint that the tiles on the disk hold for certain. What follows was
-appended after it.
+A file of ``records``. The first is the base: the checkpoint that the tiles on the disk hold for certain. What follows
+was appended after it.
 
 A record is written once the one before it is on the disk. One that was being written when the machine stopped is
 therefore the last, and whatever part of it arrived, nothing of it was acknowledged: it is cut off. A record that does
@@ -12,7 +11,6 @@ holds it, and it stands at the beginning of each record alone.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import struct
@@ -21,11 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quatrefoil.errors import HostError, StateCorrupt
-from quatrefoil.tlog import disk
+from quatrefoil.tlog import disk, records
 
 _MAGIC = b"tlog journal 1\n"
-_MARK_BYTES = 16
-_HEAD = struct.Struct(">I32s")
 _APPENDED = struct.Struct(">cQI")
 _HINT = "Keep the folder as evidence and restore the log from a copy; do not repair it by hand"
 
@@ -56,7 +52,7 @@ class Journal:
     @classmethod
     def create(cls, path: Path, base: bytes) -> Journal:
         """A journal without appends over the checkpoint ``base``, in the place of the one before; durable."""
-        mark = secrets.token_bytes(_MARK_BYTES)
+        mark = secrets.token_bytes(records.MARK_BYTES)
         content = write_journal(mark, base, ())
         disk.put(path, content, durable=True)
         return cls(path, os.open(path, os.O_RDWR), mark, len(content))
@@ -76,7 +72,7 @@ class Journal:
 
     def append(self, appended: Appended) -> None:
         """Durable when it returns. ``HostError``: nothing was added, or, where the journal is closed then, perhaps."""
-        record = _record(self._mark, appended.encode())
+        record = records.record(self._mark, appended.encode())
         try:
             os.lseek(self._descriptor, self.size, os.SEEK_SET)
             disk.write(self._descriptor, record)
@@ -113,45 +109,26 @@ class Journal:
 
 def read_journal(path: Path, content: bytes) -> tuple[bytes, bytes, list[Appended], int]:
     """Its mark, its base, what was appended since, and where that ends. ``path`` is for messages."""
-    mark, records, end = _records(path, content)
-    base, *appended = records
+    mark, whole, end = _records(path, content)
+    base, *appended = whole
     return mark, base, [_appended(path, record) for record in appended], end
 
 
 def write_journal(mark: bytes, base: bytes, appended: Iterable[Appended]) -> bytes:
     """The content of a journal."""
-    return _MAGIC + mark + _record(mark, base) + b"".join(_record(mark, one.encode()) for one in appended)
+    return _MAGIC + mark + records.record(mark, base) + b"".join(records.record(mark, one.encode()) for one in appended)
 
 
-def _record(mark: bytes, content: bytes) -> bytes:
-    return mark + _HEAD.pack(len(content), hashlib.sha256(content).digest()) + content
-
-
-def _records(path: Path, content: bytes) -> tuple[bytes, list[bytes], int]:
+def _records(path: Path, content: bytes) -> tuple[bytes, tuple[bytes, ...], int]:
     """The mark, the records that are whole, and where they end."""
-    if not content.startswith(_MAGIC):
+    found = records.read(_MAGIC, content)
+    if found is None:
         raise StateCorrupt(f"{path} is not a journal of this version", hint=_HINT)
-    at = len(_MAGIC) + _MARK_BYTES
-    mark, found = content[len(_MAGIC) : at], list[bytes]()
-    while (record := _whole(content, at, mark)) is not None:
-        found.append(record)
-        at += len(mark) + _HEAD.size + len(record)
-    if not found:
+    if not found.whole:
         raise StateCorrupt(f"{path} has no base", hint=_HINT)
-    if mark in content[at + 1 :]:
+    if found.damaged:
         raise StateCorrupt(f"{path} has a damaged record before its last", hint=_HINT)
-    return mark, found, at
-
-
-def _whole(content: bytes, at: int, mark: bytes) -> bytes | None:
-    """The record that begins here, if all of it arrived."""
-    head = at + len(mark)
-    if content[at:head] != mark or len(content) - head < _HEAD.size:
-        return None
-    length, digest = _HEAD.unpack_from(content, head)
-    begin = head + _HEAD.size
-    record = content[begin : begin + length]
-    return record if len(record) == length and hashlib.sha256(record).digest() == digest else None
+    return found.mark, found.whole, found.end
 
 
 def _appended(path: Path, record: bytes) -> Appended:

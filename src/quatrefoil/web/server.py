@@ -16,6 +16,7 @@ from typing import Self
 
 from quatrefoil.errors import CallerError, DependencyMissing, HostError, PeerError
 from quatrefoil.transport import HybridContext
+from quatrefoil.web.allocation import keep_freed_memory
 from quatrefoil.web.guard import ASGI, Fault, OnFault, log_fault
 from quatrefoil.web.limits import WebLimits
 
@@ -89,6 +90,7 @@ class WebServer:
 
     async def start(self) -> int:
         """Listen; returns the port. ``HostError`` where that cannot be."""
+        keep_freed_memory()
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -189,6 +191,9 @@ class WebServer:
             accepted.close()
             return
         accepted.setblocking(False)
+        # asyncio does it only for sockets that were made with their protocol's number: head and body of an answer would
+        # wait for each other, 40 ms.
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._open.add(accepted)
         task = asyncio.get_running_loop().create_task(self._shake_hands(accepted, busy=len(self._open) > limit))
         self._admitting.add(task)

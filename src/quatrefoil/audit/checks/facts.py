@@ -14,6 +14,7 @@ MOST_LINES = 200
 """Of refusals, voids and participants; what is beyond is counted."""
 
 _LONGEST = 400
+_SERVING = ("serving-keys", "inference", "serving-ended")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,21 @@ class Lease:
 
 
 @dataclass
+class Served:
+    """Answers under one keyset. ``times``: of the first and the last receipt, milliseconds since 1970."""
+
+    keyset: str
+    time: str
+    model: str
+    measurement: str
+    policy: str
+    receipts: int = 0
+    incomplete: int = 0
+    times: tuple[int, int] = (0, 0)
+    ended: str = ""
+
+
+@dataclass
 class Facts:
     """``left_out``: how many rounds and lines are not here, by list."""
 
@@ -81,6 +97,8 @@ class Facts:
     """Keys that a broker released, by the id of the lease."""
     resources: dict[str, str] = field(default_factory=dict)
     """By digest, the name of what a broker has the key of."""
+    served: dict[str, Served] = field(default_factory=dict)
+    """Keysets under which a model answered, by digest."""
     revocations: list[Refusal] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -106,6 +124,8 @@ class Facts:
             self._line(self.refusals, "refusals", entry, _text(whom))
         elif entry.kind == "lease":
             self._lease(entry)
+        elif entry.kind in _SERVING:
+            self._serving(entry)
         elif entry.kind == "revocation":
             self._line(self.revocations, "revocations", entry, _text(body.get("by")))
         elif entry.kind == "round-void":
@@ -134,6 +154,26 @@ class Facts:
             expires=body["expires"] if type(body["expires"]) is int else 0,
             **said,
         )
+
+    def _serving(self, entry: Entry) -> None:
+        body = entry.body
+        key = _text(body["keyset"])
+        one = self.served.get(key)
+        if one is None and entry.kind == "serving-keys":
+            if len(self.served) == MOST_LINES:
+                self.left_out["keysets"] += 1
+                return
+            model, measurement, policy = (_text(body[name]) for name in ("model", "measurement", "policy"))
+            self.served[key] = Served(key, entry.time, model, measurement, policy)
+        elif one is None:
+            self.left_out["answers"] += entry.kind == "inference"
+        elif entry.kind == "inference":
+            time = body["time"] if type(body["time"]) is int else 0
+            one.times = (one.times[0] if one.receipts else time, time)
+            one.receipts += 1
+            one.incomplete += body["complete"] is not True
+        elif entry.kind == "serving-ended":
+            one.ended = "ended" if body["signature"] else "process killed"
 
     def _keep(self, into: dict[str, Any], key: str, value: Any) -> None:
         if key and (key in into or len(into) < MOST_LINES):

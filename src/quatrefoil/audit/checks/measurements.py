@@ -2,19 +2,21 @@
 
 It is made only where the auditor gives that policy, with collateral of the time: each evidence is judged as of its
 entry. Without, the verdict names the check as not made. In the log of a keeper, evidence stands before every attempt
-that it opens; in that of a silo, before every contribution.
+that it opens; in that of a silo, before every contribution; in that of a server, beside every keyset that begins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
-from quatrefoil.appraisal.relied import Relied
+from quatrefoil.appraisal import Relied, measurement_of
+from quatrefoil.audit import serving_log
 from quatrefoil.audit.entries import Entry
 from quatrefoil.audit.verdict import Findings, count
-from quatrefoil.enclave.evidence import Evidence
+from quatrefoil.enclave import binding
+from quatrefoil.enclave.evidence import Evidence, EvidenceSet
 from quatrefoil.errors import QuatrefoilError
 
 NAME = "measurements"
@@ -24,6 +26,9 @@ EVIDENCE = "evidence"
 
 _MEASURED_BEFORE = {"keeper": "round-opened", "silo": "contribution"}
 """Role -> entries for which keys are made, or used, and before which evidence has to stand."""
+
+_ProblemOf: TypeAlias = Callable[[Entry, Mapping[str, bytes]], str]
+"""What is wrong with the evidence beside an entry; empty if nothing is."""
 
 
 class Measurements:
@@ -40,12 +45,17 @@ class Measurements:
         """Take in an entry, with what of its attachments could be read."""
         if entry.kind == self._wanted and entry.body["context"] != self._last:
             self._findings.problem(NAME, f"entry {entry.index} ({entry.kind}) has no evidence before it")
+        if entry.kind == serving_log.KEYS:
+            self._judge(entry, attached, self._problem_of_keys)
         if entry.kind != KIND:
             return
         # Whatever becomes of it, this context has evidence, and a problem of its own is enough.
         self._last = _text(entry.body["context"])
+        self._judge(entry, attached, self._problem)
+
+    def _judge(self, entry: Entry, attached: Mapping[str, bytes], problem_of: _ProblemOf) -> None:
         try:
-            problem = self._problem(entry, attached)
+            problem = problem_of(entry, attached)
         except (QuatrefoilError, ValueError) as error:
             problem = getattr(error, "problem", "its context is not hexadecimal")
         if problem:
@@ -73,6 +83,18 @@ class Measurements:
             return f"it is {found.kind} evidence, isolation {found.isolation}, and the entry says otherwise"
         if body.get("appraisal", found.policy.hex()) != found.policy.hex():
             return f"the log's owner held it to another appraisal policy, {_text(body['appraisal'])[:64]}"
+        return ""
+
+    def _problem_of_keys(self, entry: Entry, attached: Mapping[str, bytes]) -> str:
+        """Evidence of a server: bound to the keyset that begins, and of the code that receipts under it will name."""
+        if not {serving_log.EVIDENCE, serving_log.KEYSET} <= attached.keys():
+            return "its keyset or the evidence of that is not there"
+        served = serving_log.served_from(entry.body, attached[serving_log.KEYSET])
+        bound = binding.report_data(served.keyset, served.nonce, b"", served.purpose)
+        evidence = EvidenceSet.decode(attached[serving_log.EVIDENCE])
+        verdict = self._relied.appraise_set(evidence, bound, datetime.fromisoformat(entry.time))
+        if measurement_of(verdict, self._relied.policy) != served.terms.measurement:
+            return "receipts under its keyset name other code than its evidence shows, under this appraisal policy"
         return ""
 
 

@@ -10,15 +10,17 @@ from typing import TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from quatrefoil.audit import provenance, witnesses
+from quatrefoil.audit import inference_receipts, provenance, serving_log, witnesses
 from quatrefoil.audit.ancestry import signed_by
 from quatrefoil.audit.dsse import Envelope, Verifier
 from quatrefoil.audit.entries import Entry
 from quatrefoil.audit.leases import Lease, LeaseEvidence
 from quatrefoil.audit.ownership import Owner
 from quatrefoil.audit.receipts import INCLUDED, Receipt, ReceiptBatch, RoundReceipt
+from quatrefoil.audit.serving_log import Served
 from quatrefoil.audit.verified_receipts import VerifiedReceipt, verify_receipt
 from quatrefoil.audit.witnesses import KnownWitness
+from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import EvidenceRejected, MessageRefused
 from quatrefoil.transport import TrustAnchor, statement
 
@@ -46,7 +48,7 @@ class Said:
     model: str = ""
 
 
-Attested: TypeAlias = Said | KnownWitness
+Attested: TypeAlias = Said | KnownWitness | Served
 
 Checker = Callable[[Entry, Mapping[str, bytes], Context], Sequence[Attested]]
 """``EvidenceRejected`` or ``MessageRefused`` where what an entry attaches does not verify, or the entry says other."""
@@ -154,6 +156,18 @@ def _lease(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Seq
     return ()
 
 
+def _serving_keys(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
+    """The keyset that the entry names, with a key that signs receipts, and evidence that can be read; of the owner."""
+    served = serving_log.served_from(entry.body, _only(attached, serving_log.KEYSET))
+    inference_receipts.public_key(served.keyset)
+    EvidenceSet.decode(_only(attached, serving_log.EVIDENCE))
+    if context.owner is not None and served.terms.issuer != context.owner.name:
+        raise _rejected(f"the keyset is that of {served.terms.issuer[:64]}, not of the log's owner")
+    if served.purpose != serving_log.PURPOSE:
+        raise _rejected(f"the keyset's evidence is for {served.purpose[:64]!r}, not for {serving_log.PURPOSE!r}")
+    return [served]
+
+
 def _signed_by(attachment: str, field: str) -> Checker:
     """What an entry attaches is signed by whoever it names."""
 
@@ -208,5 +222,6 @@ CHECKERS: dict[str, Checker] = {
     "receipt": _receipt,
     "witness": _witness,
     "provenance": _provenance,
+    serving_log.KEYS: _serving_keys,
 }
 """Kinds whose attachments are verified. The attachments of others are held to their digests alone."""

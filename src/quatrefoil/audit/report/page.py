@@ -30,6 +30,7 @@ def render(found: Examined, *, name: str, at: datetime, version: str) -> str:
         sections.parties(found),
         sections.rounds(found),
         sections.leases(found),
+        sections.served(found),
         sections.refusals(found),
         sections.terms(found),
         sections.checks(found),

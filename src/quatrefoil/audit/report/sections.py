@@ -242,6 +242,41 @@ def leases(found: Examined) -> Markup:
     )
 
 
+def served(found: Examined) -> Markup:
+    """What a model answered, by the keyset that its receipts are signed under."""
+    servers = [facts for facts in found.facts if facts.served]
+    if not servers:
+        return NOTHING
+    rows: list[list[Content]] = [
+        [
+            digest(one.keyset[:16]),
+            _moment(one.time),
+            f"{one.receipts:,}" + (f", {one.incomplete:,} broke off" if one.incomplete else ""),
+            f"{_until(one.times[0] // 1000)} to {_until(one.times[1] // 1000)}" if one.receipts else "none",
+            digest(one.model[:16]),
+            one.measurement or "not compared by the policy",
+            digest(one.policy[:16]),
+            one.ended or "not ended",
+        ]
+        for facts in servers
+        for one in facts.served.values()
+    ]
+    columns = ("Keyset", "Since (UTC)", "Answers", "From, to (UTC)", "Model", "Code", "Serving policy", "End")
+    return element(
+        "section",
+        element("h2", "What a model answered"),
+        element(
+            "p",
+            "Each answer has a receipt under one of these keysets, which evidence of the code is bound to. A receipt "
+            "names neither who asked nor what was asked, and whoever holds one that is not here holds the proof.",
+            class_="soft small",
+        ),
+        table(columns, rows, "served"),
+        *(_left_out(facts, "keysets") for facts in servers),
+        *(_left_out(facts, "answers") for facts in servers),
+    )
+
+
 def _until(moment: int) -> str:
     try:
         return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"

@@ -1,0 +1,263 @@
+"""``quatrefoil serve``: answer requests to a sealed model, encrypted to keys that evidence is bound to."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quatrefoil import attested
+from quatrefoil.broker.holder import Holder
+from quatrefoil.cli import archives, collecting, containers, secrecy
+from quatrefoil.cli.broker_run import CollateralFolder, add_channels
+from quatrefoil.cli.parties import TIMEOUT, Party, Refusals, address, count, pin, report, report_failures, seconds
+from quatrefoil.enclave.collectors import Collector
+from quatrefoil.enclave.evidence import EvidenceSet
+from quatrefoil.errors import CallerError
+from quatrefoil.exchange import ServingPolicy, load
+from quatrefoil.exchange.protocol import SERVER_ROLE
+from quatrefoil.inference import OnnxEngine
+from quatrefoil.resources import OwnedResource
+from quatrefoil.services.lease_holder import LeaseHolder
+from quatrefoil.serving.handler import Handler
+from quatrefoil.serving.keys import ServingKeys
+from quatrefoil.serving.model import acquire, load_model, require_named, require_served
+from quatrefoil.serving.oip import OipHandler
+from quatrefoil.serving.receipts import ReceiptIssuer
+from quatrefoil.serving.records import Records
+from quatrefoil.transport import ROLES, Dialer, HybridContext, policy_named, system_clock
+
+NAME = "serve"
+HELP = "answer requests to a sealed model, encrypted to attested keys"
+
+if TYPE_CHECKING:
+    from quatrefoil.serving.server import Serving
+
+JOURNAL = "receipts"
+"""In the state folder: receipts that are not in the log yet."""
+ALPN = b"http/1.1"
+_KEYSET_S = 30 * 86400
+"""Seconds that the key is good to which the broker releases: leases end before it does."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, nargs="?", metavar="MODEL", help="the sealed model")
+    parser.add_argument(
+        "--policy", required=True, type=Path, metavar="FILE", help="the serving policy; the same file at every client"
+    )
+    parser.add_argument("--listen", required=True, type=address, metavar="HOST:PORT", help="where clients connect to")
+    archives.add_identity(parser)
+    archives.add_root(parser)
+    parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder for the log")
+    parser.add_argument("--broker", type=address, metavar="HOST:PORT", help="who releases the model's key")
+    parser.add_argument("--broker-name", metavar="NAME", help="the broker's certified name")
+    parser.add_argument("--stage", metavar="NAME", help="the stage of the model's release policy that this is")
+    parser.add_argument(
+        "--upstream",
+        metavar="URL",
+        help="a server of OpenAI's API on this machine's loopback answers; MODEL need only be of the policy's root",
+    )
+    parser.add_argument(
+        "--collateral",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="what clients verify evidence with",
+    )
+    parser.add_argument("--threads", type=count, default=1, metavar="N", help="threads of one answer (default: 1)")
+    parser.add_argument(
+        "--metrics", type=address, metavar="HOST:PORT", help="counts for Prometheus, on a loopback address"
+    )
+    parser.add_argument(
+        "--wait", type=seconds, default=60.0, metavar="SECONDS", help="for a broker that is away (default: 60)"
+    )
+    parser.add_argument(
+        "--pin", action="append", type=pin, metavar="SHA256", help="refuse the broker unless this is its key; repeat"
+    )
+    add_channels(parser)
+    containers.add_judgement(parser)
+    collecting.add_options(parser, required=True, why="evidence of what runs here, of this kind")
+
+
+def run(options: argparse.Namespace) -> None:
+    secrecy.no_core_file()
+    _require_one(options)
+    policy = load(options.policy)
+    owned = None if options.upstream else require_served(options.model, containers.verifying(options), policy)
+    if options.upstream and options.model:
+        require_named(options.model, containers.verifying(options), policy)
+    collateral = CollateralFolder(options.collateral)
+    collector = collecting.chosen(options)
+    assert collector is not None  # the option is required
+    with Party(options, SERVER_ROLE, policy_named(options.channels), renewing=True) as party:
+        asyncio.run(_served(options, party, policy, owned, collector, collateral))
+
+
+def _require_one(options: argparse.Namespace) -> None:
+    """A model with a broker, or an upstream without one."""
+    of_broker = [options.broker, options.broker_name, options.stage]
+    if options.upstream:
+        wrong = any(one is not None for one in of_broker)
+    else:
+        wrong = any(one is None for one in (options.model, *of_broker))
+    if wrong:
+        raise CallerError(
+            "either a model is served or an upstream",
+            hint="Give MODEL with --broker, --broker-name and --stage, or --upstream without these three",
+        )
+
+
+async def _served(
+    options: argparse.Namespace,
+    party: Party,
+    policy: ServingPolicy,
+    owned: OwnedResource | None,
+    collector: Collector,
+    collateral: CollateralFolder,
+) -> None:
+    report_failures()
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    if owned is not None:
+        await _with_model(options, party, policy, owned, collector, collateral, stop)
+        return
+    from quatrefoil.serving.upstream import UpstreamHandler  # an extra, which other commands do without
+
+    handler = UpstreamHandler(options.upstream, policy)
+    await handler.open()
+    if not handler.ready:
+        report(f"{options.upstream} does not list the model {policy.model.name} yet: not ready until it does")
+    server = _server(options, party, policy, handler, collector, collateral)
+    await server.run(stop, started=lambda: _started(options, party, policy, server))
+
+
+async def _with_model(
+    options: argparse.Namespace,
+    party: Party,
+    policy: ServingPolicy,
+    owned: OwnedResource,
+    collector: Collector,
+    collateral: CollateralFolder,
+    stop: asyncio.Event,
+) -> None:
+    """Serve it under a lease, which ends the server when it is over."""
+    holder = Holder(
+        owned,
+        options.stage,
+        broker=options.broker_name,
+        security=party.security,
+        attester=lambda report_data: EvidenceSet(collector.collect(report_data)),
+        clock=system_clock,
+        tls_key=attested.tls_key(party.identity),
+        keyset_s=_KEYSET_S,
+    )
+    async with LeaseHolder(holder, _dialer(options, party).open, report=report) as held:
+        if not await _unless(stop, acquire(held, patience_s=options.wait, report=report)):
+            return
+        keeping = asyncio.ensure_future(held.keep())
+        try:
+            engine = await asyncio.to_thread(_engine, options, held, policy, owned)
+            server = _server(options, party, policy, OipHandler(engine, policy), collector, collateral)
+            await server.run(stop, keeping=lambda: keeping, started=lambda: _started(options, party, policy, server))
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+
+def _started(options: argparse.Namespace, party: Party, policy: ServingPolicy, server: Serving) -> None:
+    report(f"server {party.identity.name} answers for model {policy.model.name} on {options.listen[0]}:{server.port}")
+    if options.metrics:
+        report(f"counts are read on {options.metrics[0]}:{server.metrics_port}")
+
+
+def _engine(options: argparse.Namespace, held: LeaseHolder, policy: ServingPolicy, owned: OwnedResource) -> OnnxEngine:
+    engine = load_model(
+        options.model,
+        containers.verifying(options),
+        held.key,
+        policy,
+        resource=owned.digest,
+        threads=options.threads,
+    )
+    report(f"{owned.resource.name} {owned.resource.content.hex()[:16]} is in memory, verified")
+    return engine
+
+
+def _server(
+    options: argparse.Namespace,
+    party: Party,
+    policy: ServingPolicy,
+    handler: Handler,
+    collector: Collector,
+    collateral: CollateralFolder,
+) -> Serving:
+    from quatrefoil.serving.server import Serving  # an extra, which other commands do without
+
+    issuer = ReceiptIssuer(
+        issuer=party.identity.name,
+        model=policy.model.root,
+        measurement="",  # each keyset has its own, from its own evidence
+        policy=policy.digest(),
+        plan=policy.plan,
+        journal=options.state / JOURNAL,
+        log=party.log,
+        clock=system_clock,
+    )
+    left = issuer.recovered
+    if left.ended:
+        report(f"an earlier process was killed: {left.logged} of its receipts are in the log now")
+    records = Records(issuer, policy.attestation.appraisal, report)
+    keys = ServingKeys(collector, policy, collateral=collateral, events=records, clock=system_clock)
+    refusals = Refusals(party.log)
+    tls = HybridContext(
+        party.credentials,
+        allow_roles=ROLES,
+        clock=system_clock,
+        protocol=ALPN,
+        on_refused=lambda error: refusals.connection(error.party or "a client", error),
+        policy=party.channel_policy,
+    )
+    return Serving(
+        handler,
+        keys,
+        records,
+        policy,
+        listen=options.listen,
+        tls=tls,
+        metrics=options.metrics,
+        clock=system_clock,
+        report=report,
+    )
+
+
+async def _unless(stop: asyncio.Event, step: Coroutine[Any, Any, None]) -> bool:
+    """Do a step to its end, and say so; or give it up where this process is to stop."""
+    doing, stopping = asyncio.ensure_future(step), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            return False
+        doing.result()
+        return True
+    finally:
+        for one in (doing, stopping):
+            one.cancel()
+        await asyncio.gather(doing, stopping, return_exceptions=True)
+
+
+def _dialer(options: argparse.Namespace, party: Party) -> Dialer:
+    return Dialer(
+        *options.broker,
+        credentials=party.pinning(options.pin),
+        expect_role="broker",
+        timeout=TIMEOUT,
+        clock=system_clock,
+        policy=party.channel_policy,
+    )
+
+
+__all__ = ["HELP", "NAME", "configure", "run"]

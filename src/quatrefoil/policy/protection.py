@@ -1,0 +1,239 @@
+"""A whole policy as one value that checks itself, whoever builds it, and its file."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from quatrefoil import configuration
+from quatrefoil.configuration import FieldInvalid, check_choice, check_name, check_range, shown
+from quatrefoil.errors import MessageRefused, PolicyInvalid
+from quatrefoil.policy.limits import Limits, read_limits
+from quatrefoil.policy.vocabulary import (
+    BACKENDS,
+    CHANNEL_POLICIES,
+    ISOLATED_FROM,
+    ISOLATION,
+    LAYERS,
+    ON_EXCESS,
+    PROVEN,
+    RECEIPTS,
+    STAND_INS,
+    THREATS,
+    check_names,
+)
+from quatrefoil.wire import WireObject
+
+MOST_WITNESSES = 126
+"""A checkpoint holds 128 signatures at most (C2SP signed-note), and the log's own are two."""
+
+
+@dataclass(frozen=True)
+class Allow(WireObject):
+    """``[allow]``: the backends that a plan may use, a sorted tuple of names for each layer, none empty."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:policy-allow"
+
+    transport: tuple[str, ...]
+    enclave: tuple[str, ...]
+    aggregation: tuple[str, ...]
+    proofs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for layer, known in BACKENDS.items():
+            names = self.of(layer)
+            check_names(f"allow.{layer}", names, known)
+            if not names:
+                raise FieldInvalid(f"allow.{layer}", "is empty", hint=f"Name at least one of {', '.join(known)}")
+
+    def of(self, layer: str) -> tuple[str, ...]:
+        names: tuple[str, ...] = getattr(self, layer)
+        return names
+
+
+@dataclass(frozen=True)
+class Policy(WireObject):
+    """A whole policy. Building one that contradicts itself is ``PolicyInvalid`` naming the field."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:policy"
+
+    name: str
+    threats: tuple[str, ...]
+    """What must be answered, from :data:`THREATS`; sorted."""
+    on_excess: str
+    """What a silo does with a value beyond ``clip``: "refuse" the round, or "clip" the value."""
+    limits: Limits
+    allow: Allow
+    accept_insecure: tuple[str, ...]
+    """``[insecure] accept``: stand-ins accepted by name, from :data:`STAND_INS`; sorted, empty for none."""
+    channels: str = CHANNEL_POLICIES[0]
+    """``[transport] policy``: what channels and envelopes may use at least; the minimum of the project if not given."""
+    max_latency_ms: float = math.inf
+    """``[workload] max_latency_ms``: no phase may be predicted to take longer for one pass; infinite when not given."""
+    receipts: str = RECEIPTS[0]
+    """``[audit] receipts``: with which keys the receipts of the rounds are signed; by ML-DSA alone if not given."""
+    witnesses: int = 0
+    """``[audit] witnesses``: silos that must cosign the aggregator's log at the end of a job; 0 when not given."""
+    appraisal: bytes = b""
+    """``[enclave] appraisal``: the digest, 32 bytes, of the appraisal policy that every silo holds the keeper's
+    evidence to; empty where no kind of evidence is allowed but the stand-in."""
+
+    def __post_init__(self) -> None:
+        check_name("name", self.name)
+        check_names("threats", self.threats, THREATS)
+        if not self.threats:
+            raise FieldInvalid("threats", "is empty", hint=f"Name what to protect against: {', '.join(THREATS)}")
+        check_choice("on_excess", self.on_excess, ON_EXCESS)
+        check_names("insecure.accept", self.accept_insecure, STAND_INS)
+        for stand_in, (layer, backend) in STAND_INS.items():
+            allowed, accepted = backend in self.allow.of(layer), stand_in in self.accept_insecure
+            if allowed and not accepted:
+                raise FieldInvalid(
+                    f"allow.{layer}",
+                    f"allows the stand-in {backend!r}, which [insecure] does not accept",
+                    hint=f"Take it out, or accept {stand_in!r} knowing what it gives up: {BACKENDS[layer][backend]}",
+                )
+            if accepted and not allowed:
+                raise FieldInvalid(
+                    "insecure.accept",
+                    f"accepts {stand_in!r}, but allow.{layer} does not allow {backend!r}",
+                    hint="Take it out, or allow it",
+                )
+        for name, given in (
+            ("update_layer_norms", self.limits.update_layer_norms),
+            ("update_direction", self.limits.update_direction),
+        ):
+            if given and (PROVEN not in self.threats or self.limits.update_norm == math.inf):
+                raise FieldInvalid(
+                    f"limits.{name}",
+                    f"is given, and threats do not name {PROVEN!r}, or there is no update_norm",
+                    hint=f"Only proofs hold silos to it: name {PROVEN!r} and give update_norm",
+                )
+        if self.limits.norm_is_adaptive and PROVEN not in self.threats:
+            raise FieldInvalid(
+                "limits.update_norm_factor",
+                f"is given, and threats do not name {PROVEN!r}",
+                hint=f"Only proofs hold silos to a norm: name {PROVEN!r}, or give update_norm alone",
+            )
+        check_choice("transport.policy", self.channels, CHANNEL_POLICIES)
+        check_choice("audit.receipts", self.receipts, RECEIPTS)
+        self._check_witnesses()
+        self._check_appraisal()
+        if math.isnan(self.max_latency_ms) or self.max_latency_ms <= 0:
+            raise FieldInvalid("workload.max_latency_ms", f"is {self.max_latency_ms}", hint="Give milliseconds above 0")
+
+    def _check_witnesses(self) -> None:
+        check_range("audit.witnesses", self.witnesses, 0, MOST_WITNESSES)
+        if 0 < self.witnesses <= self.limits.colluding_silos:
+            raise FieldInvalid(
+                "audit.witnesses",
+                f"{self.witnesses} is not above colluding_silos = {self.limits.colluding_silos}",
+                hint="Silos that collude with the aggregator would be the whole quorum: require more, or none",
+            )
+
+    def _check_appraisal(self) -> None:
+        attested = [name for name in self.allow.enclave if ("enclave", name) not in STAND_INS.values()]
+        if len(self.appraisal) not in (0, 32):
+            raise FieldInvalid(
+                "enclave.appraisal",
+                f"has {len(self.appraisal)} bytes, not 32",
+                hint="Copy the digest that `quatrefoil attest policy check` prints",
+            )
+        if attested and not self.appraisal:
+            raise FieldInvalid(
+                "allow.enclave",
+                f"allows {attested[0]!r}, and [enclave] names no appraisal policy to hold its evidence to",
+                hint="Name one by its digest, as `quatrefoil attest policy check` prints it, or take the backend out",
+            )
+        if self.appraisal and not attested:
+            raise FieldInvalid(
+                "enclave.appraisal",
+                "names an appraisal policy, and allow.enclave allows nothing that gives evidence",
+                hint=f"Take it out, or allow one of {', '.join(ISOLATION)}",
+            )
+
+    @property
+    def wants_isolation(self) -> bool:
+        """Whether a keeper that its host can read is against this policy, whatever ``allow`` names."""
+        return any(threat in self.threats for threat in ISOLATED_FROM)
+
+    @classmethod
+    def load(cls, file: Path | str) -> Self:
+        """Read a policy file, or ``PolicyInvalid`` naming file, line and field."""
+        return cls.parse(configuration.read_text(Path(file)), source=str(file))
+
+    @classmethod
+    def parse(cls, text: str, *, source: str) -> Self:
+        """The policy in TOML ``text``; ``source`` names it in messages."""
+        root = configuration.parse(text, source)
+        root.expect(
+            ["name", "threats", "on_excess", "limits", "allow", "insecure"],
+            ["transport", "workload", "audit", "enclave"],
+        )
+        allow, insecure = root.table("allow"), root.table("insecure")
+        allow.expect(LAYERS)
+        insecure.expect(["accept"])
+        channels, latency, receipts, witnesses = CHANNEL_POLICIES[0], math.inf, RECEIPTS[0], 0
+        if "transport" in root:
+            transport = root.table("transport")
+            transport.expect(["policy"])
+            channels = transport.text("policy")
+        if "workload" in root:
+            workload = root.table("workload")
+            workload.expect(["max_latency_ms"])
+            latency = workload.number("max_latency_ms")
+        if "audit" in root:
+            audit = root.table("audit")
+            audit.expect([], ["receipts", "witnesses"])
+            receipts = audit.text("receipts") if "receipts" in audit else receipts
+            witnesses = audit.integer("witnesses") if "witnesses" in audit else 0
+        appraisal = b""
+        if "enclave" in root:
+            enclave = root.table("enclave")
+            enclave.expect(["appraisal"])
+            with root.placing():
+                appraisal = _digest("enclave.appraisal", enclave.text("appraisal"))
+        with root.placing():
+            return cls(
+                name=root.text("name"),
+                threats=root.texts("threats"),
+                on_excess=root.text("on_excess"),
+                limits=read_limits(root.table("limits")),
+                allow=Allow(*(allow.texts(layer) for layer in LAYERS)),
+                accept_insecure=insecure.texts("accept"),
+                channels=channels,
+                max_latency_ms=latency,
+                receipts=receipts,
+                witnesses=witnesses,
+                appraisal=appraisal,
+            )
+
+    @property
+    def signs_receipts_twice(self) -> bool:
+        """Whether receipts have an Ed25519 signature beside that of ML-DSA."""
+        return self.receipts == "ml-dsa+ed25519"
+
+    @classmethod
+    def _from_cbor(cls, value: Any) -> Self:
+        """A policy that a peer sent and that contradicts itself is the peer's fault: ``MessageRefused``."""
+        try:
+            return super()._from_cbor(value)
+        except PolicyInvalid as error:
+            raise MessageRefused(f"Policy.{error.problem}", hint="Ask the sender for a valid policy") from None
+
+
+def _digest(field: str, text: str) -> bytes:
+    """32 bytes in lower-case hexadecimal."""
+    if not re.fullmatch(r"[0-9a-f]{64}", text, re.ASCII):
+        raise FieldInvalid(
+            field,
+            f"{shown(text)} is no digest of 64 hexadecimal digits",
+            hint="Copy the one that `quatrefoil attest policy check` prints",
+        )
+    return bytes.fromhex(text)
+
+
+__all__ = ["MOST_WITNESSES", "Allow", "Policy"]

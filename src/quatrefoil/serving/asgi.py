@@ -1,0 +1,83 @@
+"""The little of ASGI 3.0 that the gateway speaks: a body read within limits, an answer sent, a client that has left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from quatrefoil.errors import PeerUnreachable, RequestRefused
+from quatrefoil.serving.memory import Holding
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = Sequence[tuple[bytes, bytes]]
+
+PEER = "quatrefoil.peer"
+LOCAL = "local"
+"""Who asks where there is no TLS: somebody on this host."""
+
+
+def party(scope: Scope) -> str:
+    """The certified name of the other end."""
+    peer = scope.get("extensions", {}).get(PEER)
+    return str(peer["party"].name) if peer else LOCAL
+
+
+def headers(scope: Scope) -> Mapping[bytes, bytes]:
+    """Names in small letters; of a name that comes twice, nothing that can be taken for either."""
+    found: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        found[name.lower()] = b"\0" if name.lower() in found else value
+    return found
+
+
+async def body(receive: Receive, limit: int, announced: bytes, seconds: float, holding: Holding | None = None) -> bytes:
+    """The whole body. ``RequestRefused`` with 413 over ``limit`` bytes and 408 after ``seconds``; ``PeerUnreachable``
+    where the client leaves before its end; ``MemoryFull`` by ``holding``."""
+    if announced.isdigit() and int(announced) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise PeerUnreachable("the client left before its request was whole", hint="Nothing was done")
+                if part := message.get("body", b""):
+                    parts.append(part)
+                    size += len(part)
+                    if holding is not None:
+                        holding.more(len(part))
+                if size > limit:
+                    raise _too_large(limit)
+                if not message.get("more_body", False):
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
+    except TimeoutError:
+        raise RequestRefused("the request did not come in time", hint="Send it faster", status=408) from None
+
+
+async def left(receive: Receive) -> None:
+    """Returns when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def reply(send: Send, status: int, kind: bytes, content: bytes, more: Headers = ()) -> None:
+    """One whole answer, that nobody keeps a copy of."""
+    await start(send, status, kind, (*more, (b"content-length", b"%d" % len(content))))
+    await send({"type": "http.response.body", "body": content, "more_body": False})
+
+
+async def start(send: Send, status: int, kind: bytes, more: Headers = ()) -> None:
+    fields = [(b"content-type", kind), (b"cache-control", b"no-store"), *more]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+
+
+def _too_large(limit: int) -> RequestRefused:
+    return RequestRefused(f"the request is over the limit of {limit} bytes", hint="Send less", status=413)
+
+
+__all__ = ["LOCAL", "Receive", "Scope", "Send", "body", "headers", "left", "party", "reply", "start"]

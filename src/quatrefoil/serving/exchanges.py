@@ -1,0 +1,205 @@
+"""Encapsulated requests, from the body to the answer's last byte: opened, admitted, answered, signed and sealed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from quatrefoil.errors import (
+    HostError,
+    KeyUnknown,
+    MessageRefused,
+    PeerUnreachable,
+    QuatrefoilError,
+    RequestRefused,
+    RequestReplayed,
+)
+from quatrefoil.exchange import ServingPolicy
+from quatrefoil.ohttp import Response
+from quatrefoil.ohttp.chunked import RESPONSE_TYPE as CHUNKED_TYPE
+from quatrefoil.ohttp.encapsulation import RESPONSE_TYPE as WHOLE_TYPE
+from quatrefoil.serving import asgi, problems
+from quatrefoil.serving.answering import Answering, close
+from quatrefoil.serving.asgi import Receive, Scope, Send
+from quatrefoil.serving.faults import described
+from quatrefoil.serving.handler import Handler, Streamed
+from quatrefoil.serving.keys import ServingKeys
+from quatrefoil.serving.memory import Holding, Memory, MemoryFull
+from quatrefoil.serving.metrics import Metrics
+from quatrefoil.serving.opening import TYPES, Opened, most_sealed, opened
+from quatrefoil.serving.sealing import IN_THREAD, Issuer, Sealing, StreamBroke, gathered
+from quatrefoil.transport import Clock
+from quatrefoil.web.guard import CutOff
+
+
+class Exchanges:
+    """Those of one server, in one event loop. ``report``: told of faults, without content."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        keys: ServingKeys,
+        issuer: Issuer,
+        policy: ServingPolicy,
+        *,
+        clock: Clock,
+        report: Callable[[str], None],
+        metrics: Metrics,
+    ) -> None:
+        self._keys, self._policy = keys, policy
+        self._report, self._metrics = report, metrics
+        self._signing = ThreadPoolExecutor(1, thread_name_prefix="receipts")
+        self._answering = Answering(handler, policy, clock=clock, fault=lambda text: report(f"a fault: {text}"))
+        self._sealing = Sealing(issuer, policy, self._signing)
+        limits = policy.limits
+        self.memory = Memory((limits.concurrent + limits.queued + 1) * most_sealed(policy, chunked=True))
+        self.places = self._answering.places
+
+    def close(self) -> None:
+        """After the last answer."""
+        self._signing.shutdown(wait=True)
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one POST."""
+        began = time.monotonic()
+        chunked = TYPES.get(asgi.headers(scope).get(b"content-type", b""))
+        if chunked is None:
+            kinds = " or ".join(kind.decode() for kind in TYPES)
+            refusal = MessageRefused("the content is no encapsulated request", hint=f"Send {kinds}")
+            await self._problem(send, 415, refusal)
+            return
+        with self.memory.holding(asgi.party(scope)) as holding:
+            found = await self._opened(scope, receive, send, chunked, holding)
+            if found is not None:
+                found.party = asgi.party(scope)
+                await self._worked(found, receive, send, began)
+
+    async def _worked(self, found: Opened, receive: Receive, send: Send, began: float) -> None:
+        # Nobody is answered who has left; what was begun for it is given up.
+        work = asyncio.ensure_future(self._answered(found, send, began))
+        gone = asyncio.ensure_future(asgi.left(receive))
+        try:
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            if not work.done():
+                work.cancel()
+            begun = [] if found.commitment is None else [found.commitment]
+            await asyncio.gather(work, gone, *begun, return_exceptions=True)
+            found.response.wipe()
+            self._keys.answered(found.held)
+        if not work.cancelled() and (fault := work.exception()) is not None:
+            if isinstance(fault, CutOff):
+                raise fault
+            self._report(f"a fault: {described(fault)}")
+
+    async def _opened(
+        self, scope: Scope, receive: Receive, send: Send, chunked: bool, holding: Holding
+    ) -> Opened | None:
+        """The request, or ``None`` where it has been answered outside."""
+        limit = most_sealed(self._policy, chunked=chunked)
+        try:
+            announced = asgi.headers(scope).get(b"content-length", b"")
+            sealed = await asgi.body(receive, limit, announced, self._policy.limits.seconds, holding)
+            if len(sealed) < IN_THREAD:
+                return opened(sealed, self._keys, self._policy, chunked=chunked)
+            return await asyncio.to_thread(opened, sealed, self._keys, self._policy, chunked=chunked)
+        except PeerUnreachable:
+            pass
+        except MemoryFull:
+            busy = HostError("the server holds as much of your requests as it takes", hint="Try again later")
+            await self._problem(send, 503, busy, pause_s=1)
+        except RequestRefused as refusal:
+            await self._problem(send, refusal.status, refusal)
+        except KeyUnknown as refusal:
+            await self._problem(send, 400, refusal, kind=problems.KEY_PROBLEM)
+        except MessageRefused as refusal:
+            await self._problem(send, 400, refusal)
+        return None
+
+    async def _answered(self, found: Opened, send: Send, began: float) -> None:
+        limits = self._policy.limits
+        try:
+            instead = self._answering.admit(found)
+        except RequestReplayed as refusal:
+            await self._problem(send, 400, refusal)
+            return
+        except HostError as full:
+            self._report(str(full))
+            await self._problem(send, 503, full, pause_s=30)
+            return
+        self._sealing.prepare(found)
+        if instead is not None:
+            await self._sent_whole(found, instead, send, began)
+            return
+        answer = await self._answering.answer(found, began + limits.seconds)
+        try:
+            if not isinstance(answer.answer, Streamed):
+                await self._sent_whole(found, answer.answer, send, began)
+            elif found.chunked:
+                await self._sent_stream(found, answer.answer, send, began)
+            else:
+                await self._sent_whole(found, await self._gathered(answer.answer, began), send, began)
+        finally:
+            if isinstance(answer.answer, Streamed):
+                await close(answer.answer)
+            answer.done()
+
+    async def _gathered(self, answer: Streamed, began: float) -> Response:
+        try:
+            async with asyncio.timeout_at(began + self._policy.limits.stream_seconds):
+                return await gathered(answer, self._policy.limits.answer_bytes)
+        except TimeoutError:
+            return self._answering.refusal(504, HostError("there was no answer in time", hint="Ask for less"))
+        except Exception as error:
+            self._report(f"a stream broke: {described(error)}")
+            return self._answering.refusal(502, HostError("the answer broke off", hint="Try again"))
+
+    async def _sent_whole(self, found: Opened, answer: Response, send: Send, began: float) -> None:
+        try:
+            sealed = await self._sealing.whole(found, answer)
+        except QuatrefoilError as error:  # no receipt, no answer
+            self._report(f"a receipt could not be kept: {error}")
+            unsaid = HostError("the server cannot keep its records", hint="Tell who runs it")
+            await self._problem(send, 500, unsaid)
+            return
+        self._metrics.count("answers", str(answer.head.status))
+        self._metrics.took(time.monotonic() - began)
+        kind = CHUNKED_TYPE if found.chunked else WHOLE_TYPE
+        await asgi.reply(send, 200, kind.encode(), sealed)
+
+    async def _sent_stream(self, found: Opened, answer: Streamed, send: Send, began: float) -> None:
+        started = False
+
+        async def forward(piece: bytes) -> None:
+            nonlocal started
+            if not started:
+                started = True
+                self._metrics.took(time.monotonic() - began)
+                await asgi.start(send, 200, CHUNKED_TYPE.encode(), ((b"incremental", b"?1"),))
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+        try:
+            ends = began + self._policy.limits.stream_seconds
+            await self._sealing.stream(found, answer, forward, ends=ends)
+            self._metrics.count("answers", str(answer.head.status))
+        except asyncio.CancelledError:
+            self._metrics.count("streams_cut")
+            raise
+        except StreamBroke as broke:
+            self._metrics.count("streams_cut")
+            if broke.cause is not None:
+                self._report(f"a stream broke: {described(broke.cause)}")
+            # Without its last chunk the client refuses it, however the outer message ends; who carries it knows too.
+            raise CutOff from None
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _problem(
+        self, send: Send, status: int, error: QuatrefoilError, *, kind: str = problems.BLANK, pause_s: int = 0
+    ) -> None:
+        await problems.outside(send, self._metrics, status, error, kind=kind, pause_s=pause_s)
+
+
+__all__ = ["Exchanges"]

@@ -1,0 +1,14 @@
+"""The tests' roots in AMD's place, for every test of the client."""
+
+from __future__ import annotations
+
+import pytest
+
+from serving_world import own_roots
+
+__all__ = ["own_roots"]
+
+
+@pytest.fixture(autouse=True)
+def trusting(own_roots: None) -> None:
+    """In every test here."""

@@ -1,0 +1,14 @@
+"""The tests' roots in AMD's place, for every test of serving."""
+
+from __future__ import annotations
+
+import pytest
+
+from serving_world import own_roots, server
+
+__all__ = ["own_roots", "server"]
+
+
+@pytest.fixture(autouse=True)
+def trusting(own_roots: None) -> None:
+    """In every test here."""

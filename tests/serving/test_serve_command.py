@@ -1,0 +1,229 @@
+"""``quatrefoil serve`` in processes of its own, with a real TPM in software: a sealed model, its lease, and the end.
+
+An owner seals a model to the broker; the server shows what it is, gets the key, and answers clients who hold it to the
+same policy. Then a broker that is away, a restart, a register that changes, and what the log says of all that.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from broker_room import RELEASE, SOON, Room, Running, said
+from quatrefoil import cli, exchange
+from quatrefoil.client import Client
+from quatrefoil.enclave.collateral import Collateral
+from quatrefoil.errors import QuatrefoilError
+from quatrefoil.transport import TrustAnchor
+from small_models import B, W, linear
+from software_tpm import needs_tpm, software_tpm
+from support import Consortium
+
+pytestmark = needs_tpm
+
+POLICY = """\
+name = "ward"
+[model]
+name = "linear"
+root = "{root}"
+[attestation]
+appraisal = "machine.toml"
+life_s = 600
+[keys]
+rotate_s = 60
+overlap_s = 30
+[limits]
+request_bytes = 1000000
+answer_bytes = 1000000
+connections = 64
+concurrent = 2
+queued = 16
+seconds = 20
+stream_seconds = 20
+[padding]
+requests = "padme"
+answers = "padme"
+[stream]
+window_ms = 0
+event_bytes = 0
+[isolation]
+caches = "request"
+"""
+
+
+class Ward(Room):
+    """The broker's room, with a server in it."""
+
+    def seal_model(self, name: str, lease: int) -> None:
+        (self.folder / "model.onnx").write_bytes(linear())
+        (self.folder / f"{name}-release.toml").write_text(RELEASE.format(lease=lease).replace("train", "serve"))
+        line = (
+            f"model seal model.onnx --content file --name {name} --serial 1 --policy {name}-release.toml "
+            f"--to vault.cert --identity hospital --root root.pem --signing-key owner.pem --out {name}.sealed"
+        )
+        assert cli.main(line.split()) == 0
+        assert cli.main(f"model inspect {name}.sealed --root root.pem --json front.json".split()) == 0
+        root = json.loads((self.folder / "front.json").read_text())["root"]
+        (self.folder / "serving.toml").write_text(POLICY.format(root=root))
+
+    def serving(self, name: str, more: str = "") -> Running:
+        return self.process(
+            f"serve {name}.sealed --policy serving.toml --listen 127.0.0.1:0 --identity worker --root root.pem "
+            f"--state server-{name} --broker 127.0.0.1:{self.port} --broker-name vault --stage serve "
+            f"--collateral collateral {self.collecting} {more}"
+        )
+
+    def url(self, server: Running) -> str:
+        port = self.waited(server, r"answers for model linear on 127.0.0.1:(\d+)")
+        return f"https://127.0.0.1:{port}"
+
+    def waited(self, server: Running, pattern: str) -> str:
+        end = time.monotonic() + SOON
+        while not (found := re.search(pattern, said(server))):
+            assert time.monotonic() < end and server.poll() is None, said(server)
+            time.sleep(0.05)
+        return found[1] if found.groups() else found[0]
+
+    def client(self, url: str) -> Client:
+        return Client(
+            url,
+            policy=exchange.load(self.folder / "serving.toml"),
+            collateral=Collateral.load(self.folder / "collateral"),
+            identity=self.people.identity("hospital", "silo"),
+            trust=TrustAnchor.load(self.root),
+        )
+
+
+@pytest.fixture
+def ward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ward]:
+    monkeypatch.chdir(tmp_path)
+    with software_tpm() as machine:
+        made = Ward(tmp_path, machine, Consortium(tmp_path / "ca"))
+        new = "broker new --identity vault --root root.pem --state vault-state --root-key vault.key"
+        assert cli.main(new.split()) == 0
+        made.start()
+        try:
+            made.asks("key --out vault.cert --unattested")
+            assert cli.main(["model", "key", "owner.pem"]) == 0
+            yield made
+        finally:
+            made.kill()
+
+
+def test_a_sealed_model_is_served_by_measured_code_until_it_changes(ward: Ward) -> None:
+    ward.seal_model("quick", 16)
+    ward.asks("register quick.sealed")
+    ward.kill()
+
+    # A broker that is away is waited for, and then the model is served.
+    server = ward.serving("quick")
+    ward.waited(server, "the broker does not answer")
+    ward.start()
+    url = ward.url(server)
+    x = np.array([[4711.5, 2, 3], [4, 5, 6]], "f4")
+    cores = Path(f"/proc/{server.pid}/limits")
+    assert re.search(r"Max core file size +0 +0", cores.read_text())
+    with ward.client(url) as client:
+        answer = client.infer({"x": x})
+        assert np.allclose(answer.outputs["y"], x @ W + B)
+        assert answer.receipt is not None
+        model = exchange.load(ward.folder / "serving.toml").model
+        assert answer.receipt.fields.model == model.root
+
+    # Killed and started again: what it had given out is in the log.
+    server.kill()
+    server.wait(SOON)
+    server = ward.serving("quick")
+    with ward.client(ward.url(server)) as client:
+        client.infer({"x": x})
+        assert "an earlier process was killed" in said(server)
+
+        # Its machine changes: the renewal is refused, and the server ends with the reason.
+        ward.machine.tool("tpm2_pcrextend", "7:sha256=" + "ab" * 32)
+        assert server.wait(SOON) == 1
+        assert "accepted-pcr7" in said(server)
+        with pytest.raises(QuatrefoilError):
+            client.infer({"x": x})
+    late = ward.serving("quick")
+    assert late.wait(SOON) == 1 and "accepted-pcr7" in said(late)
+    for file in (ward.folder / "server-quick").rglob("*"):
+        if file.is_file():
+            for found in (x.tobytes(), (x @ W + B).astype("f4").tobytes(), linear()[:64]):
+                assert found not in file.read_bytes(), file
+    assert cli.main(["audit", "verify", "server-quick/log", "--trust", "root.pem", "--json", "audit.json"]) == 0
+    for text in ("4711", "0.5"):
+        assert text not in said(server)
+
+
+def test_a_server_drains_and_ends_well_and_says_why_it_does_not_begin(
+    ward: Ward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ward.seal_model("slow", 3600)
+    ward.asks("register slow.sealed")
+    server = ward.serving("slow", "--metrics 127.0.0.1:0")
+    with ward.client(ward.url(server)) as client:
+        assert client.infer({"x": np.ones((1, 3), "f4")}).outputs["y"].shape == (1, 2)
+    ward.waited(server, r"counts are read on 127.0.0.1:(\d+)")
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(SOON) == 0
+    # A revoked resource: nothing is released, and so nothing served.
+    digest = ward.asks("resources")["resources"][0]["resource"]
+    ward.asks(f"revoke resource {digest} --reason over")
+    refused = ward.serving("slow")
+    assert refused.wait(SOON) == 1 and "revoked" in said(refused)
+    ward.kill()
+    away = ward.serving("slow", "--wait 1")
+    assert away.wait(SOON) == 1
+    assert "asking again" in said(away)
+
+    text = (ward.folder / "serving.toml").read_text()
+    line = (
+        "serve slow.sealed --policy serving.toml --listen 127.0.0.1:0 --identity {who} --root root.pem --state other "
+        "--broker 127.0.0.1:1 --broker-name vault --stage {stage} --collateral collateral {collecting}"
+    )
+    cases = [
+        ({}, "worker", "train", "is not released to the stage"),
+        ({}, "hospital", "serve", "the role needed is workload"),
+        ({"root": "00" * 32}, "worker", "serve", "root"),
+    ]
+    for changes, who, stage, problem in cases:
+        changed = re.sub(r'root = "\w+"', f'root = "{changes["root"]}"', text) if changes else text
+        (ward.folder / "serving.toml").write_text(changed)
+        assert _fails(line.format(who=who, stage=stage, collecting=ward.collecting), capsys, problem)
+    assert _fails(
+        line.format(who="worker", stage="serve", collecting=ward.collecting) + " --upstream http://127.0.0.1:1",
+        capsys,
+        "either a model is served or an upstream",
+    )
+    ward.start()
+
+
+@pytest.mark.slow
+def test_a_broker_that_goes_away_later_is_not_missed_until_the_lease_ends(ward: Ward) -> None:
+    ward.seal_model("quick", 16)
+    ward.asks("register quick.sealed")
+    server = ward.serving("quick")
+    x = np.ones((1, 3), "f4")
+    with ward.client(ward.url(server)) as client:
+        client.infer({"x": x})
+        ward.kill()
+        ward.waited(server, "the broker does not answer")
+        client.infer({"x": x})
+        assert server.wait(SOON) == 1
+    assert "was not renewed in time" in said(server)
+    ward.start()
+
+
+def _fails(line: str, capsys: pytest.CaptureFixture[str], problem: str) -> bool:
+    capsys.readouterr()
+    assert cli.main(line.split()) == 1
+    found = capsys.readouterr().err
+    assert problem in found, found
+    return True
