@@ -116,7 +116,16 @@ class Wire:
     def paths(self) -> list[str]:
         return [one.path.rpartition("/")[2] for one in self.sent]
 
-    async def request(self, method: str, url: str, headers: OuterHeaders = (), content: bytes = b"") -> Outer:
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: OuterHeaders = (),
+        content: bytes = b"",
+        *,
+        on_sent: Callable[[], object] = lambda: None,
+    ) -> Outer:
+        on_sent()
         async with self.stream(method, url, headers, content) as answer:
             return Outer(answer.status, answer.headers, [piece async for piece in answer.pieces()])
 

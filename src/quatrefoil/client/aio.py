@@ -194,7 +194,7 @@ class AsyncClient:
     async def _sent(self, asked: Asked, pinned: Pinned) -> Answer:
         exchange = WholeExchange(asked, pinned, self._policy, self._clock)
         try:
-            return exchange.opened(await self._outer.whole(exchange.body), self._verifier)
+            return exchange.opened(await self._outer.whole(exchange.body, exchange.commit), self._verifier)
         finally:
             exchange.wipe()
 

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -35,6 +35,10 @@ Content: TypeAlias = bytes | AsyncIterable[bytes]
 _AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _PIECE = 64 << 10
 _MOST_FIELDS = 64
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -93,16 +97,31 @@ class WebClient:
         self._pool: _Pool | None = None
         self._closed = False
 
-    async def request(self, method: str, url: str, headers: Headers = (), content: Content = b"") -> Answer:
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Headers = (),
+        content: Content = b"",
+        *,
+        on_sent: Callable[[], object] = _nothing,
+    ) -> Answer:
         """Send, and take the whole answer, whatever its status. ``ChannelRefused`` where no acceptable channel can be
         made, ``PeerUnreachable`` where there is none or nothing comes in time, ``MessageRefused`` where what comes is
-        not HTTP or over a limit."""
-        async with self.stream(method, url, headers, content) as incoming:
+        not HTTP or over a limit. ``on_sent``: called once a large content is on its way and its answer is awaited; for
+        a small one, never."""
+        async with self.stream(method, url, headers, content, on_sent=on_sent) as incoming:
             return Answer(incoming.status, incoming.headers, b"".join([piece async for piece in incoming.pieces()]))
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, method: str, url: str, headers: Headers = (), content: Content = b""
+        self,
+        method: str,
+        url: str,
+        headers: Headers = (),
+        content: Content = b"",
+        *,
+        on_sent: Callable[[], object] = _nothing,
     ) -> AsyncIterator[Incoming]:
         """The same, with the content piece by piece in both directions. What is left unread ends the connection."""
         target = self._target(url)
@@ -111,7 +130,7 @@ class WebClient:
         pool.users += 1
         try:
             async with exchange.within(self._limits.total_seconds):
-                response = await self._ask(pool.session, exchange, method, target, headers, content)
+                response = await self._ask(pool.session, exchange, method, target, headers, content, on_sent)
                 try:
                     yield Incoming(response, exchange)
                 finally:
@@ -137,12 +156,13 @@ class WebClient:
         url: URL,
         headers: Headers,
         content: Content,
+        on_sent: Callable[[], object],
     ) -> aiohttp.ClientResponse:
         fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
         body: bytes | AsyncIterable[bytes] | None = content or None
         if isinstance(content, bytes) and len(content) > _PIECE:
             fields.append(("content-length", str(len(content))))
-            body = exchange.paced(_pieces_of(content))
+            body = exchange.paced(_pieces_of(content, on_sent))
         elif not isinstance(content, bytes):
             body = exchange.paced(content)
         with exchange.telling(f"did not answer within {self._limits.answer_seconds:g} s"):
@@ -253,9 +273,10 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def _pieces_of(content: bytes) -> AsyncIterator[bytes]:
+async def _pieces_of(content: bytes, on_sent: Callable[[], object]) -> AsyncIterator[bytes]:
     for start in range(0, len(content), _PIECE):
         yield content[start : start + _PIECE]
+    on_sent()
 
 
 def _only(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
