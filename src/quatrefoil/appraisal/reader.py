@@ -95,4 +95,4 @@ def _integer(kind: str, table: Table, key: str) -> int:
     return value
 
 
-__all__ = ["PAGE", "load", "parse"]
+__all__ = ["PAGE", "load", "named", "parse"]
