@@ -219,6 +219,28 @@ def test_a_stream_is_read_as_it_comes_and_whole_at_its_end() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("how", ["bytes", "lines", "read"])
+def test_a_stream_that_was_left_is_never_read_as_if_it_had_ended(how: str) -> None:
+    """An iteration that ends without raising is of a whole answer."""
+
+    async def run() -> None:
+        talker = Talker([b"data: %d\n\n" % one for one in range(1000)])
+        talker.go = asyncio.Semaphore(3)
+        async with site(handler=talker) as here:
+            async with here.client.stream("POST", "/chat") as stream:
+                pieces = stream.iter_lines() if how == "lines" else stream.iter_bytes()
+                if how != "read":
+                    await anext(pieces)
+            with pytest.raises(CallerError, match="not whole"):
+                if how == "read":
+                    await stream.read()
+                else:
+                    _ = [piece async for piece in pieces]
+            assert not stream.whole
+
+    asyncio.run(run())
+
+
 def test_leaving_early_stops_the_server_and_is_not_whole() -> None:
     async def run() -> None:
         talker = Talker([b"data: %d\n\n" % one for one in range(1000)])
