@@ -28,7 +28,14 @@ from quatrefoil.serving.handler import Handler, Streamed
 from quatrefoil.serving.keys import ServingKeys
 from quatrefoil.serving.memory import Holding, Memory, MemoryFull
 from quatrefoil.serving.metrics import Metrics
-from quatrefoil.serving.opening import TYPES, Opened, most_sealed, opened
+from quatrefoil.serving.opening import (
+    CHUNKS_IN_THREAD,
+    PIECES_IN_THREAD,
+    TYPES,
+    Opened,
+    most_sealed,
+    opened,
+)
 from quatrefoil.serving.sealing import IN_THREAD, Issuer, Sealing, StreamBroke, gathered
 from quatrefoil.transport import Clock
 from quatrefoil.web.guard import CutOff
@@ -103,9 +110,7 @@ class Exchanges:
         try:
             announced = asgi.headers(scope).get(b"content-length", b"")
             sealed = await asgi.body(receive, limit, announced, self._policy.limits.seconds, holding)
-            if len(sealed) < IN_THREAD:
-                return opened(sealed, self._keys, self._policy, chunked=chunked)
-            return await asyncio.to_thread(opened, sealed, self._keys, self._policy, chunked=chunked)
+            return await self._read(sealed, chunked)
         except PeerUnreachable:
             pass
         except MemoryFull:
@@ -118,6 +123,23 @@ class Exchanges:
         except MessageRefused as refusal:
             await self._problem(send, 400, refusal)
         return None
+
+    async def _read(self, sealed: bytes, chunked: bool) -> Opened:
+        """Opened and read, in a thread where that may take long."""
+        if len(sealed) < (CHUNKS_IN_THREAD if chunked else IN_THREAD):
+            found = opened(sealed, self._keys, self._policy, chunked=chunked)
+        else:
+            found = await asyncio.to_thread(opened, sealed, self._keys, self._policy, chunked=chunked)
+        try:
+            if found.in_pieces and len(found.content) >= PIECES_IN_THREAD:
+                await asyncio.to_thread(found.read, self._policy)
+            else:
+                found.read(self._policy)
+        except BaseException:
+            found.response.wipe()
+            self._keys.answered(found.held)
+            raise
+        return found
 
     async def _answered(self, found: Opened, send: Send, began: float) -> None:
         limits = self._policy.limits
@@ -135,17 +157,20 @@ class Exchanges:
             await self._sent_whole(found, instead, send, began)
             return
         answer = await self._answering.answer(found, began + limits.seconds)
+        whole: Response | None = None
         try:
             if not isinstance(answer.answer, Streamed):
-                await self._sent_whole(found, answer.answer, send, began)
+                whole = answer.answer
             elif found.chunked:
                 await self._sent_stream(found, answer.answer, send, began)
             else:
-                await self._sent_whole(found, await self._gathered(answer.answer, began), send, began)
+                whole = await self._gathered(answer.answer, began)
         finally:
             if isinstance(answer.answer, Streamed):
                 await close(answer.answer)
             answer.done()
+        if whole is not None:  # nothing computes any more: who reads it slowly keeps nobody waiting
+            await self._sent_whole(found, whole, send, began)
 
     async def _gathered(self, answer: Streamed, began: float) -> Response:
         try:
