@@ -69,6 +69,46 @@ def test_threads_share_one_client_and_one_attestation(consortium: Consortium) ->
         assert len(server.world.machine.asked) == 2  # the server's own, and one
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_request_at_the_moment_of_close_is_refused_and_never_waits(
+    streamed: bool, consortium: Consortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule, closing = asyncio.run_coroutine_threadsafe, list[threading.Thread]()
+
+    def late(doing, loop):  # type: ignore[no-untyped-def]
+        if not closing:
+            closing.append(threading.Thread(target=client.close))
+            closing[0].start()
+            closing[0].join(0.5)  # as far as it comes
+        return schedule(doing, loop)
+
+    with served(consortium) as server:
+        client = Client(server.url, **server.options())
+        client.attest()
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio, "run_coroutine_threadsafe", late)
+            with pytest.raises(CallerError, match="closed"):
+                if streamed:
+                    with client.stream("POST", "/chat") as stream:
+                        stream.read()
+                else:
+                    client.request("GET", "/v2")
+        closing[0].join(30)
+        assert not closing[0].is_alive() and own_threads() == []
+
+
+def test_what_was_read_ahead_of_a_close_ends_in_an_error_of_ours(consortium: Consortium) -> None:
+    with served(consortium, handler=Talker([b"x" * 600_000] * 5)) as server:
+        client = Client(server.url, **server.options())
+        with client.stream("POST", "/chat") as stream:
+            while stream._waiting <= 1 << 20:
+                threading.Event().wait(0.001)
+            client.close()
+            with pytest.raises(CallerError, match="closed meanwhile"):
+                stream.read()
+            assert not stream.whole
+
+
 def test_it_works_where_another_loop_runs(consortium: Consortium) -> None:
     async def run(client: Client) -> None:
         assert client.request("GET", "/v2").status == 200  # blocks this loop, and is not in its way
