@@ -211,6 +211,30 @@ def test_a_log_that_takes_nothing_does_not_fill_the_journal_with_files(tmp_path:
     assert logged(log) == given
 
 
+def test_files_that_could_not_be_removed_are_before_their_keyset_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the journal has of a keyset that has ended is refused at the next start."""
+    log = MemoryLog()
+    issuer = made.issuer(tmp_path / "journal", log)
+    made.begun(issuer)
+    issue(issuer, 2)
+
+    def refuses(_path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "remove", refuses)
+        with pytest.raises(HostError):
+            issuer.flush()
+        with pytest.raises(HostError):
+            issuer.end()
+    assert ENDED not in kinds(log)
+    issuer.end()  # and killed here
+    assert kinds(log)[-1] == ENDED
+    assert made.issuer(tmp_path / "journal", log).recovered.ended == ()
+
+
 def test_requests_to_a_full_disk_do_not_leave_a_file_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = MemoryLog()
     issuer = made.issuer(tmp_path / "journal", log)

@@ -196,7 +196,8 @@ class ReceiptIssuer:
     def _flush(self) -> int:
         with self._issuing:
             waiting = tuple(self._waiting)
-            if not waiting:
+            if not waiting:  # the log has all that the journal holds: what could not be removed then is now
+                self._journal.drop(self._journal.numbers[:-1])
                 return 0
             done = self._journal.turn()
         for some in _portions(waiting):
