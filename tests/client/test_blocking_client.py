@@ -300,6 +300,33 @@ def test_newer_evidence_of_a_keyset_is_kept_beside_its_receipts(consortium: Cons
     assert len(by_name) == 3 and len(found & by_name) == 2 and len(found) == 3
 
 
+def test_processes_may_share_a_folder_and_one_may_be_killed_in_it(
+    consortium: Consortium, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another process writes at the same moment, or left half done, keeps no answer back."""
+    from quatrefoil.transport import files
+
+    write_new, folder = files.write_new, tmp_path / "kept"
+
+    def after_another(file, content, **more):  # type: ignore[no-untyped-def]
+        if file.suffix in (".keyset", ".attestation") and not file.exists():
+            write_new(file, content, **more)
+        write_new(file, content, **more)
+
+    with served(consortium) as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(files, "write_new", after_another)
+            with Client(server.url, **server.options(on_receipt=ReceiptFolder(folder))) as client:
+                assert client.request("GET", "/v2").status == 200
+        (keyset,) = folder.glob("*.keyset")
+        for left in (keyset, keyset.with_suffix(".attestation")):
+            was = left.read_bytes()
+            left.unlink()
+            with Client(server.url, **server.options(on_receipt=ReceiptFolder(folder))) as client:
+                assert client.request("GET", "/v2").status == 200
+            assert left.exists() and (left != keyset or left.read_bytes() == was)
+
+
 def test_a_folder_that_cannot_be_written_keeps_the_answer_back(consortium: Consortium, tmp_path) -> None:
     from quatrefoil.errors import HostError
 
