@@ -20,7 +20,7 @@ from quatrefoil.exchange import protocol
 from quatrefoil.inference import InferRequest, InferResponse, OnnxEngine
 from quatrefoil.ohttp import Request, Response, ResponseHead, http_date
 from quatrefoil.ohttp.chunked import REQUEST_TYPE as CHUNKED
-from quatrefoil.serving import opening
+from quatrefoil.serving import exchanges, opening
 from quatrefoil.serving.faults import Sparing
 from quatrefoil.serving.handler import Caller, Streamed
 from quatrefoil.serving.oip import OipHandler
@@ -342,6 +342,73 @@ def test_messages_that_are_long_work_to_read_are_read_beside_the_loop(how: str) 
     with pytest.MonkeyPatch.context() as patched:
         asyncio.run(run(patched))
     assert threads and threading.main_thread() not in threads
+
+
+def test_what_is_long_work_to_read_is_read_in_turns_of_parties(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a request has a place it costs processor time: one party takes a thread or two of it, and no more."""
+
+    async def run() -> None:
+        gate, lock, begun = threading.Semaphore(0), threading.Lock(), list[str]()
+        real, of = exchanges.opened, dict[bytes, str]()
+
+        def slow(sealed: bytes, *given: Any, **more: Any) -> Any:
+            with lock:
+                begun.append(of[sealed])
+            gate.acquire(timeout=30)
+            return real(sealed, *given, **more)
+
+        monkeypatch.setattr(exchanges, "opened", slow)
+        async with started(serving_policy(limits__concurrent=8)) as world:
+            tasks = []
+
+            async def send(party: str) -> None:
+                sealed = await world.sealed(world.request(INFER, b"x" * (1 << 20)), chunked=True)
+                of[sealed.content] = party
+                outer = world.outer("POST", protocol.GATEWAY_PATH, sealed.content, kind=sealed.kind, party=party)
+                tasks.append(asyncio.ensure_future(outer))
+
+            for _ in range(6):
+                await send("greedy")
+            while len(begun) < 2:
+                await asyncio.sleep(0.001)
+            await send("modest")
+            await asyncio.sleep(0.05)
+            assert begun == ["greedy"] * 2
+            gate.release()
+            gate.release()
+            while len(begun) < 4:
+                await asyncio.sleep(0.001)
+            assert "modest" in begun
+            for _ in range(6):
+                gate.release()
+            assert [one.status for one in await asyncio.gather(*tasks)] == [200] * 7
+
+    asyncio.run(run())
+
+
+def test_who_waits_to_be_read_for_too_long_or_leaves_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        gate, real = threading.Event(), exchanges.opened
+
+        def slow(*given: Any, **more: Any) -> Any:
+            gate.wait(30)
+            return real(*given, **more)
+
+        monkeypatch.setattr(exchanges, "opened", slow)
+        policy = serving_policy(limits__seconds=1, limits__stream_seconds=1)
+        async with started(policy) as world:
+            sealed = [await world.sealed(world.request(INFER, b"x" * (1 << 20)), chunked=True) for _ in range(3)]
+            asked = [world.asked("POST", protocol.GATEWAY_PATH, one.content, kind=one.kind) for one in sealed]
+            late = await asked[2].answer()
+            assert late.status == 503 and int(late.headers[b"retry-after"]) >= 1
+            gate.set()
+            for one in asked[:2]:
+                assert (await one.answer()).status == 200
+            assert world.gateway.exchanges.memory.held == 0
+            world.keys.close()
+            assert len(world.receipts.ended) == 1, "nothing is answered for any more"
+
+    asyncio.run(run())
 
 
 def _strings() -> bytes:
