@@ -69,6 +69,46 @@ def test_threads_share_one_client_and_one_attestation(consortium: Consortium) ->
         assert len(server.world.machine.asked) == 2  # the server's own, and one
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_request_at_the_moment_of_close_is_refused_and_never_waits(
+    streamed: bool, consortium: Consortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule, closing = asyncio.run_coroutine_threadsafe, list[threading.Thread]()
+
+    def late(doing, loop):  # type: ignore[no-untyped-def]
+        if not closing:
+            closing.append(threading.Thread(target=client.close))
+            closing[0].start()
+            closing[0].join(0.5)  # as far as it comes
+        return schedule(doing, loop)
+
+    with served(consortium) as server:
+        client = Client(server.url, **server.options())
+        client.attest()
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio, "run_coroutine_threadsafe", late)
+            with pytest.raises(CallerError, match="closed"):
+                if streamed:
+                    with client.stream("POST", "/chat") as stream:
+                        stream.read()
+                else:
+                    client.request("GET", "/v2")
+        closing[0].join(30)
+        assert not closing[0].is_alive() and own_threads() == []
+
+
+def test_what_was_read_ahead_of_a_close_ends_in_an_error_of_ours(consortium: Consortium) -> None:
+    with served(consortium, handler=Talker([b"x" * 600_000] * 5)) as server:
+        client = Client(server.url, **server.options())
+        with client.stream("POST", "/chat") as stream:
+            while stream._waiting <= 1 << 20:
+                threading.Event().wait(0.001)
+            client.close()
+            with pytest.raises(CallerError, match="closed meanwhile"):
+                stream.read()
+            assert not stream.whole
+
+
 def test_it_works_where_another_loop_runs(consortium: Consortium) -> None:
     async def run(client: Client) -> None:
         assert client.request("GET", "/v2").status == 200  # blocks this loop, and is not in its way
@@ -258,6 +298,33 @@ def test_newer_evidence_of_a_keyset_is_kept_beside_its_receipts(consortium: Cons
     by_name = {file.stem for file in kept._folder.glob("*.receipt")}
     found = {file.stem for file in kept._folder.glob("*.attestation")}
     assert len(by_name) == 3 and len(found & by_name) == 2 and len(found) == 3
+
+
+def test_processes_may_share_a_folder_and_one_may_be_killed_in_it(
+    consortium: Consortium, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another process writes at the same moment, or left half done, keeps no answer back."""
+    from quatrefoil.transport import files
+
+    write_new, folder = files.write_new, tmp_path / "kept"
+
+    def after_another(file, content, **more):  # type: ignore[no-untyped-def]
+        if file.suffix in (".keyset", ".attestation") and not file.exists():
+            write_new(file, content, **more)
+        write_new(file, content, **more)
+
+    with served(consortium) as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(files, "write_new", after_another)
+            with Client(server.url, **server.options(on_receipt=ReceiptFolder(folder))) as client:
+                assert client.request("GET", "/v2").status == 200
+        (keyset,) = folder.glob("*.keyset")
+        for left in (keyset, keyset.with_suffix(".attestation")):
+            was = left.read_bytes()
+            left.unlink()
+            with Client(server.url, **server.options(on_receipt=ReceiptFolder(folder))) as client:
+                assert client.request("GET", "/v2").status == 200
+            assert left.exists() and (left != keyset or left.read_bytes() == was)
 
 
 def test_a_folder_that_cannot_be_written_keeps_the_answer_back(consortium: Consortium, tmp_path) -> None:

@@ -238,9 +238,9 @@ class AsyncClient:
     def _asked(self, method: str, path: str, headers: HeaderLines, content: bytes | None, json: Any) -> Asked:
         self._check()
         lines = (
-            [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+            [(_latin(name, "a field's name"), _latin(value, "a field's value")) for name, value in headers.items()]
             if isinstance(headers, Mapping)
-            else list(headers)
+            else [(_bytes(name), _bytes(value)) for name, value in headers]
         )
         if json is not None:
             if content is not None:
@@ -249,7 +249,7 @@ class AsyncClient:
             if not any(name.lower() == b"content-type" for name, _ in lines):
                 lines.append((b"content-type", b"application/json"))
         return Asked(
-            method.encode("latin-1"), self._place.authority, path.encode("latin-1"), tuple(lines), content or b""
+            _latin(method, "the method"), self._place.authority, _latin(path, "the path"), tuple(lines), content or b""
         )
 
     async def _within(self, doing: Awaitable[Result], seconds: float) -> Result:
@@ -300,6 +300,18 @@ def _over_tls(identity: Identity | None, trust: TrustAnchor | None, policy: Serv
         answer_bytes=max(LARGEST_ATTESTATION, sealed_limit(policy)),
     )
     return WebClient(tls=context, limits=limits)
+
+
+def _latin(text: Any, what: str) -> bytes:
+    if isinstance(text, str) and all(one < "\u0100" for one in text):
+        return text.encode("latin-1")
+    raise CallerError(f"{what} is no text of ISO 8859-1", hint="Percent-encode what is beyond it, or leave it out")
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    raise CallerError("a list of fields is of bytes", hint="Give texts as a mapping of names to values")
 
 
 def _encoded(value: Any) -> bytes:
