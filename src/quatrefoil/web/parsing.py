@@ -9,7 +9,6 @@ import h11
 
 from quatrefoil.web.limits import WebLimits
 
-
 _TWO_READINGS = re.compile(rb"(?<!\r)\n|\n[ \t]")
 """Lines that end with LF alone, and folded ones (RFC 9112 sections 2.2 and 5.2): h11 takes both."""
 _LENGTH = re.compile(rb"\ncontent-length:[ \t]*([^\r]*?)[ \t]*\r", re.I)
