@@ -86,13 +86,17 @@ class Incoming:
 
 
 class WebClient:
-    """Connections are kept and used again; after a change of credentials, new ones are made.
+    """Connections are kept and used again, unless ``reuse`` is False; after a change of credentials, new ones are made.
+
+    A server that says something unasked over a connection that is used again answers the next request with it. Who
+    asks for several, of a server whose answers show only by their connection whose they are, does not reuse.
 
     Under ``tls`` URLs are https; without it, which is for loopback addresses only, http. ``async with`` closes it.
     """
 
-    def __init__(self, *, tls: HybridContext | None, limits: ClientLimits | None = None) -> None:
+    def __init__(self, *, tls: HybridContext | None, limits: ClientLimits | None = None, reuse: bool = True) -> None:
         self._tls = tls
+        self._reuse = reuse
         self._limits = limits or ClientLimits()
         self._pool: _Pool | None = None
         self._closed = False
@@ -200,7 +204,7 @@ class WebClient:
             raise CallerError("this client was closed", hint="Make another")
         standing = None if self._tls is None else self._tls.standing
         if self._pool is None or self._pool.standing is not standing:
-            old, self._pool = self._pool, _Pool(self._tls, standing, self._limits)
+            old, self._pool = self._pool, _Pool(self._tls, standing, self._limits, reuse=self._reuse)
             if old is not None:
                 old.retired = True
                 await old.close_if_unused()
@@ -218,14 +222,16 @@ class WebClient:
 class _Pool:
     """Connections that were made under one standing."""
 
-    def __init__(self, tls: HybridContext | None, standing: Standing | None, limits: ClientLimits) -> None:
+    def __init__(
+        self, tls: HybridContext | None, standing: Standing | None, limits: ClientLimits, *, reuse: bool
+    ) -> None:
         self.standing = standing
         self.users = 0
         self.retired = False
         connector = aiohttp.TCPConnector(
             ssl=tls if tls is not None else True,
             limit=limits.connections,
-            keepalive_timeout=limits.reuse_seconds,
+            **({"keepalive_timeout": limits.reuse_seconds} if reuse else {"force_close": True}),
             resolver=_Loopback() if tls is None else aiohttp.ThreadedResolver(),
         )
         self.session = aiohttp.ClientSession(
