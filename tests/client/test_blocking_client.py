@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 from channel_world import Served, served
 from client_world import INFER, Talker
+from cryptography import x509
 
 import quatrefoil
 from quatrefoil.client import AsyncClient, Client, ReceiptFolder
+from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import (
     CallerError,
     ChannelRefused,
@@ -26,6 +28,8 @@ from quatrefoil.errors import (
     PeerUnreachable,
     RequestRefused,
 )
+from quatrefoil.transport import FixedCredentials, RotatingCredentials
+from quatrefoil.transport.revocation import Revoked
 from serving_world import serving_policy
 from small_models import B, W
 from support import Consortium
@@ -356,3 +360,28 @@ def test_a_server_that_drains_answers_what_it_has(consortium: Consortium) -> Non
         server._loop.call_soon_threadsafe(server.world.gateway.stop_taking)
         with pytest.raises(PeerUnreachable, match="503"):
             client.request("GET", "/v2")
+
+
+def test_a_renewed_certificate_is_shown_and_a_revoked_server_refused_from_the_next_request_on(
+    consortium: Consortium, tmp_path: Path
+) -> None:
+    credentials = RotatingCredentials(consortium.identity("clinic", "silo"), consortium.trust, clock=consortium.clock)
+    with served(consortium) as server:
+        given = server.options(credentials=credentials, identity=None, trust=None)
+        with Client(server.url, **given) as client:
+            client.infer({"x": X})
+            credentials.rotate(consortium.authority.issue("clinic", "silo", directory=tmp_path / "renewed"))
+            client.infer({"x": X})
+            ended = consortium.identity("model", "workload").certificate
+            entry = Revoked(ended.serial_number, consortium.clock(), x509.ReasonFlags.key_compromise)
+            credentials.believe(consortium.trust_with(consortium.list_of([entry], number=9)))
+            with pytest.raises((ChannelRefused, PeerUnreachable)):
+                client.infer({"x": X})
+
+
+def test_who_asks_is_said_in_one_way(consortium: Consortium) -> None:
+    identity = consortium.identity("clinic", "silo")
+    given = {"policy": serving_policy(), "collateral": Collateral(), "identity": identity}
+    for more in ({}, {"trust": consortium.trust, "credentials": FixedCredentials(identity, consortium.trust)}):
+        with pytest.raises(CallerError, match=r"nobody to be|both credentials"):
+            Client("https://model.example", **given, **more)
