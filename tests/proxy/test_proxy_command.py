@@ -100,6 +100,9 @@ def test_it_attests_listens_answers_and_ends_when_it_is_told_to(policy, argument
         with command(server.url, *arguments, "--receipts", str(receipts), lines=2) as (process, said, url):
             assert said[0].startswith("the server is attested: sev-snp.measurement=")
             assert said[1].rstrip().endswith("for programs of this user")
+            limits = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
+            cores = next(line for line in limits if line.startswith("Max core file size"))
+            assert cores.split()[4:6] == ["0", "0"]  # it has everything in plain
             assert json.loads(curl(f"{url}/v2/health/ready").stdout) == {"ready": True}
             assert (
                 curl(f"{url}/v2/models/none/infer", "--json", "{}", "--write-out", "%{http_code}").stdout[-3:] == b"404"

@@ -398,6 +398,41 @@ def test_an_upstream_that_is_not_there_is_not_ready() -> None:
     asyncio.run(run())
 
 
+def test_an_upstream_that_takes_connections_and_says_nothing_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long before the time that an answer may take."""
+    monkeypatch.setattr("quatrefoil.serving.upstream.GLANCE_S", 0.01)
+    monkeypatch.setattr("quatrefoil.serving.upstream.LOOKS_S", 0.1)
+
+    async def run() -> None:
+        listing = asyncio.Event()
+        listing.set()
+
+        async def stuck(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                await reader.readuntil(b"\r\n\r\n")
+                await listing.wait()
+                writer.write(json_answer({"data": [{"id": NAME}]}))
+            writer.close()
+
+        async with await asyncio.start_server(stuck, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            handler = UpstreamHandler(url, serving_policy(model=Model(NAME, bytes(32))))
+            await handler.open()
+            try:
+                assert handler.ready
+                for ready in (False, True):
+                    listing.set() if ready else listing.clear()
+                    for _ in range(300):
+                        if handler.ready is ready:
+                            break
+                        await asyncio.sleep(0.01)
+                    assert handler.ready is ready
+            finally:
+                await handler.close()
+
+    asyncio.run(run())
+
+
 def test_an_upstream_with_another_model_is_not_ready() -> None:
     async def run() -> None:
         async with Faulty() as server:

@@ -109,6 +109,14 @@ def test_an_event_over_the_limit_is_refused_whole_too() -> None:
         read(b'data: {"a": "' + b"x" * LARGEST_EVENT + b'"}\n\n')
 
 
+@pytest.mark.parametrize("end", ["\u0085", "\u2028", "\u2029"])
+def test_what_some_readers_take_for_the_end_of_a_line_is_escaped(end: str) -> None:
+    """A text that the model says must not be the end of the stream to them."""
+    sent = {"a" + end: f"x{end}data: [DONE]{end}{end}"}
+    (found,), _ = read(b"data: " + json.dumps(sent, ensure_ascii=False).encode() + b"\n\n")
+    assert len(found.decode().splitlines()) == 2 and json.loads(found[6:]) == sent
+
+
 def test_an_error_that_is_null_is_none() -> None:
     assert document(b'{"error": null, "id": "a"}', limit=100)["id"] == "a"
 

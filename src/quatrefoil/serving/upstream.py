@@ -31,6 +31,8 @@ from quatrefoil.web.client import WebClient
 JSON = b"application/json"
 GLANCE_S = 1.0
 """Seconds between two looks whether the upstream is there."""
+LOOKS_S = 10.0
+"""Seconds that the upstream has to list its models in: one that says nothing is not there."""
 
 _PASSED = {400: 400, 404: 404, 408: 504, 413: 413, 422: 400, 429: 429, 503: 503, 504: 504}
 """What becomes of an upstream's statuses; 502 of all others but 200."""
@@ -133,11 +135,16 @@ class UpstreamHandler:
 
     async def _serves(self) -> bool:
         try:
-            answer = await self._web.request("GET", self._url + MODELS, ((b"accept", JSON),))
+            async with asyncio.timeout(min(LOOKS_S, self._policy.limits.seconds)) as looking:
+                answer = await self._web.request("GET", self._url + MODELS, ((b"accept", JSON),))
             if answer.status != 200:
                 return False
             listed = document(answer.content, limit=self._policy.limits.answer_bytes).get("data")
         except (PeerError, EngineFailed):
+            return False
+        except TimeoutError:
+            if not looking.expired():
+                raise
             return False
         return type(listed) is list and any(type(one) is dict and one.get("id") == self._model for one in listed)
 

@@ -18,6 +18,8 @@ LARGEST_EVENT = 1 << 20
 """Bytes of one event: with log probabilities of many alternatives a token takes some kilobytes."""
 
 _DATA, _DONE = b"data:", b"[DONE]"
+_ENDS_FOR_SOME = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
+"""Unicode's ends of lines, at which some readers of event streams split. In JSON they are within strings only."""
 
 
 class EventReader:
@@ -66,6 +68,9 @@ class EventReader:
             self._ended = True
         else:
             document(data, limit=LARGEST_EVENT)
+            if b"\xc2\x85" in data or b"\xe2\x80" in data:
+                for character, escaped in _ENDS_FOR_SOME:
+                    data = data.replace(character, escaped)
         return b"data: " + data + b"\n\n"
 
     def _ended_by_lf(self, piece: bytes) -> bytes:
