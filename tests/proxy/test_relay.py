@@ -1,6 +1,7 @@
 """The relay: what it carries, what it strips, and that it sees nothing of what it carries.
 
-The gateway behind it is one of this file over the real encryption; with the real server it is tested in tests/client.
+The gateway behind it is one of this file over the real encryption; with the real server it is in tests/processes,
+and one that lies in tests/client/test_dishonest_relay.py.
 """
 
 from __future__ import annotations
