@@ -17,6 +17,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Protocol, Self, TypeAlias
 
@@ -80,9 +81,9 @@ class Sign1:
     payload: bytes | None
     signature: bytes
 
-    @property
+    @cached_property
     def header(self) -> Header:
-        """The protected header, read."""
+        """The protected header, read once."""
         found = decode(self.protected, "protected header")
         return MappingProxyType(_header(found, "protected header"))
 

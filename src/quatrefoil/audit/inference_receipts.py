@@ -165,8 +165,9 @@ def verify(encoded: bytes, keyset: Keyset) -> InferenceReceipt:
     It shows who said this if ``keyset`` was accepted with evidence, and only then. That it is about one's own exchange
     is for :func:`verify_against`.
     """
-    receipt = read(encoded)
-    verify_signed(encoded, keyset, MEDIA_TYPE)
+    message = Sign1.decode(encoded, understood=UNDERSTOOD)
+    receipt = _said(message)
+    _require_signed(message, keyset, MEDIA_TYPE)
     if receipt.keyset != keyset.digest():
         raise rejected("is of another keyset than that which signed it", "keyset")
     require_in_force(receipt, keyset)
@@ -175,7 +176,11 @@ def verify(encoded: bytes, keyset: Keyset) -> InferenceReceipt:
 
 def read(encoded: bytes) -> InferenceReceipt:
     """The receipt in ``encoded``, of which nothing is verified: to find out by whose keys it is to be."""
-    payload = Sign1.decode(encoded, understood=UNDERSTOOD).signed_over(None)
+    return _said(Sign1.decode(encoded, understood=UNDERSTOOD))
+
+
+def _said(message: Sign1) -> InferenceReceipt:
+    payload = message.signed_over(None)
     try:
         return InferenceReceipt.decode(payload)
     except MessageRefused as error:
@@ -184,7 +189,10 @@ def read(encoded: bytes) -> InferenceReceipt:
 
 def verify_signed(encoded: bytes, keyset: Keyset, media_type: str) -> bytes:
     """The payload of a COSE_Sign1 by the receipt key of ``keyset``, of just this type; or ``EvidenceRejected``."""
-    message = Sign1.decode(encoded, understood=UNDERSTOOD)
+    return _require_signed(Sign1.decode(encoded, understood=UNDERSTOOD), keyset, media_type)
+
+
+def _require_signed(message: Sign1, keyset: Keyset, media_type: str) -> bytes:
     if message.header != {cose.ALG: cose.ML_DSA_44.identifier, cose.TYPE: media_type} or message.unprotected:
         raise rejected("has other headers than it may have", "form")
     return cose.verify(message, public_key(keyset), detached=None)

@@ -34,6 +34,8 @@ Content: TypeAlias = bytes | AsyncIterable[bytes]
 
 _AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _PIECE = 64 << 10
+_WRITTEN = 256 << 10
+"""Bytes of a request's content that are written at once: each piece is a system call and a turn of both event loops."""
 _MOST_FIELDS = 64
 
 
@@ -280,8 +282,8 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _pieces_of(content: bytes, on_sent: Callable[[], object]) -> AsyncIterator[bytes]:
-    for start in range(0, len(content), _PIECE):
-        yield content[start : start + _PIECE]
+    for start in range(0, len(content), _WRITTEN):
+        yield content[start : start + _WRITTEN]
     on_sent()
 
 
