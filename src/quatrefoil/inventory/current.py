@@ -394,8 +394,8 @@ CURRENT = (
         ("keygen", "encrypt", "decrypt"),
         None,
         ("aggregation",),
-        "computing on encrypted tables, by Microsoft SEAL, whose randomness is BLAKE2Xb; estimates in docs/homomorphic.md, "
-        "no category assigned",
+        "computing on encrypted tables, by Microsoft SEAL, whose randomness is BLAKE2Xb; estimates in "
+        "docs/homomorphic.md, no category assigned",
     ),
     Algorithm(
         "bgv",
