@@ -124,6 +124,7 @@ WRONG_USAGE = [
     ["attest"],
     ["attest", "verify", "evidence"],
     ["attest", "policy"],
+    ["score", "--scheme", "paillier"],
     ["predict"],
     ["predict", "https://model.example", "--input", "x.npz"],
     ["broker"],

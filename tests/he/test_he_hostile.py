@@ -210,7 +210,7 @@ def test_what_does_not_fit_is_refused_with_the_numbers() -> None:
         BgvTrack.fresh(q, 0).times(1 << 26)
 
 
-@pytest.mark.parametrize("bad", [np.array([np.nan]), np.array([np.inf]), np.array([1.01]), np.zeros(0), np.zeros(2049)])
+@pytest.mark.parametrize("bad", [np.array([np.nan]), np.array([np.inf]), np.array([1.01]), np.zeros(0), np.zeros(4097)])
 def test_values_that_do_not_fit_are_refused(bad: np.ndarray) -> None:
     with pytest.raises(CallerError):
         key("ckks-linear-4096").encrypt(bad)

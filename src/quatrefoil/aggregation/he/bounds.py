@@ -32,7 +32,8 @@ class Rounded:
 
 @dataclass(frozen=True)
 class CkksTrack:
-    """Slots of modulus at most ``bound``, each within ``error`` of what it stands for, times 2^``scale_bits``."""
+    """Values of at most ``bound``, each within ``error`` of what it stands for, times 2^``scale_bits``: the real parts
+    of slots, and in paired sets the imaginary ones. Real and imaginary errors are alike."""
 
     parameters: HeParameters
     bound: float
@@ -45,7 +46,7 @@ class CkksTrack:
         """An encryption of values of at most 1."""
         n, scale = parameters.ring_degree, 2.0**parameters.value_bits
         rounding = n / sqrt(8)  # of the encoder, each coefficient by 1/2 (Cauchy-Schwarz)
-        floating = 2.0**-52 * 8 * log2(n) * sqrt(n) * scale  # of its transform
+        floating = 2.0**-52 * 16 * log2(n) * sqrt(n) * scale  # of its transform
         error = (_noise(parameters) + rounding + floating) / scale
         return cls(parameters, 1.0, error, parameters.value_bits)
 

@@ -105,7 +105,7 @@ class Evaluator:
         else:
             added = CkksTrack(self.parameters, abs(constant) / 2.0**track.scale_bits, 0.0, track.scale_bits)
             track = track.plus(added)
-            plain = self._constant(constant, track.scale_bits)
+            plain = self._constant(constant, track.scale_bits, in_pairs=self.parameters.paired)
         with _computing():
             return Encrypted(self._context.evaluator.add_plain(encrypted.handle, plain), track)
 
@@ -132,10 +132,13 @@ class Evaluator:
                 total = evaluator.add(total, evaluator.rotate_columns(total, galois))
         return Encrypted(total, track)
 
-    def _constant(self, value: int, scale_bits: int) -> Any:
+    def _constant(self, value: int, scale_bits: int, *, in_pairs: bool = False) -> Any:
         if self.parameters.scheme == "bgv":
             return self._context.seal.Plaintext(f"{value % self.parameters.plain:X}")
-        return self._context.encoder.encode(value / 2.0**scale_bits, 2.0**scale_bits)
+        number, scale = value / 2.0**scale_bits, 2.0**scale_bits
+        if in_pairs:
+            return self._context.encoder.encode_complex(complex(number, number), scale)
+        return self._context.encoder.encode(number, scale)
 
     def _needed(self, keys: Any) -> Any:
         if keys is None:

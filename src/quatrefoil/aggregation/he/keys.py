@@ -83,7 +83,12 @@ class SecretKey:
             numbers = np.asarray(values, dtype=np.float64)
             if not (np.abs(numbers) <= 1).all():
                 raise CallerError("a value is not a number of at most 1", hint="Divide the values by their bound")
-            plain = found.encoder.encode(numbers, 2.0**p.value_bits)
+            scale = 2.0**p.value_bits
+            plain = (
+                found.encoder.encode_complex(_pairs(numbers, p), scale)
+                if p.paired
+                else found.encoder.encode(numbers, scale)
+            )
         else:
             if values.dtype.kind not in "iu" or (values.size and _largest(values) > (p.plain - 1) // 2):
                 raise CallerError(f"a value is no integer of at most {(p.plain - 1) // 2}", hint="Scale the values")
@@ -97,7 +102,12 @@ class SecretKey:
             raise CallerError(f"a track of {track.parameters.name}", hint=f"The key is of {self.parameters.name}")
         handle = read_ciphertext(self._context, data, 2.0**track.scale_bits)
         step = track.step()
-        raw = np.asarray(self._context.encoder.decode(self._decryptor.decrypt(handle)))
+        plain, encoder = self._decryptor.decrypt(handle), self._context.encoder
+        if self.parameters.paired:
+            pairs = np.asarray(encoder.decode_complex(plain))
+            raw = np.concatenate([pairs.real, pairs.imag])
+        else:
+            raw = np.asarray(encoder.decode(plain))
         return Rounded(np.rint(raw / step) * step, step, track.released())
 
     def decrypt_exact(self, data: Bytes, track: BgvTrack) -> Exact:
@@ -112,6 +122,14 @@ class SecretKey:
         if self._handle is None:
             raise CallerError("the key was wiped", hint="Load it again")
         return self._handle
+
+
+def _pairs(values: NDArray[np.float64], parameters: HeParameters) -> NDArray[np.complex128]:
+    """The first half of the values as real parts, the second as imaginary ones, in their slots."""
+    half = parameters.ring_degree // 2
+    filled = np.zeros(2 * half)
+    filled[: len(values)] = values
+    return filled[:half] + 1j * filled[half:]
 
 
 def _largest(values: NDArray[Any]) -> int:

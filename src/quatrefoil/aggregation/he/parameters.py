@@ -67,7 +67,13 @@ class HeParameters:
     @property
     def slots(self) -> int:
         """Values in one ciphertext."""
-        return self.ring_degree // 2 if self.scheme == "ckks" else self.ring_degree
+        return self.ring_degree // 2 if self.scheme == "ckks" and not self.paired else self.ring_degree
+
+    @property
+    def paired(self) -> bool:
+        """Whether a slot of CKKS holds two values, its real and its imaginary part: real weights never mix them,
+        products of encrypted values would."""
+        return self.scheme == "ckks" and not self.special
 
     @property
     def products(self) -> int:
