@@ -13,8 +13,6 @@ from support_he import evaluation_keys, key
 
 from quatrefoil.aggregation.he import SETS, Encrypted, Evaluator, SecretKey
 from quatrefoil.aggregation.he.bounds import BgvTrack, CkksTrack, Track
-from quatrefoil.aggregation.he.context import context
-from quatrefoil.aggregation.he.serialised import ciphertext_bytes
 from quatrefoil.errors import CallerError, CiphertextRefused, ParametersRefused
 
 each_set = pytest.mark.parametrize("name", list(SETS))
@@ -37,7 +35,7 @@ def ones(name: str) -> bytes:
 @each_set
 def test_a_ciphertext_is_read_and_written_the_same(name: str) -> None:
     data = ones(name)
-    assert len(data) == ciphertext_bytes(context(SETS[name]))
+    assert len(data) == SETS[name].ciphertext_bytes
     assert Evaluator(SETS[name]).write(read(name, data)) == data
 
 

@@ -193,7 +193,7 @@ def _chunks(key: SecretKey, column: NDArray[Any]) -> list[bytes]:
 def _require_room(p: HeParameters, rows: int, columns: int) -> None:
     if columns > MOST_COLUMNS:
         raise CallerError(f"{columns} columns are over {MOST_COLUMNS}", hint="Leave columns out")
-    size = -(-rows // p.slots) * columns * (16 * p.ring_degree * len(p.primes) + 200)
+    size = -(-rows // p.slots) * columns * (p.ciphertext_bytes + 16)
     if size > LARGEST_MESSAGE - 65_536:
         raise ParametersRefused(
             f"{rows} rows x {columns} columns are {size} bytes encrypted, over {LARGEST_MESSAGE}",

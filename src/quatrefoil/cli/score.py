@@ -53,13 +53,74 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--table", type=Path, metavar="FILE", help="encrypted rows, to the computing party")
     parser.add_argument("--answer", type=Path, metavar="FILE", help="encrypted scores, back to the key holder")
     parser.add_argument("--scores", type=Path, metavar="FILE", help="write all scores here, as a new CSV")
+    parser.add_argument("--sets", action="store_true", help="only print the parameter sets, with their estimates")
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
+    if options.sets:
+        _show_sets(options)
+        return
     _require_options(options)
     step = {None: _all, "encrypt": _encrypt, "compute": _compute, "decrypt": _decrypt}[options.step]
     step(options)
+
+
+SET_COLUMNS = (
+    "set",
+    "N",
+    "log2 q",
+    "at most",
+    "classical",
+    "quantum",
+    "values",
+    "bytes",
+    "products",
+    "error or largest",
+)
+
+
+def set_cells() -> list[list[str]]:
+    """The rows of ``--sets``, and of docs/homomorphic.md."""
+    return [[_set_cell(value) for value in row.values()] for row in _sets()]
+
+
+def _sets() -> list[dict[str, Any]]:
+    """Core-SVP with the ternary secret's deviation for the error too, which is larger: in the attacker's favour."""
+    from quatrefoil.aggregation.he import SETS
+    from quatrefoil.aggregation.he.bounds import CkksTrack
+    from quatrefoil.aggregation.he.parameters import STANDARD_128
+    from quatrefoil.aggregation.security.lattice import Lwe, primal
+
+    found = []
+    for p in SETS.values():
+        estimate = primal(Lwe(p.ring_degree, p.modulus * (p.special or 1), (2 / 3) ** 0.5))
+        found.append(
+            {
+                "set": p.name,
+                "degree": p.ring_degree,
+                "modulus_bits": p.total_bits,
+                "standard_bits": STANDARD_128[p.ring_degree],
+                "classical": estimate.bits("classical"),
+                "quantum": estimate.bits("quantum"),
+                "values": p.slots,
+                "ciphertext_bytes": p.ciphertext_bytes,
+                "products": p.products,
+                "error_or_largest": CkksTrack.fresh(p).error if p.scheme == "ckks" else (p.plain - 1) // 2,
+            }
+        )
+    return found
+
+
+def _show_sets(options: argparse.Namespace) -> None:
+    write_json(options.json, "quatrefoil.score-sets/1", {"sets": _sets()})
+    if not only_json(options):
+        console().print(table("Parameter sets for encrypted tables", SET_COLUMNS, set_cells()))
+        console().print("Core-SVP, an estimate of known attacks and no proof. Nothing here is audited.")
+
+
+def _set_cell(value: Any) -> str:
+    return str(value) if not isinstance(value, float) else f"{value:.1e}" if value < 1 else f"{value:.0f}"
 
 
 def _all(options: argparse.Namespace) -> None:

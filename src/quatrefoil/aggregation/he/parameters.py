@@ -76,6 +76,11 @@ class HeParameters:
         return self.scheme == "ckks" and not self.special
 
     @property
+    def ciphertext_bytes(self) -> int:
+        """Length of SEAL's stream of a ciphertext: a head of 113 bytes, two polynomials of 8-byte words."""
+        return 113 + 16 * self.ring_degree * len(self.primes)
+
+    @property
     def products(self) -> int:
         """How often encrypted values may be multiplied by encrypted ones, one after the other."""
         return 1 if self.special else 0

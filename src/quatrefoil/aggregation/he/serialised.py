@@ -23,12 +23,6 @@ _MAGIC, _HEADER_BYTES, _MAJOR, _MINOR, _UNCOMPRESSED = 0xA15E, 16, 4, 4, 0
 _HINT = "Check that both sides use the same parameter set, and that nothing on the way alters files"
 
 
-def ciphertext_bytes(context: Context) -> int:
-    """Length of a ciphertext of two polynomials."""
-    p = context.parameters
-    return len(_ciphertext_head(context, 1.0, keys=False)) + 16 * p.ring_degree * len(p.primes)
-
-
 def read_ciphertext(context: Context, data: Bytes, scale: float) -> Any:
     """A ciphertext of two polynomials under this scale (1.0 in BGV), or ``CiphertextRefused``."""
     left = _after_ciphertext(context, memoryview(data), scale, keys=False, what="a ciphertext")
