@@ -66,6 +66,12 @@ def test_two_parties_in_three_steps(folder: Path, capsys: pytest.CaptureFixture[
     assert "exists already" in capsys.readouterr().err
 
 
+def test_no_key_is_left_where_its_table_cannot_be(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--step encrypt --data @whole.csv --key @key --table @rows.csv") == 1
+    assert "rows.csv exists already" in capsys.readouterr().err
+    assert not (folder / "key").exists() and (folder / "rows.csv").read_text() == ROWS
+
+
 def test_an_answer_under_another_key(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for n in (1, 2):
         assert run(folder, f"--step encrypt --data @whole.csv --key @key{n} --table @table{n}") == 0

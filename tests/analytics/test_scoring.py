@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quatrefoil.aggregation.he import SETS, SecretKey
+from quatrefoil.aggregation.he.bounds import CkksTrack
 from quatrefoil.analytics import (
     EncryptedTable,
     LinearModel,
@@ -114,6 +115,14 @@ def test_probabilities_of_a_logistic_model() -> None:
     assert np.abs(found.values - 1 / (1 + np.exp(-(values @ chosen.weights - 0.25)))).max() <= found.error
 
 
+def test_weights_that_shrink_the_noise_do_not_make_the_step_finer_than_the_noise() -> None:
+    sent = table("ckks-linear-4096", np.ones((2, 1)))
+    tiny = score(sent, model([1e-5], 1.0))
+    assert tiny.error >= CkksTrack.fresh(SETS["ckks-linear-4096"]).error
+    found = open_scores(key("ckks-linear-4096"), sent.digest(), 2, tiny)
+    assert np.abs(found.values - 1.00001).max() <= found.error
+
+
 def test_precision_that_does_not_fit_is_refused_with_the_numbers() -> None:
     sent = table("ckks-linear-4096", np.full((2, 2), 1000.0))
     with pytest.raises(ParametersRefused, match=r"wrong by .* under ckks-linear-4096, and at most 1e-06"):
@@ -157,6 +166,7 @@ def test_answers_are_of_one_table_and_one_key() -> None:
         {"error": float("nan")},
         {"error": 0.0},
         {"error": -1.0},
+        {"error": 6.7e-7},
         {"error": 2.0},
         {"unit": float("inf")},
         {"unit": 0.0},

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.aggregation.he import Encrypted, Evaluator, SecretKey
-from quatrefoil.aggregation.he.bounds import BgvTrack, power_of_two
+from quatrefoil.aggregation.he.bounds import BgvTrack, CkksTrack, power_of_two
 from quatrefoil.analytics.models import LinearModel
 from quatrefoil.analytics.tables import Answer, EncryptedTable, Progress, silent
 from quatrefoil.errors import CallerError, CiphertextRefused, ModelRefused, ParametersRefused
@@ -50,8 +50,10 @@ def score(
     constant = round(model.intercept / unit * 2.0**scale_bits)
     totals = _totals(table, columns, weights, constant, evaluator, progress)
     track = totals[0].track
+    assert isinstance(track, CkksTrack)
     rounded = fsum(abs(value / unit - weight / one) for value, weight in zip(reach, weights, strict=True))
-    error = track.error + rounded + 2.0**-scale_bits if not isinstance(track, BgvTrack) else 0.0
+    # Never below that of encryption, even where small weights shrink it: it decides what decryption lets out.
+    error = max(CkksTrack.fresh(p).error, track.error + rounded + 2.0**-scale_bits)
     answer = _answer(table, model, totals, evaluator, unit=unit, bound=1.0, error=error, scale_bits=scale_bits)
     return answer if largest_error is None else _precise(answer, largest_error)
 

@@ -111,6 +111,12 @@ class Answer(WireObject):
         sensible = all(isfinite(x) and 0 < x < 2.0**500 for x in (self.unit, self.bound, self.error))
         if not sensible or self.error > self.bound or not 0 < self.scale_bits < 128:
             raise CiphertextRefused("an answer with senseless bounds", hint="Ask for it again")
+        finest = CkksTrack.fresh(key.parameters).error
+        if self.error < finest:  # rounding to it would let out the noise of encryption
+            raise CiphertextRefused(
+                f"an answer that claims an error of {self.error:g}, and encryption alone has {finest:.3g}",
+                hint="Ask for it again",
+            )
         return CkksTrack(key.parameters, self.bound, self.error, self.scale_bits)
 
 

@@ -137,6 +137,9 @@ def _all(options: argparse.Namespace) -> None:
 def _encrypt(options: argparse.Namespace) -> None:
     from quatrefoil.analytics import TableKey
 
+    for file in (options.key, options.table):  # before anything is written: no key without its table
+        if file.exists():
+            raise HostError(f"{file} exists already", hint="Name another place; nothing is overwritten")
     columns = tuple(options.columns.split(",")) if options.columns else None
     key, encrypted = _encrypted(options, columns)
     saved = TableKey.of(key, encrypted).save()
