@@ -52,12 +52,12 @@ def alive(pid: int) -> bool:
 
 
 class Running(subprocess.Popen[bytes]):
-    """A command in a process of its own, whose standard error is in a file."""
+    """A command in a process of its own, whose standard error and output are in files."""
 
     def __init__(self, folder: Path, command: list[str]) -> None:
         self.file = folder / f"{len(list(folder.iterdir()))}-{time.monotonic_ns()}.err"
-        with self.file.open("wb") as stream:
-            super().__init__(command, cwd=folder, stderr=stream)
+        with self.file.open("wb") as stream, self.file.with_suffix(".out").open("wb") as out:
+            super().__init__(command, cwd=folder, stderr=stream, stdout=out)
 
 
 def said(process: Running) -> str:

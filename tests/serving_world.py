@@ -193,6 +193,7 @@ class Asked:
         self.reads.set()
         self.arrived = asyncio.Event()
         self._left = asyncio.Event()
+        self._resumed = asyncio.Event()
         self._more = False
         """Whether more would come, after all that there is."""
         self._parts = [content] if isinstance(content, bytes) else list(content)
@@ -210,6 +211,10 @@ class Asked:
     def leave(self) -> None:
         self._left.set()
 
+    def resume(self) -> None:
+        """There are more parts, of a body that was on its way."""
+        self._resumed.set()
+
     async def answer(self) -> Outer:
         """What there is of an answer, whole or cut off."""
         with contextlib.suppress(CutOff):
@@ -221,7 +226,13 @@ class Asked:
         if self._parts and not self._left.is_set():
             part = self._parts.pop(0)
             return {"type": "http.request", "body": part, "more_body": bool(self._parts) or self._more}
-        await self._left.wait()
+        ends = [asyncio.ensure_future(one.wait()) for one in (self._left, self._resumed)]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for one in ends:
+            one.cancel()
+        if not self._left.is_set():
+            self._resumed.clear()
+            return await self._receive()
         return {"type": "http.disconnect"}
 
     async def _send(self, message: dict[str, Any]) -> None:

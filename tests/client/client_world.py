@@ -18,6 +18,7 @@ from quatrefoil.audit.inference_receipts import InferenceReceipt
 from quatrefoil.client import AsyncClient
 from quatrefoil.enclave.binding import Keyset
 from quatrefoil.enclave.collateral import Collateral
+from quatrefoil.errors import PeerUnreachable
 from quatrefoil.exchange import ServingPolicy, protocol
 from quatrefoil.ohttp import Request, Response, ResponseHead
 from quatrefoil.serving.handler import Caller, Streamed
@@ -115,7 +116,16 @@ class Wire:
     def paths(self) -> list[str]:
         return [one.path.rpartition("/")[2] for one in self.sent]
 
-    async def request(self, method: str, url: str, headers: OuterHeaders = (), content: bytes = b"") -> Outer:
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: OuterHeaders = (),
+        content: bytes = b"",
+        *,
+        on_sent: Callable[[], object] = lambda: None,
+    ) -> Outer:
+        on_sent()
         async with self.stream(method, url, headers, content) as answer:
             return Outer(answer.status, answer.headers, [piece async for piece in answer.pieces()])
 
@@ -180,13 +190,24 @@ class _Live:
 
     async def pieces(self) -> AsyncIterator[bytes]:
         while self._more:
-            message = await self._messages.get()
+            message = await self._next()
             self._more = message.get("more_body", False)
             if message.get("body"):
                 yield message["body"]
 
+    async def _next(self) -> dict[str, Any]:
+        """What the application sends next; an application that ends before its answer does cuts the connection."""
+        coming = asyncio.ensure_future(self._messages.get())
+        try:
+            await asyncio.wait({coming, self._task}, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done() and self._messages.empty():
+                raise PeerUnreachable("the connection was cut", hint="Try again")
+            return await coming
+        finally:
+            coming.cancel()
+
     async def __aenter__(self) -> _Live:
-        start = await self._messages.get()
+        start = await self._next()
         self.status, self.headers = start["status"], tuple(start["headers"])
         return self
 

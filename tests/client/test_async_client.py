@@ -103,6 +103,11 @@ def test_what_cannot_be_sent_is_the_callers_error_and_nothing_is_sent() -> None:
                 ("CONNECT", "/v2", {}),
                 ("GET", "/v2", {"headers": {"date": "today"}}),
                 ("GET", "/v2", {"headers": {"connection": "close"}}),
+                ("GET", "/v2", {"headers": {"x-name": "\u20ac"}}),
+                ("GET", "/v2", {"headers": {"x-number": 5}}),
+                ("GET", "/v2", {"headers": [("x-name", "text")]}),
+                ("GET", "/\u20ac", {}),
+                ("G\u20acT", "/v2", {}),
                 ("POST", "/v2", {"content": b"a", "json": 1}),
                 ("POST", "/v2", {"json": float("nan")}),
                 ("POST", "/v2", {"json": object()}),
@@ -215,6 +220,28 @@ def test_a_stream_is_read_as_it_comes_and_whole_at_its_end() -> None:
             assert stream.whole and stream.receipt.fields.complete and "whole" in repr(stream)
             with pytest.raises(CallerError, match="Iterate once"):
                 await stream.read()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("how", ["bytes", "lines", "read"])
+def test_a_stream_that_was_left_is_never_read_as_if_it_had_ended(how: str) -> None:
+    """An iteration that ends without raising is of a whole answer."""
+
+    async def run() -> None:
+        talker = Talker([b"data: %d\n\n" % one for one in range(1000)])
+        talker.go = asyncio.Semaphore(3)
+        async with site(handler=talker) as here:
+            async with here.client.stream("POST", "/chat") as stream:
+                pieces = stream.iter_lines() if how == "lines" else stream.iter_bytes()
+                if how != "read":
+                    await anext(pieces)
+            with pytest.raises(CallerError, match="not whole"):
+                if how == "read":
+                    await stream.read()
+                else:
+                    _ = [piece async for piece in pieces]
+            assert not stream.whole
 
     asyncio.run(run())
 

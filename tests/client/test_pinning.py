@@ -87,6 +87,41 @@ def test_keys_that_are_gone_are_attested_anew_and_the_request_is_sealed_again(st
     asyncio.run(run())
 
 
+def test_evidence_that_was_asked_for_before_the_keys_went_is_not_the_last_word() -> None:
+    """A renewal that is under way then may still name the keyset that is gone."""
+
+    async def run() -> None:
+        async with site() as here:
+            await here.client.request("GET", "/v2")
+            gate, answered = asyncio.Event(), asyncio.Event()
+
+            async def slowly(sent: Sent) -> Outer | None:
+                if sent.path != protocol.ATTESTATION_PATH or answered.is_set():
+                    return None
+                kind = protocol.ATTESTATION_TYPE
+                found = await here.world.outer("POST", sent.path, sent.content, kind=kind)
+                answered.set()
+                await gate.wait()
+                return Outer(200, ((b"content-type", kind.encode()),), [found.content])
+
+            here.wire.instead = slowly
+            renewal = here.client._pins._task()
+            await answered.wait()
+            await here.rotate()
+            here.world.keys._uses[next(iter(here.world.keys._uses))].over = True
+            here.world.keys._wipe()
+            asked = asyncio.ensure_future(here.client.request("GET", "/v2"))
+            while len(encapsulated(here.wire)) < 2:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)
+            gate.set()
+            assert (await asked).status == 200
+            await renewal
+            assert attestations(here.wire) == 3
+
+    asyncio.run(run())
+
+
 def test_many_requests_to_keys_that_are_gone_attest_once() -> None:
     async def run() -> None:
         async with site(serving_policy(limits__queued=100)) as here:

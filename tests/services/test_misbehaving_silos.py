@@ -16,7 +16,7 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256, shape_of
 from quatrefoil.federation.messages import Contribution, RoundContext
 from quatrefoil.federation.silo import Silo
-from quatrefoil.services import aggregator as aggregator_service
+from quatrefoil.services import rpc
 from world import NAMES, World
 
 pytestmark = pytest.mark.usefixtures("short_patience")
@@ -325,7 +325,7 @@ def test_a_request_over_the_limit_ends_that_channel_and_is_reported():
         async with Loopback(world) as hub:
             channel = await hub.channel("bari")
             with pytest.raises(PeerUnreachable):
-                await ask(channel, "contribute", bytes(aggregator_service.SMALL + 16 * 100))
+                await ask(channel, "contribute", bytes(rpc.SMALL + 16 * 100))
             await hub.until(lambda: bool(hub.dropped))
             assert "at most" in hub.dropped[0].problem
             silos = hub.silos()

@@ -15,13 +15,13 @@ from quatrefoil.audit.receipts import ABSENT, INCLUDED, REFUSED, VOIDED, Receipt
 from quatrefoil.audit.verified_receipts import VerifiedReceipt, verify_receipt
 from quatrefoil.errors import EvidenceRejected
 from quatrefoil.federation.aggregator import Aggregator
-from quatrefoil.services import aggregator as aggregator_service
+from quatrefoil.services import questions
 from world import NAMES, RECEIPT_KEY, SAMPLES, TRUSTED, World, consortium, reissued
 
 
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(aggregator_service, "PATIENCE", 0.2)
+    monkeypatch.setattr(questions, "PATIENCE", 0.2)
     yield
 
 
@@ -75,7 +75,9 @@ def test_a_silo_that_is_refused_learns_why_from_its_receipt() -> None:
 
             running = [hub.silo(name, train(name)) for name in ("ambon", "cusco")]
             running += [hub.silo("bari", train("bari"), machine=machine), hub.silo("dakar", train_late)]
-            await hub.until(lambda: hub.service._aggregator is not None and hub.service._rounds_done == 1)
+            await hub.until(
+                lambda: hub.service._standing.aggregator is not None and hub.service._standing.rounds_done == 1
+            )
             late.open()
             for silo in running:
                 await silo.result()

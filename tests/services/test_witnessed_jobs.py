@@ -138,13 +138,17 @@ def test_the_aggregator_goes_on_after_a_restart_with_the_signatures_it_had(tmp_p
             for name in NAMES[:3]:
                 hub.silo(name, witness=witnesses[name])
             fourth = hub.silo(NAMES[3])  # takes its part in the round, and cosigns nothing
-            await hub.until(lambda: hub.service._cosigning is not None and len(hub.service._cosigning.cosigned) == 3)
-            before = hub.service._cosigning.final
+            await hub.until(
+                lambda: (
+                    hub.service._standing.cosigning is not None and len(hub.service._standing.cosigning.cosigned) == 3
+                )
+            )
+            before = hub.service._standing.cosigning.final
             await hub.stop_aggregator()
             log.append("x-between", {})
             await hub.start_aggregator()
-            await hub.until(lambda: hub.service._cosigning is not None)
-            assert hub.service._cosigning.final == before
+            await hub.until(lambda: hub.service._standing.cosigning is not None)
+            assert hub.service._standing.cosigning.final == before
             channel = await hub.channel(NAMES[3])
             mine = witnesses[NAMES[3]]
             mine.meet(await ask(channel, "witness", mine.statement) or b"", "hub")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from quatrefoil import ohttp
 from quatrefoil.errors import HostError
 from quatrefoil.exchange import protocol
-from quatrefoil.ohttp import http_date
 from serving_world import INFER, MODEL, serving_policy, started
 from small_models import B, W
 
@@ -104,9 +102,7 @@ def test_a_request_that_comes_twice_is_done_once(chunked: bool) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(
-    "date", [None, "Sun, 06 Nov 1994 08:49:37 GMT", "yesterday", http_date(datetime.now(UTC) + timedelta(hours=1))]
-)
+@pytest.mark.parametrize("date", [None, "Sun, 06 Nov 1994 08:49:37 GMT", "yesterday", "Sat, 06 Nov 2094 08:49:37 GMT"])
 def test_a_date_outside_the_window_is_a_problem_inside(date: str | None) -> None:
     async def run() -> None:
         async with started() as world:

@@ -163,6 +163,97 @@ def test_nothing_is_issued_long_after_the_end_of_a_keyset(tmp_path: Path) -> Non
         issue(issuer)
 
 
+class Failing(MemoryLog):
+    """A log whose disk takes ``left`` batches more."""
+
+    left = 1000
+
+    def append_all(self, events):  # type: ignore[no-untyped-def]
+        if self.left <= 0:
+            raise HostError("the log cannot be written (No space left on device)", hint="Free space on its disk")
+        self.left -= 1
+        return super().append_all(events)
+
+
+def test_a_log_that_takes_a_part_of_what_waits_is_given_no_receipt_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_AT_ONCE", 2)
+    log = Failing()
+    issuer = made.issuer(tmp_path / "journal", log)
+    made.begun(issuer)
+    given = issue(issuer, 5)
+    log.left = 1
+    with pytest.raises(HostError):
+        issuer.flush()
+    log.left = 1000
+    given += issue(issuer, 1)
+    assert issuer.flush() == 4
+    issuer.close()
+    assert logged(log) == given
+    assert list((tmp_path / "journal").iterdir()) == []
+
+
+def test_a_log_that_takes_nothing_does_not_fill_the_journal_with_files(tmp_path: Path) -> None:
+    log = Failing()
+    issuer = made.issuer(tmp_path / "journal", log)
+    made.begun(issuer)
+    given = issue(issuer, 3)
+    log.left = 0
+    for _ in range(20):
+        with pytest.raises(HostError):
+            issuer.flush()
+    assert len(list((tmp_path / "journal").iterdir())) <= 2
+    log.left = 1000
+    given += issue(issuer, 2)
+    assert issuer.flush() == 5
+    issuer.close()
+    assert logged(log) == given
+
+
+def test_files_that_could_not_be_removed_are_before_their_keyset_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the journal has of a keyset that has ended is refused at the next start."""
+    log = MemoryLog()
+    issuer = made.issuer(tmp_path / "journal", log)
+    made.begun(issuer)
+    issue(issuer, 2)
+
+    def refuses(_path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "remove", refuses)
+        with pytest.raises(HostError):
+            issuer.flush()
+        with pytest.raises(HostError):
+            issuer.end()
+    assert ENDED not in kinds(log)
+    issuer.end()  # and killed here
+    assert kinds(log)[-1] == ENDED
+    assert made.issuer(tmp_path / "journal", log).recovered.ended == ()
+
+
+def test_requests_to_a_full_disk_do_not_leave_a_file_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = MemoryLog()
+    issuer = made.issuer(tmp_path / "journal", log)
+    made.begun(issuer)
+
+    def full(_descriptor: int, _content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "write", full)
+        for _ in range(10):
+            with pytest.raises(HostError, match="cannot be written"):
+                issue(issuer)
+    assert list((tmp_path / "journal").iterdir()) == []
+    given = issue(issuer, 2)
+    issuer.close()
+    assert logged(log) == given
+
+
 # ------------------------------------------------------------------------------------------------------ another process
 
 

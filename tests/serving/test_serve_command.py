@@ -205,6 +205,22 @@ def test_a_server_drains_and_ends_well_and_says_why_it_does_not_begin(
     ward.start()
 
 
+@pytest.mark.slow
+def test_a_broker_that_goes_away_later_is_not_missed_until_the_lease_ends(ward: Ward) -> None:
+    ward.seal_model("quick", 16)
+    ward.asks("register quick.sealed")
+    server = ward.serving("quick")
+    x = np.ones((1, 3), "f4")
+    with ward.client(ward.url(server)) as client:
+        client.infer({"x": x})
+        ward.kill()
+        ward.waited(server, "the broker does not answer")
+        client.infer({"x": x})
+        assert server.wait(SOON) == 1
+    assert "was not renewed in time" in said(server)
+    ward.start()
+
+
 def _fails(line: str, capsys: pytest.CaptureFixture[str], problem: str) -> bool:
     capsys.readouterr()
     assert cli.main(line.split()) == 1

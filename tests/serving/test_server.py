@@ -142,6 +142,36 @@ def test_the_end_of_the_lease_is_the_end_of_the_server(consortium: Consortium, t
         assert [entry.kind for entry in server.log.entries()][-1] == "serving-ended"
 
 
+def test_the_end_of_the_lease_ends_a_server_that_drains(consortium: Consortium, tmp_path: Path) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    class Slow(OnnxEngine):
+        def infer(self, request: InferRequest) -> InferResponse:
+            begun.set()
+            release.wait(60)
+            return super().infer(request)
+
+    policy = serving_policy(limits__seconds=1, limits__stream_seconds=3600)
+    handler = OipHandler(Slow(linear(), name=MODEL), policy)
+    with running(consortium, tmp_path / "state", policy=policy, handler=handler) as server:
+
+        async def run() -> None:
+            async with client(server.people) as web:
+                keyset = await attested(web, server)
+                task = asyncio.ensure_future(asked(web, server, keyset))
+                await asyncio.to_thread(begun.wait, 30)
+                server._loop.call_soon_threadsafe(server._stop.set)
+                while server.serving.gateway.ready:
+                    await asyncio.sleep(0.01)
+                await asyncio.to_thread(server.end_lease, LeaseEnded("the lease is over", hint="Ask anew"))
+                await asyncio.gather(task, return_exceptions=True)
+
+        asyncio.run(run())
+        server.join()
+        release.set()
+        assert isinstance(server.failed, LeaseEnded)
+
+
 def test_a_server_that_clients_would_refuse_does_not_start(consortium: Consortium, tmp_path: Path) -> None:
     with (
         pytest.raises(EvidenceRejected, match="accepted-measurement"),

@@ -7,7 +7,8 @@ import json
 import logging
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,9 +18,11 @@ from quatrefoil import ohttp
 from quatrefoil.errors import EngineFailed, QuatrefoilError
 from quatrefoil.exchange import protocol
 from quatrefoil.inference import InferRequest, InferResponse, OnnxEngine
-from quatrefoil.ohttp import Request, Response, ResponseHead
+from quatrefoil.ohttp import Request, Response, ResponseHead, http_date
+from quatrefoil.ohttp.chunked import REQUEST_TYPE as CHUNKED
+from quatrefoil.serving import exchanges, opening
 from quatrefoil.serving.faults import Sparing
-from quatrefoil.serving.handler import Caller
+from quatrefoil.serving.handler import Caller, Streamed
 from quatrefoil.serving.oip import OipHandler
 from serving_world import INFER, MODEL, World, serving_policy, started
 from small_models import linear, lookup
@@ -36,9 +39,9 @@ class Does:
         self._does = does
         self.ready = ready
 
-    async def answer(self, request: Request, _caller: Caller) -> Response:
+    async def answer(self, request: Request, _caller: Caller) -> Response | Streamed:
         answer = await self._does(request)
-        assert isinstance(answer, Response)
+        assert isinstance(answer, Response | Streamed)
         return answer
 
     def refusal(self, status: int, error: QuatrefoilError) -> Response:
@@ -251,6 +254,163 @@ def test_those_who_wait_are_sent_away_when_the_model_may_be_used_no_more() -> No
     asyncio.run(run())
 
 
+def test_a_request_that_was_still_on_its_way_is_not_begun_when_the_model_may_be_used_no_more() -> None:
+    async def run() -> None:
+        begun: list[Request] = []
+
+        async def counts(request: Request) -> Response:
+            begun.append(request)
+            return Response(ResponseHead(200))
+
+        async with started(handler=Does(counts)) as world:
+            sealed = await world.sealed(world.request())
+            half = len(sealed.content) // 2
+            asked = world.asked("POST", protocol.GATEWAY_PATH, sealed.content[:half], kind=sealed.kind)
+            asked._more = True  # the rest is on its way
+            await asyncio.sleep(0.01)
+            world.gateway.dismiss()
+            asked._parts, asked._more = [sealed.content[half:]], False
+            asked.resume()
+            assert sealed.open(await asked.answer()).status == 503
+            assert begun == []
+
+    asyncio.run(run())
+
+
+def test_a_slow_reader_of_what_was_gathered_holds_no_place() -> None:
+    async def run() -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"x" * 1000
+
+        async def answers(_request: Request) -> Any:
+            return Streamed(ResponseHead(200), pieces())
+
+        async with started(serving_policy(limits__concurrent=1), handler=Does(answers)) as world:
+            sealed = await world.sealed(world.request())
+            slow = world.asked("POST", protocol.GATEWAY_PATH, sealed.content, kind=sealed.kind)
+            slow.reads.clear()
+            while not world.receipts.receipts:
+                await asyncio.sleep(0.001)
+            assert world.gateway.exchanges.places.taken == 0
+            assert (await world.ask(world.request())).status == 200
+            slow.reads.set()
+            assert sealed.open(await slow.answer()).content == b"x" * 1000
+
+    asyncio.run(run())
+
+
+def _in_pieces(count: int) -> bytes:
+    """A binary message of indeterminate length whose content comes byte by byte."""
+    date = http_date(datetime.now(UTC)).encode()
+    texts = (b"POST", b"https", b"model.example", b"/v2", b"date", date)
+    return b"\x02" + b"".join(bytes([len(one)]) + one for one in texts) + b"\0" + b"\x01x" * count + b"\0\0"
+
+
+@pytest.mark.parametrize("how", ["pieces", "chunks"])
+def test_messages_that_are_long_work_to_read_are_read_beside_the_loop(how: str) -> None:
+    """A certified party could stop everybody's answers for seconds with half a megabyte otherwise."""
+    threads: list[threading.Thread] = []
+
+    async def run(monkeypatch: pytest.MonkeyPatch) -> None:
+        async with started() as world:
+            await world.attest()
+            read, opens = opening._read, opening._chunks
+
+            def noting(*given: Any) -> Any:
+                threads.append(threading.current_thread())
+                return read(*given)
+
+            def noting_chunks(*given: Any) -> Any:
+                threads.append(threading.current_thread())
+                return opens(*given)
+
+            if how == "pieces":
+                monkeypatch.setattr(opening, "_read", noting)
+                sealed = await world.sealed(_in_pieces(20_000))
+                content, kind = sealed.content, sealed.kind
+            else:
+                monkeypatch.setattr(opening, "_chunks", noting_chunks)
+                accepted = await world.attest()
+                sealer = ohttp.RequestSealer(protocol.configuration(accepted.keyset))
+                message = ohttp.encode_request(world.request(INFER, b"x" * 6000), padding=ohttp.NoPadding())
+                parts = [sealer.seal(message[at : at + 1]) for at in range(len(message) - 1)]
+                content, kind = b"".join([*parts, sealer.finish(message[-1:])]), CHUNKED
+            outer = await world.outer("POST", protocol.GATEWAY_PATH, content, kind=kind)
+            assert outer.status == 200
+            assert world.receipts.receipts[-1].status in (400, 405)
+
+    with pytest.MonkeyPatch.context() as patched:
+        asyncio.run(run(patched))
+    assert threads and threading.main_thread() not in threads
+
+
+def test_what_is_long_work_to_read_is_read_in_turns_of_parties(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a request has a place it costs processor time: one party takes a thread or two of it, and no more."""
+
+    async def run() -> None:
+        gate, lock, begun = threading.Semaphore(0), threading.Lock(), list[str]()
+        real, of = exchanges.opened, dict[bytes, str]()
+
+        def slow(sealed: bytes, *given: Any, **more: Any) -> Any:
+            with lock:
+                begun.append(of[sealed])
+            gate.acquire(timeout=30)
+            return real(sealed, *given, **more)
+
+        monkeypatch.setattr(exchanges, "opened", slow)
+        async with started(serving_policy(limits__concurrent=8)) as world:
+            tasks = []
+
+            async def send(party: str) -> None:
+                sealed = await world.sealed(world.request(INFER, b"x" * (1 << 20)), chunked=True)
+                of[sealed.content] = party
+                outer = world.outer("POST", protocol.GATEWAY_PATH, sealed.content, kind=sealed.kind, party=party)
+                tasks.append(asyncio.ensure_future(outer))
+
+            for _ in range(6):
+                await send("greedy")
+            while len(begun) < 2:
+                await asyncio.sleep(0.001)
+            await send("modest")
+            await asyncio.sleep(0.05)
+            assert begun == ["greedy"] * 2
+            gate.release()
+            gate.release()
+            while len(begun) < 4:
+                await asyncio.sleep(0.001)
+            assert "modest" in begun
+            for _ in range(6):
+                gate.release()
+            assert [one.status for one in await asyncio.gather(*tasks)] == [200] * 7
+
+    asyncio.run(run())
+
+
+def test_who_waits_to_be_read_for_too_long_or_leaves_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        gate, real = threading.Event(), exchanges.opened
+
+        def slow(*given: Any, **more: Any) -> Any:
+            gate.wait(30)
+            return real(*given, **more)
+
+        monkeypatch.setattr(exchanges, "opened", slow)
+        policy = serving_policy(limits__seconds=1, limits__stream_seconds=1)
+        async with started(policy) as world:
+            sealed = [await world.sealed(world.request(INFER, b"x" * (1 << 20)), chunked=True) for _ in range(3)]
+            asked = [world.asked("POST", protocol.GATEWAY_PATH, one.content, kind=one.kind) for one in sealed]
+            late = await asked[2].answer()
+            assert late.status == 503 and int(late.headers[b"retry-after"]) >= 1
+            gate.set()
+            for one in asked[:2]:
+                assert (await one.answer()).status == 200
+            assert world.gateway.exchanges.memory.held == 0
+            world.keys.close()
+            assert len(world.receipts.ended) == 1, "nothing is answered for any more"
+
+    asyncio.run(run())
+
+
 def _strings() -> bytes:
     return json.dumps(
         {
@@ -371,6 +531,7 @@ def test_traces_of_refusals_are_not_chained_to_content() -> None:
             from quatrefoil.serving.opening import opened
 
             found = opened(sealed.content, world.keys, world.policy, chunked=False)
+            found.read(world.policy)
             assert found.fault is not None
             assert MARKER not in "".join(traceback.format_exception(found.fault))
             assert MARKER not in repr(found)

@@ -195,6 +195,45 @@ def test_a_rotation_that_fails_is_tried_again_and_the_end_of_the_last_key_is_an_
     asyncio.run(run())
 
 
+def test_a_key_opens_nothing_beyond_its_overlap_whoever_is_late_to_retire_it() -> None:
+    async def run() -> None:
+        clock = Clock()
+        async with started(serving_policy(keys__rotate_s=100, keys__overlap_s=50), clock=clock) as world:
+            await world.attest()
+            clock.forward(151)
+            assert not world.keys.current
+            sealed = await world.sealed(world.request())
+            outer = await world.outer("POST", protocol.GATEWAY_PATH, sealed.content, kind=sealed.kind)
+            assert outer.status == 400 and outer.problem["type"].endswith("#ohttp-key")
+            with pytest.raises(HostError, match="no key is in force"):
+                _ = world.keys.configurations
+
+    asyncio.run(run())
+
+
+def test_keys_are_retired_in_time_while_a_rotation_waits_to_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quatrefoil.serving.rotation.TICK_S", 0.001)
+    monkeypatch.setattr("quatrefoil.serving.rotation.FIRST_PAUSE_S", 3600.0)
+    monkeypatch.setattr("quatrefoil.serving.rotation.LONGEST_PAUSE_S", 3600.0)
+
+    async def run() -> None:
+        clock = Clock()
+        world = World(serving_policy(keys__rotate_s=100, keys__overlap_s=50), clock=clock)
+        world.keys.rotate()
+        metrics = Metrics()
+        world.machine.fails = HostError("the device is away", hint="Look at it")
+        clock.forward(101)
+        task = asyncio.ensure_future(keep_rotating(world.keys, metrics, lambda _: None))
+        while not metrics.value("rotations", "refused"):
+            await asyncio.sleep(0.001)
+        clock.forward(151)
+        with pytest.raises(HostError, match="the device is away"):
+            await asyncio.wait_for(task, 30)
+        assert world.receipts.ended  # wiped, and not only out of use
+
+    asyncio.run(run())
+
+
 def test_attestation_is_for_challenges_of_this_purpose_only() -> None:
     async def run() -> None:
         async with started() as world:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -124,7 +125,8 @@ def test_nothing_of_the_clients_fields_goes_up() -> None:
             for stream, accept in ((False, "application/json"), (True, "text/event-stream")):
                 await asked(handler, asking(fields=fields, stream=stream))
                 assert server.fields.pop("content-length") == str(len(server.requests[-1][1]))
-                assert server.fields.keys() == {"host", "content-type", "accept"} | {"content-length"}
+                assert server.fields.keys() == {"host", "content-type", "accept", "connection"} | {"content-length"}
+                assert server.fields["connection"] == "close"
                 assert server.fields["host"] == server.url.removeprefix("http://")
                 assert server.fields["accept"] == accept
                 assert b"MARKER" not in server.requests[-1][0]
@@ -337,6 +339,45 @@ def test_a_client_that_leaves_ends_the_request_upstream() -> None:
                 await asyncio.wait_for(server.left.acquire(), SECONDS)
 
     asyncio.run(run())
+
+
+def test_what_an_upstream_says_unasked_answers_nobody() -> None:
+    """A server that refuses a request without reading its body takes the body for the next request, and answers that:
+    over one connection, everybody after it would get the answer to somebody else."""
+
+    async def run() -> None:
+        async def misread(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            answered = 0
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                while True:
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    if head.startswith(b"GET"):
+                        writer.write(json_answer({"data": [{"id": NAME}]}))
+                        continue
+                    await reader.readexactly(int(head.lower().partition(b"content-length:")[2].split(b"\r")[0]))
+                    answered += 1
+                    writer.write(json_answer({"to": answered}))
+                    await asyncio.sleep(0.02)  # the answer has been read, and its connection waits for the next request
+                    writer.write(json_answer({"MARKER of": "another"}))
+            writer.close()
+
+        async with await asyncio.start_server(misread, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            handler = UpstreamHandler(url, serving_policy(model=Model(NAME, bytes(32))))
+            await handler.open()
+            try:
+                for _ in range(4):
+                    assert json.loads((await whole(handler, asking())).content) == {"to": 1}
+                    await asyncio.sleep(0.05)
+            finally:
+                await handler.close()
+
+    asyncio.run(run())
+
+
+def json_answer(content: Any) -> bytes:
+    body = json.dumps(content).encode()
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
 
 
 def test_an_upstream_that_is_not_there_is_not_ready() -> None:

@@ -145,6 +145,12 @@ def test_parts_with_their_data_go_up() -> None:
         {"type": "text", "text": ["a"]},
         {"type": ["text"], "text": "a"},
         {"type": "input_audio", "input_audio": {"url": "https://example.org"}},
+        {"type": "input_audio", "input_audio": {"data": "https://example.org/a.wav", "format": "wav"}},
+        {"type": "input_audio", "input_audio": {"data": "file:///etc/passwd", "format": "wav"}},
+        {"type": "input_audio", "input_audio": {"data": {"url": "https://example.org"}, "format": "wav"}},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav;base64,AAAA"}},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": {"url": "https://example.org"}}},
+        {"type": "image_url", "image_url": {"url": "data:x", "detail": {"url": "https://example.org"}}},
         "https://example.org/a.png",
         None,
     ],
@@ -169,7 +175,39 @@ def test_functions_are_described_and_other_tools_are_not_run() -> None:
     refused(CHAT, {"messages": MESSAGES, "tools": {"type": "function"}})
 
 
-@pytest.mark.parametrize("name", ["$ref", "$dynamicRef"])
+TEXTS = ["hello", ["hello", "you"], [1, 2, 3], [[1, 2], [3]], [], ""]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_texts_and_tokens_go_up(text: Any) -> None:
+    assert asked(COMPLETIONS, {"prompt": text}) and asked(EMBEDDINGS, {"input": text})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"image": "http://169.254.169.254/MARKER-of-a-patient"},
+        [{"image": "https://example.org/MARKER-of-a-patient"}],
+        [{"text": "a", "image": "file:///etc/passwd"}],
+        ["a", {"type": "image_url", "image_url": {"url": "https://example.org"}}],
+        {"prompt_string": "a", "multimodal_data": ["AAAA"]},
+        [[["a"]]],
+        [["a"]],
+        [True],
+        [1.5],
+        7,
+        [None],
+    ],
+)
+def test_what_is_neither_text_nor_tokens_is_not_embedded_nor_completed(value: Any) -> None:
+    """Some upstreams take pictures by their address there."""
+    refused(EMBEDDINGS, {"input": value})
+    refused(COMPLETIONS, {"prompt": value})
+    if type(value) is not list:
+        refused(COMPLETIONS, {"prompt": "a", "suffix": value})
+
+
+@pytest.mark.parametrize("name", ["$ref", "$dynamicRef", "$recursiveRef"])
 def test_no_schema_is_fetched(name: str) -> None:
     schema = {"type": "object", "properties": {"a": {"items": [{name: "https://example.org/MARKER-of-a-patient"}]}}}
     refused(CHAT, {"messages": MESSAGES, "tools": [{"type": "function", "function": {"parameters": schema}}]})
@@ -196,7 +234,11 @@ json_values = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(sorted(ALLOWED[COMPLETIONS] - {"model", "stream"})), json_values, max_size=5))
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(ALLOWED[COMPLETIONS] - {"model", "stream", "prompt", "suffix"})), json_values, max_size=5
+    )
+)
 def test_what_goes_up_says_what_came(value: dict[str, Any]) -> None:
     found = json.loads(asked(COMPLETIONS, value).content)
     assert found == {**value, "model": "ward", "cache_salt": SALT}

@@ -9,7 +9,7 @@ import pytest
 
 from quatrefoil.errors import PeerUnreachable
 from quatrefoil.web.client import WebClient
-from serving import Running, client_context, respond, server_context, serving
+from web_service import Running, client_context, respond, server_context, serving
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 FAR = 30.0

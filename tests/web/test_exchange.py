@@ -14,7 +14,7 @@ from quatrefoil.transport import RotatingCredentials
 from quatrefoil.transport.revocation import Revoked
 from quatrefoil.web.client import WebClient
 from quatrefoil.web.server import WebServer
-from serving import client_context, context, echo, respond, server_context, serving, whole
+from web_service import client_context, context, echo, respond, server_context, serving, whole
 
 
 def with_both(consortium: Any, visit: Any, app: Any = echo, **named: Any) -> None:
@@ -26,6 +26,24 @@ def with_both(consortium: Any, visit: Any, app: Any = echo, **named: Any) -> Non
             await visit(running, client)
 
     asyncio.run(run())
+
+
+def test_who_waits_for_the_answer_to_a_large_content_is_told(consortium):
+    """The application answers a large one only once its client was told: later would be never."""
+    told = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body = await whole(receive)
+        if len(body) > 1000:
+            await told.wait()
+        await respond(send, body=body[:1])
+
+    async def visit(running: Any, client: WebClient) -> None:
+        answer = await client.request("POST", running.url, content=bytes(3_000_000), on_sent=told.set)
+        assert answer.content == b"\0"
+        await client.request("POST", running.url, content=b"small", on_sent=lambda: pytest.fail("it is sent at once"))
+
+    with_both(consortium, visit, app)
 
 
 @pytest.mark.parametrize("size", [0, 1, 100_000, 3_000_000])

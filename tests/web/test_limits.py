@@ -12,7 +12,7 @@ import pytest
 from quatrefoil.errors import CallerError
 from quatrefoil.web import ClientLimits, WebLimits
 from quatrefoil.web.client import WebClient
-from serving import Left, Running, client_context, echo, respond, server_context, serving, whole
+from web_service import Left, Running, client_context, echo, respond, server_context, serving, whole
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 FAR = 60.0

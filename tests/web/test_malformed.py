@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving import Left, Running, respond, serving, whole
+from web_service import Left, Running, respond, serving, whole
 
 HOST = b"Host: x\r\n"
 POST = b"POST / HTTP/1.1\r\n" + HOST
@@ -68,6 +68,12 @@ REFUSED = {
     "two codings": (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
     "a disguised coding": (POST + b"Transfer-Encoding: xchunked\r\n\r\n", 501),
     "a folded coding": (POST + b"Transfer-Encoding:\r\n identity, chunked\r\n\r\n", 501),
+    "lines that end with LF alone": (b"GET / HTTP/1.1\nHost: x\n\n", 400),
+    "one line that ends with LF alone": (POST + b"A: b\nContent-Length: 35\r\n\r\n", 400),
+    "an end of LF alone": (POST + b"Content-Length: 35\r\n\n", 400),
+    "a folded field": (POST + b"A: b\r\n Content-Length: 35\r\n\r\n", 400),
+    "a list of one length": (POST + b"Content-Length: 3, 3\r\n\r\nabc", 400),
+    "one length twice": (POST + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
     "no chunk size": (POST + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
     "a chunk size over 20 digits": (POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 21 + b"\r\n", 400),
     "a chunk without its end": (POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n", 400),

@@ -10,7 +10,7 @@ import pytest
 
 from quatrefoil.web.client import WebClient
 from quatrefoil.web.guard import Fault, log_fault
-from serving import Left, client_context, respond, server_context, serving, whole
+from web_service import Left, client_context, respond, server_context, serving, whole
 
 MARKER = "7f3b9c-marker"
 

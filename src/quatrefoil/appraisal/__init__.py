@@ -2,7 +2,7 @@
 
 from quatrefoil.appraisal.measured import measurement_of
 from quatrefoil.appraisal.policy import AppraisalPolicy
-from quatrefoil.appraisal.reader import load, parse
+from quatrefoil.appraisal.reader import load, named, parse
 from quatrefoil.appraisal.relied import Relied
 from quatrefoil.appraisal.verdict import Verdict, appraise, appraise_set
 from quatrefoil.appraisal.verifiers import verify, verify_set
@@ -15,6 +15,7 @@ __all__ = [
     "appraise_set",
     "load",
     "measurement_of",
+    "named",
     "parse",
     "verify",
     "verify_set",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from quatrefoil import configuration
 from quatrefoil.appraisal.policy import AppraisalPolicy, Least, Listed, Rule
 from quatrefoil.appraisal.vocabulary import VOCABULARIES, Vocabulary
 from quatrefoil.configuration import FieldInvalid, Table, check_choice
+from quatrefoil.errors import PolicyInvalid
 
 PAGE = "docs/attestation.md"
 
@@ -27,6 +28,15 @@ def parse(text: str, *, source: str) -> AppraisalPolicy:
             _rule(kind, root.table(kind), VOCABULARIES[kind]) for kind in sorted(VOCABULARIES) if kind in root
         )
         return AppraisalPolicy(root.text("name"), root.text("report_data"), rules)
+
+
+def named(file_name: str, field: str, read: Callable[[str], AppraisalPolicy]) -> AppraisalPolicy:
+    """The policy that ``field`` of another file names, as ``read`` gives it. Its faults are that field's: whoever reads
+    of them learns which line names the file, and then where in that file the fault is."""
+    try:
+        return read(file_name)
+    except PolicyInvalid as error:
+        raise FieldInvalid(field, f"cannot be used: {error.problem}", hint=error.hint) from None
 
 
 def _rule(kind: str, table: Table, known: Vocabulary) -> Rule:
@@ -85,4 +95,4 @@ def _integer(kind: str, table: Table, key: str) -> int:
     return value
 
 
-__all__ = ["PAGE", "load", "parse"]
+__all__ = ["PAGE", "load", "named", "parse"]

@@ -16,6 +16,7 @@ import re
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import ClassVar
 
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
@@ -191,10 +192,7 @@ def verify_signed(encoded: bytes, keyset: Keyset, media_type: str) -> bytes:
 
 def public_key(keyset: Keyset) -> MLDSA44PublicKey:
     """The key that receipts of ``keyset`` are verified with; ``EvidenceRejected`` where it holds none."""
-    try:
-        key = load_der_public_key(keyset.receipt) if keyset.receipt else None
-    except ValueError:
-        key = None
+    key = _parsed(keyset.receipt)
     if not isinstance(key, MLDSA44PublicKey):
         raise EvidenceRejected(
             "the keyset holds no ML-DSA-44 key that signs receipts",
@@ -202,6 +200,15 @@ def public_key(keyset: Keyset) -> MLDSA44PublicKey:
             check="keyset",
         )
     return key
+
+
+@lru_cache(maxsize=64)
+def _parsed(receipt: bytes) -> object:
+    """The key in a keyset, the same for every receipt of it: reading it takes as long as verifying a signature."""
+    try:
+        return load_der_public_key(receipt) if receipt else None
+    except ValueError:
+        return None
 
 
 def require_in_force(receipt: InferenceReceipt, keyset: Keyset) -> None:

@@ -11,7 +11,8 @@ from quatrefoil import exchange
 from quatrefoil.cli import archives
 from quatrefoil.cli.broker_run import CollateralFolder
 from quatrefoil.cli.parties import address, report, report_failures
-from quatrefoil.transport import TrustAnchor
+from quatrefoil.transport import system_clock
+from quatrefoil.transport.credentials import FolderCredentials, Standing
 
 NAME = "proxy"
 HELP = "let local KServe, Triton and OpenAI clients ask an attested server"
@@ -55,8 +56,13 @@ def run(options: argparse.Namespace) -> None:
     access.require_loopback(host)
     token = None if options.token is None else access.load_token(options.token)
     policy = exchange.load(options.policy)
-    trust = TrustAnchor.load(options.root)
-    identity = archives.signer(options.identity, trust)
+    credentials = FolderCredentials(
+        options.identity,
+        options.root,
+        clock=system_clock,
+        on_problem=lambda error: report(f"identity, roots or list not renewed: {error}"),
+        on_change=_changed,
+    )
     receipts = None if options.receipts is None else ReceiptFolder(options.receipts)
 
     async def serve() -> None:
@@ -68,8 +74,7 @@ def run(options: argparse.Namespace) -> None:
             options.url,
             policy=policy,
             collateral=CollateralFolder(options.collateral),
-            identity=identity,
-            trust=trust,
+            credentials=credentials,
             relay=options.relay,
             timeout=policy.limits.seconds + 2 * endpoint.LATE_S,
         )
@@ -86,6 +91,10 @@ def run(options: argparse.Namespace) -> None:
             )
 
     asyncio.run(serve())
+
+
+def _changed(standing: Standing) -> None:
+    report(f"new connections show certificate {standing.identity.fingerprint.hex()[:16]}")
 
 
 __all__ = ["HELP", "NAME", "configure", "run"]

@@ -9,7 +9,6 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quatrefoil import attested
 from quatrefoil.broker.holder import Holder
 from quatrefoil.cli import archives, collecting, containers, secrecy
 from quatrefoil.cli.broker_run import CollateralFolder, add_channels
@@ -152,7 +151,7 @@ async def _with_model(
         security=party.security,
         attester=lambda report_data: EvidenceSet(collector.collect(report_data)),
         clock=system_clock,
-        tls_key=attested.tls_key(party.identity),
+        tls_key=b"",  # renewed while the lease goes on: each request is bound to its channel by the exporter
         keyset_s=_KEYSET_S,
     )
     async with LeaseHolder(holder, _dialer(options, party).open, report=report) as held:

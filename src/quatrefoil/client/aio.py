@@ -23,7 +23,15 @@ from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import CallerError, KeyUnknown, MessageRefused, PeerUnreachable
 from quatrefoil.exchange import ServingPolicy, protocol
 from quatrefoil.inference import ModelMetadata
-from quatrefoil.transport import Clock, FixedCredentials, HybridContext, Identity, TrustAnchor, system_clock
+from quatrefoil.transport import (
+    Clock,
+    Credentials,
+    FixedCredentials,
+    HybridContext,
+    Identity,
+    TrustAnchor,
+    system_clock,
+)
 
 Result = TypeVar("Result")
 HeaderLines = Mapping[str, str] | Sequence[tuple[bytes, bytes]]
@@ -51,6 +59,7 @@ class AsyncClient:
         collateral: Collateral | Callable[[], Collateral],
         identity: Identity | None = None,
         trust: TrustAnchor | None = None,
+        credentials: Credentials | None = None,
         relay: str | None = None,
         server: str | None = None,
         timeout: float | None = None,
@@ -61,10 +70,13 @@ class AsyncClient:
         """``url``: https://HOST[:PORT] of the server. ``relay``: that of a relay to it, which everything is posted to;
         then TLS is to the relay. ``server``: the certified name that receipts have to name.
 
+        ``identity``, ``trust``: who asks, and whose certificates are believed. Or ``credentials`` in place of both, for
+        clients that outlive a certificate: asked before each request, and a new standing makes new connections.
+
         ``collateral``: what evidence is verified with; a function is asked each time. ``timeout``: seconds until an
         answer has come, or a streamed one has begun; by default what the policy gives the server, and 10.
         ``on_receipt``: called with each receipt in a thread of its own, before the answer is given out; what it raises
-        is raised. ``web``: in place of one over our TLS as ``identity`` to what ``trust`` certifies: as strict as that.
+        is raised. ``web``: in place of one over our TLS: as strict as that.
         """
         self._place = place(url)
         outer = self._place if relay is None else place(relay, "the relay's URL")
@@ -72,7 +84,7 @@ class AsyncClient:
         self._clock = clock
         self._timeout = policy.limits.seconds + MARGIN_S if timeout is None else _seconds(timeout)
         self._on_receipt = on_receipt
-        self._web = web if web is not None else _over_tls(identity, trust, policy, clock)
+        self._web = web if web is not None else _over_tls(_standing(identity, trust, credentials), policy, clock)
         self._outer = Outer(self._web, outer.origin)
         given = (lambda: collateral) if isinstance(collateral, Collateral) else collateral
         self._pins = Pins(self._outer.attestation, policy, given, clock=clock)
@@ -194,7 +206,7 @@ class AsyncClient:
     async def _sent(self, asked: Asked, pinned: Pinned) -> Answer:
         exchange = WholeExchange(asked, pinned, self._policy, self._clock)
         try:
-            return exchange.opened(await self._outer.whole(exchange.body), self._verifier)
+            return exchange.opened(await self._outer.whole(exchange.body, exchange.commit), self._verifier)
         finally:
             exchange.wipe()
 
@@ -238,9 +250,9 @@ class AsyncClient:
     def _asked(self, method: str, path: str, headers: HeaderLines, content: bytes | None, json: Any) -> Asked:
         self._check()
         lines = (
-            [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+            [(_latin(name, "a field's name"), _latin(value, "a field's value")) for name, value in headers.items()]
             if isinstance(headers, Mapping)
-            else list(headers)
+            else [(_bytes(name), _bytes(value)) for name, value in headers]
         )
         if json is not None:
             if content is not None:
@@ -249,7 +261,7 @@ class AsyncClient:
             if not any(name.lower() == b"content-type" for name, _ in lines):
                 lines.append((b"content-type", b"application/json"))
         return Asked(
-            method.encode("latin-1"), self._place.authority, path.encode("latin-1"), tuple(lines), content or b""
+            _latin(method, "the method"), self._place.authority, _latin(path, "the path"), tuple(lines), content or b""
         )
 
     async def _within(self, doing: Awaitable[Result], seconds: float) -> Result:
@@ -276,17 +288,28 @@ class AsyncClient:
             raise CallerError("this client is used in another event loop", hint="Make one in each loop")
 
 
-def _over_tls(identity: Identity | None, trust: TrustAnchor | None, policy: ServingPolicy, clock: Clock) -> Web:
+def _standing(identity: Identity | None, trust: TrustAnchor | None, credentials: Credentials | None) -> Credentials:
+    """Who asks and whom they believe: given in one of two ways."""
+    if credentials is not None:
+        if identity is not None or trust is not None:
+            raise CallerError(
+                "both credentials and an identity or roots were given", hint="Give credentials, or identity and trust"
+            )
+        return credentials
     if identity is None or trust is None:
         raise CallerError(
             "there is nobody to be towards the server", hint="Give identity and trust, as `quatrefoil ca` makes them"
         )
+    return FixedCredentials(identity, trust)
+
+
+def _over_tls(credentials: Credentials, policy: ServingPolicy, clock: Clock) -> Web:
     # Here, since aiohttp is an extra: without it DependencyMissing says which.
     from quatrefoil.web.client import WebClient
     from quatrefoil.web.limits import ClientLimits
 
     context = HybridContext(
-        FixedCredentials(identity, trust),
+        credentials,
         allow_roles=(protocol.SERVER_ROLE,),
         clock=clock,
         protocol=ALPN,
@@ -300,6 +323,18 @@ def _over_tls(identity: Identity | None, trust: TrustAnchor | None, policy: Serv
         answer_bytes=max(LARGEST_ATTESTATION, sealed_limit(policy)),
     )
     return WebClient(tls=context, limits=limits)
+
+
+def _latin(text: Any, what: str) -> bytes:
+    if isinstance(text, str) and all(one < "\u0100" for one in text):
+        return text.encode("latin-1")
+    raise CallerError(f"{what} is no text of ISO 8859-1", hint="Percent-encode what is beyond it, or leave it out")
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    raise CallerError("a list of fields is of bytes", hint="Give texts as a mapping of names to values")
 
 
 def _encoded(value: Any) -> bytes:

@@ -8,7 +8,7 @@ import contextlib
 import os
 import queue
 import threading
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
 
@@ -54,7 +54,7 @@ class Client:
 
     def attest(self) -> Pinned:
         """Have the server attested now, if it is not."""
-        return self._run(self._inner.attest())
+        return self._run(self._inner.attest)
 
     def request(
         self,
@@ -68,34 +68,29 @@ class Client:
     ) -> Answer:
         """One request, and its whole answer, whatever its status."""
         return self._run(
-            self._inner.request(method, path, headers=headers, content=content, json=json, timeout=timeout)
+            lambda: self._inner.request(method, path, headers=headers, content=content, json=json, timeout=timeout)
         )
 
     def infer(
         self, inputs: Mapping[str, Any], outputs: Iterable[str] | None = None, *, timeout: float | None = None
     ) -> Inferred:
         """The model's answer to ``inputs``, by name: arrays, or lists that take type and shape from its signature."""
-        return self._run(self._inner.infer(inputs, outputs, timeout=timeout))
+        return self._run(lambda: self._inner.infer(inputs, outputs, timeout=timeout))
 
     def metadata(self, *, timeout: float | None = None) -> ModelMetadata:
         """The model's signature."""
-        return self._run(self._inner.metadata(timeout=timeout))
+        return self._run(lambda: self._inner.metadata(timeout=timeout))
 
     @contextlib.contextmanager
     def stream(self, method: str, path: str, **options: Any) -> Iterator[Stream]:
         """One request whose answer is read as it comes; leaving early closes the connection."""
-        loop = self._running()
-        stream = Stream(loop)
-        reading = asyncio.run_coroutine_threadsafe(stream._read_ahead(self._inner, method, path, options), loop)
+        stream = Stream()
+        self._scheduled(lambda: stream._read_ahead(self._inner, method, path, options))
         try:
             stream._await_head()
             yield stream
         finally:
-            reading.cancel()
-            # What it raised has been given to whoever reads, or nobody does.
-            with contextlib.suppress(BaseException):
-                reading.result()
-            stream._ended.wait()
+            stream._leave()
 
     def close(self) -> None:
         """Close every connection, and end the thread."""
@@ -120,13 +115,8 @@ class Client:
 
     # -------------------------------------------------------------------------------------------------------- details
 
-    def _run(self, doing: Coroutine[Any, Any, Result]) -> Result:
-        try:
-            loop = self._running()
-        except CallerError:
-            doing.close()
-            raise
-        future = asyncio.run_coroutine_threadsafe(doing, loop)
+    def _run(self, doing: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        future = self._scheduled(doing)
         try:
             return future.result()
         except concurrent.futures.CancelledError:
@@ -135,20 +125,25 @@ class Client:
             future.cancel()  # whoever is interrupted waits no more, and neither does the server
             raise
 
-    def _running(self) -> asyncio.AbstractEventLoop:
+    def _scheduled(self, doing: Callable[[], Coroutine[Any, Any, Result]]) -> concurrent.futures.Future[Result]:
+        """Begin it in the loop. Under the lock: what was scheduled after :meth:`close` would never end."""
         if os.getpid() != self._process:
             raise CallerError("this client was made before the process forked", hint="Make one in each process")
         with self._lock:
-            if self._closed:
-                raise CallerError("this client is closed", hint="Make another one")
-            if self._loop is None or self._thread is None:
-                self._loop = asyncio.new_event_loop()
-                self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix=THREADS))
-                self._thread = threading.Thread(target=self._loop.run_forever, name=THREADS, daemon=True)
-                self._thread.start()
-            if self._thread is threading.current_thread():
-                raise CallerError("this client is used in its own thread", hint="Use AsyncClient there")
-            return self._loop
+            loop = self._running()
+            return asyncio.run_coroutine_threadsafe(doing(), loop)
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        if self._closed:
+            raise CallerError("this client is closed", hint="Make another one")
+        if self._loop is None or self._thread is None:
+            self._loop = asyncio.new_event_loop()
+            self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix=THREADS))
+            self._thread = threading.Thread(target=self._loop.run_forever, name=THREADS, daemon=True)
+            self._thread.start()
+        if self._thread is threading.current_thread():
+            raise CallerError("this client is used in its own thread", hint="Use AsyncClient there")
+        return self._loop
 
     async def _ended(self) -> None:
         """Nothing runs on the loop any more."""
@@ -165,8 +160,10 @@ class Client:
 class Stream:
     """As :class:`AsyncStream`, blocking; for one thread."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._left = False
         self._parts: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
         self._room = asyncio.Event()
         self._lock = threading.Lock()
@@ -237,6 +234,11 @@ class Stream:
     async def _read_ahead(self, client: AsyncClient, method: str, path: str, options: dict[str, Any]) -> None:
         """In the loop's thread: the whole stream, as far ahead of its reader as ``AHEAD`` lets it."""
         try:
+            with self._lock:
+                self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+                left = self._left
+            if left:
+                return
             async with client.stream(method, path, **options) as inner:
                 self._inner = inner
                 self._parts.put(b"")  # the head is there
@@ -245,8 +247,7 @@ class Stream:
             self._parts.put(None)
         except asyncio.CancelledError:
             self._parts.put(CallerError("this client was closed meanwhile", hint="Close it after its streams"))
-            raise
-        except BaseException as error:
+        except BaseException as error:  # whoever reads is given it, or nobody does
             self._parts.put(error)
         finally:
             self._ended.set()
@@ -266,7 +267,20 @@ class Stream:
             before, self._waiting = self._waiting, self._waiting - size
             freed = before > AHEAD >= self._waiting
         if freed:
-            self._loop.call_soon_threadsafe(self._room.set)
+            self._call(self._room.set)
+
+    def _leave(self) -> None:
+        """In the reader's thread: nobody reads on. Returns when the connection is closed."""
+        with self._lock:
+            self._left, task = True, self._task
+        if task is not None:
+            self._call(task.cancel)
+        self._ended.wait()
+
+    def _call(self, step: Callable[[], object]) -> None:
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nothing waits in it
+            self._loop.call_soon_threadsafe(step)
 
     def _await_head(self) -> None:
         first = self._parts.get()

@@ -56,7 +56,15 @@ class WholeExchange:
         self._begun = clock()
         self.body, self._response = ohttp.seal_request(pinned.configuration, asked.encoded(policy, self._begun))
         """``body``: what to send."""
-        self._request = asked.commitment(self._response.salt)
+        self._asked = asked
+        self._request: bytes | None = None
+
+    def commit(self) -> bytes:
+        """The commitment to the request, which the receipt has to name. It is made once: best while the answer is
+        awaited."""
+        if self._request is None:
+            self._request = self._asked.commitment(self._response.salt)
+        return self._request
 
     def opened(self, sealed: bytes, verifier: Verifier) -> Answer:
         """The answer, with its receipt verified; ``MessageRefused`` or ``EvidenceRejected``. Wipes the keys."""
@@ -71,7 +79,7 @@ class WholeExchange:
             Exchanged(
                 self._pinned,
                 salt,
-                self._request,
+                self.commit(),
                 commit_answer(salt, status, answer.content),
                 status,
                 self._begun,

@@ -7,7 +7,7 @@ between: success counts only as bytes that open, and everything else is an error
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from quatrefoil import strict_json
@@ -57,7 +57,15 @@ class WebStream(Protocol):
 class Web(Protocol):
     """What is needed of ``web.WebClient``."""
 
-    async def request(self, method: str, url: str, headers: OuterHeaders, content: bytes) -> WebAnswer: ...
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: OuterHeaders,
+        content: bytes,
+        *,
+        on_sent: Callable[[], object] = ...,
+    ) -> WebAnswer: ...
 
     def stream(
         self, method: str, url: str, headers: OuterHeaders, content: bytes
@@ -95,10 +103,11 @@ class Outer:
             )
         return answer.content
 
-    async def whole(self, sealed: bytes) -> bytes:
-        """The encapsulated answer to an encapsulated request, or what the status says as an error."""
+    async def whole(self, sealed: bytes, on_sent: Callable[[], object]) -> bytes:
+        """The encapsulated answer to an encapsulated request, or what the status says as an error. ``on_sent``: as of
+        ``WebClient.request``."""
         headers = [(b"content-type", encapsulation.REQUEST_TYPE.encode())]
-        answer = await self._web.request("POST", self._origin + protocol.GATEWAY_PATH, headers, sealed)
+        answer = await self._web.request("POST", self._origin + protocol.GATEWAY_PATH, headers, sealed, on_sent=on_sent)
         if answer.status != 200 or content_type(answer.headers) != encapsulation.RESPONSE_TYPE:
             raise outside(answer.status, answer.headers, answer.content)
         return answer.content

@@ -107,7 +107,11 @@ class Pins:
         held = self._held
         if held is not None and held.keyset != refused.keyset:
             return await self.current()
-        return await self._ask()
+        before = self._asking
+        found = await self._ask()
+        if before is not None and found.keyset == refused.keyset:
+            return await self._ask()  # that was asked for before the refusal, and perhaps answered before the rotation
+        return found
 
     async def close(self) -> None:
         """Give up what is being asked for."""

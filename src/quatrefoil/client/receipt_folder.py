@@ -52,12 +52,20 @@ class ReceiptFolder:
         named = receipt.keyset.digest().hex()[:32]
         with self._lock:  # a keyset is kept once, whoever comes first
             if named not in self._known:
-                file = self._folder / f"{named}.attestation"
-                if not file.exists():
-                    self._write(file.name, receipt.attestation)
-                    self._write(f"{named}.keyset", receipt.keyset.encode())
-                self._known[named] = files.read(file, "attestation")
+                self._write_once(f"{named}.keyset", receipt.keyset.encode())
+                self._write_once(f"{named}.attestation", receipt.attestation)
+                self._known[named] = files.read(self._folder / f"{named}.attestation", "attestation")
             return self._known[named]
+
+    def _write_once(self, name: str, content: bytes) -> None:
+        """Write what is not there yet; another process may do so at the same moment."""
+        if (self._folder / name).exists():
+            return
+        try:
+            self._write(name, content)
+        except HostError:
+            if not (self._folder / name).exists():
+                raise
 
     def _write(self, name: str, content: bytes) -> None:
         try:

@@ -94,6 +94,8 @@ class AsyncStream:
         while not self._over:
             for part in await self._more():
                 yield part
+        if self._receipt is None:  # left, while somebody was still to read it
+            raise CallerError("the answer was left before its end, and is not whole", hint="Read it within its context")
 
     async def iter_lines(self) -> AsyncIterator[str]:
         """Lines of UTF-8, without their ends (LF, CR LF or CR), as ``text/event-stream`` has them."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from quatrefoil import appraisal, configuration
 from quatrefoil.appraisal import AppraisalPolicy
 from quatrefoil.configuration import FieldInvalid, Table
-from quatrefoil.errors import PolicyInvalid
 from quatrefoil.exchange.policy import (
     Attestation,
     Isolation,
@@ -62,10 +61,7 @@ def _model(table: Table) -> Model:
 
 def _attestation(table: Table, appraisal_policy: Callable[[str], AppraisalPolicy]) -> Attestation:
     table.expect(["appraisal", "life_s"])
-    try:
-        held_to = appraisal_policy(table.text("appraisal"))
-    except PolicyInvalid as error:
-        raise FieldInvalid("attestation.appraisal", f"cannot be used: {error.problem}", hint=error.hint) from None
+    held_to = appraisal.named(table.text("appraisal"), "attestation.appraisal", appraisal_policy)
     return Attestation(held_to, _natural("attestation.life_s", table.integer("life_s")))
 
 

@@ -142,7 +142,7 @@ ANSWERS: tuple[Answer, ...] = (
 """Everything that a plan may claim. At most one row for a backend, kind and threat."""
 
 NOTHING_YET: Mapping[tuple[str, str], str] = {
-    ("transport", "tampered-model"): "signed models do not exist yet",
+    ("transport", "tampered-model"): "no channel shows which model is right: phases that infer do",
     ("collect", "malicious-server"): "nothing shows that a model was not chosen to draw out a silo's data",
     ("aggregate", "malicious-server"): "no aggregator gives evidence of what it runs",
     ("audit", "malicious-server"): "silos can witness the log (audit.witnesses), and plans do not credit that yet",

@@ -8,7 +8,6 @@ from pathlib import Path
 from quatrefoil import appraisal, configuration
 from quatrefoil.appraisal import AppraisalPolicy
 from quatrefoil.configuration import FieldInvalid, Table
-from quatrefoil.errors import PolicyInvalid
 from quatrefoil.resources.kinds import KINDS
 from quatrefoil.resources.policy import Output, ReleasePolicy, Stage
 
@@ -43,11 +42,7 @@ def _stage(name: str, table: Table, appraisal_policy: Callable[[str], AppraisalP
     table.expect(["appraisal", "longest_lease_s", "renewal", "outputs"])
     outputs = table.table("outputs")
     outputs.expect([], KINDS)
-    try:
-        held_to = appraisal_policy(table.text("appraisal"))
-    except PolicyInvalid as error:
-        # Which stage names the file, and then where in that file the fault is.
-        raise FieldInvalid(f"stages.{name}.appraisal", f"cannot be used: {error.problem}", hint=error.hint) from None
+    held_to = appraisal.named(table.text("appraisal"), f"stages.{name}.appraisal", appraisal_policy)
     lease = table.integer("longest_lease_s")
     if lease < 1:
         raise FieldInvalid(f"stages.{name}.longest_lease_s", "is below 1", hint="Give seconds")

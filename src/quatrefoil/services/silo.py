@@ -24,7 +24,7 @@ from quatrefoil.federation.provenance import SiloProvenance
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.federation.witnessing import SiloWitness
-from quatrefoil.services.aggregator import LARGEST_EXPANSION
+from quatrefoil.services.questions import LARGEST_EXPANSION
 from quatrefoil.services.rpc import FIRST_PAUSE, ask, longer
 from quatrefoil.transport import Channel
 from quatrefoil.wire import LARGEST_MESSAGE

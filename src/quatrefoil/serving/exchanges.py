@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from quatrefoil.errors import (
     HostError,
@@ -28,10 +29,23 @@ from quatrefoil.serving.handler import Handler, Streamed
 from quatrefoil.serving.keys import ServingKeys
 from quatrefoil.serving.memory import Holding, Memory, MemoryFull
 from quatrefoil.serving.metrics import Metrics
-from quatrefoil.serving.opening import TYPES, Opened, most_sealed, opened
+from quatrefoil.serving.opening import (
+    CHUNKS_IN_THREAD,
+    PIECES_IN_THREAD,
+    TYPES,
+    Opened,
+    most_sealed,
+    opened,
+)
+from quatrefoil.serving.places import NoPlace, Places
 from quatrefoil.serving.sealing import IN_THREAD, Issuer, Sealing, StreamBroke, gathered
 from quatrefoil.transport import Clock
 from quatrefoil.web.guard import CutOff
+
+OPENED_AT_ONCE = 2
+"""Requests that are long work to open."""
+
+Result = TypeVar("Result")
 
 
 class Exchanges:
@@ -51,6 +65,8 @@ class Exchanges:
         self._keys, self._policy = keys, policy
         self._report, self._metrics = report, metrics
         self._signing = ThreadPoolExecutor(1, thread_name_prefix="receipts")
+        self._opening = ThreadPoolExecutor(OPENED_AT_ONCE, thread_name_prefix="opening")
+        self._turns = Places(OPENED_AT_ONCE, policy.limits.connections)
         self._answering = Answering(handler, policy, clock=clock, fault=lambda text: report(f"a fault: {text}"))
         self._sealing = Sealing(issuer, policy, self._signing)
         limits = policy.limits
@@ -59,6 +75,7 @@ class Exchanges:
 
     def close(self) -> None:
         """After the last answer."""
+        self._opening.shutdown(wait=True)
         self._signing.shutdown(wait=True)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,17 +117,19 @@ class Exchanges:
     ) -> Opened | None:
         """The request, or ``None`` where it has been answered outside."""
         limit = most_sealed(self._policy, chunked=chunked)
+        ends = time.monotonic() + self._policy.limits.seconds
         try:
             announced = asgi.headers(scope).get(b"content-length", b"")
             sealed = await asgi.body(receive, limit, announced, self._policy.limits.seconds, holding)
-            if len(sealed) < IN_THREAD:
-                return opened(sealed, self._keys, self._policy, chunked=chunked)
-            return await asyncio.to_thread(opened, sealed, self._keys, self._policy, chunked=chunked)
+            return await self._read(sealed, chunked, asgi.party(scope), ends)
         except PeerUnreachable:
             pass
         except MemoryFull:
             busy = HostError("the server holds as much of your requests as it takes", hint="Try again later")
             await self._problem(send, 503, busy, pause_s=1)
+        except NoPlace as full:
+            busy = HostError("the server has as much to open as it takes", hint="Try again later")
+            await self._problem(send, 503, busy, pause_s=full.pause_s)
         except RequestRefused as refusal:
             await self._problem(send, refusal.status, refusal)
         except KeyUnknown as refusal:
@@ -118,6 +137,31 @@ class Exchanges:
         except MessageRefused as refusal:
             await self._problem(send, 400, refusal)
         return None
+
+    async def _read(self, sealed: bytes, chunked: bool, party: str, ends: float) -> Opened:
+        """Opened and read, in a thread where that may take long."""
+        if len(sealed) < (CHUNKS_IN_THREAD if chunked else IN_THREAD):
+            found = opened(sealed, self._keys, self._policy, chunked=chunked)
+        else:
+            found = await self._in_turn(party, ends, lambda: opened(sealed, self._keys, self._policy, chunked=chunked))
+        try:
+            if found.in_pieces and len(found.content) >= PIECES_IN_THREAD:
+                await self._in_turn(party, ends, lambda: found.read(self._policy))
+            else:
+                found.read(self._policy)
+        except BaseException:
+            found.response.wipe()
+            self._keys.answered(found.held)
+            raise
+        return found
+
+    async def _in_turn(self, party: str, ends: float, step: Callable[[], Result]) -> Result:
+        """Long work for a request that has no place yet: a few at once, in turns of parties, and in threads that
+        nothing else waits for. ``NoPlace``, also where ``ends`` comes first."""
+        turn = await self._turns.take(party, ends)
+        working = asyncio.get_running_loop().run_in_executor(self._opening, step)
+        working.add_done_callback(lambda _: turn.give_back())
+        return await working
 
     async def _answered(self, found: Opened, send: Send, began: float) -> None:
         limits = self._policy.limits
@@ -135,17 +179,20 @@ class Exchanges:
             await self._sent_whole(found, instead, send, began)
             return
         answer = await self._answering.answer(found, began + limits.seconds)
+        whole: Response | None = None
         try:
             if not isinstance(answer.answer, Streamed):
-                await self._sent_whole(found, answer.answer, send, began)
+                whole = answer.answer
             elif found.chunked:
                 await self._sent_stream(found, answer.answer, send, began)
             else:
-                await self._sent_whole(found, await self._gathered(answer.answer, began), send, began)
+                whole = await self._gathered(answer.answer, began)
         finally:
             if isinstance(answer.answer, Streamed):
                 await close(answer.answer)
             answer.done()
+        if whole is not None:  # nothing computes any more: who reads it slowly keeps nobody waiting
+            await self._sent_whole(found, whole, send, began)
 
     async def _gathered(self, answer: Streamed, began: float) -> Response:
         try:

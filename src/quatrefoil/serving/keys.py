@@ -118,17 +118,20 @@ class ServingKeys:
         with self._rotating:
             made, attester, evidence = self._made()
             try:
+                self._require_open()
                 self._events.begin(made, evidence)
+                with self._lock:
+                    self._require_open()
+                    self._uses[made.key_id] = _Use(made)
+                    self._newest, self._attester = made, attester
             except BaseException:
                 made.gateway.retire(made.key_id)
                 raise
-            with self._lock:
-                if self._closed:
-                    made.gateway.retire(made.key_id)
-                    raise CallerError("these keys were closed", hint="Make new ones")
-                self._uses[made.key_id] = _Use(made)
-                self._newest, self._attester = made, attester
             return made
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise CallerError("these keys were closed", hint="Make new ones")
 
     def _made(self) -> tuple[InForce, Attester, bytes]:
         key, key_id = self._fresh_key()
@@ -194,11 +197,14 @@ class ServingKeys:
     def retire(self) -> None:
         """End the keysets whose overlap is over, but for the newest while it is good: refuse what is sealed to them
         from now on, and wipe what is not in use."""
-        now = self._clock().timestamp()
         with self._lock:
             for use in self._uses.values():
-                use.over = use.over or now >= use.held.until
+                use.over = self._over(use)
         self._wipe()
+
+    def _over(self, use: _Use) -> bool:
+        """Whether nothing that is sealed to it is opened any more, be it retired yet or not."""
+        return use.over or self._clock().timestamp() >= use.held.until
 
     def close(self) -> None:
         """End every keyset, whatever is still being answered."""
@@ -226,7 +232,7 @@ class ServingKeys:
     def configurations(self) -> bytes:
         """``application/ohttp-keys``: what requests may be sealed to, the newest key first."""
         with self._lock:
-            held = [use.held for use in reversed(self._uses.values()) if not use.over]
+            held = [use.held for use in reversed(self._uses.values()) if not self._over(use)]
         if not held:
             raise HostError("no key is in force", hint="Try again in a moment")
         return ohttp.encode_list([one for each in held for one in each.gateway.configurations])
@@ -237,7 +243,7 @@ class ServingKeys:
         :meth:`answered`, also where opening raises. ``KeyUnknown`` where none is in force."""
         with self._lock:
             use = self._uses.get(key_id)
-            if use is None or use.over:
+            if use is None or self._over(use):
                 raise KeyUnknown(
                     f"key {key_id} is not in force",
                     hint="Ask the gateway for its keys, verify them, and seal it again",

@@ -22,24 +22,41 @@ HEAD_BYTES = 160 << 10
 OVERHEAD_BYTES = 2 << 10
 """Header, ``enc`` and tag of an encapsulated request."""
 
+CHUNKS_IN_THREAD = 64 << 10
+PIECES_IN_THREAD = 4 << 10
+"""Bytes from which on a request in chunks, and a message in pieces, leave the event loop: each may have one byte, and
+takes as long as a large one."""
+KNOWN_LENGTH = b"\0"
+"""What a message of known length begins with (RFC 9292 section 3.1): its content is one piece."""
+
 TYPES = {WHOLE_TYPE.encode(): False, CHUNKED_TYPE.encode(): True}
 """Media type of an encapsulated request -> whether it comes in chunks."""
 
 
 @dataclass(repr=False)
 class Opened:
-    """A request that its key has opened. ``request``: ``None`` where the content is no binary HTTP message; ``fault``
-    says what of it is refused. ``commitment``: to the request, being made. ``party``: who sent it."""
+    """A request that its key has opened. ``request``: there once it was read, where the content is a binary HTTP
+    message; ``fault`` says what of it is refused. ``commitment``: to the request, being made. ``party``: who sent
+    it."""
 
     held: InForce
     enc: bytes
     response: ResponseKeys
     chunked: bool
     content: bytes
-    request: Request | None
+    request: Request | None = None
     fault: MessageRefused | RequestRefused | None = None
     commitment: asyncio.Future[bytes] | None = None
     party: str = ""
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether its content may be cut into pieces of any size."""
+        return self.content[:1] != KNOWN_LENGTH
+
+    def read(self, policy: ServingPolicy) -> None:
+        """Read the message in ``content``."""
+        self.request, self.fault = _read(self.content, policy)
 
 
 def most_sealed(policy: ServingPolicy, *, chunked: bool) -> int:
@@ -54,7 +71,7 @@ def most_opened(policy: ServingPolicy) -> int:
 
 
 def opened(sealed: bytes, keys: ServingKeys, policy: ServingPolicy, *, chunked: bool) -> Opened:
-    """The request in ``sealed``; the caller owes ``keys.answered`` and ``response.wipe``.
+    """The request in ``sealed``, not read yet; the caller owes ``keys.answered`` and ``response.wipe``.
 
     ``KeyUnknown``, or ``MessageRefused`` where nothing has opened; then nothing is owed.
     """
@@ -72,8 +89,7 @@ def opened(sealed: bytes, keys: ServingKeys, policy: ServingPolicy, *, chunked: 
         if held is not None:
             keys.answered(held)
         raise
-    request, fault = _read(content, policy)
-    return Opened(held, enc, response, chunked, content, request, fault)
+    return Opened(held, enc, response, chunked, content)
 
 
 def _chunks(sealed: bytes, held: InForce, limit: int) -> tuple[bytes, bytes, ResponseKeys]:
@@ -102,4 +118,4 @@ def _read(content: bytes, policy: ServingPolicy) -> tuple[Request | None, Messag
     return request, None
 
 
-__all__ = ["TYPES", "Opened", "most_sealed", "opened"]
+__all__ = ["CHUNKS_IN_THREAD", "PIECES_IN_THREAD", "TYPES", "Opened", "most_sealed", "opened"]

@@ -34,6 +34,7 @@ class Places:
         self._now = now
         self._lines: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._waiting = 0
+        self._dismissed = False
         self._taken = 0
         self._mean_s = 0.1
 
@@ -47,6 +48,8 @@ class Places:
 
     async def take(self, party: str, deadline: float) -> Place:
         """A place for ``party``, or ``NoPlace``. ``deadline``: on the clock ``now``."""
+        if self._dismissed:
+            raise NoPlace(self._pause())
         if self._free and not self._waiting:
             return self._given()
         if self._waiting >= self._queued and not self._make_room(party):
@@ -66,7 +69,8 @@ class Places:
         return Place(self)
 
     def dismiss(self) -> None:
-        """Send everybody away who waits."""
+        """Send everybody away who waits, and whoever comes later: nobody gets a place any more."""
+        self._dismissed = True
         for line in self._lines.values():
             for turn in line:
                 if not turn.done():

@@ -10,6 +10,7 @@ process is killed at, every receipt that was given out is in the log, or in one 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -73,23 +74,34 @@ class ReceiptJournal:
             raise _unwritable(self._folder, error) from None
         self._size += len(record)
 
-    def turn(self) -> None:
-        """Begin a new file: what was written before is in the others from now on."""
-        try:
-            self._turn()
-        except OSError as error:
-            self._undo()
-            raise _unwritable(self._folder, error) from None
+    def turn(self) -> tuple[int, ...]:
+        """Begin a new file, where the newest is not empty: what was written before is in the others, which these are,
+        the oldest first."""
+        if self._descriptor < 0 or self._size > len(_MAGIC) + records.MARK_BYTES:
+            try:
+                self._turn()
+            except OSError as error:
+                raise _unwritable(self._folder, error) from None
+        return tuple(self._numbers[:-1])
 
     def _turn(self) -> None:
         number = self._numbers[-1] + 1 if self._numbers else 0
         self.close()
         mark = secrets.token_bytes(records.MARK_BYTES)
-        descriptor = disk.create_appending(self._folder / f"{number:016}.receipts")
+        path = self._folder / f"{number:016}.receipts"
+        descriptor = disk.create_appending(path)
+        try:
+            disk.write(descriptor, _MAGIC + mark)
+        except OSError:
+            # A full disk takes empty files still, and each request would leave another.
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                disk.remove(path)
+            if path.exists():
+                self._numbers.append(number)
+            raise
         self._numbers.append(number)
-        self._descriptor, self._mark, self._size = descriptor, mark, 0
-        disk.write(descriptor, _MAGIC + mark)
-        self._size = len(_MAGIC) + len(mark)
+        self._descriptor, self._mark, self._size = descriptor, mark, len(_MAGIC) + len(mark)
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -115,13 +127,10 @@ class ReceiptJournal:
         # this file: the next receipt begins another, and this one ends in a torn record.
         if self._descriptor < 0:
             return
-        if self._size:
-            try:
-                disk.truncate(self._descriptor, self._size)
-                return
-            except OSError:
-                pass
-        self.close()
+        try:
+            disk.truncate(self._descriptor, self._size)
+        except OSError:
+            self.close()
 
 
 def read_file(name: str, content: bytes) -> tuple[list[bytes], int]:

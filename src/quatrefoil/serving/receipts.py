@@ -10,7 +10,7 @@ What a power loss takes of the journal is not in the log. Whoever holds such a r
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,8 @@ MOST_BEHIND = 1 << 16
 
 _AT_ONCE = 1 << 12
 """Entries of one append."""
+
+_Signed = tuple[InferenceReceipt, bytes]
 
 _KILLED = "the process that held its key was killed"
 
@@ -86,7 +88,7 @@ class ReceiptIssuer:
         self._logging = threading.Lock()
         """Over the log and the journal's older files. Taken before the other one."""
         self._chains: dict[Keyset, _Chain] = {}
-        self._waiting: list[tuple[InferenceReceipt, bytes]] = []
+        self._waiting: list[_Signed] = []
         self.recovered = self._recover()
 
     # ----------------------------------------------------------------------------------------------------- keysets
@@ -193,19 +195,18 @@ class ReceiptIssuer:
 
     def _flush(self) -> int:
         with self._issuing:
-            waiting, done = tuple(self._waiting), self._journal.numbers
-            if not waiting:
+            waiting = tuple(self._waiting)
+            if not waiting:  # the log has all that the journal holds: what could not be removed then is now
+                self._journal.drop(self._journal.numbers[:-1])
                 return 0
-            self._journal.turn()
-        self._log_all(waiting)
+            done = self._journal.turn()
+        for some in _portions(waiting):
+            self._log.append_all(_events(some))
+            with self._issuing:  # a log that takes no more of them has these: they are not given to it again
+                del self._waiting[: len(some)]
         with self._issuing:
-            del self._waiting[: len(waiting)]
             self._journal.drop(done)
         return len(waiting)
-
-    def _log_all(self, receipts: Sequence[tuple[InferenceReceipt, bytes]]) -> None:
-        for start in range(0, len(receipts), _AT_ONCE):
-            self._log.append_all(_events(receipts[start : start + _AT_ONCE]))
 
     def _chain(self, keyset: Keyset | None) -> tuple[Keyset, _Chain]:
         if keyset is None:
@@ -228,7 +229,8 @@ class ReceiptIssuer:
             missing = [pair for pair in receipts if _is_missing(*pair, known)]
         except EvidenceRejected as error:
             raise StateCorrupt(f"the journal of receipts does not fit the log: {error.problem}", hint=HINT) from None
-        self._log_all(missing)
+        for some in _portions(missing):
+            self._log.append_all(_events(some))
         self._journal.drop(self._journal.numbers)
         self._log.append_all([_broken_off(digest, one) for digest, one in known.items()])
         return Recovered(len(missing), left.torn, tuple(known))
@@ -258,7 +260,12 @@ def _broken_off(digest: bytes, one: Unended) -> Event:
     return serving_log.ended(ServingEnded(digest, one.receipts, one.last, one.time), None, _KILLED)
 
 
-def _events(receipts: Sequence[tuple[InferenceReceipt, bytes]]) -> list[Event]:
+def _portions(receipts: Sequence[_Signed]) -> Iterator[Sequence[_Signed]]:
+    """What is appended at once."""
+    return (receipts[start : start + _AT_ONCE] for start in range(0, len(receipts), _AT_ONCE))
+
+
+def _events(receipts: Sequence[_Signed]) -> list[Event]:
     """Entries for receipts in order; the last of each keyset with its signature, which covers those before it."""
     last = {receipt.keyset: at for at, (receipt, _) in enumerate(receipts)}
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from quatrefoil.errors import EvidenceRejected, HostError, QuatrefoilError
@@ -24,12 +25,13 @@ async def keep_rotating(keys: ServingKeys, metrics: Metrics, report: Callable[[s
 
     A rotation that fails is tried again; meanwhile the last keyset serves, to the end of its overlap.
     """
-    pause = 0.0
+    pause = again = 0.0
     problem: QuatrefoilError | None = None
     while True:
-        await asyncio.sleep(max(pause, min(TICK_S, keys.rotate_in)))
+        # However long a failed rotation waits to be tried again: keys end at their time.
+        await asyncio.sleep(min(TICK_S, max(keys.rotate_in, again - time.monotonic(), 0.0)))
         await asyncio.to_thread(keys.retire)
-        if keys.rotate_in == 0:
+        if keys.rotate_in == 0 and time.monotonic() >= again:
             try:
                 made = await asyncio.to_thread(keys.rotate)
             except (EvidenceRejected, HostError) as error:
@@ -37,6 +39,7 @@ async def keep_rotating(keys: ServingKeys, metrics: Metrics, report: Callable[[s
                 metrics.count("rotations", "refused")
                 report(f"no new keys, and the last ones serve on while they are good: {error}")
                 pause = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * pause))
+                again = time.monotonic() + pause
             else:
                 pause = 0.0
                 metrics.count("rotations", "made")

@@ -120,8 +120,7 @@ class Sealing:
             finally:
                 await parts.aclose()
             signed.set()  # one receipt only, whatever becomes of its last bytes
-            status = head.status
-            receipt = await self._issued(opened, await self._request(opened), commitment.digest(), status, True)
+            receipt = await self._last(opened, commitment.digest(), head.status)
             trailers = ((RECEIPT_FIELD, base64.b64encode(receipt)),)
             last = encoder.end(trailers, padding=self._policy.answer_padding, sent=sent)
             await send(sealer.finish(last))
@@ -131,6 +130,21 @@ class Sealing:
     async def _request(self, opened: Opened) -> bytes:
         """The commitment to the request."""
         return _request_commitment(opened) if opened.commitment is None else await opened.commitment
+
+    async def _last(self, opened: Opened, answer: bytes, status: int) -> bytes:
+        """The receipt of a whole stream. All of its content has gone out: a client that leaves now, or time that is
+        over, does not keep it off the record."""
+
+        async def issued() -> bytes:
+            return await self._issued(opened, await self._request(opened), answer, status, True)
+
+        issuing = asyncio.ensure_future(issued())
+        try:
+            return await asyncio.shield(issuing)
+        except asyncio.CancelledError:
+            await asyncio.wait({issuing})
+            issuing.result()
+            raise
 
     async def _broken(self, opened: Opened, answer: bytes, status: int) -> None:
         await self._issued(opened, await self._request(opened), answer, status, False)

@@ -91,15 +91,22 @@ class Serving:
                 running.append(asyncio.ensure_future(keeping()))
             flushing = asyncio.ensure_future(self._flushing())
             running.append(flushing)
-            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            failed = [task for task in done if task is not running[0]]
+            stopping, *others = running
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            if not any(task.done() for task in others):
+                self.gateway.stop_taking()
+                self._report("no more requests are taken: what is being answered is finished")
+                # What ends a server that serves ends one that drains too.
+                draining = asyncio.ensure_future(self._web.drain(self._policy.limits.stream_seconds))
+                running.append(draining)
+                await asyncio.wait([draining, *others], return_when=asyncio.FIRST_COMPLETED)
+            failed = [task for task in others if task.done()]
             if failed:
                 self.gateway.dismiss()
-                await self._drained(self._policy.limits.seconds)
+                self._report("nothing more is begun, and what takes long is cut off")
+                await self._web.drain(self._policy.limits.seconds)
                 failed[0].result()
-            else:
-                self.gateway.stop_taking()
-                await self._drained(self._policy.limits.stream_seconds)
+            assert failed or stopping.done()
         finally:
             for task in running:
                 task.cancel()
@@ -113,10 +120,6 @@ class Serving:
         while True:
             await asyncio.sleep(FLUSH_S)
             await asyncio.wrap_future(self._records.flush())
-
-    async def _drained(self, seconds: float) -> None:
-        self._report("no more requests are taken: what is being answered is finished")
-        await self._web.drain(seconds)
 
     async def _closed(self) -> None:
         await self._web.close()

@@ -269,7 +269,10 @@ def _not_loopback() -> CallerError:
 
 
 def _web_client(policy: ServingPolicy) -> WebClient:
-    """A client without TLS, which asks loopback addresses only, within the policy's times and sizes."""
+    """A client without TLS, which asks loopback addresses only, within the policy's times and sizes.
+
+    Each request has a connection of its own: what an upstream says unasked is no answer to another tenant's request.
+    """
     limits = policy.limits
     return WebClient(
         tls=None,
@@ -281,6 +284,7 @@ def _web_client(policy: ServingPolicy) -> WebClient:
             total_seconds=limits.seconds + limits.stream_seconds,
             answer_bytes=limits.answer_bytes,
         ),
+        reuse=False,
     )
 
 

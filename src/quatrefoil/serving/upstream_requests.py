@@ -7,6 +7,7 @@ this list does not have might reach into another request, a cache or the network
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,8 @@ SHORTEST_SALT = 16
 
 _MESSAGE = _names("role content name refusal tool_calls tool_call_id function_call reasoning reasoning_content")
 _INLINE = "data:"
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
+_FORMAT = re.compile(r"[A-Za-z0-9_-]{1,16}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,6 +102,8 @@ def read(path: str, content: bytes, *, model: str, salt: str, limit: int) -> Ups
     if path == CHAT:
         _check_messages(request.get("messages"))
         _check_tools(request.get("tools") or [])
+    for name in ("prompt", "input", "suffix"):
+        _check_text(request.get(name))
     _check_schemas([request.get("tools"), request.get("response_format")])
     # In place of the client's own: whoever chooses a salt chooses whose cached prompts answer faster.
     written = json.dumps({**request, "model": model, SALT: salt}, allow_nan=False, separators=(",", ":"))
@@ -134,6 +139,20 @@ def _check_messages(messages: Any) -> None:
             )
 
 
+def _check_text(value: Any) -> None:
+    """Text or tokens, or a list of such: some upstreams take objects there, with addresses of what they fetch."""
+
+    def is_tokens(one: Any) -> bool:
+        return type(one) is list and all(type(token) is int for token in one)
+
+    if value is None or type(value) is str or is_tokens(value):
+        return
+    if type(value) is not list or not all(type(one) is str or is_tokens(one) for one in value):
+        raise RequestRefused(
+            "what is to be completed or embedded is neither text nor tokens", hint="Send text, or lists of tokens"
+        )
+
+
 def _is_inline(part: Any) -> bool:
     """Whether a part has all of what it is about in itself: no address, no name of something kept elsewhere."""
     if type(part) is not dict:
@@ -146,11 +165,21 @@ def _is_inline(part: Any) -> bool:
             and image.keys() <= {"url", "detail"}
             and type(image.get("url")) is str
             and image["url"].startswith(_INLINE)
+            and (image.get("detail") is None or type(image["detail"]) is str)
         ),
-        "input_audio": lambda audio: type(audio) is dict and audio.keys() == {"data", "format"},
+        "input_audio": lambda audio: (
+            type(audio) is dict
+            and audio.keys() == {"data", "format"}
+            and _matches(_BASE64, audio["data"])
+            and _matches(_FORMAT, audio["format"])
+        ),
     }
     kind = part.get("type")
     return type(kind) is str and kind in known and part.keys() == {"type", kind} and known[kind](part[kind])
+
+
+def _matches(pattern: re.Pattern[str], value: Any) -> bool:
+    return type(value) is str and pattern.fullmatch(value) is not None
 
 
 def _check_tools(tools: Any) -> None:
@@ -164,7 +193,7 @@ def _check_schemas(value: Any) -> None:
     for one in value.values() if type(value) is dict else value if type(value) is list else []:
         _check_schemas(one)
     if type(value) is dict:
-        for name in ("$ref", "$dynamicRef"):
+        for name in ("$ref", "$dynamicRef", "$recursiveRef"):
             if type(target := value.get(name)) is str and not target.startswith("#"):
                 raise RequestRefused(
                     "a schema refers to another document",

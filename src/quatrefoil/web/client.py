@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -35,6 +35,10 @@ Content: TypeAlias = bytes | AsyncIterable[bytes]
 _AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _PIECE = 64 << 10
 _MOST_FIELDS = 64
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -82,27 +86,46 @@ class Incoming:
 
 
 class WebClient:
-    """Connections are kept and used again; after a change of credentials, new ones are made.
+    """Connections are kept and used again, unless ``reuse`` is False; after a change of credentials, new ones are made.
+
+    A server that says something unasked over a connection that is used again answers the next request with it. Who
+    asks for several, of a server whose answers show only by their connection whose they are, does not reuse.
 
     Under ``tls`` URLs are https; without it, which is for loopback addresses only, http. ``async with`` closes it.
     """
 
-    def __init__(self, *, tls: HybridContext | None, limits: ClientLimits | None = None) -> None:
+    def __init__(self, *, tls: HybridContext | None, limits: ClientLimits | None = None, reuse: bool = True) -> None:
         self._tls = tls
+        self._reuse = reuse
         self._limits = limits or ClientLimits()
         self._pool: _Pool | None = None
         self._closed = False
 
-    async def request(self, method: str, url: str, headers: Headers = (), content: Content = b"") -> Answer:
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Headers = (),
+        content: Content = b"",
+        *,
+        on_sent: Callable[[], object] = _nothing,
+    ) -> Answer:
         """Send, and take the whole answer, whatever its status. ``ChannelRefused`` where no acceptable channel can be
         made, ``PeerUnreachable`` where there is none or nothing comes in time, ``MessageRefused`` where what comes is
-        not HTTP or over a limit."""
-        async with self.stream(method, url, headers, content) as incoming:
+        not HTTP or over a limit. ``on_sent``: called once a large content is on its way and its answer is awaited; for
+        a small one, never."""
+        async with self.stream(method, url, headers, content, on_sent=on_sent) as incoming:
             return Answer(incoming.status, incoming.headers, b"".join([piece async for piece in incoming.pieces()]))
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, method: str, url: str, headers: Headers = (), content: Content = b""
+        self,
+        method: str,
+        url: str,
+        headers: Headers = (),
+        content: Content = b"",
+        *,
+        on_sent: Callable[[], object] = _nothing,
     ) -> AsyncIterator[Incoming]:
         """The same, with the content piece by piece in both directions. What is left unread ends the connection."""
         target = self._target(url)
@@ -111,7 +134,7 @@ class WebClient:
         pool.users += 1
         try:
             async with exchange.within(self._limits.total_seconds):
-                response = await self._ask(pool.session, exchange, method, target, headers, content)
+                response = await self._ask(pool.session, exchange, method, target, headers, content, on_sent)
                 try:
                     yield Incoming(response, exchange)
                 finally:
@@ -137,12 +160,13 @@ class WebClient:
         url: URL,
         headers: Headers,
         content: Content,
+        on_sent: Callable[[], object],
     ) -> aiohttp.ClientResponse:
         fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
         body: bytes | AsyncIterable[bytes] | None = content or None
         if isinstance(content, bytes) and len(content) > _PIECE:
             fields.append(("content-length", str(len(content))))
-            body = exchange.paced(_pieces_of(content))
+            body = exchange.paced(_pieces_of(content, on_sent))
         elif not isinstance(content, bytes):
             body = exchange.paced(content)
         with exchange.telling(f"did not answer within {self._limits.answer_seconds:g} s"):
@@ -180,7 +204,7 @@ class WebClient:
             raise CallerError("this client was closed", hint="Make another")
         standing = None if self._tls is None else self._tls.standing
         if self._pool is None or self._pool.standing is not standing:
-            old, self._pool = self._pool, _Pool(self._tls, standing, self._limits)
+            old, self._pool = self._pool, _Pool(self._tls, standing, self._limits, reuse=self._reuse)
             if old is not None:
                 old.retired = True
                 await old.close_if_unused()
@@ -198,14 +222,16 @@ class WebClient:
 class _Pool:
     """Connections that were made under one standing."""
 
-    def __init__(self, tls: HybridContext | None, standing: Standing | None, limits: ClientLimits) -> None:
+    def __init__(
+        self, tls: HybridContext | None, standing: Standing | None, limits: ClientLimits, *, reuse: bool
+    ) -> None:
         self.standing = standing
         self.users = 0
         self.retired = False
         connector = aiohttp.TCPConnector(
             ssl=tls if tls is not None else True,
             limit=limits.connections,
-            keepalive_timeout=limits.reuse_seconds,
+            **({"keepalive_timeout": limits.reuse_seconds} if reuse else {"force_close": True}),
             resolver=_Loopback() if tls is None else aiohttp.ThreadedResolver(),
         )
         self.session = aiohttp.ClientSession(
@@ -253,9 +279,10 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def _pieces_of(content: bytes) -> AsyncIterator[bytes]:
+async def _pieces_of(content: bytes, on_sent: Callable[[], object]) -> AsyncIterator[bytes]:
     for start in range(0, len(content), _PIECE):
         yield content[start : start + _PIECE]
+    on_sent()
 
 
 def _only(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import h11
 
 from quatrefoil.web.limits import WebLimits
+
+_TWO_READINGS = re.compile(rb"(?<!\r)\n|\n[ \t]")
+"""Lines that end with LF alone, and folded ones (RFC 9112 sections 2.2 and 5.2): h11 takes both."""
+_LENGTH = re.compile(rb"\ncontent-length:[ \t]*([^\r]*?)[ \t]*\r", re.I)
 
 
 class StrictConnection(h11.Connection):
@@ -26,10 +31,12 @@ class StrictConnection(h11.Connection):
         return self._body
 
     def next_event(self) -> Any:
+        before = self.trailing_data[0] if self.their_state is h11.IDLE else b""
         try:
             event = super().next_event()
             if isinstance(event, h11.Request):
                 self._body = 0
+                self._check_bytes(before[: len(before) - len(self.trailing_data[0])])
                 self._check(event)
             elif isinstance(event, h11.Data):
                 self._body += len(event.data)
@@ -41,6 +48,14 @@ class StrictConnection(h11.Connection):
             self.refusal = error.error_status_hint
             raise
         return event
+
+    def _check_bytes(self, head: bytes) -> None:
+        """What h11 has made one reading of."""
+        if _TWO_READINGS.search(head):
+            raise _refused("lines that can be read in two ways", 400)
+        lengths = _LENGTH.findall(head)
+        if len(lengths) > 1 or not all(map(bytes.isdigit, lengths)):
+            raise _refused("more than one length", 400)
 
     def _check(self, request: h11.Request) -> None:
         if self._busy:

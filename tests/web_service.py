@@ -38,7 +38,7 @@ def context(
 
 
 def server_context(consortium: Consortium, **named: Any) -> HybridContext:
-    return context(consortium, "model", "workload", allow=["silo"], **named)
+    return context(consortium, "model", "workload", **({"allow": ["silo"]} | named))
 
 
 def client_context(consortium: Consortium, **named: Any) -> HybridContext:

@@ -1,0 +1,59 @@
+"""What another process has in its memory: for tests that a party has not seen what passed through it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+_PIECE = 16 << 20
+
+
+class NotReadable(Exception):
+    """This user may not read that process."""
+
+
+def found_in(process: int, needles: Mapping[str, bytes]) -> set[str]:
+    """Which of ``needles``, by name, lie in anything that ``process`` can read. It stands still meanwhile."""
+    longest = max(map(len, needles.values()))
+    found: set[str] = set()
+    os.kill(process, signal.SIGSTOP)
+    try:
+        for piece in _pieces(process, longest - 1):
+            found |= {name for name, needle in needles.items() if name not in found and needle in piece}
+    finally:
+        os.kill(process, signal.SIGCONT)
+    return found
+
+
+def _pieces(process: int, overlap: int) -> Iterator[bytes]:
+    """All readable memory; within one mapping, each piece begins with the end of the one before."""
+    read = 0
+    try:
+        memory = Path(f"/proc/{process}/mem").open("rb", buffering=0)  # noqa: SIM115 (who may not is told apart)
+    except PermissionError as refused:
+        raise NotReadable(str(refused)) from None
+    with memory:
+        for line in Path(f"/proc/{process}/maps").read_text().splitlines():
+            area, rights = line.split()[:2]
+            if "r" not in rights or "[vvar" in line or "[vsyscall" in line:
+                continue
+            at, end = (int(one, 16) for one in area.split("-"))
+            tail = b""
+            while at < end:
+                try:
+                    memory.seek(at)
+                    piece = memory.read(min(_PIECE, end - at))
+                except (OSError, OverflowError, ValueError):
+                    break  # past the end of a mapped file
+                if not piece:
+                    break
+                read += len(piece)
+                at += len(piece)
+                yield tail + piece
+                tail = piece[-overlap:] if overlap else b""
+    assert read > 1 << 20, f"process {process} has let {read} bytes be read"
+
+
+__all__ = ["NotReadable", "found_in"]
