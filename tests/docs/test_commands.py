@@ -126,6 +126,7 @@ WRONG_USAGE = [
     ["attest"],
     ["attest", "verify", "evidence"],
     ["attest", "policy"],
+    ["score", "--scheme", "paillier"],
     ["predict"],
     ["predict", "https://model.example", "--input", "x.npz"],
     ["broker"],
@@ -183,6 +184,8 @@ REFUSED = {
     "bench of nothing": ("bench aggregation --parameters 0", "0 parameters are not at least 1"),
     "bench of nothing at all": ("bench transport --repeats 0", "0 repetitions measure nothing"),
     "bench of one silo": ("bench aggregation --silos 1", "1 silos are in no parameter set"),
+    "score of rows that are not there": (f"score --model {WORKLOAD} --data {{tmp}}/none.csv", "is not strict JSON"),
+    "score of a step without its files": ("score --step decrypt", "this step needs --key"),
     "doctor with nowhere to write": ("doctor --json {tmp}/no/where.json", "where.json cannot be written"),
     "security-level with nowhere to write": (
         "security-level --json {tmp}/no/where.json",

@@ -30,6 +30,7 @@ def test_the_parsers_all_have_targets() -> None:
     resources = {"release_policy", "sealed_model"}
     quotes = {"dcap_quote", "dcap_collateral", "tpm_quote", "nitro_document", "gpu_report", "gpu_manifest"}
     others = {"messages", "proof", "receipt", "root_key", "statement"}
+    encrypted = {"encrypted_table"}
     collected = {"azure_paravisor", "event_log", "nsm_answer", "snp_certificate_table", "collateral_manifest"}
     inference = {
         "infer_request",
@@ -41,7 +42,7 @@ def test_the_parsers_all_have_targets() -> None:
         "upstream_events",
         "upstream_request",
     }
-    known = parsers | logs | quotes | bindings | oblivious | resources | collected | others | inference
+    known = parsers | logs | quotes | bindings | oblivious | resources | collected | others | inference | encrypted
     assert known <= set(TARGETS)
 
 

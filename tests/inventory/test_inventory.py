@@ -55,6 +55,8 @@ NAMES = {
     r"class (File|Token)RootKey": "xaes-256-gcm",
     r"Shamir": "shamir",
     r"class AdditiveAggregation": "additive-rlwe",
+    r"class CkksTrack": "ckks",
+    r"class BgvTrack": "bgv",
     r"class BoundedUpdateProofs": "bounded-update",
 }
 """Identifier in the code -> what it is. Whatever looks like cryptography and is not here fails the tests below."""

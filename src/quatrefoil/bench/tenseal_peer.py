@@ -28,7 +28,7 @@ def measure_tenseal(updates: list[NDArray[np.float32]], threads: int, expected: 
         raise DependencyMissing(
             "tenseal is not installed", hint="Install the extra: pip install 'quatrefoil[bench]'"
         ) from None
-    with _quiet_standard_output():
+    with quiet_standard_output():
         return _measure(ts, updates, threads, expected)
 
 
@@ -80,7 +80,7 @@ def _measure(
 
 
 @contextmanager
-def _quiet_standard_output() -> Iterator[None]:
+def quiet_standard_output() -> Iterator[None]:
     """Drop what C++ code prints: TenSEAL warns about each vector, on standard output, where results go."""
     sys.stdout.flush()
     kept = os.dup(1)

@@ -15,6 +15,7 @@ from quatrefoil.cli import (
     bench_constant_time,
     bench_kernel,
     bench_proof,
+    bench_score,
     bench_serving,
     bench_transport,
     output,
@@ -37,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("attest", bench_attest.WHAT, bench_attest.add_options),
         ("audit", bench_audit.WHAT, bench_audit.add_options),
         ("serving", bench_serving.WHAT, bench_serving.add_options),
+        ("score", bench_score.WHAT, bench_score.add_options),
     ):
         add_options(benches.add_parser(name, help=what, description=what))
 

@@ -388,6 +388,25 @@ CURRENT = (
         made_of=("aes-256-ctr", "hkdf-sha256"),
     ),
     Algorithm(
+        "ckks",
+        "CKKS homomorphic encryption",
+        "other",
+        ("keygen", "encrypt", "decrypt"),
+        None,
+        ("aggregation",),
+        "computing on encrypted tables, by Microsoft SEAL, whose randomness is BLAKE2Xb; estimates in "
+        "docs/homomorphic.md, no category assigned",
+    ),
+    Algorithm(
+        "bgv",
+        "BGV homomorphic encryption",
+        "other",
+        ("keygen", "encrypt", "decrypt"),
+        None,
+        ("aggregation",),
+        "exact counts on encrypted tables, by Microsoft SEAL; estimates in docs/homomorphic.md, no category assigned",
+    ),
+    Algorithm(
         "bounded-update",
         "zero-knowledge proof of a bounded update",
         "other",
@@ -461,5 +480,7 @@ MATERIALS = (
         bits=256,
     ),
     Material("root-share", "share of a broker's root key", "other", "shamir", "sealed to its operator"),
+    Material("ckks-key", "key of one encrypted table", "secret-key", "ckks", "file of its holder, mode 0600"),
+    Material("bgv-key", "key of one encrypted table, exact", "secret-key", "bgv", "file of its holder, mode 0600"),
     Material("round-seed", "seed of a silo's key for one round", "seed", "additive-rlwe", "memory only", bits=256),
 )

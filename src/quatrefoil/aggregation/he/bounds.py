@@ -1,0 +1,216 @@
+"""What a computation does to values and errors, followed before it is done: pure arithmetic, no ciphertext.
+
+A track says of one ciphertext how large its values can be and how wrong. Operations on tracks refuse what does not fit,
+with the numbers; docs/homomorphic.md derives each line. CKKS: the bound holds for all slots of a computation but with
+probability 2^-40 over the noise of encryption and keys. BGV: worst case, no probability: a result is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil, frexp, isfinite, log, log2, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quatrefoil.aggregation.he.parameters import ERROR_LARGEST, ERROR_VARIANCE, HeParameters
+from quatrefoil.errors import ParametersRefused
+
+FAILURE_BITS = 40
+MOST_CIPHERTEXTS = 1 << 20
+"""Of one key: what the union bound counts."""
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """What a key holder lets out of a CKKS decryption: multiples of ``step``, each within ``error`` of the truth."""
+
+    values: NDArray[np.float64]
+    step: float
+    error: float
+
+
+@dataclass(frozen=True)
+class CkksTrack:
+    """Values of at most ``bound``, each within ``error`` of what it stands for, times 2^``scale_bits``: the real parts
+    of slots, and in paired sets the imaginary ones. Real and imaginary errors are alike."""
+
+    parameters: HeParameters
+    bound: float
+    error: float
+    scale_bits: int
+    products: int = 0
+
+    @classmethod
+    def fresh(cls, parameters: HeParameters) -> CkksTrack:
+        """An encryption of values of at most 1."""
+        n, scale = parameters.ring_degree, 2.0**parameters.value_bits
+        rounding = n / sqrt(8)  # of the encoder, each coefficient by 1/2 (Cauchy-Schwarz)
+        floating = 2.0**-52 * 16 * log2(n) * sqrt(n) * scale  # of its transform
+        error = (_noise(parameters) + rounding + floating) / scale
+        return cls(parameters, 1.0, error, parameters.value_bits)
+
+    def plus(self, other: CkksTrack) -> CkksTrack:
+        if (self.scale_bits, self.parameters) != (other.scale_bits, other.parameters):
+            raise ParametersRefused(
+                f"values at scale 2^{self.scale_bits} and 2^{other.scale_bits} cannot be added",
+                hint="Multiply both, or neither",
+            )
+        products = max(self.products, other.products)
+        added = replace(self, bound=self.bound + other.bound, error=self.error + other.error, products=products)
+        return added._fitting("a sum")
+
+    def times(self, weight: int) -> CkksTrack:
+        """By the plain ``weight`` / 2^weight_bits."""
+        factor = abs(weight) / 2.0**self.parameters.weight_bits
+        scale_bits = self.scale_bits + self.parameters.weight_bits
+        return replace(self, bound=self.bound * factor, error=self.error * factor, scale_bits=scale_bits)._fitting(
+            "a weighted value"
+        )
+
+    def product(self, other: CkksTrack) -> CkksTrack:
+        products = _depth(self.parameters, self.products, other.products)
+        error = self.bound * other.error + other.bound * self.error + 2 * self.error * other.error
+        scale_bits = self.scale_bits + other.scale_bits
+        multiplied = replace(self, bound=self.bound * other.bound, scale_bits=scale_bits, products=products)
+        return replace(multiplied, error=error + self._switching(scale_bits))._fitting("a product")
+
+    def summed(self) -> CkksTrack:
+        """The sum of all slots, in every slot."""
+        _switchable(self.parameters)
+        doubled = self
+        for _ in range(self.parameters.slots.bit_length() - 1):
+            error = 2 * doubled.error + self._switching(self.scale_bits)
+            doubled = replace(doubled, bound=2 * doubled.bound, error=error)._fitting("a sum over slots")
+        return doubled
+
+    def step(self) -> float:
+        """A power of two, at least twice the error: what decrypted values are rounded to."""
+        return float(2.0 ** ceil(log2(2 * self.error)))
+
+    def released(self) -> float:
+        """The error of a value after rounding."""
+        return self.error + self.step() / 2
+
+    def _switching(self, scale_bits: int) -> float:
+        p = self.parameters
+        digits = len(p.primes) * _noise(p) * p.ring_degree * 2 * max(p.primes) / p.special
+        return (digits + p.ring_degree * (p.ring_degree + 1) / 2) / 2.0**scale_bits
+
+    def _fitting(self, what: str) -> CkksTrack:
+        room = log2(self.parameters.modulus) - 2
+        needed = log2(self.bound + self.error) + self.scale_bits if self.bound + self.error > 0 else 0.0
+        if not isfinite(needed) or needed >= room:
+            raise ParametersRefused(
+                f"{what} needs {needed:.1f} bits, and {self.parameters.name} has {room:.1f}: values up to "
+                f"{self.bound:g} at scale 2^{self.scale_bits}",
+                hint="Give fewer rows or smaller values, or a larger parameter set",
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A decryption of BGV: integers, exact to the last unit."""
+
+    values: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class BgvTrack:
+    """Slots of at most ``bound``; ``noise``: the largest coefficient of what the phase of the ciphertext can be."""
+
+    parameters: HeParameters
+    bound: int
+    noise: int
+    products: int = 0
+
+    @classmethod
+    def fresh(cls, parameters: HeParameters, bound: int) -> BgvTrack:
+        """An encryption of integers of at most ``bound``."""
+        return cls(parameters, bound, parameters.plain * (ERROR_LARGEST + 1))._fitting("a value")
+
+    def plus(self, other: BgvTrack) -> BgvTrack:
+        products = max(self.products, other.products)
+        return BgvTrack(self.parameters, self.bound + other.bound, self.noise + other.noise, products)._fitting("a sum")
+
+    def times(self, weight: int) -> BgvTrack:
+        return replace(self, bound=self.bound * abs(weight), noise=self.noise * abs(weight))._fitting(
+            "a weighted value"
+        )
+
+    def shifted(self, constant: int) -> BgvTrack:
+        """With a plain constant added."""
+        return replace(self, bound=self.bound + abs(constant), noise=self.noise + self.parameters.plain)._fitting(
+            "a value with its constant"
+        )
+
+    def product(self, other: BgvTrack) -> BgvTrack:
+        products = _depth(self.parameters, self.products, other.products)
+        noise = self.parameters.ring_degree * self.noise * other.noise + self._switching()
+        return BgvTrack(self.parameters, self.bound * other.bound, noise, products)._fitting("a product")
+
+    def summed(self, rows: int) -> BgvTrack:
+        """The sum of all slots, in every slot; ``rows`` of them are not zero."""
+        _switchable(self.parameters)
+        noise = self.noise
+        for _ in range(self.parameters.slots.bit_length() - 1):
+            noise = 2 * noise + self._switching()
+        return replace(self, bound=self.bound * rows, noise=noise)._fitting("a sum over slots")
+
+    def _switching(self) -> int:
+        p = self.parameters
+        digits = len(p.primes) * p.ring_degree * ERROR_LARGEST * (max(p.primes) // p.special + 1)
+        return p.plain * (digits + p.ring_degree + 1)
+
+    def _fitting(self, what: str) -> BgvTrack:
+        largest = (self.parameters.plain - 1) // 2
+        if self.bound > largest:
+            raise ParametersRefused(
+                f"{what} can reach {self.bound}, and {self.parameters.name} counts to {largest}",
+                hint="Give fewer rows, smaller values or smaller weights",
+            )
+        if 2 * self.noise >= self.parameters.modulus:
+            raise ParametersRefused(
+                f"{what} can have noise of {self.noise.bit_length()} bits, and {self.parameters.name} has room for "
+                f"{self.parameters.modulus.bit_length() - 2}",
+                hint="Give fewer rows or smaller weights, or a larger parameter set",
+            )
+        return self
+
+
+Track = CkksTrack | BgvTrack
+
+
+def power_of_two(value: float) -> float:
+    """The smallest power of two that is at least ``value``, which is above 0: dividing by it rounds nothing."""
+    fraction, exponent = frexp(value)
+    return 2.0 ** (exponent - 1 if fraction == 0.5 else exponent)
+
+
+def _noise(parameters: HeParameters) -> float:
+    """Most that the real (or the imaginary) part of an error polynomial is in any slot of any ciphertext of a key, but
+    with probability 2^-40: sums of coins are sub-Gaussian with their variance, the squared weights of a slot add up to
+    N / 2 (Hoeffding), and a union bound does the rest."""
+    n = parameters.ring_degree
+    events = log(4 * n * MOST_CIPHERTEXTS) + FAILURE_BITS * log(2)
+    return sqrt(2 * ERROR_VARIANCE * n / 2 * events)
+
+
+def _depth(parameters: HeParameters, left: int, right: int) -> int:
+    products = max(left, right) + 1
+    if products > parameters.products:
+        raise ParametersRefused(
+            f"{products} products of encrypted values one after the other, and {parameters.name} has room for "
+            f"{parameters.products}",
+            hint="Decrypt in between, or use a set whose name has 'product'",
+        )
+    return products
+
+
+def _switchable(parameters: HeParameters) -> None:
+    if not parameters.special:
+        raise ParametersRefused(
+            f"{parameters.name} has no room for adding the slots of a ciphertext to each other",
+            hint="Use a set whose name has 'product'",
+        )

@@ -1,0 +1,136 @@
+"""The key holder's side: a secret key, encryption with it, and decryption that lets out no more than is stated."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quatrefoil.aggregation.he.bounds import BgvTrack, CkksTrack, Exact, Rounded
+from quatrefoil.aggregation.he.context import Context, context
+from quatrefoil.aggregation.he.evaluation import EvaluationKeys
+from quatrefoil.aggregation.he.parameters import HeParameters
+from quatrefoil.aggregation.he.serialised import (
+    Bytes,
+    read_ciphertext,
+    read_secret_key,
+    rotation_steps,
+    save,
+)
+from quatrefoil.errors import CallerError
+
+ID_BYTES = 16
+
+
+class SecretKey:
+    """A secret key, which its holder encrypts and decrypts with. Drawn and wiped by SEAL, which overwrites the memory
+    of secrets when it is freed; :meth:`wipe` frees it. ``key_id``: random, and no secret."""
+
+    def __init__(self, parameters: HeParameters, key_id: bytes, handle: Any) -> None:
+        if len(key_id) != ID_BYTES:
+            raise CallerError(
+                f"a key's name has {ID_BYTES} bytes, not {len(key_id)}", hint="Use the one it was made with"
+            )
+        self.parameters = parameters
+        self.key_id = key_id
+        self._context: Context = context(parameters)
+        self._handle = handle
+        self._encryptor = self._context.seal.Encryptor(self._context.handle, handle)
+        self._decryptor = self._context.seal.Decryptor(self._context.handle, handle)
+
+    def __repr__(self) -> str:
+        return f"SecretKey({self.parameters.name}, {self.key_id.hex()})"
+
+    @classmethod
+    def generate(cls, parameters: HeParameters) -> SecretKey:
+        """A fresh key, from SEAL's generator (BLAKE2Xb over the system's randomness)."""
+        found = context(parameters)
+        generator = found.seal.KeyGenerator(found.handle)
+        return cls(parameters, secrets.token_bytes(ID_BYTES), generator.secret_key())
+
+    @classmethod
+    def load(cls, parameters: HeParameters, key_id: bytes, data: Bytes) -> SecretKey:
+        """What :meth:`save` gave, or ``CiphertextRefused``."""
+        return cls(parameters, key_id, read_secret_key(context(parameters), data))
+
+    def save(self) -> bytearray:
+        """SEAL's stream of the key: secret, and its caller's to wipe."""
+        return save(self._live().save)
+
+    def wipe(self) -> None:
+        """Free the key. Nothing works with it afterwards."""
+        self._handle = self._encryptor = self._decryptor = None
+
+    def evaluation_keys(self) -> EvaluationKeys:
+        """What a computing party needs for products and sums over slots; they reveal nothing. Megabytes."""
+        found = self._context
+        generator = found.seal.KeyGenerator(found.handle, self._live())
+        steps = rotation_steps(found) + ([0] if self.parameters.scheme == "bgv" else [])
+        galois = found.seal.GaloisKeys()
+        generator.create_galois_keys(steps, galois)
+        relin = bytes(generator.create_relin_keys().to_string())
+        return EvaluationKeys(self.parameters.name, self.key_id, relin, bytes(galois.to_string()))
+
+    def encrypt(self, values: NDArray[np.float64] | NDArray[np.int64]) -> bytes:
+        """One ciphertext: at most ``slots`` values, of at most 1 (CKKS) or half the plain modulus (BGV)."""
+        self._live()
+        p, found = self.parameters, self._context
+        if values.ndim != 1 or not 1 <= len(values) <= p.slots:
+            raise CallerError(f"{values.shape} values do not fill 1 to {p.slots} slots", hint="Split them")
+        if p.scheme == "ckks":
+            numbers = np.asarray(values, dtype=np.float64)
+            if not (np.abs(numbers) <= 1).all():
+                raise CallerError("a value is not a number of at most 1", hint="Divide the values by their bound")
+            scale = 2.0**p.value_bits
+            plain = (
+                found.encoder.encode_complex(_pairs(numbers, p), scale)
+                if p.paired
+                else found.encoder.encode(numbers, scale)
+            )
+        else:
+            if values.dtype.kind not in "iu" or (values.size and _largest(values) > (p.plain - 1) // 2):
+                raise CallerError(f"a value is no integer of at most {(p.plain - 1) // 2}", hint="Scale the values")
+            plain = found.encoder.encode(values.astype(np.int64))
+        return bytes(self._encryptor.encrypt_symmetric(plain).to_string())
+
+    def decrypt_rounded(self, data: Bytes, track: CkksTrack) -> Rounded:
+        """The slots, rounded to the step of ``track``, which says at which scale they are. Nothing finer leaves."""
+        self._live()
+        if track.parameters != self.parameters:
+            raise CallerError(f"a track of {track.parameters.name}", hint=f"The key is of {self.parameters.name}")
+        handle = read_ciphertext(self._context, data, 2.0**track.scale_bits)
+        step = track.step()
+        plain, encoder = self._decryptor.decrypt(handle), self._context.encoder
+        if self.parameters.paired:
+            pairs = np.asarray(encoder.decode_complex(plain))
+            raw = np.concatenate([pairs.real, pairs.imag])
+        else:
+            raw = np.asarray(encoder.decode(plain))
+        return Rounded(np.rint(raw / step) * step, step, track.released())
+
+    def decrypt_exact(self, data: Bytes, track: BgvTrack) -> Exact:
+        """The slots of a BGV ciphertext whose ``track`` fits, which is why they are exact."""
+        self._live()
+        if track.parameters != self.parameters:
+            raise CallerError(f"a track of {track.parameters.name}", hint=f"The key is of {self.parameters.name}")
+        handle = read_ciphertext(self._context, data, 1.0)
+        return Exact(np.asarray(self._context.encoder.decode(self._decryptor.decrypt(handle)), dtype=np.int64))
+
+    def _live(self) -> Any:
+        if self._handle is None:
+            raise CallerError("the key was wiped", hint="Load it again")
+        return self._handle
+
+
+def _pairs(values: NDArray[np.float64], parameters: HeParameters) -> NDArray[np.complex128]:
+    """The first half of the values as real parts, the second as imaginary ones, in their slots."""
+    half = parameters.ring_degree // 2
+    filled = np.zeros(2 * half)
+    filled[: len(values)] = values
+    return filled[:half] + 1j * filled[half:]
+
+
+def _largest(values: NDArray[Any]) -> int:
+    return max(abs(int(values.min())), abs(int(values.max())))

@@ -1,0 +1,31 @@
+"""Computing on encrypted tables: scores, statistics and counts, by a party that has no key. Unaudited.
+
+The key holder encrypts its own table, sends it, and opens the answer; the computing party sees ciphertexts, the number
+of rows, names and bounds of columns, and its own model. docs/homomorphic.md says what this protects and what not.
+"""
+
+from quatrefoil.analytics.counting import Counts, contingency, histogram, open_counts
+from quatrefoil.analytics.keeping import TableKey
+from quatrefoil.analytics.models import LinearModel
+from quatrefoil.analytics.scoring import Scores, open_scores, score
+from quatrefoil.analytics.statistics import Statistics, open_statistics, summarise
+from quatrefoil.analytics.tables import Answer, EncryptedTable, encrypt_categories, encrypt_numbers
+
+__all__ = [
+    "Answer",
+    "Counts",
+    "EncryptedTable",
+    "LinearModel",
+    "Scores",
+    "Statistics",
+    "TableKey",
+    "contingency",
+    "encrypt_categories",
+    "encrypt_numbers",
+    "histogram",
+    "open_counts",
+    "open_scores",
+    "open_statistics",
+    "score",
+    "summarise",
+]

@@ -1,0 +1,280 @@
+"""``quatrefoil score``: rows scored by a party that does not see them; in one call to try it out, or in three steps."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quatrefoil.cli import archives, score_data
+from quatrefoil.cli.output import add_json_option, console, only_json, progress_console, table, write_json
+from quatrefoil.errors import CallerError, HostError
+from quatrefoil.transport import files
+from quatrefoil.wire import LARGEST_MESSAGE
+
+if TYPE_CHECKING:
+    from quatrefoil.analytics import Answer, EncryptedTable, LinearModel, Scores, TableKey
+
+NAME = "score"
+HELP = "score rows with a linear or logistic model, encrypted: who computes does not see them"
+SCHEMA = "quatrefoil.score/1"
+SHOWN = 5
+"""Scores in the table."""
+
+NEEDED = {
+    None: ("model", "data"),
+    "encrypt": ("data", "key", "table"),
+    "compute": ("model", "table", "answer"),
+    "decrypt": ("key", "answer"),
+}
+"""Options of each step; the others are refused."""
+EXTRA = {
+    None: ("scheme", "set", "bound", "largest_error", "scores"),
+    "encrypt": ("scheme", "set", "bound", "columns"),
+    "compute": ("largest_error",),
+    "decrypt": ("scores",),
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--step", choices=[step for step in NEEDED if step], help="one party's step (default: all three here)"
+    )
+    parser.add_argument("--scheme", choices=("ckks", "bgv"), help="ckks: numbers; bgv: integers, exact (default: ckks)")
+    parser.add_argument("--set", metavar="NAME", help="parameter set (default: the scheme's linear one)")
+    parser.add_argument("--model", type=Path, metavar="M", help="the model, as JSON")
+    parser.add_argument("--data", type=Path, metavar="FILE", help="rows to score, .csv or .parquet")
+    parser.add_argument("--columns", metavar="NAMES", help="encrypt these columns, by commas (default: all)")
+    parser.add_argument("--bound", type=float, metavar="X", help="no value is beyond X (default: as the data is)")
+    parser.add_argument(
+        "--largest-error", type=float, metavar="E", help="refuse where a linear score can be more wrong than E"
+    )
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the key holder's secret: new at encrypt")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="encrypted rows, to the computing party")
+    parser.add_argument("--answer", type=Path, metavar="FILE", help="encrypted scores, back to the key holder")
+    parser.add_argument("--scores", type=Path, metavar="FILE", help="write all scores here, as a new CSV")
+    parser.add_argument("--sets", action="store_true", help="only print the parameter sets, with their estimates")
+    add_json_option(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    if options.sets:
+        _show_sets(options)
+        return
+    _require_options(options)
+    step = {None: _all, "encrypt": _encrypt, "compute": _compute, "decrypt": _decrypt}[options.step]
+    step(options)
+
+
+SET_COLUMNS = (
+    "set",
+    "N",
+    "log2 q",
+    "at most",
+    "classical",
+    "quantum",
+    "values",
+    "bytes",
+    "products",
+    "error or largest",
+)
+
+
+def set_cells() -> list[list[str]]:
+    """The rows of ``--sets``, and of docs/homomorphic.md."""
+    return [[_set_cell(value) for value in row.values()] for row in _sets()]
+
+
+def _sets() -> list[dict[str, Any]]:
+    """Core-SVP with the ternary secret's deviation for the error too, which is larger: in the attacker's favour."""
+    from quatrefoil.aggregation.he import SETS
+    from quatrefoil.aggregation.he.bounds import CkksTrack
+    from quatrefoil.aggregation.he.parameters import STANDARD_128
+    from quatrefoil.aggregation.security.lattice import Lwe, primal
+
+    found = []
+    for p in SETS.values():
+        estimate = primal(Lwe(p.ring_degree, p.modulus * (p.special or 1), (2 / 3) ** 0.5))
+        found.append(
+            {
+                "set": p.name,
+                "degree": p.ring_degree,
+                "modulus_bits": p.total_bits,
+                "standard_bits": STANDARD_128[p.ring_degree],
+                "classical": estimate.bits("classical"),
+                "quantum": estimate.bits("quantum"),
+                "values": p.slots,
+                "ciphertext_bytes": p.ciphertext_bytes,
+                "products": p.products,
+                "error_or_largest": CkksTrack.fresh(p).error if p.scheme == "ckks" else (p.plain - 1) // 2,
+            }
+        )
+    return found
+
+
+def _show_sets(options: argparse.Namespace) -> None:
+    write_json(options.json, "quatrefoil.score-sets/1", {"sets": _sets()})
+    if not only_json(options):
+        console().print(table("Parameter sets for encrypted tables", SET_COLUMNS, set_cells()))
+        console().print("Core-SVP, an estimate of known attacks and no proof. Nothing here is audited.")
+
+
+def _set_cell(value: Any) -> str:
+    return str(value) if not isinstance(value, float) else f"{value:.1e}" if value < 1 else f"{value:.0f}"
+
+
+def _all(options: argparse.Namespace) -> None:
+    from quatrefoil.analytics import TableKey
+
+    model = _model(options.model)
+    key, encrypted = _encrypted(options, model.features)
+    answer = _scored(options, encrypted, model)
+    scores = _opened(TableKey.of(key, encrypted), answer)
+    sizes = {"table_bytes": len(encrypted.encode()), "answer_bytes": len(answer.encode())}
+    _show(options, scores, answer, sizes)
+
+
+def _encrypt(options: argparse.Namespace) -> None:
+    from quatrefoil.analytics import TableKey
+
+    for file in (options.key, options.table):  # before anything is written: no key without its table
+        if file.exists():
+            raise HostError(f"{file} exists already", hint="Name another place; nothing is overwritten")
+    columns = tuple(options.columns.split(",")) if options.columns else None
+    key, encrypted = _encrypted(options, columns)
+    saved = TableKey.of(key, encrypted).save()
+    try:
+        files.write_new(options.key, saved, mode=files.PRIVATE)
+    finally:
+        saved[:] = bytes(len(saved))
+        key.wipe()
+    data = encrypted.encode()
+    files.write_new(options.table, data)
+    content = {
+        "parameters": encrypted.parameters,
+        "rows": encrypted.rows,
+        "columns": list(encrypted.columns),
+        "bounds": list(encrypted.bounds),
+        "table_bytes": len(data),
+    }
+    _print(options, "Encrypted: the computing party reads these, and no row", content)
+
+
+def _compute(options: argparse.Namespace) -> None:
+    from quatrefoil.analytics import EncryptedTable
+
+    model = _model(options.model)
+    answer = _scored(options, EncryptedTable.decode(_read(options.table)), model)
+    data = answer.encode()
+    files.write_new(options.answer, data)
+    content = {"parameters": answer.parameters, "rows": answer.rows, "kind": model.kind, "answer_bytes": len(data)}
+    _print(options, "Computed, without reading", content)
+
+
+def _decrypt(options: argparse.Namespace) -> None:
+    from quatrefoil.analytics import Answer, TableKey
+
+    kept = TableKey.load(bytearray(_read(options.key)))
+    data = _read(options.answer)
+    answer = Answer.decode(data)
+    _show(options, _opened(kept, answer), answer, {"answer_bytes": len(data)})
+
+
+def _encrypted(options: argparse.Namespace, columns: tuple[str, ...] | None) -> tuple[Any, EncryptedTable]:
+    from quatrefoil.aggregation.he import HeParameters, SecretKey
+    from quatrefoil.analytics import encrypt_numbers
+
+    scheme = options.scheme or "ckks"
+    chosen = HeParameters.named(options.set or f"{scheme}-linear-4096")
+    if chosen.scheme != scheme:
+        raise CallerError(f"{chosen.name} is no set of {scheme}", hint=f"Add --scheme {chosen.scheme}")
+    names, values = score_data.read(options.data, columns, integers=chosen.scheme == "bgv")
+    bounds = None if options.bound is None else [options.bound] * len(names)
+    key = SecretKey.generate(chosen)
+    return key, encrypt_numbers(key, names, values, bounds=bounds, progress=_progress())
+
+
+def _scored(options: argparse.Namespace, encrypted: EncryptedTable, model: LinearModel) -> Answer:
+    from quatrefoil.analytics import score
+
+    return score(encrypted, model, largest_error=options.largest_error, progress=_progress())
+
+
+def _opened(kept: TableKey, answer: Answer) -> Scores:
+    from quatrefoil.analytics import open_scores
+
+    try:
+        return open_scores(kept.key, kept.about, kept.rows, answer)
+    finally:
+        kept.key.wipe()
+
+
+def _model(file: Path) -> LinearModel:
+    from quatrefoil.analytics import LinearModel
+
+    return LinearModel.parse(_read(file))
+
+
+def _read(file: Path) -> bytes:
+    with archives.reading(file) as stream:
+        data = stream.read(LARGEST_MESSAGE + 1)
+    if len(data) > LARGEST_MESSAGE:
+        raise HostError(f"{file} is over {LARGEST_MESSAGE} bytes", hint="Name the file that a step wrote")
+    return data
+
+
+def _show(options: argparse.Namespace, scores: Scores, answer: Answer, sizes: dict[str, int]) -> None:
+    values = scores.values.tolist()
+    if options.scores:
+        files.write_new(
+            options.scores, "".join(["score\n", *(f"{value!r}\n" for value in values)]).encode(), mode=0o600
+        )
+    content: dict[str, Any] = {
+        "parameters": answer.parameters,
+        "kind": scores.kind,
+        "rows": answer.rows,
+        "error": scores.error,
+        "step": scores.step,
+        **sizes,
+    }
+    first = ", ".join(f"{value:.6g}" for value in values[:SHOWN]) + (", ..." if len(values) > SHOWN else "")
+    write_json(options.json, SCHEMA, {**content, "scores": values})
+    if not only_json(options):
+        _table("Scores", {**content, "scores": first})
+
+
+def _print(options: argparse.Namespace, title: str, content: dict[str, Any]) -> None:
+    write_json(options.json, SCHEMA, content)
+    if not only_json(options):
+        _table(title, content)
+
+
+def _table(title: str, content: dict[str, Any]) -> None:
+    from rich.markup import escape
+
+    rows = [(name.replace("_", " "), escape(_shown(value))) for name, value in content.items()]
+    console().print(table(title, ("what", "value"), rows))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _require_options(options: argparse.Namespace) -> None:
+    step = options.step
+    for name in NEEDED[step]:
+        if getattr(options, name) is None:
+            raise CallerError(f"this step needs --{name}", hint=f"It needs {', '.join(f'--{n}' for n in NEEDED[step])}")
+    every = {name for names in (*NEEDED.values(), *EXTRA.values()) for name in names}
+    for name in sorted(every):
+        if getattr(options, name) is not None and name not in (*NEEDED[step], *EXTRA[step]):
+            raise CallerError(
+                f"this step takes no --{name.replace('_', '-')}", hint="Leave it out, or name another --step"
+            )
+
+
+def _progress() -> Any:
+    shown = progress_console()
+    return lambda step: shown.print(step, markup=False)

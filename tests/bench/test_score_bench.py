@@ -1,0 +1,45 @@
+"""The bench of encrypted scoring gives every way a row, correct scores in each, and says when the peer is missing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+import pytest
+
+from quatrefoil.bench.score import SETS, measure_score
+from quatrefoil.cli import bench
+from quatrefoil.errors import CallerError
+
+
+def run(*arguments: str) -> None:
+    parser = argparse.ArgumentParser()
+    bench.configure(parser)
+    bench.run(parser.parse_args(["score", *arguments]))
+
+
+def test_every_way_has_a_row_and_is_right(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tenseal")
+    run("--rows", "20", "--columns", "3", "--repeats", "1", "--json", "-")
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["way"] for row in rows][1:4] == list(SETS)
+    assert [row["way"] for row in rows][4:] == ["tenseal, a vector a row", "tenseal, a vector a column"]
+    for row in rows[1:]:
+        assert row["max_abs_error"] <= (row["error_bound"] if row["error_bound"] is not None else 1e-3)
+        assert row["total_ms"] == pytest.approx(row["encrypt_ms"] + row["compute_ms"] + row["decrypt_ms"])
+    assert all(row["over_ours"] == pytest.approx(row["total_ms"] / rows[1]["total_ms"]) for row in rows[4:])
+    assert rows[3]["max_abs_error"] == 0.0
+
+
+def test_the_missing_peer_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "tenseal", None)
+    run("--rows", "5", "--columns", "2", "--repeats", "1")
+    shown = capsys.readouterr()
+    assert "Peer tenseal: not installed" in shown.out and "quatrefoil[bench]" in shown.err
+
+
+@pytest.mark.parametrize("shape", [(0, 1, 1), (1, 0, 1), (1, 1, 0), (10**7, 1, 1), (1, 1000, 1)])
+def test_sizes_that_are_not_measured(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(CallerError, match="are not measured"):
+        measure_score(*shape, lambda _: None)
