@@ -447,13 +447,6 @@ MATERIALS = (
         "sealing.key, mode 0600",
     ),
     Material(
-        "serving-key",
-        "key that clients seal requests to",
-        "private-key",
-        "hpke-mlkem768-x25519",
-        "memory of a server, as long as its keyset",
-    ),
-    Material(
         "inference-receipt-key",
         "key of inference receipts",
         "private-key",
