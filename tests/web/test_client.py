@@ -327,3 +327,26 @@ def test_localhost_is_this_host_whatever_a_resolver_says(monkeypatch):
             assert answer.status == 200
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", [1, 100, 64 << 10, (64 << 10) + 1, 700_000])
+def test_a_length_that_the_caller_gives_too_is_said_once(size):
+    """Codecs give it; said twice, a strict server refuses the request."""
+
+    async def run() -> None:
+        async with serving() as running, WebClient(tls=None) as client:
+            fields = [(b"content-length", b"%d" % size)]
+            answer = await client.request("POST", running.url + "/x", fields, bytes(size))
+            assert answer.status == 200 and answer.content == b"POST /x " + bytes(size)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("length", [b"2", b"0", b"-1", b"3, 3", b"x"])
+def test_a_length_that_is_not_that_of_the_content_is_refused_before_it_is_sent(length):
+    async def run() -> None:
+        async with serving() as running, WebClient(tls=None) as client:
+            with pytest.raises(CallerError, match="Content-Length"):
+                await client.request("POST", running.url + "/x", [(b"content-length", length)], b"abc")
+
+    asyncio.run(run())

@@ -165,6 +165,8 @@ class WebClient:
         on_sent: Callable[[], object],
     ) -> aiohttp.ClientResponse:
         fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        if isinstance(content, bytes):
+            fields = _without_length(fields, len(content))
         body: bytes | AsyncIterable[bytes] | None = content or None
         if isinstance(content, bytes) and len(content) > _PIECE:
             fields.append(("content-length", str(len(content))))
@@ -279,6 +281,14 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _without_length(fields: list[tuple[str, str]], size: int) -> list[tuple[str, str]]:
+    """``fields`` without the caller's own length of the content, which is said once, below."""
+    lengths = [value for name, value in fields if name.lower() == "content-length"]
+    if any(value != str(size) for value in lengths):
+        raise CallerError("a Content-Length is not the size of the content", hint="Leave it out: it is said for you")
+    return [(name, value) for name, value in fields if name.lower() != "content-length"]
 
 
 async def _pieces_of(content: bytes, on_sent: Callable[[], object]) -> AsyncIterator[bytes]:
