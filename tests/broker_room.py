@@ -100,11 +100,7 @@ class Room:
             f"--listen 127.0.0.1:{getattr(self, 'port', 0)} --collateral collateral {self.collecting}"
         )
         self.broker = self.process(command)
-        end = time.monotonic() + SOON
-        while not (found := re.search(r"listens on 127.0.0.1:(\d+) and shows tpm", said(self.broker))):
-            assert time.monotonic() < end and self.broker.poll() is None, said(self.broker)
-            time.sleep(0.05)
-        self.port = int(found[1])
+        self.port = int(self.waited(self.broker, r"listens on 127.0.0.1:(\d+) and shows tpm"))
 
     def kill(self) -> None:
         self.broker.kill()
@@ -116,6 +112,14 @@ class Room:
 
     def process(self, line: str) -> Running:
         return Running(self.folder, [sys.executable, "-m", "quatrefoil.cli", *line.split()])
+
+    def waited(self, process: Running, pattern: str) -> str:
+        """What a process says that fits ``pattern``: its first group, or all of it."""
+        end = time.monotonic() + SOON
+        while not (found := re.search(pattern, said(process))):
+            assert time.monotonic() < end and process.poll() is None, said(process)
+            time.sleep(0.05)
+        return found[1] if found.groups() else found[0]
 
     def asks(self, line: str, who: str = "hospital") -> dict[str, Any]:
         """The JSON of a command that asks the broker."""
@@ -161,3 +165,14 @@ class Room:
         )
         assert cli.main(line.split()) == 0
         return str(self.asks(f"register {name}.sealed")["resource"])
+
+    def model_sealed(self, plain: Path | str, name: str, lease: int) -> str:
+        """A model, sealed for the stage ``serve`` under leases of so many seconds, as ``NAME.sealed``: its root."""
+        (self.folder / f"{name}-release.toml").write_text(RELEASE.format(lease=lease).replace("train", "serve"))
+        line = (
+            f"model seal {plain} --content file --name {name} --serial 1 --policy {name}-release.toml "
+            f"--to vault.cert --identity hospital --root root.pem --signing-key owner.pem --out {name}.sealed"
+        )
+        assert cli.main(line.split()) == 0
+        assert cli.main(f"model inspect {name}.sealed --root root.pem --json front.json".split()) == 0
+        return str(json.loads((self.folder / "front.json").read_text())["root"])

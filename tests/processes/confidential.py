@@ -6,8 +6,6 @@ The owner's and the patient's files lie elsewhere: in the folder is what the oth
 
 from __future__ import annotations
 
-import json
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,9 +15,10 @@ from pathlib import Path
 import numpy as np
 from onnx import helper
 
-from broker_room import RELEASE, SOON, Room, Running, said
+from broker_room import SOON, Room, Running, said
 from quatrefoil import cli
 from quatrefoil.demo.processes import free_port
+from serving_policies import serving_policy
 from small_models import FLOAT, INT64, STRING, model, weights
 from software_tpm import SoftwareTpm, software_tpm
 from support import Consortium
@@ -27,34 +26,6 @@ from upstreams import running as upstreams
 
 LEASE_S = 16
 WHO_RENEWS = (("worker", "workload"), ("relay", "workload"), ("other-relay", "workload"), ("clinic", "silo"))
-POLICY = """\
-name = "ward"
-[model]
-name = "{name}"
-root = "{root}"
-[attestation]
-appraisal = "machine.toml"
-life_s = 600
-[keys]
-rotate_s = 60
-overlap_s = 30
-[limits]
-request_bytes = 1000000
-answer_bytes = 1000000
-connections = 64
-concurrent = 2
-queued = 16
-seconds = 30
-stream_seconds = 30
-[padding]
-requests = "padme"
-answers = "padme"
-[stream]
-window_ms = 0
-event_bytes = 0
-[isolation]
-caches = "request"
-"""
 MODEL = "triage"
 W = np.random.default_rng().normal(size=(4, 4)).astype("f4")
 """Weights that are found nowhere by chance."""
@@ -91,17 +62,10 @@ class Site(Room):
         """The owner's part: the model is sealed to the broker, and its plain file is the owner's only."""
         plain = self.files / "triage.onnx"
         plain.write_bytes(triage())
-        (self.folder / "release.toml").write_text(RELEASE.format(lease=LEASE_S).replace("train", "serve"))
         assert cli.main(["model", "key", "owner.pem"]) == 0
-        line = (
-            f"model seal {plain} --content file --name {MODEL} --serial 1 --policy release.toml --to vault.cert "
-            f"--identity hospital --root root.pem --signing-key owner.pem --out {MODEL}.sealed"
-        )
-        assert cli.main(line.split()) == 0
-        assert cli.main(f"model inspect {MODEL}.sealed --root root.pem --json front.json".split()) == 0
-        root = json.loads((self.folder / "front.json").read_text())["root"]
-        (self.folder / "serving.toml").write_text(POLICY.format(name=MODEL, root=root))
-        (self.folder / "gateway.toml").write_text(POLICY.format(name=upstreams.NAME, root="ab" * 32))
+        root = self.model_sealed(plain, MODEL, LEASE_S)
+        (self.folder / "serving.toml").write_text(serving_policy(MODEL, root, seconds=30))
+        (self.folder / "gateway.toml").write_text(serving_policy(upstreams.NAME, "ab" * 32, seconds=30))
         self.asks(f"register {MODEL}.sealed")
 
     def starts(self) -> None:
@@ -135,17 +99,10 @@ class Site(Room):
             self.port_of(name)
 
     def port_of(self, name: str, pattern: str = r"(?:listens on|answers for model \S+ on) \S*?127.0.0.1:(\d+)") -> int:
-        return int(self.waited(name, pattern))
+        return int(self.waited(self.running[name], pattern))
 
     def url(self, name: str) -> str:
         return f"https://127.0.0.1:{self.port_of(name)}"
-
-    def waited(self, name: str, pattern: str) -> str:
-        process = self.running[name]
-        self.until(lambda: bool(re.search(pattern, said(process))) or process.poll() is not None, name)
-        found = re.search(pattern, said(process))
-        assert found is not None, said(process)
-        return found[1] if found.groups() else found[0]
 
     def until(self, holds: Callable[[], bool], what: str) -> None:
         end = time.monotonic() + SOON

@@ -180,7 +180,7 @@ def look_around(found: Asked) -> None:
     except NotReadable:
         found.memory = None
     for name in ("server", "gateway"):
-        port = here.waited(name, r"counts are read on 127.0.0.1:(\d+)")
+        port = here.waited(here.running[name], r"counts are read on 127.0.0.1:(\d+)")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
             found.metrics[name] = answer.read()
     found.files = dict(here.written())

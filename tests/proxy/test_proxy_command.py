@@ -17,37 +17,10 @@ from served import WARD
 import attesting
 from quatrefoil import cli, exchange
 from quatrefoil.enclave import snp
+from serving_policies import serving_policy
 from serving_world import MODEL, own_roots, running
 
 TOKEN = "0123456789abcdef0123456789abcdef"
-POLICY = f"""
-name = "test-serving"
-[model]
-name = "{MODEL}"
-root = "{bytes(range(32)).hex()}"
-[attestation]
-appraisal = "appraisal.toml"
-life_s = 3600
-[keys]
-rotate_s = 3600
-overlap_s = 600
-[limits]
-request_bytes = 4194304
-answer_bytes = 4194304
-connections = 256
-concurrent = 2
-queued = 8
-seconds = 20
-stream_seconds = 30
-[padding]
-requests = "padme"
-answers = "padme"
-[stream]
-window_ms = 0
-event_bytes = 0
-[isolation]
-caches = "request"
-"""
 
 __all__ = ["own_roots"]
 
@@ -58,7 +31,7 @@ def policy(tmp_path):
     (tmp_path / "collateral").mkdir()
     shutil.copy(Path(snp.__file__).parent / "roots" / "ark_milan.pem", tmp_path / "collateral")
     file = tmp_path / "policy.toml"
-    file.write_text(POLICY)
+    file.write_text(serving_policy(MODEL, bytes(range(32)).hex(), appraisal="appraisal.toml"))
     return file
 
 

@@ -6,56 +6,26 @@ same policy. Then a broker that is away, a restart, a register that changes, and
 
 from __future__ import annotations
 
-import json
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from broker_room import RELEASE, SOON, Room, Running, said
+from broker_room import SOON, Room, Running, said
 from quatrefoil import cli, exchange
 from quatrefoil.client import Client
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import QuatrefoilError
 from quatrefoil.transport import TrustAnchor
+from serving_policies import serving_policy
 from small_models import B, W, linear
 from software_tpm import needs_tpm, software_tpm
 from support import Consortium
 
 pytestmark = needs_tpm
-
-POLICY = """\
-name = "ward"
-[model]
-name = "linear"
-root = "{root}"
-[attestation]
-appraisal = "machine.toml"
-life_s = 600
-[keys]
-rotate_s = 60
-overlap_s = 30
-[limits]
-request_bytes = 1000000
-answer_bytes = 1000000
-connections = 64
-concurrent = 2
-queued = 16
-seconds = 20
-stream_seconds = 20
-[padding]
-requests = "padme"
-answers = "padme"
-[stream]
-window_ms = 0
-event_bytes = 0
-[isolation]
-caches = "request"
-"""
 
 
 class Ward(Room):
@@ -63,15 +33,8 @@ class Ward(Room):
 
     def seal_model(self, name: str, lease: int) -> None:
         (self.folder / "model.onnx").write_bytes(linear())
-        (self.folder / f"{name}-release.toml").write_text(RELEASE.format(lease=lease).replace("train", "serve"))
-        line = (
-            f"model seal model.onnx --content file --name {name} --serial 1 --policy {name}-release.toml "
-            f"--to vault.cert --identity hospital --root root.pem --signing-key owner.pem --out {name}.sealed"
-        )
-        assert cli.main(line.split()) == 0
-        assert cli.main(f"model inspect {name}.sealed --root root.pem --json front.json".split()) == 0
-        root = json.loads((self.folder / "front.json").read_text())["root"]
-        (self.folder / "serving.toml").write_text(POLICY.format(root=root))
+        root = self.model_sealed("model.onnx", name, lease)
+        (self.folder / "serving.toml").write_text(serving_policy("linear", root))
 
     def serving(self, name: str, more: str = "") -> Running:
         return self.process(
@@ -83,13 +46,6 @@ class Ward(Room):
     def url(self, server: Running) -> str:
         port = self.waited(server, r"answers for model linear on 127.0.0.1:(\d+)")
         return f"https://127.0.0.1:{port}"
-
-    def waited(self, server: Running, pattern: str) -> str:
-        end = time.monotonic() + SOON
-        while not (found := re.search(pattern, said(server))):
-            assert time.monotonic() < end and server.poll() is None, said(server)
-            time.sleep(0.05)
-        return found[1] if found.groups() else found[0]
 
     def client(self, url: str) -> Client:
         return Client(

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from broker_room import RELEASE, SOON, Room, Running, said
+from broker_room import SOON, Room, Running, said
 from quatrefoil import cli, exchange
 from quatrefoil.client import Client
 from quatrefoil.demo.processes import free_port
@@ -34,14 +34,7 @@ class Ward(Room):
 
     def seal_weights(self) -> None:
         running.trained(self.folder)
-        (self.folder / "release.toml").write_text(RELEASE.format(lease=3600).replace("train", "serve"))
-        line = (
-            "model seal ward-notes.npz --content file --name ward-notes --serial 1 --policy release.toml "
-            "--to vault.cert --identity hospital --root root.pem --signing-key owner.pem --out ward-notes.sealed"
-        )
-        assert cli.main(line.split()) == 0
-        assert cli.main(["model", "inspect", "ward-notes.sealed", "--root", "root.pem", "--json", "front.json"]) == 0
-        root = json.loads((self.folder / "front.json").read_text())["root"]
+        root = self.model_sealed("ward-notes.npz", "ward-notes", 3600)
         text = (running.EXAMPLE / "policy.toml").read_text()
         text = text.replace(MADE_UP, root).replace("../appraisal/sev-snp.toml", "machine.toml")
         (self.folder / "policy.toml").write_text(text)
@@ -59,13 +52,6 @@ class Ward(Room):
             f"serve {model} --upstream {upstream} --policy {policy} --listen 127.0.0.1:0 --identity worker "
             f"--root root.pem --state gateway --collateral collateral {self.collecting}"
         )
-
-    def waited(self, process: Running, pattern: str) -> str:
-        end = time.monotonic() + SOON
-        while not (found := re.search(pattern, said(process))):
-            assert time.monotonic() < end and process.poll() is None, said(process)
-            time.sleep(0.05)
-        return found[1] if found.groups() else found[0]
 
     def client(self, port: str) -> Client:
         return Client(
