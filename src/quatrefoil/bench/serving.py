@@ -27,7 +27,6 @@ from quatrefoil.bench.tokens import measure_tokens
 from quatrefoil.errors import ParametersRefused
 from quatrefoil.inference import InferRequest, encode_infer_request
 
-CLIENTS = 8
 RECEIPTS = 2000
 TOKENS, STREAMS = 5000, 5
 EVIDENCE = "tpm, by a key in software: no enclave"
@@ -160,4 +159,4 @@ class Meter:
         return {"client": time.process_time(), "server": self._servers[number].usage().cpu_s}
 
 
-__all__ = ["CLIENTS", "measure_all", "measure_serving"]
+__all__ = ["measure_all", "measure_serving"]

@@ -76,10 +76,6 @@ class Access:
         self._user = os.getuid() if user is None else user
         self._user_of = user_of
 
-    @property
-    def takes_token(self) -> bool:
-        return self._token is not None
-
     def require(self, scope: Scope) -> None:
         """``RequestRefused`` with status 401 or 403 where the request of an ASGI ``scope`` is not let in."""
         headers: fields.Fields = list(scope["headers"])

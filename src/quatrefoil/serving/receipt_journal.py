@@ -91,7 +91,7 @@ class ReceiptJournal:
         path = self._folder / f"{number:016}.receipts"
         descriptor = disk.create_appending(path)
         try:
-            disk.write(descriptor, _MAGIC + mark)
+            disk.write(descriptor, beginning := write_file(mark, []))
         except OSError:
             # A full disk takes empty files still, and each request would leave another.
             os.close(descriptor)
@@ -101,7 +101,7 @@ class ReceiptJournal:
                 self._numbers.append(number)
             raise
         self._numbers.append(number)
-        self._descriptor, self._mark, self._size = descriptor, mark, len(_MAGIC) + len(mark)
+        self._descriptor, self._mark, self._size = descriptor, mark, len(beginning)
 
     @property
     def numbers(self) -> tuple[int, ...]:
