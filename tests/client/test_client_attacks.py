@@ -467,6 +467,18 @@ def test_a_number_that_was_given_before_is_refused() -> None:
     attack(run)
 
 
+def test_an_answer_of_another_history_is_refused() -> None:
+    """A server that keeps a second log branches off somewhere: what it signs does not follow what it has signed."""
+
+    async def run() -> None:
+        async with site() as here:
+            await here.client.request("GET", "/v2")
+            here.receipts.changes = {"previous": bytes(32)}
+            await refused(here, EvidenceRejected, check="history")
+
+    attack(run)
+
+
 def test_numbers_may_come_in_any_order_and_are_bounded() -> None:
     numbers = Sequences(most=4)
     for sequence in (3, 1, 2, 7, 9):

@@ -1,4 +1,4 @@
-"""Receipts of one's own exchanges: held to what was sent and received, each number once."""
+"""Receipts of one's own exchanges: held to what was sent and received, each number once, and all to one history."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from quatrefoil.audit import inference_receipts
+from quatrefoil.audit.inference_histories import Histories
 from quatrefoil.audit.inference_receipts import Expected, InferenceReceipt
 from quatrefoil.client.pinning import Pinned
 from quatrefoil.enclave.binding import Keyset
@@ -108,6 +109,7 @@ class Verifier:
         self._server = server
         self._issuers: dict[bytes, str] = {}
         self._sequences = Sequences()
+        self._histories = Histories()
 
     def verify(self, fields: Fields, seen: Exchanged) -> Receipt:
         """The receipt among ``fields``, which must be there once, hold, and be of this exchange; or
@@ -137,6 +139,7 @@ class Verifier:
             clocks = f"Compare clocks: by this one it is {seen.ended:%Y-%m-%d %H:%M:%S} UTC"
             raise EvidenceRejected(refusal.problem, hint=clocks, check="time") from None
         self._sequences.take(named, receipt.sequence)
+        self._histories.take(receipt)
         self._remember(named, receipt.issuer)
         return Receipt(encoded, receipt, seen.salt, keyset, seen.pinned.attestation)
 
