@@ -143,9 +143,10 @@ class Party:
         report(f"new channels show certificate {standing.identity.fingerprint.hex()[:16]}; revocation lists: {shown}")
 
     def _keep_trust(self) -> None:
-        """Beside the log, for whoever audits it: the roots and lists that this party goes by now."""
+        """Beside the log, for whoever audits it: the roots and lists that this party goes by now. The lists first:
+        whoever finds roots finds their lists, even while the folder is new."""
         root, lists = self._root, self._root.with_name(LIST_FILE)
-        found = {ROOT_FILE: root} | ({LIST_FILE: lists} if lists.exists() else {})
+        found = ({LIST_FILE: lists} if lists.exists() else {}) | {ROOT_FILE: root}
         self.log.keep_trust({name: file.read_bytes() for name, file in found.items()})
 
     def _problem(self, error: QuatrefoilError) -> None:
