@@ -23,7 +23,7 @@ NETWORK = {
 }
 LINEAR = {"kind": "linear", "features": ["age"], "weights": [1], "intercept": 0}
 ROWS = "bmi,age\n25.5,61\n31,47\n\n-2,38\n"
-ENCRYPT = "--step encrypt --set ckks-network-8192 --data @rows.csv --key @key --table @table --evaluation-keys @keys"
+ENCRYPT = "--step encrypt --bound 64 --set ckks-network-8192 --data @rows.csv --key @key --table @table --evaluation-keys @keys"
 COMPUTE = "--step compute --model @network.json --table @table --evaluation-keys @keys --answer @answer"
 
 
@@ -78,7 +78,7 @@ def test_onnx_takes_columns_in_their_order(folder: Path, capsys: pytest.CaptureF
 
 
 def test_two_parties_in_three_steps(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(folder, f"{ENCRYPT} --bound 64") == 0
+    assert run(folder, ENCRYPT) == 0
     assert (folder / "key").stat().st_mode & 0o777 == 0o600
     assert "64, 64" in capsys.readouterr().out
     assert run(folder, COMPUTE) == 0
@@ -104,6 +104,8 @@ def test_two_parties_in_three_steps(folder: Path, capsys: pytest.CaptureFixture[
     ("line", "problem"),
     [
         (ENCRYPT.replace("--evaluation-keys @keys", ""), "needs --evaluation-keys"),
+        (ENCRYPT.replace("--bound 64", ""), "need --bound"),
+        (ENCRYPT.replace("64", "inf"), "beyond its column's bound"),
         (ENCRYPT.replace("@keys", "@rows.csv"), "rows.csv exists already"),
         (ENCRYPT.replace("ckks-network-8192", "ckks-product-8192"), "takes no --evaluation-keys"),
         (f"{ENCRYPT} --scheme bgv", "is evaluated in CKKS"),

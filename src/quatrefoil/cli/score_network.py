@@ -54,6 +54,8 @@ def encrypt(options: argparse.Namespace) -> None:
     from quatrefoil.analytics import TableKey
 
     _require_keys(options)
+    if options.bound is None:  # the bounds of a few rows are their values to a factor of 2
+        raise CallerError("rows for a network need --bound", hint="Name what no value is beyond, whatever the rows are")
     require_new(options.key, options.table, options.evaluation_keys)
     key, rows = _encrypted(options, _columns(options))
     saved = TableKey.of(key, rows).save()
