@@ -7,5 +7,16 @@ from quatrefoil.aggregation.he.bounds import Exact, Rounded
 from quatrefoil.aggregation.he.evaluation import Encrypted, EvaluationKeys, Evaluator
 from quatrefoil.aggregation.he.keys import SecretKey
 from quatrefoil.aggregation.he.parameters import SETS, HeParameters
+from quatrefoil.aggregation.he.public_key import PublicKey
 
-__all__ = ["SETS", "Encrypted", "EvaluationKeys", "Evaluator", "Exact", "HeParameters", "Rounded", "SecretKey"]
+__all__ = [
+    "SETS",
+    "Encrypted",
+    "EvaluationKeys",
+    "Evaluator",
+    "Exact",
+    "HeParameters",
+    "PublicKey",
+    "Rounded",
+    "SecretKey",
+]
