@@ -22,8 +22,12 @@ each_set = pytest.mark.parametrize("name", list(SETS))
 
 
 @cache
-def pair(name: str, number: int = 0) -> tuple[SecretKey, PublicKey]:
+def _pair(name: str, number: int) -> tuple[SecretKey, PublicKey]:
     return SecretKey.pair(SETS[name])
+
+
+def pair(name: str, number: int = 0) -> tuple[SecretKey, PublicKey]:
+    return _pair(name, number)
 
 
 def noise(name: str, data: bytes, secret: SecretKey) -> list[int]:

@@ -5,7 +5,15 @@ of rows, names and bounds of columns, and its own model. docs/homomorphic.md say
 """
 
 from quatrefoil.analytics.counting import Counts, contingency, histogram, open_counts
-from quatrefoil.analytics.keeping import TableKey
+from quatrefoil.analytics.holders import (
+    HolderKey,
+    SentTable,
+    TablePublicKey,
+    TableSent,
+    verify_key,
+    verify_sent,
+)
+from quatrefoil.analytics.keeping import TableKey, load_secret, save_secret
 from quatrefoil.analytics.models import LinearModel
 from quatrefoil.analytics.scoring import Scores, open_scores, score
 from quatrefoil.analytics.statistics import Statistics, open_statistics, summarise
@@ -15,17 +23,25 @@ __all__ = [
     "Answer",
     "Counts",
     "EncryptedTable",
+    "HolderKey",
     "LinearModel",
     "Scores",
+    "SentTable",
     "Statistics",
     "TableKey",
+    "TablePublicKey",
+    "TableSent",
     "contingency",
     "encrypt_categories",
     "encrypt_numbers",
     "histogram",
+    "load_secret",
     "open_counts",
     "open_scores",
     "open_statistics",
+    "save_secret",
     "score",
     "summarise",
+    "verify_key",
+    "verify_sent",
 ]
