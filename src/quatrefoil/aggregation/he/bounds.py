@@ -13,7 +13,12 @@ from math import ceil, frexp, isfinite, log, log2, prod, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from quatrefoil.aggregation.he.parameters import ERROR_LARGEST, ERROR_VARIANCE, SECRET_VARIANCE, HeParameters
+from quatrefoil.aggregation.he.parameters import (
+    ERROR_LARGEST,
+    ERROR_VARIANCE,
+    SECRET_VARIANCE,
+    HeParameters,
+)
 from quatrefoil.errors import ParametersRefused
 
 FAILURE_BITS = 40
@@ -57,9 +62,10 @@ class CkksTrack:
     dropped: int = 0
 
     @classmethod
-    def fresh(cls, parameters: HeParameters) -> CkksTrack:
-        """An encryption of values of at most 1."""
-        error = _noise(parameters) / 2.0**parameters.value_bits + encoding(parameters, parameters.value_bits)
+    def fresh(cls, parameters: HeParameters, *, public: bool = False) -> CkksTrack:
+        """An encryption of values of at most 1, under the secret key or under its public half."""
+        noise = _public_noise(parameters) if public else _noise(parameters)
+        error = noise / 2.0**parameters.value_bits + encoding(parameters, parameters.value_bits)
         return cls(parameters, 1.0, error, parameters.value_bits)
 
     def plus(self, other: CkksTrack) -> CkksTrack:
@@ -172,9 +178,10 @@ class BgvTrack:
     products: int = 0
 
     @classmethod
-    def fresh(cls, parameters: HeParameters, bound: int) -> BgvTrack:
-        """An encryption of integers of at most ``bound``."""
-        return cls(parameters, bound, parameters.plain * (ERROR_LARGEST + 1))._fitting("a value")
+    def fresh(cls, parameters: HeParameters, bound: int, *, public: bool = False) -> BgvTrack:
+        """An encryption of integers of at most ``bound``, under the secret key or under its public half."""
+        noise = _largest_public_noise(parameters) if public else parameters.plain * ERROR_LARGEST
+        return cls(parameters, bound, noise + parameters.plain)._fitting("a value")
 
     def plus(self, other: BgvTrack) -> BgvTrack:
         products = max(self.products, other.products)
@@ -264,8 +271,34 @@ def _in_slots(parameters: HeParameters, variance: float, ciphertexts: int) -> fl
     """Most that a part of a polynomial is in any slot of so many, but with probability 2^-40, where coefficients are
     sub-Gaussian: the squared weights of a slot add up to N / 2, and a union bound does the rest."""
     n = parameters.ring_degree
-    events = log(4 * n * ciphertexts) + FAILURE_BITS * log(2)
-    return sqrt(2 * variance * n / 2 * events)
+    return sqrt(2 * variance * n / 2 * _tail(parameters, ciphertexts))
+
+
+def _tail(parameters: HeParameters, ciphertexts: int = MOST_CIPHERTEXTS) -> float:
+    return log(4 * parameters.ring_degree * ciphertexts) + FAILURE_BITS * log(2)
+
+
+def _public_noise(parameters: HeParameters) -> float:
+    """As :func:`_noise`, of e0 + e1 s - e u, with s and e of the key and u, e0, e1 fresh; s and u ternary, which is
+    sub-Gaussian with its variance. Given the key, a slot's real part is sub-Gaussian with variance
+    (10.5 (1 + |s|^2) + 2/3 |e|^2) N / 2, where |s| and |e| are of the key's values in that slot, both parts bounded as
+    above. With a special prime that is divided by it, so that its worst case is nothing, and rounded: by t0 + t1 s, no
+    coefficient of t0 and t1 above 1/2, and t1 independent of s."""
+    n, tail = parameters.ring_degree, _tail(parameters)
+    if parameters.special:
+        worst = n * ERROR_LARGEST * (2 * n + 1) / parameters.special
+        return worst + n / sqrt(8) + n / 2 * sqrt(SECRET_VARIANCE * n * tail)
+    secret = 2 * SECRET_VARIANCE * n * tail  # both parts, squared
+    error = 2 * ERROR_VARIANCE * n * tail
+    return sqrt(n * (ERROR_VARIANCE * (1 + secret) + SECRET_VARIANCE * error) * tail)
+
+
+def _largest_public_noise(parameters: HeParameters) -> int:
+    """Of BGV, in the worst case: t (e0 + e1 s - e u), with a special prime divided by it and corrected, in both
+    polynomials, by what makes that exact modulo t: less than t a coefficient."""
+    n = parameters.ring_degree
+    noise = parameters.plain * ERROR_LARGEST * (2 * n + 1)
+    return noise // parameters.special + 1 + parameters.plain * (n + 1) if parameters.special else noise
 
 
 def _depth(parameters: HeParameters, left: int, right: int) -> int:
