@@ -63,7 +63,7 @@ def everything(seed=1):
     nodes = [
         node("Conv", ["x", "c0"], "a", pads=[1, 1, 1, 1]),
         node("BatchNormalization", ["a", "scale", "shift", "mean", "variance"], "b"),
-        node("MaxPool", ["b"], "c", kernel_shape=[2, 2], strides=[2, 2]),
+        node("MaxPool", ["b"], "c", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 0, 0]),
         node("Relu", ["c"], "d"),
         node("Conv", ["d", "c1"], "e"),
         node("Add", ["e", "b1"], "f"),

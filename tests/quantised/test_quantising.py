@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from float_models import digits, everything, numbers, perceptron
+from float_models import digits, everything, model, node, numbers, perceptron
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quatrefoil.errors import ModelRefused, PolicyInvalid
+from quatrefoil.errors import CallerError, ModelRefused, PolicyInvalid
 from quatrefoil.inference import InferRequest, OnnxEngine
 from quatrefoil.quantised import Widths, decode, encode, measure_accuracy, quantise
 from quatrefoil.quantised.graph import EXACT_SINGLE
@@ -66,19 +66,21 @@ def test_halves_are_rounded_to_even():
 
 
 def test_a_model_of_digits_keeps_its_accuracy_in_eight_bits_and_loses_it_in_two():
-    model, images, labels = digits()
-    found = measure_accuracy(model, encode(quantise(model, images[:300])), images[1200:], labels[1200:])
+    digit_model, images, labels = digits()
+    found = measure_accuracy(digit_model, encode(quantise(digit_model, images[:300])), images[1200:], labels[1200:])
     assert found.samples == 597 and found.drop < 0.01 and found.agreement > 0.99
     found.require(0.01)
-    poor = measure_accuracy(model, encode(quantise(model, images[:300], Widths(2, 2))), images[1200:], labels[1200:])
+    poor = measure_accuracy(
+        digit_model, encode(quantise(digit_model, images[:300], Widths(2, 2))), images[1200:], labels[1200:]
+    )
     assert poor.drop > found.drop
     with pytest.raises(PolicyInvalid, match=r"quantising loses .* over the 0\.001 allowed"):
         poor.require(0.001)
 
 
 def test_without_labels_what_is_lost_is_agreement():
-    model, images, _ = digits()
-    found = measure_accuracy(model, encode(quantise(model, images[:300])), images[1200:])
+    digit_model, images, _ = digits()
+    found = measure_accuracy(digit_model, encode(quantise(digit_model, images[:300])), images[1200:])
     assert found.accuracy is None and found.drop == 1 - found.agreement
 
 
@@ -103,3 +105,29 @@ def test_sums_that_no_kernel_holds_are_refused_with_the_numbers():
     step = Conv("wide", (0,), weights, np.zeros(1, np.int64), (1, 1), (0, 0, 0, 0), Requantise(8, 0, 255))
     with pytest.raises(ModelRefused, match=r"Conv 'wide' may reach \d+, and are exact below 16777216"):
         IntegerGraph(Input("x", (64, 8, 8), 0, 0, 255), (step,), (0, 0), "y")
+
+
+def test_convolutions_have_as_many_bits_a_weight_as_their_sums_leave():
+    kernel = np.abs(numbers(1, 4, 32, 8, 8))
+    wide = model(
+        [node("Conv", ["x", "k"], "r"), node("Relu", ["r"], "y")], ("x", [32, 8, 8]), ("y", [4, 1, 1]), {"k": kernel}
+    )
+    images = np.abs(numbers(2, 6, 32, 8, 8))
+    graph = quantise(wide, images, Widths(8, 8))
+    assert graph.bounds[0] < EXACT_SINGLE
+    assert np.abs(graph.steps[0].weights).max() < 127
+    same(graph, images[:2])
+
+
+def test_a_model_of_one_batch_size_is_asked_in_that():
+    import onnx
+
+    fixed = onnx.load_from_string(perceptron())
+    for one in (*fixed.graph.input, *fixed.graph.output):
+        one.type.tensor_type.shape.dim[0].dim_value = 2
+    file = fixed.SerializeToString()
+    graph = quantise(file, numbers(1, 6, 6))
+    same(graph, numbers(2, 3, 6))
+    assert measure_accuracy(file, encode(graph), numbers(3, 4, 6)).samples == 4
+    with pytest.raises(CallerError, match="5 samples for a model that takes 2 at once"):
+        quantise(file, numbers(1, 5, 6))

@@ -49,7 +49,8 @@ IMAGES = {
     "groups or dilations": node("Conv", ["x", "k"], "y", dilations=[2, 2]),
     "auto_pad SAME_UPPER": node("Conv", ["x", "k"], "y", auto_pad="SAME_UPPER"),
     "around windows": node("Conv", ["x", "k"], "y", pads=[2, 0, 0, 0]),
-    "pads, dilations or ceil_mode": node("MaxPool", ["x"], "y", kernel_shape=[2, 2], ceil_mode=1),
+    "AveragePool with pads": node("AveragePool", ["x"], "y", kernel_shape=[2, 2], pads=[1, 0, 0, 0]),
+    "pooling with dilations, ceil_mode": node("MaxPool", ["x"], "y", kernel_shape=[2, 2], ceil_mode=1),
 }
 
 

@@ -59,13 +59,16 @@ def conv(step, given):
     return found
 
 
-def windows(step, x, reduced):
-    rows = (x.shape[1] - step.kernel[0]) // step.strides[0] + 1
-    columns = (x.shape[2] - step.kernel[1]) // step.strides[1] + 1
+def windows(step, x, reduced, pads=(0, 0, 0, 0)):
+    """Each window's values that are in the image, reduced to one."""
+    top, left, bottom, right = pads
+    rows = (x.shape[1] + top + bottom - step.kernel[0]) // step.strides[0] + 1
+    columns = (x.shape[2] + left + right - step.kernel[1]) // step.strides[1] + 1
     found = np.zeros((x.shape[0], rows, columns), dtype=object)
     for i, r, c in np.ndindex(*found.shape):
-        top, left = r * step.strides[0], c * step.strides[1]
-        found[i, r, c] = reduced(x[i, top : top + step.kernel[0], left : left + step.kernel[1]].reshape(-1).tolist())
+        first, second = r * step.strides[0] - top, c * step.strides[1] - left
+        inside = x[i, max(first, 0) : first + step.kernel[0], max(second, 0) : second + step.kernel[1]]
+        found[i, r, c] = reduced(inside.reshape(-1).tolist())
     return found
 
 
@@ -85,7 +88,7 @@ COMPUTED = {
     "Conv": conv,
     "Sum": added,
     "AveragePool": average,
-    "MaxPool": lambda step, given: windows(step, given[0], max),
+    "MaxPool": lambda step, given: windows(step, given[0], max, step.pads),
     "Flatten": lambda step, given: given[0].reshape(-1),
     "ArgMax": lambda step, given: list(given[0]).index(max(given[0])),
 }

@@ -66,9 +66,10 @@ def measure_accuracy(
 
 def _outputs(model: bytes, samples: Floats) -> Floats:
     engine = OnnxEngine(model, name="compared", bounds=Bounds(elements=1 << 40))
-    (name,) = [spec.name for spec in engine.metadata.inputs]
-    batches = (np.asarray(samples[start : start + BATCH], np.float32) for start in range(0, len(samples), BATCH))
-    answers = [next(iter(engine.infer(InferRequest({name: batch})).outputs.values())) for batch in batches]
+    (entry,) = engine.metadata.inputs
+    size = entry.shape[0] if entry.shape[0] > 0 else BATCH
+    batches = (np.asarray(samples[start : start + size], np.float32) for start in range(0, len(samples), size))
+    answers = [next(iter(engine.infer(InferRequest({entry.name: batch})).outputs.values())) for batch in batches]
     return np.concatenate(answers).astype(np.float64)
 
 

@@ -24,11 +24,16 @@ def activations(model: bytes, found: FloatModel, samples: Floats) -> dict[str, F
             f"samples of shape {given.shape[1:]}, {len(given)} of them, for inputs of {found.shape}",
             hint="Give some inputs as they will come, finite numbers, one a row",
         )
+    size = found.batch or BATCH
+    if found.batch and len(given) % size:
+        raise CallerError(
+            f"{len(given)} samples for a model that takes {size} at once", hint=f"Give {size}, or twice as many"
+        )
     names = list(dict.fromkeys(step.tensor for step in found.steps if step.rounds))
     engine = OnnxEngine(_with_outputs(model, names), name="calibration", bounds=Bounds(elements=1 << 40))
     kept: dict[str, list[Floats]] = {name: [] for name in names}
-    for start in range(0, len(given), BATCH):
-        batch = given[start : start + BATCH].astype(np.float32)
+    for start in range(0, len(given), size):
+        batch = given[start : start + size].astype(np.float32)
         outputs = engine.infer(InferRequest({found.input: batch})).outputs
         for name in names:
             kept[name].append(np.asarray(outputs[name], np.float64).reshape(-1))

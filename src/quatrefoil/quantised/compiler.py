@@ -1,5 +1,6 @@
 """A float model and samples of its inputs to an integer graph: scales are powers of two, chosen for the least error.
 
+Where sums must be exact in 32 bits, of images and of the output, weights have as many bits as that leaves.
 Weights and values are rounded to the widths asked for. The exponent of each is the one under which what is clipped and
 what is rounded off weigh least together, as mean squared error: of the weights themselves, and of the values that the
 float model has on the samples.
@@ -34,6 +35,9 @@ _TRIED = 6
 """Exponents beyond the largest at which nothing is clipped."""
 
 _MULTIPLIER_BITS = 8
+
+_ROUNDING = 1 << 23
+"""More than half of a rounding step ever is."""
 
 
 @dataclass(frozen=True)
@@ -87,23 +91,24 @@ class _Compiler:
 
     def _step(self, step: FloatStep, given: list[Value], *, is_output: bool) -> Step:
         if step.learns:
-            return self._output(step, given) if is_output and not step.relu else self._hidden(step)
+            return self._output(step, given) if is_output and not step.relu else self._hidden(step, given)
         if step.kind == "sum":
             return self._sum(step)
         if step.kind == "average-pool":
             return self._average(step, window(step, given[0].shape))
         self._exponents.append(0 if step.kind == "argmax" else self._exponents[step.sources[0]])
         if step.kind == "max-pool":
-            return MaxPool(step.node, step.sources, step.kernel, step.strides)
+            return MaxPool(step.node, step.sources, step.kernel, step.strides, step.pads)
         return Flatten(step.node, step.sources) if step.kind == "flatten" else ArgMax(step.node, step.sources)
 
-    def _hidden(self, step: FloatStep) -> Step:
+    def _hidden(self, step: FloatStep, given: list[Value]) -> Step:
         exponent = self._weight_exponent(step)
-        requantise = self._requantise(step, self._exponents[step.sources[0]] + exponent)
-        return self._layer(step, exponent, requantise)
+        while step.kind == "conv" and self._layer(step, exponent, None).sum_bound(given) >= EXACT_SINGLE - _ROUNDING:
+            exponent -= 1
+        return self._layer(step, exponent, self._requantise(step, self._exponents[step.sources[0]] + exponent))
 
     def _output(self, step: FloatStep, given: list[Value]) -> Step:
-        """Its sums come out as they are: with weights of as many bits as a 32-bit answer holds exactly."""
+        """Its sums come out as they are."""
         exponent = self._weight_exponent(step)
         while (layer := self._layer(step, exponent, None)).sum_bound(given) >= EXACT_SINGLE:
             exponent -= 1

@@ -62,10 +62,12 @@ class FloatStep:
 
 @dataclass(frozen=True, eq=False)
 class FloatModel:
-    """``shape``: of one sample. The last step's value is the output."""
+    """``shape``: of one sample. ``batch``: samples that it takes at once, 0 for any number. The output is the value of
+    the last step."""
 
     input: str
     shape: Shape
+    batch: int
     output: str
     steps: tuple[FloatStep, ...]
 
@@ -113,17 +115,18 @@ class _Reader:
             raise ModelRefused(
                 f"the output {output!r} is not what the last node gives", hint="Export the network alone"
             )
-        return FloatModel(name, self._input_shape(given[0]), output, tuple(self._steps))
+        batch, *shape = self._input_sizes(given[0])
+        return FloatModel(name, tuple(shape), batch, output, tuple(self._steps))
 
-    def _input_shape(self, given: Any) -> Shape:
+    def _input_sizes(self, given: Any) -> Shape:
         kind = given.type.tensor_type
         sizes = [one.dim_value if one.HasField("dim_value") else 0 for one in kind.shape.dim]
         if kind.elem_type != self._onnx.TensorProto.FLOAT or len(sizes) not in (2, 4) or min(sizes[1:], default=0) < 1:
             raise ModelRefused(
                 f"the input {given.name!r} is not float32 of a batch and fixed sizes",
-                hint="Export with one open dimension, the first: (n, features) or (n, channels, height, width)",
+                hint="Export with fixed sizes but the first: (n, features) or (n, channels, height, width)",
             )
-        return tuple(sizes[1:])
+        return tuple(sizes)
 
     # --------------------------------------------------------------------------------------------- operators
 
@@ -242,10 +245,13 @@ class _Reader:
         options = self._attributes(node)
         kernel = tuple(options.get("kernel_shape", ()))
         plain = not options.get("ceil_mode", 0) and all(one == 1 for one in options.get("dilations", []))
-        if len(kernel) != 2 or any(self._pads(options, (1 << 30, 1 << 30), label)) or not plain:
-            raise ModelRefused(f"node {label}: pooling with pads, dilations or ceil_mode", hint="Pool without")
+        if len(kernel) != 2 or not plain:
+            raise ModelRefused(f"node {label}: pooling with dilations, ceil_mode or no two sides", hint="Pool without")
+        pads = self._pads(options, (kernel[0], kernel[1]), label)
+        if kind == "average-pool" and any(pads):
+            raise ModelRefused(f"node {label}: AveragePool with pads", hint="Pool without")
         step = FloatStep(kind, label, (self._source(node, 0, label),), node.output[0])
-        step.kernel, step.strides = (kernel[0], kernel[1]), _strides(options)
+        step.kernel, step.strides, step.pads = (kernel[0], kernel[1]), _strides(options), pads
         self._push(step)
 
     def _globalaveragepool(self, node: Any, label: str) -> None:

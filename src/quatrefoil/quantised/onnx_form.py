@@ -142,7 +142,8 @@ class _Writer:
         elif isinstance(step, AveragePool):
             self._average(number, step, given[0], name)
         elif isinstance(step, MaxPool):
-            self._add("MaxPool", given, name, kernel_shape=list(step.kernel), strides=list(step.strides))
+            window = {"kernel_shape": list(step.kernel), "strides": list(step.strides), "pads": list(step.pads)}
+            self._add("MaxPool", given, name, **window)
         elif isinstance(step, Flatten):
             self._add("Flatten", given, name, axis=1)
         else:
@@ -249,7 +250,7 @@ def _step(text: Any, name: str, tensors: dict[str, Any]) -> Step:
     if kind == "ArgMax":
         return ArgMax(label, _one(sources))
     if kind == "MaxPool":
-        return MaxPool(label, _one(sources), _two(text["kernel"]), _two(text["strides"]))
+        return MaxPool(label, _one(sources), _two(text["kernel"]), _two(text["strides"]), _four(text["pads"]))
     if requantise is None:
         raise ValueError
     if kind == "Sum":

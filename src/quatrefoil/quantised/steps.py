@@ -112,6 +112,8 @@ class Conv:
 
     def value(self, given: Sequence[Value]) -> Value:
         shape, kernel = given[0].shape, self.weights.shape
+        if min(self.pads) < 0:
+            raise _misfit(self, f"pads {self.pads}")
         if len(kernel) != 4 or len(shape) != 3 or shape[0] != kernel[1] or self.bias.shape != kernel[:1]:
             raise _misfit(self, f"kernels {kernel}, bias {self.bias.shape} on a value {shape}")
         padded = (shape[1] + self.pads[0] + self.pads[2], shape[2] + self.pads[1] + self.pads[3])
@@ -169,16 +171,21 @@ class _Unsummed:
 
 @dataclass(frozen=True)
 class MaxPool(_Unsummed):
-    """The largest value of each window."""
+    """The largest value of each window, of those that are in the image: ``pads`` are top, left, bottom, right, and each
+    is smaller than the window."""
 
     name: str
     sources: tuple[int, ...]
     kernel: tuple[int, int]
     strides: tuple[int, int]
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def value(self, given: Sequence[Value]) -> Value:
         shape = _image(self, given[0])
-        size = _windows(self, (shape[1], shape[2]), self.kernel, self.strides)
+        if any(not 0 <= pad < window for pad, window in zip(self.pads, self.kernel * 2, strict=True)):
+            raise _misfit(self, f"pads {self.pads} around windows {self.kernel}")
+        padded = (shape[1] + self.pads[0] + self.pads[2], shape[2] + self.pads[1] + self.pads[3])
+        size = _windows(self, padded, self.kernel, self.strides)
         return Value((shape[0], *size), given[0].low, given[0].high)
 
 
