@@ -46,6 +46,11 @@ class Training:
     initial: Parameters
     train: Callable[[Parameters, Labelled], Parameters]
 
+    @property
+    def shape(self) -> Mapping[str, int]:
+        """``silos`` and ``parameters``, as a phase of a workload says them."""
+        return {"silos": len(self.data), "parameters": sum(array.size for array in self.initial)}
+
 
 @dataclass(frozen=True)
 class Trained:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from quatrefoil.errors import CallerError, HostError
 Ask = Callable[[bytes], bytes]
 """A question to the party without a key, and its answer."""
 
-Outputs = Mapping[str, NDArray[np.generic]]
+Outputs = Mapping[str, NDArray[Any]]
 
 
 class TableTask(Protocol):
@@ -31,6 +31,11 @@ class TableTask(Protocol):
     @property
     def table(self) -> NDArray[np.float32]:
         """What a served model is asked with."""
+        ...
+
+    @property
+    def shape(self) -> Mapping[str, int]:
+        """``parameters`` and ``batch``, as a phase of a workload says them."""
         ...
 
     def graph(self) -> bytes:
@@ -62,6 +67,10 @@ class Scoring:
     def table(self) -> NDArray[np.float32]:
         return self.values.astype(np.float32)
 
+    @property
+    def shape(self) -> Mapping[str, int]:
+        return {"parameters": self.values.shape[1], "batch": len(self.values)}
+
     def graph(self) -> bytes:
         return graphs.scores(self.model, len(self.values))
 
@@ -89,7 +98,7 @@ class Scoring:
         return len(question) + len(answer)
 
     def _exact(self) -> NDArray[np.float64]:
-        linear = self.values @ np.asarray(self.model.weights) + self.model.intercept
+        linear: NDArray[np.float64] = self.values @ np.asarray(self.model.weights) + self.model.intercept
         return linear if self.model.kind == "linear" else 0.5 + 0.5 * np.tanh(linear / 2)
 
 
@@ -104,6 +113,10 @@ class Moments:
     def table(self) -> NDArray[np.float32]:
         return self.values.astype(np.float32)
 
+    @property
+    def shape(self) -> Mapping[str, int]:
+        return {"parameters": self.values.shape[1], "batch": len(self.values)}
+
     def graph(self) -> bytes:
         return graphs.moments(len(self.columns), len(self.values))
 
@@ -111,9 +124,9 @@ class Moments:
         return computing.NO_MODEL
 
     def check(self, outputs: Outputs) -> None:
-        _require_close(outputs[graphs.MEAN], self.values.mean(axis=0), 1e-5)
-        _require_close(outputs[graphs.COVARIANCE], np.cov(self.values, rowvar=False), 1e-5)
-        _require_close(outputs[graphs.CORRELATION], np.corrcoef(self.values, rowvar=False), 1e-4)
+        _require_close(outputs[graphs.MEAN], self._means(), 1e-5)
+        _require_close(outputs[graphs.COVARIANCE], np.asarray(np.cov(self.values, rowvar=False)), 1e-5)
+        _require_close(outputs[graphs.CORRELATION], np.asarray(np.corrcoef(self.values, rowvar=False)), 1e-4)
 
     def ask_encrypted(self, backend: str, ask: Ask) -> int:
         if backend != "ckks":
@@ -124,9 +137,12 @@ class Moments:
         question = computing.ask_moments(table.encode(), key.evaluation_keys().encode())
         answer = ask(question)
         found = analytics.open_statistics(key, table, Answer.decode(answer))
-        _require_close(found.mean, self.values.mean(axis=0), found.mean_error)
-        _require_close(found.covariance, np.cov(self.values, rowvar=False), found.covariance_error)
+        _require_close(found.mean, self._means(), found.mean_error)
+        _require_close(found.covariance, np.asarray(np.cov(self.values, rowvar=False)), found.covariance_error)
         return len(question) + len(answer)
+
+    def _means(self) -> NDArray[np.float64]:
+        return np.asarray(self.values.mean(axis=0))
 
 
 @dataclass(frozen=True)
@@ -140,6 +156,11 @@ class Counting:
     @property
     def table(self) -> NDArray[np.float32]:
         return self.values.astype(np.float32)
+
+    @property
+    def shape(self) -> Mapping[str, int]:
+        """Cells, and rows."""
+        return {"parameters": self.categories[0] * self.categories[1], "batch": len(self.values)}
 
     def graph(self) -> bytes:
         return graphs.counts(self.categories, len(self.values))
@@ -166,6 +187,6 @@ class Counting:
         return found
 
 
-def _require_close(found: NDArray[np.generic], exact: NDArray[np.generic], within: float | NDArray[np.float64]) -> None:
+def _require_close(found: NDArray[Any], exact: NDArray[Any], within: Any) -> None:
     if found.shape != exact.shape or not (np.abs(found.astype(np.float64) - exact) <= within).all():
         raise HostError("an answer of the bench is not the right one", hint="Run it again, and report it")
