@@ -67,7 +67,7 @@ def test_what_is_no_value_of_its_column_is_refused_by_name(column: str, value: s
 def test_missing_columns_and_empty_files_are_refused() -> None:
     with pytest.raises(HostError, match="no applications"):
         credit.parse("")
-    with pytest.raises(HostError, match="duration_in_month"):
+    with pytest.raises(HostError, match="status_of_existing"):
         credit.parse("creditability\ngood\n")
 
 
