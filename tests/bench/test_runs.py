@@ -9,9 +9,13 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from quatrefoil.bench.runs import computing, tables
+from quatrefoil.aggregation.he import HeParameters, SecretKey
+from quatrefoil.analytics.networks import NETWORK_SET, encrypt_row
+from quatrefoil.bench.runs import computing, network, tables
 from quatrefoil.bench.runs.cases import CASES, built_in, case
 from quatrefoil.bench.runs.execution import Run
+from quatrefoil.bench.runs.inference import Inference
+from quatrefoil.demo import metrics
 from quatrefoil.errors import CallerError, HostError, MessageRefused, ModelRefused, PolicyError, RequestRefused
 from quatrefoil.inference import InferRequest, OnnxEngine
 from quatrefoil.planner import Plan, PlannedPhase
@@ -201,6 +205,45 @@ def test_a_scheme_that_does_not_compute_it_is_refused(task) -> None:
 def test_questions_of_no_known_form_are_refused(question: bytes) -> None:
     with pytest.raises(MessageRefused):
         computing.Computer(TASKS[0].program()).answer(question)
+
+
+MODEL = network.initial(4, 0, hidden=3)
+REQUESTS = Inference(np.random.default_rng(4).random((3, 4)), hidden=3)
+
+
+def test_a_network_answers_encrypted_rows_as_in_the_clear() -> None:
+    ms, sent = REQUESTS.ask_encrypted(MODEL, computing.Computer(REQUESTS.program(MODEL)).answer)
+    assert ms > 0 and sent > 3 * 100_000
+    engine = OnnxEngine(REQUESTS.graph(MODEL), name="model")
+    answers = [engine.infer(InferRequest(inputs)).outputs for inputs in REQUESTS.requests]
+    REQUESTS.check(MODEL, answers)
+    for wrong in (answers[:2], [answers[1], answers[0], answers[2]]):
+        with pytest.raises(HostError, match="does not answer what it was trained to"):
+            REQUESTS.check(MODEL, wrong)
+    other = network.initial(4, 1, hidden=3)
+    with pytest.raises(HostError, match="encrypted answer of the bench is not the right one"):
+        REQUESTS.ask_encrypted(MODEL, computing.Computer(REQUESTS.program(other)).answer)
+
+
+def test_a_network_is_given_its_keys_first_and_nothing_else_takes_any() -> None:
+    with pytest.raises(MessageRefused, match="without the evaluation keys"):
+        key = SecretKey.generate(HeParameters.named(NETWORK_SET))
+        rows = encrypt_row(key, ("a",), np.array([0.5]))
+        computing.Computer(REQUESTS.program(MODEL)).answer(computing.ask_rows(rows.encode()))
+    with pytest.raises(ModelRefused, match="no network"):
+        computing.Computer(computing.NO_MODEL).answer(computing.ask_keys(key.evaluation_keys().encode()))
+
+
+def test_training_goes_down_and_leaves_what_it_was_given() -> None:
+    random = np.random.default_rng(5)
+    features = random.random((200, 4))
+    labels = (features[:, 0] > features[:, 1]).astype(float)
+    before = [array.copy() for array in MODEL]
+    model = MODEL
+    for _ in range(30):
+        model = network.train(model, (features, labels))
+    assert all(np.array_equal(a, b) for a, b in zip(MODEL, before, strict=True))
+    assert metrics.auc(labels, network.predict(model, features)) > 0.9
 
 
 def test_scores_are_not_asked_where_there_is_no_model_and_programs_are_models() -> None:

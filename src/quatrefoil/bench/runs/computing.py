@@ -6,13 +6,15 @@ It stands behind a channel, or inside a served and attested process, and is the 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from quatrefoil import analytics
 from quatrefoil.aggregation.he import EvaluationKeys
 from quatrefoil.analytics import EncryptedTable, LinearModel
+from quatrefoil.analytics.networks import EncryptedRows, Network, NetworkEvaluator
+from quatrefoil.demo.models import Arrays
 from quatrefoil.errors import MessageRefused, ModelRefused, RequestRefused
 from quatrefoil.federation import parts
 from quatrefoil.inference import InferRequest, InferResponse, ModelMetadata, TensorSpec
@@ -25,15 +27,22 @@ UNIT = 128
 """BGV scores integers: values and weights are multiples of one over this, scores of one over its square."""
 
 QUESTION, ANSWER = "question", "answer"
+_NETWORK = b'{"kind": "network"'
 _WORD = 8
 _MOST_PARTS = 4
 
 
 class Computer:
-    """``program``: the JSON of a :class:`LinearModel`, or :data:`NO_MODEL`."""
+    """``program``: the JSON of a :class:`LinearModel` or of a :class:`Network`, or :data:`NO_MODEL`."""
 
     def __init__(self, program: bytes) -> None:
-        self._model = None if program == NO_MODEL else LinearModel.parse(program)
+        self._model: LinearModel | None = None
+        self._network: Network | None = None
+        self._evaluator: NetworkEvaluator | None = None
+        if program.startswith(_NETWORK):
+            self._network = Network.parse(program)
+        elif program != NO_MODEL:
+            self._model = LinearModel.parse(program)
 
     def answer(self, question: bytes) -> bytes:
         """The answer to what :func:`ask_scores` and its neighbours wrote; whatever is refused raises."""
@@ -47,7 +56,11 @@ class Computer:
             if len(table.columns) != 2:
                 raise MessageRefused("a table of other than two columns is counted", hint="Send two columns")
             return analytics.contingency(table, keys, *table.columns).encode()
-        raise MessageRefused("a question of no known form", hint="Ask for scores, moments or counts")
+        if method == b"keys" and len(given) == 1:
+            return self._take_keys(EvaluationKeys.decode(given[0]))
+        if method == b"rows" and len(given) == 1:
+            return self._evaluated(EncryptedRows.decode(given[0]))
+        raise MessageRefused("a question of no known form", hint="Ask as this module does")
 
     def _scores(self, table: bytes) -> bytes:
         if self._model is None:
@@ -55,6 +68,26 @@ class Computer:
         encrypted = EncryptedTable.decode(table)
         exact = encrypted.checked().scheme == "bgv"
         return analytics.score(encrypted, in_units(self._model) if exact else self._model).encode()
+
+    def _take_keys(self, keys: EvaluationKeys) -> bytes:
+        if self._network is None:
+            raise ModelRefused("keys are given where there is no network", hint="Serve a network")
+        self._evaluator = NetworkEvaluator(self._network, keys)
+        return b""
+
+    def _evaluated(self, rows: EncryptedRows) -> bytes:
+        if self._evaluator is None:
+            raise MessageRefused("rows without the evaluation keys of their key", hint="Send the keys first")
+        return self._evaluator.evaluate(rows).encode()
+
+
+def ask_keys(keys: bytes) -> bytes:
+    """Once, before any rows of that key."""
+    return parts.join([b"keys", keys])
+
+
+def ask_rows(rows: bytes) -> bytes:
+    return parts.join([b"rows", rows])
 
 
 def in_units(model: LinearModel) -> LinearModel:
@@ -123,5 +156,19 @@ def linear_program(model: LinearModel) -> bytes:
         "features": list(model.features),
         "weights": list(model.weights),
         "intercept": model.intercept,
+    }
+    return json.dumps(content).encode()
+
+
+def network_program(parameters: Arrays, features: Sequence[str]) -> bytes:
+    """What :meth:`Network.parse` reads, of the parameters of ``runs.network``."""
+    first, biases, second, constants = (np.asarray(array, np.float64).tolist() for array in parameters)
+    content: Mapping[str, object] = {
+        "kind": "network",
+        "features": list(features),
+        "hidden": {"weights": first, "biases": biases},
+        "output": {"weights": second, "biases": constants},
+        "outputs": ["score"],
+        "activation": "sigmoid",
     }
     return json.dumps(content).encode()
