@@ -23,9 +23,12 @@ _MAGIC, _HEADER_BYTES, _MAJOR, _MINOR, _UNCOMPRESSED = 0xA15E, 16, 4, 4, 0
 _HINT = "Check that both sides use the same parameter set, and that nothing on the way alters files"
 
 
-def read_ciphertext(context: Context, data: Bytes, scale: float) -> Any:
-    """A ciphertext of two polynomials under this scale (1.0 in BGV), or ``CiphertextRefused``."""
-    left = _after_ciphertext(context, memoryview(data), scale, keys=False, what="a ciphertext")
+def read_ciphertext(context: Context, data: Bytes, scale: float, dropped: int = 0) -> Any:
+    """A ciphertext of two polynomials under this scale (1.0 in BGV) after as many rescalings, or
+    ``CiphertextRefused``."""
+    primes = context.parameters.left(dropped)
+    head = _ciphertext_head(context, context.data_id(dropped), primes, scale)
+    left = _after_ciphertext(context, memoryview(data), head, primes, scale, what="a ciphertext")
     _require_end(left, "a ciphertext")
     found = context.seal.Ciphertext()
     _guarded("a ciphertext", lambda: found.load_bytes(context.handle, bytes(data)))
@@ -95,6 +98,7 @@ def _read_switching(context: Context, data: Bytes, found: Any, filled: set[int],
     if bytes(view[: len(head)]) != head:
         raise CiphertextRefused(f"no switching keys of {context.parameters.name}", hint=_HINT)
     view = view[len(head) :]
+    of_keys = _ciphertext_head(context, context.key_id, context.parameters.key_primes, 1.0)
     for place, run in _runs(filled, places):
         digits = len(context.parameters.primes) if place in filled else 0
         counts = struct.pack("<Q", digits) * run
@@ -102,7 +106,8 @@ def _read_switching(context: Context, data: Bytes, found: Any, filled: set[int],
             raise CiphertextRefused(f"{what} stands where none belongs, or is missing", hint=_HINT)
         view = view[len(counts) :]
         for _ in range(digits):
-            view = _after_ciphertext(context, view, 1.0, keys=True, what=what)
+            primes = context.parameters.key_primes
+            view = _after_ciphertext(context, view, of_keys, primes, 1.0, what=what)
     _require_end(view, what)
     whole = memoryview(data)
     _guarded(what, lambda: _through_memory(whole, lambda path: found.load(context.handle, path)))
@@ -120,13 +125,13 @@ def _runs(filled: set[int], places: int) -> Iterator[tuple[int, int]]:
         start = place + 1
 
 
-def _after_ciphertext(context: Context, view: memoryview, scale: float, *, keys: bool, what: str) -> memoryview:
-    head = _ciphertext_head(context, scale, keys=keys)
+def _after_ciphertext(
+    context: Context, view: memoryview, head: bytes, primes: tuple[int, ...], scale: float, *, what: str
+) -> memoryview:
     if bytes(view[: len(head)]) != head:
         raise CiphertextRefused(
             f"{what} is not of {context.parameters.name} at scale {scale:g} with two polynomials", hint=_HINT
         )
-    primes = context.parameters.key_primes if keys else context.parameters.primes
     return _after_polynomials(primes, view[len(head) :], context, 2, what)
 
 
@@ -145,13 +150,10 @@ def _after_polynomials(
     return view[size:]
 
 
-def _ciphertext_head(context: Context, scale: float, *, keys: bool) -> bytes:
+def _ciphertext_head(context: Context, name: bytes, primes: tuple[int, ...], scale: float) -> bytes:
     p = context.parameters
-    primes = p.key_primes if keys else p.primes
     in_ntt = 1  # ciphertexts of both schemes, and keys
-    body = (context.key_id if keys else context.data_id) + struct.pack(
-        "<BQQQdQ", in_ntt, 2, p.ring_degree, len(primes), scale, 1
-    )
+    body = name + struct.pack("<BQQQdQ", in_ntt, 2, p.ring_degree, len(primes), scale, 1)
     words = 2 * p.ring_degree * len(primes)
     return _seal_header(len(body) + _array_bytes(words)) + body + _array_head(words)
 
