@@ -77,7 +77,7 @@ def _channels(result: Result) -> Figure | None:
         groups.setdefault(str(row.get("shape")), {})[str(row.get("stack"))] = number(row, "ratio_median")
     for values in groups.values():
         values.pop("classical", None)
-    return plots.grouped("Whole sessions, of classical mutual TLS", "times", groups, log=False)
+    return plots.grouped("Whole sessions, of classical mutual TLS", "times", groups, log=False, mark=1.0)
 
 
 def _byzantine(result: Result) -> Figure | None:

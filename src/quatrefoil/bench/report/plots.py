@@ -44,11 +44,15 @@ def bars(
 
 
 @in_the_look
-def grouped(title: str, unit: str, groups: Mapping[str, Values], *, log: bool = True) -> Figure | None:
-    """For each label of ``groups`` a bar of each of its series; a series keeps its colour through all groups."""
+def grouped(
+    title: str, unit: str, groups: Mapping[str, Values], *, log: bool = True, mark: float | None = None
+) -> Figure | None:
+    """For each label of ``groups`` a bar of each of its series, in one colour through all groups; ``mark``: a line."""
     cleaned = {label: found for label, values in groups.items() if (found := _positive(values))}
     cleaned = dict(list(cleaned.items())[:MOST_BARS])
-    series = list(dict.fromkeys(name for values in cleaned.values() for name in values))[: len(SERIES)]
+    there = {name for values in cleaned.values() for name in values}
+    series = [name for name in dict.fromkeys(n for values in groups.values() for n in values) if name in there]
+    series = series[: len(SERIES)]
     if not series:
         return None
     figure, (axes,) = svg.canvas(1.2 + len(cleaned) * (0.18 + 0.19 * len(series)))
@@ -71,6 +75,8 @@ def grouped(title: str, unit: str, groups: Mapping[str, Values], *, log: bool = 
                 color=SOFT,
             )
     _finish(axes, title, unit, list(cleaned)[::-1], log)
+    if mark is not None:
+        axes.axvline(mark, color=svg.WARN, linewidth=1)
     axes.set_xlim(start, max(sizes) * (3 if log else 1.15))
     figure.legend(loc="outside lower left", ncols=min(3, len(series)), fontsize=9)
     return figure
@@ -98,7 +104,7 @@ def ranges(title: str, unit: str, rows: Sequence[tuple[str, tuple[float, float] 
             at += 1
         if band is not None:
             low, high = max(band[0], min(everything) / 2), band[1]
-            axes.fill_betweenx([first - 0.45, at - 0.55], low, high, color=svg.PEER, alpha=0.3, linewidth=0)
+            axes.fill_betweenx([first - 0.45, at - 0.55], low, high, color=svg.PEER, alpha=0.35, linewidth=2)
     _finish(axes, title, unit, [], True)
     axes.set_yticks([place for place, _ in names], [name for _, name in names])
     axes.set_xlim(min(everything) / 2, max(everything) * 4)
@@ -168,6 +174,9 @@ def _finish(axes: Axes, title: str, unit: str, labels: Sequence[str], log: bool)
 
 def _logarithmic(axis: Axis) -> None:
     """Powers of ten written as numbers: what matplotlib writes by itself is mathematics."""
+    from matplotlib.ticker import LogLocator
+
+    axis.set_major_locator(LogLocator(numticks=7))
     axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axis.set_minor_formatter(lambda _value, _place: "")
 

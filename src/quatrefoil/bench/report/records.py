@@ -103,9 +103,9 @@ def read_result(data: bytes, part: Part, on: Mapping[str, Any]) -> dict[str, Any
     return content
 
 
-def read(folder: Path, part: Part, on: Mapping[str, Any]) -> Kept | None:
+def read(folder: Path, part: Part, on: Mapping[str, Any] | None) -> Kept | None:
     """The finished part in a folder, or None where there is none. ``EvidenceRejected`` where files of it are there
-    that do not fit together, or are of another machine than ``on``."""
+    that do not fit together, or are of another machine than ``on``; where that is None, than the record says."""
     try:
         recorded, data = (_bounded(file) for file in (record_file(folder, part), result_file(folder, part)))
     except FileNotFoundError:
@@ -117,7 +117,7 @@ def read(folder: Path, part: Part, on: Mapping[str, Any]) -> Kept | None:
     record = _record(strict_json.parse(recorded, f"the record of {part.name}", limit=MOST_BYTES), part)
     if hashlib.sha256(data).hexdigest() != record.digest:
         raise EvidenceRejected(f"the result of {part.name} is not the one that its record names", hint=_again(part))
-    return Kept(record, read_result(data, part, on))
+    return Kept(record, read_result(data, part, record.machine if on is None else on))
 
 
 def still_good(kept: Kept, part: Part, quick: bool, now: Here) -> bool:

@@ -192,7 +192,7 @@ def _table(which: Shown, result: Mapping[str, Any]) -> Markup:
         lines: list[list[Content]] = [
             [column.title, cell(source.get(column.key), column.form)] for column in which.columns
         ]
-        return element("div", table(("Figure", "Value"), lines, "data"), class_="wide")
+        return element("div", table(("Figure", "Value"), lines, "data pairs"), class_="wide")
     found = rows(result, which.path)[:MOST_ROWS]
     if not found:
         return NOTHING
