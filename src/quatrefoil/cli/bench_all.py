@@ -44,13 +44,12 @@ def _run(args: argparse.Namespace) -> None:
         what = f": {progress.line}" if progress.line else f", about {_minutes(progress.left_s)} to go"
         console.print(f"[{progress.number}/{progress.count}] {progress.part.name}{what}", markup=False)
 
-    program = (sys.executable, "-m", "quatrefoil.cli.bench_child", str(os.getpid()))
     outcomes = measure_all(
         args.report,
         only=chosen(args.only or ()),
         quick=args.quick,
         commands=_commands(),
-        program=program,
+        program=_program(),
         say=say,
     )
     page = write_report(args.report, outcomes, quick=args.quick)
@@ -61,6 +60,10 @@ def _run(args: argparse.Namespace) -> None:
         raise HostError(
             f"{', '.join(failed)} failed; the page says why", hint=f"Correct that, and run it again into {args.report}"
         )
+
+
+def _program() -> tuple[str, ...]:
+    return (sys.executable, "-m", "quatrefoil.cli.bench_child", str(os.getpid()))
 
 
 def _show(outcomes: list[Outcome], page: Path, seconds: float) -> None:

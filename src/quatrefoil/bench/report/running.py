@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TextIO
 
 from quatrefoil.bench.report import records
 from quatrefoil.bench.report.parts import Part
@@ -22,6 +24,9 @@ from quatrefoil.bench.report.records import RESULTS, Here, Kept, Record
 from quatrefoil.errors import EvidenceRejected, HostError
 
 Say = Callable[[str], None]
+
+MOST_LINE = 1000
+"""Characters of a line of progress that are kept."""
 
 GRACE = 15.0
 """Seconds that a bench has to stop its own servers once it is asked to end."""
@@ -82,28 +87,41 @@ def _run(part: Part, command: Sequence[str], folder: Path, way: Way, most: float
             start_new_session=True,
             pass_fds=(way.lock,),
         )
-    last, late = [""], threading.Event()
-    timer = threading.Timer(most, _too_late, (process, late))
-    timer.start()
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.strip():
-                last[0] = line.strip()
-                say(last[0])
-        process.wait()
-    finally:
-        timer.cancel()
-        _end(process)
-    if late.is_set():
+    assert process.stderr is not None
+    last = ""
+    with process.stderr:
+        lines: SimpleQueue[str] = SimpleQueue()
+        listener = threading.Thread(target=_listen, args=(process.stderr, lines))
+        listener.start()
+        try:
+            last = _passed_on(process, lines, time.monotonic() + most, say)
+            late = process.poll() is None
+        finally:
+            _end(process)  # with whatever else holds the pipe open, so that the listener ends
+            listener.join()
+    while not lines.empty():
+        last = lines.get()
+        say(last)
+    if late:
         raise HostError(f"{part.name} took longer than {most:.0f} s and was stopped", hint="Measure on an idle machine")
     if process.returncode != 0:
-        raise HostError(f"{part.name} {_ended(process.returncode, last[0])}", hint=f"Try it alone: {_shown(part)}")
+        raise HostError(f"{part.name} {_ended(process.returncode, last)}", hint=f"Try it alone: quatrefoil {part.full}")
 
 
-def _too_late(process: subprocess.Popen[str], late: threading.Event) -> None:
-    late.set()
-    _end(process)
+def _listen(pipe: TextIO, lines: SimpleQueue[str]) -> None:
+    for line in pipe:
+        if line.strip():
+            lines.put(line.strip()[:MOST_LINE])
+
+
+def _passed_on(process: subprocess.Popen[str], lines: SimpleQueue[str], end: float, say: Say) -> str:
+    """Say each line until the process ends or the time is over; the last one."""
+    last = ""
+    while process.poll() is None and time.monotonic() < end:
+        with suppress(Empty):
+            last = lines.get(timeout=0.1)
+            say(last)
+    return last
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -122,10 +140,6 @@ def _ended(code: int, last: str) -> str:
     if code < 0:
         return f"was killed by signal {-code}"
     return f"failed: {last.removeprefix('quatrefoil: ')[:300] or f'exit code {code}'}"
-
-
-def _shown(part: Part) -> str:
-    return f"quatrefoil {part.full}"
 
 
 @dataclass(frozen=True)
