@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_BARS = 24
+LEAST, MOST = 1e-9, 1e12
+"""Of what is drawn, in whatever unit."""
+
 _LABEL = 44
 """Characters of a label that are shown."""
 
@@ -114,7 +117,7 @@ def ranges(title: str, unit: str, rows: Sequence[tuple[str, tuple[float, float] 
 @in_the_look
 def compared(title: str, unit: str, pairs: Mapping[str, tuple[float, float]], within: float) -> Figure | None:
     """Predicted against measured, one point a label, with the band of ``within`` about the diagonal."""
-    shown = {label: pair for label, pair in list(pairs.items())[:60] if min(pair) > 0 and all(map(math.isfinite, pair))}
+    shown = {label: pair for label, pair in list(pairs.items())[:60] if all(map(_drawable, pair))}
     if not shown:
         return None
     figure, (axes,) = svg.canvas(4.2, width=6.4)
@@ -137,17 +140,20 @@ def short(value: float) -> str:
     """Three digits of a number, for people."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else "-"
-    if abs(value) >= 100_000 or abs(value) < 0.001:
-        return f"{value:.2g}" if abs(value) < 0.001 else f"{value:,.0f}"
+    if abs(value) < 0.001 or abs(value) >= 1e9:
+        return f"{value:.2g}"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{digits}f}"
 
 
 def _positive(values: Values) -> dict[str, float]:
-    found = {
-        label: value for label, value in values.items() if value is not None and math.isfinite(value) and value > 0
-    }
+    found = {label: value for label, value in values.items() if value is not None and _drawable(value)}
     return dict(list(found.items())[:MOST_BARS])
+
+
+def _drawable(value: float) -> bool:
+    """Positive, and of a size that a measurement can have: an axis holds no other."""
+    return LEAST <= value <= MOST
 
 
 def _upwards(groups: Mapping[str, Mapping[str, float]]) -> list[tuple[int, Mapping[str, float]]]:
@@ -177,7 +183,7 @@ def _logarithmic(axis: Axis) -> None:
     from matplotlib.ticker import LogLocator
 
     axis.set_major_locator(LogLocator(numticks=7))
-    axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axis.set_major_formatter(lambda value, _: f"{value:,.10g}" if 1e-4 <= value < 1e8 else f"{value:.0e}")
     axis.set_minor_formatter(lambda _value, _place: "")
 
 
