@@ -97,20 +97,20 @@ def nightly(workload: Workload) -> Contents:
     features = np.concatenate([one.features for one in hospitals])
     labels = np.concatenate([one.labels for one in hospitals])
     model = _logistic(encoding.FEATURES, (features, labels))
+    known = [(*encoding.CATEGORIES["restecg"], "missing"), encoding.CATEGORIES["cp"]]
     findings = [
-        [encoding.FEATURES.index(f"{column}: {category}") for category in encoding.CATEGORIES[column]]
-        for column in ("restecg", "cp")
+        [encoding.FEATURES.index(f"{column}: {category}") for category in categories]
+        for column, categories in zip(("restecg", "cp"), known, strict=True)
     ]
-    whole = features[features[:, findings[0]].any(axis=1)]  # who has a result of the ECG
-    drawn = np.random.default_rng(_SEED).integers(0, len(whole), max(phase.batch for phase in workload.phases))
-    night = whole[drawn]
+    drawn = np.random.default_rng(_SEED).integers(0, len(features), max(phase.batch for phase in workload.phases))
+    night = features[drawn]
     ecg, pain = (night[:, places].argmax(axis=1).astype(np.int64) for places in findings)
     return Contents(
         tables={
             "score": Scoring(night[: _phase(workload, "score").batch], model),
             "drift": Moments(encoding.FEATURES, night[: _phase(workload, "drift").batch]),
             "registry": Counting(
-                ("restecg", "cp"), np.column_stack([ecg, pain])[: _phase(workload, "registry").batch], (3, 4)
+                ("restecg", "cp"), np.column_stack([ecg, pain])[: _phase(workload, "registry").batch], (4, 4)
             ),
         }
     )
