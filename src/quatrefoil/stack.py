@@ -7,7 +7,7 @@ here, before anything runs. There is no default backend.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
@@ -28,6 +28,7 @@ from quatrefoil.policy import BACKENDS, ISOLATING, PROVEN, STAND_INS, Policy
 from quatrefoil.proofs import BoundedUpdateProofs
 from quatrefoil.tlog import LogKeys, LogWriter
 from quatrefoil.transport import ChannelPolicy, Clock, policy_named, system_clock
+from quatrefoil.workload import KINDS
 
 _LEAF = bytes(300)
 """What an entry of a round takes."""
@@ -113,8 +114,15 @@ def channel_policy_of(policy: Policy) -> ChannelPolicy:
     return policy_named(policy.channels)
 
 
-def measure_host(available: Availability, *, seconds: float = 1.5) -> Costs:
-    """A short calibration of this host, in about ``seconds``.
+def measure_host(
+    available: Availability,
+    *,
+    seconds: float = 1.5,
+    threads: Sequence[int] = (1,),
+    kinds: Collection[str] = tuple(KINDS),
+    progress: Callable[[str], None] = lambda _: None,
+) -> Costs:
+    """A calibration of this host for phases of ``kinds``: a short one, unless more ``seconds`` are given.
 
     The log is measured where temporary files live; another disk takes another time to make an entry durable.
     """
@@ -123,7 +131,15 @@ def measure_host(available: Availability, *, seconds: float = 1.5) -> Costs:
         tempfile.TemporaryDirectory(prefix="quatrefoil-") as folder,
         LogWriter(Path(folder), keys.signers, clock=system_clock) as log,
     ):
-        return calibrate(available, lambda: log.append([_LEAF]), receipts_at_both_ends(), seconds=seconds)
+        return calibrate(
+            available,
+            lambda: log.append([_LEAF]),
+            receipts_at_both_ends(),
+            seconds=seconds,
+            threads=threads,
+            kinds=kinds,
+            progress=progress,
+        )
 
 
 def receipts_at_both_ends() -> Callable[[int], bytes]:

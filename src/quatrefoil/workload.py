@@ -206,6 +206,11 @@ class Workload(WireObject):
                         hint="Collect, aggregate and keys share one round: give the same numbers",
                     )
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """What its phases do."""
+        return frozenset(phase.kind for phase in self.phases)
+
     @classmethod
     def load(cls, file: Path | str) -> Self:
         """Read a workload file, or ``PolicyInvalid`` naming file, line and field."""

@@ -95,7 +95,7 @@ def test_json_on_standard_output_is_nothing_but_json(costs: Path, capsys: pytest
 def test_without_costs_this_host_is_measured_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quatrefoil.cli.plan.SECONDS", 0.0)
+    monkeypatch.setattr("quatrefoil.cli.kept_costs.SECONDS", 0.0)
     assert plan("hospital-training", "hospitals", "--save-costs", tmp_path / "saved.json") == 0
     assert "measuring this host" in capsys.readouterr().err
     assert plan("hospital-training", "hospitals", "--costs", tmp_path / "saved.json") == 0

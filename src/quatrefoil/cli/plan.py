@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.padding import Padding
 
-from quatrefoil import stack
 from quatrefoil.cli.enclaves import add_keeper_enclave_option, add_server_enclave_option
+from quatrefoil.cli.kept_costs import kept_or_measured
 from quatrefoil.cli.output import add_json_option, console, only_json, progress_console, table, write_json
-from quatrefoil.planner import Availability, Costs, Plan, PlannedPhase, host, plan
+from quatrefoil.planner import Plan, PlannedPhase, host, plan
 from quatrefoil.planner.threats import exposed
 from quatrefoil.policy import THREATS, Policy
 from quatrefoil.workload import DATA, KINDS, Workload
@@ -19,7 +19,6 @@ from quatrefoil.workload import DATA, KINDS, Workload
 NAME = "plan"
 HELP = "choose the layers for a workload under a policy, or refuse it, naming what is not protected"
 SCHEMA = "quatrefoil.plan/1"
-SECONDS = 1.5
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +26,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy", metavar="FILE", type=Path, required=True, help="policy file (TOML): what to protect"
     )
-    parser.add_argument("--costs", metavar="FILE", type=Path, help="predict from FILE instead of measuring this host")
+    parser.add_argument(
+        "--costs", metavar="FILE", type=Path, help="predict from FILE (default: what quatrefoil calibrate kept)"
+    )
+    parser.add_argument("--threads", metavar="N", type=int, help="predict for parties that compute in N threads")
     parser.add_argument("--save-costs", metavar="FILE", type=Path, help="write the costs that were used to FILE")
     parser.add_argument(
         "--explain", metavar="PHASE", help="say more about one phase: every threat, every refused backend"
@@ -40,23 +42,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     workload, policy = Workload.load(options.workload), Policy.load(options.policy)
     available = host.availability(keeper=options.keeper_enclave, server=options.server_enclave)
-    costs = Costs.load(options.costs) if options.costs else measured(available)
+    kept = kept_or_measured(options.costs, available, workload.kinds, _tell)
+    costs = kept.costs.at(options.threads) if options.threads is not None else kept.costs
     if options.save_costs:
         costs.save(options.save_costs)
     made = plan(workload, policy, costs, available)
     explained = made.phase(options.explain) if options.explain else None
     if not only_json(options):
         out = console()
+        if kept.warning:
+            _tell(f"quatrefoil: {kept.warning}")
         show(made, out)
         if explained:
             explain(explained, made, out)
-    write_json(options.json, SCHEMA, made.to_json())
+    write_json(options.json, SCHEMA, {**made.to_json(), "costs": kept.to_json()})
 
 
-def measured(available: Availability) -> Costs:
-    """A short calibration of this host, said on standard error."""
-    progress_console().print(f"measuring this host for about {SECONDS:g} s; --save-costs FILE keeps the figures")
-    return stack.measure_host(available, seconds=SECONDS)
+def _tell(text: str) -> None:
+    progress_console().print(text, markup=False, soft_wrap=True)
 
 
 def show(made: Plan, out: Console) -> None:

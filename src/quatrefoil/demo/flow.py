@@ -54,10 +54,9 @@ def prepare(policy_file: Path, *, tell: Tell) -> Prepared:
     hospitals = load_hospitals()
     tell("measuring this machine for the planner")
     available = availability(keeper=())
-    costs = stack.measure_host(available)
-    return Prepared(
-        policy_file, policy, hospitals, costs, plan(job.workload_for(job.initial()), policy, costs, available)
-    )
+    workload = job.workload_for(job.initial())
+    costs = stack.measure_host(available, kinds=workload.kinds)
+    return Prepared(policy_file, policy, hospitals, costs, plan(workload, policy, costs, available))
 
 
 def run_demo(prepared: Prepared, *, splits: int, tell: Tell) -> DemoResult:

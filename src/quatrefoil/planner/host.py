@@ -49,7 +49,7 @@ def availability(
     return Availability(absent, largest, proofs, {**servers, "software": NO_STAND_IN})
 
 
-def aggregation(backend: str, value_bits: int) -> PrivateAggregation:
+def aggregation(backend: str, value_bits: int, *, threads: int = 1) -> PrivateAggregation:
     """One of :data:`ADDING` at ``value_bits``, for its limits and its measurement; a round gets its own from
     ``stack``."""
     if backend not in ADDING:
@@ -60,15 +60,15 @@ def aggregation(backend: str, value_bits: int) -> PrivateAggregation:
         return PlainAggregation(accept_insecure="plain-aggregation")
     from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 
-    return AdditiveAggregation(ParameterSet.named(PARAMETER_SETS[value_bits]))
+    return AdditiveAggregation(ParameterSet.named(PARAMETER_SETS[value_bits]), threads=threads)
 
 
-def proofs(value_bits: int) -> IntegrityProof:
+def proofs(value_bits: int, *, threads: int = 1) -> IntegrityProof:
     """The proofs at ``value_bits``, for their measurement; a round gets its own from ``stack``."""
     from quatrefoil.aggregation import ParameterSet
     from quatrefoil.proofs import BoundedUpdateProofs
 
-    return BoundedUpdateProofs(ParameterSet.named(PARAMETER_SETS[value_bits]))
+    return BoundedUpdateProofs(ParameterSet.named(PARAMETER_SETS[value_bits]), threads=threads)
 
 
 def _largest_proofs() -> dict[tuple[str, int], int]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from quatrefoil.errors import CallerError
 from quatrefoil.planner.answer import Answer
-from quatrefoil.planner.estimate import EXCLUDED
+from quatrefoil.planner.estimate import excluded
 from quatrefoil.wire import WireObject
 
 
@@ -56,7 +56,7 @@ class PlannedPhase:
     @property
     def excluded(self) -> str:
         """What the predictions leave out; "" for nothing."""
-        return EXCLUDED.get(self.kind, "")
+        return excluded(self.kind, self.layers)
 
 
 @dataclass(frozen=True)
