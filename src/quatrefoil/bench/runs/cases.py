@@ -91,8 +91,8 @@ def credit_scoring(workload: Workload) -> Contents:
 
 
 def nightly(workload: Workload) -> Contents:
-    """Score and drift of all inputs of the hospitals' logistic regression, and a table of two findings for a
-    registry."""
+    """Scores of the hospitals' logistic regression; moments of what was found, of each finding all categories but one,
+    because the last follows from the others; and a table of two findings for a registry."""
     hospitals = load_hospitals().values()
     features = np.concatenate([one.features for one in hospitals])
     labels = np.concatenate([one.labels for one in hospitals])
@@ -102,13 +102,19 @@ def nightly(workload: Workload) -> Contents:
         [encoding.FEATURES.index(f"{column}: {category}") for category in categories]
         for column, categories in zip(("restecg", "cp"), known, strict=True)
     ]
+    watched = (
+        *encoding.RANGES,
+        *encoding.BINARY,
+        *(f"{column}: {category}" for column, categories in encoding.CATEGORIES.items() for category in categories[1:]),
+    )
+    places = [encoding.FEATURES.index(name) for name in watched]
     drawn = np.random.default_rng(_SEED).integers(0, len(features), max(phase.batch for phase in workload.phases))
     night = features[drawn]
-    ecg, pain = (night[:, places].argmax(axis=1).astype(np.int64) for places in findings)
+    ecg, pain = (night[:, columns].argmax(axis=1).astype(np.int64) for columns in findings)
     return Contents(
         tables={
             "score": Scoring(night[: _phase(workload, "score").batch], model),
-            "drift": Moments(encoding.FEATURES, night[: _phase(workload, "drift").batch]),
+            "drift": Moments(watched, night[: _phase(workload, "drift").batch, places]),
             "registry": Counting(
                 ("restecg", "cp"), np.column_stack([ecg, pain])[: _phase(workload, "registry").batch], (4, 4)
             ),
