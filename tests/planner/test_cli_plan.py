@@ -12,7 +12,7 @@ from tests.planner.made_up import make_costs
 from quatrefoil import cli
 from quatrefoil.cli import doctor
 from quatrefoil.enclave import devices
-from quatrefoil.planner import host
+from quatrefoil.planner import host, threats
 from quatrefoil.policy import BACKENDS
 from quatrefoil.workload import KINDS
 
@@ -59,7 +59,7 @@ def test_explain_says_what_a_served_model_is_protected_by_and_what_the_figures_l
     serving = ("--costs", costs, "--server-enclave", "sev-snp")
     assert plan("hospital-serving", "strict", *serving, "--explain", "answer") == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "Not protected: nothing that a phase of this workload is exposed to." in text
+    assert "physical-access: Somebody opens the machine" in text and "an enclave falls to whoever opens" in text
     assert "answered by enclave/sev-snp: attested code answers, and signs a receipt of every answer" in text
     assert "isolation of the server from its host: vm" in text
     assert "not in it: the model's own computing" in text
@@ -105,7 +105,7 @@ def test_without_costs_this_host_is_measured_and_that_is_said(
 REFUSALS = [
     ("hospital-training", "strict", "exposed to malicious-server, which nothing available answers"),
     ("hospital-serving", "hospitals", "nothing stands in for a server that gives evidence"),
-    ("hospital-nightly", "hospitals", "encrypted scoring does not exist yet"),
+    ("hospital-nightly", "hospitals", "encrypted scoring is not priced yet"),
     ("no-such-file", "hospitals", "cannot be read"),
     ("hospital-training", "no-such-file", "cannot be read"),
 ]
@@ -156,8 +156,8 @@ def test_doctor_says_what_is_here_and_what_would_be_refused(tmp_path: Path, caps
     assert versions["cryptography"] and versions["pyopenssl"] and "OpenSSL" in versions["post-quantum channels"]
     assert {device["path"] for device in content["devices"]} == {f"/{path}" for _, path, _ in devices.KNOWN}
     refused = {entry["what"]: entry["reason"] for entry in content["refused"]}
-    assert refused["aggregation/ckks"] == "does not exist yet" and "proofs/bounded-update" not in refused
-    assert "encrypted scoring does not exist" in refused["score phases"] and "infer phases" not in refused
+    assert "proofs/bounded-update" not in refused
+    assert "encrypted scoring is not priced" in refused["score phases"] and "infer phases" not in refused
     assert "Nothing here is audited" in capsys.readouterr().out
 
 
@@ -165,7 +165,7 @@ def test_doctor_refuses_no_backend_that_a_plan_uses(tmp_path: Path) -> None:
     refused = {entry["what"] for entry in run_doctor(tmp_path)["refused"]}
     available = host.availability()
     backends = {f"{layer}/{b}" for layer in BACKENDS for b in BACKENDS[layer] if not available.has(layer, b)}
-    assert refused == backends | {f"{kind} phases" for kind in KINDS if kind == "score"}
+    assert refused == backends | {f"{kind} phases" for kind in KINDS if kind in threats.UNSERVED}
 
 
 @pytest.mark.parametrize("what", ["kernel_missing", "transport_missing"])

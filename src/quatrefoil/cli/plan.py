@@ -116,7 +116,7 @@ def explain(phase: PlannedPhase, made: Plan, out: Console) -> None:
     out.print(f"\n[bold]{phase.name}[/bold] ({phase.kind}): {KINDS[phase.kind].meaning}. Data: {DATA[phase.data]}.")
     answered = {answer.threat: answer for answer in phase.threats}
     left = {u.threat: u.why for u in made.unprotected if u.phase == phase.name}
-    for threat in exposed(phase.kind, phase.data):
+    for threat in exposed(phase.kind, phase.data, phase.site):
         out.print(f"  {threat}: {THREATS[threat]}")
         if threat in answered:
             answer = answered[threat]

@@ -17,7 +17,7 @@ def _no_servers() -> Mapping[str, str]:
 class Availability:
     """``absent`` gives a reason for every backend that is not there; every other backend of ``BACKENDS`` is.
 
-    ``largest_roster``: (aggregation backend, value bits) -> most ciphertexts that it adds exactly, for those present.
+    ``largest_roster``: (aggregation backend, value bits) -> most ciphertexts that it adds; one without adds no updates.
     ``largest_proof``: (proof backend, value bits) -> most values that one proof is about, where there are proofs.
     ``no_server``: enclave backend -> why no model is served from behind it; every other one can be. It stands apart,
     because who holds the keys of a round and who serves a model are different machines. Stand-ins are always in it.
@@ -43,7 +43,7 @@ class Availability:
                     f"enclave/{backend} is said to serve models, and it gives no evidence to seal a request to",
                     hint="Give the reason why it does not",
                 )
-        for backend in BACKENDS["aggregation"]:
+        for backend in ("additive-rlwe", "plain"):
             for bits in VALUE_BITS:
                 if ("aggregation", backend) not in self.absent and (backend, bits) not in self.largest_roster:
                     raise CallerError(

@@ -23,7 +23,7 @@ from quatrefoil.planner.availability import Availability
 from quatrefoil.planner.costs import AggregationCosts, Costs, Line, ProofCosts, TransportCosts
 from quatrefoil.planner.exchanges import measure_exchanges
 from quatrefoil.planner.watch import Clock, Watch, line
-from quatrefoil.policy import BACKENDS, VALUE_BITS
+from quatrefoil.policy import VALUE_BITS
 
 VALUES = 1 << 17
 """Values in the large update; the small one has one value."""
@@ -58,7 +58,7 @@ def calibrate(
     transport = {"pq-tls": _transport(watch)} if channels else {}
     schemes = [
         (f"{backend}/{bits}", host.aggregation(backend, bits))
-        for backend in BACKENDS["aggregation"]
+        for backend in host.ADDING
         if available.has("aggregation", backend)
         for bits in VALUE_BITS
     ]

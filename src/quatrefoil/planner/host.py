@@ -6,6 +6,7 @@ the kernel is not built.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -18,9 +19,8 @@ from quatrefoil.policy import BACKENDS, VALUE_BITS
 PARAMETER_SETS: Mapping[int, str] = {12: "sum-32-w12", 16: "sum-256-w16", 32: "sum-2048-w32"}
 """Value bits of a policy -> the additive parameter set for them."""
 
-NOT_WRITTEN: Mapping[tuple[str, str], str] = {
-    ("aggregation", "ckks"): "does not exist yet",
-}
+ADDING = ("additive-rlwe", "plain")
+"""Aggregation backends that add the updates of a round."""
 
 
 def availability(
@@ -33,21 +33,27 @@ def availability(
     """
     keepers = _enclaves(root) if keeper is None else _said(keeper, "keeper")
     servers = _enclaves(root) if server is None else _said(server, "server")
-    absent = {**NOT_WRITTEN, **{("enclave", name): reason for name, reason in keepers.items()}}
+    absent = {("enclave", name): reason for name, reason in keepers.items()}
     reason = transport_missing()
     if reason:
         absent["transport", "pq-tls"] = reason
     reason = kernel_missing()
     if reason:
         absent["aggregation", "additive-rlwe"] = absent["proofs", "bounded-update"] = reason
-    present = [backend for backend in BACKENDS["aggregation"] if ("aggregation", backend) not in absent]
+    reason = homomorphic_missing()
+    if reason:
+        absent["aggregation", "ckks"] = absent["aggregation", "bgv"] = reason
+    present = [backend for backend in ADDING if ("aggregation", backend) not in absent]
     largest = {(b, bits): aggregation(b, bits).scheme.largest_roster for b in present for bits in VALUE_BITS}
     proofs = {} if ("proofs", "bounded-update") in absent else _largest_proofs()
     return Availability(absent, largest, proofs, {**servers, "software": NO_STAND_IN})
 
 
 def aggregation(backend: str, value_bits: int) -> PrivateAggregation:
-    """The backend at ``value_bits``, for its limits and its measurement; a round gets its own from ``stack``."""
+    """One of :data:`ADDING` at ``value_bits``, for its limits and its measurement; a round gets its own from
+    ``stack``."""
+    if backend not in ADDING:
+        raise CallerError(f"aggregation/{backend} adds no updates", hint=f"Name one of {', '.join(ADDING)}")
     if backend == "plain":
         from quatrefoil.insecure.plain import PlainAggregation
 
@@ -95,6 +101,13 @@ def kernel_missing() -> str:
     return ""
 
 
+def homomorphic_missing() -> str:
+    """Why CKKS and BGV cannot be used here; "" when they can."""
+    if importlib.util.find_spec("seal") is None:
+        return "the extra he is not installed: pip install 'quatrefoil[he]'"
+    return ""
+
+
 UNCOLLECTED: Mapping[str, str] = {
     "sgx": "nothing here collects evidence inside an SGX enclave",
     "nvidia-cc": "a GPU isolates what runs on it, and not the memory of a keeper or a server beside it",
@@ -139,6 +152,7 @@ __all__ = [
     "PARAMETER_SETS",
     "aggregation",
     "availability",
+    "homomorphic_missing",
     "kernel_missing",
     "proofs",
     "transport_missing",

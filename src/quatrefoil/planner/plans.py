@@ -36,7 +36,8 @@ class Unprotected:
 @dataclass(frozen=True)
 class PlannedPhase:
     """``layers`` and ``backends`` run in parallel. ``threats``: every answered one, and by which layer. Predictions
-    are for one pass; there are ``rounds`` of them. ``isolation``: what separates the code that holds keys, or serves,
+    are for one pass; there are ``rounds`` of them. ``site``: where the workload says that its machine stands.
+    ``isolation``: what separates the code that holds keys, or serves,
     from its host, "none", "process" or "vm"; empty where the phase has no layer for it."""
 
     name: str
@@ -48,6 +49,7 @@ class PlannedPhase:
     predicted_ms: float
     predicted_bytes: int
     rounds: int
+    site: str
     isolation: str
     refused: tuple[Refusal, ...]
 
@@ -170,6 +172,7 @@ def _phase_json(phase: PlannedPhase) -> dict[str, Any]:
         "predicted_bytes": phase.predicted_bytes,
         "excluded": phase.excluded or None,
         "rounds": phase.rounds,
+        "site": phase.site,
         "isolation": phase.isolation or None,
         "refused": [{"layer": r.layer, "backend": r.backend, "reason": r.reason} for r in phase.refused],
     }

@@ -24,7 +24,7 @@ from quatrefoil.planner.estimate import Estimate, estimate
 from quatrefoil.planner.plans import Plan, PlannedPhase, Refusal, Unprotected
 from quatrefoil.policy import BACKENDS, ISOLATING, ISOLATION, LAYERS, STAND_INS, Policy
 from quatrefoil.wire import LARGEST_MESSAGE
-from quatrefoil.workload import Phase, Workload
+from quatrefoil.workload import FEDERATED, Phase, Workload
 
 SHARED = "aggregation"
 """The layer whose backend is one for the whole workload."""
@@ -49,7 +49,7 @@ def plan(workload: Workload, policy: Policy, costs: Costs, available: Availabili
         )
     best = min(routed, key=lambda attempt: attempt.rank)
     phases = tuple(room.planned(phase, choice) for phase, choice in zip(workload.phases, best.choices, strict=True))
-    everywhere = {threat for phase in workload.phases for threat in threats.exposed(phase.kind, phase.data)}
+    everywhere = {threat for phase in workload.phases for threat in threats.exposed(phase.kind, phase.data, phase.site)}
     used = {pair for phase in phases for pair in zip(phase.layers, phase.backends, strict=True)}
     return Plan(
         workload=workload.name,
@@ -137,7 +137,7 @@ class _Room:
 
     def named(self, phase: Phase) -> list[str]:
         """Threats that must be answered in ``phase``."""
-        return [t for t in threats.exposed(phase.kind, phase.data) if t in self.policy.threats]
+        return [t for t in threats.exposed(phase.kind, phase.data, phase.site) if t in self.policy.threats]
 
     def shortfall(self, phase: Phase, choice: _Choice) -> list[str]:
         """What keeps ``choice`` from being acceptable."""
@@ -223,7 +223,18 @@ class _Room:
             return missing
         if backend not in self.policy.allow.of(layer):
             return "the policy does not allow it"
+        if layer == SHARED and (unfit := self.unfit(kind, backend)):
+            return unfit
         return self.proof_hindrance(backend, shared) if layer == "proofs" else ""
+
+    def unfit(self, kind: str, backend: str) -> str:
+        """Why an aggregation backend does not do what phases of ``kind`` are about; "" when it does."""
+        if kind in threats.COMPUTING and backend not in threats.COMPUTING[kind]:
+            return f"it does nothing in {kind} phases"
+        bits = self.policy.limits.value_bits
+        if kind in FEDERATED and (backend, bits) not in self.available.largest_roster:
+            return f"it adds no updates of {bits} bits"
+        return ""
 
     def proof_hindrance(self, backend: str, shared: str) -> str:
         """What of the policy or the workload cannot be proven; "" when all of it can."""
@@ -243,7 +254,7 @@ class _Room:
 
     def planned(self, phase: Phase, choice: _Choice) -> PlannedPhase:
         answered = _answered(phase.kind, choice.backends)
-        exposed = threats.exposed(phase.kind, phase.data)
+        exposed = threats.exposed(phase.kind, phase.data, phase.site)
         return PlannedPhase(
             name=phase.name,
             kind=phase.kind,
@@ -254,6 +265,7 @@ class _Room:
             predicted_ms=choice.cost.ms,
             predicted_bytes=choice.cost.bytes,
             rounds=phase.rounds,
+            site=phase.site,
             isolation=ISOLATION[choice.backends["enclave"]] if "enclave" in choice.backends else "",
             refused=tuple(self.refusals(phase, choice)),
         )
@@ -268,7 +280,7 @@ class _Room:
         hindrance = self.hindrance(phase.kind, layer, backend, choice.backends.get(SHARED, ""))
         if hindrance:
             return hindrance
-        exposed = threats.exposed(phase.kind, phase.data)
+        exposed = threats.exposed(phase.kind, phase.data, phase.site)
         answers = [row.threat for row in threats.answers(layer, backend, phase.kind) if row.threat in exposed]
         if layer not in choice.backends:
             if not answers:
@@ -293,7 +305,7 @@ class _Room:
         """What ``phase`` is exposed to and its layers do not answer. The policy names none of these."""
         answered = {answer.threat for answer in phase.threats}
         used = dict(zip(phase.layers, phase.backends, strict=True))
-        for threat in threats.exposed(phase.kind, phase.data):
+        for threat in threats.exposed(phase.kind, phase.data, phase.site):
             if threat in answered:
                 continue
             why = f"the policy does not name it; {self.why_open(phase.kind, threat, used.get(SHARED, ''))}"

@@ -14,6 +14,8 @@ from quatrefoil.planner import serving
 from quatrefoil.planner.answer import AUTHORITY, HYBRID, MUTUAL, Answer
 from quatrefoil.policy import ISOLATING
 
+_COMPUTED = ("recorder", "network", "curious-host", "physical-access")
+
 EXPOSED: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("transport", "update"): ("recorder", "network"),
     ("transport", "model"): ("recorder", "network", "tampered-model"),
@@ -32,6 +34,7 @@ EXPOSED: Mapping[tuple[str, str], tuple[str, ...]] = {
         "curious-aggregator",
         "colluding-silos",
         "curious-host",
+        "physical-access",
         "byzantine-silo",
         "malicious-server",
     ),
@@ -41,14 +44,18 @@ EXPOSED: Mapping[tuple[str, str], tuple[str, ...]] = {
         "curious-aggregator",
         "colluding-silos",
         "curious-host",
+        "physical-access",
         "byzantine-silo",
         "malicious-server",
     ),
     ("audit", "log"): ("malicious-server",),
-    ("infer", "record"): ("recorder", "network", "curious-host", "tampered-model", "malicious-server"),
-    ("score", "record"): ("recorder", "network", "curious-host", "tampered-model", "malicious-server"),
+    ("infer", "record"): (*_COMPUTED, "tampered-model", "malicious-server"),
+    ("score", "record"): (*_COMPUTED, "tampered-model", "malicious-server"),
+    ("summarise", "record"): (*_COMPUTED, "malicious-server"),
+    ("count", "record"): (*_COMPUTED, "malicious-server"),
 }
-"""(kind, data class) -> threats. A test holds it to the vocabulary of workloads and policies."""
+"""(kind, data class) -> threats, where the machine stands elsewhere. A test holds it to the vocabulary of workloads and
+policies."""
 
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "transport": ("transport",),
@@ -61,8 +68,21 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
 """kind -> layers without which the phase cannot run at all: keys must be held somewhere, updates added somehow,
 and a model's server must show whose key requests are sealed to."""
 
+COMPUTING: Mapping[str, tuple[str, ...]] = {
+    "collect": ("additive-rlwe", "plain", "ckks"),
+    "aggregate": ("additive-rlwe", "plain", "ckks"),
+    "keys": ("additive-rlwe", "plain", "ckks"),
+    "infer": ("ckks",),
+    "score": ("ckks", "bgv"),
+    "summarise": ("ckks",),
+    "count": ("bgv",),
+}
+"""kind -> backends of aggregation that do there what it is about; those of one round are the same ones."""
+
 UNSERVED: Mapping[str, str] = {
-    "score": "encrypted scoring does not exist yet",
+    "score": "encrypted scoring is not priced yet",
+    "summarise": "encrypted statistics are not priced yet",
+    "count": "encrypted counting is not priced yet",
 }
 """Kinds that nothing can run yet, and why."""
 
@@ -122,13 +142,16 @@ ANSWERS: tuple[Answer, ...] = (
     *_additive("collect", _ONE_SUM),
     *_additive("aggregate", _ONE_SUM),
     *_additive("keys", _ONE_ANSWER),
-    Answer(
-        "aggregation",
-        "additive-rlwe",
-        "aggregate",
-        "curious-host",
-        "the machine that adds holds ciphertexts, and in the end the sum",
-        f"{_APART}; {{rosters}}",
+    *(
+        Answer(
+            "aggregation",
+            "additive-rlwe",
+            "aggregate",
+            threat,
+            "the machine that adds holds ciphertexts, and in the end the sum",
+            f"{_APART}; {{rosters}}",
+        )
+        for threat in ("curious-host", "physical-access")
     ),
     *_bounded(
         "collect", "each silo proves its update within the bounds, unseen; what does not verify is refused by name"
@@ -145,6 +168,8 @@ NOTHING_YET: Mapping[tuple[str, str], str] = {
     ("transport", "tampered-model"): "no channel shows which model is right: phases that infer do",
     ("collect", "malicious-server"): "nothing shows that a model was not chosen to draw out a silo's data",
     ("aggregate", "malicious-server"): "no aggregator gives evidence of what it runs",
+    ("keys", "physical-access"): "an enclave falls to whoever opens its machine, and the keys of a round are in one",
+    ("infer", "physical-access"): "an enclave falls to whoever opens its machine",
     ("audit", "malicious-server"): "silos can witness the log (audit.witnesses), and plans do not credit that yet",
 }
 """(kind, threat) that no row answers: what would, and that it is missing."""
@@ -153,8 +178,9 @@ PROVABLE: Mapping[str, tuple[str, ...]] = {"bounded-update": ("additive-rlwe",)}
 """Proof backend -> the aggregation backends whose ciphertexts it is about."""
 
 
-def exposed(kind: str, data: str) -> tuple[str, ...]:
-    return EXPOSED[kind, data]
+def exposed(kind: str, data: str, site: str = "elsewhere") -> tuple[str, ...]:
+    """Who stands before a machine on the premises is whoever owns the data: nobody else opens it."""
+    return tuple(t for t in EXPOSED[kind, data] if site == "elsewhere" or t != "physical-access")
 
 
 def answers(layer: str, backend: str, kind: str) -> tuple[Answer, ...]:
@@ -174,6 +200,7 @@ def placeholders() -> set[str]:
 
 __all__ = [
     "ANSWERS",
+    "COMPUTING",
     "EXPOSED",
     "NEEDED",
     "NOTHING_YET",
