@@ -35,12 +35,12 @@ def read_ciphertext(context: Context, data: Bytes, scale: float) -> Any:
 def read_secret_key(context: Context, data: Bytes) -> Any:
     """A secret key, or ``CiphertextRefused``. No copy of it reaches a disk."""
     view = memoryview(data)
-    head = _secret_head(context)
+    head = secret_head(context)
     if bytes(view[: len(head)]) != head:
         raise CiphertextRefused(f"no secret key of {context.parameters.name}", hint=_HINT)
     _require_end(_after_polynomials(context.parameters.key_primes, view[len(head) :], context, 1, "a key"), "a key")
     found = context.seal.SecretKey()
-    _guarded("a key", lambda: _through_memory(view, lambda path: found.load(context.handle, path)))
+    _guarded("a key", lambda: through_memory(view, lambda path: found.load(context.handle, path)))
     return found
 
 
@@ -78,7 +78,8 @@ def save(save_to: Callable[[str], Any]) -> bytearray:
         os.close(descriptor)
 
 
-def _through_memory(data: memoryview, load: Callable[[str], Any]) -> None:
+def through_memory(data: memoryview | bytearray, load: Callable[[str], Any]) -> None:
+    """Have SEAL read ``data`` by ``load(path)``, of which nothing stays behind."""
     descriptor = os.memfd_create("quatrefoil")
     try:
         os.write(descriptor, data)
@@ -105,7 +106,7 @@ def _read_switching(context: Context, data: Bytes, found: Any, filled: set[int],
             view = _after_ciphertext(context, view, 1.0, keys=True, what=what)
     _require_end(view, what)
     whole = memoryview(data)
-    _guarded(what, lambda: _through_memory(whole, lambda path: found.load(context.handle, path)))
+    _guarded(what, lambda: through_memory(whole, lambda path: found.load(context.handle, path)))
     return found
 
 
@@ -121,7 +122,7 @@ def _runs(filled: set[int], places: int) -> Iterator[tuple[int, int]]:
 
 
 def _after_ciphertext(context: Context, view: memoryview, scale: float, *, keys: bool, what: str) -> memoryview:
-    head = _ciphertext_head(context, scale, keys=keys)
+    head = ciphertext_head(context, scale, keys=keys)
     if bytes(view[: len(head)]) != head:
         raise CiphertextRefused(
             f"{what} is not of {context.parameters.name} at scale {scale:g} with two polynomials", hint=_HINT
@@ -145,10 +146,10 @@ def _after_polynomials(
     return view[size:]
 
 
-def _ciphertext_head(context: Context, scale: float, *, keys: bool) -> bytes:
+def ciphertext_head(context: Context, scale: float, *, keys: bool = False, in_ntt: bool = True) -> bytes:
+    """What is before the coefficients. ``in_ntt``: as all ciphertexts of both schemes, and keys."""
     p = context.parameters
     primes = p.key_primes if keys else p.primes
-    in_ntt = 1  # ciphertexts of both schemes, and keys
     body = (context.key_id if keys else context.data_id) + struct.pack(
         "<BQQQdQ", in_ntt, 2, p.ring_degree, len(primes), scale, 1
     )
@@ -156,7 +157,14 @@ def _ciphertext_head(context: Context, scale: float, *, keys: bool) -> bytes:
     return _seal_header(len(body) + _array_bytes(words)) + body + _array_head(words)
 
 
-def _secret_head(context: Context) -> bytes:
+def plain_head(context: Context, scale: float) -> bytes:
+    """Of an encoded or decrypted message of CKKS."""
+    words = context.parameters.ring_degree * len(context.parameters.primes)
+    body = context.data_id + struct.pack("<Qd", words, scale)
+    return _seal_header(len(body) + _array_bytes(words)) + body + _array_head(words)
+
+
+def secret_head(context: Context) -> bytes:
     words = context.parameters.ring_degree * len(context.parameters.key_primes)
     body = context.key_id + struct.pack("<Qd", words, 1.0)
     return _seal_header(len(body) + _array_bytes(words)) + body + _array_head(words)
