@@ -26,7 +26,8 @@ def measured() -> Costs:
 
 def test_everything_that_is_there_is_measured(measured: Costs) -> None:
     assert set(measured.transport) == {"pq-tls"}
-    assert set(measured.aggregation) == {f"{b}/{n}" for b in ("additive-rlwe", "plain") for n in VALUE_BITS}
+    assert set(measured.aggregation) == {f"{b}/{n}" for b in ("additive-rlwe", "ckks", "plain") for n in VALUE_BITS}
+    assert measured.of_aggregation("ckks", 12) is measured.of_aggregation("ckks", 32)
     transport = measured.of_transport("pq-tls")
     assert transport.handshake_ms > 0 and transport.sign_ms > 0 and transport.open_ms > 0
     assert transport.handshake_bytes > 10_000, "two ML-DSA certificates and signatures"

@@ -113,10 +113,18 @@ def _pq_tls(kind: str) -> tuple[Answer, ...]:
     )
 
 
-def _additive(kind: str, how: str) -> tuple[Answer, ...]:
-    return (
-        Answer("aggregation", "additive-rlwe", kind, "curious-aggregator", how, f"{_APART}; {{rosters}}"),
-        Answer("aggregation", "additive-rlwe", kind, "colluding-silos", how, _COLLUDING),
+_FRESH_KEYS = ("additive-rlwe", "ckks")
+"""Backends with a key a silo and round, of which only the sum is released."""
+
+
+def _summed(kind: str, how: str) -> tuple[Answer, ...]:
+    return tuple(
+        Answer("aggregation", backend, kind, threat, how, condition)
+        for backend in _FRESH_KEYS
+        for threat, condition in (
+            ("curious-aggregator", f"{_APART}; {{rosters}}"),
+            ("colluding-silos", _COLLUDING),
+        )
     )
 
 
@@ -139,18 +147,19 @@ ANSWERS: tuple[Answer, ...] = (
     *_pq_tls("transport"),
     *_pq_tls("collect"),
     *_pq_tls("keys"),
-    *_additive("collect", _ONE_SUM),
-    *_additive("aggregate", _ONE_SUM),
-    *_additive("keys", _ONE_ANSWER),
+    *_summed("collect", _ONE_SUM),
+    *_summed("aggregate", _ONE_SUM),
+    *_summed("keys", _ONE_ANSWER),
     *(
         Answer(
             "aggregation",
-            "additive-rlwe",
+            backend,
             "aggregate",
             threat,
             "the machine that adds holds ciphertexts, and in the end the sum",
             f"{_APART}; {{rosters}}",
         )
+        for backend in _FRESH_KEYS
         for threat in ("curious-host", "physical-access")
     ),
     *_bounded(
