@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.aggregation.ckks.parameters import CkksSumSet
-from quatrefoil.aggregation.he.context import Context
+from quatrefoil.aggregation.he.context import Context, context
 from quatrefoil.aggregation.he.serialised import (
     ciphertext_head,
     plain_head,
@@ -94,9 +94,7 @@ class OneKey:
     def decrypt(self, b: Words, a: Words) -> NDArray[np.float64]:
         """The ``ring_degree`` values in b - a s, with their error."""
         q = np.uint64(self._context.parameters.modulus)
-        plain = self._decryptor.decrypt(self._ciphertext(b, (q - a) % q))
-        slots = np.asarray(self._context.encoder.decode_complex(plain))
-        return np.concatenate([slots.real, slots.imag])
+        return _decoded(self._context, self._decryptor.decrypt(self._ciphertext(b, (q - a) % q)))
 
     def _ciphertext(self, first: Words, second: Words) -> Any:
         found = self._context.seal.Ciphertext()
@@ -107,6 +105,19 @@ class OneKey:
     def _opened(self, ciphertext: Any) -> Words:
         stream = self._decryptor.decrypt(ciphertext).to_bytes()
         return np.frombuffer(_polynomial(self._context, stream, self._scale), dtype="<u8")
+
+
+def decoded(parameters: CkksSumSet, polynomial: Words) -> NDArray[np.float64]:
+    """The ``ring_degree`` values in a polynomial that is encoded and not encrypted."""
+    found = context(parameters.seal)
+    plain = found.seal.Plaintext()
+    plain.load_bytes(found.handle, plain_head(found, parameters.scale) + polynomial.astype("<u8").tobytes())
+    return _decoded(found, plain)
+
+
+def _decoded(context: Context, plain: Any) -> NDArray[np.float64]:
+    slots = np.asarray(context.encoder.decode_complex(plain))
+    return np.concatenate([slots.real, slots.imag])
 
 
 def _error(context: Context) -> bytearray:
