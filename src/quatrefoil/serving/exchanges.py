@@ -95,22 +95,18 @@ class Exchanges:
 
     async def _worked(self, found: Opened, receive: Receive, send: Send, began: float) -> None:
         # Nobody is answered who has left; what was begun for it is given up.
-        work = asyncio.ensure_future(self._answered(found, send, began))
-        gone = asyncio.ensure_future(asgi.left(receive))
         try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            async with asgi.WhileThere(receive):
+                await self._answered(found, send, began)
+        except CutOff:
+            raise
+        except Exception as fault:
+            self._report(f"a fault: {described(fault)}")
         finally:
-            gone.cancel()
-            if not work.done():
-                work.cancel()
-            begun = [] if found.commitment is None else [found.commitment]
-            await asyncio.gather(work, gone, *begun, return_exceptions=True)
+            if found.commitment is not None and not found.commitment.done():
+                await asyncio.wait({found.commitment})
             found.response.wipe()
             self._keys.answered(found.held)
-        if not work.cancelled() and (fault := work.exception()) is not None:
-            if isinstance(fault, CutOff):
-                raise fault
-            self._report(f"a fault: {described(fault)}")
 
     async def _opened(
         self, scope: Scope, receive: Receive, send: Send, chunked: bool, holding: Holding
