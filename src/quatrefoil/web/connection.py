@@ -237,7 +237,7 @@ class Connection(H11Protocol):
         if self.transport.is_closing():
             return _Phase.ENDING
         if self.conn.their_state is h11.IDLE:
-            fresh = self.cycle is None or self.conn.trailing_data[0]
+            fresh = self.cycle is None or self.conn.waiting
             return _Phase.HEAD if fresh else _Phase.IDLE
         return _Phase.BODY if self.conn.their_state is h11.SEND_BODY else _Phase.ANSWER
 
