@@ -11,7 +11,7 @@ extracted secrets of HKDF stay inside OpenSSL.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -59,7 +59,7 @@ class Suite:
     kem: Kem
     aead: Aead
 
-    @property
+    @cached_property
     def identifiers(self) -> bytes:
         """KEM, KDF and AEAD, two bytes each."""
         return b"".join(one.to_bytes(2, "big") for one in (self.kem.identifier, KDF_IDENTIFIER, self.aead.identifier))

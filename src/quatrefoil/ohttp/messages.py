@@ -105,9 +105,9 @@ def problem_of_fields(fields: Fields, *, trailers: bool = False) -> str:
         return ""
     names = [name.lower() for name, _ in fields]
     different = frozenset(names)
-    if not all(_TOKEN.fullmatch(name) for name in names):
+    if not all(map(_TOKEN.fullmatch, names)):
         return "a field name is no token"
-    if not all(_VALUE.fullmatch(value) for _, value in fields):
+    if not all(map(_VALUE.fullmatch, [value for _, value in fields])):
         return "a field value has NUL, CR or LF, or a space at either end"
     if not _OF_A_CONNECTION.isdisjoint(different):
         return "a field belongs to a connection, not to a message"

@@ -81,16 +81,18 @@ class Exchanges:
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one POST."""
         began = time.monotonic()
-        chunked = TYPES.get(asgi.headers(scope).get(b"content-type", b""))
+        headers, party = asgi.headers(scope), asgi.party(scope)
+        chunked = TYPES.get(headers.get(b"content-type", b""))
         if chunked is None:
             kinds = " or ".join(kind.decode() for kind in TYPES)
             refusal = MessageRefused("the content is no encapsulated request", hint=f"Send {kinds}")
             await self._problem(send, 415, refusal)
             return
-        with self.memory.holding(asgi.party(scope)) as holding:
-            found = await self._opened(scope, receive, send, chunked, holding)
+        with self.memory.holding(party) as holding:
+            announced = headers.get(b"content-length", b"")
+            found = await self._opened(announced, party, receive, send, chunked, holding)
             if found is not None:
-                found.party = asgi.party(scope)
+                found.party = party
                 await self._worked(found, receive, send, began)
 
     async def _worked(self, found: Opened, receive: Receive, send: Send, began: float) -> None:
@@ -109,15 +111,14 @@ class Exchanges:
             self._keys.answered(found.held)
 
     async def _opened(
-        self, scope: Scope, receive: Receive, send: Send, chunked: bool, holding: Holding
+        self, announced: bytes, party: str, receive: Receive, send: Send, chunked: bool, holding: Holding
     ) -> Opened | None:
         """The request, or ``None`` where it has been answered outside."""
         limit = most_sealed(self._policy, chunked=chunked)
         ends = time.monotonic() + self._policy.limits.seconds
         try:
-            announced = asgi.headers(scope).get(b"content-length", b"")
             sealed = await asgi.body(receive, limit, announced, self._policy.limits.seconds, holding)
-            return await self._read(sealed, chunked, asgi.party(scope), ends)
+            return await self._read(sealed, chunked, party, ends)
         except PeerUnreachable:
             pass
         except MemoryFull:

@@ -255,7 +255,7 @@ class HybridObject:
             self._tls.feed(self._incoming.read(_MOVE))
 
     def _give(self) -> None:
-        for piece in self._tls.drain():
+        while len(piece := self._tls.outgoing()):
             self._outgoing.write(piece)
 
     def _require_more(self) -> None:
