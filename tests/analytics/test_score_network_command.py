@@ -24,8 +24,8 @@ NETWORK = {
 LINEAR = {"kind": "linear", "features": ["age"], "weights": [1], "intercept": 0}
 ROWS = "bmi,age\n25.5,61\n31,47\n\n-2,38\n"
 ENCRYPT = (
-    "--step encrypt --bound 64 --set ckks-network-8192 "
-    "--data @rows.csv --key @key --table @table --evaluation-keys @keys"
+    "--step encrypt --bound 64 --set ckks-network-8192 --data @rows.csv --key @key --table @table "
+    "--evaluation-keys @keys"
 )
 COMPUTE = "--step compute --model @network.json --table @table --evaluation-keys @keys --answer @answer"
 
