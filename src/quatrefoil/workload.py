@@ -89,8 +89,8 @@ SITES: Mapping[str, str] = {
 PREMISED = ("infer", "score", "summarise", "count", "keys")
 """Kinds whose machine may be said to stand on the premises: one machine holds plaintext or keys."""
 
-ANSWERING = ("infer", "score", "summarise", "count", "collect", "aggregate")
-"""Kinds whose answer is a number, of which the largest error may be limited."""
+ANSWERING = ("infer", "score", "summarise", "count", "aggregate")
+"""Kinds whose answer is numbers, of which the largest error may be limited."""
 
 MOST_PHASES = 64
 LARGEST_BYTES = 1 << 50
@@ -118,7 +118,8 @@ class Phase(WireObject):
     site: str = "elsewhere"
     """Where the machine stands that holds plaintext or keys, from :data:`SITES`."""
     largest_error: float = math.inf
-    """How far a value of the answer may be from the exact one, relative to its bound; infinite when not given."""
+    """How far a value of the answer may be from the exact one, relative to its bound: 0 says that rows and weights are
+    integers and answers exact. Infinite when not given."""
     largest_bytes: int = 0
     """The most bytes that one pass may send; 0 when not given."""
     deadline_ms: float = math.inf
@@ -153,15 +154,15 @@ class Phase(WireObject):
                 f"is {self.site!r}, but {self.kind} phases have no one machine that holds plaintext or keys",
                 hint="Take it out",
             )
-        if self.largest_error != math.inf:
+        if self.largest_error != math.inf and self.kind not in ANSWERING:
+            raise FieldInvalid(
+                "largest_error", f"is given, but {self.kind} phases answer no number", hint="Take it out"
+            )
+        if self.largest_error not in (0, math.inf):
             check_positive("largest_error", self.largest_error)
-            if self.kind not in ANSWERING:
-                raise FieldInvalid(
-                    "largest_error", f"is given, but {self.kind} phases answer no number", hint="Take it out"
-                )
-        check_range("largest_bytes", self.largest_bytes, 0, LARGEST_BYTES)
         if self.deadline_ms != math.inf:
             check_positive("deadline_ms", self.deadline_ms)
+        check_range("largest_bytes", self.largest_bytes, 0, LARGEST_BYTES)
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ def _phase(table: Table) -> Phase:
     kind = table.text("kind")
     with table.placing():
         check_choice("kind", kind, tuple(KINDS))
-    sizes = {size: table.integer(size) for size in _sizes(table, kind)}
+    sizes: dict[str, Any] = {size: table.integer(size) for size in _sizes(table, kind)}
     with table.placing():
         for size, value in sizes.items():  # 0 would be taken for "not given"
             check_range(size, value, 1, SIZES[size][0])
@@ -269,8 +270,9 @@ def _requirements(table: Table) -> dict[str, Any]:
         check_range("largest_bytes", given["largest_bytes"], 1, LARGEST_BYTES)
     for name in ("largest_error", "deadline_ms"):
         if name in table:
-            given[name] = table.number(name)
-            check_positive(name, given[name])
+            given[name] = table.number(name) + 0.0  # one zero
+            if math.isinf(given[name]):
+                check_positive(name, given[name])
     return given
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from quatrefoil.errors import CallerError
+from quatrefoil.planner import serving
 from quatrefoil.policy import BACKENDS, STAND_INS, VALUE_BITS
 
 
@@ -63,7 +64,7 @@ class Availability:
 
     def missing(self, kind: str, layer: str, backend: str) -> str:
         """Why ``backend`` is not there for phases of ``kind``; "" where it is."""
-        if (kind, layer) == ("infer", "enclave"):
+        if kind in serving.KINDS and layer == "enclave":
             return self.no_server.get(backend, "")
         return self.absent.get((layer, backend), "")
 
