@@ -29,7 +29,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr(stack, "measure_host", lambda *_, **__: fresh())
     monkeypatch.setattr(around, "_added_ms", lambda _: {1: 10.0, around.ROWS: 20.0})
-    monkeypatch.setattr(around_rounds, "_round_ms", lambda silos, *_: dict.fromkeys(FEDERATED, 1000.0 + silos))
+    monkeypatch.setattr(around_rounds, "_round_ms", lambda silos, *_: dict.fromkeys(FEDERATED, 100.0 + silos))
     return tmp_path / "config"
 
 

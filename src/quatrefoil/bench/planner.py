@@ -164,7 +164,7 @@ def _sized(one: Case, *, quick: bool) -> Case:
         replace(
             phase,
             rounds=min(phase.rounds, QUICK["rounds"]),
-            batch=min(phase.batch, QUICK["batch"]) if phase.kind in SERVED else phase.batch,
+            batch=min(phase.batch, QUICK["batch"]) if phase.kind == "infer" else phase.batch,
         )
         for phase in one.workload.phases
     )
