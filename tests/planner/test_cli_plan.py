@@ -124,6 +124,83 @@ def test_a_refusal_is_one_line_and_exit_code_1(
     assert not (tmp_path / "plan.json").exists(), "a refused plan leaves no file that could be taken for one"
 
 
+NIGHT = ("--server-enclave", "sev-snp")
+
+
+def test_what_another_policy_would_change_is_shown_and_written(
+    costs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = EXAMPLES / "policies" / "attested.toml"
+    options = ("--costs", costs, *NIGHT, "--what-if", other, "--json", tmp_path / "plan.json")
+    assert plan("hospital-nightly", "night", *options) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Under attested instead of night" in text and "- aggregation/ckks" in text and "+ enclave/sev-snp" in text
+    assert "- physical-access" in text and "As before: channels, moments." in text
+    found = json.loads((tmp_path / "plan.json").read_text())["what_if"]
+    assert (found["before"], found["after"]) == ("night", "attested")
+    assert [phase["name"] for phase in found["phases"] if phase["differs"]] == ["nightly"]
+    assert found["phases"][1]["lost"] == ["physical-access"] and found["after_ms"] < found["before_ms"]
+
+
+def test_another_policy_that_refuses_says_so_and_leaves_nothing(
+    costs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = EXAMPLES / "policies" / "hospitals.toml"
+    options = ("--costs", costs, *NIGHT, "--what-if", other, "--json", tmp_path / "plan.json")
+    assert plan("hospital-nightly", "night", *options) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and "under hospitals instead: phase 'nightly' (score) needs a backend" in captured.err
+    assert not (tmp_path / "plan.json").exists()
+
+
+def test_choices_for_all_phases_are_priced_beside_the_plan(
+    costs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--costs", costs, *NIGHT, "--json", tmp_path / "plan.json")
+    assert (
+        plan("hospital-nightly", "night", *options, "--blanket", "enclave", "--blanket", "transport,aggregation") == 0
+    )
+    text = " ".join(capsys.readouterr().out.split())
+    assert "One choice for all phases" in text and "physical-access in nightly" in text and "this plan" in text
+    enclave, encrypted = json.loads((tmp_path / "plan.json").read_text())["blankets"]
+    assert enclave["layers"] == ["enclave"] and [u["phase"] for u in enclave["unanswered"]] == ["nightly"]
+    assert encrypted["unanswered"] == [] and encrypted["ms"] > enclave["ms"]
+    assert plan("hospital-nightly", "night", *options, "--blanket", "all") == 0
+    found = json.loads((tmp_path / "plan.json").read_text())["blankets"]
+    assert len(found) == 8 and [one["ms"] is None for one in found].count(True) > 0
+    assert all(one["cannot"] for one in found if one["ms"] is None)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--blanket", "fog"), "'fog' is no layer. Name some of transport"),
+        (("--blanket", "enclave,enclave"), "is empty, or names one twice"),
+        (("--blanket", "all", "--blanket", "enclave"), "--blanket all is every choice already"),
+        (("--blanket", ""), "'' is no layer"),
+        (("--what-if", "no-such-file.toml"), "cannot be read"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    options: tuple[str, ...], expected: str, costs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan("hospital-nightly", "night", "--costs", costs, *NIGHT, *options) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and expected in captured.err
+
+
+def test_a_machine_on_the_premises_is_the_workloads_word_and_the_plan_says_so(
+    costs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan("hospital-nightly", "night", "--costs", costs, *NIGHT, "--explain", "nightly") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert (
+        "The workload's word, which nothing here checks: only those whose data it is can touch the machine of moments"
+        in text
+    )
+    assert "cheaper is transport/pq-tls, enclave/sev-snp" in text and "it would leave physical-access open" in text
+
+
 def test_a_phase_that_is_not_there(costs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert plan("hospital-training", "hospitals", "--costs", costs, "--explain", "nap") == 1
     assert "has no phase 'nap'. Its phases are channels, collect" in capsys.readouterr().err

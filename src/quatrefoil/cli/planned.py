@@ -61,7 +61,7 @@ def show(made: Plan, out: Console) -> None:
     for phase in made.phases:
         if phase.excluded:
             out.print(f"Predictions of {phase.name} are what protecting it adds, without {phase.excluded}.")
-    out.print(f"All passes together: {made.ms:,.2f} ms and {made.bytes:,} bytes.")
+    out.print(f"All passes together: {made.ms:,.2f} ms and {made.bytes_sent:,} bytes.")
     out.print(f"Plan {made.digest().hex()}.")
     out.print("Predictions are from one machine. Nothing here is audited.")
 
@@ -130,7 +130,7 @@ def show_difference(found: Difference, out: Console) -> None:
         out.print(f"As before: {', '.join(same)}.")
     out.print(
         f"All passes together: {found.before.ms:,.2f} ms before, {found.after.ms:,.2f} ms after; "
-        f"{found.before.bytes:,} bytes before, {found.after.bytes:,} bytes after."
+        f"{found.before.bytes_sent:,} bytes before, {found.after.bytes_sent:,} bytes after."
     )
 
 
@@ -149,9 +149,11 @@ def _changes(phase: PhaseDifference) -> list[str]:
 
 def show_blankets(found: list[Blanket], made: Plan, out: Console) -> None:
     """The plan and each choice for all phases: what it costs, which named threats it leaves open, what it breaks."""
-    rows = [["this plan", f"{made.ms:,.2f}", f"{made.bytes:,}", "nothing that the policy names"]]
+    rows = [["this plan", f"{made.ms:,.2f}", f"{made.bytes_sent:,}", "nothing that the policy names"]]
     for blanket in found:
-        price = ("cannot run", "") if blanket.plan is None else (f"{blanket.plan.ms:,.2f}", f"{blanket.plan.bytes:,}")
+        price = (
+            ("cannot run", "") if blanket.plan is None else (f"{blanket.plan.ms:,.2f}", f"{blanket.plan.bytes_sent:,}")
+        )
         remarks = [*blanket.cannot, *(f"{u.threat} in {u.phase}" for u in blanket.unanswered), *blanket.broken]
         rows.append(["+".join(blanket.layers), *price, "\n".join(remarks) or "nothing that the policy names"])
     drawn = table("One choice for all phases", ["choice", "ms", "bytes", "leaves open, or cannot"], rows)

@@ -43,7 +43,7 @@ class Blanket:
         return {
             "layers": list(self.layers),
             "ms": None if self.plan is None else round(self.plan.ms, 4),
-            "bytes": None if self.plan is None else self.plan.bytes,
+            "bytes": None if self.plan is None else self.plan.bytes_sent,
             "cannot": list(self.cannot),
             "unanswered": [{"threat": u.threat, "phase": u.phase, "why": u.why} for u in self.unanswered],
             "broken": list(self.broken),

@@ -53,8 +53,8 @@ class Difference:
             "after_digest": self.after.digest().hex(),
             "before_ms": round(self.before.ms, 4),
             "after_ms": round(self.after.ms, 4),
-            "before_bytes": self.before.bytes,
-            "after_bytes": self.after.bytes,
+            "before_bytes": self.before.bytes_sent,
+            "after_bytes": self.after.bytes_sent,
             "phases": [
                 {
                     "name": phase.name,

@@ -131,7 +131,7 @@ class Plan:
         return sum(phase.predicted_ms * phase.rounds for phase in self.phases)
 
     @property
-    def bytes(self) -> int:
+    def bytes_sent(self) -> int:
         return sum(phase.predicted_bytes * phase.rounds for phase in self.phases)
 
     def phase(self, name: str) -> PlannedPhase:
@@ -173,7 +173,7 @@ class Plan:
             "insecure": list(self.insecure),
             "unexposed": list(self.unexposed),
             "predicted_ms": round(self.ms, 4),
-            "predicted_bytes": self.bytes,
+            "predicted_bytes": self.bytes_sent,
             "phases": [_phase_json(phase) for phase in self.phases],
         }
 

@@ -49,7 +49,13 @@ def _of_route(room: Room, phase: Phase, choices: list[Choice], route: tuple[str,
 
 
 def _wanting_layer(room: Room, phase: Phase, layers: tuple[str, ...], shared: str) -> str:
-    rows = [(layer, b) for layer in layers for b in BACKENDS[layer] if _is_worth_naming(room, phase, layer, b)]
+    others = threats.ROUTES if layers == threats.routes(phase) else ()  # a way that this phase does not have, and why
+    rows = [
+        (layer, b)
+        for layer in dict.fromkeys((*layers, *others))
+        for b in BACKENDS[layer]
+        if _is_worth_naming(room, phase, layer, b)
+    ]
     named = room.named(phase)
     also = f" (and is exposed to {', '.join(named)})" if named else ""
     return f"needs a backend of {' or '.join(layers)}, and has none{also}: {_wanting(room, phase, rows, shared)}"

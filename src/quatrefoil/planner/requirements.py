@@ -14,6 +14,12 @@ from quatrefoil.planner.estimate import Estimate
 from quatrefoil.policy import Policy
 from quatrefoil.workload import FEDERATED, Phase
 
+CKKS_SUM = 2.0**-30
+"""Bound of the error of a sum of updates in ckks-sum-4096, relative to that of the sum."""
+
+FLOATING = 2.0**-41
+"""The same of sums in floating point, of as many updates as there can be."""
+
 FRESH = 6.9e-7
 """Bound of the error of a fresh value of size 1 in the set that scores are priced for, ckks-linear-4096."""
 
@@ -49,8 +55,8 @@ def largest_error(phase: Phase, backends: Mapping[str, str], policy: Policy) -> 
     backend = backends.get("aggregation", "")
     if phase.kind in FEDERATED:
         # Each silo rounds to a neighbour, and so many of them as added enlarge the bound as well.
-        units = 2 ** (policy.limits.value_bits - 1) - 1
-        return {"additive-rlwe": 1 / units, "plain": 0.0}.get(backend, math.inf)
+        units = float(2 ** (policy.limits.value_bits - 1) - 1)
+        return {"additive-rlwe": 1 / units + 2.0**-50, "ckks": CKKS_SUM, "plain": FLOATING}.get(backend, math.inf)
     if backend != "ckks":
         return 0.0
     if phase.kind == "score":
