@@ -9,6 +9,7 @@ from quatrefoil.bench.accuracy import measure_accuracy
 from quatrefoil.bench.aggregation import measure
 from quatrefoil.bench.streaming import measure_streams
 from quatrefoil.cli import (
+    bench_all,
     bench_attest,
     bench_audit,
     bench_byzantine,
@@ -29,6 +30,7 @@ HELP = "measure a layer beside doing without it, and beside its peers"
 def configure(parser: argparse.ArgumentParser) -> None:
     benches = parser.add_subparsers(metavar="LAYER", required=True, dest="layer")
     for name, what, add_options in (
+        ("all", bench_all.WHAT, bench_all.add_options),
         ("aggregation", "encrypted sums beside plain ones", _aggregation),
         ("kernel", "each step of the encryption beside the ceilings of this machine", bench_kernel.add_options),
         ("transport", "post-quantum channels beside classical mutual TLS", bench_transport.configure),

@@ -91,26 +91,32 @@ def credit_scoring(workload: Workload) -> Contents:
 
 
 def nightly(workload: Workload) -> Contents:
-    """Score and drift of all inputs of the hospitals' logistic regression, and a table of two findings for a
-    registry."""
+    """Scores of the hospitals' logistic regression; moments of what was found, of each finding all categories but one,
+    because the last follows from the others; and a table of two findings for a registry."""
     hospitals = load_hospitals().values()
     features = np.concatenate([one.features for one in hospitals])
     labels = np.concatenate([one.labels for one in hospitals])
     model = _logistic(encoding.FEATURES, (features, labels))
+    known = [(*encoding.CATEGORIES["restecg"], "missing"), encoding.CATEGORIES["cp"]]
     findings = [
-        [encoding.FEATURES.index(f"{column}: {category}") for category in encoding.CATEGORIES[column]]
-        for column in ("restecg", "cp")
+        [encoding.FEATURES.index(f"{column}: {category}") for category in categories]
+        for column, categories in zip(("restecg", "cp"), known, strict=True)
     ]
-    whole = features[features[:, findings[0]].any(axis=1)]  # who has a result of the ECG
-    drawn = np.random.default_rng(_SEED).integers(0, len(whole), max(phase.batch for phase in workload.phases))
-    night = whole[drawn]
-    ecg, pain = (night[:, places].argmax(axis=1).astype(np.int64) for places in findings)
+    watched = (
+        *encoding.RANGES,
+        *encoding.BINARY,
+        *(f"{column}: {category}" for column, categories in encoding.CATEGORIES.items() for category in categories[1:]),
+    )
+    places = [encoding.FEATURES.index(name) for name in watched]
+    drawn = np.random.default_rng(_SEED).integers(0, len(features), max(phase.batch for phase in workload.phases))
+    night = features[drawn]
+    ecg, pain = (night[:, columns].argmax(axis=1).astype(np.int64) for columns in findings)
     return Contents(
         tables={
             "score": Scoring(night[: _phase(workload, "score").batch], model),
-            "drift": Moments(encoding.FEATURES, night[: _phase(workload, "drift").batch]),
+            "drift": Moments(watched, night[: _phase(workload, "drift").batch, places]),
             "registry": Counting(
-                ("restecg", "cp"), np.column_stack([ecg, pain])[: _phase(workload, "registry").batch], (3, 4)
+                ("restecg", "cp"), np.column_stack([ecg, pain])[: _phase(workload, "registry").batch], (4, 4)
             ),
         }
     )
