@@ -90,11 +90,11 @@ def calibrate(
         measured: dict[bytes, AggregationCosts] = {}
         for backend, bits in sums:
             scheme = host.aggregation(backend, bits, threads=count)
-            name = scheme.scheme.digest
-            if name not in measured:  # what is the same at several numbers of value bits is measured at the first
+            digest = scheme.scheme.digest
+            if digest not in measured:  # what is the same at several numbers of value bits is measured at the first
                 progress(f"sums: {backend}, {bits} bits, {count} thread(s)")
-                measured[name] = measure_aggregation(scheme, watch)
-            aggregation[f"{backend}/{bits}/{count}"] = measured[name]
+                measured[digest] = measure_aggregation(scheme, watch)
+            aggregation[f"{backend}/{bits}/{count}"] = measured[digest]
         for backend, bits in proven:
             progress(f"proofs: {backend}, {bits} bits, {count} thread(s)")
             scheme = host.aggregation("additive-rlwe", bits, threads=count)

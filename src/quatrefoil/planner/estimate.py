@@ -69,12 +69,12 @@ def estimate(
         rest = besides.get(phase.kind, costs.rounds.keys_ms).at(phase.silos)
         return Estimate(parts.ms + rest, parts.bytes)
     if (phase.kind, chosen.get("aggregation", "")) in encrypted.PARAMETER_SETS:
-        ms, *sent = _encrypted(phase, costs, encrypted.PARAMETER_SETS[phase.kind, chosen["aggregation"]])
-        moved = Estimate(0.0, sum(sent))
+        ms, sent, back = _encrypted(phase, costs, encrypted.PARAMETER_SETS[phase.kind, chosen["aggregation"]])
+        moved = Estimate(0.0, sent + back)
         if "enclave" in chosen and transport:
-            moved = _exchanged(*sent, transport, costs.of_serving(chosen["transport"]))
+            moved = _exchanged(sent, back, transport, costs.of_serving(chosen["transport"]))
         elif transport:
-            moved = Estimate(sum(map(transport.message_ms.at, sent)), sum(sent))
+            moved = Estimate(transport.message_ms.at(sent) + transport.message_ms.at(back), sent + back)
         passes = phase.batch if phase.kind == "infer" else 1
         return Estimate(passes * (ms + moved.ms), passes * moved.bytes)
     if phase.kind in SERVED and transport:
