@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
-from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
+from quatrefoil.aggregation import AdditiveAggregation, CkksAggregation, CkksSumSet, ParameterSet
 from quatrefoil.appraisal import AppraisalPolicy, Relied
 from quatrefoil.audit import inference_receipts
 from quatrefoil.contracts import IntegrityProof, IsolationAppraiser, IsolationAttester, PrivateAggregation
@@ -23,7 +23,7 @@ from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
 from quatrefoil.isolation import CollectingAttester, PolicyAppraiser
 from quatrefoil.planner import Availability, Costs
 from quatrefoil.planner.calibration import calibrate
-from quatrefoil.planner.host import PARAMETER_SETS, UNCOLLECTED
+from quatrefoil.planner.host import CKKS_SUMS, PARAMETER_SETS, UNCOLLECTED
 from quatrefoil.policy import BACKENDS, ISOLATING, PROVEN, STAND_INS, Policy
 from quatrefoil.proofs import BoundedUpdateProofs
 from quatrefoil.tlog import LogKeys, LogWriter
@@ -39,9 +39,11 @@ def aggregation_of(policy: Policy, backend: str, *, threads: int) -> PrivateAggr
     _require_allowed(policy, "aggregation", backend)
     if backend == "additive-rlwe":
         return AdditiveAggregation(ParameterSet.named(PARAMETER_SETS[policy.limits.value_bits]), threads=threads)
+    if backend == "ckks":
+        return CkksAggregation(CkksSumSet.named(CKKS_SUMS))
     if backend == "plain":
         return PlainAggregation(accept_insecure="plain-aggregation")
-    raise DependencyMissing(f"aggregation backend {backend} does not exist yet", hint="Allow additive-rlwe")
+    raise DependencyMissing(f"{backend} adds no updates", hint=f"Allow one of {', '.join(EXISTING['aggregation'])}")
 
 
 def proofs_of(policy: Policy, backend: str, *, threads: int) -> IntegrityProof | None:
@@ -192,7 +194,7 @@ def only_allowed(policy: Policy, layer: str, chosen: str | None = None) -> str:
 
 
 EXISTING = {
-    "aggregation": ("additive-rlwe", "plain"),
+    "aggregation": ("additive-rlwe", "ckks", "plain"),
     "enclave": tuple(name for name in BACKENDS["enclave"] if name not in UNCOLLECTED),
     "proofs": ("bounded-update",),
 }

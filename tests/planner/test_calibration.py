@@ -29,6 +29,7 @@ def test_everything_that_is_there_is_measured(measured: Costs) -> None:
     backends = {name for name, _ in host.availability().largest_roster}
     assert {"additive-rlwe", "plain"} <= backends
     assert set(measured.aggregation) == {f"{b}/{n}/1" for b in backends for n in VALUE_BITS}
+    assert measured.of_aggregation("ckks", 12) is measured.of_aggregation("ckks", 32)
     transport = measured.of_transport("pq-tls")
     assert transport.handshake_ms > 0 and transport.sign_ms > 0 and transport.open_ms > 0
     assert transport.handshake_bytes > 10_000, "two ML-DSA certificates and signatures"

@@ -7,6 +7,7 @@ of rows, names and bounds of columns, and its own model. docs/homomorphic.md say
 from quatrefoil.analytics.counting import Counts, contingency, histogram, open_counts
 from quatrefoil.analytics.keeping import TableKey
 from quatrefoil.analytics.models import LinearModel
+from quatrefoil.analytics.network_onnx import read_onnx
 from quatrefoil.analytics.networks import (
     EncryptedRows,
     Network,
@@ -42,6 +43,7 @@ __all__ = [
     "open_counts",
     "open_scores",
     "open_statistics",
+    "read_onnx",
     "score",
     "summarise",
 ]

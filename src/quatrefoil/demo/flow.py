@@ -147,6 +147,8 @@ def reader(policy: Policy, backend: str) -> Read:
     """The best that an aggregator can make of what it receives under this aggregation backend."""
     if backend == "plain":
         return inversion.plain_as_update
+    if backend == "ckks":
+        return inversion.ckks_as_update
     parameters = ParameterSet.named(PARAMETER_SETS[policy.limits.value_bits])
     return partial(inversion.ciphertext_as_update, packing=Packing.of(parameters))
 

@@ -19,7 +19,10 @@ from quatrefoil.policy import BACKENDS, VALUE_BITS
 PARAMETER_SETS: Mapping[int, str] = {12: "sum-32-w12", 16: "sum-256-w16", 32: "sum-2048-w32"}
 """Value bits of a policy -> the additive parameter set for them."""
 
-ADDING = ("additive-rlwe", "plain")
+CKKS_SUMS = "ckks-sum-4096"
+"""The set of sums in CKKS: it is more exact than any number of value bits asks for."""
+
+ADDING = ("additive-rlwe", "plain", "ckks")
 """Aggregation backends that add the updates of a round."""
 
 
@@ -40,7 +43,7 @@ def availability(
     reason = kernel_missing()
     if reason:
         absent["aggregation", "additive-rlwe"] = absent["proofs", "bounded-update"] = reason
-    reason = homomorphic_missing()
+    reason = reason or homomorphic_missing()
     if reason:
         absent["aggregation", "ckks"] = absent["aggregation", "bgv"] = reason
     present = [backend for backend in ADDING if ("aggregation", backend) not in absent]
@@ -58,6 +61,10 @@ def aggregation(backend: str, value_bits: int, *, threads: int = 1) -> PrivateAg
         from quatrefoil.insecure.plain import PlainAggregation
 
         return PlainAggregation(accept_insecure="plain-aggregation")
+    if backend == "ckks":
+        from quatrefoil.aggregation import CkksAggregation, CkksSumSet
+
+        return CkksAggregation(CkksSumSet.named(CKKS_SUMS))
     from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 
     return AdditiveAggregation(ParameterSet.named(PARAMETER_SETS[value_bits]), threads=threads)
@@ -148,6 +155,8 @@ def _said(kinds: Collection[str], who: str) -> dict[str, str]:
 
 
 __all__ = [
+    "ADDING",
+    "CKKS_SUMS",
     "NO_STAND_IN",
     "PARAMETER_SETS",
     "aggregation",

@@ -38,12 +38,12 @@ def read_ciphertext(context: Context, data: Bytes, scale: float, dropped: int = 
 def read_secret_key(context: Context, data: Bytes) -> Any:
     """A secret key, or ``CiphertextRefused``. No copy of it reaches a disk."""
     view = memoryview(data)
-    head = _secret_head(context)
+    head = secret_head(context)
     if bytes(view[: len(head)]) != head:
         raise CiphertextRefused(f"no secret key of {context.parameters.name}", hint=_HINT)
     _require_end(_after_polynomials(context.parameters.key_primes, view[len(head) :], context, 1, "a key"), "a key")
     found = context.seal.SecretKey()
-    _guarded("a key", lambda: _through_memory(view, lambda path: found.load(context.handle, path)))
+    _guarded("a key", lambda: through_memory(view, lambda path: found.load(context.handle, path)))
     return found
 
 
@@ -81,7 +81,8 @@ def save(save_to: Callable[[str], Any]) -> bytearray:
         os.close(descriptor)
 
 
-def _through_memory(data: memoryview, load: Callable[[str], Any]) -> None:
+def through_memory(data: memoryview | bytearray, load: Callable[[str], Any]) -> None:
+    """Have SEAL read ``data`` by ``load(path)``, of which nothing stays behind."""
     descriptor = os.memfd_create("quatrefoil")
     try:
         os.write(descriptor, data)
@@ -110,7 +111,7 @@ def _read_switching(context: Context, data: Bytes, found: Any, filled: set[int],
             view = _after_ciphertext(context, view, of_keys, primes, 1.0, what=what)
     _require_end(view, what)
     whole = memoryview(data)
-    _guarded(what, lambda: _through_memory(whole, lambda path: found.load(context.handle, path)))
+    _guarded(what, lambda: through_memory(whole, lambda path: found.load(context.handle, path)))
     return found
 
 
@@ -150,15 +151,29 @@ def _after_polynomials(
     return view[size:]
 
 
-def _ciphertext_head(context: Context, name: bytes, primes: tuple[int, ...], scale: float) -> bytes:
+def ciphertext_head(context: Context, scale: float, *, in_ntt: bool = True) -> bytes:
+    """What is before the coefficients of a fresh ciphertext."""
+    return _ciphertext_head(context, context.data_id(0), context.parameters.primes, scale, in_ntt=in_ntt)
+
+
+def _ciphertext_head(
+    context: Context, name: bytes, primes: tuple[int, ...], scale: float, *, in_ntt: bool = True
+) -> bytes:
+    """``in_ntt``: as all ciphertexts of both schemes are that travel, and keys."""
     p = context.parameters
-    in_ntt = 1  # ciphertexts of both schemes, and keys
     body = name + struct.pack("<BQQQdQ", in_ntt, 2, p.ring_degree, len(primes), scale, 1)
     words = 2 * p.ring_degree * len(primes)
     return _seal_header(len(body) + _array_bytes(words)) + body + _array_head(words)
 
 
-def _secret_head(context: Context) -> bytes:
+def plain_head(context: Context, scale: float) -> bytes:
+    """Of an encoded or decrypted message of CKKS."""
+    words = context.parameters.ring_degree * len(context.parameters.primes)
+    body = context.data_id(0) + struct.pack("<Qd", words, scale)
+    return _seal_header(len(body) + _array_bytes(words)) + body + _array_head(words)
+
+
+def secret_head(context: Context) -> bytes:
     words = context.parameters.ring_degree * len(context.parameters.key_primes)
     body = context.key_id + struct.pack("<Qd", words, 1.0)
     return _seal_header(len(body) + _array_bytes(words)) + body + _array_head(words)
