@@ -17,7 +17,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import quatrefoil
 from quatrefoil import machine, strict_json
 from quatrefoil.bench.report.parts import Part
 from quatrefoil.errors import EvidenceRejected, HostError
@@ -66,7 +65,7 @@ class Kept:
 
 
 def here() -> Here:
-    return Here(version("quatrefoil"), code_digest(Path(quatrefoil.__file__).parent), machine.describe())
+    return Here(version("quatrefoil"), code_digest(Path(__file__).parents[2]), machine.describe())
 
 
 @cache
