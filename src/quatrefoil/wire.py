@@ -31,6 +31,8 @@ _DEEPEST = 32
 # could stand for an enormous one, and bignums (2, 3), which cannot be printed in an error message.
 _BUILT_IN_TAGS = (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 100, 256, 258, 260, 261, 1004, 43000, 55799)
 
+_PLAIN = frozenset((int, float, bool, str, bytes))
+
 _HINT = "Check that both sides run the same version of Quatrefoil, and that nothing on the way alters messages"
 
 
@@ -59,7 +61,7 @@ class WireObject:
         return decoded
 
     def _as_cbor(self) -> list[Any]:
-        return [self.TYPE, self.VERSION, [_to_cbor(getattr(self, f.name)) for f in dataclasses.fields(self)]]
+        return [self.TYPE, self.VERSION, [_to_cbor(getattr(self, name)) for name in _field_names(type(self))]]
 
     @classmethod
     def _from_cbor(cls, value: Any) -> Self:
@@ -99,7 +101,7 @@ def parse_cbor(data: bytes, name: str, *, indefinite: bool = False) -> Any:
     try:
         return cbor2.loads(
             data,
-            semantic_decoders=dict.fromkeys(_BUILT_IN_TAGS, _refuse_tag),
+            semantic_decoders=_REFUSED_TAGS,
             tag_hook=_refuse_tag,
             max_depth=_DEEPEST,
             allow_indefinite=indefinite,
@@ -112,10 +114,18 @@ def _refuse_tag(*_: object) -> Any:
     raise cbor2.CBORDecodeError("a tag")
 
 
+_REFUSED_TAGS = dict.fromkeys(_BUILT_IN_TAGS, _refuse_tag)
+
+
 @cache
 def _field_types(cls: Any) -> tuple[tuple[str, Any], ...]:
     hints = typing.get_type_hints(cls)
     return tuple((field.name, hints[field.name]) for field in dataclasses.fields(cls))
+
+
+@cache
+def _field_names(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(cls))
 
 
 def _short(cls: type) -> str:
@@ -123,6 +133,8 @@ def _short(cls: type) -> str:
 
 
 def _to_cbor(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, WireObject):
         return value._as_cbor()
     if isinstance(value, tuple):
@@ -131,6 +143,8 @@ def _to_cbor(value: Any) -> Any:
 
 
 def _from_cbor(kind: Any, value: Any, where: str) -> Any:
+    if kind in (bytes, str, bool) and type(value) is kind:
+        return value
     if typing.get_origin(kind) is tuple:
         item_kind, ellipsis = typing.get_args(kind)
         if ellipsis is not Ellipsis:
@@ -140,7 +154,7 @@ def _from_cbor(kind: Any, value: Any, where: str) -> Any:
         return tuple(_from_cbor(item_kind, item, f"{where}[{i}]") for i, item in enumerate(value))
     if isinstance(kind, type) and issubclass(kind, WireObject):
         return kind._from_cbor(value)
-    if kind not in (int, float, bool, str, bytes):
+    if kind not in _PLAIN:
         raise TypeError(f"{where}: {kind} cannot be sent")
     if type(value) is not kind:
         raise MessageRefused(f"{where} is {type(value).__name__}, not {kind.__name__}", hint=_HINT)

@@ -117,6 +117,50 @@ def test_any_bytes_give_a_message_or_a_refusal_however_they_arrive(data: bytes, 
     assert outcome(step) == outcome(max(1, len(data)))
 
 
+@st.composite
+def altered(draw: st.DrawFn, encoded: st.SearchStrategy[bytes]) -> bytes:
+    """A message with some bytes replaced, or cut, or with others after it."""
+    data = bytearray(draw(encoded))
+    for _ in range(draw(st.integers(0, 3))):
+        data[draw(st.integers(1, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data[: draw(st.integers(1, len(data)))] if draw(st.booleans()) else data + draw(st.binary(max_size=4)))
+
+
+TIGHT = Limits(control=20, section=60, fields=3, content=100, padding=50, informational=1)
+
+
+def outcome(read) -> object:
+    try:
+        return read()
+    except MessageRefused as refusal:
+        return refusal.problem
+
+
+@given(
+    altered(st.builds(encode_request, requests, padding=paddings))
+    | altered(st.builds(encode_response, responses, padding=paddings))
+    | st.binary(min_size=1, max_size=60).map(lambda data: bytes([data[0] % 2]) + data[1:]),
+    st.sampled_from([Limits(), TIGHT]),
+)
+def test_a_message_that_is_there_is_read_as_one_that_arrives(data: bytes, limits: Limits) -> None:
+    reads, decoder = (
+        (decode_request, RequestDecoder(limits)) if data[0] == 0 else (decode_response, ResponseDecoder(limits))
+    )
+
+    def arrived() -> object:
+        events = decoder.feed(data) + decoder.finish()
+        heads = tuple(one for one in events if isinstance(one, RequestHead | ResponseHead))
+        content = b"".join(one.data for one in events if isinstance(one, Content))
+        (trailers,) = [one.fields for one in events if isinstance(one, Trailers)]
+        return heads, content, trailers
+
+    def there() -> object:
+        found = reads(data, limits)
+        return (*getattr(found, "informational", ()), found.head), found.content, found.trailers
+
+    assert outcome(there) == outcome(arrived)
+
+
 @given(requests, st.data())
 def test_a_message_that_is_cut_is_refused_or_lacks_only_what_is_empty(request: Request, data) -> None:
     encoded = encode_request(request, padding=NoPadding())

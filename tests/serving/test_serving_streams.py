@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -138,20 +138,18 @@ def test_a_client_that_leaves_while_its_last_receipt_waits_is_in_the_log_all_the
     """All of the content has gone out by then: an answer off the record otherwise."""
 
     async def run() -> None:
-        gate = threading.Event()
-
         async with started(handler=Speaker(tokens)) as world:
             sealed = await world.sealed(world.request(b"/v1/chat"), chunked=True)
-            signing = world.gateway.exchanges._signing
-            for _ in range(2):
-                signing.submit(gate.wait)  # others' receipts are signed meanwhile
+            turns = world.gateway.exchanges._sealing._turns
+            others = [await turns.take("others", math.inf) for _ in range(2)]  # whose receipts are signed meanwhile
             asked = world.asked("POST", protocol.GATEWAY_PATH, sealed.content, kind=sealed.kind)
             while asked.outer is None or len(asked.outer.pieces) < 1 + len(TOKENS):
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.01)
             asked.leave()
             await asyncio.sleep(0.01)
-            gate.set()
+            for one in others:
+                one.give_back()
             await asked.answer()
             assert [(one.status, len(world.receipts.ended)) for one in world.receipts.receipts] == [(200, 0)]
             with pytest.raises(MessageRefused):

@@ -256,11 +256,14 @@ def test_a_handshake_that_does_not_come_is_ended_and_counts_until_then(consortiu
 
 LONG = b"GET / HTTP/1.1\r\nHost: x\r\nLong: " + b"x" * 2000 + b"\r\n\r\n"
 MANY = b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a:\r\n" * 500 + b"\r\n"
+SPACES = b"GET / HTTP/1.1\r\nHost: x\r\nLong:" + b" " * 2000 + b"x\r\n\r\n"
 PATH = b"GET /" + b"x" * 2000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
 TRAILER = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nLong: " + b"x" * 2000 + b"\r\n\r\n"
 
 
-@pytest.mark.parametrize("text", [LONG, MANY, PATH, TRAILER], ids=["value", "number", "path", "trailer"])
+@pytest.mark.parametrize(
+    "text", [LONG, MANY, SPACES, PATH, TRAILER], ids=["value", "number", "spaces", "path", "trailer"]
+)
 @pytest.mark.parametrize("cut", [False, True], ids=["at once", "without its end"])
 def test_oversized_header_fields_are_refused(text, cut):
     async def visit(running: Running) -> None:

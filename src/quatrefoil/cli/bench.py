@@ -16,6 +16,7 @@ from quatrefoil.cli import (
     bench_constant_time,
     bench_kernel,
     bench_proof,
+    bench_routing,
     bench_score,
     bench_serving,
     bench_transport,
@@ -41,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("audit", bench_audit.WHAT, bench_audit.add_options),
         ("serving", bench_serving.WHAT, bench_serving.add_options),
         ("score", bench_score.WHAT, bench_score.add_options),
+        ("routing", bench_routing.WHAT, bench_routing.add_options),
     ):
         add_options(benches.add_parser(name, help=what, description=what))
 

@@ -326,7 +326,7 @@ def _over_tls(credentials: Credentials, policy: ServingPolicy, clock: Clock) -> 
 
 
 def _latin(text: Any, what: str) -> bytes:
-    if isinstance(text, str) and all(one < "\u0100" for one in text):
+    if isinstance(text, str) and (text.isascii() or max(text) < "\u0100"):
         return text.encode("latin-1")
     raise CallerError(f"{what} is no text of ISO 8859-1", hint="Percent-encode what is beyond it, or leave it out")
 

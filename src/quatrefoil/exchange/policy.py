@@ -152,11 +152,11 @@ class ServingPolicy(WireObject):
 
     @property
     def request_padding(self) -> ohttp.Padding:
-        return _padding(self.padding.requests)
+        return _PADDINGS[self.padding.requests]
 
     @property
     def answer_padding(self) -> ohttp.Padding:
-        return _padding(self.padding.answers)
+        return _PADDINGS[self.padding.answers]
 
     @classmethod
     def _from_cbor(cls, value: Any) -> Self:
@@ -167,13 +167,11 @@ class ServingPolicy(WireObject):
             raise MessageRefused(f"ServingPolicy.{error.problem}", hint="Ask for a valid policy") from None
 
 
-def _padding(name: str) -> ohttp.Padding:
-    policies: dict[str, ohttp.Padding] = {
-        "none": ohttp.NoPadding(),
-        "padme": ohttp.Padme(),
-        "power-of-two": ohttp.PowerOfTwo(),
-    }
-    return policies[name]
+_PADDINGS: dict[str, ohttp.Padding] = {
+    "none": ohttp.NoPadding(),
+    "padme": ohttp.Padme(),
+    "power-of-two": ohttp.PowerOfTwo(),
+}
 
 
 __all__ = [

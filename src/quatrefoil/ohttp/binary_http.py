@@ -1,14 +1,14 @@
 """Binary HTTP messages (RFC 9292): writing them, whole or part by part, and reading them whole.
 
 Whole messages have a known length; a stream has an indeterminate one, of chunks that need not be those of the
-encryption. ``decoder.py`` reads both as they arrive. What a message may hold is in ``messages.py``; text is bytes
-throughout.
+encryption. ``decoder.py`` reads both as they arrive, ``whole.py`` a message of known length that is there. What a
+message may hold is in ``messages.py``; text is bytes throughout.
 """
 
 from __future__ import annotations
 
 from quatrefoil.errors import CallerError
-from quatrefoil.ohttp import varint
+from quatrefoil.ohttp import varint, whole
 from quatrefoil.ohttp.decoder import LIMITS, Content, Event, Limits, RequestDecoder, ResponseDecoder, Trailers
 from quatrefoil.ohttp.messages import (
     Fields,
@@ -27,6 +27,7 @@ CONTENT_TYPE = "message/bhttp"
 
 KNOWN_REQUEST, KNOWN_RESPONSE, STREAM_REQUEST, STREAM_RESPONSE = range(4)
 """Framing indicators (section 3.3)."""
+_WHOLE_REQUEST, _WHOLE_RESPONSE = bytes([whole.REQUEST]), bytes([whole.RESPONSE])
 
 
 def encode_request(request: Request, *, padding: Padding) -> bytes:
@@ -50,6 +51,8 @@ def encode_response(response: Response, *, padding: Padding) -> bytes:
 
 def decode_request(data: bytes, limits: Limits = LIMITS) -> Request:
     """The request in ``data``, of known or indeterminate length, or ``MessageRefused``."""
+    if data[:1] == _WHOLE_REQUEST:
+        return whole.read_request(data, limits)
     decoder = RequestDecoder(limits)
     head, *events = decoder.feed(data) + decoder.finish()
     assert isinstance(head, RequestHead)
@@ -58,6 +61,8 @@ def decode_request(data: bytes, limits: Limits = LIMITS) -> Request:
 
 def decode_response(data: bytes, limits: Limits = LIMITS) -> Response:
     """The response in ``data``, of known or indeterminate length, or ``MessageRefused``."""
+    if data[:1] == _WHOLE_RESPONSE:
+        return whole.read_response(data, limits)
     decoder = ResponseDecoder(limits)
     events = decoder.feed(data) + decoder.finish()
     heads = [one for one in events if isinstance(one, ResponseHead)]

@@ -119,13 +119,13 @@ class Decoder:
     def _message(self) -> Waiting:
         indicator = yield from self._integer()
         if indicator not in self._INDICATORS:
-            _refuse("it begins with another framing indicator")
+            refuse("it begins with another framing indicator")
         known = indicator == self._INDICATORS[0]
         head = yield from self._head(known)
         size = yield from (self._known_content() if known else self._chunks())
-        _hold(problem_of_length(head, size))
+        hold(problem_of_length(head, size))
         trailers = yield from self._section(known, optional=True)
-        _hold(problem_of_fields(trailers, trailers=True))
+        hold(problem_of_fields(trailers, trailers=True))
         self._flush()
         self._events.append(Trailers(trailers))
         yield from self._zeros()
@@ -149,7 +149,7 @@ class Decoder:
                 break
             count += 1
             if count > self._limits.chunks:
-                _refuse("its content has too many chunks")
+                refuse("its content has too many chunks")
             total += size
             self._check_content(total)
             yield from self._some_content(size)
@@ -170,20 +170,20 @@ class Decoder:
         if known:
             left = yield from self._integer()
             if left > self._limits.section:
-                _refuse("a field section is over the limit")
+                refuse("a field section is over the limit")
         found: list[tuple[bytes, bytes]] = []
         while not (known and left == 0):
             (name, read) = yield from self._prefixed(left)
             left -= read
             if not name:
                 if known:
-                    _refuse("a field has no name")
+                    refuse("a field has no name")
                 break
             (value, read) = yield from self._prefixed(left)
             left -= read
             found.append((name, value))
             if len(found) > self._limits.fields:
-                _refuse("a section has too many fields")
+                refuse("a section has too many fields")
         return tuple(found)
 
     def _zeros(self) -> Waiting:
@@ -192,12 +192,12 @@ class Decoder:
         while not (yield from self._at_end()):
             count += len(self._held)
             if count > self._limits.padding or self._held.count(0) != len(self._held):
-                _refuse("what follows it is not padding, or is over the limit")
+                refuse("what follows it is not padding, or is over the limit")
             self._held.clear()
 
     def _check_content(self, size: int) -> None:
         if size > self._limits.content:
-            _refuse("its content is over the limit")
+            refuse("its content is over the limit")
 
     # ------------------------------------------------------------------------------------------------ the bytes
 
@@ -206,7 +206,7 @@ class Decoder:
         awaited."""
         size, of_size = yield from self._sized()
         if of_size + size > left:
-            _refuse("a length is over what holds it, or over the limit")
+            refuse("a length is over what holds it, or over the limit")
         content = yield from self._bytes(size)
         return content, of_size + size
 
@@ -231,7 +231,7 @@ class Decoder:
     def _wait(self, size: int) -> Waiting:
         while len(self._held) < size:
             if self._complete:
-                _refuse("it ends inside one of its parts")
+                refuse("it ends inside one of its parts")
             yield
 
     def _at_end(self) -> Generator[None, None, bool]:
@@ -254,7 +254,7 @@ class RequestDecoder(Decoder):
         authority = yield from self._control()
         path = yield from self._control()
         head = RequestHead(method, scheme, authority, path, (yield from self._section(known, optional=True)))
-        _hold(problem_of_request(head))
+        hold(problem_of_request(head))
         self._events.append(head)
         return head
 
@@ -272,17 +272,19 @@ class ResponseDecoder(Decoder):
         for _ in range(self._limits.informational + 1):
             status = yield from self._integer()
             head = ResponseHead(status, (yield from self._section(known, optional=status >= 200)))
-            _hold(problem_of_response(head))
+            hold(problem_of_response(head))
             self._events.append(head)
             if status >= 200:
                 return head
-        _refuse("too many informational responses come before it")
+        refuse("too many informational responses come before it")
 
 
-def _hold(problem: str) -> None:
+def hold(problem: str) -> None:
+    """``MessageRefused`` where there is a problem."""
     if problem:
-        _refuse(problem)
+        refuse(problem)
 
 
-def _refuse(problem: str) -> NoReturn:
+def refuse(problem: str) -> NoReturn:
+    """``MessageRefused``: ``problem`` is of this package, and nothing of the message is in it."""
     raise MessageRefused(f"the binary HTTP message is refused: {problem}", hint="Have it made as RFC 9292 has it")

@@ -11,6 +11,7 @@ extracted secrets of HKDF stay inside OpenSSL.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -58,7 +59,7 @@ class Suite:
     kem: Kem
     aead: Aead
 
-    @property
+    @cached_property
     def identifiers(self) -> bytes:
         """KEM, KDF and AEAD, two bytes each."""
         return b"".join(one.to_bytes(2, "big") for one in (self.kem.identifier, KDF_IDENTIFIER, self.aead.identifier))
@@ -73,15 +74,8 @@ class Suite:
         """LabeledExpand of ``secret`` of section 5.1, which is LabeledExtract(shared, "secret", "")."""
         out = bytearray(length)
         derive = HKDF(SHA256(), length, salt=shared, info=self._expand_info(label, context, length))
-        derive.derive_into(self._extract_input(b"secret", b""), out)
+        derive.derive_into(b"HPKE-v1HPKE" + self.identifiers + b"secret", out)
         return out
-
-    def hashed(self, label: bytes, content: bytes) -> bytes:
-        """LabeledExtract without salt, of what is public."""
-        return HKDF.extract(SHA256(), None, self._extract_input(label, content))
-
-    def _extract_input(self, label: bytes, content: bytes) -> bytes:
-        return b"HPKE-v1HPKE" + self.identifiers + label + content
 
     def _expand_info(self, label: bytes, context: bytes, length: int) -> bytes:
         return length.to_bytes(2, "big") + b"HPKE-v1HPKE" + self.identifiers + label + context
@@ -91,12 +85,23 @@ HYBRID = Suite(MLKEM768X25519(), AES_256_GCM)
 """KEM 0x647a, KDF 0x0001, AEAD 0x0002."""
 
 
+@lru_cache(maxsize=256)
+def _context(identifiers: bytes, info: bytes) -> bytes:
+    """``key_schedule_context`` of section 5.1 in mode base: public, and the same for every message to one key."""
+
+    def hashed(label: bytes, content: bytes) -> bytes:
+        """LabeledExtract without salt."""
+        return HKDF.extract(SHA256(), None, b"HPKE-v1HPKE" + identifiers + label + content)
+
+    return b"\x00" + hashed(b"psk_id_hash", b"") + hashed(b"info_hash", info)
+
+
 class HpkeContext:
     """One direction of one encapsulation. ``messages`` seals at the sender, and opens at the recipient."""
 
     def __init__(self, suite: Suite, shared: bytes, info: bytes) -> None:
         """The key schedule of section 5.1, mode base: no pre-shared key."""
-        context = b"\x00" + suite.hashed(b"psk_id_hash", b"") + suite.hashed(b"info_hash", info)
+        context = _context(suite.identifiers, info)
         self._suite = suite
         self._exporter: bytearray | None = suite.extract_and_expand(shared, b"exp", context, SECRET_BYTES)
         self.messages = Sequence(

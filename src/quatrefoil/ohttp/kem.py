@@ -10,6 +10,8 @@ learnt.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 from cryptography.hazmat.primitives.hashes import SHA3_256, Hash
 
@@ -32,14 +34,12 @@ class MLKEM768X25519:
 
         Raises ``MessageRefused`` where ``public`` is not 1,216 bytes that pass FIPS 203 section 7.2, or is degenerate.
         """
-        HYBRID_768.read_public(public)
-        ml_kem = mlkem.MLKEM768PublicKey.from_public_bytes(public[: HYBRID_768.ml_kem_bytes])
-        share = public[HYBRID_768.ml_kem_bytes :]
+        ml_kem, curve = _halves(public)
         first, ciphertext = ml_kem.encapsulate()
         ephemeral = x25519.X25519PrivateKey.generate()
-        second = _exchange(ephemeral, share, "the public key is degenerate")
+        second = _exchange(ephemeral, curve, "the public key is degenerate")
         own = ephemeral.public_key().public_bytes_raw()
-        return _combine(first, second, own, share), ciphertext + own
+        return _combine(first, second, own, public[HYBRID_768.ml_kem_bytes :]), ciphertext + own
 
 
 class HybridKey:
@@ -75,7 +75,7 @@ class HybridKey:
         ml_kem, curve = self._halves
         ciphertext, share = encapsulated[:CIPHERTEXT_BYTES], encapsulated[CIPHERTEXT_BYTES:]
         first = ml_kem.decapsulate(ciphertext)
-        second = _exchange(curve, share, "the encapsulated key is degenerate")
+        second = _exchange(curve, x25519.X25519PublicKey.from_public_bytes(share), "the encapsulated key is degenerate")
         return _combine(first, second, share, self._public[HYBRID_768.ml_kem_bytes :])
 
     def wipe(self) -> None:
@@ -86,9 +86,20 @@ class HybridKey:
         return f"HybridKey({self._public[:8].hex()}, key=<{'wiped' if self._halves is None else 'secret'}>)"
 
 
-def _exchange(key: x25519.X25519PrivateKey, share: bytes, problem: str) -> bytes:
+@lru_cache(maxsize=64)
+def _halves(public: bytes) -> tuple[mlkem.MLKEM768PublicKey, x25519.X25519PublicKey]:
+    """The halves of a public key that has passed its checks. A client seals request after request to one, and to read
+    it takes as long as to encapsulate to it."""
+    HYBRID_768.read_public(public)
+    return (
+        mlkem.MLKEM768PublicKey.from_public_bytes(public[: HYBRID_768.ml_kem_bytes]),
+        x25519.X25519PublicKey.from_public_bytes(public[HYBRID_768.ml_kem_bytes :]),
+    )
+
+
+def _exchange(key: x25519.X25519PrivateKey, share: x25519.X25519PublicKey, problem: str) -> bytes:
     try:
-        return key.exchange(x25519.X25519PublicKey.from_public_bytes(share))
+        return key.exchange(share)
     except ValueError:  # all zeros: a point of small order
         raise MessageRefused(problem, hint="Have another one made") from None
 

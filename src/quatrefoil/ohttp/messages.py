@@ -8,7 +8,6 @@ fields that belong to a connection, no CONNECT, and one value each for fields th
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -72,7 +71,8 @@ class Response:
 
 def values_of(fields: Fields, name: bytes) -> list[bytes]:
     """Every value of a field, in order."""
-    return [value for one, value in fields if one.lower() == name.lower()]
+    name = name.lower()
+    return [value for one, value in fields if one.lower() == name]
 
 
 def problem_of_request(head: RequestHead) -> str:
@@ -101,18 +101,21 @@ def problem_of_response(head: ResponseHead) -> str:
 
 def problem_of_fields(fields: Fields, *, trailers: bool = False) -> str:
     """What is wrong with a field section; empty if nothing is."""
+    if not fields:
+        return ""
     names = [name.lower() for name, _ in fields]
-    if not all(_TOKEN.fullmatch(name) for name in names):
+    different = frozenset(names)
+    if not all(map(_TOKEN.fullmatch, names)):
         return "a field name is no token"
-    if not all(_VALUE.fullmatch(value) for _, value in fields):
+    if not all(map(_VALUE.fullmatch, [value for _, value in fields])):
         return "a field value has NUL, CR or LF, or a space at either end"
-    if _OF_A_CONNECTION & set(names):
+    if not _OF_A_CONNECTION.isdisjoint(different):
         return "a field belongs to a connection, not to a message"
-    if any(count > 1 and name in _ONCE for name, count in Counter(names).items()):
+    if len(different) < len(names) and any(names.count(name) > 1 for name in _ONCE & different):
         return "a field that has one value is there twice"
-    if any(not _DIGITS.fullmatch(value) for value in values_of(fields, b"content-length")):
+    if b"content-length" in different and not all(map(_DIGITS.fullmatch, values_of(fields, b"content-length"))):
         return "Content-Length is no number"
-    if trailers and _NOT_IN_TRAILERS & set(names):
+    if trailers and not _NOT_IN_TRAILERS.isdisjoint(different):
         return "a field is among the trailers that says how to read the message"
     return ""
 

@@ -13,7 +13,9 @@ def encode(value: int) -> bytes:
     """The shortest form of 0 to 2^62-1."""
     if not 0 <= value <= LARGEST:
         raise ValueError("a variable-length integer is from 0 to 2^62-1")
-    for size, bits in ((1, 0x00), (2, 0x40), (4, 0x80), (8, 0xC0)):
+    if value < 0x40:
+        return bytes((value,))
+    for size, bits in ((2, 0x40), (4, 0x80), (8, 0xC0)):
         if value < 1 << (8 * size - 2):
             encoded = bytearray(value.to_bytes(size, "big"))
             encoded[0] |= bits

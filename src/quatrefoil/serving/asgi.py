@@ -59,8 +59,41 @@ async def body(receive: Receive, limit: int, announced: bytes, seconds: float, h
         raise RequestRefused("the request did not come in time", hint="Send it faster", status=408) from None
 
 
-async def left(receive: Receive) -> None:
-    """Returns when the client has left."""
+class WhileThere:
+    """``async with WhileThere(receive):`` cancels what is awaited in the block when the client leaves, and leaves the
+    block; a cancellation by anybody else goes on. For the time after the body: it takes what ``receive`` has.
+
+    In the task that it is entered in: a task of its own for what is awaited would be four more turns of the loop for
+    each request."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._left = False
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._cancelling = task, task.cancelling()
+        self._watch = asyncio.ensure_future(_left(self._receive))
+        self._watch.add_done_callback(self._leave)
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        self._watch.remove_done_callback(self._leave)
+        self._watch.cancel()
+        if not self._left:
+            return False
+        # As asyncio.timeout does it: whoever else has cancelled the task meanwhile has it cancelled.
+        only = self._task.uncancel() <= self._cancelling
+        return only and kind is not None and issubclass(kind, asyncio.CancelledError)
+
+    def _leave(self, watch: asyncio.Future[None]) -> None:
+        if not watch.cancelled():
+            watch.exception()
+            self._left = True
+            self._task.cancel()
+
+
+async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -80,4 +113,4 @@ def _too_large(limit: int) -> RequestRefused:
     return RequestRefused(f"the request is over the limit of {limit} bytes", hint="Send less", status=413)
 
 
-__all__ = ["LOCAL", "Receive", "Scope", "Send", "body", "headers", "left", "party", "reply", "start"]
+__all__ = ["LOCAL", "Receive", "Scope", "Send", "WhileThere", "body", "headers", "party", "reply", "start"]

@@ -81,47 +81,44 @@ class Exchanges:
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one POST."""
         began = time.monotonic()
-        chunked = TYPES.get(asgi.headers(scope).get(b"content-type", b""))
+        headers, party = asgi.headers(scope), asgi.party(scope)
+        chunked = TYPES.get(headers.get(b"content-type", b""))
         if chunked is None:
             kinds = " or ".join(kind.decode() for kind in TYPES)
             refusal = MessageRefused("the content is no encapsulated request", hint=f"Send {kinds}")
             await self._problem(send, 415, refusal)
             return
-        with self.memory.holding(asgi.party(scope)) as holding:
-            found = await self._opened(scope, receive, send, chunked, holding)
+        with self.memory.holding(party) as holding:
+            announced = headers.get(b"content-length", b"")
+            found = await self._opened(announced, party, receive, send, chunked, holding)
             if found is not None:
-                found.party = asgi.party(scope)
+                found.party = party
                 await self._worked(found, receive, send, began)
 
     async def _worked(self, found: Opened, receive: Receive, send: Send, began: float) -> None:
         # Nobody is answered who has left; what was begun for it is given up.
-        work = asyncio.ensure_future(self._answered(found, send, began))
-        gone = asyncio.ensure_future(asgi.left(receive))
         try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            async with asgi.WhileThere(receive):
+                await self._answered(found, send, began)
+        except CutOff:
+            raise
+        except Exception as fault:
+            self._report(f"a fault: {described(fault)}")
         finally:
-            gone.cancel()
-            if not work.done():
-                work.cancel()
-            begun = [] if found.commitment is None else [found.commitment]
-            await asyncio.gather(work, gone, *begun, return_exceptions=True)
+            if found.commitment is not None and not found.commitment.done():
+                await asyncio.wait({found.commitment})
             found.response.wipe()
             self._keys.answered(found.held)
-        if not work.cancelled() and (fault := work.exception()) is not None:
-            if isinstance(fault, CutOff):
-                raise fault
-            self._report(f"a fault: {described(fault)}")
 
     async def _opened(
-        self, scope: Scope, receive: Receive, send: Send, chunked: bool, holding: Holding
+        self, announced: bytes, party: str, receive: Receive, send: Send, chunked: bool, holding: Holding
     ) -> Opened | None:
         """The request, or ``None`` where it has been answered outside."""
         limit = most_sealed(self._policy, chunked=chunked)
         ends = time.monotonic() + self._policy.limits.seconds
         try:
-            announced = asgi.headers(scope).get(b"content-length", b"")
             sealed = await asgi.body(receive, limit, announced, self._policy.limits.seconds, holding)
-            return await self._read(sealed, chunked, asgi.party(scope), ends)
+            return await self._read(sealed, chunked, party, ends)
         except PeerUnreachable:
             pass
         except MemoryFull:

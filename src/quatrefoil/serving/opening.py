@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from quatrefoil import ohttp
 from quatrefoil.errors import MessageRefused, RequestRefused
 from quatrefoil.exchange import ServingPolicy
-from quatrefoil.ohttp import Content, OpenedRequest, Request, RequestDecoder, RequestHead, RequestOpener, ResponseKeys
+from quatrefoil.ohttp import OpenedRequest, Request, RequestOpener, ResponseKeys
 from quatrefoil.ohttp.chunked import REQUEST_TYPE as CHUNKED_TYPE
 from quatrefoil.ohttp.encapsulation import REQUEST_TYPE as WHOLE_TYPE
 from quatrefoil.serving.keys import InForce, ServingKeys
@@ -105,11 +105,8 @@ def _chunks(sealed: bytes, held: InForce, limit: int) -> tuple[bytes, bytes, Res
 
 def _read(content: bytes, policy: ServingPolicy) -> tuple[Request | None, MessageRefused | RequestRefused | None]:
     try:
-        decoder = RequestDecoder()
-        head, *events = decoder.feed(content) + decoder.finish()
-        assert isinstance(head, RequestHead)
-        parts = [one.data for one in events if isinstance(one, Content)]
-        request = Request(head, parts[0] if len(parts) == 1 else b"".join(parts))
+        found = ohttp.decode_request(content)
+        request = Request(found.head, found.content)  # trailers are dropped
     except MessageRefused as refusal:
         return None, MessageRefused(refusal.problem, hint=refusal.hint)
     limit = policy.limits.request_bytes

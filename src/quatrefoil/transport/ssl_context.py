@@ -29,6 +29,17 @@ from quatrefoil.transport.tls_session import PeerCheck, TlsSession
 _MOVE = 256 << 10
 
 
+class _Scratch(threading.local):
+    """Room to decrypt into, of which each read copies what there was: fresh room of this size for every read would cost
+    more than a small message does."""
+
+    def __init__(self) -> None:
+        self.space = memoryview(bytearray(_MOVE))
+
+
+_SCRATCH = _Scratch()
+
+
 class HandshakeRefused(ssl.SSLError):
     """``refusal`` in the form that asyncio passes on."""
 
@@ -157,11 +168,13 @@ class HybridObject:
             self._require_more()
 
     def read(self, size: int = 1024, buffer: Any = None) -> Any:
-        if buffer is None:
-            taken = bytearray(size)
-            return bytes(taken[: self.read(size, taken)])
-        with memoryview(buffer).cast("B") as whole, whole[:size] as space:
-            return self._read_into(space)
+        if buffer is not None:
+            with memoryview(buffer).cast("B") as whole, whole[:size] as space:
+                return self._read_into(space)
+        if self._tls.dry and not self._incoming.pending:
+            self._require_more()  # asyncio reads until it hears this: most often the second call
+        with _SCRATCH.space[: min(size, _MOVE)] as space:
+            return bytes(space[: self._read_into(space)])
 
     def _read_into(self, space: memoryview) -> int:
         count = self._decrypt(space)
@@ -242,7 +255,7 @@ class HybridObject:
             self._tls.feed(self._incoming.read(_MOVE))
 
     def _give(self) -> None:
-        for piece in self._tls.drain():
+        while len(piece := self._tls.outgoing()):
             self._outgoing.write(piece)
 
     def _require_more(self) -> None:

@@ -72,10 +72,15 @@ class Incoming:
     async def pieces(self) -> AsyncIterator[bytes]:
         """The content as it comes. ``PeerUnreachable`` where it breaks off, ``MessageRefused`` over the limit."""
         limits, taken = self._exchange.limits, 0
+        content = self._response.content
+        silence = f"sent nothing more for {limits.idle_seconds:g} s"
         while True:
-            with self._exchange.telling(f"sent nothing more for {limits.idle_seconds:g} s"):
-                async with asyncio.timeout(limits.idle_seconds):
-                    piece = await self._response.content.readany()
+            with self._exchange.telling(silence):
+                if content.is_eof():  # all of it has come: nothing is waited for
+                    piece = await content.readany()
+                else:
+                    async with asyncio.timeout(limits.idle_seconds):
+                        piece = await content.readany()
             if not piece:
                 return
             taken += len(piece)
@@ -167,7 +172,7 @@ class WebClient:
         fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
         if isinstance(content, bytes):
             fields = _without_length(fields, len(content))
-        body: bytes | AsyncIterable[bytes] | None = content or None
+        body: bytes | AsyncIterable[bytes | memoryview] | None = content or None
         if isinstance(content, bytes) and len(content) > _PIECE:
             fields.append(("content-length", str(len(content))))
             body = exchange.paced(_pieces_of(content, on_sent))
@@ -291,9 +296,10 @@ def _without_length(fields: list[tuple[str, str]], size: int) -> list[tuple[str,
     return [(name, value) for name, value in fields if name.lower() != "content-length"]
 
 
-async def _pieces_of(content: bytes, on_sent: Callable[[], object]) -> AsyncIterator[bytes]:
+async def _pieces_of(content: bytes, on_sent: Callable[[], object]) -> AsyncIterator[memoryview]:
+    whole = memoryview(content)
     for start in range(0, len(content), _WRITTEN):
-        yield content[start : start + _WRITTEN]
+        yield whole[start : start + _WRITTEN]
     on_sent()
 
 

@@ -30,6 +30,9 @@ _LINGER_SECONDS = 2.0
 """In which the rest of a request that was refused is read and dropped: closing at once would reset the connection, and
 its peer might never see why (RFC 9112 section 9.6)."""
 
+_TOGETHER = 16 << 10
+"""Bytes that wait for the end of a turn of the event loop: one record of TLS."""
+
 _SILENT = logging.Logger("quatrefoil.web.uvicorn", logging.CRITICAL + 1)
 _REASONS = {
     400: b"Bad Request",
@@ -108,19 +111,41 @@ class _Flow(FlowControl):
 
 
 class _Transport:
-    """The transport as uvicorn sees it: its ``close`` is ours."""
+    """The transport as uvicorn sees it: its ``close`` is ours, and what is written in one turn of the event loop goes
+    out together. A head by itself would be a record, a system call, and a turn of the reader's loop."""
 
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, close: Callable[[], None]
+    ) -> None:
         self._transport = transport
+        self._loop = loop
         self._close = close
         self._closed = False
+        self._held: list[bytes] = []
+        self._size = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
+    def write(self, data: bytes) -> None:
+        if not data:
+            return
+        self._held.append(data)
+        self._size += len(data)
+        if self._size > _TOGETHER:  # whoever writes more is told now whether the reader takes it
+            self.flush()
+        elif len(self._held) == 1:
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        held, self._held, self._size = self._held, [], 0
+        if held:
+            self._transport.write(b"".join(held))
+
     def close(self) -> None:
         if not self._closed:
             self._closed = True
+            self.flush()
             self._close()
 
     def is_closing(self) -> bool:
@@ -150,7 +175,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._raw = transport
-        super().connection_made(_Transport(transport, self._finish))  # type: ignore[arg-type]
+        super().connection_made(_Transport(transport, self.loop, self._finish))  # type: ignore[arg-type]
         transport.set_write_buffer_limits(high=self._limits.write_bytes)
         self.flow = _Flow(self.transport, self.loop, self._blocked)
         self._tls = transport.get_extra_info("ssl_object")
@@ -212,7 +237,7 @@ class Connection(H11Protocol):
         if self.transport.is_closing():
             return _Phase.ENDING
         if self.conn.their_state is h11.IDLE:
-            fresh = self.cycle is None or self.conn.trailing_data[0]
+            fresh = self.cycle is None or self.conn.waiting
             return _Phase.HEAD if fresh else _Phase.IDLE
         return _Phase.BODY if self.conn.their_state is h11.SEND_BODY else _Phase.ANSWER
 

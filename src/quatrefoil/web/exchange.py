@@ -28,7 +28,7 @@ class Exchange:
         self.patience: asyncio.Timeout | None = None
         self._failed: Exception | None = None
 
-    async def paced(self, content: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    async def paced(self, content: AsyncIterable[bytes | memoryview]) -> AsyncIterator[bytes | memoryview]:
         """``content``, of which the server has ``idle_seconds`` for each piece; ours takes what time it takes."""
         self.sent = False
         try:

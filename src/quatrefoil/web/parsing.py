@@ -11,6 +11,8 @@ from quatrefoil.web.limits import WebLimits
 
 _TWO_READINGS = re.compile(rb"(?<!\r)\n|\n[ \t]")
 """Lines that end with LF alone, and folded ones (RFC 9112 sections 2.2 and 5.2): h11 takes both."""
+_RAW = 2
+"""Times the limit of header fields that they may have as bytes, with the spaces that h11 takes away."""
 _LENGTH = re.compile(rb"\ncontent-length:[ \t]*([^\r]*?)[ \t]*\r", re.I)
 
 
@@ -30,13 +32,23 @@ class StrictConnection(h11.Connection):
         """Bytes of the present request's body."""
         return self._body
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that have come and are of no event yet."""
+        return len(self._receive_buffer)
+
     def next_event(self) -> Any:
-        before = self.trailing_data[0] if self.their_state is h11.IDLE else b""
+        idle, size = self.their_state is h11.IDLE, self.waiting
+        # Not all that has come: with a large body that is most of it.
+        before = bytes(self._receive_buffer._data[: _RAW * self._limits.header_bytes]) if idle else b""
         try:
             event = super().next_event()
             if isinstance(event, h11.Request):
                 self._body = 0
-                self._check_bytes(before[: len(before) - len(self.trailing_data[0])])
+                head = size - self.waiting
+                if head > len(before):
+                    raise _refused("header fields over the limit", 431)
+                self._check_bytes(before[:head])
                 self._check(event)
             elif isinstance(event, h11.Data):
                 self._body += len(event.data)

@@ -65,7 +65,7 @@ class Kept:
 
 
 def here() -> Here:
-    return Here(version("quatrefoil"), code_digest(Path(__file__).parents[2]), machine.describe())
+    return Here(version("quatrefoil"), code_digest(Path(machine.__file__).parent), machine.describe())
 
 
 @cache
