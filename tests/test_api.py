@@ -91,9 +91,9 @@ def run(costs: Costs, **changes: Any) -> quatrefoil.Outcome:
     return quatrefoil.run(**(given | changes))
 
 
-@pytest.mark.parametrize("backend", ["additive-rlwe", "plain"])
+@pytest.mark.parametrize("backend", ["additive-rlwe", "ckks", "plain"])
 def test_the_weighted_mean_comes_out_in_the_shapes_that_went_in(costs: Costs, backend: str) -> None:
-    chosen = policy(backend) if backend == "additive-rlwe" else clear()
+    chosen = clear() if backend == "plain" else policy(backend)
     outcome = run(costs, policy=chosen)
     assert [(a.shape, a.dtype) for a in outcome.parameters] == [((2, 2), np.float64), ((1,), np.float32)]
     error = sum(done.error_bound for done in outcome.rounds) + 1e-6

@@ -10,7 +10,7 @@ import pytest
 
 from quatrefoil.planner import host, threats
 from quatrefoil.policy import BACKENDS, ISOLATION, LAYERS, STAND_INS, THREATS, Limits
-from quatrefoil.workload import DATA, KINDS, SIZES
+from quatrefoil.workload import DATA, KINDS, REQUIREMENTS, SIZES
 
 TEXT = (Path(__file__).parents[1] / "docs" / "policy.md").read_text()
 
@@ -51,7 +51,7 @@ def test_every_threat_is_documented_in_its_own_sentence() -> None:
 
 
 def test_every_backend_is_documented_with_what_it_is_and_whether_it_is_here() -> None:
-    absent = {*host.NOT_WRITTEN, *(("enclave", name) for name in host.UNCOLLECTED)}
+    absent = {("enclave", name) for name in host.UNCOLLECTED}
     expected = []
     for layer, backends in BACKENDS.items():
         for backend, what in backends.items():
@@ -65,12 +65,16 @@ def test_every_backend_is_documented_with_what_it_is_and_whether_it_is_here() ->
 def test_every_workload_field_kind_and_data_class_is_documented() -> None:
     tables = {words(row[0])[0]: row for row in rows("Workload")}
     fields = {"name", "phases", "phases.name", "phases.kind", "phases.data", "phases.latency_ms"}
-    assert tables.keys() == fields | {f"phases.{size}" for size in SIZES} | set(KINDS) | set(DATA)
+    fields |= {f"phases.{name}" for name in (*SIZES, *REQUIREMENTS)}
+    assert tables.keys() == fields | set(KINDS) | set(DATA)
+    for name, meaning in REQUIREMENTS.items():
+        assert tables[f"phases.{name}"][2] == meaning
     for size, (_, meaning) in SIZES.items():
         assert tables[f"phases.{size}"][2] == meaning
     for name, kind in KINDS.items():
-        _, meaning, data, sizes = tables[name]
+        _, meaning, data, sizes, optional = tables[name]
         assert (meaning, tuple(words(data)), tuple(words(sizes))) == (kind.meaning, kind.data, kind.sizes)
+        assert (tuple(words(optional)) or optional) == (kind.optional or "none")
     for name, meaning in DATA.items():
         assert tables[name][1] == meaning
 

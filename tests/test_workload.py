@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,142 @@ REFUSED = {
 def test_refused_with_line_and_field(case: str) -> None:
     number, line, expected = REFUSED[case]
     assert expected in refusal(with_line(number, line))
+
+
+SCORE = """\
+name = "test"
+
+[[phases]]
+name = "score"
+kind = "score"
+data = "record"
+parameters = 30
+batch = 1000
+latency_ms = 10
+site = "premises"
+largest_error = 0.5
+largest_bytes = 1000
+deadline_ms = 20.5
+"""
+NETWORK = SCORE.replace('"score"', '"infer"').replace(
+    "parameters = 30\n", "message_bytes = 9\nparameters = 30\nhidden = 5\n"
+)
+
+
+def test_what_a_phase_asks_for_besides_is_read_and_is_in_the_digest() -> None:
+    (phase,) = Workload.parse(SCORE, source="w.toml").phases
+    assert (phase.site, phase.largest_error, phase.largest_bytes, phase.deadline_ms) == ("premises", 0.5, 1000, 20.5)
+    (network,) = Workload.parse(NETWORK, source="w.toml").phases
+    assert (network.parameters, network.hidden) == (30, 5)
+    digests = {Workload.parse(text, source="w").digest() for text in (SCORE, NETWORK)}
+    for line in SCORE.splitlines()[9:]:
+        without = Workload.parse(SCORE.replace(f"{line}\n", ""), source="w.toml")
+        assert Workload.decode(without.encode()) == without
+        digests.add(without.digest())
+    assert len(digests) == 6
+    exact = [Workload.parse(SCORE.replace("= 0.5", f"= {zero}"), source="w").digest() for zero in ("0", "0.0", "-0.0")]
+    assert len(set(exact)) == 1 and exact[0] not in digests
+
+
+ASKED_WRONGLY = {
+    "a site that is none": ("site", 'site = "basement"', "w.toml:10: phases[1].site: 'basement' is not 'elsewhere' or"),
+    "a site that is no text": ("site", "site = 1", "w.toml:10: phases[1].site: is an integer, not a string"),
+    "a site twice": ("site", 'site = "premises"\nsite = "premises"', "w.toml:11: is not TOML"),
+    "no error": ("largest_error", "largest_error = nan", "w.toml:11: phases[1].largest_error: is nan"),
+    "a negative error": ("largest_error", "largest_error = -1e-9", "phases[1].largest_error: is -1e-09, not"),
+    "an infinite error": ("largest_error", "largest_error = inf", "phases[1].largest_error: is inf"),
+    "an error in words": (
+        "largest_error",
+        'largest_error = "small"',
+        "w.toml:11: phases[1].largest_error: is a string",
+    ),
+    "a boolean for an error": ("largest_error", "largest_error = false", "phases[1].largest_error: is a boolean"),
+    "no bytes": ("largest_bytes", "largest_bytes = 0", "w.toml:12: phases[1].largest_bytes: is 0, outside 1 to"),
+    "negative bytes": ("largest_bytes", "largest_bytes = -5", "phases[1].largest_bytes: is -5, outside 1 to"),
+    "too many bytes": (
+        "largest_bytes",
+        f"largest_bytes = {1 << 60}",
+        "phases[1].largest_bytes: is 1152921504606846976,",
+    ),
+    "huge bytes": ("largest_bytes", f"largest_bytes = {1 << 200}", "phases[1].largest_bytes: is huge, outside"),
+    "half a byte": ("largest_bytes", "largest_bytes = 0.5", "phases[1].largest_bytes: is a float, not an integer"),
+    "a deadline of zero": ("deadline_ms", "deadline_ms = 0", "w.toml:13: phases[1].deadline_ms: is 0.0, not a finite"),
+    "an infinite deadline": ("deadline_ms", "deadline_ms = inf", "phases[1].deadline_ms: is inf, not a finite number"),
+    "a deadline that is none": ("deadline_ms", "deadline_ms = nan", "phases[1].deadline_ms: is nan"),
+    "a misspelt deadline": ("deadline_ms", "deadline = 3", "phases[1].deadline: is not a known key. Did you mean"),
+    "hidden units of no network": ("batch", "batch = 9\nhidden = 3", "w.toml:9: phases[1].hidden: is not a known key"),
+    "threats of its own": ("batch", "batch = 9\nthreats = []", "phases[1].threats: is not a known key"),
+}
+
+
+@pytest.mark.parametrize("case", ASKED_WRONGLY)
+def test_what_is_asked_for_wrongly_is_refused_with_line_and_field(case: str) -> None:
+    key, line, expected = ASKED_WRONGLY[case]
+    (old,) = [found for found in SCORE.splitlines() if found.startswith(f"{key} =")]
+    assert expected in refusal(SCORE.replace(old, line))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (NETWORK.replace("hidden = 5\n", ""), "w.toml:8: phases[1].parameters: is given without hidden"),
+        (NETWORK.replace("parameters = 30\n", ""), "w.toml:8: phases[1].hidden: is given without parameters"),
+        (NETWORK.replace("hidden = 5", "hidden = 0"), "w.toml:9: phases[1].hidden: is 0, outside 1 to 1048576"),
+        (NETWORK.replace("hidden = 5", "hidden = 2000000"), "phases[1].hidden: is 2000000, outside"),
+        (NETWORK.replace("parameters = 30", "parameters = 0"), "w.toml:8: phases[1].parameters: is 0, outside"),
+        (
+            ROUND.replace("rounds = 5", 'rounds = 5\nsite = "premises"', 1),
+            "w.toml:10: phases[1].site: is 'premises', but",
+        ),
+        (
+            ROUND.replace("rounds = 5", "rounds = 5\nlargest_error = 0.1", 1),
+            "w.toml:10: phases[1].largest_error: is given",
+        ),
+    ],
+)
+def test_what_contradicts_the_kind_is_refused(text: str, expected: str) -> None:
+    assert expected in refusal(text)
+
+
+HOSTILE = {
+    "empty": "",
+    "deep lists": "name = " + "[" * 20_000,
+    "deep tables": "name = " + "{a=" * 9_000,
+    "a key of many parts": "a." * 30_000 + "b = 1",
+    "a header of many parts": "[" + "a." * 30_000 + "b]",
+    "an integer of many digits": SCORE.replace("1000", "9" * 50_000),
+    "many keys": SCORE + "\n".join(f"k{n} = 1" for n in range(6_000)),
+    "many tables": SCORE + "\n".join(["[[phases]]"] * 4_000),
+    "a long name": SCORE.replace('"test"', f'"{"x" * 60_000}"'),
+    "too large": "#" * 70_000,
+    "a lone surrogate": 'name = "\\ud800"',
+    "controls in a kind": SCORE.replace('kind = "score"', 'kind = "\\u001b[2J\\n"'),
+    "controls in a key": SCORE + '"\\u001b[2J\\n" = 1',
+    "a phase that is a list": 'name = "x"\nphases = [[1]]',
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_text_is_refused_in_one_short_line(case: str) -> None:
+    refusal(HOSTILE[case])
+
+
+def test_requirements_that_a_peer_sent_are_checked_as_strictly() -> None:
+    (phase,) = Workload.parse(SCORE, source="w").phases
+    for name, value in (
+        ("site", "basement"),
+        ("largest_error", math.nan),
+        ("deadline_ms", -1.0),
+        ("largest_bytes", 1 << 60),
+    ):
+        bad = object.__new__(Phase)
+        for field, given in {**vars(phase), name: value}.items():
+            object.__setattr__(bad, field, given)
+        bent = object.__new__(Workload)
+        object.__setattr__(bent, "name", "test")
+        object.__setattr__(bent, "phases", (bad,))
+        with pytest.raises(MessageRefused, match=name):
+            Workload.decode(bent.encode())
 
 
 def test_a_round_without_keys_or_without_collecting() -> None:

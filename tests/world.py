@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
+from quatrefoil.aggregation import AdditiveAggregation, CkksAggregation, CkksSumSet, ParameterSet
 from quatrefoil.audit import Log, MemoryLog
 from quatrefoil.audit.dsse import Envelope, Notary
 from quatrefoil.audit.receipts import ABSENT, Receipt, RoundReceipt, issue_batch
@@ -126,6 +126,10 @@ def additive() -> PrivateAggregation:
     return AdditiveAggregation(ParameterSet.named("sum-256-w16"))
 
 
+def ckks() -> PrivateAggregation:
+    return CkksAggregation(CkksSumSet.named("ckks-sum-4096"))
+
+
 def plain() -> PrivateAggregation:
     return PlainAggregation(accept_insecure="plain-aggregation")
 
@@ -135,7 +139,7 @@ def bounded_updates() -> IntegrityProof:
     return BoundedUpdateProofs(ParameterSet.named("sum-256-w16"))
 
 
-BACKENDS: dict[str, Callable[[], PrivateAggregation]] = {"additive-rlwe": additive, "plain": plain}
+BACKENDS: dict[str, Callable[[], PrivateAggregation]] = {"additive-rlwe": additive, "ckks": ckks, "plain": plain}
 
 
 @dataclass

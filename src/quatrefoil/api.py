@@ -107,7 +107,9 @@ def run(
     available = availability(keeper=())  # in this process, nothing isolates it
     record = log if log is not None else MemoryLog()
     log_policy(policy, record)
-    chosen = plan_logged(workload, policy, costs or stack.measure_host(available), available, record)
+    chosen = plan_logged(
+        workload, policy, costs or stack.measure_host(available, kinds=workload.kinds), available, record
+    )
     collect = training_phase(workload, parameters=layout_of(initial).length, silos=len(data))
     counts = {name: _samples_of(name, content, samples, policy) for name, content in data.items()}
     _check_away(away or {}, set(data), collect.rounds)

@@ -7,12 +7,12 @@ here, before anything runs. There is no default backend.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
-from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
+from quatrefoil.aggregation import AdditiveAggregation, CkksAggregation, CkksSumSet, ParameterSet
 from quatrefoil.appraisal import AppraisalPolicy, Relied
 from quatrefoil.audit import inference_receipts
 from quatrefoil.contracts import IntegrityProof, IsolationAppraiser, IsolationAttester, PrivateAggregation
@@ -23,11 +23,12 @@ from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
 from quatrefoil.isolation import CollectingAttester, PolicyAppraiser
 from quatrefoil.planner import Availability, Costs
 from quatrefoil.planner.calibration import calibrate
-from quatrefoil.planner.host import PARAMETER_SETS, UNCOLLECTED
+from quatrefoil.planner.host import CKKS_SUMS, PARAMETER_SETS, UNCOLLECTED
 from quatrefoil.policy import BACKENDS, ISOLATING, PROVEN, STAND_INS, Policy
 from quatrefoil.proofs import BoundedUpdateProofs
 from quatrefoil.tlog import LogKeys, LogWriter
 from quatrefoil.transport import ChannelPolicy, Clock, policy_named, system_clock
+from quatrefoil.workload import KINDS
 
 _LEAF = bytes(300)
 """What an entry of a round takes."""
@@ -38,9 +39,11 @@ def aggregation_of(policy: Policy, backend: str, *, threads: int) -> PrivateAggr
     _require_allowed(policy, "aggregation", backend)
     if backend == "additive-rlwe":
         return AdditiveAggregation(ParameterSet.named(PARAMETER_SETS[policy.limits.value_bits]), threads=threads)
+    if backend == "ckks":
+        return CkksAggregation(CkksSumSet.named(CKKS_SUMS))
     if backend == "plain":
         return PlainAggregation(accept_insecure="plain-aggregation")
-    raise DependencyMissing(f"aggregation backend {backend} does not exist yet", hint="Allow additive-rlwe")
+    raise DependencyMissing(f"{backend} adds no updates", hint=f"Allow one of {', '.join(EXISTING['aggregation'])}")
 
 
 def proofs_of(policy: Policy, backend: str, *, threads: int) -> IntegrityProof | None:
@@ -113,8 +116,15 @@ def channel_policy_of(policy: Policy) -> ChannelPolicy:
     return policy_named(policy.channels)
 
 
-def measure_host(available: Availability, *, seconds: float = 1.5) -> Costs:
-    """A short calibration of this host, in about ``seconds``.
+def measure_host(
+    available: Availability,
+    *,
+    seconds: float = 1.5,
+    threads: Sequence[int] = (1,),
+    kinds: Collection[str] = tuple(KINDS),
+    progress: Callable[[str], None] = lambda _: None,
+) -> Costs:
+    """A calibration of this host for phases of ``kinds``: a short one, unless more ``seconds`` are given.
 
     The log is measured where temporary files live; another disk takes another time to make an entry durable.
     """
@@ -123,7 +133,15 @@ def measure_host(available: Availability, *, seconds: float = 1.5) -> Costs:
         tempfile.TemporaryDirectory(prefix="quatrefoil-") as folder,
         LogWriter(Path(folder), keys.signers, clock=system_clock) as log,
     ):
-        return calibrate(available, lambda: log.append([_LEAF]), receipts_at_both_ends(), seconds=seconds)
+        return calibrate(
+            available,
+            lambda: log.append([_LEAF]),
+            receipts_at_both_ends(),
+            seconds=seconds,
+            threads=threads,
+            kinds=kinds,
+            progress=progress,
+        )
 
 
 def receipts_at_both_ends() -> Callable[[int], bytes]:
@@ -176,7 +194,7 @@ def only_allowed(policy: Policy, layer: str, chosen: str | None = None) -> str:
 
 
 EXISTING = {
-    "aggregation": ("additive-rlwe", "plain"),
+    "aggregation": ("additive-rlwe", "ckks", "plain"),
     "enclave": tuple(name for name in BACKENDS["enclave"] if name not in UNCOLLECTED),
     "proofs": ("bounded-update",),
 }

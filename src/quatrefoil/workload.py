@@ -7,6 +7,7 @@ every field.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ class Kind:
     meaning: str
     data: tuple[str, ...]
     sizes: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    """Sizes that may be given, all of them or none."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -47,8 +50,12 @@ KINDS: Mapping[str, Kind] = {
     "aggregate": Kind("add the updates of a round and read the sum", ("update",), ("parameters", "silos", "rounds")),
     "keys": Kind("hold the keys of a round and release that of the sum, once", ("key",), ("silos", "rounds")),
     "audit": Kind("append entries to the durable log", ("log",), ("batch",)),
-    "infer": Kind("answer requests with a model", ("record",), ("message_bytes", "batch")),
+    "infer": Kind(
+        "answer requests with a model", ("record",), ("message_bytes", "batch"), optional=("parameters", "hidden")
+    ),
     "score": Kind("score a batch of rows with a linear model", ("record",), ("parameters", "batch")),
+    "summarise": Kind("mean, variance and correlation of columns", ("record",), ("parameters", "batch")),
+    "count": Kind("count rows by the cells that they fall in", ("record",), ("parameters", "batch")),
 }
 """The closed vocabulary of ``kind``."""
 
@@ -56,7 +63,8 @@ FEDERATED = ("collect", "aggregate", "keys")
 """Kinds that are one encrypted round together: a workload has all of them or none."""
 
 SIZES: Mapping[str, tuple[int, str]] = {
-    "parameters": (1 << 33, "values in one update, or columns in one row"),
+    "parameters": (1 << 33, "values in one update, inputs or columns in one row, or cells that are counted"),
+    "hidden": (1 << 20, "units of the hidden layer, where the model is a dense, a squaring and a dense layer"),
     "message_bytes": (1 << 40, "bytes in one message"),
     "batch": (1 << 32, "log entries, requests or rows in one pass"),
     "silos": (2048, "silos that take part"),
@@ -64,14 +72,37 @@ SIZES: Mapping[str, tuple[int, str]] = {
 }
 """Each size: the largest that is accepted, and what it counts."""
 
+REQUIREMENTS: Mapping[str, str] = {
+    "site": "where the machine stands that holds plaintext or keys",
+    "largest_error": "how far a value of the answer may be from the exact one, relative to its bound",
+    "largest_bytes": "the most bytes that one pass may send",
+    "deadline_ms": "the longest that all passes together may take",
+}
+"""What a phase may ask for besides, and a plan keeps to."""
+
+SITES: Mapping[str, str] = {
+    "elsewhere": "whoever stands beside the machine may open it",
+    "premises": "the machine stands where only those whose data it is can touch it",
+}
+"""The closed vocabulary of ``site``, the one that is meant where none is given first."""
+
+PREMISED = ("infer", "score", "summarise", "count", "keys")
+"""Kinds whose machine may be said to stand on the premises: one machine holds plaintext or keys."""
+
+ANSWERING = ("infer", "score", "summarise", "count", "aggregate")
+"""Kinds whose answer is numbers, of which the largest error may be limited."""
+
 MOST_PHASES = 64
+LARGEST_BYTES = 1 << 50
 
 
 @dataclass(frozen=True)
 class Phase(WireObject):
-    """One phase. A size that its kind does not give is 0, or 1 for ``rounds``."""
+    """One phase. A size that its kind does not give is 0, or 1 for ``rounds``. A plan keeps to every requirement, or
+    refuses it by name."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:workload-phase"
+    VERSION: ClassVar[int] = 2
 
     name: str
     kind: str
@@ -83,18 +114,55 @@ class Phase(WireObject):
     batch: int = 0
     silos: int = 0
     rounds: int = 1
+    hidden: int = 0
+    site: str = "elsewhere"
+    """Where the machine stands that holds plaintext or keys, from :data:`SITES`."""
+    largest_error: float = math.inf
+    """How far a value of the answer may be from the exact one, relative to its bound: 0 says that rows and weights are
+    integers and answers exact. Infinite when not given."""
+    largest_bytes: int = 0
+    """The most bytes that one pass may send; 0 when not given."""
+    deadline_ms: float = math.inf
+    """The longest that all ``rounds`` passes together may take; infinite when not given."""
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
         check_choice("kind", self.kind, tuple(KINDS))
         check_choice("data", self.data, KINDS[self.kind].data)
         check_positive("latency_ms", self.latency_ms)
+        self._check_sizes()
+        self._check_requirements()
+
+    def _check_sizes(self) -> None:
+        kind = KINDS[self.kind]
         for size, (largest, _) in SIZES.items():
             value: int = getattr(self, size)
-            if size in KINDS[self.kind].sizes:
+            if size in kind.sizes or (size in kind.optional and value):
                 check_range(size, value, 1, largest)
             elif value != (1 if size == "rounds" else 0):
                 raise FieldInvalid(size, f"is given, but {self.kind} phases have none", hint="Take it out")
+        given = [size for size in kind.optional if getattr(self, size)]
+        if given and len(given) < len(kind.optional):
+            missing = next(size for size in kind.optional if size not in given)
+            raise FieldInvalid(given[0], f"is given without {missing}", hint="Give both, or neither")
+
+    def _check_requirements(self) -> None:
+        check_choice("site", self.site, tuple(SITES))
+        if self.site != "elsewhere" and self.kind not in PREMISED:
+            raise FieldInvalid(
+                "site",
+                f"is {self.site!r}, but {self.kind} phases have no one machine that holds plaintext or keys",
+                hint="Take it out",
+            )
+        if self.largest_error != math.inf and self.kind not in ANSWERING:
+            raise FieldInvalid(
+                "largest_error", f"is given, but {self.kind} phases answer no number", hint="Take it out"
+            )
+        if self.largest_error not in (0, math.inf):
+            check_positive("largest_error", self.largest_error)
+        if self.deadline_ms != math.inf:
+            check_positive("deadline_ms", self.deadline_ms)
+        check_range("largest_bytes", self.largest_bytes, 0, LARGEST_BYTES)
 
 
 @dataclass(frozen=True)
@@ -139,6 +207,11 @@ class Workload(WireObject):
                         hint="Collect, aggregate and keys share one round: give the same numbers",
                     )
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """What its phases do."""
+        return frozenset(phase.kind for phase in self.phases)
+
     @classmethod
     def load(cls, file: Path | str) -> Self:
         """Read a workload file, or ``PolicyInvalid`` naming file, line and field."""
@@ -163,20 +236,56 @@ class Workload(WireObject):
 
 
 def _phase(table: Table) -> Phase:
-    table.expect(["name", "kind", "data", "latency_ms"], tuple(SIZES))
+    table.expect(["name", "kind", "data", "latency_ms"], (*SIZES, *REQUIREMENTS))
     kind = table.text("kind")
     with table.placing():
         check_choice("kind", kind, tuple(KINDS))
-    table.expect(["name", "kind", "data", "latency_ms", *KINDS[kind].sizes])
-    sizes = {size: table.integer(size) for size in KINDS[kind].sizes}
+    sizes: dict[str, Any] = {size: table.integer(size) for size in _sizes(table, kind)}
     with table.placing():
+        for size, value in sizes.items():  # 0 would be taken for "not given"
+            check_range(size, value, 1, SIZES[size][0])
         return Phase(
             name=table.text("name"),
             kind=kind,
             data=table.text("data"),
             latency_ms=table.number("latency_ms"),
             **sizes,
+            **_requirements(table),
         )
 
 
-__all__ = ["DATA", "FEDERATED", "KINDS", "SIZES", "Kind", "Phase", "Workload"]
+def _sizes(table: Table, kind: str) -> tuple[str, ...]:
+    optional = KINDS[kind].optional
+    table.expect(["name", "kind", "data", "latency_ms", *KINDS[kind].sizes], (*optional, *REQUIREMENTS))
+    return (*KINDS[kind].sizes, *(size for size in optional if size in table))
+
+
+def _requirements(table: Table) -> dict[str, Any]:
+    """Those that the file gives. What stands in a file for "not given" is refused there: it is left out instead."""
+    given: dict[str, Any] = {}
+    if "site" in table:
+        given["site"] = table.text("site")
+    if "largest_bytes" in table:
+        given["largest_bytes"] = table.integer("largest_bytes")
+        check_range("largest_bytes", given["largest_bytes"], 1, LARGEST_BYTES)
+    for name in ("largest_error", "deadline_ms"):
+        if name in table:
+            given[name] = table.number(name) + 0.0  # one zero
+            if math.isinf(given[name]):
+                check_positive(name, given[name])
+    return given
+
+
+__all__ = [
+    "ANSWERING",
+    "DATA",
+    "FEDERATED",
+    "KINDS",
+    "PREMISED",
+    "REQUIREMENTS",
+    "SITES",
+    "SIZES",
+    "Kind",
+    "Phase",
+    "Workload",
+]

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from quatrefoil.bench.score import SETS, measure_score
+from quatrefoil.bench.score_network import measure_network
 from quatrefoil.cli import bench
 from quatrefoil.errors import CallerError
 
@@ -21,8 +22,9 @@ def run(*arguments: str) -> None:
 
 def test_every_way_has_a_row_and_is_right(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tenseal")
-    run("--rows", "20", "--columns", "3", "--repeats", "1", "--json", "-")
-    rows = json.loads(capsys.readouterr().out)["rows"]
+    run("--rows", "20", "--columns", "3", "--hidden", "4", "--repeats", "1", "--json", "-")
+    found = json.loads(capsys.readouterr().out)
+    rows, network = found["rows"], found["network"]
     assert [row["way"] for row in rows][1:4] == list(SETS)
     assert [row["way"] for row in rows][4:] == ["tenseal, a vector a row", "tenseal, a vector a column"]
     for row in rows[1:]:
@@ -30,11 +32,16 @@ def test_every_way_has_a_row_and_is_right(capsys: pytest.CaptureFixture[str]) ->
         assert row["total_ms"] == pytest.approx(row["encrypt_ms"] + row["compute_ms"] + row["decrypt_ms"])
     assert all(row["over_ours"] == pytest.approx(row["total_ms"] / rows[1]["total_ms"]) for row in rows[4:])
     assert rows[3]["max_abs_error"] == 0.0
+    ways = [row["way"] for row in network]
+    assert ways == ["plain ONNX Runtime", "plain numpy", "ckks-network-8192", "tenseal, a vector"]
+    assert network[2]["max_abs_error"] <= network[2]["error_bound"] < 1e-2
+    assert all(row["sent_bytes"] > row["answer_bytes"] > 100_000 for row in network[2:])
+    assert network[0]["max_abs_error"] < 1e-4 and network[3]["max_abs_error"] < 1e-3
 
 
 def test_the_missing_peer_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "tenseal", None)
-    run("--rows", "5", "--columns", "2", "--repeats", "1")
+    run("--rows", "5", "--columns", "2", "--hidden", "2", "--repeats", "1")
     shown = capsys.readouterr()
     assert "Peer tenseal: not installed" in shown.out and "quatrefoil[bench]" in shown.err
 
@@ -43,3 +50,9 @@ def test_the_missing_peer_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 def test_sizes_that_are_not_measured(shape: tuple[int, int, int]) -> None:
     with pytest.raises(CallerError, match="are not measured"):
         measure_score(*shape, lambda _: None)
+
+
+@pytest.mark.parametrize("shape", [(0, 1, 1), (1, 0, 1), (1, 1, 0), (1025, 1, 1), (1, 257, 1)])
+def test_networks_that_are_not_measured(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(CallerError, match="are not measured"):
+        measure_network(*shape, lambda _: None)

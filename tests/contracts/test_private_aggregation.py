@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
+from quatrefoil.aggregation import AdditiveAggregation, CkksAggregation, CkksSumSet, ParameterSet
 from quatrefoil.contracts import PrivateAggregation, SumShape
 from quatrefoil.errors import CiphertextRefused, ParametersRefused, PolicyInvalid, UpdateRefused
 from quatrefoil.insecure import PlainAggregation
@@ -16,6 +16,7 @@ BACKENDS: dict[str, Callable[[], PrivateAggregation]] = {
     "additive-32": lambda: AdditiveAggregation(ParameterSet.named("sum-32-w12")),
     "additive-256": lambda: AdditiveAggregation(ParameterSet.named("sum-256-w16")),
     "additive-2048": lambda: AdditiveAggregation(ParameterSet.named("sum-2048-w32"), threads=2),
+    "ckks": lambda: CkksAggregation(CkksSumSet.named("ckks-sum-4096")),
     "insecure-plain": lambda: PlainAggregation(accept_insecure="plain-aggregation"),
 }
 

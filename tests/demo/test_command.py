@@ -1,15 +1,18 @@
 """``quatrefoil demo`` as a script runs it: keys and types, other policies, refusals and wrong usage."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from quatrefoil import cli, stack
 from quatrefoil.demo import flow
+from quatrefoil.demo.job import POLICIES, built_in
+from quatrefoil.policy import Policy
 
 ROOT = Path(__file__).parents[2]
-POLICIES = ROOT / "examples" / "policies"
+POLICIES_OF_EXAMPLES = ROOT / "examples" / "policies"
 OWN = ROOT / "src" / "quatrefoil" / "demo" / "policy.toml"
 PARTIES = {"keeper", "cleveland", "hungary", "switzerland", "va-long-beach"}
 
@@ -79,7 +82,7 @@ def test_the_json_has_the_keys_and_types_that_are_documented(demo):
 
 @pytest.mark.slow
 def test_under_a_policy_in_the_clear_the_attack_succeeds_and_the_report_says_so(demo):
-    code, found, shown, _ = demo("--policy", POLICIES / "clear.toml", "--splits", 1)
+    code, found, shown, _ = demo("--policy", POLICIES_OF_EXAMPLES / "clear.toml", "--splits", 1)
     assert code == 0
     assert found["insecure"] == ["plain-aggregation", "software-keeper"]
     assert found["attack"]["ciphertext_psnr_db"] == found["attack"]["update_psnr_db"]
@@ -112,13 +115,50 @@ def test_a_policy_with_proofs_and_a_norm_below_an_honest_update_runs(demo, chang
     assert "byzantine-silo" not in {one["threat"] for one in found["plan"]["unprotected"]}
 
 
+@pytest.mark.slow
+def test_sums_in_ckks_are_the_same_round_and_the_report_says_first_what_they_lack(demo):
+    code, found, shown, _ = demo("--aggregation", "ckks", "--splits", 1)
+    assert code == 0 and shown.startswith("Sums in CKKS: a hospital that sends a malformed or poisoned update")
+    assert found["plan"]["policy"] == "hospitals-ckks" and found["insecure"] == ["software-keeper"]
+    assert "byzantine-silo" in {one["threat"] for one in found["plan"]["unprotected"]}
+    assert found["differing_predictions"] == 0
+    assert abs(found["attack"]["ciphertext_psnr_db"] - found["attack"]["chance_psnr_db"]) < 2
+    weights = found["weights"]
+    assert 0 < weights["mean_error"] <= weights["mean_bound"] < 1e-8
+
+
+def test_the_policy_for_ckks_differs_from_the_demos_own_in_how_updates_are_added():
+    own, other = (Policy.load(built_in(POLICIES[name])) for name in ("additive", "ckks"))
+    changed = replace(own, name=other.name, allow=replace(own.allow, aggregation=("ckks",)))
+    assert changed.digest() == other.digest()
+    assert "byzantine-silo" not in other.threats
+
+
+@pytest.mark.parametrize(
+    "others", [("--policy", OWN), ("--policy", POLICIES_OF_EXAMPLES / "strict.toml"), ("--attack", "transport")]
+)
+def test_how_updates_are_added_is_said_once(demo, others):
+    code, found, shown, told = demo("--aggregation", "ckks", *others)
+    assert code == 1 and found is None and shown == ""
+    assert "Leave out" in told.splitlines()[-1]
+
+
+def test_a_policy_for_ckks_that_asks_for_proofs_is_refused_before_anything_runs(demo, tmp_path):
+    text = built_in(POLICIES["ckks"]).read_text().replace('"network", ', '"network", "byzantine-silo", ')
+    text = text.replace("value_bits = 32", "update_norm = 1.2\nvalue_bits = 16")
+    (tmp_path / "policy.toml").write_text(text)
+    code, found, shown, told = demo("--policy", tmp_path / "policy.toml")
+    assert code == 1 and found is None and shown == ""
+    assert "byzantine-silo" in told and "nothing can be proven of sums by ckks" in told and "training" not in told
+
+
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
         ("rounds = 200", "rounds = 14", "has 15 rounds, and the policy allows 14"),
         ("minimum_silos = 3 ", "minimum_silos = 5 ", "has 4 silos, and the policy asks for at least 5"),
         ("minimum_silos = 3 ", "minimum_silos = 2 ", "is under colluding_silos + 2 = 3"),
-        ('aggregation = ["additive-rlwe"]', 'aggregation = ["ckks"]', "aggregation/ckks"),
+        ('aggregation = ["additive-rlwe"]', 'aggregation = ["bgv"]', "aggregation/bgv"),
         ('"network", ', '"network", "byzantine-silo", ', "byzantine-silo"),
         ('accept = ["software-keeper"]', "accept = []", "software-keeper"),
     ],
@@ -132,7 +172,7 @@ def test_a_policy_that_cannot_be_kept_is_refused_in_one_line_before_anything_run
 
 
 def test_the_strict_policy_is_refused_by_phase(demo):
-    code, found, _, told = demo("--policy", POLICIES / "strict.toml")
+    code, found, _, told = demo("--policy", POLICIES_OF_EXAMPLES / "strict.toml")
     assert code == 1 and found is None
     last = told.splitlines()[-1]
     assert "phase 'keys'" in last and "the keeper is not said to give such evidence" in last

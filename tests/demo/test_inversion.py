@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
+from quatrefoil.aggregation import AdditiveAggregation, CkksAggregation, CkksSumSet, ParameterSet
 from quatrefoil.aggregation.ciphertext import HEADER_BYTES
+from quatrefoil.aggregation.ckks import backend as ckks_backend
+from quatrefoil.aggregation.he.context import context
 from quatrefoil.contracts import SumShape
 from quatrefoil.demo import baselines, inversion, leakage, models
 from quatrefoil.demo.inversion import GOLDILOCKS, Match, Packing
@@ -103,6 +105,29 @@ def test_every_parameter_set_has_its_packing(name):
     shape = SumShape(length=5000, clip=1.0, context=bytes(32))
     sealed = AdditiveAggregation(parameters).encrypt(np.zeros(5000), weight=1.0, shape=shape).ciphertext
     assert len(inversion.ciphertext_as_update(sealed, 5000, Packing.of(parameters))) == 5000
+
+
+def test_a_sum_in_ckks_is_read_as_far_as_it_is_not_encrypted():
+    """Two ciphertexts under one key differ by the messages and their noise: reading that gives the update."""
+    backend = CkksAggregation(CkksSumSet.named("ckks-sum-4096"))
+    shape = SumShape(length=5000, clip=1.0, context=bytes(32))
+    values = np.random.default_rng(1).uniform(-1, 1, shape.length)
+    secret = ckks_backend.fresh_secret(context(backend.parameters.seal))
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(ckks_backend, "fresh_secret", lambda _: bytearray(secret))
+        one, zero = (
+            backend.encrypt(v, weight=1.0, shape=shape).ciphertext[HEADER_BYTES:] for v in (values, 0 * values)
+        )
+    words, others = (np.frombuffer(c, "<u8") for c in (one, zero))
+    modulus = np.uint64(backend.parameters.modulus)
+    difference = (words + modulus - others) % modulus
+    found = inversion.ckks_as_update(HEADER + difference.tobytes(), shape.length)
+    assert np.abs(found - values).max() < 1e-9
+    encrypted = inversion.ckks_as_update(HEADER + one, shape.length)
+    assert abs(np.corrcoef(encrypted, values)[0, 1]) < 0.08
+    for body, length in ((one[:-8], 5000), (one, 9000), (one, 0)):
+        with pytest.raises(CallerError, match="do not hold"):
+            inversion.ckks_as_update(HEADER + body, length)
 
 
 def test_a_stand_in_hides_nothing(observed):

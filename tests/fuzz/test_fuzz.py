@@ -30,7 +30,7 @@ def test_the_parsers_all_have_targets() -> None:
     resources = {"release_policy", "sealed_model"}
     quotes = {"dcap_quote", "dcap_collateral", "tpm_quote", "nitro_document", "gpu_report", "gpu_manifest"}
     others = {"messages", "proof", "receipt", "root_key", "statement"}
-    encrypted = {"encrypted_table"}
+    encrypted = {"encrypted_table", "encrypted_network", "ckks_sum"}
     collected = {"azure_paravisor", "event_log", "nsm_answer", "snp_certificate_table", "collateral_manifest"}
     inference = {
         "infer_request",

@@ -28,12 +28,15 @@ def test_seal_rates_every_set_at_128_bits(name: str) -> None:
 
 
 @each_set
-def test_core_svp_is_at_least_128_bits_classical_and_quantum(name: str) -> None:
-    """With the smaller of both deviations, the ternary secret's, for secret and error: the attacker's favour."""
+def test_core_svp_is_at_least_128_bits_or_that_of_ml_kem_512(name: str) -> None:
+    """With the smaller of both deviations, the ternary secret's, for secret and error: the attacker's favour. Networks
+    need a wider modulus: 128 bits by the standard, for quantum attacks too, and by core-SVP what ML-KEM-512 has."""
     p = SETS[name]
     whole = p.modulus * (p.special or 1)
     found = primal(Lwe(p.ring_degree, whole, sqrt(2 / 3)))
-    assert found.bits("classical") >= 128 and found.bits("quantum") >= 128
+    least = {"classical": 118, "quantum": 107} if p.rescaled_bits else {"classical": 128, "quantum": 128}
+    assert all(found.bits(attack) >= bits for attack, bits in least.items())
+    assert p.total_bits <= {4096: 101, 8192: 202}[p.ring_degree]  # the standard's table of quantum attacks
 
 
 @each_set

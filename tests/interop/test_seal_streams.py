@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.reference.he import phase, slot, slot_modulo
 
-from quatrefoil.aggregation.he import SETS, Evaluator, SecretKey
-from quatrefoil.aggregation.he.bounds import BgvTrack
-from quatrefoil.analytics import LinearModel, encrypt_numbers, score
+from quatrefoil.aggregation.he import SETS, Evaluator, SecretKey, encode_matrix
+from quatrefoil.aggregation.he.bounds import BgvTrack, CkksTrack
+from quatrefoil.analytics import LinearModel, Network, encrypt_numbers, encrypt_row, evaluate, score
 
 
 @pytest.mark.parametrize("name", ["ckks-linear-4096", "ckks-product-8192"])
@@ -53,6 +54,45 @@ def test_the_noise_of_a_product_is_inside_its_track() -> None:
     found = phase(evaluator.write(total), bytes(key.save()), p.ring_degree, p.primes, len(p.key_primes))
     assert isinstance(total.track, BgvTrack) and max(map(abs, found)) <= total.track.noise
     assert slot_modulo(found, 8191, p.plain) == 5
+
+
+def test_a_network_by_a_second_implementation() -> None:
+    """Each output stands in its slots, 0 in the others, all inside the derived error; by exact integers."""
+    p, key = SETS["ckks-network-8192"], SecretKey.generate(SETS["ckks-network-8192"])
+    hidden, output = ((0.5, -1.0, 0.25), (2.0, 0.0, 1.0)), ((1.0, -0.5), (0.0, 2.0), (-1.0, 0.25))
+    network = Network((), hidden, (0.5, -1.0), output, (0.125, 0.0, 3.0), ("a", "b", "c"))
+    row = encrypt_row(key, ("x", "y", "z"), np.array([1.0, 0.125, -2.0]), bounds=[2.0] * 3)
+    answer = evaluate(row, network, key.evaluation_keys())
+    squares = [Fraction(3, 8) ** 2, Fraction(-1) ** 2]
+    exact = [
+        sum((Fraction(w) * s for w, s in zip(weights, squares, strict=True)), Fraction(bias))
+        for weights, bias in zip(output, network.output_biases, strict=True)
+    ]
+    left = p.primes[:1]
+    found = phase(answer.ciphertexts[0], bytes(key.save()), p.ring_degree, left, len(p.key_primes))
+    for index in (0, 1, 2, 3, 4, 2049, 4094, 4095):
+        value = slot(found, index, 2.0**answer.scale_bits)
+        truth = [*exact, Fraction(0)][index % 4] / Fraction(answer.unit)
+        assert abs(value.real - truth) <= answer.error and abs(value.imag) <= answer.error
+
+
+def test_what_a_layer_rounds_off_is_inside_its_bound() -> None:
+    """Slots of the hidden layer against exact sums, by exact integers: at the scale of the first rescaling."""
+    p, key = SETS["ckks-network-8192"], SecretKey.generate(SETS["ckks-network-8192"])
+    fresh = CkksTrack.fresh(p)
+    source = np.random.default_rng(9)
+    values, weights = (source.integers(-64, 65, p.slots) / 64 for _ in range(2))
+    weights /= 4
+    matrix = encode_matrix(fresh, [weights], np.full(p.slots, 0.25), [2048, 1024])
+    evaluator = Evaluator(p, key.evaluation_keys())
+    found = evaluator.apply([evaluator.read(key.encrypt(values), fresh)], matrix)
+    assert isinstance(found.track, CkksTrack) and found.track.error < 2.0**-20
+    message = phase(evaluator.write(found), bytes(key.save()), p.ring_degree, p.primes[:2], len(p.key_primes))
+    products = values * weights  # multiples of 2^-14: exact
+    for index in (0, 1, 777, 4095):
+        exact = sum(products[(index + step) % p.slots] for step in (0, 1024, 2048, 3072)) + 0.25
+        value = slot(message, index, 2.0**found.track.scale_bits)
+        assert max(abs(value.real - exact), abs(value.imag)) <= found.track.error
 
 
 def test_seal_in_tenseal_reads_and_decrypts_ours(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ NAMES = {
     r"class (File|Token)RootKey": "xaes-256-gcm",
     r"Shamir": "shamir",
     r"class AdditiveAggregation": "additive-rlwe",
-    r"class CkksTrack": "ckks",
+    r"class Ckks(Track|Aggregation)": "ckks",
+    r"shake_128": "shake128",
     r"class BgvTrack": "bgv",
     r"class BoundedUpdateProofs": "bounded-update",
 }

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quatrefoil.planner import AggregationCosts, Availability, Costs, Line, ProofCosts, ServingCosts, TransportCosts
+from quatrefoil.planner import (
+    AggregationCosts,
+    Availability,
+    Costs,
+    HomomorphicCosts,
+    Line,
+    ProofCosts,
+    ServingCosts,
+    TransportCosts,
+)
 from quatrefoil.policy import BACKENDS, VALUE_BITS, Allow, Limits, Policy
 from quatrefoil.workload import Phase, Workload
 
@@ -66,15 +75,60 @@ EXCHANGES = ServingCosts(
     exchange_bytes=Line(1_226.0, 2.0),
     receipt_ms=Line(1.0, 3e-6),
     receipt_bytes=3_668.0,
+    around_ms=Line(0.0, 0.0),
 )
+
+LINEAR = HomomorphicCosts(
+    slots=4096.0,
+    encrypt_ms=Line(0.5, 0.7),
+    table_bytes=Line(300.0, 65_660.0),
+    weigh_ms=Line(0.2, 0.25),
+    open_ms=Line(0.2, 0.5),
+    answer_bytes=Line(200.0, 65_660.0),
+    read_ms=0.0,
+    product_ms=0.0,
+    total_ms=0.0,
+    keys_ms=0.0,
+    keys_bytes=0.0,
+)
+PRODUCTS = replace(LINEAR, read_ms=0.1, product_ms=3.0, total_ms=20.0, keys_ms=80.0, keys_bytes=10e6)
+
+MEASURED_AT = 1_764_000_000
 
 
 def make_costs(additive: AggregationCosts = ADDITIVE, plain: AggregationCosts = PLAIN) -> Costs:
-    aggregation = {f"additive-rlwe/{bits}": additive for bits in VALUE_BITS} | {
-        f"plain/{bits}": plain for bits in VALUE_BITS
-    }
-    proofs = {f"bounded-update/{bits}": PROOFS for bits in (12, 16)}
-    return Costs({"processor": "made up"}, {"pq-tls": TRANSPORT}, {"pq-tls": EXCHANGES}, aggregation, proofs, 0.2)
+    """In one thread, and in two, where what the kernel does takes half as long."""
+    schemes = {"additive-rlwe": additive, "plain": plain, "ckks": additive}
+    return Costs(
+        version="0.0.made-up",
+        measured_at=MEASURED_AT,
+        measured_on={"processor": "made up", "cores": 2, "system": "none"},
+        threads=1,
+        transport={"pq-tls": TRANSPORT},
+        serving={"pq-tls": EXCHANGES},
+        aggregation={
+            f"{name}/{bits}/{threads}": replace(costs, encrypt_ms=_over(costs.encrypt_ms, threads))
+            for name, costs in schemes.items()
+            for bits in VALUE_BITS
+            for threads in (1, 2)
+        },
+        proofs={
+            f"bounded-update/{bits}/{threads}": replace(PROOFS, prove_ms=_over(PROOFS.prove_ms, threads))
+            for bits in (12, 16)
+            for threads in (1, 2)
+        },
+        homomorphic={
+            "ckks-linear-4096": LINEAR,
+            "bgv-linear-4096": LINEAR,
+            "ckks-product-8192": PRODUCTS,
+            "bgv-product-8192": replace(PRODUCTS, slots=8192.0),
+        },
+        log_append_ms=0.2,
+    )
+
+
+def _over(line: Line, threads: int) -> Line:
+    return Line(line.fixed / threads, line.each / threads)
 
 
 def make_available(*present: tuple[str, str], servers: tuple[str, ...] = ()) -> Availability:

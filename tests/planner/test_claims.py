@@ -113,11 +113,11 @@ def test_a_stand_in_answers_nothing() -> None:
 def test_the_tables_keep_to_the_vocabularies() -> None:
     assert set(threats.EXPOSED) == {(name, data) for name, kind in KINDS.items() for data in kind.data}
     assert {threat for exposed in threats.EXPOSED.values() for threat in exposed} == set(THREATS)
-    assert set(threats.NEEDED) | set(threats.UNSERVED) == set(KINDS)
+    assert set(threats.NEEDED) == set(KINDS) >= set(threats.COMPUTING)
     for row in threats.ANSWERS:
         assert row.backend in BACKENDS[row.layer] and row.how
         assert any(row.threat in threats.EXPOSED[row.kind, data] for data in KINDS[row.kind].data), row
-    rows = [(row.layer, row.backend, row.kind, row.threat) for row in threats.ANSWERS]
+    rows = [(row.layer, row.backend, row.kind, row.threat, row.beside) for row in threats.ANSWERS]
     assert len(set(rows)) == len(rows)
     assert threats.placeholders() == {"appraisal", "colluders", "hybrid", "minimum_silos", "norm", "rosters"}
     assert all(layer in LAYERS for layers in threats.NEEDED.values() for layer in layers)
@@ -134,7 +134,14 @@ def test_a_plan_names_the_key_agreement_that_its_policy_negotiates(channels: str
 
 def test_an_enclave_is_credited_with_what_its_isolation_answers_and_nothing_else() -> None:
     enclaves = {(row.backend, row.kind, row.threat) for row in threats.ANSWERS if row.layer == "enclave"}
-    by_kind = {"keys": ISOLATED_FROM, "infer": (*ISOLATED_FROM, "tampered-model")}
+    served = (*ISOLATED_FROM, "tampered-model")
+    by_kind = {
+        "keys": ISOLATED_FROM,
+        "infer": served,
+        "score": served,
+        "summarise": ISOLATED_FROM,
+        "count": ISOLATED_FROM,
+    }
     assert enclaves == {(name, kind, threat) for kind in by_kind for name in ISOLATING for threat in by_kind[kind]}
     assert {kind: threats.needing_isolation(kind) for kind in by_kind} == {k: set(v) for k, v in by_kind.items()}
     assert all(row.condition for row in threats.ANSWERS if row.layer == "enclave")

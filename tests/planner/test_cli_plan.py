@@ -14,7 +14,6 @@ from quatrefoil.cli import doctor
 from quatrefoil.enclave import devices
 from quatrefoil.planner import host
 from quatrefoil.policy import BACKENDS
-from quatrefoil.workload import KINDS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -59,7 +58,10 @@ def test_explain_says_what_a_served_model_is_protected_by_and_what_the_figures_l
     serving = ("--costs", costs, "--server-enclave", "sev-snp")
     assert plan("hospital-serving", "strict", *serving, "--explain", "answer") == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "Not protected: nothing that a phase of this workload is exposed to." in text
+    assert (
+        "physical-access: Somebody opens the machine" in text
+        and "the phase gives no `hidden` of such a network" in text
+    )
     assert "answered by enclave/sev-snp: attested code answers, and signs a receipt of every answer" in text
     assert "isolation of the server from its host: vm" in text
     assert "not in it: the model's own computing" in text
@@ -95,7 +97,7 @@ def test_json_on_standard_output_is_nothing_but_json(costs: Path, capsys: pytest
 def test_without_costs_this_host_is_measured_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quatrefoil.cli.plan.SECONDS", 0.0)
+    monkeypatch.setattr("quatrefoil.cli.kept_costs.SECONDS", 0.0)
     assert plan("hospital-training", "hospitals", "--save-costs", tmp_path / "saved.json") == 0
     assert "measuring this host" in capsys.readouterr().err
     assert plan("hospital-training", "hospitals", "--costs", tmp_path / "saved.json") == 0
@@ -105,7 +107,8 @@ def test_without_costs_this_host_is_measured_and_that_is_said(
 REFUSALS = [
     ("hospital-training", "strict", "exposed to malicious-server, which nothing available answers"),
     ("hospital-serving", "hospitals", "nothing stands in for a server that gives evidence"),
-    ("hospital-nightly", "hospitals", "encrypted scoring does not exist yet"),
+    ("hospital-nightly", "hospitals", "needs a backend of enclave or aggregation, and has none"),
+    ("hospital-nightly", "strict", "needs a backend of enclave or aggregation, and has none"),
     ("no-such-file", "hospitals", "cannot be read"),
     ("hospital-training", "no-such-file", "cannot be read"),
 ]
@@ -119,6 +122,83 @@ def test_a_refusal_is_one_line_and_exit_code_1(
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1 and expected in captured.err
     assert not (tmp_path / "plan.json").exists(), "a refused plan leaves no file that could be taken for one"
+
+
+NIGHT = ("--server-enclave", "sev-snp")
+
+
+def test_what_another_policy_would_change_is_shown_and_written(
+    costs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = EXAMPLES / "policies" / "attested.toml"
+    options = ("--costs", costs, *NIGHT, "--what-if", other, "--json", tmp_path / "plan.json")
+    assert plan("hospital-nightly", "night", *options) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Under attested instead of night" in text and "- aggregation/ckks" in text and "+ enclave/sev-snp" in text
+    assert "- physical-access" in text and "As before: channels, moments." in text
+    found = json.loads((tmp_path / "plan.json").read_text())["what_if"]
+    assert (found["before"], found["after"]) == ("night", "attested")
+    assert [phase["name"] for phase in found["phases"] if phase["differs"]] == ["nightly"]
+    assert found["phases"][1]["lost"] == ["physical-access"] and found["after_ms"] < found["before_ms"]
+
+
+def test_another_policy_that_refuses_says_so_and_leaves_nothing(
+    costs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = EXAMPLES / "policies" / "hospitals.toml"
+    options = ("--costs", costs, *NIGHT, "--what-if", other, "--json", tmp_path / "plan.json")
+    assert plan("hospital-nightly", "night", *options) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and "under hospitals instead: phase 'nightly' (score) needs a backend" in captured.err
+    assert not (tmp_path / "plan.json").exists()
+
+
+def test_choices_for_all_phases_are_priced_beside_the_plan(
+    costs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--costs", costs, *NIGHT, "--json", tmp_path / "plan.json")
+    assert (
+        plan("hospital-nightly", "night", *options, "--blanket", "enclave", "--blanket", "transport,aggregation") == 0
+    )
+    text = " ".join(capsys.readouterr().out.split())
+    assert "One choice for all phases" in text and "physical-access in nightly" in text and "this plan" in text
+    enclave, encrypted = json.loads((tmp_path / "plan.json").read_text())["blankets"]
+    assert enclave["layers"] == ["enclave"] and [u["phase"] for u in enclave["unanswered"]] == ["nightly"]
+    assert encrypted["unanswered"] == [] and encrypted["ms"] > enclave["ms"]
+    assert plan("hospital-nightly", "night", *options, "--blanket", "all") == 0
+    found = json.loads((tmp_path / "plan.json").read_text())["blankets"]
+    assert len(found) == 8 and [one["ms"] is None for one in found].count(True) > 0
+    assert all(one["cannot"] for one in found if one["ms"] is None)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--blanket", "fog"), "'fog' is no layer. Name some of transport"),
+        (("--blanket", "enclave,enclave"), "is empty, or names one twice"),
+        (("--blanket", "all", "--blanket", "enclave"), "--blanket all is every choice already"),
+        (("--blanket", ""), "'' is no layer"),
+        (("--what-if", "no-such-file.toml"), "cannot be read"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    options: tuple[str, ...], expected: str, costs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan("hospital-nightly", "night", "--costs", costs, *NIGHT, *options) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and expected in captured.err
+
+
+def test_a_machine_on_the_premises_is_the_workloads_word_and_the_plan_says_so(
+    costs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan("hospital-nightly", "night", "--costs", costs, *NIGHT, "--explain", "nightly") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert (
+        "The workload's word, which nothing here checks: only those whose data it is can touch the machine of moments"
+        in text
+    )
+    assert "cheaper is transport/pq-tls, enclave/sev-snp" in text and "it would leave physical-access open" in text
 
 
 def test_a_phase_that_is_not_there(costs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,8 +236,8 @@ def test_doctor_says_what_is_here_and_what_would_be_refused(tmp_path: Path, caps
     assert versions["cryptography"] and versions["pyopenssl"] and "OpenSSL" in versions["post-quantum channels"]
     assert {device["path"] for device in content["devices"]} == {f"/{path}" for _, path, _ in devices.KNOWN}
     refused = {entry["what"]: entry["reason"] for entry in content["refused"]}
-    assert refused["aggregation/ckks"] == "does not exist yet" and "proofs/bounded-update" not in refused
-    assert "encrypted scoring does not exist" in refused["score phases"] and "infer phases" not in refused
+    assert "proofs/bounded-update" not in refused
+    assert not any("phases" in what for what in refused)
     assert "Nothing here is audited" in capsys.readouterr().out
 
 
@@ -165,7 +245,7 @@ def test_doctor_refuses_no_backend_that_a_plan_uses(tmp_path: Path) -> None:
     refused = {entry["what"] for entry in run_doctor(tmp_path)["refused"]}
     available = host.availability()
     backends = {f"{layer}/{b}" for layer in BACKENDS for b in BACKENDS[layer] if not available.has(layer, b)}
-    assert refused == backends | {f"{kind} phases" for kind in KINDS if kind == "score"}
+    assert refused == backends
 
 
 @pytest.mark.parametrize("what", ["kernel_missing", "transport_missing"])

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.planner.made_up import make_costs
+from tests.planner.made_up import MEASURED_AT, PLAIN, PROOFS, make_costs
 
+from quatrefoil import machine
 from quatrefoil.errors import HostError, PolicyInvalid
 from quatrefoil.planner import Costs, Line
-from quatrefoil.planner.costs import finite
+from quatrefoil.planner.costs import OLDEST_DAYS, finite, staleness
 
 
 def test_a_line_is_a_fixed_part_and_a_slope() -> None:
@@ -22,7 +24,7 @@ def test_a_line_is_a_fixed_part_and_a_slope() -> None:
 def test_costs_survive_their_file(tmp_path: Path) -> None:
     make_costs().save(tmp_path / "costs.json")
     assert Costs.load(tmp_path / "costs.json") == make_costs()
-    assert json.loads((tmp_path / "costs.json").read_text())["schema"] == "quatrefoil.costs/2"
+    assert json.loads((tmp_path / "costs.json").read_text())["schema"] == "quatrefoil.costs/3"
 
 
 def test_costs_that_cannot_be_written(tmp_path: Path) -> None:
@@ -46,7 +48,7 @@ def change(*path: str, to: object) -> Callable[[dict[str, Any]], None]:
 
 
 REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "another schema": (change("schema", to="quatrefoil.costs/1"), "schema: is 'quatrefoil.costs/1', not"),
+    "another schema": (change("schema", to="quatrefoil.costs/2"), "schema: is 'quatrefoil.costs/2', not"),
     "a schema that is no text": (change("schema", to=1), "schema: is nothing, not"),
     "no schema": (lambda c: c.pop("schema"), "schema: is nothing, not"),
     "a missing field": (lambda c: c.pop("log_append_ms"), "log_append_ms: is missing"),
@@ -64,6 +66,26 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "nothing for a figure": (change("log_append_ms", to=None), "log_append_ms: is NoneType, not a number"),
     "a list for a table": (change("transport", to=[]), "transport: is list, not an object"),
     "a number for a line": (change("transport", "pq-tls", "message_ms", to=3), "message_ms: is int, not an object"),
+    "no date": (lambda c: c.pop("measured_at"), "measured_at: is missing"),
+    "half a second": (change("measured_at", to=0.5), "measured_at: is float, not a whole number"),
+    "a date before any": (change("measured_at", to=-1), "measured_at: is outside 0"),
+    "a version that is none": (change("version", to=1), "version: is no text"),
+    "a version that moves the cursor": (change("version", to="\x1b[2J"), "version: is no text"),
+    "a long version": (change("version", to="1" * 81), "version: is no text"),
+    "no threads": (change("threads", to=0), "threads: is outside 1 to 1024"),
+    "a crowd of threads": (change("threads", to=1025), "threads: is outside 1 to 1024"),
+    "true threads": (change("threads", to=True), "threads: is bool, not a whole number"),
+    "sums without threads": (change("aggregation", "plain/16", to=dataclasses.asdict(PLAIN)), "aggregation: a name is"),
+    "sums in no number": (change("aggregation", "plain/16/x", to=dataclasses.asdict(PLAIN)), "aggregation: a name is"),
+    "proofs by a fraction": (change("proofs", "b/16/1.5", to=dataclasses.asdict(PROOFS)), "proofs: a name is not"),
+    "a missing figure of tables": (
+        lambda c: c["homomorphic"]["ckks-linear-4096"].pop("weigh_ms"),
+        "homomorphic: ckks-linear-4096: weigh_ms: is missing",
+    ),
+    "a negative slope": (
+        change("homomorphic", "ckks-linear-4096", "weigh_ms", "each", to=-1e-9),
+        "weigh_ms: each: is outside 0",
+    ),
 }
 
 
@@ -110,3 +132,39 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
 def test_a_measurement_that_is_no_figure(value: float) -> None:
     with pytest.raises(HostError, match="a measurement gave"):
         finite(value)
+
+
+# ------------------------------------------------------------------------------------------------------- staleness
+
+MACHINE = {"processor": "made up", "cores": 2, "system": "none", "memory_gib": 4.0, "python": "3.11.0"}
+VERSION = "0.0.made-up"
+DAY = 86_400
+
+
+@pytest.mark.parametrize("age", [0, 1, DAY, OLDEST_DAYS * DAY])
+def test_fresh_costs(age: int) -> None:
+    assert staleness(make_costs(), MEASURED_AT + age, MACHINE, VERSION) == ""
+    other_memory = {**MACHINE, "memory_gib": None, "python": "3.12.1"}
+    assert staleness(make_costs(), MEASURED_AT + age, other_memory, VERSION) == "", "costs nothing measured"
+
+
+@pytest.mark.parametrize(
+    ("changed", "age", "version", "expected"),
+    [
+        ({"processor": "another"}, 0, VERSION, "on another machine (its processor differs)"),
+        ({"cores": 4}, 0, VERSION, "on another machine (its cores differs)"),
+        ({"system": "Linux"}, 0, VERSION, "on another machine (its system differs)"),
+        ({}, 0, "0.0.2", "with another version of quatrefoil"),
+        ({}, 0, "", "with another version of quatrefoil"),
+        ({}, -1, VERSION, "in the future, by the clock of this machine"),
+        ({}, OLDEST_DAYS * DAY + 1, VERSION, "90 days ago, and count for 90"),
+        ({}, 4000 * DAY, VERSION, "4000 days ago"),
+    ],
+)
+def test_stale_costs(changed: dict[str, Any], age: int, version: str, expected: str) -> None:
+    assert expected in staleness(make_costs(), MEASURED_AT + age, {**MACHINE, **changed}, version)
+
+
+def test_costs_of_an_unknown_machine_are_stale_on_every_machine() -> None:
+    unknown = dataclasses.replace(make_costs(), measured_on={})
+    assert staleness(unknown, MEASURED_AT, machine.describe(), VERSION).startswith("they were measured on another")

@@ -21,7 +21,9 @@ from quatrefoil.workload import Workload
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 KINDS = tuple(name for name in BACKENDS["enclave"] if name not in ("software", *host.UNCOLLECTED))
-EXPOSED = threats.EXPOSED["infer", "record"]
+OPENED = "physical-access"
+"""What no enclave answers."""
+EXPOSED = tuple(threat for threat in threats.EXPOSED["infer", "record"] if threat != OPENED)
 SUBSETS = [set(s) for s in chain.from_iterable(combinations(EXPOSED, n) for n in range(1, len(EXPOSED) + 1))]
 ISOLATED = {"curious-host", "tampered-model", "malicious-server"}
 
@@ -63,7 +65,7 @@ def test_a_plan_claims_exactly_what_its_layers_answer(servers: tuple[str, ...]) 
             assert phase.backends[1] in (isolating or usable)
             answered = {answer.threat for answer in phase.threats}
             assert answered == {"recorder", "network"} | (ISOLATED if isolating else set())
-            assert {u.threat for u in made.unprotected if u.phase == "answer"} == set(EXPOSED) - answered
+            assert {u.threat for u in made.unprotected if u.phase == "answer"} == {*EXPOSED, OPENED} - answered
             assert made.insecure == ()
 
 
@@ -95,7 +97,7 @@ def test_adding_a_threat_never_drops_a_protection_nor_saves(
 def test_a_tpm_answers_nothing_of_who_runs_the_server() -> None:
     made = served(allowing({"network"}, "tpm"), "tpm")
     assert made.phase("answer").isolation == "none"
-    left = {u.threat: u.why for u in made.unprotected}
+    left = {u.threat: u.why for u in made.unprotected if u.threat != OPENED}
     assert set(left) == ISOLATED
     assert all(why.startswith("tpm isolates nothing from its host") for why in left.values())
     for threat in ISOLATED:
@@ -210,15 +212,22 @@ def test_a_latency_that_sealing_alone_breaks() -> None:
 def test_the_example_plans_where_the_policy_allows_isolation(name: str) -> None:
     workload = Workload.load(EXAMPLES / "workloads" / "hospital-serving.toml")
     made = served(Policy.load(EXAMPLES / "policies" / f"{name}.toml"), "sev-snp", workload=workload)
-    assert made.unprotected == () and made.insecure == ()
+    assert [left.threat for left in made.unprotected] == [OPENED] and made.insecure == ()
     assert made.phase("answer").isolation == "vm"
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in (EXAMPLES / "policies").glob("*.toml")))
-def test_the_night_is_refused_because_nothing_scores_yet(name: str) -> None:
+def test_the_night_is_planned_where_a_policy_allows_a_way_to_compute_it(name: str) -> None:
     workload = Workload.load(EXAMPLES / "workloads" / "hospital-nightly.toml")
-    message = refusal(Policy.load(EXAMPLES / "policies" / f"{name}.toml"), *KINDS, workload=workload)
-    assert "phase 'nightly' (score) cannot run: encrypted scoring does not exist yet" in message
+    asked = Policy.load(EXAMPLES / "policies" / f"{name}.toml")
+    if name in ("clear", "hospitals"):
+        message = refusal(asked, *KINDS, workload=workload)
+        assert "phase 'nightly' (score) needs a backend of enclave or aggregation, and has none" in message
+        return
+    available = make_available(("aggregation", "ckks"), ("aggregation", "bgv"), servers=("sev-snp",))
+    made = plan(workload, asked, make_costs(), available)
+    assert made.insecure == () and made.phase("moments").isolation == "vm"
+    assert (made.phase("nightly").backends == ("pq-tls", "ckks")) == ("physical-access" in asked.threats)
 
 
 @pytest.mark.parametrize("name", ["hospitals", "clear"])

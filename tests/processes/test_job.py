@@ -45,6 +45,28 @@ def test_every_party_ends_with_the_same_model_and_it_is_the_weighted_mean(job: T
     assert {one["group"] for one in result["channels"]} == {"X25519MLKEM768"}
 
 
+def test_with_sums_in_ckks_it_is_the_same_round_of_the_same_commands(job: ToyJob) -> None:
+    job.policy.write_text(job.policy.read_text().replace('"additive-rlwe"', '"ckks"'))
+    start_all(job)
+    finish(job)
+    result = job.result("aggregator")
+    for array in job.model():
+        assert np.allclose(array, ROUNDS * mean(), atol=1e-6)  # training is in float32
+    assert [one["contributors"] for one in result["rounds"]] == [sorted(SILOS)] * ROUNDS
+    assert all(0 < one["error_bound"] < 1e-8 for one in result["rounds"])
+
+
+def test_a_party_that_adds_with_another_scheme_takes_no_part(job: ToyJob) -> None:
+    """Both are allowed: which one a job uses is said to every party, and signed by all."""
+    job.policy.write_text(job.policy.read_text().replace('"additive-rlwe"', '"additive-rlwe", "ckks"'))
+    job.start_keeper(arguments=["--backend", "additive-rlwe"])
+    job.aggregator()
+    for name in SILOS:
+        job.silo(name, "train", "--backend", "ckks" if name == "ambon" else "additive-rlwe")
+    with pytest.raises(HostError, match=r"adds with additive-rlwe/sum-256-w16, this party with ckks/ckks-sum-4096"):
+        job.wait("ambon", SOON)
+
+
 def test_a_stronger_channel_policy_holds_for_every_channel_and_envelope(job: ToyJob) -> None:
     policy = job.folder / "policy.toml"
     policy.write_text(policy.read_text() + '\n[transport]\npolicy = "hybrid-1024"\n')

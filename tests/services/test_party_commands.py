@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import socket
@@ -15,8 +16,8 @@ import numpy as np
 import pytest
 
 from quatrefoil.audit import MemoryLog, TileLog
-from quatrefoil.cli import main
-from quatrefoil.cli.parties import Refusals
+from quatrefoil.cli import keeper, main
+from quatrefoil.cli.parties import PartyFiles, Refusals
 from quatrefoil.errors import ChannelRefused, HostError, MessageRefused
 from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import availability
@@ -105,6 +106,18 @@ def here(site: Site, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(site.folder)
     monkeypatch.syspath_prepend(str(site.folder))
     return site.folder
+
+
+def test_whoever_finds_a_partys_roots_beside_its_log_finds_their_lists(
+    here: Path, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Roots before lists, and whoever reads a log that has just begun cannot tell whose it is."""
+    put: list[str] = []
+    monkeypatch.setattr(TileLog, "keep_trust", lambda self, files: put.extend(files))
+    parser = argparse.ArgumentParser()
+    keeper.configure(parser)
+    with PartyFiles(parser.parse_args(site.command("keeper", tmp_path / "state")[1:]), "keeper"):
+        assert put == ["crl.pem", "root.pem"]
 
 
 def refusal(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Protocol
 
-from quatrefoil.aggregation.parameters import ParameterSet
 from quatrefoil.contracts import SumShape
 from quatrefoil.errors import CiphertextRefused, ParametersRefused
 
 VERSION = 1
 _CIPHERTEXT = struct.Struct("<8sHHIQ32s32sd")
-_CIPHERTEXT_MAGIC = b"QFADDSUM"
 _KEY = struct.Struct("<8sHHI32s")
-_KEY_MAGIC = b"QFADDKEY"
 
 HEADER_BYTES = _CIPHERTEXT.size
 KEY_HEADER_BYTES = _KEY.size
@@ -25,21 +23,48 @@ KEY_HEADER_BYTES = _KEY.size
 _HINT = "Every party of a round must use the same version, parameters and round context"
 
 
+class Summed(Protocol):
+    """A parameter set whose ciphertexts and keys are added: what their headers depend on."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def max_silos(self) -> int: ...
+
+    @property
+    def sum_magic(self) -> bytes:
+        """What a ciphertext starts with: 8 bytes."""
+
+    @property
+    def key_magic(self) -> bytes:
+        """What a combined key starts with: 8 bytes."""
+
+    @property
+    def combined_bytes(self) -> int:
+        """Length of a combined key behind its header."""
+
+    def digest(self) -> bytes: ...
+
+    def block_bytes(self, length: int) -> int:
+        """Length of all blocks of a ciphertext of ``length`` values."""
+
+
 @dataclass(frozen=True)
 class Form:
     """The one form that the ciphertexts of a round have."""
 
-    parameters: ParameterSet
+    parameters: Summed
     shape: SumShape
 
     @property
     def block_bytes(self) -> int:
-        return self.parameters.layout.block_bytes(self.shape.length)
+        return self.parameters.block_bytes(self.shape.length)
 
     def header(self, count: int) -> bytes:
         """The header of a sum of ``count`` contributions."""
-        digest, shape = self.parameters.digest(), self.shape
-        return _CIPHERTEXT.pack(_CIPHERTEXT_MAGIC, VERSION, 0, count, shape.length, digest, shape.context, shape.clip)
+        p, shape = self.parameters, self.shape
+        return _CIPHERTEXT.pack(p.sum_magic, VERSION, 0, count, shape.length, p.digest(), shape.context, shape.clip)
 
     def check(self, ciphertext: bytes, *, count: int, what: str) -> None:
         """Raise ``CiphertextRefused``, naming ``what`` and the numbers, unless ``ciphertext`` has this form."""
@@ -53,7 +78,7 @@ class Form:
         if len(header) < HEADER_BYTES:
             raise _refused(f"{what} has {len(header)} bytes, fewer than a header of {HEADER_BYTES}")
         magic, version, reserved, summed, length, digest, context, clip = _CIPHERTEXT.unpack(header)
-        _check_start(what, magic, _CIPHERTEXT_MAGIC, version, reserved)
+        _check_start(what, magic, self.parameters.sum_magic, version, reserved)
         _check_digest(what, digest, self.parameters)
         if context != self.shape.context:
             expected = self.shape.context.hex()[:16]
@@ -66,7 +91,7 @@ class Form:
             raise _refused(f"{what} says that it sums {summed} contributions, not {count}")
 
 
-def stated_shape(header: bytes, parameters: ParameterSet, *, context: bytes) -> SumShape:
+def stated_shape(header: bytes, parameters: Summed, *, context: bytes) -> SumShape:
     """The shape that the header of one contribution states, for whoever knows the round but not its shape; or
     ``CiphertextRefused`` unless it belongs to these parameters and this context."""
     if len(header) < HEADER_BYTES:
@@ -77,25 +102,25 @@ def stated_shape(header: bytes, parameters: ParameterSet, *, context: bytes) -> 
     return shape
 
 
-def key_header(parameters: ParameterSet, count: int) -> bytes:
+def key_header(parameters: Summed, count: int) -> bytes:
     """The header of the sum of ``count`` secrets."""
-    return _KEY.pack(_KEY_MAGIC, VERSION, 0, count, parameters.digest())
+    return _KEY.pack(parameters.key_magic, VERSION, 0, count, parameters.digest())
 
 
-def check_key(key: bytes, parameters: ParameterSet, *, count: int) -> None:
+def check_key(key: bytes, parameters: Summed, *, count: int) -> None:
     """Raise ``CiphertextRefused`` unless ``key`` says that it sums ``count`` secrets under ``parameters``."""
     what = "the combined key"
-    expected_bytes = KEY_HEADER_BYTES + 8 * parameters.ring_degree
+    expected_bytes = KEY_HEADER_BYTES + parameters.combined_bytes
     if len(key) != expected_bytes:
         raise _refused(f"{what} has {len(key)} bytes, not {expected_bytes}")
     magic, version, reserved, summed, digest = _KEY.unpack_from(key)
-    _check_start(what, magic, _KEY_MAGIC, version, reserved)
+    _check_start(what, magic, parameters.key_magic, version, reserved)
     _check_digest(what, digest, parameters)
     if summed != count:
         raise _refused(f"{what} sums {summed} secrets, not {count}")
 
 
-def check_roster(parameters: ParameterSet, count: int) -> None:
+def check_roster(parameters: Summed, count: int) -> None:
     """Raise ``ParametersRefused`` unless this many contributions may be added."""
     if not 1 <= count <= parameters.max_silos:
         raise ParametersRefused(
@@ -113,7 +138,7 @@ def _check_start(what: str, magic: bytes, expected: bytes, version: int, reserve
         raise _refused(f"{what} has {reserved} in a reserved field, not 0")
 
 
-def _check_digest(what: str, digest: bytes, parameters: ParameterSet) -> None:
+def _check_digest(what: str, digest: bytes, parameters: Summed) -> None:
     expected = parameters.digest()
     if digest != expected:
         raise _refused(f"{what} uses the parameters {digest.hex()[:16]}, not {expected.hex()[:16]} ({parameters.name})")

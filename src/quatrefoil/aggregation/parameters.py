@@ -71,6 +71,22 @@ class ParameterSet:
         return float(weight) * (self.largest_integer / clip)
 
     @property
+    def sum_magic(self) -> bytes:
+        return b"QFADDSUM"
+
+    @property
+    def key_magic(self) -> bytes:
+        return b"QFADDKEY"
+
+    @property
+    def combined_bytes(self) -> int:
+        """Of a sum of secrets: a u64 for each coefficient."""
+        return 8 * self.ring_degree
+
+    def block_bytes(self, length: int) -> int:
+        return self.layout.block_bytes(length)
+
+    @property
     def bytes_per_value(self) -> float:
         """Bytes a value takes in a full block."""
         return 8 / self.slots

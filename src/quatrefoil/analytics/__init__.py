@@ -7,6 +7,16 @@ of rows, names and bounds of columns, and its own model. docs/homomorphic.md say
 from quatrefoil.analytics.counting import Counts, contingency, histogram, open_counts
 from quatrefoil.analytics.keeping import TableKey
 from quatrefoil.analytics.models import LinearModel
+from quatrefoil.analytics.network_onnx import read_onnx
+from quatrefoil.analytics.networks import (
+    EncryptedRows,
+    Network,
+    NetworkEvaluator,
+    Outputs,
+    encrypt_row,
+    evaluate,
+    open_answer,
+)
 from quatrefoil.analytics.scoring import Scores, open_scores, score
 from quatrefoil.analytics.statistics import Statistics, open_statistics, summarise
 from quatrefoil.analytics.tables import Answer, EncryptedTable, encrypt_categories, encrypt_numbers
@@ -14,18 +24,26 @@ from quatrefoil.analytics.tables import Answer, EncryptedTable, encrypt_categori
 __all__ = [
     "Answer",
     "Counts",
+    "EncryptedRows",
     "EncryptedTable",
     "LinearModel",
+    "Network",
+    "NetworkEvaluator",
+    "Outputs",
     "Scores",
     "Statistics",
     "TableKey",
     "contingency",
     "encrypt_categories",
     "encrypt_numbers",
+    "encrypt_row",
+    "evaluate",
     "histogram",
+    "open_answer",
     "open_counts",
     "open_scores",
     "open_statistics",
+    "read_onnx",
     "score",
     "summarise",
 ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from quatrefoil.aggregation.he import SecretKey
+from quatrefoil.analytics.networks import EncryptedRows
 from quatrefoil.analytics.tables import EncryptedTable, known
 from quatrefoil.errors import CiphertextRefused, MessageRefused, StateCorrupt
 from quatrefoil.wire import WireObject
@@ -34,7 +35,7 @@ class TableKey:
     rows: int
 
     @classmethod
-    def of(cls, key: SecretKey, table: EncryptedTable) -> TableKey:
+    def of(cls, key: SecretKey, table: EncryptedTable | EncryptedRows) -> TableKey:
         return cls(key, table.digest(), table.rows)
 
     def save(self) -> bytearray:

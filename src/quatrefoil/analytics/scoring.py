@@ -72,13 +72,13 @@ def open_scores(key: SecretKey, about: bytes, rows: int, answer: Answer) -> Scor
             raise CiphertextRefused("an answer with senseless bounds", hint="Ask for it again")
         track = BgvTrack(key.parameters, int(answer.bound), 0)
         raw = np.concatenate([key.decrypt_exact(data, track).values for data in answer.ciphertexts])[:rows]
-        _require_within(raw, answer.bound)
-        return _linked(kind, raw.astype(np.float64), 0.0, 0.0)
+        require_within(raw, answer.bound)
+        return linked(kind, raw.astype(np.float64), 0.0, 0.0)
     claimed = answer.track(key)
     parts = [key.decrypt_rounded(data, claimed) for data in answer.ciphertexts]
     values = np.concatenate([part.values for part in parts])[:rows]
-    _require_within(values, answer.bound + claimed.released())
-    return _linked(kind, values * answer.unit, claimed.released() * answer.unit, claimed.step() * answer.unit)
+    require_within(values, answer.bound + claimed.released())
+    return linked(kind, values * answer.unit, claimed.released() * answer.unit, claimed.step() * answer.unit)
 
 
 def _exact(
@@ -135,7 +135,8 @@ def _precise(answer: Answer, largest: float) -> Answer:
     return answer
 
 
-def _linked(kind: str, values: NDArray[np.float64], error: float, step: float) -> Scores:
+def linked(kind: str, values: NDArray[np.float64], error: float, step: float) -> Scores:
+    """Scores as the key holder reads them: a logistic model's through the sigmoid."""
     if kind == "linear":
         return Scores(kind, values, error, step)
     # The sigmoid's slope is at most 1/4; by tanh it does not overflow. Floating point adds a few units of 2^-53.
@@ -147,7 +148,8 @@ def _require_some(weights: list[int]) -> None:
         raise ModelRefused("every weight is 0 beside the others", hint="The scores would depend on no encrypted value")
 
 
-def _require_within(values: NDArray[np.float64] | NDArray[np.int64], bound: float) -> None:
+def require_within(values: NDArray[np.float64] | NDArray[np.int64], bound: float) -> None:
+    """``CiphertextRefused`` for what no honest answer decrypts to."""
     if not (np.abs(values) <= bound).all():
         raise CiphertextRefused(
             f"decrypted scores are beyond their bound of {bound:g}", hint="The answer was altered, or is of another key"

@@ -131,22 +131,9 @@ def encrypt_numbers(
     """``values``: rows x columns; floats for CKKS, integers for BGV. ``bounds``: of each column, made a power of two
     in CKKS; without them the smallest that hold, which tells the computing party the size of each column's values."""
     p = key.parameters
-    if values.ndim != 2 or values.shape[1] != len(names) or not len(values) or len(set(names)) != len(names):
-        raise CallerError(f"{values.shape} values for {len(names)} columns", hint="Give rows x columns, each one name")
-    if values.dtype.kind not in ("iuf" if p.scheme == "ckks" else "iu") or not np.isfinite(values).all():
-        raise CallerError(
-            f"values that {p.scheme} does not encrypt", hint="Give finite numbers; integers for bgv, nothing missing"
-        )
+    require_numbers(p, names, values)
     _require_room(p, len(values), len(names))
-    largest = [max(abs(float(column.max())), abs(float(column.min()))) for column in values.T]
-    held = list(largest) if bounds is None else list(bounds)
-    if len(held) != len(names) or any(not isfinite(b) or b < x for b, x in zip(held, largest, strict=False)):
-        raise CallerError("a value is beyond its column's bound", hint="Give a larger bound")
-    if max(held) > LARGEST_BOUND:
-        raise CallerError(f"a bound is over {LARGEST_BOUND:g}", hint="Give the values in another unit")
-    held = [
-        max(power_of_two(b or 1.0), 1 / LARGEST_BOUND) if p.scheme == "ckks" else float(max(1, int(b))) for b in held
-    ]
+    held = held_bounds(p, values, bounds)
     ciphertexts: list[bytes] = []
     for position in range(len(names)):
         progress(f"encrypting column {position + 1} of {len(names)}")
@@ -156,6 +143,29 @@ def encrypt_numbers(
     return EncryptedTable(
         p.name, key.key_id, len(values), tuple(names), tuple(held), (0,) * len(names), tuple(ciphertexts)
     )
+
+
+def require_numbers(p: HeParameters, names: Sequence[str], values: NDArray[Any]) -> None:
+    """``CallerError`` unless this is at least one row, a value for each name, that the scheme encrypts."""
+    if values.ndim != 2 or values.shape[1] != len(names) or not len(values) or len(set(names)) != len(names):
+        raise CallerError(f"{values.shape} values for {len(names)} columns", hint="Give rows x columns, each one name")
+    if values.dtype.kind not in ("iuf" if p.scheme == "ckks" else "iu") or not np.isfinite(values).all():
+        raise CallerError(
+            f"values that {p.scheme} does not encrypt", hint="Give finite numbers; integers for bgv, nothing missing"
+        )
+
+
+def held_bounds(p: HeParameters, values: NDArray[Any], bounds: Sequence[float] | None) -> list[float]:
+    """Of each column, as they travel; ``CallerError`` where a value is beyond its own."""
+    largest = [max(abs(float(column.max())), abs(float(column.min()))) for column in values.T]
+    held = list(largest) if bounds is None else list(bounds)
+    if len(held) != values.shape[1] or any(not isfinite(b) or b < x for b, x in zip(held, largest, strict=False)):
+        raise CallerError("a value is beyond its column's bound", hint="Give a larger bound")
+    if max(held) > LARGEST_BOUND:
+        raise CallerError(f"a bound is over {LARGEST_BOUND:g}", hint="Give the values in another unit")
+    return [
+        max(power_of_two(b or 1.0), 1 / LARGEST_BOUND) if p.scheme == "ckks" else float(max(1, int(b))) for b in held
+    ]
 
 
 def encrypt_categories(

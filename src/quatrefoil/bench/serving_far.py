@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from quatrefoil import attested
@@ -18,11 +19,11 @@ from quatrefoil.broker.holder import Holder
 from quatrefoil.demo.plain_server import serve_plain, stopping, tell_port
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.exchange import ServingPolicy, protocol
-from quatrefoil.inference import OnnxEngine
+from quatrefoil.inference import Engine, OnnxEngine
 from quatrefoil.resources.container import claimed_time
 from quatrefoil.services.lease_holder import LeaseHolder
 from quatrefoil.serving.keys import ServingKeys
-from quatrefoil.serving.model import acquire, load_model, require_served
+from quatrefoil.serving.model import acquire, read_model, require_served
 from quatrefoil.serving.oip import OipHandler
 from quatrefoil.serving.receipts import ReceiptIssuer
 from quatrefoil.serving.records import Records
@@ -45,7 +46,14 @@ def main() -> None:
     kind, folder = sys.argv[1], Path(sys.argv[2])
     policy = ServingPolicy.decode((folder / serving_site.POLICY).read_bytes())
     threads = int((folder / serving_site.THREADS).read_text())
-    asyncio.run((_plain if kind == "plain" else _layered)(folder, policy, threads))
+    if kind == "plain":
+        asyncio.run(_plain(folder, policy, threads))
+    else:
+        asyncio.run(
+            serve_layered(
+                folder, policy, lambda model: OnnxEngine(model, name=policy.model.name, threads=threads), threads
+            )
+        )
 
 
 async def _plain(folder: Path, policy: ServingPolicy, threads: int) -> None:
@@ -53,7 +61,10 @@ async def _plain(folder: Path, policy: ServingPolicy, threads: int) -> None:
     await serve_plain(model, policy, threads=threads, stop=stopping(), tell=tell_port)
 
 
-async def _layered(folder: Path, policy: ServingPolicy, threads: int) -> None:
+async def serve_layered(
+    folder: Path, policy: ServingPolicy, engine_of: Callable[[bytes], Engine], threads: int = 1
+) -> None:
+    """Serve until SIGTERM. ``engine_of`` is given the content of the sealed container; ``threads``: for opening it."""
     stop = stopping()
     identity, trust = Identity.load(folder / protocol.SERVER_ROLE), TrustAnchor.load(folder / "root.pem")
     machine = Quoting.load(folder / serving_site.MACHINE)
@@ -80,7 +91,8 @@ async def _layered(folder: Path, policy: ServingPolicy, threads: int) -> None:
     )
     async with LeaseHolder(holder, dialer.open, report=_report) as held:
         await acquire(held, patience_s=TIMEOUT, report=_report)
-        engine = load_model(container, verifying, held.key, policy, resource=owned.digest, threads=threads)
+        model = read_model(container, verifying, held.key, policy, resource=owned.digest, threads=threads)
+        engine = engine_of(model)
         log = TileLog(folder / "server-state", identity, trust)
         try:
             server = _serving(folder, policy, engine, machine, log, identity, trust)
@@ -92,7 +104,7 @@ async def _layered(folder: Path, policy: ServingPolicy, threads: int) -> None:
 def _serving(
     folder: Path,
     policy: ServingPolicy,
-    engine: OnnxEngine,
+    engine: Engine,
     machine: Quoting,
     log: TileLog,
     identity: Identity,

@@ -30,7 +30,8 @@ from quatrefoil.resources.container import FILE, About, Owner, claimed_time, ope
 from quatrefoil.transport import system_clock
 from quatrefoil.transport.sealed import Judged, new_file
 
-Kind = Literal["plain", "layered"]
+Kind = Literal["plain", "layered", "channel", "served"]
+"""The last two compute on what is encrypted (``runs.far``): behind a channel alone, and served like "layered"."""
 
 MODEL, SEALED, POLICY, MACHINE, BROKER, THREADS = (
     "model.onnx",
@@ -51,14 +52,17 @@ _PATIENCE, _LAST = 60.0, 15.0
 class ServingSite:
     """``folder``: new. While it is entered the broker answers, and servers can be started."""
 
-    def __init__(self, folder: Path, served: Served, *, threads: int = 1) -> None:
+    def __init__(
+        self, folder: Path, served: Served, *, threads: int = 1, body_bytes: int = 4 << 20, seconds: int = 60
+    ) -> None:
+        """``body_bytes``: of a request and of an answer at most. ``seconds``: that one may take."""
         folder.mkdir()
         self.folder, self.served = folder, served
         self._ends = ExitStack()
         self.site = BrokerSite(folder)
         self.site.machine.save(folder / MACHINE)
         (folder / MODEL).write_bytes(served.model)
-        self.policy = policy_for(served.name, self._seal())
+        self.policy = policy_for(served.name, self._seal(), body_bytes=body_bytes, seconds=seconds)
         (folder / POLICY).write_bytes(self.policy.encode())
         (folder / THREADS).write_text(str(threads))
 
@@ -111,7 +115,8 @@ class Server:
         self.kind, self.port = kind, 0
         self._errors = folder / f"{kind}.err"
         self.began = time.perf_counter()
-        command = [sys.executable, "-m", "quatrefoil.bench.serving_far", kind, str(folder)]
+        module = "serving_far" if kind in ("plain", "layered") else "runs.far"
+        command = [sys.executable, "-m", f"quatrefoil.bench.{module}", kind, str(folder)]
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(  # noqa: S603
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True
@@ -152,7 +157,7 @@ class Server:
         self._process.stdout.close()
 
 
-def policy_for(model: str, root: bytes) -> ServingPolicy:
+def policy_for(model: str, root: bytes, *, body_bytes: int = 4 << 20, seconds: int = 60) -> ServingPolicy:
     """Padded as docs/serving.md advises. Nothing rotates while it is measured."""
     return ServingPolicy(
         name="bench",
@@ -160,13 +165,13 @@ def policy_for(model: str, root: bytes) -> ServingPolicy:
         attestation=exchange.Attestation(accepted(), 3600),
         keys=exchange.Keys(rotate_s=3600, overlap_s=600),
         limits=exchange.Limits(
-            request_bytes=4 << 20,
-            answer_bytes=4 << 20,
+            request_bytes=body_bytes,
+            answer_bytes=body_bytes,
             connections=1024,
             concurrent=CONCURRENT,
             queued=1024,
-            seconds=60,
-            stream_seconds=60,
+            seconds=seconds,
+            stream_seconds=seconds,
         ),
         padding=exchange.Padding("padme", "padme"),
         stream=exchange.Stream(0, 0),

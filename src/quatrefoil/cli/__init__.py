@@ -15,7 +15,7 @@ from quatrefoil.cli.output import require_writable
 from quatrefoil.errors import QuatrefoilError
 
 COMMANDS = (
-    *("demo", "plan", "bench", "doctor", "security-level"),
+    *("demo", "plan", "calibrate", "bench", "doctor", "security-level"),
     *("ca", "keeper", "aggregator", "silo", "audit"),
     *("seal-key", "seal", "open", "rewrap"),
     *("proof", "model", "data", "attest", "broker"),

@@ -199,7 +199,8 @@ class _Run:
 
     def _plan(self, workload: Workload) -> Plan:
         available = availability(keeper=self.options.keeper_enclave or ())
-        costs = stack.measure_host(available) if self.options.costs is None else Costs.load(self.options.costs)
+        kept = self.options.costs
+        costs = stack.measure_host(available, kinds=workload.kinds) if kept is None else Costs.load(kept)
         return plan_logged(workload, self.files.policy, costs, available, self.files.log)
 
     async def _dial_keeper(self) -> AsyncChannel:

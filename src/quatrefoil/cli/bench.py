@@ -9,12 +9,14 @@ from quatrefoil.bench.accuracy import measure_accuracy
 from quatrefoil.bench.aggregation import measure
 from quatrefoil.bench.streaming import measure_streams
 from quatrefoil.cli import (
+    bench_all,
     bench_attest,
     bench_audit,
     bench_byzantine,
     bench_constant_time,
     bench_kernel,
     bench_proof,
+    bench_routing,
     bench_score,
     bench_serving,
     bench_transport,
@@ -28,6 +30,7 @@ HELP = "measure a layer beside doing without it, and beside its peers"
 def configure(parser: argparse.ArgumentParser) -> None:
     benches = parser.add_subparsers(metavar="LAYER", required=True, dest="layer")
     for name, what, add_options in (
+        ("all", bench_all.WHAT, bench_all.add_options),
         ("aggregation", "encrypted sums beside plain ones", _aggregation),
         ("kernel", "each step of the encryption beside the ceilings of this machine", bench_kernel.add_options),
         ("transport", "post-quantum channels beside classical mutual TLS", bench_transport.configure),
@@ -39,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("audit", bench_audit.WHAT, bench_audit.add_options),
         ("serving", bench_serving.WHAT, bench_serving.add_options),
         ("score", bench_score.WHAT, bench_score.add_options),
+        ("routing", bench_routing.WHAT, bench_routing.add_options),
     ):
         add_options(benches.add_parser(name, help=what, description=what))
 

@@ -16,7 +16,6 @@ from quatrefoil.cli.output import add_json_option, console, only_json, require_w
 from quatrefoil.enclave import collectors, devices
 from quatrefoil.errors import DependencyMissing, HostError
 from quatrefoil.planner import host
-from quatrefoil.planner.threats import UNSERVED
 
 NAME = "doctor"
 HELP = "say which parts work on this machine, which are missing, and what would be refused for it"
@@ -151,8 +150,7 @@ def collected() -> list[Check]:
 
 def refusals() -> list[dict[str, str]]:
     """What a plan would refuse on this machine under any policy, and why."""
-    absent = [{"what": f"{layer}/{b}", "reason": reason} for (layer, b), reason in host.availability().absent.items()]
-    return absent + [{"what": f"{kind} phases", "reason": reason} for kind, reason in UNSERVED.items()]
+    return [{"what": f"{layer}/{b}", "reason": reason} for (layer, b), reason in host.availability().absent.items()]
 
 
 def _show(

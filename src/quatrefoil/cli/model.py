@@ -19,6 +19,7 @@ from quatrefoil.audit.model_file import measure_file
 from quatrefoil.audit.provenance import NOT_COMMITTED, read
 from quatrefoil.cli.container_commands import add_commands
 from quatrefoil.cli.containers import new_signing_key, policy_as_json, policy_rows
+from quatrefoil.cli.model_quantise import add_quantise
 from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.cli.parties import count
 from quatrefoil.cli.silo import SALT
@@ -29,7 +30,7 @@ from quatrefoil.state import SqliteState
 from quatrefoil.transport import TrustAnchor, system_clock
 
 NAME = "model"
-HELP = "say where a model comes from, check it, and seal it together with its policy"
+HELP = "say where a model comes from, check it, seal it together with its policy, and compile it to integers"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     data.set_defaults(run=_data)
 
     add_commands(commands, "model")
+    add_quantise(commands)
 
     key = commands.add_parser("key", help="make the Ed25519 key that owners of sealed models also sign with")
     key.add_argument("file", type=Path, metavar="FILE", help="new file for the key, mode 0600")

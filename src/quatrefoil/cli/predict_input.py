@@ -33,12 +33,7 @@ class Given:
 
 def read(file: Path, signature: Callable[[], ModelMetadata]) -> Given:
     """What ``file`` holds, by its ending. ``signature``: asked for where the file does not name inputs."""
-    if file.suffix not in FORMS:
-        raise CallerError(f"{file} does not end in {', '.join(FORMS)}", hint="Give it the ending of what it holds")
-    with archives.reading(file) as stream:
-        data = stream.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise HostError(f"{file} is over {LARGEST} bytes", hint="Send less at once")
+    data = _bytes(file, FORMS)
     if file.suffix == ".json":
         return _json(file, data)
     if file.suffix == ".csv":
@@ -47,6 +42,21 @@ def read(file: Path, signature: Callable[[], ModelMetadata]) -> Given:
     if isinstance(loaded, dict):
         return Given(loaded)
     return Given({_only(file, signature()).name: loaded})
+
+
+def read_arrays(file: Path) -> Any:
+    """The arrays of an .npz by their names, or the one array of an .npy."""
+    return _numpy(file, _bytes(file, (".npz", ".npy")))
+
+
+def _bytes(file: Path, forms: tuple[str, ...]) -> bytes:
+    if file.suffix not in forms:
+        raise CallerError(f"{file} does not end in {', '.join(forms)}", hint="Give it the ending of what it holds")
+    with archives.reading(file) as stream:
+        data = stream.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise HostError(f"{file} is over {LARGEST} bytes", hint="Send less at once")
+    return data
 
 
 def _json(file: Path, data: bytes) -> Given:
@@ -130,4 +140,4 @@ def _only(file: Path, signature: ModelMetadata) -> TensorSpec:
     return signature.inputs[0]
 
 
-__all__ = ["FORMS", "Given", "read"]
+__all__ = ["FORMS", "Given", "read", "read_arrays"]

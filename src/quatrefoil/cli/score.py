@@ -6,20 +6,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quatrefoil.cli import archives, score_data
-from quatrefoil.cli.output import add_json_option, console, only_json, progress_console, table, write_json
-from quatrefoil.errors import CallerError, HostError
+from quatrefoil.cli import score_data, score_network
+from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
+from quatrefoil.cli.score_output import progress, read, require_new, show, show_scores
+from quatrefoil.errors import CallerError
 from quatrefoil.transport import files
-from quatrefoil.wire import LARGEST_MESSAGE
 
 if TYPE_CHECKING:
     from quatrefoil.analytics import Answer, EncryptedTable, LinearModel, Scores, TableKey
 
 NAME = "score"
-HELP = "score rows with a linear or logistic model, encrypted: who computes does not see them"
-SCHEMA = "quatrefoil.score/1"
-SHOWN = 5
-"""Scores in the table."""
+HELP = "score rows with a linear model or a small network, encrypted: who computes does not see them"
 
 NEEDED = {
     None: ("model", "data"),
@@ -29,9 +26,9 @@ NEEDED = {
 }
 """Options of each step; the others are refused."""
 EXTRA = {
-    None: ("scheme", "set", "bound", "largest_error", "scores"),
-    "encrypt": ("scheme", "set", "bound", "columns"),
-    "compute": ("largest_error",),
+    None: ("scheme", "set", "bound", "columns", "largest_error", "scores"),
+    "encrypt": ("scheme", "set", "bound", "columns", "evaluation_keys"),
+    "compute": ("largest_error", "evaluation_keys"),
     "decrypt": ("scores",),
 }
 
@@ -41,16 +38,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--step", choices=[step for step in NEEDED if step], help="one party's step (default: all three here)"
     )
     parser.add_argument("--scheme", choices=("ckks", "bgv"), help="ckks: numbers; bgv: integers, exact (default: ckks)")
-    parser.add_argument("--set", metavar="NAME", help="parameter set (default: the scheme's linear one)")
-    parser.add_argument("--model", type=Path, metavar="M", help="the model, as JSON")
+    parser.add_argument("--set", metavar="NAME", help="parameter set (default: by scheme and model)")
+    parser.add_argument("--model", type=Path, metavar="M", help="the model, .json or .onnx")
     parser.add_argument("--data", type=Path, metavar="FILE", help="rows to score, .csv or .parquet")
     parser.add_argument("--columns", metavar="NAMES", help="encrypt these columns, by commas (default: all)")
     parser.add_argument("--bound", type=float, metavar="X", help="no value is beyond X (default: as the data is)")
     parser.add_argument(
-        "--largest-error", type=float, metavar="E", help="refuse where a linear score can be more wrong than E"
+        "--largest-error", type=float, metavar="E", help="refuse where a score before its sigmoid can be more wrong"
     )
     parser.add_argument("--key", type=Path, metavar="FILE", help="the key holder's secret: new at encrypt")
     parser.add_argument("--table", type=Path, metavar="FILE", help="encrypted rows, to the computing party")
+    parser.add_argument(
+        "--evaluation-keys",
+        type=Path,
+        metavar="FILE",
+        help="to the computing party as well, for a network: new at encrypt",
+    )
     parser.add_argument("--answer", type=Path, metavar="FILE", help="encrypted scores, back to the key holder")
     parser.add_argument("--scores", type=Path, metavar="FILE", help="write all scores here, as a new CSV")
     parser.add_argument("--sets", action="store_true", help="only print the parameter sets, with their estimates")
@@ -124,9 +127,14 @@ def _set_cell(value: Any) -> str:
 
 
 def _all(options: argparse.Namespace) -> None:
-    from quatrefoil.analytics import TableKey
+    from quatrefoil.analytics import LinearModel, TableKey
 
-    model = _model(options.model)
+    model = score_network.read_model(options.model)
+    if not isinstance(model, LinearModel):
+        score_network.run_all(options, model)
+        return
+    if options.columns:
+        raise CallerError("the model names its columns", hint="Leave --columns out")
     key, encrypted = _encrypted(options, model.features)
     answer = _scored(options, encrypted, model)
     scores = _opened(TableKey.of(key, encrypted), answer)
@@ -135,11 +143,14 @@ def _all(options: argparse.Namespace) -> None:
 
 
 def _encrypt(options: argparse.Namespace) -> None:
+    from quatrefoil.aggregation.he import HeParameters
     from quatrefoil.analytics import TableKey
 
-    for file in (options.key, options.table):  # before anything is written: no key without its table
-        if file.exists():
-            raise HostError(f"{file} exists already", hint="Name another place; nothing is overwritten")
+    if options.set and HeParameters.named(options.set).rescaled_bits:
+        score_network.encrypt(options)
+        return
+    _require_no_keys(options)
+    require_new(options.key, options.table)
     columns = tuple(options.columns.split(",")) if options.columns else None
     key, encrypted = _encrypted(options, columns)
     saved = TableKey.of(key, encrypted).save()
@@ -157,27 +168,35 @@ def _encrypt(options: argparse.Namespace) -> None:
         "bounds": list(encrypted.bounds),
         "table_bytes": len(data),
     }
-    _print(options, "Encrypted: the computing party reads these, and no row", content)
+    show(options, "Encrypted: the computing party reads these, and no row", content)
 
 
 def _compute(options: argparse.Namespace) -> None:
-    from quatrefoil.analytics import EncryptedTable
+    from quatrefoil.analytics import EncryptedTable, LinearModel
 
-    model = _model(options.model)
-    answer = _scored(options, EncryptedTable.decode(_read(options.table)), model)
+    model = score_network.read_model(options.model)
+    if not isinstance(model, LinearModel):
+        score_network.compute(options, model)
+        return
+    _require_no_keys(options)
+    answer = _scored(options, EncryptedTable.decode(read(options.table)), model)
     data = answer.encode()
     files.write_new(options.answer, data)
     content = {"parameters": answer.parameters, "rows": answer.rows, "kind": model.kind, "answer_bytes": len(data)}
-    _print(options, "Computed, without reading", content)
+    show(options, "Computed, without reading", content)
 
 
 def _decrypt(options: argparse.Namespace) -> None:
     from quatrefoil.analytics import Answer, TableKey
 
-    kept = TableKey.load(bytearray(_read(options.key)))
-    data = _read(options.answer)
+    kept = TableKey.load(bytearray(read(options.key)))
+    data = read(options.answer)
     answer = Answer.decode(data)
-    _show(options, _opened(kept, answer), answer, {"answer_bytes": len(data)})
+    sizes = {"answer_bytes": len(data)}
+    if kept.key.parameters.rescaled_bits:
+        score_network.decrypt(options, kept, answer, sizes)
+    else:
+        _show(options, _opened(kept, answer), answer, sizes)
 
 
 def _encrypted(options: argparse.Namespace, columns: tuple[str, ...] | None) -> tuple[Any, EncryptedTable]:
@@ -191,13 +210,13 @@ def _encrypted(options: argparse.Namespace, columns: tuple[str, ...] | None) -> 
     names, values = score_data.read(options.data, columns, integers=chosen.scheme == "bgv")
     bounds = None if options.bound is None else [options.bound] * len(names)
     key = SecretKey.generate(chosen)
-    return key, encrypt_numbers(key, names, values, bounds=bounds, progress=_progress())
+    return key, encrypt_numbers(key, names, values, bounds=bounds, progress=progress())
 
 
 def _scored(options: argparse.Namespace, encrypted: EncryptedTable, model: LinearModel) -> Answer:
     from quatrefoil.analytics import score
 
-    return score(encrypted, model, largest_error=options.largest_error, progress=_progress())
+    return score(encrypted, model, largest_error=options.largest_error, progress=progress())
 
 
 def _opened(kept: TableKey, answer: Answer) -> Scores:
@@ -209,26 +228,7 @@ def _opened(kept: TableKey, answer: Answer) -> Scores:
         kept.key.wipe()
 
 
-def _model(file: Path) -> LinearModel:
-    from quatrefoil.analytics import LinearModel
-
-    return LinearModel.parse(_read(file))
-
-
-def _read(file: Path) -> bytes:
-    with archives.reading(file) as stream:
-        data = stream.read(LARGEST_MESSAGE + 1)
-    if len(data) > LARGEST_MESSAGE:
-        raise HostError(f"{file} is over {LARGEST_MESSAGE} bytes", hint="Name the file that a step wrote")
-    return data
-
-
 def _show(options: argparse.Namespace, scores: Scores, answer: Answer, sizes: dict[str, int]) -> None:
-    values = scores.values.tolist()
-    if options.scores:
-        files.write_new(
-            options.scores, "".join(["score\n", *(f"{value!r}\n" for value in values)]).encode(), mode=0o600
-        )
     content: dict[str, Any] = {
         "parameters": answer.parameters,
         "kind": scores.kind,
@@ -237,29 +237,12 @@ def _show(options: argparse.Namespace, scores: Scores, answer: Answer, sizes: di
         "step": scores.step,
         **sizes,
     }
-    first = ", ".join(f"{value:.6g}" for value in values[:SHOWN]) + (", ..." if len(values) > SHOWN else "")
-    write_json(options.json, SCHEMA, {**content, "scores": values})
-    if not only_json(options):
-        _table("Scores", {**content, "scores": first})
+    show_scores(options, content, ("score",), [[value] for value in scores.values.tolist()])
 
 
-def _print(options: argparse.Namespace, title: str, content: dict[str, Any]) -> None:
-    write_json(options.json, SCHEMA, content)
-    if not only_json(options):
-        _table(title, content)
-
-
-def _table(title: str, content: dict[str, Any]) -> None:
-    from rich.markup import escape
-
-    rows = [(name.replace("_", " "), escape(_shown(value))) for name, value in content.items()]
-    console().print(table(title, ("what", "value"), rows))
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_shown, value))
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _require_no_keys(options: argparse.Namespace) -> None:
+    if options.evaluation_keys is not None:
+        raise CallerError("a linear model takes no --evaluation-keys", hint="Leave it out, or give a network")
 
 
 def _require_options(options: argparse.Namespace) -> None:
@@ -273,8 +256,3 @@ def _require_options(options: argparse.Namespace) -> None:
             raise CallerError(
                 f"this step takes no --{name.replace('_', '-')}", hint="Leave it out, or name another --step"
             )
-
-
-def _progress() -> Any:
-    shown = progress_console()
-    return lambda step: shown.print(step, markup=False)

@@ -33,10 +33,17 @@ def dies_with_this_process() -> Callable[[], None]:
     return arrange
 
 
+def ends_with_its_parent(parent: int, sent: signal.Signals) -> None:
+    """This process gets the signal ``sent`` when ``parent``, the process that started it, ends."""
+    _prctl()(_SET_PDEATHSIG, sent, 0, 0, 0)
+    if os.getppid() != parent:  # it has ended before it could be asked for
+        signal.raise_signal(sent)
+
+
 def _prctl() -> Callable[..., int]:
     """prctl(2), or where a system has none, nothing that can be asked."""
     found: Callable[..., int] = getattr(ctypes.CDLL(None), "prctl", lambda *_: -1)
     return found
 
 
-__all__ = ["dies_with_this_process", "no_core_file"]
+__all__ = ["dies_with_this_process", "ends_with_its_parent", "no_core_file"]

@@ -54,10 +54,9 @@ def prepare(policy_file: Path, *, tell: Tell) -> Prepared:
     hospitals = load_hospitals()
     tell("measuring this machine for the planner")
     available = availability(keeper=())
-    costs = stack.measure_host(available)
-    return Prepared(
-        policy_file, policy, hospitals, costs, plan(job.workload_for(job.initial()), policy, costs, available)
-    )
+    workload = job.workload_for(job.initial())
+    costs = stack.measure_host(available, kinds=workload.kinds)
+    return Prepared(policy_file, policy, hospitals, costs, plan(workload, policy, costs, available))
 
 
 def run_demo(prepared: Prepared, *, splits: int, tell: Tell) -> DemoResult:
@@ -148,6 +147,8 @@ def reader(policy: Policy, backend: str) -> Read:
     """The best that an aggregator can make of what it receives under this aggregation backend."""
     if backend == "plain":
         return inversion.plain_as_update
+    if backend == "ckks":
+        return inversion.ckks_as_update
     parameters = ParameterSet.named(PARAMETER_SETS[policy.limits.value_bits])
     return partial(inversion.ciphertext_as_update, packing=Packing.of(parameters))
 

@@ -24,8 +24,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quatrefoil.aggregation import ParameterSet
+from quatrefoil.aggregation import CkksSumSet, ParameterSet
 from quatrefoil.aggregation.ciphertext import HEADER_BYTES
+from quatrefoil.aggregation.ckks.polynomials import decoded
 from quatrefoil.demo import metrics, models
 from quatrefoil.demo.data import Labelled
 from quatrefoil.demo.models import Arrays
@@ -116,6 +117,19 @@ def ciphertext_as_update(ciphertext: bytes, length: int, packing: Packing | None
         slots.append(low)
         rest = (rest - low) >> packing.slot_bits
     return np.stack(slots, axis=1).ravel()[:length].astype(np.float64)
+
+
+def ckks_as_update(ciphertext: bytes, length: int) -> NDArray[np.float64]:
+    """The best that an aggregator can make of a ciphertext of a sum in CKKS: decode it as if it were not encrypted."""
+    parameters = CkksSumSet.named("ckks-sum-4096")
+    body = ciphertext[HEADER_BYTES:]
+    if length < 1 or len(body) != parameters.block_bytes(length):
+        raise CallerError(
+            f"{len(body)} bytes after the header do not hold {length} values in {parameters.name}",
+            hint="Pass one ciphertext of an update of that length",
+        )
+    blocks = np.frombuffer(body, dtype="<u8").reshape(-1, parameters.ring_degree)
+    return np.concatenate([decoded(parameters, block) for block in blocks])[:length]
 
 
 def plain_as_update(received: bytes, length: int) -> NDArray[np.float64]:

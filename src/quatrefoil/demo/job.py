@@ -16,12 +16,15 @@ from quatrefoil.demo.models import Arrays, Parameters
 from quatrefoil.federation.vectors import layout_of
 from quatrefoil.workload import Workload
 
+POLICIES = {"additive": "policy.toml", "ckks": "policy-ckks.toml"}
+"""How the updates are added -> the demo's own policy for it."""
+
 SEED = 0
 """Of the common first model."""
 
 
 def built_in(name: str) -> Path:
-    """A file that comes with the demo: ``policy.toml`` or ``workload.toml``."""
+    """A file that comes with the demo: one of :data:`POLICIES`, or ``workload.toml``."""
     return Path(str(files("quatrefoil.demo") / name))
 
 

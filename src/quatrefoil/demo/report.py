@@ -23,9 +23,16 @@ from quatrefoil.demo.result import COLUMNS, DemoResult, ModelResult, Poisoned, T
 from quatrefoil.demo.serving_report import render_not_served, render_served
 from quatrefoil.planner import Plan
 
+NOT_PROVEN = (
+    "Sums in CKKS: a hospital that sends a malformed or poisoned update is neither refused nor found out. Nothing can "
+    "be proven of these ciphertexts, so byzantine-silo is not answered; the additive encryption has proofs."
+)
+
 
 def render_opening(console: Console, plan: Plan) -> None:
     """What is about to be shown, what stands in for protection, and what nothing protects against."""
+    if plan.backend("aggregation") == "ckks":
+        console.print(NOT_PROVEN, style="bold red")
     console.print(
         "Four hospitals train one heart-disease model, in separate processes, on the route that the policy "
         f"{escape(plan.policy)} leads to. Shown next: what that costs in accuracy, what an attacker reads in each "

@@ -26,6 +26,7 @@ from quatrefoil.planner import Costs, plan
 from quatrefoil.planner.host import availability
 from quatrefoil.policy import Policy
 from quatrefoil.transport import CertificateAuthority, PostQuantumTransport, system_clock
+from quatrefoil.workload import FEDERATED
 
 TrainSilo = Callable[[str, Arrays, Labelled], Parameters]
 """What a hospital, by name, returns in one round."""
@@ -60,7 +61,7 @@ class Scene:
 
     @classmethod
     def load(cls) -> Scene:
-        costs = stack.measure_host(availability(), seconds=CALIBRATION)
+        costs = stack.measure_host(availability(), seconds=CALIBRATION, kinds=FEDERATED)
         policy = Policy.load(job.built_in("policy.toml"))
         return cls(split_all(load_hospitals(), 0), job.initial(), policy, costs)
 

@@ -335,6 +335,17 @@ CURRENT = (
         oid=f"{NIST}.2.2",
     ),
     Algorithm(
+        "shake128",
+        "SHAKE128",
+        "xof",
+        ("digest",),
+        None,
+        ("aggregation",),
+        "the public polynomials of sums in CKKS (FIPS 202)",
+        parameters="128",
+        oid=f"{NIST}.2.11",
+    ),
+    Algorithm(
         "sha3-256",
         "SHA3-256",
         "hash",
@@ -399,8 +410,8 @@ CURRENT = (
         ("keygen", "encrypt", "decrypt"),
         None,
         ("aggregation",),
-        "computing on encrypted tables, by Microsoft SEAL, whose randomness is BLAKE2Xb; estimates in "
-        "docs/homomorphic.md, no category assigned",
+        "computing on encrypted tables and sums of updates, by Microsoft SEAL, whose randomness is BLAKE2Xb; estimates "
+        "in docs/homomorphic.md and docs/security-level.md, no category assigned",
     ),
     Algorithm(
         "bgv",
@@ -493,6 +504,7 @@ MATERIALS = (
     ),
     Material("root-share", "share of a broker's root key", "other", "shamir", "sealed to its operator"),
     Material("ckks-key", "key of one encrypted table", "secret-key", "ckks", "file of its holder, mode 0600"),
+    Material("ckks-round-key", "key of a silo for one round", "secret-key", "ckks", "memory only"),
     Material("bgv-key", "key of one encrypted table, exact", "secret-key", "bgv", "file of its holder, mode 0600"),
     Material("round-seed", "seed of a silo's key for one round", "seed", "additive-rlwe", "memory only", bits=256),
 )

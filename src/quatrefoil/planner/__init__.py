@@ -1,7 +1,15 @@
 """Policy, workload and measured costs to a plan. ``plan`` is pure; ``calibration`` and ``host`` look at the machine."""
 
 from quatrefoil.planner.availability import Availability
-from quatrefoil.planner.costs import AggregationCosts, Costs, Line, ProofCosts, ServingCosts, TransportCosts
+from quatrefoil.planner.costs import (
+    AggregationCosts,
+    Costs,
+    HomomorphicCosts,
+    Line,
+    ProofCosts,
+    ServingCosts,
+    TransportCosts,
+)
 from quatrefoil.planner.plans import Plan, PlannedPhase, Refusal, Unprotected
 from quatrefoil.planner.routing import plan
 
@@ -9,6 +17,7 @@ __all__ = [
     "AggregationCosts",
     "Availability",
     "Costs",
+    "HomomorphicCosts",
     "Line",
     "Plan",
     "PlannedPhase",

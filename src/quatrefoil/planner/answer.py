@@ -7,14 +7,15 @@ the policy's numbers and names.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quatrefoil.policy import Policy
 
 
 @dataclass(frozen=True)
 class Answer:
-    """``backend`` of ``layer`` answers ``threat`` in phases of ``kind``, in the way and on the condition given."""
+    """``backend`` of ``layer`` answers ``threat`` in phases of ``kind``, in the way and on the condition given.
+    ``beside``: a layer that has to be used as well, "" for none."""
 
     layer: str
     backend: str
@@ -22,6 +23,7 @@ class Answer:
     threat: str
     how: str
     condition: str = ""
+    beside: str = ""
 
     def under(self, policy: Policy) -> Answer:
         """The same with the policy's numbers and names filled in."""
@@ -35,7 +37,7 @@ class Answer:
             "appraisal": policy.appraisal.hex()[:16] or "that it would have to name",
         }
         how, condition = self.how.format(**given), self.condition.format(**given)
-        return Answer(self.layer, self.backend, self.kind, self.threat, how, condition)
+        return replace(self, how=how, condition=condition)
 
 
 def _colluders(policy: Policy) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from quatrefoil.errors import CallerError
+from quatrefoil.planner import serving
 from quatrefoil.policy import BACKENDS, STAND_INS, VALUE_BITS
 
 
@@ -17,7 +18,7 @@ def _no_servers() -> Mapping[str, str]:
 class Availability:
     """``absent`` gives a reason for every backend that is not there; every other backend of ``BACKENDS`` is.
 
-    ``largest_roster``: (aggregation backend, value bits) -> most ciphertexts that it adds exactly, for those present.
+    ``largest_roster``: (aggregation backend, value bits) -> most ciphertexts that it adds; one without adds no updates.
     ``largest_proof``: (proof backend, value bits) -> most values that one proof is about, where there are proofs.
     ``no_server``: enclave backend -> why no model is served from behind it; every other one can be. It stands apart,
     because who holds the keys of a round and who serves a model are different machines. Stand-ins are always in it.
@@ -43,7 +44,7 @@ class Availability:
                     f"enclave/{backend} is said to serve models, and it gives no evidence to seal a request to",
                     hint="Give the reason why it does not",
                 )
-        for backend in BACKENDS["aggregation"]:
+        for backend in ("additive-rlwe", "plain"):
             for bits in VALUE_BITS:
                 if ("aggregation", backend) not in self.absent and (backend, bits) not in self.largest_roster:
                     raise CallerError(
@@ -63,7 +64,7 @@ class Availability:
 
     def missing(self, kind: str, layer: str, backend: str) -> str:
         """Why ``backend`` is not there for phases of ``kind``; "" where it is."""
-        if (kind, layer) == ("infer", "enclave"):
+        if kind in serving.KINDS and layer == "enclave":
             return self.no_server.get(backend, "")
         return self.absent.get((layer, backend), "")
 

@@ -1,7 +1,7 @@
-"""A short measurement of this host: every unit that a plan's predictions are made of.
+"""A measurement of this host: every unit that a plan's predictions are made of.
 
-Figures are medians of wall-clock time on one thread, through the same contracts and channels that a round uses, on
-loopback. They say what this machine takes now; another load, another network or another size changes them.
+Figures are medians of wall-clock time, through the same contracts and channels that a round uses, on loopback. They say
+what this machine takes now; another load, another network or another size changes them.
 """
 
 from __future__ import annotations
@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
 from quatrefoil import machine
 from quatrefoil.contracts import BoundedUpdate, IntegrityProof, PrivateAggregation, SumShape
-from quatrefoil.errors import HostError, PeerError
+from quatrefoil.errors import CallerError, HostError, PeerError
 from quatrefoil.planner import host
 from quatrefoil.planner.availability import Availability
 from quatrefoil.planner.costs import AggregationCosts, Costs, Line, ProofCosts, TransportCosts
+from quatrefoil.planner.encrypted import PARAMETER_SETS
 from quatrefoil.planner.exchanges import measure_exchanges
+from quatrefoil.planner.tables import measure_tables
 from quatrefoil.planner.watch import Clock, Watch, line
-from quatrefoil.policy import BACKENDS, VALUE_BITS
+from quatrefoil.workload import FEDERATED, KINDS
 
 VALUES = 1 << 17
 """Values in the large update; the small one has one value."""
@@ -36,8 +39,8 @@ MESSAGE = 1 << 20
 
 KEYS = 32
 ENTRIES = 20
-MEASUREMENTS = 44
-"""About how many figures share the time given."""
+
+Progress = Callable[[str], None]
 
 
 def calibrate(
@@ -46,33 +49,77 @@ def calibrate(
     receipt: Callable[[int], bytes],
     *,
     seconds: float = 1.5,
+    threads: Sequence[int] = (1,),
+    kinds: Collection[str] = tuple(KINDS),
+    progress: Progress = lambda _: None,
     clock: Clock = time.perf_counter,
+    now: Callable[[], float] = time.time,
 ) -> Costs:
-    """Measure what ``available`` offers, in about ``seconds``. May be called with or without a running event loop.
+    """Measure what ``available`` offers for phases of ``kinds``, in about ``seconds`` where each figure gets its three
+    runs sooner. May be called with or without a running event loop.
 
-    ``append`` writes one entry to a durable log; it is called up to :data:`ENTRIES` times, so give it one to
-    throw away. ``receipt``: as for :func:`measure_exchanges`.
+    ``append`` writes one entry to a durable log; it is called up to :data:`ENTRIES` times, so give it one to throw
+    away. ``receipt``: as for :func:`measure_exchanges`. ``threads``: how many the kernel computes in, each measured,
+    with 1 first; predictions are for it.
     """
-    watch = Watch(seconds / MEASUREMENTS, clock)
-    channels = available.has("transport", "pq-tls")
-    transport = {"pq-tls": _transport(watch)} if channels else {}
-    schemes = [
-        (f"{backend}/{bits}", host.aggregation(backend, bits))
-        for backend in BACKENDS["aggregation"]
-        if available.has("aggregation", backend)
-        for bits in VALUE_BITS
+    if not threads or threads[0] != 1 or sorted(set(threads)) != list(threads):
+        raise CallerError(f"{list(threads)} threads are not counted up from 1", hint="Give 1, and more after it")
+    sums = sorted(available.largest_roster) if set(kinds) & set(FEDERATED) else []
+    proven = sorted(available.largest_proof) if sums else []
+    sets = [
+        name
+        for (kind, backend), name in PARAMETER_SETS.items()
+        if kind in kinds and available.has("aggregation", backend)
     ]
+    channels = available.has("transport", "pq-tls")
+    figures = (
+        _PER_SUM * len(sums) * len(threads)
+        + _PER_PROOF * len(proven) * len(threads)
+        + _PER_SET * len(sets)
+        + _PER_CHANNEL * channels
+        + 1
+    )
+    watch = Watch(seconds / figures, clock)
+    transport, serving = {}, {}
+    if channels:
+        progress("channels, signatures, envelopes; requests and receipts of served models")
+        transport = {"pq-tls": _transport(watch)}
+        serving = {"pq-tls": measure_exchanges(receipt, watch)}
+    aggregation, proofs = {}, {}
+    for count in threads:
+        # What is the same at several numbers of value bits is measured at the first.
+        measured: dict[bytes, AggregationCosts] = {}
+        for backend, bits in sums:
+            progress(f"sums: {backend}, {bits} bits, {count} thread(s)")
+            scheme = host.aggregation(backend, bits, threads=count)
+            if scheme.scheme.digest not in measured:
+                measured[scheme.scheme.digest] = measure_aggregation(scheme, watch)
+            aggregation[f"{backend}/{bits}/{count}"] = measured[scheme.scheme.digest]
+        for backend, bits in proven:
+            progress(f"proofs: {backend}, {bits} bits, {count} thread(s)")
+            scheme = host.aggregation("additive-rlwe", bits, threads=count)
+            proofs[f"{backend}/{bits}/{count}"] = measure_proofs(host.proofs(bits, threads=count), scheme, watch)
+    homomorphic = {}
+    for name in dict.fromkeys(sets):
+        progress(f"encrypted tables: {name}")
+        homomorphic[name] = measure_tables(name, watch)
+    progress("the log")
     return Costs(
+        version=metadata.version("quatrefoil"),
+        measured_at=int(now()),
         measured_on=machine.describe(),
+        threads=1,
         transport=transport,
-        serving={"pq-tls": measure_exchanges(receipt, watch)} if channels else {},
-        aggregation={name: measure_aggregation(scheme, watch) for name, scheme in schemes},
-        proofs={
-            f"{backend}/{bits}": measure_proofs(host.proofs(bits), host.aggregation("additive-rlwe", bits), watch)
-            for backend, bits in available.largest_proof
-        },
+        serving=serving,
+        aggregation=aggregation,
+        proofs=proofs,
+        homomorphic=homomorphic,
         log_append_ms=watch.ms(append, most=ENTRIES),
     )
+
+
+_PER_SUM, _PER_PROOF, _PER_SET, _PER_CHANNEL = 8, 6, 9, 11
+"""About how many figures share the time given."""
 
 
 def measure_aggregation(scheme: PrivateAggregation, watch: Watch) -> AggregationCosts:
@@ -202,7 +249,7 @@ def _transport(watch: Watch) -> TransportCosts:
         handshake_ms=handshake_ms,
         handshake_bytes=handshake_bytes,
         message_ms=message_ms,
-        sign_ms=watch.ms(lambda: party.sign(body)),
+        sign_ms=watch.mean_ms(lambda: party.sign(body)),
         verify_ms=watch.ms(lambda: party.verify(signed)),
         seal_ms=watch.ms(lambda: party.seal(recipient.public, key, context=context)),
         open_ms=watch.ms(lambda: recipient.open(sealed, context=context)),

@@ -1,7 +1,8 @@
 """What each backend costs on one host: a versioned value, measured by ``calibration`` and kept as a JSON file.
 
-Units: milliseconds of wall-clock time on one thread, bytes on the wire. A :class:`Line` is a fixed part and a part for
-each value, byte or key; a small update costs the fixed part, a large one its slope.
+Units: milliseconds of wall-clock time, bytes on the wire. A :class:`Line` is a fixed part and a part for each value,
+byte, key or ciphertext; a small update costs the fixed part, a large one its slope. What is computed in several threads
+is measured for each number of them; everything else on one.
 """
 
 from __future__ import annotations
@@ -9,18 +10,27 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from quatrefoil.configuration import read_text, shown
+from quatrefoil.configuration import read_text
 from quatrefoil.errors import HostError, PolicyInvalid
+from quatrefoil.planner.strictly import parsed
 
-SCHEMA = "quatrefoil.costs/2"
+SCHEMA = "quatrefoil.costs/3"
 LARGEST_FILE = 1 << 20
-_HINT = "Measure again: quatrefoil plan ... --save-costs FILE"
+OLDEST_DAYS = 90
+"""What is older is stale: kernels, libraries and neighbours of a machine change."""
+
+_DAY_S = 86_400
+_SAME = ("processor", "cores", "system")
+"""Of ``machine.describe``: what has to be the same for figures to be of this machine."""
+
+_HINT = "Measure again: quatrefoil calibrate --out FILE"
+
+Figures = TypeVar("Figures")
 
 
 @dataclass(frozen=True)
@@ -77,50 +87,89 @@ class ProofCosts:
 class ServingCosts:
     """What both ends add to one request of a served model and its answer, by the bytes that each of the two has.
     ``exchange_*``: sealed and opened; ``exchange_bytes``: what is sent of both, without the receipt. ``receipt_*``: of
-    one signed answer, as it lies in the answer."""
+    one signed answer, as it lies in the answer. ``around_ms``: whatever else is added where a model is served, from
+    array to array; 0 where only the parts were measured."""
 
     exchange_ms: Line
     exchange_bytes: Line
     receipt_ms: Line
     receipt_bytes: float
+    around_ms: Line
+
+
+@dataclass(frozen=True)
+class HomomorphicCosts:
+    """Of one parameter set of CKKS or BGV; SEAL computes in one thread. ``slots``: values in a ciphertext.
+
+    By ciphertexts of a table: ``encrypt_ms``, from a fresh key to bytes; ``weigh_ms``, from these bytes to the bytes of
+    scores; ``table_bytes``. By ciphertexts of an answer: ``open_ms``, ``answer_bytes``. Of one: ``read_ms``, from
+    bytes; ``product_ms``, of two and added to a sum; ``total_ms``, the sum over its slots, written. ``keys_*``: of the
+    evaluation keys, made, sent and read. The last five are 0 where a set multiplies no encrypted values.
+    """
+
+    slots: float
+    encrypt_ms: Line
+    table_bytes: Line
+    weigh_ms: Line
+    open_ms: Line
+    answer_bytes: Line
+    read_ms: float
+    product_ms: float
+    total_ms: float
+    keys_ms: float
+    keys_bytes: float
 
 
 @dataclass(frozen=True)
 class Costs:
-    """``transport`` and ``serving``: by transport backend. ``aggregation`` and ``proofs``: by "backend/value bits".
-    ``log_append_ms``: one durable entry. ``measured_on``: the machine, as ``machine.describe`` gives it."""
+    """``version``: of quatrefoil; ``measured_at``: Unix seconds; ``measured_on``: the machine, as ``machine.describe``
+    gives it. ``threads``: what predictions are for, of those that were measured. ``transport`` and ``serving``: by
+    transport backend. ``aggregation`` and ``proofs``: by "backend/value bits/threads". ``homomorphic``: by parameter
+    set. ``log_append_ms``: one durable entry."""
 
+    version: str
+    measured_at: int
     measured_on: Mapping[str, Any]
+    threads: int
     transport: Mapping[str, TransportCosts]
     serving: Mapping[str, ServingCosts]
     aggregation: Mapping[str, AggregationCosts]
     proofs: Mapping[str, ProofCosts]
+    homomorphic: Mapping[str, HomomorphicCosts]
     log_append_ms: float
 
+    def at(self, threads: int) -> Costs:
+        """For parties that compute in so many threads; ``PolicyInvalid`` where that was not measured."""
+        measured = sorted({int(key.rpartition("/")[2]) for key in self.aggregation})
+        if measured and threads not in measured:
+            raise PolicyInvalid(
+                f"the costs hold no figures for {threads} threads, only for {', '.join(map(str, measured))}",
+                hint=f"{_HINT} --threads {threads}",
+            )
+        return replace(self, threads=threads)
+
     def of_transport(self, backend: str) -> TransportCosts:
-        if backend not in self.transport:
-            raise PolicyInvalid(f"the costs hold no figures for transport/{backend}", hint=_HINT)
-        return self.transport[backend]
+        return _found(self.transport, backend, f"transport/{backend}")
 
     def of_serving(self, transport: str) -> ServingCosts:
-        if transport not in self.serving:
-            raise PolicyInvalid(f"the costs hold no figures for serving over transport/{transport}", hint=_HINT)
-        return self.serving[transport]
+        return _found(self.serving, transport, f"serving over transport/{transport}")
 
     def of_aggregation(self, backend: str, value_bits: int) -> AggregationCosts:
-        key = f"{backend}/{value_bits}"
-        if key not in self.aggregation:
-            raise PolicyInvalid(f"the costs hold no figures for aggregation/{key} bits", hint=_HINT)
-        return self.aggregation[key]
+        return _computed(self.aggregation, "aggregation", backend, value_bits, self.threads)
 
-    def of_proofs(self, backend: str, value_bits: int) -> ProofCosts:
-        key = f"{backend}/{value_bits}"
-        if key not in self.proofs:
-            raise PolicyInvalid(f"the costs hold no figures for proofs/{key} bits", hint=_HINT)
-        return self.proofs[key]
+    def of_proofs(self, backend: str, value_bits: int, *, threads: int | None = None) -> ProofCosts:
+        """``threads``: others than predictions are for."""
+        return _computed(self.proofs, "proofs", backend, value_bits, threads or self.threads)
+
+    def of_homomorphic(self, parameters: str) -> HomomorphicCosts:
+        return _found(self.homomorphic, parameters, f"the parameter set {parameters}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as they stand in a file beside ``schema``."""
+        return dataclasses.asdict(self)
 
     def save(self, file: Path) -> None:
-        text = json.dumps({"schema": SCHEMA, **dataclasses.asdict(self)}, indent=2, allow_nan=False) + "\n"
+        text = json.dumps({"schema": SCHEMA, **self.to_json()}, indent=2, allow_nan=False) + "\n"
         try:
             file.write_text(text)
         except OSError as error:
@@ -135,61 +184,31 @@ class Costs:
 
     @classmethod
     def parse(cls, text: str, *, source: str) -> Costs:
-        try:
-            content = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_constant)
-        except RecursionError:
-            raise PolicyInvalid(f"{source}: is nested too deeply", hint=_HINT) from None
-        except json.JSONDecodeError as error:
-            raise PolicyInvalid(f"{source}:{error.lineno}: is not JSON: {error.msg}", hint=_HINT) from None
-        except ValueError as error:
-            raise PolicyInvalid(f"{source}: {error}", hint=_HINT) from None
-        if not isinstance(content, dict):
-            raise PolicyInvalid(f"{source}: is not a JSON object", hint=_HINT)
-        schema = content.pop("schema", None)
-        if schema != SCHEMA:
-            found = shown(schema) if isinstance(schema, str) else "nothing"
-            raise PolicyInvalid(f"{source}: schema: is {found}, not {SCHEMA!r}", hint=_HINT)
-        built: Costs = _build(cls, content, f"{source}: ")
+        built: Costs = parsed(cls, text, schema=SCHEMA, source=source, hint=_HINT)
+        for room in ("aggregation", "proofs"):
+            for key in getattr(built, room):
+                parts = key.split("/")
+                if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts[1:]):
+                    raise PolicyInvalid(f"{source}: {room}: a name is not BACKEND/VALUE BITS/THREADS", hint=_HINT)
+        if not 1 <= built.threads <= 1024:
+            raise PolicyInvalid(f"{source}: threads: is outside 1 to 1024", hint=_HINT)
         return built
 
 
-def _build(kind: Any, value: Any, where: str) -> Any:
-    """``value`` as the dataclass, mapping or number that ``kind`` says, strictly."""
-    if kind is float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise PolicyInvalid(f"{where}is {type(value).__name__}, not a number", hint=_HINT)
-        if not 0 <= value < 1e15:
-            raise PolicyInvalid(f"{where}is outside 0 to 1e15", hint=_HINT)
-        return float(value)
-    if not isinstance(value, dict):
-        raise PolicyInvalid(f"{where}is {type(value).__name__}, not an object", hint=_HINT)
-    if dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        wrong = sorted(hints.keys() ^ value.keys())
-        if wrong:
-            state = "is missing" if wrong[0] in hints else "is not a known field"
-            raise PolicyInvalid(f"{where}{_field(wrong[0])}: {state}", hint=_HINT)
-        return kind(**{name: _build(hint, value[name], f"{where}{name}: ") for name, hint in hints.items()})  # type: ignore[operator]
-    _, item = typing.get_args(kind)
-    if item is Any:
-        return value
-    return {key: _build(item, inner, f"{where}{_field(key)}: ") for key, inner in value.items()}
-
-
-def _field(name: str) -> str:
-    return name if name.isascii() and name.isprintable() and len(name) <= 40 else shown(name)
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{_field(next(n for n in names if names.count(n) > 1))}: is given twice")
-    return content
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"holds {name}, which is not a number")
+def staleness(costs: Costs, now: float, machine: Mapping[str, Any], version: str) -> str:
+    """Why ``costs`` say little of this ``machine`` under this ``version`` at ``now`` (Unix seconds); "" where they
+    are fresh."""
+    for name in _SAME:
+        if costs.measured_on.get(name) != machine.get(name):
+            return f"they were measured on another machine (its {name} differs)"
+    if costs.version != version:
+        return "they were measured with another version of quatrefoil"
+    age = now - costs.measured_at
+    if age < 0:
+        return "they were measured in the future, by the clock of this machine"
+    if age > OLDEST_DAYS * _DAY_S:
+        return f"they were measured {age / _DAY_S:.0f} days ago, and count for {OLDEST_DAYS}"
+    return ""
 
 
 def finite(value: float) -> float:
@@ -199,4 +218,27 @@ def finite(value: float) -> float:
     return value
 
 
-__all__ = ["SCHEMA", "AggregationCosts", "Costs", "Line", "ProofCosts", "ServingCosts", "TransportCosts", "finite"]
+def _computed(among: Mapping[str, Figures], layer: str, backend: str, value_bits: int, threads: int) -> Figures:
+    what = f"{layer}/{backend}/{value_bits} bits in {threads} thread{'s' if threads > 1 else ''}"
+    return _found(among, f"{backend}/{value_bits}/{threads}", what)
+
+
+def _found(among: Mapping[str, Figures], key: str, what: str) -> Figures:
+    if key not in among:
+        raise PolicyInvalid(f"the costs hold no figures for {what}", hint=_HINT)
+    return among[key]
+
+
+__all__ = [
+    "OLDEST_DAYS",
+    "SCHEMA",
+    "AggregationCosts",
+    "Costs",
+    "HomomorphicCosts",
+    "Line",
+    "ProofCosts",
+    "ServingCosts",
+    "TransportCosts",
+    "finite",
+    "staleness",
+]

@@ -32,8 +32,9 @@ def measure_exchanges(receipt: Callable[[int], bytes], watch: Watch) -> ServingC
     return ServingCosts(
         exchange_ms=exchange_ms,
         exchange_bytes=Line(few - 2.0, (many - few) / (CONTENT - 1)),
-        receipt_ms=line(watch.ms(lambda: receipt(1)), watch.ms(lambda: receipt(CONTENT)), CONTENT),
+        receipt_ms=line(watch.mean_ms(lambda: receipt(1)), watch.mean_ms(lambda: receipt(CONTENT)), CONTENT),
         receipt_bytes=float(len(base64.b64encode(receipt(1)))),
+        around_ms=Line(0.0, 0.0),
     )
 
 

@@ -6,6 +6,7 @@ the kernel is not built.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -18,9 +19,11 @@ from quatrefoil.policy import BACKENDS, VALUE_BITS
 PARAMETER_SETS: Mapping[int, str] = {12: "sum-32-w12", 16: "sum-256-w16", 32: "sum-2048-w32"}
 """Value bits of a policy -> the additive parameter set for them."""
 
-NOT_WRITTEN: Mapping[tuple[str, str], str] = {
-    ("aggregation", "ckks"): "does not exist yet",
-}
+CKKS_SUMS = "ckks-sum-4096"
+"""The set of sums in CKKS: it is more exact than any number of value bits asks for."""
+
+ADDING = ("additive-rlwe", "plain", "ckks")
+"""Aggregation backends that add the updates of a round."""
 
 
 def availability(
@@ -33,36 +36,46 @@ def availability(
     """
     keepers = _enclaves(root) if keeper is None else _said(keeper, "keeper")
     servers = _enclaves(root) if server is None else _said(server, "server")
-    absent = {**NOT_WRITTEN, **{("enclave", name): reason for name, reason in keepers.items()}}
+    absent = {("enclave", name): reason for name, reason in keepers.items()}
     reason = transport_missing()
     if reason:
         absent["transport", "pq-tls"] = reason
     reason = kernel_missing()
     if reason:
         absent["aggregation", "additive-rlwe"] = absent["proofs", "bounded-update"] = reason
-    present = [backend for backend in BACKENDS["aggregation"] if ("aggregation", backend) not in absent]
+    reason = reason or homomorphic_missing()
+    if reason:
+        absent["aggregation", "ckks"] = absent["aggregation", "bgv"] = reason
+    present = [backend for backend in ADDING if ("aggregation", backend) not in absent]
     largest = {(b, bits): aggregation(b, bits).scheme.largest_roster for b in present for bits in VALUE_BITS}
     proofs = {} if ("proofs", "bounded-update") in absent else _largest_proofs()
     return Availability(absent, largest, proofs, {**servers, "software": NO_STAND_IN})
 
 
-def aggregation(backend: str, value_bits: int) -> PrivateAggregation:
-    """The backend at ``value_bits``, for its limits and its measurement; a round gets its own from ``stack``."""
+def aggregation(backend: str, value_bits: int, *, threads: int = 1) -> PrivateAggregation:
+    """One of :data:`ADDING` at ``value_bits``, for its limits and its measurement; a round gets its own from
+    ``stack``."""
+    if backend not in ADDING:
+        raise CallerError(f"aggregation/{backend} adds no updates", hint=f"Name one of {', '.join(ADDING)}")
     if backend == "plain":
         from quatrefoil.insecure.plain import PlainAggregation
 
         return PlainAggregation(accept_insecure="plain-aggregation")
+    if backend == "ckks":
+        from quatrefoil.aggregation import CkksAggregation, CkksSumSet
+
+        return CkksAggregation(CkksSumSet.named(CKKS_SUMS))
     from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 
-    return AdditiveAggregation(ParameterSet.named(PARAMETER_SETS[value_bits]))
+    return AdditiveAggregation(ParameterSet.named(PARAMETER_SETS[value_bits]), threads=threads)
 
 
-def proofs(value_bits: int) -> IntegrityProof:
+def proofs(value_bits: int, *, threads: int = 1) -> IntegrityProof:
     """The proofs at ``value_bits``, for their measurement; a round gets its own from ``stack``."""
     from quatrefoil.aggregation import ParameterSet
     from quatrefoil.proofs import BoundedUpdateProofs
 
-    return BoundedUpdateProofs(ParameterSet.named(PARAMETER_SETS[value_bits]))
+    return BoundedUpdateProofs(ParameterSet.named(PARAMETER_SETS[value_bits]), threads=threads)
 
 
 def _largest_proofs() -> dict[tuple[str, int], int]:
@@ -92,6 +105,13 @@ def kernel_missing() -> str:
         from quatrefoil import _core  # noqa: F401
     except ImportError:
         return "the kernel quatrefoil._core is not built: run make install"
+    return ""
+
+
+def homomorphic_missing() -> str:
+    """Why CKKS and BGV cannot be used here; "" when they can."""
+    if importlib.util.find_spec("seal") is None:
+        return "the extra he is not installed: pip install 'quatrefoil[he]'"
     return ""
 
 
@@ -135,10 +155,13 @@ def _said(kinds: Collection[str], who: str) -> dict[str, str]:
 
 
 __all__ = [
+    "ADDING",
+    "CKKS_SUMS",
     "NO_STAND_IN",
     "PARAMETER_SETS",
     "aggregation",
     "availability",
+    "homomorphic_missing",
     "kernel_missing",
     "proofs",
     "transport_missing",

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from quatrefoil.errors import CallerError
 from quatrefoil.planner.answer import Answer
-from quatrefoil.planner.estimate import EXCLUDED
+from quatrefoil.planner.estimate import excluded
 from quatrefoil.wire import WireObject
 
 
@@ -34,9 +34,24 @@ class Unprotected:
 
 
 @dataclass(frozen=True)
+class Tradeoff:
+    """Another combination for the phase, "cheaper" or "safer": which threats it would leave open that are answered, and
+    answer that are not; predictions for one pass."""
+
+    direction: str
+    layers: tuple[str, ...]
+    backends: tuple[str, ...]
+    opens: tuple[str, ...]
+    closes: tuple[str, ...]
+    predicted_ms: float
+    predicted_bytes: int
+
+
+@dataclass(frozen=True)
 class PlannedPhase:
     """``layers`` and ``backends`` run in parallel. ``threats``: every answered one, and by which layer. Predictions
-    are for one pass; there are ``rounds`` of them. ``isolation``: what separates the code that holds keys, or serves,
+    are for one pass; there are ``rounds`` of them. ``site``: where the workload says that its machine stands.
+    ``isolation``: what separates the code that holds keys, or serves,
     from its host, "none", "process" or "vm"; empty where the phase has no layer for it."""
 
     name: str
@@ -48,13 +63,15 @@ class PlannedPhase:
     predicted_ms: float
     predicted_bytes: int
     rounds: int
+    site: str
     isolation: str
     refused: tuple[Refusal, ...]
+    tradeoffs: tuple[Tradeoff, ...]
 
     @property
     def excluded(self) -> str:
         """What the predictions leave out; "" for nothing."""
-        return EXCLUDED.get(self.kind, "")
+        return excluded(self.kind, self.layers)
 
 
 @dataclass(frozen=True)
@@ -108,6 +125,15 @@ class Plan:
     unexposed: tuple[str, ...]
     phases: tuple[PlannedPhase, ...]
 
+    @property
+    def ms(self) -> float:
+        """All passes of all phases, one after the other, as predicted."""
+        return sum(phase.predicted_ms * phase.rounds for phase in self.phases)
+
+    @property
+    def bytes_sent(self) -> int:
+        return sum(phase.predicted_bytes * phase.rounds for phase in self.phases)
+
     def phase(self, name: str) -> PlannedPhase:
         for phase in self.phases:
             if phase.name == name:
@@ -146,6 +172,8 @@ class Plan:
             "unprotected": [{"threat": u.threat, "phase": u.phase, "why": u.why} for u in self.unprotected],
             "insecure": list(self.insecure),
             "unexposed": list(self.unexposed),
+            "predicted_ms": round(self.ms, 4),
+            "predicted_bytes": self.bytes_sent,
             "phases": [_phase_json(phase) for phase in self.phases],
         }
 
@@ -170,9 +198,22 @@ def _phase_json(phase: PlannedPhase) -> dict[str, Any]:
         "predicted_bytes": phase.predicted_bytes,
         "excluded": phase.excluded or None,
         "rounds": phase.rounds,
+        "site": phase.site,
         "isolation": phase.isolation or None,
         "refused": [{"layer": r.layer, "backend": r.backend, "reason": r.reason} for r in phase.refused],
+        "tradeoffs": [
+            {
+                "direction": t.direction,
+                "layers": list(t.layers),
+                "backends": list(t.backends),
+                "opens": list(t.opens),
+                "closes": list(t.closes),
+                "predicted_ms": round(t.predicted_ms, 4),
+                "predicted_bytes": t.predicted_bytes,
+            }
+            for t in phase.tradeoffs
+        ],
     }
 
 
-__all__ = ["Plan", "PlannedPhase", "Refusal", "Route", "Unprotected"]
+__all__ = ["Plan", "PlannedPhase", "Refusal", "Route", "Tradeoff", "Unprotected"]

@@ -2,17 +2,21 @@
 
 Everything that a plan claims is a row of :data:`ANSWERS`; what no row says is not protected. Rows stand here for
 backends that a host does not offer as well, so that a refusal can name what would satisfy it: they are never chosen.
-The rows of ``infer`` phases are in ``serving``.
+The rows of what is computed are in ``serving`` and ``computing``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import groupby
 from string import Formatter
 
-from quatrefoil.planner import serving
+from quatrefoil.planner import computing, serving
 from quatrefoil.planner.answer import AUTHORITY, HYBRID, MUTUAL, Answer
 from quatrefoil.policy import ISOLATING
+from quatrefoil.workload import Phase
+
+_COMPUTED = ("recorder", "network", "curious-host", "physical-access")
 
 EXPOSED: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("transport", "update"): ("recorder", "network"),
@@ -32,6 +36,7 @@ EXPOSED: Mapping[tuple[str, str], tuple[str, ...]] = {
         "curious-aggregator",
         "colluding-silos",
         "curious-host",
+        "physical-access",
         "byzantine-silo",
         "malicious-server",
     ),
@@ -41,14 +46,18 @@ EXPOSED: Mapping[tuple[str, str], tuple[str, ...]] = {
         "curious-aggregator",
         "colluding-silos",
         "curious-host",
+        "physical-access",
         "byzantine-silo",
         "malicious-server",
     ),
     ("audit", "log"): ("malicious-server",),
-    ("infer", "record"): ("recorder", "network", "curious-host", "tampered-model", "malicious-server"),
-    ("score", "record"): ("recorder", "network", "curious-host", "tampered-model", "malicious-server"),
+    ("infer", "record"): (*_COMPUTED, "tampered-model", "malicious-server"),
+    ("score", "record"): (*_COMPUTED, "tampered-model", "malicious-server"),
+    ("summarise", "record"): (*_COMPUTED, "malicious-server"),
+    ("count", "record"): (*_COMPUTED, "malicious-server"),
 }
-"""(kind, data class) -> threats. A test holds it to the vocabulary of workloads and policies."""
+"""(kind, data class) -> threats, where the machine stands elsewhere. A test holds it to the vocabulary of workloads and
+policies."""
 
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "transport": ("transport",),
@@ -56,16 +65,24 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "aggregate": ("aggregation",),
     "keys": ("transport", "enclave", "aggregation"),
     "audit": (),
-    "infer": ("transport", "enclave"),
+    "infer": ("transport",),
+    "score": ("transport",),
+    "summarise": ("transport",),
+    "count": ("transport",),
 }
-"""kind -> layers without which the phase cannot run at all: keys must be held somewhere, updates added somehow,
-and a model's server must show whose key requests are sealed to."""
+"""kind -> layers without which the phase cannot run at all: keys must be held somewhere, updates added somehow."""
 
-UNSERVED: Mapping[str, str] = {
-    "score": "encrypted scoring does not exist yet",
+ROUTES = ("enclave", "aggregation")
+"""Layers of which a phase that computes on rows needs one: code that shows what it is, or ciphertexts. With both,
+attested code computes on ciphertexts; nothing stands in for both."""
+
+COMPUTING: Mapping[str, tuple[str, ...]] = {
+    "collect": ("additive-rlwe", "plain", "ckks"),
+    "aggregate": ("additive-rlwe", "plain", "ckks"),
+    "keys": ("additive-rlwe", "plain", "ckks"),
+    **computing.COMPUTED,
 }
-"""Kinds that nothing can run yet, and why."""
-
+"""kind -> backends of aggregation that do there what it is about; those of one round are the same ones."""
 
 _SIGNED = "messages are signed with ML-DSA and bound to the round"
 _APART = "the keeper and the aggregator are run by parties that do not pool what they know"
@@ -93,10 +110,18 @@ def _pq_tls(kind: str) -> tuple[Answer, ...]:
     )
 
 
-def _additive(kind: str, how: str) -> tuple[Answer, ...]:
-    return (
-        Answer("aggregation", "additive-rlwe", kind, "curious-aggregator", how, f"{_APART}; {{rosters}}"),
-        Answer("aggregation", "additive-rlwe", kind, "colluding-silos", how, _COLLUDING),
+_FRESH_KEYS = ("additive-rlwe", "ckks")
+"""Backends with a key a silo and round, of which only the sum is released."""
+
+
+def _summed(kind: str, how: str) -> tuple[Answer, ...]:
+    return tuple(
+        Answer("aggregation", backend, kind, threat, how, condition)
+        for backend in _FRESH_KEYS
+        for threat, condition in (
+            ("curious-aggregator", f"{_APART}; {{rosters}}"),
+            ("colluding-silos", _COLLUDING),
+        )
     )
 
 
@@ -119,16 +144,20 @@ ANSWERS: tuple[Answer, ...] = (
     *_pq_tls("transport"),
     *_pq_tls("collect"),
     *_pq_tls("keys"),
-    *_additive("collect", _ONE_SUM),
-    *_additive("aggregate", _ONE_SUM),
-    *_additive("keys", _ONE_ANSWER),
-    Answer(
-        "aggregation",
-        "additive-rlwe",
-        "aggregate",
-        "curious-host",
-        "the machine that adds holds ciphertexts, and in the end the sum",
-        f"{_APART}; {{rosters}}",
+    *_summed("collect", _ONE_SUM),
+    *_summed("aggregate", _ONE_SUM),
+    *_summed("keys", _ONE_ANSWER),
+    *(
+        Answer(
+            "aggregation",
+            backend,
+            "aggregate",
+            threat,
+            "the machine that adds holds ciphertexts, and in the end the sum",
+            f"{_APART}; {{rosters}}",
+        )
+        for backend in _FRESH_KEYS
+        for threat in ("curious-host", "physical-access")
     ),
     *_bounded(
         "collect", "each silo proves its update within the bounds, unseen; what does not verify is refused by name"
@@ -138,13 +167,15 @@ ANSWERS: tuple[Answer, ...] = (
     *_attested("curious-host", "keys are released only to attested code in memory that the host cannot read"),
     *_attested("malicious-server", "attested code answers once a round, for one roster"),
     *serving.ANSWERS,
+    *computing.ANSWERS,
 )
-"""Everything that a plan may claim. At most one row for a backend, kind and threat."""
+"""Everything that a plan may claim. Of rows for one backend, kind and threat the first whose ``beside`` is used."""
 
 NOTHING_YET: Mapping[tuple[str, str], str] = {
     ("transport", "tampered-model"): "no channel shows which model is right: phases that infer do",
     ("collect", "malicious-server"): "nothing shows that a model was not chosen to draw out a silo's data",
     ("aggregate", "malicious-server"): "no aggregator gives evidence of what it runs",
+    ("keys", "physical-access"): "an enclave falls to whoever opens its machine, and the keys of a round are in one",
     ("audit", "malicious-server"): "silos can witness the log (audit.witnesses), and plans do not credit that yet",
 }
 """(kind, threat) that no row answers: what would, and that it is missing."""
@@ -153,13 +184,41 @@ PROVABLE: Mapping[str, tuple[str, ...]] = {"bounded-update": ("additive-rlwe",)}
 """Proof backend -> the aggregation backends whose ciphertexts it is about."""
 
 
-def exposed(kind: str, data: str) -> tuple[str, ...]:
-    return EXPOSED[kind, data]
+def _place(row: Answer) -> tuple[str, str, str]:
+    return row.layer, row.backend, row.kind
+
+
+def exposed(kind: str, data: str, site: str = "elsewhere") -> tuple[str, ...]:
+    """Who stands before a machine on the premises is whoever owns the data: nobody else opens it."""
+    return tuple(t for t in EXPOSED[kind, data] if site == "elsewhere" or t != "physical-access")
+
+
+_ROWS: Mapping[tuple[str, str, str], tuple[Answer, ...]] = {
+    key: tuple(rows) for key, rows in groupby(sorted(ANSWERS, key=_place), key=_place)
+}
 
 
 def answers(layer: str, backend: str, kind: str) -> tuple[Answer, ...]:
     """What ``backend`` answers in phases of ``kind``; empty for a stand-in."""
-    return tuple(row for row in ANSWERS if (row.layer, row.backend, row.kind) == (layer, backend, kind))
+    return _ROWS.get((layer, backend, kind), ())
+
+
+def answered(kind: str, backends: Mapping[str, str]) -> dict[str, Answer]:
+    """threat -> the first layer's answer to it, in the order of the layers."""
+    out: dict[str, Answer] = {}
+    for layer, backend in backends.items():
+        for row in answers(layer, backend, kind):
+            if not row.beside or row.beside in backends:
+                out.setdefault(row.threat, row)
+    return out
+
+
+def routes(phase: Phase) -> tuple[str, ...]:
+    """The layers of which ``phase`` needs one; empty where it needs none of several. A model that is no network of the
+    form that is evaluated encrypted has one route."""
+    if phase.kind not in computing.COMPUTED:
+        return ()
+    return ROUTES[:1] if phase.kind == "infer" and not phase.hidden else ROUTES
 
 
 def needing_isolation(kind: str) -> set[str]:
@@ -174,12 +233,15 @@ def placeholders() -> set[str]:
 
 __all__ = [
     "ANSWERS",
+    "COMPUTING",
     "EXPOSED",
     "NEEDED",
     "NOTHING_YET",
     "PROVABLE",
-    "UNSERVED",
+    "ROUTES",
+    "answered",
     "answers",
     "exposed",
     "needing_isolation",
+    "routes",
 ]

@@ -12,6 +12,9 @@ THREATS: Mapping[str, str] = {
     "curious-aggregator": "The host that adds the updates keeps to the protocol and reads all that it receives.",
     "colluding-silos": "Up to `colluding_silos` silos and the aggregator pool what they know of another's update.",
     "curious-host": "Whoever runs the machine where keys or plaintext are reads its memory and its disk.",
+    "physical-access": (
+        "Somebody opens the machine where keys or plaintext are: reads its memory bus, its chips, its keys."
+    ),
     "byzantine-silo": "A silo sends a malformed, oversized or poisoned update to damage the model.",
     "tampered-model": "The model that is used is not the model that its owner made or the silos agreed on.",
     "malicious-server": "The server departs from the protocol: a wrong sum, a wrong answer, a rewritten history.",
@@ -38,6 +41,7 @@ BACKENDS: Mapping[str, Mapping[str, str]] = {
         "additive-rlwe": "additive ring-LWE encryption under a fresh key per silo and round",
         "plain": "no encryption: whoever adds sees every update",
         "ckks": "homomorphic encryption over approximate numbers",
+        "bgv": "homomorphic encryption over integers, exact",
     },
     "proofs": {"bounded-update": "a zero-knowledge proof that an encrypted update keeps to the agreed bound"},
 }

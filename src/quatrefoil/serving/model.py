@@ -64,15 +64,28 @@ def load_model(
     resource: bytes,
     threads: int,
 ) -> OnnxEngine:
-    """The engine of the model: every byte verified up to the root of ``policy``, in memory only.
+    """The engine of the model that :func:`read_model` gives."""
+    content = read_model(path, verifying, key, policy, resource=resource, threads=threads)
+    return OnnxEngine(content, name=policy.model.name, threads=threads)
+
+
+def read_model(
+    path: Path,
+    verifying: Callable[[bytes], Verifying],
+    key: bytearray,
+    policy: ServingPolicy,
+    *,
+    resource: bytes,
+    threads: int,
+) -> bytes:
+    """The model's file: every byte verified up to the root of ``policy``, in memory only.
 
     ``key``: of the resource with the digest ``resource``; ``MessageRefused`` where the container is of another."""
     with opened_front(path, verifying) as (file, front):
         if front.owned.digest != resource:
             raise MessageRefused("the container was exchanged while its key was asked for", hint="Start again")
         with SealedModel(file, front, key, expected=_expected(policy, front)) as model:
-            content = b"".join(model.chunks(threads=threads))
-    return OnnxEngine(content, name=policy.model.name, threads=threads)
+            return b"".join(model.chunks(threads=threads))
 
 
 def _expected(policy: ServingPolicy, front: Front) -> Expected:
@@ -87,4 +100,4 @@ def _expected(policy: ServingPolicy, front: Front) -> Expected:
     )
 
 
-__all__ = ["acquire", "load_model", "require_named", "require_served"]
+__all__ = ["acquire", "load_model", "read_model", "require_named", "require_served"]

@@ -6,6 +6,18 @@ Not the round's aggregation: one key holder, who encrypts its own data, and one 
 from quatrefoil.aggregation.he.bounds import Exact, Rounded
 from quatrefoil.aggregation.he.evaluation import Encrypted, EvaluationKeys, Evaluator
 from quatrefoil.aggregation.he.keys import SecretKey
+from quatrefoil.aggregation.he.matrices import PlainMatrix, encode_matrix
 from quatrefoil.aggregation.he.parameters import SETS, HeParameters
 
-__all__ = ["SETS", "Encrypted", "EvaluationKeys", "Evaluator", "Exact", "HeParameters", "Rounded", "SecretKey"]
+__all__ = [
+    "SETS",
+    "Encrypted",
+    "EvaluationKeys",
+    "Evaluator",
+    "Exact",
+    "HeParameters",
+    "PlainMatrix",
+    "Rounded",
+    "SecretKey",
+    "encode_matrix",
+]

@@ -8,12 +8,12 @@ probability 2^-40 over the noise of encryption and keys. BGV: worst case, no pro
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, frexp, isfinite, log, log2, sqrt
+from math import ceil, frexp, isfinite, log, log2, prod, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quatrefoil.aggregation.he.parameters import ERROR_LARGEST, ERROR_VARIANCE, HeParameters
+from quatrefoil.aggregation.he.parameters import ERROR_LARGEST, ERROR_VARIANCE, SECRET_VARIANCE, HeParameters
 from quatrefoil.errors import ParametersRefused
 
 FAILURE_BITS = 40
@@ -31,27 +31,39 @@ class Rounded:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """What is known of a plain matrix: ``reach``, most that the sizes of weights add up to in a slot; ``wrong``, how
+    much of that encoding altered; ``most``, what a result can be, its constant added, for vectors of at most ``given``;
+    ``rotations`` that add slots up."""
+
+    reach: float
+    wrong: float
+    most: float
+    given: float
+    rotations: int
+
+
+@dataclass(frozen=True)
 class CkksTrack:
     """Values of at most ``bound``, each within ``error`` of what it stands for, times 2^``scale_bits``: the real parts
-    of slots, and in paired sets the imaginary ones. Real and imaginary errors are alike."""
+    of slots, and in paired sets the imaginary ones. Real and imaginary errors are alike. ``dropped``: rescalings done.
+    """
 
     parameters: HeParameters
     bound: float
     error: float
     scale_bits: int
     products: int = 0
+    dropped: int = 0
 
     @classmethod
     def fresh(cls, parameters: HeParameters) -> CkksTrack:
         """An encryption of values of at most 1."""
-        n, scale = parameters.ring_degree, 2.0**parameters.value_bits
-        rounding = n / sqrt(8)  # of the encoder, each coefficient by 1/2 (Cauchy-Schwarz)
-        floating = 2.0**-52 * 16 * log2(n) * sqrt(n) * scale  # of its transform
-        error = (_noise(parameters) + rounding + floating) / scale
+        error = _noise(parameters) / 2.0**parameters.value_bits + encoding(parameters, parameters.value_bits)
         return cls(parameters, 1.0, error, parameters.value_bits)
 
     def plus(self, other: CkksTrack) -> CkksTrack:
-        if (self.scale_bits, self.parameters) != (other.scale_bits, other.parameters):
+        if (self.scale_bits, self.dropped, self.parameters) != (other.scale_bits, other.dropped, other.parameters):
             raise ParametersRefused(
                 f"values at scale 2^{self.scale_bits} and 2^{other.scale_bits} cannot be added",
                 hint="Multiply both, or neither",
@@ -70,10 +82,40 @@ class CkksTrack:
 
     def product(self, other: CkksTrack) -> CkksTrack:
         products = _depth(self.parameters, self.products, other.products)
+        if self.dropped != other.dropped:
+            raise ParametersRefused("values after different numbers of rescalings", hint="Rescale both, or neither")
         error = self.bound * other.error + other.bound * self.error + 2 * self.error * other.error
         scale_bits = self.scale_bits + other.scale_bits
         multiplied = replace(self, bound=self.bound * other.bound, scale_bits=scale_bits, products=products)
         return replace(multiplied, error=error + self._switching(scale_bits))._fitting("a product")
+
+    def applied(self, matrix: Weights) -> CkksTrack:
+        """Slots times ``matrix``, added up by its rotations, its constant added, and rescaled."""
+        self.require_layer()
+        if self.bound > matrix.given:
+            raise ParametersRefused(
+                f"a matrix for values up to {matrix.given:g}, and these reach {self.bound:g}",
+                hint="Encode it for these",
+            )
+        target, left = self.parameters.rescaled_bits[self.dropped], self.parameters.left(self.dropped)
+        before = target + log2(left[-1])
+        error = matrix.reach * self.error + matrix.wrong * (self.bound + 2 * self.error)
+        error += self._switching(before) * (2.0**matrix.rotations - 1)
+        bound = matrix.most
+        error += encoding(self.parameters, before) * max(1.0, bound)
+        self._require_room(bound + error, before, left, "a layer")
+        error += _rescaling(self.parameters) / 2.0**target + 2.0**-52 * bound
+        found = replace(self, bound=bound, error=error, scale_bits=target, dropped=self.dropped + 1)
+        return found._fitting("a layer")
+
+    def require_layer(self) -> None:
+        """``ParametersRefused`` where the set has no rescaling left for a matrix."""
+        most = len(self.parameters.rescaled_bits)
+        if self.dropped >= most:
+            raise ParametersRefused(
+                f"{self.dropped + 1} matrices one after the other, and {self.parameters.name} has room for {most}",
+                hint="Use ckks-network-8192, for a network of two layers",
+            )
 
     def summed(self) -> CkksTrack:
         """The sum of all slots, in every slot."""
@@ -92,21 +134,25 @@ class CkksTrack:
         """The error of a value after rounding."""
         return self.error + self.step() / 2
 
-    def _switching(self, scale_bits: int) -> float:
-        p = self.parameters
-        digits = len(p.primes) * _noise(p) * p.ring_degree * 2 * max(p.primes) / p.special
-        return (digits + p.ring_degree * (p.ring_degree + 1) / 2) / 2.0**scale_bits
+    def _switching(self, scale_bits: float) -> float:
+        p, primes = self.parameters, self.parameters.left(self.dropped)
+        digits = len(primes) * _noise(p) * p.ring_degree * 2 * max(primes) / p.special
+        return (digits + p.ring_degree * (p.ring_degree + 1) / 2) / float(2.0**scale_bits)
 
     def _fitting(self, what: str) -> CkksTrack:
-        room = log2(self.parameters.modulus) - 2
-        needed = log2(self.bound + self.error) + self.scale_bits if self.bound + self.error > 0 else 0.0
+        left = self.parameters.left(self.dropped)
+        self._require_room(self.bound + self.error, self.scale_bits, left, what)
+        return self
+
+    def _require_room(self, largest: float, scale_bits: float, primes: tuple[int, ...], what: str) -> None:
+        room = log2(prod(primes)) - 2
+        needed = log2(largest) + scale_bits if largest > 0 else 0.0
         if not isfinite(needed) or needed >= room:
             raise ParametersRefused(
                 f"{what} needs {needed:.1f} bits, and {self.parameters.name} has {room:.1f}: values up to "
-                f"{self.bound:g} at scale 2^{self.scale_bits}",
+                f"{largest:g} at scale 2^{scale_bits:g}",
                 hint="Give fewer rows or smaller values, or a larger parameter set",
             )
-        return self
 
 
 @dataclass(frozen=True)
@@ -188,13 +234,38 @@ def power_of_two(value: float) -> float:
     return 2.0 ** (exponent - 1 if fraction == 0.5 else exponent)
 
 
+def encoding(parameters: HeParameters, scale_bits: float) -> float:
+    """Of encoding values of at most 1 at this scale: rounding, each coefficient by at most 1/2 (Cauchy-Schwarz), and
+    floating point."""
+    return parameters.ring_degree / sqrt(8) / float(2.0**scale_bits) + floating(parameters)
+
+
+def floating(parameters: HeParameters) -> float:
+    """Of the encoder's transform, or its inverse, for values of at most 1."""
+    n = parameters.ring_degree
+    return 2.0**-52 * 16 * log2(n) * sqrt(n)
+
+
 def _noise(parameters: HeParameters) -> float:
     """Most that the real (or the imaginary) part of an error polynomial is in any slot of any ciphertext of a key, but
-    with probability 2^-40: sums of coins are sub-Gaussian with their variance, the squared weights of a slot add up to
-    N / 2 (Hoeffding), and a union bound does the rest."""
+    with probability 2^-40: coins are sub-Gaussian with their variance (Hoeffding)."""
+    return _in_slots(parameters, ERROR_VARIANCE, MOST_CIPHERTEXTS)
+
+
+def _rescaling(parameters: HeParameters) -> float:
+    """The same of what rescaling rounds off: r0 + r1 s. Each coefficient of r0 is at most 1/2 (Cauchy-Schwarz). Key
+    switching leaves the second polynomial uniform, and so r1, between -1/2 and 1/2: sub-Gaussian with its variance, as
+    is the ternary secret, whose slots are no larger than sqrt 2 times their parts."""
+    secret = sqrt(2) * _in_slots(parameters, SECRET_VARIANCE, 1)
+    return parameters.ring_degree / sqrt(8) + secret * _in_slots(parameters, 1 / 12, MOST_CIPHERTEXTS)
+
+
+def _in_slots(parameters: HeParameters, variance: float, ciphertexts: int) -> float:
+    """Most that a part of a polynomial is in any slot of so many, but with probability 2^-40, where coefficients are
+    sub-Gaussian: the squared weights of a slot add up to N / 2, and a union bound does the rest."""
     n = parameters.ring_degree
-    events = log(4 * n * MOST_CIPHERTEXTS) + FAILURE_BITS * log(2)
-    return sqrt(2 * ERROR_VARIANCE * n / 2 * events)
+    events = log(4 * n * ciphertexts) + FAILURE_BITS * log(2)
+    return sqrt(2 * variance * n / 2 * events)
 
 
 def _depth(parameters: HeParameters, left: int, right: int) -> int:

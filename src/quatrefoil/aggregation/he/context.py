@@ -40,10 +40,16 @@ class Context:
         of_scheme = self.seal.CKKSEncoder if parameters.scheme == "ckks" else self.seal.BatchEncoder
         self.encoder = of_scheme(self.handle)
 
-    @property
-    def data_id(self) -> bytes:
-        """SEAL's name of the parameters that ciphertexts are in: 32 bytes."""
-        return _id_bytes(self.handle.first_parms_id())
+    def data_id(self, dropped: int = 0) -> bytes:
+        """SEAL's name of the parameters that ciphertexts are in after as many rescalings: 32 bytes."""
+        return _id_bytes(self.parms_id(dropped))
+
+    def parms_id(self, dropped: int) -> Any:
+        """The same as SEAL takes it."""
+        found = self.handle.first_context_data()
+        for _ in range(dropped):
+            found = found.next_context_data()
+        return found.parms_id()
 
     @property
     def key_id(self) -> bytes:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from quatrefoil.aggregation.he.bounds import BgvTrack, CkksTrack, Track
 from quatrefoil.aggregation.he.context import Context, context
+from quatrefoil.aggregation.he.matrices import PlainMatrix
 from quatrefoil.aggregation.he.parameters import HeParameters
 from quatrefoil.aggregation.he.serialised import (
     Bytes,
@@ -60,10 +61,11 @@ class Evaluator:
             self._galois = read_galois_keys(self._context, keys.galois)
 
     def read(self, data: Bytes, track: Track) -> Encrypted:
-        """A fresh ciphertext from outside, or ``CiphertextRefused``."""
+        """A ciphertext from outside, or ``CiphertextRefused``."""
         self._require_ours(track)
-        scale = 2.0**track.scale_bits if isinstance(track, CkksTrack) else 1.0
-        return Encrypted(read_ciphertext(self._context, data, scale), track)
+        if isinstance(track, CkksTrack):
+            return Encrypted(read_ciphertext(self._context, data, 2.0**track.scale_bits, track.dropped), track)
+        return Encrypted(read_ciphertext(self._context, data, 1.0), track)
 
     def write(self, encrypted: Encrypted) -> bytes:
         """SEAL's stream, or ``CiphertextRefused`` where nothing is hidden in it any more."""
@@ -118,6 +120,28 @@ class Evaluator:
             self._context.evaluator.relinearize_inplace(product, relin)
         return Encrypted(product, track)
 
+    def apply(self, vectors: Sequence[Encrypted], matrix: PlainMatrix) -> Encrypted:
+        """The sum of each vector, slot by slot, times its weights, added up by the matrix's rotations, with its
+        constant; rescaled, so that one prime less is left."""
+        widest = _widest(vectors)
+        track = widest.applied(matrix.known)
+        if len(vectors) != len(matrix.handles) or (widest.dropped, widest.scale_bits) != matrix.of:
+            raise CallerError("a matrix for other vectors", hint="Encode it for these")
+        galois, evaluator = self._needed(self._galois), self._context.evaluator
+        with _computing():
+            terms = [
+                evaluator.multiply_plain(vector.handle, plain)
+                for vector, plain in zip(vectors, matrix.handles, strict=True)
+                if plain is not None
+            ]
+            total = terms[0] if len(terms) == 1 else evaluator.add_many(terms)
+            for step in matrix.steps:
+                total = evaluator.add(total, evaluator.rotate_vector(total, step, galois))
+            if matrix.constant is not None:
+                evaluator.add_plain_inplace(total, matrix.constant)
+            evaluator.rescale_to_next_inplace(total)
+        return Encrypted(total, track)
+
     def sum_slots(self, encrypted: Encrypted, rows: int) -> Encrypted:
         """The sum of all slots, of which ``rows`` are not zero, in each slot."""
         track = encrypted.track
@@ -159,6 +183,18 @@ def _computing() -> Iterator[None]:
         raise CiphertextRefused(
             f"SEAL does not compute on these ciphertexts ({type(error).__name__})", hint="Ask for them again"
         ) from None
+
+
+def _widest(vectors: Sequence[Encrypted]) -> CkksTrack:
+    """What holds for each of them."""
+    tracks = [vector.track for vector in vectors]
+    first = tracks[0] if tracks else None
+    if not isinstance(first, CkksTrack) or any(
+        not isinstance(t, CkksTrack) or (t.scale_bits, t.dropped) != (first.scale_bits, first.dropped) for t in tracks
+    ):
+        raise CallerError("a matrix is applied to vectors of CKKS, all at one scale", hint="Give at least one")
+    ckks = [t for t in tracks if isinstance(t, CkksTrack)]
+    return replace(first, bound=max(t.bound for t in ckks), error=max(t.error for t in ckks))
 
 
 def _plus(left: Track, right: Track) -> Track:

@@ -100,7 +100,7 @@ class SecretKey:
         self._live()
         if track.parameters != self.parameters:
             raise CallerError(f"a track of {track.parameters.name}", hint=f"The key is of {self.parameters.name}")
-        handle = read_ciphertext(self._context, data, 2.0**track.scale_bits)
+        handle = read_ciphertext(self._context, data, 2.0**track.scale_bits, track.dropped)
         step = track.step()
         plain, encoder = self._decryptor.decrypt(handle), self._context.encoder
         if self.parameters.paired:

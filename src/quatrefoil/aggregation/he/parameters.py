@@ -18,12 +18,14 @@ STANDARD_128 = {4096: 109, 8192: 218}
 
 ERROR_LARGEST = 21
 ERROR_VARIANCE = 10.5
+SECRET_VARIANCE = 2 / 3
 
 
 @dataclass(frozen=True)
 class HeParameters:
     """``primes``: of ciphertexts; ``special``: of key switching, 0 where there is none. ``plain``: the modulus of BGV's
-    values. ``value_bits``, ``weight_bits``: log2 of CKKS's scales of encrypted values and of plain weights."""
+    values. ``value_bits``, ``weight_bits``: log2 of CKKS's scales of encrypted values and of plain weights.
+    ``rescaled_bits``: in a set of networks log2 of the scale after each rescaling, which drops the last prime left."""
 
     name: str
     scheme: Literal["ckks", "bgv"]
@@ -33,6 +35,7 @@ class HeParameters:
     plain: int
     value_bits: int
     weight_bits: int
+    rescaled_bits: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.total_bits > STANDARD_128.get(self.ring_degree, 0):
@@ -75,9 +78,13 @@ class HeParameters:
         products of encrypted values would."""
         return self.scheme == "ckks" and not self.special
 
+    def left(self, dropped: int) -> tuple[int, ...]:
+        """The primes of ciphertexts after as many rescalings."""
+        return self.primes[: len(self.primes) - dropped]
+
     @property
     def ciphertext_bytes(self) -> int:
-        """Length of SEAL's stream of a ciphertext: a head of 113 bytes, two polynomials of 8-byte words."""
+        """Length of SEAL's stream of a fresh ciphertext: a head of 113 bytes, two polynomials of 8-byte words."""
         return 113 + 16 * self.ring_degree * len(self.primes)
 
     @property
@@ -93,6 +100,17 @@ SETS |= {
         HeParameters("ckks-linear-4096", "ckks", 4096, (1152921504606830593,), 0, 0, 32, 24),
         HeParameters(
             "ckks-product-8192", "ckks", 8192, (1152921504606748673, 1099511480321), 1152921504606830593, 0, 40, 40
+        ),
+        HeParameters(
+            "ckks-network-8192",
+            "ckks",
+            8192,
+            (72057594037616641, 36028797018652673, 1073692673),
+            17592186028033,
+            0,
+            37,
+            33,
+            (40, 53),
         ),
         HeParameters("bgv-linear-4096", "bgv", 4096, (1152921504606830593,), 0, 1073692673, 0, 0),
         HeParameters(

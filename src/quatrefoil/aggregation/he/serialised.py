@@ -23,9 +23,12 @@ _MAGIC, _HEADER_BYTES, _MAJOR, _MINOR, _UNCOMPRESSED = 0xA15E, 16, 4, 4, 0
 _HINT = "Check that both sides use the same parameter set, and that nothing on the way alters files"
 
 
-def read_ciphertext(context: Context, data: Bytes, scale: float) -> Any:
-    """A ciphertext of two polynomials under this scale (1.0 in BGV), or ``CiphertextRefused``."""
-    left = _after_ciphertext(context, memoryview(data), scale, keys=False, what="a ciphertext")
+def read_ciphertext(context: Context, data: Bytes, scale: float, dropped: int = 0) -> Any:
+    """A ciphertext of two polynomials under this scale (1.0 in BGV) after as many rescalings, or
+    ``CiphertextRefused``."""
+    primes = context.parameters.left(dropped)
+    head = _ciphertext_head(context, context.data_id(dropped), primes, scale)
+    left = _after_ciphertext(context, memoryview(data), head, primes, scale, what="a ciphertext")
     _require_end(left, "a ciphertext")
     found = context.seal.Ciphertext()
     _guarded("a ciphertext", lambda: found.load_bytes(context.handle, bytes(data)))
@@ -35,12 +38,12 @@ def read_ciphertext(context: Context, data: Bytes, scale: float) -> Any:
 def read_secret_key(context: Context, data: Bytes) -> Any:
     """A secret key, or ``CiphertextRefused``. No copy of it reaches a disk."""
     view = memoryview(data)
-    head = _secret_head(context)
+    head = secret_head(context)
     if bytes(view[: len(head)]) != head:
         raise CiphertextRefused(f"no secret key of {context.parameters.name}", hint=_HINT)
     _require_end(_after_polynomials(context.parameters.key_primes, view[len(head) :], context, 1, "a key"), "a key")
     found = context.seal.SecretKey()
-    _guarded("a key", lambda: _through_memory(view, lambda path: found.load(context.handle, path)))
+    _guarded("a key", lambda: through_memory(view, lambda path: found.load(context.handle, path)))
     return found
 
 
@@ -78,7 +81,8 @@ def save(save_to: Callable[[str], Any]) -> bytearray:
         os.close(descriptor)
 
 
-def _through_memory(data: memoryview, load: Callable[[str], Any]) -> None:
+def through_memory(data: memoryview | bytearray, load: Callable[[str], Any]) -> None:
+    """Have SEAL read ``data`` by ``load(path)``, of which nothing stays behind."""
     descriptor = os.memfd_create("quatrefoil")
     try:
         os.write(descriptor, data)
@@ -95,6 +99,7 @@ def _read_switching(context: Context, data: Bytes, found: Any, filled: set[int],
     if bytes(view[: len(head)]) != head:
         raise CiphertextRefused(f"no switching keys of {context.parameters.name}", hint=_HINT)
     view = view[len(head) :]
+    of_keys = _ciphertext_head(context, context.key_id, context.parameters.key_primes, 1.0)
     for place, run in _runs(filled, places):
         digits = len(context.parameters.primes) if place in filled else 0
         counts = struct.pack("<Q", digits) * run
@@ -102,10 +107,11 @@ def _read_switching(context: Context, data: Bytes, found: Any, filled: set[int],
             raise CiphertextRefused(f"{what} stands where none belongs, or is missing", hint=_HINT)
         view = view[len(counts) :]
         for _ in range(digits):
-            view = _after_ciphertext(context, view, 1.0, keys=True, what=what)
+            primes = context.parameters.key_primes
+            view = _after_ciphertext(context, view, of_keys, primes, 1.0, what=what)
     _require_end(view, what)
     whole = memoryview(data)
-    _guarded(what, lambda: _through_memory(whole, lambda path: found.load(context.handle, path)))
+    _guarded(what, lambda: through_memory(whole, lambda path: found.load(context.handle, path)))
     return found
 
 
@@ -120,13 +126,13 @@ def _runs(filled: set[int], places: int) -> Iterator[tuple[int, int]]:
         start = place + 1
 
 
-def _after_ciphertext(context: Context, view: memoryview, scale: float, *, keys: bool, what: str) -> memoryview:
-    head = _ciphertext_head(context, scale, keys=keys)
+def _after_ciphertext(
+    context: Context, view: memoryview, head: bytes, primes: tuple[int, ...], scale: float, *, what: str
+) -> memoryview:
     if bytes(view[: len(head)]) != head:
         raise CiphertextRefused(
             f"{what} is not of {context.parameters.name} at scale {scale:g} with two polynomials", hint=_HINT
         )
-    primes = context.parameters.key_primes if keys else context.parameters.primes
     return _after_polynomials(primes, view[len(head) :], context, 2, what)
 
 
@@ -145,18 +151,29 @@ def _after_polynomials(
     return view[size:]
 
 
-def _ciphertext_head(context: Context, scale: float, *, keys: bool) -> bytes:
+def ciphertext_head(context: Context, scale: float, *, in_ntt: bool = True) -> bytes:
+    """What is before the coefficients of a fresh ciphertext."""
+    return _ciphertext_head(context, context.data_id(0), context.parameters.primes, scale, in_ntt=in_ntt)
+
+
+def _ciphertext_head(
+    context: Context, name: bytes, primes: tuple[int, ...], scale: float, *, in_ntt: bool = True
+) -> bytes:
+    """``in_ntt``: as all ciphertexts of both schemes are that travel, and keys."""
     p = context.parameters
-    primes = p.key_primes if keys else p.primes
-    in_ntt = 1  # ciphertexts of both schemes, and keys
-    body = (context.key_id if keys else context.data_id) + struct.pack(
-        "<BQQQdQ", in_ntt, 2, p.ring_degree, len(primes), scale, 1
-    )
+    body = name + struct.pack("<BQQQdQ", in_ntt, 2, p.ring_degree, len(primes), scale, 1)
     words = 2 * p.ring_degree * len(primes)
     return _seal_header(len(body) + _array_bytes(words)) + body + _array_head(words)
 
 
-def _secret_head(context: Context) -> bytes:
+def plain_head(context: Context, scale: float) -> bytes:
+    """Of an encoded or decrypted message of CKKS."""
+    words = context.parameters.ring_degree * len(context.parameters.primes)
+    body = context.data_id(0) + struct.pack("<Qd", words, scale)
+    return _seal_header(len(body) + _array_bytes(words)) + body + _array_head(words)
+
+
+def secret_head(context: Context) -> bytes:
     words = context.parameters.ring_degree * len(context.parameters.key_primes)
     body = context.key_id + struct.pack("<Qd", words, 1.0)
     return _seal_header(len(body) + _array_bytes(words)) + body + _array_head(words)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from math import log, pi, sqrt
 
 from quatrefoil import _core
-from quatrefoil.aggregation.parameters import NAMED, ParameterSet
+from quatrefoil.aggregation.ckks import parameters as ckks
+from quatrefoil.aggregation.parameters import NAMED
 from quatrefoil.aggregation.security.known_sums import KnownSum, known_sum
 from quatrefoil.aggregation.security.lattice import SIEVES, Dual, Lwe, Primal, dense_sublattice, dual, primal
 
@@ -78,15 +79,17 @@ eprint 2024/463), table 5.2 classical, and quantum as in the output that its aut
 
 
 def levels() -> tuple[Level, ...]:
-    """The estimates of all named sets. Sets with the same ring and noise have one in common."""
-    alike: dict[tuple[int, int], list[ParameterSet]] = {}
-    for parameters in NAMED.values():
-        alike.setdefault((parameters.ring_degree, parameters.eta), []).append(parameters)
-    return tuple(_level(n, eta, tuple(sorted(one.name for one in sets))) for (n, eta), sets in alike.items())
+    """The estimates of all named sets, those of CKKS last. Sets with the same ring and noise have one in common."""
+    alike: dict[tuple[int, int, int], list[str]] = {}
+    for one in NAMED.values():
+        alike.setdefault((one.ring_degree, _core.MODULUS, one.eta), []).append(one.name)
+    for other in ckks.NAMED.values():
+        alike.setdefault((other.ring_degree, other.modulus, ckks.ETA), []).append(other.name)
+    return tuple(_level(n, q, eta, tuple(sorted(names))) for (n, q, eta), names in alike.items())
 
 
-def _level(n: int, eta: int, names: tuple[str, ...]) -> Level:
-    q, variance = _core.MODULUS, eta / 2
+def _level(n: int, q: int, eta: int, names: tuple[str, ...]) -> Level:
+    variance = eta / 2
     sums = tuple(known_sum(eta, honest) for honest in HONEST)
     rows = [_row("one block of one silo", variance, n, q, samples=n)]
     rows.append(_row("all blocks of one silo", variance, n, q))

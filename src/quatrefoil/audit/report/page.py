@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 from quatrefoil.audit.report import sections
-from quatrefoil.audit.report.markup import Markup, element, text
+from quatrefoil.audit.report.document import document
+from quatrefoil.audit.report.markup import element
 from quatrefoil.audit.verification import Examined
-
-_STYLE = Path(__file__).with_name("style.css")
-
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-"""Content-Security-Policy: nothing is loaded and nothing runs, whatever a log holds."""
 
 
 def render(found: Examined, *, name: str, at: datetime, version: str) -> str:
@@ -43,10 +38,4 @@ def render(found: Examined, *, name: str, at: datetime, version: str) -> str:
             "page. The page proves nothing by itself: the evidence does, to whoever repeats the check.",
         ),
     )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{text(_POLICY)}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">'
-        f"<title>{text(title)}</title><style>{Markup(_STYLE.read_text())}</style></head><body>{body}</body></html>\n"
-    )
+    return document(title, body)

@@ -1,0 +1,163 @@
+"""Polynomials in and out of SEAL: the round's reference, fresh secrets, and what one key does to one block.
+
+SEAL does every operation that touches a secret. What "decrypting" means in CKKS is c0 + c1 s and nothing more, which
+is how its noise, and a product with a secret, come out of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quatrefoil.aggregation.ckks.parameters import CkksSumSet
+from quatrefoil.aggregation.he.context import Context, context
+from quatrefoil.aggregation.he.serialised import (
+    ciphertext_head,
+    plain_head,
+    read_secret_key,
+    save,
+    secret_head,
+    through_memory,
+)
+from quatrefoil.errors import HostError
+
+Words = NDArray[np.uint64]
+"""Values of a polynomial, or its coefficients, below the modulus: shape (ring_degree,)."""
+
+_LABEL = b"quatrefoil/ckks-sum/v1/a"
+_SPARE = 64
+"""Words beyond those needed that are drawn at first: of 2^60, less than 2^14 are refused."""
+
+
+def reference(parameters: CkksSumSet, context: bytes, block: int) -> Words:
+    """The public polynomial of a block, uniform, as its values: words of SHAKE-128 (FIPS 202) cut to the width of the
+    modulus, those that are not below it left out."""
+    n, q = parameters.ring_degree, parameters.modulus
+    stream = hashlib.shake_128(_LABEL + parameters.digest() + context + struct.pack("<Q", block))
+    mask, drawn = np.uint64((1 << q.bit_length()) - 1), n + _SPARE
+    while True:
+        words = np.frombuffer(stream.digest(8 * drawn), dtype="<u8") & mask
+        kept = words[words < q]
+        if len(kept) >= n:
+            return kept[:n]
+        drawn *= 2
+
+
+def fresh_secret(context: Context) -> bytearray:
+    """A secret, a signed byte a coefficient: the sum of two of SEAL's error polynomials."""
+    n, q = context.parameters.ring_degree, context.parameters.modulus
+    stream = bytearray(ciphertext_head(context, 1.0))
+    for _ in range(2):
+        error = _error(context)
+        stream += error
+        error[:] = bytes(len(error))
+    pair = context.seal.Ciphertext()
+    through_memory(stream, lambda path: pair.load(context.handle, path))
+    stream[:] = bytes(len(stream))
+    stream = save(context.evaluator.transform_from_ntt(pair).save)
+    words = np.frombuffer(stream, dtype="<u8", offset=len(stream) - 16 * n)
+    centred = (words - np.uint64(q) * (words > q // 2)).view(np.int64).reshape(2, n)
+    secret = bytearray((centred[0] + centred[1]).astype(np.int8).tobytes())
+    centred.fill(0)
+    np.frombuffer(stream, dtype=np.uint8).fill(0)
+    return secret
+
+
+class OneKey:
+    """SEAL's key made from coefficients of a secret, or of a sum of them. :meth:`wipe` frees it."""
+
+    def __init__(self, context: Context, coefficients: NDArray[np.int16] | NDArray[np.int8], scale: float) -> None:
+        self._context = context
+        self._scale = scale
+        self._handle = _secret_key(context, coefficients.astype(np.int64))
+        self._encryptor = context.seal.Encryptor(context.handle, self._handle)
+        self._decryptor = context.seal.Decryptor(context.handle, self._handle)
+        self._zero = context.encoder.encode(np.zeros(1), scale)
+
+    def wipe(self) -> None:
+        """Free the key: SEAL overwrites the memory of secrets. Nothing works afterwards."""
+        self._handle = self._encryptor = self._decryptor = None
+
+    def encrypt(self, values: NDArray[np.float64], a: Words) -> Words:
+        """m + e + a s of at most ``ring_degree`` values within [-1, 1], as values: two fresh encryptions, of the
+        message and of zero, and (0, a), added and decrypted."""
+        add = self._context.evaluator.add
+        plain = self._context.encoder.encode_complex(_paired(values, self._context.parameters.ring_degree), self._scale)
+        message = self._encryptor.encrypt_symmetric(plain)
+        noise = self._encryptor.encrypt_symmetric(self._zero)
+        return self._opened(add(add(message, noise), self._ciphertext(np.zeros_like(a), a)))
+
+    def decrypt(self, b: Words, a: Words) -> NDArray[np.float64]:
+        """The ``ring_degree`` values in b - a s, with their error."""
+        q = np.uint64(self._context.parameters.modulus)
+        return _decoded(self._context, self._decryptor.decrypt(self._ciphertext(b, (q - a) % q)))
+
+    def _ciphertext(self, first: Words, second: Words) -> Any:
+        found = self._context.seal.Ciphertext()
+        head = ciphertext_head(self._context, self._scale)
+        found.load_bytes(self._context.handle, head + first.astype("<u8").tobytes() + second.astype("<u8").tobytes())
+        return found
+
+    def _opened(self, ciphertext: Any) -> Words:
+        stream = self._decryptor.decrypt(ciphertext).to_bytes()
+        return np.frombuffer(_polynomial(self._context, stream, self._scale), dtype="<u8")
+
+
+def decoded(parameters: CkksSumSet, polynomial: Words) -> NDArray[np.float64]:
+    """The ``ring_degree`` values in a polynomial that is encoded and not encrypted."""
+    found = context(parameters.seal)
+    plain = found.seal.Plaintext()
+    plain.load_bytes(found.handle, plain_head(found, parameters.scale) + polynomial.astype("<u8").tobytes())
+    return _decoded(found, plain)
+
+
+def _decoded(context: Context, plain: Any) -> NDArray[np.float64]:
+    slots = np.asarray(context.encoder.decode_complex(plain))
+    return np.concatenate([slots.real, slots.imag])
+
+
+def _error(context: Context) -> bytearray:
+    """The values of one of SEAL's error polynomials: an encryption of zero, decrypted by its key, which goes."""
+    key = context.seal.KeyGenerator(context.handle).secret_key()
+    zero = context.encoder.encode(np.zeros(1), 1.0)
+    ciphertext = context.seal.Encryptor(context.handle, key).encrypt_symmetric(zero)
+    stream = save(context.seal.Decryptor(context.handle, key).decrypt(ciphertext).save)
+    found = bytearray(_polynomial(context, stream, 1.0))
+    stream[:] = bytes(len(stream))
+    return found
+
+
+def _polynomial(context: Context, stream: bytes | bytearray, scale: float) -> memoryview:
+    """The words in SEAL's stream of a plaintext. ``HostError`` where another build of SEAL writes another."""
+    head = plain_head(context, scale)
+    if bytes(stream[: len(head)]) != head or len(stream) != len(head) + 8 * context.parameters.ring_degree:
+        raise HostError("SEAL writes plaintexts in another form than 4.4 does", hint="Install seal-python 4.4")
+    return memoryview(stream)[len(head) :]
+
+
+def _secret_key(context: Context, coefficients: NDArray[np.int64]) -> Any:
+    """The key with these coefficients, which are overwritten."""
+    n, q = len(coefficients), context.parameters.modulus
+    coefficients += q * (coefficients < 0)
+    stream = bytearray(ciphertext_head(context, 1.0, in_ntt=False)) + coefficients.tobytes() + b"\1" + bytes(8 * n - 1)
+    coefficients.fill(0)
+    pair = context.seal.Ciphertext()
+    through_memory(stream, lambda path: pair.load(context.handle, path))
+    stream[:] = bytes(len(stream))
+    stream = save(context.evaluator.transform_to_ntt(pair).save)
+    key = bytearray(secret_head(context)) + stream[-16 * n : -8 * n]
+    stream[:] = bytes(len(stream))
+    found = read_secret_key(context, key)
+    key[:] = bytes(len(key))
+    return found
+
+
+def _paired(values: NDArray[np.float64], n: int) -> NDArray[np.complex128]:
+    filled = np.zeros(n)
+    filled[: len(values)] = values
+    slots: NDArray[np.complex128] = filled[: n // 2] + 1j * filled[n // 2 :]
+    return slots

@@ -1,0 +1,82 @@
+"""``quatrefoil bench routing``: whole workloads routed phase by phase, beside one choice of layers for all phases."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from quatrefoil.bench.routing import measure_routing
+from quatrefoil.bench.runs.cases import CASES
+from quatrefoil.cli import output
+from quatrefoil.planner import Costs
+
+WHAT = "whole workloads routed phase by phase, beside one choice of layers for all phases"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workload", action="append", choices=list(CASES), help="run this one; may be repeated (default: all)"
+    )
+    parser.add_argument("--repeats", type=int, default=5, metavar="R", help="runs of what is quick (default: 5)")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and rows: to see that it runs")
+    parser.add_argument("--costs", type=Path, metavar="FILE", help="plan with FILE instead of measuring this host")
+    output.add_json_option(parser)
+    parser.set_defaults(bench=_run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    console = output.progress_console()
+    found = measure_routing(
+        args.workload or list(CASES),
+        args.repeats,
+        lambda step: console.print(step, markup=False),
+        quick=args.quick,
+        costs=Costs.load(args.costs) if args.costs else None,
+    )
+    output.write_json(args.json, "quatrefoil.bench-routing/1", found)
+    if output.only_json(args):
+        return
+    out = output.console()
+    out.print(f"Condition: {found['condition']}.", markup=False)
+    for row in found["rows"]:
+        _show(row, out)
+    for row in found["controls"]:
+        names = ", ".join(phase["phase"] for phase in row["phases"])
+        out.print(f"Nothing to mix ({row['workload']}: {names}): saved {_share(row['saved_fraction'])}.", markup=False)
+
+
+def _show(row: dict[str, Any], out: Any) -> None:
+    choices = list(row["blanket_ms"])
+    cells = [
+        (
+            phase["phase"],
+            " + ".join(phase["backends"]) or "-",
+            f"{phase['plain_ms']:.1f}",
+            f"{phase['routed_ms']:.1f}",
+            *(f"{phase['blanket'][choice]['ms']:.1f}" for choice in choices),
+        )
+        for phase in row["phases"]
+    ]
+    totals = ("together", "", f"{row['plain_ms']:.1f}", f"{row['routed_ms']:.1f}")
+    cells.append((*totals, *(f"{row['blanket_ms'][choice]:.1f}" for choice in choices)))
+    title = f"{row['workload']} under {row['policy']}, milliseconds"
+    out.print(output.table(title, ("phase", "routed to", "plain", "routed", *choices), cells))
+    out.print(f"Answered everywhere: {', '.join(row['threats'])}.", markup=False)
+    for name, shape in row["shape"].items():
+        out.print(f"  {name}: {shape}", markup=False)
+    for choice, left in row["unanswered"].items():
+        out.print(f"Not run, leaves open: {choice}: {', '.join(left)}.", markup=False)
+    for choice, why in row["cannot"].items():
+        out.print(f"Cannot run: {choice}: {'; '.join(why)}.", markup=False)
+    if row["saved_fraction"] is None:
+        out.print("No one choice of layers answers the same threats: nothing to compare with.")
+    else:
+        out.print(
+            f"Of what {row['cheapest']} adds to the work in the clear, routing saves {_share(row['saved_fraction'])}.",
+            markup=False,
+        )
+
+
+def _share(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.1f} %"

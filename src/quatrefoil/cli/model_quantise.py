@@ -1,0 +1,143 @@
+"""``quatrefoil model quantise``: a model of ONNX to integers, and what that costs in right answers."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.markup import escape
+
+from quatrefoil.cli import archives
+from quatrefoil.cli.output import (
+    add_json_option,
+    console,
+    only_json,
+    progress_console,
+    require_writable,
+    table,
+    write_json,
+)
+from quatrefoil.cli.predict_input import read_arrays
+from quatrefoil.errors import CallerError, HostError
+from quatrefoil.quantised import Accuracy, IntegerGraph, Widths, encode, measure_accuracy, quantise
+
+SCHEMA = "quatrefoil.model-quantise/1"
+INPUTS, LABELS = "inputs", "labels"
+LARGEST_MODEL = (2 << 30) - 1
+
+
+def add_quantise(commands: Any) -> None:
+    parser = commands.add_parser("quantise", help="compile an ONNX model to integers, for answers that can be proven")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="the model, one .onnx file")
+    parser.add_argument(
+        "--samples",
+        type=Path,
+        metavar="FILE",
+        required=True,
+        help=f"inputs as they will come, to choose scales by: .npy, or .npz with {INPUTS!r} and perhaps {LABELS!r}",
+    )
+    parser.add_argument(
+        "--held-out", type=Path, metavar="FILE", help="other inputs to compare answers on (default: the samples)"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", required=True, help="the integer model, an .onnx file")
+    parser.add_argument("--weight-bits", type=int, default=8, metavar="N", help="bits a weight (default: %(default)s)")
+    parser.add_argument("--value-bits", type=int, default=8, metavar="N", help="bits a value (default: %(default)s)")
+    parser.add_argument(
+        "--largest-drop",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="refuse to lose more than this share of right answers, or of equal ones without labels (default: "
+        "%(default)s)",
+    )
+    add_json_option(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    require_writable(options.json)
+    if not 0 <= options.largest_drop <= 1:
+        raise CallerError(f"--largest-drop {options.largest_drop} is no share", hint="Give 0 to 1")
+    widths = Widths(options.weight_bits, options.value_bits)
+    model = _model(options.model)
+    samples, labels = _samples(options.samples)
+    told = progress_console()
+    told.print(f"choosing scales on {len(samples):,} samples")
+    graph = quantise(model, samples, widths)
+    file = encode(graph)
+    if options.held_out:
+        samples, labels = _samples(options.held_out)
+    told.print(f"comparing answers on {len(samples):,} samples")
+    found = measure_accuracy(model, file, samples, labels)
+    if not only_json(options):
+        _show(graph, found)
+    found.require(options.largest_drop)
+    _write(options.out, file)
+    if not only_json(options):
+        console().print(f"{escape(str(options.out))}: {len(file):,} bytes")
+    steps = [
+        {"step": type(step).__name__, "node": step.name, "largest_sum": bound}
+        for step, bound in zip(graph.steps, graph.bounds, strict=True)
+    ]
+    accuracy = asdict(found) | {"drop": found.drop}
+    write_json(options.json, SCHEMA, {"weights": graph.weights, "accuracy": accuracy, "steps": steps})
+
+
+def _show(graph: IntegerGraph, found: Accuracy) -> None:
+    rows = [
+        (
+            type(step).__name__,
+            escape(step.name),
+            "x".join(map(str, value.shape)) or "one",
+            f"{value.low:,} .. {value.high:,}",
+            f"{bound:,}" if bound else "",
+        )
+        for step, value, bound in zip(graph.steps, graph.values[1:], graph.bounds, strict=True)
+    ]
+    title = f"{graph.weights:,} weights in integers"
+    console().print(table(title, ("step", "node", "gives", "values", "largest sum"), rows))
+    right = (
+        ""
+        if found.accuracy is None
+        else f"; right: {found.accuracy:.4f}, by the float model {found.float_accuracy:.4f}"
+    )
+    console().print(f"Of {found.samples:,} answers {found.agreement:.4f} choose as the float model does{right}.")
+
+
+def _model(file: Path) -> bytes:
+    with archives.reading(file) as stream:
+        data = stream.read(LARGEST_MODEL + 1)
+    if len(data) > LARGEST_MODEL:
+        raise HostError(f"{file} is over {LARGEST_MODEL} bytes", hint="Use a smaller model")
+    return data
+
+
+def _samples(file: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
+    arrays = read_arrays(file)
+    if not isinstance(arrays, dict):
+        arrays = {INPUTS: arrays}
+    if INPUTS not in arrays or set(arrays) - {INPUTS, LABELS}:
+        raise CallerError(f"{file} does not hold {INPUTS!r}, and {LABELS!r} or nothing else", hint="Save them so")
+    inputs, labels = np.asarray(arrays[INPUTS]), arrays.get(LABELS)
+    if inputs.dtype.kind not in "fiu" or inputs.ndim < 2:
+        raise CallerError(
+            f"{INPUTS} of {file} are {inputs.dtype} {inputs.shape}", hint="Give numbers, one sample a row"
+        )
+    if labels is not None and (np.asarray(labels).dtype.kind not in "iu" or np.shape(labels) != inputs.shape[:1]):
+        raise CallerError(f"{LABELS} of {file} are not one integer a sample", hint="Give the place of the right output")
+    return inputs, labels
+
+
+def _write(file: Path, data: bytes) -> None:
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        raise HostError(
+            f"{file} cannot be written ({error.strerror})", hint="Name a file in a folder that exists"
+        ) from None
+
+
+__all__ = ["add_quantise"]

@@ -1,0 +1,183 @@
+"""What a phase can use under one policy on one host: which backends, in which combinations, at what cost.
+
+``routing`` picks from it the cheapest combination that answers everything; ``blanket`` the one that it is told to use.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+
+from quatrefoil.planner import fitting, requirements, threats
+from quatrefoil.planner.availability import Availability
+from quatrefoil.planner.costs import Costs
+from quatrefoil.planner.estimate import Estimate, estimate
+from quatrefoil.policy import ISOLATING, LAYERS, STAND_INS, Policy
+from quatrefoil.workload import FEDERATED, Phase, Workload
+
+SHARED = "aggregation"
+"""The layer whose backend is one for all phases of a round: what one silo encrypts the others must be able to add."""
+
+STAND_IN_OF = {key: name for name, key in STAND_INS.items()}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Backends for one phase. ``rank`` orders acceptable choices, the best first."""
+
+    backends: Mapping[str, str]
+    cost: Estimate
+
+    @property
+    def rank(self) -> tuple[int, int, float, int, int, tuple[str, ...]]:
+        stand_ins = sum(pair in STAND_IN_OF for pair in self.backends.items())
+        names = tuple(self.backends.values())
+        return stand_ins, int(self.is_open), self.cost.ms, self.cost.bytes, len(self.backends), names
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a keeper or a server is used that nothing isolates from its host."""
+        return "enclave" in self.backends and self.backends["enclave"] not in ISOLATING
+
+
+@dataclass(frozen=True)
+class Room:
+    """``parameters``: values in an update of the workload, 0 where it has no rounds."""
+
+    policy: Policy
+    costs: Costs
+    available: Availability
+    parameters: int
+    _tried: dict[tuple[str, str], tuple[Choice, ...]] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def of(cls, workload: Workload, policy: Policy, costs: Costs, available: Availability) -> Room:
+        updates = [phase.parameters for phase in workload.phases if phase.kind in FEDERATED]
+        return cls(policy, costs, available, max(updates, default=0))
+
+    def shared(self, workload: Workload) -> tuple[str, ...]:
+        """The backends that the rounds of ``workload`` may share; "" alone where it has none, or nothing fits."""
+        rounds = [phase for phase in workload.phases if phase.kind == "aggregate"]
+        return self.usable(rounds[0], SHARED) if rounds and self.usable(rounds[0], SHARED) else ("",)
+
+    def usable(self, phase: Phase, layer: str, shared: str = "") -> tuple[str, ...]:
+        """Backends of ``layer`` that are allowed, there, and fit for the phase, the policy and the workload (with the
+        ``shared`` backend, where one is given). Policies hold allowed to be accepted."""
+        return tuple(b for b in self.policy.allow.of(layer) if not self.hindrance(phase, layer, b, shared))
+
+    def candidates(self, phase: Phase, shared: str) -> tuple[Choice, ...]:
+        """Every combination that holds the needed layers; other layers come in only where they answer something."""
+        key = phase.name, shared if phase.kind in FEDERATED else ""
+        if key not in self._tried:
+            self._tried[key] = tuple(self._combined(phase, key[1]))
+        return self._tried[key]
+
+    def _combined(self, phase: Phase, shared: str) -> Iterator[Choice]:
+        routes = threats.routes(phase)
+        options: list[tuple[str, ...]] = []
+        for layer in LAYERS:
+            usable = self.usable(phase, layer, shared)
+            if layer == SHARED and phase.kind in FEDERATED:
+                usable = (shared,) if shared else ()
+            if layer in threats.NEEDED[phase.kind] or routes == (layer,):
+                options.append(usable)
+            elif layer in routes:
+                options.append(("", *usable))
+            else:
+                options.append(("", *(b for b in usable if threats.answers(layer, b, phase.kind))))
+        for combination in product(*options):
+            backends = {layer: b for layer, b in zip(LAYERS, combination, strict=True) if b}
+            ways = [layer for layer in routes if layer in backends]
+            # Of two ways each has to answer something: what only measures a machine adds nothing to ciphertexts.
+            if not routes or len(ways) == 1 or (ways and all(_answers(phase, backends, way) for way in ways)):
+                yield self.choice(phase, backends)
+
+    def choice(self, phase: Phase, backends: Mapping[str, str]) -> Choice:
+        if not set(threats.ROUTES) <= set(backends) or not threats.routes(phase):
+            return Choice(backends, estimate(phase, backends, self.policy, self.costs))
+        # Both routes: what computes on ciphertexts is served and attested as well.
+        one, other = (
+            estimate(phase, {name: b for name, b in backends.items() if name != left}, self.policy, self.costs)
+            for left in threats.ROUTES
+        )
+        return Choice(backends, Estimate(one.ms + other.ms, one.bytes + other.bytes))
+
+    def named(self, phase: Phase) -> list[str]:
+        """Threats that must be answered in ``phase``."""
+        return [t for t in threats.exposed(phase.kind, phase.data, phase.site) if t in self.policy.threats]
+
+    def unanswered(self, phase: Phase, choice: Choice) -> list[str]:
+        """Named threats that ``choice`` leaves open."""
+        answered = threats.answered(phase.kind, choice.backends)
+        return [threat for threat in self.named(phase) if threat not in answered]
+
+    def broken(self, phase: Phase, choice: Choice) -> list[str]:
+        """Requirements that ``choice`` does not keep to."""
+        return requirements.broken(phase, choice.backends, choice.cost, self.policy)
+
+    def shortfall(self, phase: Phase, choice: Choice) -> list[str]:
+        """What keeps ``choice`` from being acceptable."""
+        open_threats = [f"leaves {threat} unanswered" for threat in self.unanswered(phase, choice)]
+        return open_threats + self.broken(phase, choice)
+
+    def limit_fault(self, phase: Phase, shared: str) -> str:
+        """A number of the workload that the policy or the parameters do not hold; "" for none."""
+        if phase.kind not in FEDERATED:
+            return ""
+        limits = self.policy.limits
+        if phase.silos < limits.minimum_silos:
+            return f"has {phase.silos} silos, and the policy asks for at least {limits.minimum_silos}"
+        if phase.rounds > limits.rounds:
+            return f"has {phase.rounds} rounds, and the policy allows {limits.rounds}"
+        largest = self.available.largest_roster[shared, limits.value_bits] if shared else phase.silos
+        if phase.silos > largest:
+            return f"has {phase.silos} silos, and {shared} adds at most {largest} at {limits.value_bits} bits"
+        return ""
+
+    def hindrance(self, phase: Phase, layer: str, backend: str, shared: str) -> str:
+        """Why ``backend`` cannot be used in ``phase`` at all, with the ``shared`` one if that is given; "" when it
+        can."""
+        if missing := self.available.missing(phase.kind, layer, backend):
+            return missing
+        if layer == SHARED and (unfit := self.unfit(phase, backend)):
+            return unfit
+        if backend not in self.policy.allow.of(layer):
+            return "the policy does not allow it"
+        if layer == "enclave":
+            return fitting.unserved(phase, self.policy)
+        return self.proof_hindrance(backend, shared) if layer == "proofs" else ""
+
+    def unfit(self, phase: Phase, backend: str) -> str:
+        """Why an aggregation backend does not do what ``phase`` is about; "" when it does."""
+        if backend not in threats.COMPUTING.get(phase.kind, (backend,)):
+            return f"it does nothing in {phase.kind} phases"
+        if phase.kind in FEDERATED:
+            bits = self.policy.limits.value_bits
+            there = (backend, bits) in self.available.largest_roster
+            return "" if there else f"it adds no updates of {bits} bits"
+        return fitting.uncomputed(phase, backend)
+
+    def proof_hindrance(self, backend: str, shared: str) -> str:
+        """What of the policy or the workload cannot be proven; "" when all of it can."""
+        limits = self.policy.limits
+        proven = sorted(bits for name, bits in self.available.largest_proof if name == backend)
+        if limits.value_bits not in proven:
+            known = " and ".join(map(str, proven))
+            return f"it proves values of {known} bits, and limits.value_bits is {limits.value_bits}"
+        if math.isinf(limits.update_norm):
+            return "the policy gives no limits.update_norm to prove"
+        largest = self.available.largest_proof[backend, limits.value_bits]
+        if self.parameters > largest:
+            return f"one proof is about at most {largest} values at {limits.value_bits} bits, not {self.parameters}"
+        if shared and shared not in threats.PROVABLE[backend]:
+            return f"nothing can be proven of sums by {shared}"
+        return ""
+
+
+def _answers(phase: Phase, backends: Mapping[str, str], layer: str) -> bool:
+    return bool(threats.answers(layer, backends[layer], phase.kind))
+
+
+__all__ = ["SHARED", "STAND_IN_OF", "Choice", "Room"]

@@ -1,0 +1,183 @@
+"""Predictions worked out by hand from made-up costs, and what they must never do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.planner.made_up import (
+    ADDITIVE,
+    EXCHANGES,
+    LINEAR,
+    PRODUCTS,
+    PROOFS,
+    TRAINING,
+    TRANSPORT,
+    make_costs,
+    policy,
+)
+
+from quatrefoil.errors import PolicyInvalid
+from quatrefoil.planner import Costs, Line
+from quatrefoil.planner.encrypted import PARAMETER_SETS, shape, squarest
+from quatrefoil.planner.estimate import estimate, excluded
+from quatrefoil.workload import KINDS, Phase
+
+CHANNEL = {"transport": "pq-tls"}
+SUMS = {**CHANNEL, "aggregation": "additive-rlwe"}
+PROVEN = {**SUMS, "proofs": "bounded-update"}
+COSTS = make_costs()
+POLICY = policy({"recorder"})
+
+
+def phase(kind: str) -> Phase:
+    return next(one for one in TRAINING.phases if one.kind == kind)
+
+
+def test_silos_work_side_by_side_and_the_aggregator_serves_them_in_turn() -> None:
+    found = estimate(phase("collect"), SUMS, POLICY, COSTS)
+    message = ADDITIVE.ciphertext_bytes.at(1000) + TRANSPORT.statement_bytes
+    at_silo = ADDITIVE.encrypt_ms.at(1000) + TRANSPORT.seal_ms + TRANSPORT.sign_ms
+    at_aggregator = 4 * (TRANSPORT.message_ms.at(message) + TRANSPORT.verify_ms)
+    assert found.ms == pytest.approx(at_silo + at_aggregator) and found.bytes == round(4 * message)
+
+
+@pytest.mark.parametrize(("at_once", "waves"), [(None, 1), (4, 1), (3, 2), (2, 2), (1, 4), (100, 1)])
+def test_silos_that_share_a_machine_take_turns(at_once: int | None, waves: int) -> None:
+    """By the proof, the longest that a silo does."""
+    apart = estimate(phase("collect"), PROVEN, POLICY, COSTS)
+    here = estimate(phase("collect"), PROVEN, POLICY, COSTS, at_once=at_once)
+    at_silo = ADDITIVE.encrypt_ms.at(1000) + PROOFS.prove_ms.at(1000) + TRANSPORT.seal_ms + TRANSPORT.sign_ms
+    assert here.ms - apart.ms == pytest.approx((waves - 1) * at_silo) and here.bytes == apart.bytes
+
+
+def test_more_threads_prove_sooner_and_verify_several_proofs_at_once() -> None:
+    one, two = (estimate(phase("collect"), PROVEN, POLICY, COSTS.at(threads)) for threads in (1, 2))
+    saved = ADDITIVE.encrypt_ms.at(1000) / 2 + PROOFS.prove_ms.at(1000) / 2 + 2 * PROOFS.verify_ms.at(1000)
+    assert one.ms - two.ms == pytest.approx(saved) and one.bytes == two.bytes
+
+
+def test_a_request_costs_what_its_parts_do_and_what_is_around_them() -> None:
+    asked = Phase("ask", "infer", "record", 1e6, message_bytes=1000, batch=3)
+    sent = EXCHANGES.exchange_bytes.at(1000) + EXCHANGES.receipt_bytes
+    parts = EXCHANGES.exchange_ms.at(1000) + EXCHANGES.receipt_ms.at(1000) + TRANSPORT.message_ms.at(sent)
+    assert estimate(asked, {**CHANNEL, "enclave": "tdx"}, POLICY, COSTS).ms == pytest.approx(3 * parts)
+    around = replace(COSTS, serving={"pq-tls": replace(EXCHANGES, around_ms=Line(2.0, 1e-3))})
+    assert estimate(asked, {**CHANNEL, "enclave": "tdx"}, POLICY, around).ms == pytest.approx(3 * (parts + 3.0))
+
+
+# ------------------------------------------------------------------------------------------------ encrypted tables
+
+
+def table(kind: str, parameters: int, batch: int) -> Phase:
+    return Phase("table", kind, "record", 1e6, parameters=parameters, batch=batch)
+
+
+def test_scores_cost_by_the_ciphertexts_of_the_table() -> None:
+    """10,000 rows are 3 chunks of 4,096."""
+    found = estimate(table("score", 30, 10_000), {"aggregation": "ckks"}, POLICY, COSTS)
+    assert found.ms == pytest.approx(LINEAR.encrypt_ms.at(90) + LINEAR.weigh_ms.at(90) + LINEAR.open_ms.at(3))
+    assert found.bytes == round(LINEAR.table_bytes.at(90)) + round(LINEAR.answer_bytes.at(3))
+    one_more = estimate(table("score", 30, 3 * 4096 + 1), {"aggregation": "ckks"}, POLICY, COSTS)
+    assert one_more.ms > found.ms == estimate(table("score", 30, 3 * 4096), {"aggregation": "ckks"}, POLICY, COSTS).ms
+
+
+def test_statistics_cost_a_product_and_a_sum_for_each_pair_and_the_keys() -> None:
+    """3 columns: 6 pairs, 9 sums."""
+    found = estimate(table("summarise", 3, 5000), {"aggregation": "ckks"}, POLICY, COSTS)
+    computed = 6 * PRODUCTS.read_ms + 12 * PRODUCTS.product_ms + 9 * PRODUCTS.total_ms
+    at_the_key_holder = PRODUCTS.encrypt_ms.at(6) + PRODUCTS.keys_ms + PRODUCTS.open_ms.at(9)
+    assert found.ms == pytest.approx(computed + at_the_key_holder)
+    assert found.bytes > PRODUCTS.keys_bytes + 15 * 65_660
+
+
+def test_a_channel_adds_the_way_of_both_messages() -> None:
+    one = table("score", 5, 100)
+    bare, moved = (estimate(one, {**more, "aggregation": "bgv"}, POLICY, COSTS) for more in ({}, CHANNEL))
+    sent = TRANSPORT.message_ms.at(round(LINEAR.table_bytes.at(5))) + TRANSPORT.message_ms.at(
+        round(LINEAR.answer_bytes.at(1))
+    )
+    assert moved.ms - bare.ms == pytest.approx(sent) and moved.bytes == bare.bytes
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "expected"),
+    [
+        ("score", 7, (7, 0, 0)),
+        ("summarise", 1, (1, 2, 1)),
+        ("summarise", 4, (4, 14, 10)),
+        ("count", 12, (7, 12, 12)),
+        ("count", 16, (8, 16, 16)),
+        ("count", 1, (1, 1, 0)),
+        ("count", 7, (7, 7, 0)),
+    ],
+)
+def test_what_a_table_becomes(kind: str, parameters: int, expected: tuple[int, int, int]) -> None:
+    assert shape(table(kind, parameters, 10)) == expected
+
+
+@given(st.integers(1, 10_000))
+def test_a_table_of_counts_has_all_its_cells(cells: int) -> None:
+    down, across = squarest(cells)
+    assert down * across == cells and down <= across
+    assert not any(cells % n == 0 for n in range(down + 1, across)), "closer factors"
+
+
+# ------------------------------------------------------------------------------------------------ what must not be
+
+
+@pytest.mark.parametrize("pair", PARAMETER_SETS)
+@given(parameters=st.integers(1, 200), batch=st.integers(1, 10**6))
+def test_more_rows_or_columns_never_cost_less(pair: tuple[str, str], parameters: int, batch: int) -> None:
+    kind, backend = pair
+    less, rows = (
+        estimate(table(kind, parameters, n), {"aggregation": backend}, POLICY, COSTS) for n in (batch, 2 * batch)
+    )
+    assert rows.ms >= less.ms > 0 and rows.bytes >= less.bytes > 0
+    if kind != "count":  # the cells of a table say little of its columns
+        more = estimate(table(kind, parameters + 1, batch), {"aggregation": backend}, POLICY, COSTS)
+        assert more.ms > less.ms and more.bytes > less.bytes
+
+
+@pytest.mark.parametrize("kind", ["score", "summarise", "count"])
+def test_the_same_kind_is_priced_as_served_where_nothing_is_encrypted(kind: str) -> None:
+    one = table(kind, 4, 1000)
+    served = estimate(one, {**CHANNEL, "enclave": "tdx"}, POLICY, COSTS)
+    assert served.ms > 0 and served.bytes > 1000 * 4
+    assert excluded(kind, ("transport", "enclave")).startswith("the model's own computing")
+    assert not excluded(kind, ("transport", "aggregation"))
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"infer", "score", "summarise", "count"}))
+def test_nothing_is_left_out_of_other_kinds(kind: str) -> None:
+    assert not excluded(kind, ()) and not excluded(kind, ("transport", "aggregation"))
+
+
+def test_without_figures_nothing_is_predicted() -> None:
+    bare = replace(COSTS, aggregation={}, proofs={}, homomorphic={}, serving={}, transport={})
+    one = table("score", 4, 1000)
+    for costs, of, chosen, missing in (
+        (bare, one, {"aggregation": "ckks"}, "the parameter set ckks-linear-4096"),
+        (bare, phase("collect"), SUMS, "transport/pq-tls"),
+        (replace(bare, transport=COSTS.transport), phase("collect"), SUMS, "additive-rlwe/16 bits in 1 thread"),
+        (replace(COSTS, proofs={}), phase("collect"), PROVEN, "proofs/bounded-update/16 bits"),
+        (replace(COSTS, serving={}), one, {**CHANNEL, "enclave": "tdx"}, "serving over transport/pq-tls"),
+        (replace(COSTS, threads=8), phase("collect"), SUMS, "additive-rlwe/16 bits in 8 threads"),
+    ):
+        with pytest.raises(PolicyInvalid, match=missing) as caught:
+            estimate(of, chosen, POLICY, costs)
+        assert "quatrefoil calibrate" in caught.value.hint
+
+
+@pytest.mark.parametrize("threads", [0, 3, 4, -1])
+def test_a_number_of_threads_that_was_not_measured(threads: int) -> None:
+    with pytest.raises(PolicyInvalid, match="only for 1, 2"):
+        COSTS.at(threads)
+
+
+def test_costs_without_sums_are_for_any_number_of_threads() -> None:
+    """Nothing in them depends on it."""
+    bare: Costs = replace(COSTS, aggregation={}, proofs={})
+    assert bare.at(7).threads == 7

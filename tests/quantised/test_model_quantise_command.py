@@ -1,0 +1,100 @@
+"""``quatrefoil model quantise``: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from float_models import digits, model, node, numbers
+
+from quatrefoil.cli import main
+from quatrefoil.quantised import decode
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    float_model, images, labels = digits()
+    (tmp_path / "model.onnx").write_bytes(float_model)
+    np.savez(tmp_path / "samples.npz", inputs=images[:300], labels=labels[:300])
+    np.savez(tmp_path / "others.npz", inputs=images[1200:], labels=labels[1200:])
+    np.save(tmp_path / "bare.npy", images[:50])
+    return tmp_path
+
+
+def command(here: Path, *more: str, samples: str = "samples.npz") -> list[str]:
+    files = [str(here / "model.onnx"), "--samples", str(here / samples), "--out", str(here / "integers.onnx")]
+    return ["model", "quantise", *files, *more]
+
+
+def test_a_model_is_compiled_and_what_it_loses_is_said(here, capsys):
+    assert main([*command(here, "--held-out", str(here / "others.npz")), "--json", str(here / "out.json")]) == 0
+    shown = capsys.readouterr().out
+    assert "2,410 weights in integers" in shown and "Of 597 answers" in shown and "by the float model" in shown
+    said = json.loads((here / "out.json").read_text())
+    assert said["schema"] == "quatrefoil.model-quantise/1"
+    assert said["accuracy"]["samples"] == 597 and said["accuracy"]["drop"] < 0.01
+    assert [step["step"] for step in said["steps"]] == ["Dense", "Dense"]
+    assert decode((here / "integers.onnx").read_bytes()).weights == said["weights"] == 2410
+
+
+def test_a_bare_array_serves_as_samples(here, capsys):
+    assert main([*command(here, samples="bare.npy"), "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"]["accuracy"] is None
+
+
+def test_a_model_that_loses_too_much_is_not_written(here, capsys):
+    assert main(command(here, "--weight-bits", "2", "--value-bits", "2", "--largest-drop", "0.001")) == 1
+    assert "over the 0.001 allowed" in capsys.readouterr().err
+    assert not (here / "integers.onnx").exists()
+
+
+def test_what_is_refused_is_not_written(here, capsys):
+    softmax = [node("MatMul", ["x", "w"], "h"), node("Softmax", ["h"], "y")]
+    (here / "model.onnx").write_bytes(model(softmax, ("x", [64]), ("y", [4]), {"w": numbers(1, 64, 4)}))
+    assert main(command(here)) == 1
+    assert "node node-y is Softmax" in capsys.readouterr().err
+    assert not (here / "integers.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("saved", "why"),
+    [
+        ({"wrong": np.zeros((3, 64))}, "does not hold 'inputs'"),
+        ({"inputs": np.zeros((3, 64)), "labels": np.zeros(2, int)}, "not one integer a sample"),
+        ({"inputs": np.zeros((3, 64)), "labels": np.zeros(3)}, "not one integer a sample"),
+        ({"inputs": np.array(["a"])}, "Give numbers"),
+        ({"inputs": np.zeros((3, 63))}, r"for inputs of \(64,\)"),
+    ],
+)
+def test_samples_that_do_not_fit_are_refused(here, capsys, saved, why):
+    np.savez(here / "samples.npz", **saved)
+    assert main(command(here)) == 1
+    assert re.search(why, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "why"),
+    [
+        ("samples.npz", b"PK garbage", "no .npz that can be read"),
+        ("model.onnx", b"garbage", "no ONNX model"),
+    ],
+)
+def test_garbage_is_refused(here, capsys, file, content, why):
+    (here / file).write_bytes(content)
+    assert main(command(here)) == 1
+    assert why in capsys.readouterr().err
+
+
+def test_a_share_is_a_share(here, capsys):
+    assert main(command(here, "--largest-drop", "2")) == 1
+    assert "is no share" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_written_is_said(here, capsys):
+    where = str(here / "none" / "integers.onnx")
+    files = [str(here / "model.onnx"), "--samples", str(here / "samples.npz"), "--out", where]
+    assert main(["model", "quantise", *files]) == 1
+    assert "cannot be written" in capsys.readouterr().err
