@@ -130,7 +130,7 @@ def _row(one: Case, run: Run, costs: Costs, available: Availability) -> dict[str
         },
         "unanswered": {_name(b): [f"{u.threat} in {u.phase}" for u in b.unanswered] for b in priced if b.unanswered},
         "cannot": {_name(b): [*b.cannot, *b.broken] for b in priced if b.cannot or b.broken},
-        "plan": made.digest().hex(),
+        "plan": made.route().digest().hex(),
         "phases": [_phase_row(position, phase, routed, blankets) for position, phase in enumerate(workload.phases)],
     }
 
