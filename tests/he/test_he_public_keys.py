@@ -16,7 +16,7 @@ from quatrefoil.aggregation.he import SETS, Evaluator, PublicKey, SecretKey
 from quatrefoil.aggregation.he.bounds import BgvTrack, CkksTrack
 from quatrefoil.errors import CallerError, CiphertextRefused, ParametersRefused
 
-CKKS = ("ckks-linear-4096", "ckks-product-8192")
+CKKS = ("ckks-linear-4096", "ckks-product-8192", "ckks-network-8192")
 BGV = ("bgv-linear-4096", "bgv-product-8192")
 each_set = pytest.mark.parametrize("name", list(SETS))
 

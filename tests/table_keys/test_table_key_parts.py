@@ -28,7 +28,7 @@ from quatrefoil.analytics import (
     verify_key,
 )
 from quatrefoil.broker.messages import Asker, ReleaseRequest
-from quatrefoil.errors import CallerError, LeaseEnded, MessageRefused, QuatrefoilError, StateCorrupt
+from quatrefoil.errors import CallerError, LeaseEnded, MessageRefused, ParametersRefused, QuatrefoilError, StateCorrupt
 from quatrefoil.resources import OwnedResource
 from quatrefoil.resources.container import FILE, About, Content, FileHeader, Owner, claimed_time, opened_front, seal
 from quatrefoil.resources.container.front import Verifying
@@ -206,6 +206,8 @@ def test_another_kind_of_resource_is_no_table_key() -> None:
         require_pair(owned, made().key)
     with pytest.raises(CallerError, match="sealed as a dataset"):
         make(SETS[SET], io.BytesIO(), about=about(kind="dataset"), owner=owner(), brokers=[])
+    with pytest.raises(ParametersRefused, match="a key of their own only"):
+        make(SETS["ckks-network-8192"], io.BytesIO(), about=about(), owner=owner(), brokers=[])
     with pytest.raises(CallerError, match="blinded"):
         seal(
             Content(FILE, FileHeader(1, None), iter((b"x",))),

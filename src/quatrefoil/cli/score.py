@@ -14,6 +14,7 @@ from quatrefoil.errors import CallerError
 from quatrefoil.transport import files
 
 if TYPE_CHECKING:
+    from quatrefoil.aggregation.he import HeParameters
     from quatrefoil.analytics import Answer, EncryptedTable, LinearModel, Scores, TableKey
 
 NAME = "score"
@@ -118,10 +119,19 @@ def _sets() -> list[dict[str, Any]]:
                 "ciphertext_bytes": p.ciphertext_bytes,
                 "products": p.products,
                 "error_or_largest": CkksTrack.fresh(p).error if p.scheme == "ckks" else (p.plain - 1) // 2,
-                "public_error": CkksTrack.fresh(p, public=True).error if p.scheme == "ckks" else 0,
+                "public_error": _public_error(p),
             }
         )
     return found
+
+
+def _public_error(p: HeParameters) -> float | None:
+    """0 where it is exact; none where rows are encrypted with a key of their own only."""
+    from quatrefoil.aggregation.he.bounds import CkksTrack
+
+    if p.rescaled_bits:
+        return None
+    return CkksTrack.fresh(p, public=True).error if p.scheme == "ckks" else 0.0
 
 
 def _show_sets(options: argparse.Namespace) -> None:

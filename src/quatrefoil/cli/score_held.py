@@ -12,7 +12,8 @@ from quatrefoil.cli import archives, collecting, containers, score_data, secrecy
 from quatrefoil.cli.broker_run import add_channels
 from quatrefoil.cli.hexadecimal import digest
 from quatrefoil.cli.parties import address, count, pin, report
-from quatrefoil.errors import CallerError, CiphertextRefused, HostError
+from quatrefoil.cli.score_output import require_new
+from quatrefoil.errors import CallerError, CiphertextRefused
 from quatrefoil.transport import PostQuantumTransport, TrustAnchor, files, system_clock
 
 if TYPE_CHECKING:
@@ -83,9 +84,7 @@ def encrypt(options: argparse.Namespace, progress: Callable[[str], None]) -> Enc
             "any public key of the holder would do, an old one too",
             hint="Say --expect HEX as `quatrefoil table-key show` prints it at the holder, or --least-serial N",
         )
-    for file in (options.table, options.sent):
-        if file.exists():
-            raise HostError(f"{file} exists already", hint="Name another place; nothing is overwritten")
+    require_new(options.table, options.sent)
     trust = TrustAnchor.load(options.root)
     security = PostQuantumTransport(archives.signer(options.identity, trust), trust, clock=system_clock)
     key = _public(options, trust)

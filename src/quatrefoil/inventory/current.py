@@ -512,6 +512,7 @@ MATERIALS = (
         "ckks",
         "file of its holder, mode 0600; or sealed, as a table key",
     ),
+    Material("ckks-round-key", "key of a silo for one round", "secret-key", "ckks", "memory only"),
     Material(
         "bgv-key",
         "key of one encrypted table, exact",
@@ -519,6 +520,5 @@ MATERIALS = (
         "bgv",
         "file of its holder, mode 0600; or sealed, as a table key",
     ),
-    Material("ckks-round-key", "key of a silo for one round", "secret-key", "ckks", "memory only"),
     Material("round-seed", "seed of a silo's key for one round", "seed", "additive-rlwe", "memory only", bits=256),
 )

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from quatrefoil.aggregation.he import HeParameters, SecretKey
 from quatrefoil.analytics import TablePublicKey, save_secret
-from quatrefoil.errors import CallerError
+from quatrefoil.errors import CallerError, ParametersRefused
 from quatrefoil.resources import OwnedResource
 from quatrefoil.resources.container import FILE, About, Content, FileHeader, Owner, seal
 
@@ -31,6 +31,10 @@ def make(
     """
     if about.kind != KIND:
         raise CallerError(f"the key of tables sealed as a {about.kind[:40]}", hint=f"Say that it is a {KIND}")
+    if parameters.rescaled_bits:
+        raise ParametersRefused(
+            f"rows for networks ({parameters.name}) are encrypted with a key of their own only", hint="Use another set"
+        )
     secret, public = SecretKey.pair(parameters)
     saved = save_secret(secret)
     secret.wipe()

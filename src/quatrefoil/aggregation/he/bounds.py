@@ -13,12 +13,7 @@ from math import ceil, frexp, isfinite, log, log2, prod, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from quatrefoil.aggregation.he.parameters import (
-    ERROR_LARGEST,
-    ERROR_VARIANCE,
-    SECRET_VARIANCE,
-    HeParameters,
-)
+from quatrefoil.aggregation.he.parameters import ERROR_LARGEST, ERROR_VARIANCE, SECRET_VARIANCE, HeParameters
 from quatrefoil.errors import ParametersRefused
 
 FAILURE_BITS = 40
@@ -259,38 +254,20 @@ def _noise(parameters: HeParameters) -> float:
     return _in_slots(parameters, ERROR_VARIANCE, MOST_CIPHERTEXTS)
 
 
-def _rescaling(parameters: HeParameters) -> float:
-    """The same of what rescaling rounds off: r0 + r1 s. Each coefficient of r0 is at most 1/2 (Cauchy-Schwarz). Key
-    switching leaves the second polynomial uniform, and so r1, between -1/2 and 1/2: sub-Gaussian with its variance, as
-    is the ternary secret, whose slots are no larger than sqrt 2 times their parts."""
-    secret = sqrt(2) * _in_slots(parameters, SECRET_VARIANCE, 1)
-    return parameters.ring_degree / sqrt(8) + secret * _in_slots(parameters, 1 / 12, MOST_CIPHERTEXTS)
-
-
-def _in_slots(parameters: HeParameters, variance: float, ciphertexts: int) -> float:
-    """Most that a part of a polynomial is in any slot of so many, but with probability 2^-40, where coefficients are
-    sub-Gaussian: the squared weights of a slot add up to N / 2, and a union bound does the rest."""
-    n = parameters.ring_degree
-    return sqrt(2 * variance * n / 2 * _tail(parameters, ciphertexts))
-
-
-def _tail(parameters: HeParameters, ciphertexts: int = MOST_CIPHERTEXTS) -> float:
-    return log(4 * parameters.ring_degree * ciphertexts) + FAILURE_BITS * log(2)
-
-
 def _public_noise(parameters: HeParameters) -> float:
     """As :func:`_noise`, of e0 + e1 s - e u, with s and e of the key and u, e0, e1 fresh; s and u ternary, which is
     sub-Gaussian with its variance. Given the key, a slot's real part is sub-Gaussian with variance
-    (10.5 (1 + |s|^2) + 2/3 |e|^2) N / 2, where |s| and |e| are of the key's values in that slot, both parts bounded as
-    above. With a special prime that is divided by it, so that its worst case is nothing, and rounded: by t0 + t1 s, no
-    coefficient of t0 and t1 above 1/2, and t1 independent of s."""
-    n, tail = parameters.ring_degree, _tail(parameters)
+    (10.5 (1 + |s|^2) + 2/3 |e|^2) N / 2, where |s| and |e| are of the key's values in that slot, each but with
+    probability 2^-43. With a special prime that is divided by it, so that its worst case is nothing, and rounded: by
+    t0 + t1 s, no coefficient of t0 and t1 above 1/2, and t1 independent of s."""
+    n = parameters.ring_degree
     if parameters.special:
         worst = n * ERROR_LARGEST * (2 * n + 1) / parameters.special
-        return worst + n / sqrt(8) + n / 2 * sqrt(SECRET_VARIANCE * n * tail)
-    secret = 2 * SECRET_VARIANCE * n * tail  # both parts, squared
-    error = 2 * ERROR_VARIANCE * n * tail
-    return sqrt(n * (ERROR_VARIANCE * (1 + secret) + SECRET_VARIANCE * error) * tail)
+        return worst + n / sqrt(8) + n / 2 * _in_slots(parameters, SECRET_VARIANCE, MOST_CIPHERTEXTS)
+    secret = 2 * _in_slots(parameters, SECRET_VARIANCE, 4) ** 2  # both parts
+    error = 2 * _in_slots(parameters, ERROR_VARIANCE, 4) ** 2
+    variance = ERROR_VARIANCE * (1 + secret) + SECRET_VARIANCE * error
+    return _in_slots(parameters, variance, MOST_CIPHERTEXTS)
 
 
 def _largest_public_noise(parameters: HeParameters) -> int:
@@ -299,6 +276,22 @@ def _largest_public_noise(parameters: HeParameters) -> int:
     n = parameters.ring_degree
     noise = parameters.plain * ERROR_LARGEST * (2 * n + 1)
     return noise // parameters.special + 1 + parameters.plain * (n + 1) if parameters.special else noise
+
+
+def _rescaling(parameters: HeParameters) -> float:
+    """The same of what rescaling rounds off: r0 + r1 s. Each coefficient of r0 is at most 1/2 (Cauchy-Schwarz). Key
+    switching leaves the second polynomial uniform, and so r1, between -1/2 and 1/2: sub-Gaussian with its variance, as
+    is the ternary secret, whose slots are no larger than sqrt 2 times their parts, but with probability 2^-42."""
+    secret = sqrt(2) * _in_slots(parameters, SECRET_VARIANCE, 4)
+    return parameters.ring_degree / sqrt(8) + secret * _in_slots(parameters, 1 / 12, 2 * MOST_CIPHERTEXTS)
+
+
+def _in_slots(parameters: HeParameters, variance: float, ciphertexts: int) -> float:
+    """Most that a part of a polynomial is in any slot of so many, but with probability 2^-40, where coefficients are
+    sub-Gaussian: the squared weights of a slot add up to N / 2, and a union bound does the rest."""
+    n = parameters.ring_degree
+    events = log(4 * n * ciphertexts) + FAILURE_BITS * log(2)
+    return sqrt(2 * variance * n / 2 * events)
 
 
 def _depth(parameters: HeParameters, left: int, right: int) -> int:
