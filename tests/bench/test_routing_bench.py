@@ -33,7 +33,14 @@ def costs():
 class Pretended:
     """A ``Run`` that takes a known time for each backend instead of running: what is computed of it is under test."""
 
-    MS: ClassVar = {"ckks": 100.0, "bgv": 50.0, "sev-snp": 5.0, "pq-tls": 2.0, "additive-rlwe": 3.0, "bounded-update": 9.0}
+    MS: ClassVar = {
+        "ckks": 100.0,
+        "bgv": 50.0,
+        "sev-snp": 5.0,
+        "pq-tls": 2.0,
+        "additive-rlwe": 3.0,
+        "bounded-update": 9.0,
+    }
 
     def __init__(self, folder, contents, policy, *, repeats, progress) -> None:
         self.executed = []
