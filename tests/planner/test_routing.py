@@ -225,6 +225,10 @@ def test_strict_is_refused_for_every_phase_by_name() -> None:
             "curious-host",
             "phase 'keys' (keys) is exposed to curious-host, which nothing available answers: enclave/tdx",
         ),
+        (
+            "physical-access",
+            "phase 'keys' (keys) is exposed to physical-access, which nothing available answers: an enclave falls to",
+        ),
         ("malicious-server", "phase 'log' (audit) is exposed to malicious-server"),
         ("tampered-model", "phase 'channels' (transport) is exposed to tampered-model"),
     ],

@@ -130,7 +130,7 @@ def _shown(value: Any) -> str:
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     times = ("encrypt_ms", "serialise_ms", "deserialise_all_ms", "add_ms", "combine_keys_ms", "decrypt_ms")
     return (
-        row["backend"].removeprefix("additive-rlwe/"),
+        row["backend"].rpartition("/")[2],
         *(f"{row[name]:.2f}" for name in times),
         f"{row['overhead']:.1f}x",
         f"{row['bytes_per_silo']}",
