@@ -106,6 +106,7 @@ LAYERS: tuple[Layer, ...] = (
         "Zhang et al., BatchCrypt (USENIX ATC 2020): batching alone makes encrypted training 23 to 93 times faster",
         (
             _sum("sums, our scheme", "additive-rlwe/sum-256-w16"),
+            _sum("sums, CKKS", "ckks/ckks-sum-4096"),
             _score("scores, CKKS", "ckks-linear-4096"),
             _score("scores, BGV", "bgv-linear-4096"),
             _network("an inference, CKKS", "ckks-network-8192"),

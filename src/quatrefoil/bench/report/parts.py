@@ -110,9 +110,9 @@ PARTS: tuple[Part, ...] = (
     Part(
         "transport",
         "Post-quantum channels",
-        "bench transport",
+        "bench transport --repeats 7",
         "bench transport --repeats 1",
-        (70, 15),
+        (45, 15),
         "quatrefoil.bench-transport/1",
         peers=(CLASSICAL,),
     ),
@@ -137,9 +137,9 @@ PARTS: tuple[Part, ...] = (
     Part(
         "serving",
         "A served model",
-        "bench serving",
+        "bench serving --seconds 15",
         "bench serving --seconds 2",
-        (180, 50),
+        (115, 40),
         "quatrefoil.bench-serving/1",
         peers=(Peer("the same server without the layers"), Peer("ONNX Runtime, the engine of both", "onnxruntime")),
     ),
