@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from quatrefoil.aggregation.he.context import context
 from quatrefoil.bench.aggregation import measure
 from quatrefoil.cli import bench
 from quatrefoil.errors import ParametersRefused
@@ -35,6 +36,7 @@ def test_a_row_for_each_parameter_set_and_the_missing_peer_is_said(without_tense
         "additive-rlwe/sum-256-w16",
         "additive-rlwe/sum-2048-w32",
         "additive-rlwe/sum-32-w12",
+        "ckks/ckks-sum-4096",
     ]
     assert any("tenseal is not installed" in line for line in said)
     for row in rows:
@@ -61,8 +63,22 @@ def test_twelve_bits_take_at_most_seven_tenths_of_float32() -> None:
 
 
 def test_sets_too_small_for_the_roster_are_left_out(without_tenseal: None) -> None:
-    rows = measure(10, 257, 1, lambda _: None)
+    said: list[str] = []
+    rows = measure(10, 257, 1, said.append)
     assert [row["backend"] for row in rows] == ["additive-rlwe/sum-2048-w32"]
+    assert "ckks-sum-4096 adds at most 256 silos, so it is not measured" in said
+
+
+def test_without_seal_its_row_is_missing_and_that_is_said(
+    without_tenseal: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "seal", None)
+    context.cache_clear()
+    said: list[str] = []
+    rows = measure(10, 2, 1, said.append)
+    context.cache_clear()
+    assert not any(row["backend"].startswith("ckks") for row in rows)
+    assert any("seal-python is not installed" in line for line in said)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from quatrefoil import stack
 from quatrefoil.contracts import SumShape
 from quatrefoil.errors import DependencyMissing, PolicyError, PolicyInvalid
 from quatrefoil.planner import Availability, Costs, Line, Plan, host, plan, threats
+from quatrefoil.planner.requirements import CKKS_SUM
 from quatrefoil.policy import VALUE_BITS
 
 NAMED = {"recorder", "network", "curious-aggregator", "colluding-silos"}
@@ -84,6 +85,9 @@ def test_the_set_is_finer_than_any_number_of_value_bits() -> None:
         shape = SumShape(10, 1.0, bytes(32))
         assert scheme.error_bound(shape, 4) < 4 * 1.5 / (2 ** (bits - 1) - 1)  # type: ignore[attr-defined]
         assert scheme.scheme.largest_roster == 256
+    # What requirements of accuracy are held to.
+    found = [scheme.error_bound(shape, count) / count for count in range(1, 257)]  # type: ignore[attr-defined]
+    assert max(found) < CKKS_SUM < 2 * max(found)
 
 
 def test_the_stack_builds_it_where_the_policy_allows_it_and_nothing_else() -> None:

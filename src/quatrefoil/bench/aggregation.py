@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
+from quatrefoil.aggregation import AdditiveAggregation, CkksAggregation, CkksSumSet, ParameterSet
 from quatrefoil.bench.tenseal_peer import measure_tenseal
-from quatrefoil.contracts import SumShape
+from quatrefoil.contracts import PrivateAggregation, SumShape
 from quatrefoil.errors import DependencyMissing, ParametersRefused
 
 CLIP = 0.2
 REPETITIONS = 25
 PARAMETER_SETS = ("sum-256-w16", "sum-2048-w32", "sum-32-w12")
+CKKS_SET = "ckks-sum-4096"
+CKKS_REPETITIONS = 3
+"""It takes some tens of times as long."""
 
 Progress = Callable[[str], None]
 Row = dict[str, Any]
@@ -28,7 +31,8 @@ Updates = list[NDArray[np.float32]]
 
 
 def measure(parameters: int, silos: int, threads: int, progress: Progress) -> list[Row]:
-    """One row for each parameter set that holds the roster, and one for the peer ``tenseal`` where it is installed.
+    """One row for each parameter set that holds the roster, of ours and in CKKS, and one for the peer ``tenseal``; the
+    last two where what they need is installed, which ``progress`` is told otherwise.
 
     ``parameters``: float32 values in an update; ``silos``: how many updates are added, 2 to 2,048.
     """
@@ -44,8 +48,15 @@ def measure(parameters: int, silos: int, threads: int, progress: Progress) -> li
     for chosen in sets:
         progress(f"additive RLWE, {chosen.name}, {threads} thread(s)")
         rows.append(
-            _row(f"additive-rlwe/{chosen.name}", updates, plain_ms, threads, _additive(updates, chosen, threads))
+            _row(
+                f"additive-rlwe/{chosen.name}",
+                updates,
+                plain_ms,
+                threads,
+                _measured(updates, AdditiveAggregation(chosen, threads=threads), REPETITIONS),
+            )
         )
+    rows += _ckks(updates, plain_ms, progress)
     try:
         progress("TenSEAL CKKS as NVFlare configures it (N=8192, [60, 40, 40], symmetric)")
         measured = measure_tenseal(updates, threads, _exact_mean(updates))
@@ -56,6 +67,20 @@ def measure(parameters: int, silos: int, threads: int, progress: Progress) -> li
     silo_ms = rows[0]["encrypt_ms"] + rows[0]["serialise_ms"]
     peer["encrypt_serialise_over_additive"] = (peer["encrypt_ms"] + peer["serialise_ms"]) / silo_ms
     return [*rows, peer]
+
+
+def _ckks(updates: Updates, plain_ms: float, progress: Progress) -> list[Row]:
+    chosen = CkksSumSet.named(CKKS_SET)
+    if len(updates) > chosen.max_silos:
+        progress(f"{chosen.name} adds at most {chosen.max_silos} silos, so it is not measured")
+        return []
+    try:
+        backend = CkksAggregation(chosen)
+    except DependencyMissing as error:
+        progress(str(error))
+        return []
+    progress(f"CKKS on SEAL with a fresh key a silo, {chosen.name}, 1 thread")
+    return [_row(f"ckks/{chosen.name}", updates, plain_ms, 1, _measured(updates, backend, CKKS_REPETITIONS))]
 
 
 def _updates(parameters: int, silos: int) -> Updates:
@@ -85,14 +110,13 @@ def _plain(updates: Updates) -> float:
     return best * 1e3
 
 
-def _additive(updates: Updates, parameters: ParameterSet, threads: int) -> Row:
-    """The kernel's ciphertexts are the bytes that travel, and parsing them is part of adding: both steps take no time
-    of their own."""
-    backend = AdditiveAggregation(parameters, threads=threads)
+def _measured(updates: Updates, backend: PrivateAggregation, repetitions: int) -> Row:
+    """Our ciphertexts are the bytes that travel, and parsing them is part of adding: both steps take no time of their
+    own."""
     shape = SumShape(len(updates[0]), CLIP, bytes(32))
     weight = 1 / len(updates)
     best: dict[str, float] = {}
-    for repetition in range(REPETITIONS):
+    for repetition in range(repetitions):
         encrypted = []
         for update in updates if repetition == 0 else updates[:1]:
             start = time.perf_counter()

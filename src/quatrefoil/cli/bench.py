@@ -15,6 +15,7 @@ from quatrefoil.cli import (
     bench_byzantine,
     bench_constant_time,
     bench_kernel,
+    bench_planner,
     bench_proof,
     bench_routing,
     bench_score,
@@ -41,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("attest", bench_attest.WHAT, bench_attest.add_options),
         ("audit", bench_audit.WHAT, bench_audit.add_options),
         ("serving", bench_serving.WHAT, bench_serving.add_options),
+        ("planner", bench_planner.WHAT, bench_planner.add_options),
         ("score", bench_score.WHAT, bench_score.add_options),
         ("routing", bench_routing.WHAT, bench_routing.add_options),
     ):
@@ -128,7 +130,7 @@ def _shown(value: Any) -> str:
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     times = ("encrypt_ms", "serialise_ms", "deserialise_all_ms", "add_ms", "combine_keys_ms", "decrypt_ms")
     return (
-        row["backend"].removeprefix("additive-rlwe/"),
+        row["backend"].rpartition("/")[2],
         *(f"{row[name]:.2f}" for name in times),
         f"{row['overhead']:.1f}x",
         f"{row['bytes_per_silo']}",
