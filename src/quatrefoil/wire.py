@@ -61,7 +61,8 @@ class WireObject:
         return decoded
 
     def _as_cbor(self) -> list[Any]:
-        return [self.TYPE, self.VERSION, [_to_cbor(getattr(self, name)) for name in _field_names(type(self))]]
+        cls: Any = type(self)
+        return [self.TYPE, self.VERSION, [_to_cbor(getattr(self, name)) for name in _field_names(cls)]]
 
     @classmethod
     def _from_cbor(cls, value: Any) -> Self:

@@ -172,6 +172,8 @@ def test_what_does_not_fit_is_refused_with_the_numbers() -> None:
         encrypt_row(key(), ["x0"], np.zeros((171, 1)))
     with pytest.raises(ParametersRefused, match="rows of 4097 columns"):
         encrypt_row(key(), names("x", 4097), np.zeros(4097))
+    with pytest.raises(CallerError, match="not encrypted under a public key"):
+        encrypt_row(SecretKey.pair(SETS[NETWORK_SET])[0], ["x0"], np.zeros(1))
     with pytest.raises(ParametersRefused, match="has no room for a network"):
         encrypt_row(SecretKey.generate(SETS["ckks-linear-4096"]), ["x0"], np.zeros(1))
     with pytest.raises(ParametersRefused, match=r"1 matrices .* ckks-product-8192 has room for 0"):

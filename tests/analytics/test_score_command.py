@@ -176,6 +176,41 @@ def test_parquet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert problem in capsys.readouterr().err
 
 
+def test_parquet_that_says_fewer_rows_than_it_unpacks_to(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A few kilobytes of zeros unpack to any amount: what counts is what the reader goes by, not the file's own sum."""
+    arrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    rows = 200_000
+    zeros = np.zeros(rows)
+    parquet.write_table(arrow.table({"age": zeros, "bmi": zeros}), folder / "rows.parquet", row_group_size=rows // 2)
+    whole = (folder / "rows.parquet").read_bytes()
+    of_file, of_group = varint(2 * rows), varint(rows)
+    few = bytes([0x86, *[0x80] * (len(of_file) - 2), 0])  # 3, written as long
+    assert whole.count(of_file) == 1 and len(of_group) == len(of_file)
+    assert run(folder, "--model @model.json --data @rows.parquet --bound 1") == 0
+    capsys.readouterr()
+    for bad, problem in (
+        (whole.replace(of_file, few), "contradicts itself about its rows"),
+        (whole.replace(of_group, few, 1), "columns of different lengths"),
+        (whole.replace(of_group, few), "|".join(("contradicts itself", "different lengths", "no Parquet"))),
+    ):
+        (folder / "rows.parquet").write_bytes(bad)
+        assert run(folder, "--model @model.json --data @rows.parquet --bound 1") == 1
+        assert any(part in capsys.readouterr().err for part in problem.split("|"))
+    nested = arrow.table({"age": [[1.0, 2.0], [3.0]], "bmi": [1.0, 2.0]})
+    parquet.write_table(nested, folder / "rows.parquet")
+    assert run(folder, "--model @model.json --data @rows.parquet") == 1
+    assert "columns of different lengths" in capsys.readouterr().err
+
+
+def varint(value: int) -> bytes:
+    """As Thrift's compact protocol writes an unsigned integer."""
+    if value < 0x80:
+        return bytes([value])
+    return bytes([value & 0x7F | 0x80]) + varint(value >> 7)
+
+
 def test_without_pyarrow_the_extra_is_named(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from quatrefoil.bench import serving, serving_load, serving_models, serving_site
+from quatrefoil.bench import serving, serving_bound, serving_load, serving_models, serving_site
 from quatrefoil.bench.receipts import measure_receipts
 from quatrefoil.bench.serving_load import Pairs, Saturation
 from quatrefoil.bench.serving_models import MODELS
@@ -128,6 +128,12 @@ def test_nothing_cannot_be_measured(wanted) -> None:
         asyncio.run(serving_load.flood(Asked().ask("x"), 1, clients=0))
 
 
+def test_the_bound_counts_every_step_of_the_cryptography() -> None:
+    found = serving_bound.cryptography_ms(1000, repeats=1)
+    assert set(found) == {"signature", "verification", "seal_and_open", "commitments", "tls"}
+    assert all(one > 0 for one in found.values())
+
+
 # ------------------------------------------------------------------------------------------------------------ servers
 
 
@@ -196,6 +202,8 @@ def test_the_command_prints_every_figure_and_the_shape_of_the_work(monkeypatch, 
     assert row["overhead_low"] <= row["overhead"] <= row["overhead_high"]
     assert row["overhead"] == pytest.approx(row["added_ms"] / row["plain_p50_ms"])
     assert row["throughput_ratio"] == pytest.approx(row["per_s"] / row["plain_per_s"])
+    plain_ms = row["plain_server_cpu_ms"] + row["plain_client_cpu_ms"]
+    assert row["throughput_bound"] == pytest.approx(plain_ms / (plain_ms + row["cryptography_ms"]))
     for name in ("token_us", "receipts_per_s"):
         assert row[name] == found[name] > 0
     assert (row["parameters"], row["threads"], row["clients"]) == (545, 1, 2)

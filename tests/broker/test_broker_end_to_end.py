@@ -42,18 +42,23 @@ def test_sealed_data_go_to_measured_code_until_it_changes(room: Room, capsys: py
     quick, slow = room.sealed("quick", 16), room.sealed("slow", 3600)
     assert {one["resource"] for one in room.asks("resources")["resources"]} == {quick, slow}
 
-    # Measured code gets the key, and keeps it across a broker that is killed and started again.
+    # Measured code gets the key, and keeps it across a broker that is killed and started again, and a certificate of
+    # its own that is renewed while the old one is revoked.
     first = room.holding("slow.sealed", "first", 0.2)
     room.written("first")
     assert first.wait(SOON) == 0
     changing = room.holding("quick.sealed", "second", 600)
     pid = room.written("second")
     room.kill()
+    ca, worker = str(room.people.directory), str(room.folder / "worker")
+    assert cli.main(["ca", "renew", ca, "worker", "--identity", worker]) == 0
+    assert cli.main(["ca", "revoke", ca, f"{worker}/certificate.pem", "--reason", "superseded"]) == 0
     room.start()
     end = time.monotonic() + SOON
     while max(one["number"] for one in room.asks("leases")["leases"]) < 1:
         assert time.monotonic() < end and changing.poll() is None, said(changing)
         time.sleep(0.2)
+    assert "new channels show certificate" in said(changing)
 
     # Its machine changes: the renewal is refused, and the code is gone with its key.
     room.machine.tool("tpm2_pcrextend", "7:sha256=" + "ab" * 32)

@@ -128,6 +128,9 @@ WRONG_USAGE = [
     ["attest", "verify", "evidence"],
     ["attest", "policy"],
     ["score", "--scheme", "paillier"],
+    ["table-key"],
+    ["table-key", "new", "--name", "one"],
+    ["score", "--expect", "zz"],
     ["predict"],
     ["predict", "https://model.example", "--input", "x.npz"],
     ["broker"],
@@ -189,6 +192,7 @@ REFUSED = {
     "bench of nothing at all": ("bench transport --repeats 0", "0 repetitions measure nothing"),
     "bench of one silo": ("bench aggregation --silos 1", "1 silos are in no parameter set"),
     "score of rows that are not there": (f"score --model {WORKLOAD} --data {{tmp}}/none.csv", "is not strict JSON"),
+    "table key of nobody": ("table-key show {policy} --root {root}", "is not a"),
     "score of a step without its files": ("score --step decrypt", "this step needs --key"),
     "doctor with nowhere to write": ("doctor --json {tmp}/no/where.json", "where.json cannot be written"),
     "security-level with nowhere to write": (

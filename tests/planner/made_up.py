@@ -10,7 +10,9 @@ from quatrefoil.planner import (
     Costs,
     HomomorphicCosts,
     Line,
+    NetworkCosts,
     ProofCosts,
+    RoundCosts,
     ServingCosts,
     TransportCosts,
 )
@@ -93,6 +95,8 @@ LINEAR = HomomorphicCosts(
 )
 PRODUCTS = replace(LINEAR, read_ms=0.1, product_ms=3.0, total_ms=20.0, keys_ms=80.0, keys_bytes=10e6)
 
+NETWORK = NetworkCosts(slots=4096.0, row_ms=Line(30.0, 5.0), row_bytes=393_500.0, answer_bytes=131_500.0)
+
 MEASURED_AT = 1_764_000_000
 
 
@@ -117,12 +121,14 @@ def make_costs(additive: AggregationCosts = ADDITIVE, plain: AggregationCosts = 
             for bits in (12, 16)
             for threads in (1, 2)
         },
+        rounds=RoundCosts(Line(0.0, 0.0), Line(0.0, 0.0), Line(0.0, 0.0)),
         homomorphic={
             "ckks-linear-4096": LINEAR,
             "bgv-linear-4096": LINEAR,
             "ckks-product-8192": PRODUCTS,
             "bgv-product-8192": replace(PRODUCTS, slots=8192.0),
         },
+        networks={"ckks-network-8192": NETWORK},
         log_append_ms=0.2,
     )
 

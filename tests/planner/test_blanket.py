@@ -62,8 +62,7 @@ def test_both_ways_are_both_paid_for() -> None:
     assert both.plan and both.unanswered == ()
     for phase in both.plan.phases:
         assert phase.layers == ("transport", "enclave", "aggregation")
-    ways = [priced("transport", way) for way in ("enclave", "aggregation")]
-    assert both.ms == pytest.approx(sum(one.ms for one in ways))
+    assert both.ms > max(priced("transport", way).ms for way in ("enclave", "aggregation"))
 
 
 def test_every_phase_uses_what_can_run_for_its_kind_and_what_it_needs() -> None:

@@ -12,10 +12,12 @@ import pytest
 from tests.planner.made_up import EXCHANGES, TRANSPORT, make_costs
 
 from quatrefoil import cli, machine, stack
-from quatrefoil.bench import around
+from quatrefoil.bench import around, around_rounds
 from quatrefoil.cli import calibrate, kept_costs
 from quatrefoil.errors import DependencyMissing
-from quatrefoil.planner import Costs, Line
+from quatrefoil.planner import Costs, Line, RoundCosts
+from quatrefoil.policy import Policy
+from quatrefoil.workload import FEDERATED
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -27,6 +29,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr(stack, "measure_host", lambda *_, **__: fresh())
     monkeypatch.setattr(around, "_added_ms", lambda _: {1: 10.0, around.ROWS: 20.0})
+    monkeypatch.setattr(around_rounds, "_round_ms", lambda silos, *_: dict.fromkeys(FEDERATED, 100.0 + silos))
     return tmp_path / "config"
 
 
@@ -52,6 +55,7 @@ def test_costs_are_kept_where_plans_look_for_them(home: Path, capsys: pytest.Cap
     kept = home / "quatrefoil" / "costs.json"
     assert f"Kept in {kept}" in capsys.readouterr().out
     assert Costs.load(kept).of_serving("pq-tls").around_ms.fixed > 0
+    assert Costs.load(kept).rounds.keys_ms.fixed > 0
     assert run_plan("--json", home / "plan.json") == 0
     captured = capsys.readouterr()
     assert captured.err == ""
@@ -144,6 +148,37 @@ def test_where_nothing_can_be_served_the_parts_are_kept_and_it_is_said(monkeypat
     assert told[-1].startswith("not measured: onnx is not installed")
     without = replace(make_costs(), serving={})
     assert around.measure_around(without, seconds=1.0, progress=told.append) == without and len(told) == 2
+
+
+# ------------------------------------------------------------------------------------------------ around a round
+
+POLICY = Policy.load(around_rounds.built_in("hospital-group"))
+
+
+def measured(more: dict[str, Line]) -> dict[int, dict[str, float]]:
+    """Rounds that take what is predicted, and ``more`` by silos."""
+    predicted = {n: around_rounds._predicted(n, POLICY, make_costs()) for n in around_rounds.SILOS}
+    return {n: {kind: found[kind] + more[kind].at(n) for kind in FEDERATED} for n, found in predicted.items()}
+
+
+def test_around_a_round_is_what_its_parts_leave() -> None:
+    more = {"collect": Line(1.0, 0.5), "aggregate": Line(2.0, 0.0), "keys": Line(0.25, 1.5)}
+    found = around_rounds.around_rounds(measured(more), POLICY, make_costs())
+    assert [found.collect_ms.at(5), found.aggregate_ms.at(5), found.keys_ms.at(5)] == pytest.approx([3.5, 2.0, 7.75])
+
+
+@pytest.mark.parametrize("each", [-1e3, -0.5])
+def test_noise_takes_nothing_away_from_the_parts_of_a_round(each: float) -> None:
+    less = dict.fromkeys(FEDERATED, Line(-1.0, each))
+    found = around_rounds.around_rounds(measured(less), POLICY, make_costs())
+    assert found == RoundCosts(*[Line(0.0, 0.0)] * 3)
+
+
+@pytest.mark.parametrize("room", ["transport", "aggregation", "proofs"])
+def test_where_no_round_can_be_run_nothing_is_measured(room: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(around_rounds, "_round_ms", lambda *_: pytest.fail("a round was run"))
+    without = replace(make_costs(), **{room: {}})
+    assert around_rounds.measure_around_rounds(without, seconds=1.0, progress=lambda _: None) == without
 
 
 # ------------------------------------------------------------------------------------------------ plan

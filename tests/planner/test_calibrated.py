@@ -9,11 +9,12 @@ import pytest
 
 from quatrefoil.aggregation.he import HeParameters, SecretKey
 from quatrefoil.analytics import LinearModel, encrypt_categories, encrypt_numbers, histogram, score, summarise
+from quatrefoil.analytics.networks import encrypt_row
 from quatrefoil.errors import CallerError, HostError
-from quatrefoil.planner import Costs, host
+from quatrefoil.planner import Costs, HomomorphicCosts, host
 from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.encrypted import PARAMETER_SETS, sent_bytes
-from quatrefoil.planner.tables import measure_tables
+from quatrefoil.planner.tables import measure_networks, measure_tables
 from quatrefoil.planner.watch import Watch
 from quatrefoil.workload import KINDS, Phase
 
@@ -51,13 +52,13 @@ def test_when_and_by_which_version_it_was_measured() -> None:
 
 
 @pytest.fixture(scope="module")
-def tables() -> dict[str, Costs]:
+def tables() -> dict[str, HomomorphicCosts]:
     watch = Watch(0.0, iter(range(10**9)).__next__)
-    return {name: measure_tables(name, watch) for name in PARAMETER_SETS.values()}  # type: ignore[misc]
+    return {name: measure_tables(name, watch) for (kind, _), name in PARAMETER_SETS.items() if kind != "infer"}
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (5000, 3), (20_000, 2)])
-def test_predicted_bytes_are_those_that_travel(rows: int, columns: int, tables: dict[str, Costs]) -> None:
+def test_predicted_bytes_are_those_that_travel(rows: int, columns: int, tables: dict[str, HomomorphicCosts]) -> None:
     """Names and bounds of columns are the rest."""
     for (kind, _), name in PARAMETER_SETS.items():
         if kind != "score":
@@ -71,7 +72,7 @@ def test_predicted_bytes_are_those_that_travel(rows: int, columns: int, tables: 
         assert sent_bytes(one, tables[name]) == pytest.approx((len(table.encode()), len(answer.encode())), rel=0.01)
 
 
-def test_predicted_bytes_of_statistics_and_counts_hold_the_evaluation_keys(tables: dict[str, Costs]) -> None:
+def test_predicted_bytes_of_statistics_and_counts_hold_the_evaluation_keys(tables: dict[str, HomomorphicCosts]) -> None:
     statistics, counts = (
         HeParameters.named(PARAMETER_SETS[kind]) for kind in (("summarise", "ckks"), ("count", "bgv"))
     )
@@ -91,9 +92,17 @@ def test_predicted_bytes_of_statistics_and_counts_hold_the_evaluation_keys(table
     )
 
 
-def test_sets_without_products_have_no_costs_of_them(tables: dict[str, Costs]) -> None:
+def test_predicted_bytes_of_a_row_of_a_network_are_those_that_travel() -> None:
+    found = measure_networks(PARAMETER_SETS["infer", "ckks"], Watch(0.0, iter(range(10**9)).__next__))
+    key = SecretKey.generate(HeParameters.named(PARAMETER_SETS["infer", "ckks"]))
+    row = encrypt_row(key, ["a", "b", "c"], np.array([0.1, 0.2, 0.3]), bounds=[1.0] * 3)
+    assert found.row_bytes == pytest.approx(len(row.encode()), rel=0.01)
+    assert 0 < found.answer_bytes < found.row_bytes and found.slots == key.parameters.slots
+
+
+def test_sets_without_products_have_no_costs_of_them(tables: dict[str, HomomorphicCosts]) -> None:
     for name, found in tables.items():
-        products = (found.read_ms, found.product_ms, found.total_ms, found.keys_ms, found.keys_bytes)  # type: ignore[attr-defined]
+        products = (found.read_ms, found.product_ms, found.total_ms, found.keys_ms, found.keys_bytes)
         assert all(products) if HeParameters.named(name).special else not any(products)
 
 

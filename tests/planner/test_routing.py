@@ -141,7 +141,8 @@ def test_proofs_are_priced_where_they_are_made_and_checked() -> None:
         with_proofs.phase(name).predicted_ms - without.phase(name).predicted_ms for name in ("collect", "keys")
     )
     sent = 120_000 + 0.2 * 1000
-    assert collect == pytest.approx(10 + 2e-3 * 1000 + 4 * (2 + 1e-4 * 1000 + 3e-6 * sent))
+    verified = 2 + 1e-4 * 1000  # by the aggregator, and before that by the silo that made it
+    assert collect == pytest.approx(10 + 2e-3 * 1000 + verified + 4 * (verified + 3e-6 * sent))
     assert keys == pytest.approx(4 * 0.25)
     assert with_proofs.phase("collect").predicted_bytes - without.phase("collect").predicted_bytes == 4 * sent
     assert with_proofs.phase("sum").predicted_ms == without.phase("sum").predicted_ms
@@ -161,10 +162,10 @@ def test_predictions_follow_the_sizes() -> None:
     for name in ("collect", "sum"):
         assert large.phase(name).predicted_ms > small.phase(name).predicted_ms
         assert large.phase(name).predicted_bytes > small.phase(name).predicted_bytes
-    assert small.phase("collect").predicted_bytes == 4 * (32_768 + 4 * 1000 + 9_000)
+    assert small.phase("collect").predicted_bytes == 4 * (32_768 + 4 * 1000 + 9_000 + 12_000)
     assert small.phase("channels").predicted_bytes == 4 * (21_000 + 1_000)
     assert small.phase("channels").predicted_ms == pytest.approx(4 * (4.0 + 0.1 + 0.003))
-    assert small.phase("sum").predicted_ms == pytest.approx(4 * 0.021 + 0.205)
+    assert small.phase("sum").predicted_ms == pytest.approx(4 * 0.021 + 0.205 + 2 * 0.5 + 5 * 0.3)
     assert small.phase("log").predicted_ms == pytest.approx(1.0)
     assert [phase.rounds for phase in small.phases] == [1, 3, 3, 3, 1]
 
@@ -223,6 +224,10 @@ def test_strict_is_refused_for_every_phase_by_name() -> None:
         (
             "curious-host",
             "phase 'keys' (keys) is exposed to curious-host, which nothing available answers: enclave/tdx",
+        ),
+        (
+            "physical-access",
+            "phase 'keys' (keys) is exposed to physical-access, which nothing available answers: an enclave falls to",
         ),
         ("malicious-server", "phase 'log' (audit) is exposed to malicious-server"),
         ("tampered-model", "phase 'channels' (transport) is exposed to tampered-model"),

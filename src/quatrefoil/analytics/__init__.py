@@ -5,7 +5,15 @@ of rows, names and bounds of columns, and its own model. docs/homomorphic.md say
 """
 
 from quatrefoil.analytics.counting import Counts, contingency, histogram, open_counts
-from quatrefoil.analytics.keeping import TableKey
+from quatrefoil.analytics.holders import (
+    HolderKey,
+    SentTable,
+    TablePublicKey,
+    TableSent,
+    verify_key,
+    verify_sent,
+)
+from quatrefoil.analytics.keeping import TableKey, load_secret, save_secret
 from quatrefoil.analytics.models import LinearModel
 from quatrefoil.analytics.network_onnx import read_onnx
 from quatrefoil.analytics.networks import (
@@ -26,24 +34,32 @@ __all__ = [
     "Counts",
     "EncryptedRows",
     "EncryptedTable",
+    "HolderKey",
     "LinearModel",
     "Network",
     "NetworkEvaluator",
     "Outputs",
     "Scores",
+    "SentTable",
     "Statistics",
     "TableKey",
+    "TablePublicKey",
+    "TableSent",
     "contingency",
     "encrypt_categories",
     "encrypt_numbers",
     "encrypt_row",
     "evaluate",
     "histogram",
+    "load_secret",
     "open_answer",
     "open_counts",
     "open_scores",
     "open_statistics",
     "read_onnx",
+    "save_secret",
     "score",
     "summarise",
+    "verify_key",
+    "verify_sent",
 ]

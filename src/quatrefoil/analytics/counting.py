@@ -28,7 +28,7 @@ def histogram(table: EncryptedTable, keys: EvaluationKeys, column: str, *, progr
     """The computing party's step: how many rows are in each category of ``column``."""
     evaluator = _evaluator(table, keys)
     position = _categorical(table, column)
-    BgvTrack.fresh(evaluator.parameters, 1).summed(table.rows)  # refused before anything is computed
+    _fresh(table).summed(table.rows)  # refused before anything is computed
     ciphertexts: list[bytes] = []
     for category in range(table.categories[position]):
         progress(f"counting category {category + 1} of {table.categories[position]}")
@@ -44,7 +44,7 @@ def contingency(
     first, second = _categorical(table, rows), _categorical(table, columns)
     if first == second:
         raise CallerError("a table of a column with itself", hint="Ask for its histogram")
-    one = BgvTrack.fresh(evaluator.parameters, 1)
+    one = _fresh(table)
     one.product(one).summed(table.rows)
     downs = [table.read(evaluator, first, category) for category in range(table.categories[first])]
     across = [table.read(evaluator, second, category) for category in range(table.categories[second])]
@@ -79,6 +79,12 @@ def open_counts(key: SecretKey, table: EncryptedTable, answer: Answer) -> Counts
             f"counts add up to {sum(counts)} of {table.rows} rows", hint="The answer was altered: ask for it again"
         )
     return Counts(answer.labels, np.array(counts, dtype=np.int64).reshape(shape))
+
+
+def _fresh(table: EncryptedTable) -> BgvTrack:
+    track = table.fresh()
+    assert isinstance(track, BgvTrack)
+    return track
 
 
 def _counted(evaluator: Evaluator, chunks: list[Encrypted], rows: int) -> bytes:

@@ -29,7 +29,7 @@ from quatrefoil.analytics.tables import (
     require_numbers,
     silent,
 )
-from quatrefoil.errors import CiphertextRefused, ModelRefused, ParametersRefused
+from quatrefoil.errors import CallerError, CiphertextRefused, ModelRefused, ParametersRefused
 from quatrefoil.wire import LARGEST_MESSAGE, WireObject
 
 NETWORK_SET = "ckks-network-8192"
@@ -96,6 +96,8 @@ def encrypt_row(
     if not p.rescaled_bits:
         raise ParametersRefused(f"{p.name} has no room for a network", hint=f"Use {NETWORK_SET}")
     rows = values[None, :] if values.ndim == 1 else values
+    if key.public:
+        raise CallerError("rows for a network are not encrypted under a public key", hint="Use the secret key")
     require_numbers(p, names, rows)
     if len(names) > p.slots or len(rows) * (p.ciphertext_bytes + 16) > LARGEST_MESSAGE - 65_536:
         raise ParametersRefused(

@@ -53,7 +53,7 @@ def score(
     assert isinstance(track, CkksTrack)
     rounded = fsum(abs(value / unit - weight / one) for value, weight in zip(reach, weights, strict=True))
     # Never below that of encryption, even where small weights shrink it: it decides what decryption lets out.
-    error = max(CkksTrack.fresh(p).error, track.error + rounded + 2.0**-scale_bits)
+    error = max(CkksTrack.fresh(p, public=table.public).error, track.error + rounded + 2.0**-scale_bits)
     answer = _answer(table, model, totals, evaluator, unit=unit, bound=1.0, error=error, scale_bits=scale_bits)
     return answer if largest_error is None else _precise(answer, largest_error)
 

@@ -93,7 +93,8 @@ def open_statistics(key: SecretKey, table: EncryptedTable, answer: Answer) -> St
 def _planned(table: EncryptedTable) -> CkksTrack:
     """What every sum is like: refused before anything is computed where the rows do not fit."""
     p = table.checked()
-    fresh = CkksTrack.fresh(p)
+    fresh = table.fresh()
+    assert isinstance(fresh, CkksTrack)
     value, squared = fresh, fresh.product(fresh)
     column, products = value, squared
     for _ in range(table.chunks - 1):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import frexp, isfinite
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +29,28 @@ def silent(_: str) -> None:
     """For who wants no progress."""
 
 
+class Encrypting(Protocol):
+    """A secret key, or what its holder signed of the public half (``HolderKey``). ``public``: which noise it leaves."""
+
+    @property
+    def parameters(self) -> HeParameters: ...
+    @property
+    def key_id(self) -> bytes: ...
+    @property
+    def public(self) -> bool: ...
+    def encrypt(self, values: NDArray[np.float64] | NDArray[np.int64], /) -> bytes: ...
+
+
 @dataclass(frozen=True)
 class EncryptedTable(WireObject):
-    """``bounds``: what no value of a column is beyond, powers of two in CKKS. ``categories``: how many a column has, 0
-    for numbers. ``ciphertexts``: column by column, chunk by chunk; a category is a column of ones and zeros."""
+    """``public``: whether it has the noise of encryption under a public key. ``bounds``: what no value of a column is
+    beyond, powers of two in CKKS. ``categories``: how many a column has, 0 for numbers. ``ciphertexts``: column by
+    column, chunk by chunk; a category is a column of ones and zeros."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:encrypted-table"
     parameters: str
     key_id: bytes
+    public: bool
     rows: int
     columns: tuple[str, ...]
     bounds: tuple[float, ...]
@@ -69,11 +83,18 @@ class EncryptedTable(WireObject):
             raise CallerError(f"the table has no column {name!r}", hint=f"It has {', '.join(self.columns)[:200]}")
         return self.columns.index(name)
 
+    def fresh(self, bound: int = 1) -> Track:
+        """What is known of a ciphertext of it; ``bound``: of BGV's integers."""
+        p = known(self.parameters)
+        if p.scheme == "ckks":
+            return CkksTrack.fresh(p, public=self.public)
+        return BgvTrack.fresh(p, bound, public=self.public)
+
     def read(self, evaluator: Evaluator, column: int, category: int = 0) -> list[Encrypted]:
         """The chunks of a column."""
         p = evaluator.parameters
         first = (sum(max(c, 1) for c in self.categories[:column]) + category) * self.chunks
-        track: Track = CkksTrack.fresh(p) if p.scheme == "ckks" else BgvTrack.fresh(p, int(self.bounds[column]))
+        track = self.fresh(int(self.bounds[column])) if p.scheme == "bgv" else self.fresh()
         return [evaluator.read(data, track) for data in self.ciphertexts[first : first + self.chunks]]
 
 
@@ -111,7 +132,7 @@ class Answer(WireObject):
         sensible = all(isfinite(x) and 0 < x < 2.0**500 for x in (self.unit, self.bound, self.error))
         if not sensible or self.error > self.bound or not 0 < self.scale_bits < 128:
             raise CiphertextRefused("an answer with senseless bounds", hint="Ask for it again")
-        finest = CkksTrack.fresh(key.parameters).error
+        finest = CkksTrack.fresh(key.parameters, public=key.public).error
         if self.error < finest:  # rounding to it would let out the noise of encryption
             raise CiphertextRefused(
                 f"an answer that claims an error of {self.error:g}, and encryption alone has {finest:.3g}",
@@ -121,7 +142,7 @@ class Answer(WireObject):
 
 
 def encrypt_numbers(
-    key: SecretKey,
+    key: Encrypting,
     names: Sequence[str],
     values: NDArray[Any],
     *,
@@ -140,9 +161,8 @@ def encrypt_numbers(
         column = values[:, position]
         scaled = column / held[position] if p.scheme == "ckks" else column
         ciphertexts += _chunks(key, scaled)
-    return EncryptedTable(
-        p.name, key.key_id, len(values), tuple(names), tuple(held), (0,) * len(names), tuple(ciphertexts)
-    )
+    shape = (len(values), tuple(names), tuple(held), (0,) * len(names), tuple(ciphertexts))
+    return EncryptedTable(p.name, key.key_id, key.public, *shape)
 
 
 def require_numbers(p: HeParameters, names: Sequence[str], values: NDArray[Any]) -> None:
@@ -169,7 +189,7 @@ def held_bounds(p: HeParameters, values: NDArray[Any], bounds: Sequence[float] |
 
 
 def encrypt_categories(
-    key: SecretKey, names: Sequence[str], values: NDArray[Any], categories: Sequence[int]
+    key: Encrypting, names: Sequence[str], values: NDArray[Any], categories: Sequence[int]
 ) -> EncryptedTable:
     """``values``: rows x columns, integers from 0 to the column's number of ``categories`` - 1. BGV."""
     p = key.parameters
@@ -188,9 +208,8 @@ def encrypt_categories(
         for category in range(count)
         for data in _chunks(key, (values[:, position] == category).astype(np.int64))
     ]
-    return EncryptedTable(
-        p.name, key.key_id, len(values), tuple(names), (1.0,) * len(names), tuple(categories), tuple(ciphertexts)
-    )
+    shape = (len(values), tuple(names), (1.0,) * len(names), tuple(categories), tuple(ciphertexts))
+    return EncryptedTable(p.name, key.key_id, key.public, *shape)
 
 
 def known(name: str) -> HeParameters:
@@ -201,7 +220,7 @@ def known(name: str) -> HeParameters:
         raise CiphertextRefused(refusal.problem, hint=refusal.hint) from None
 
 
-def _chunks(key: SecretKey, column: NDArray[Any]) -> list[bytes]:
+def _chunks(key: Encrypting, column: NDArray[Any]) -> list[bytes]:
     slots = key.parameters.slots
     return [key.encrypt(column[start : start + slots]) for start in range(0, len(column), slots)]
 

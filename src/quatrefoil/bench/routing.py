@@ -2,8 +2,10 @@
 
 Everything that is compared has run here, in full and checked, and every choice answers every threat that the policy
 names: one that leaves some open, or that cannot run, is listed with what it lacks and without a time. A phase that is
-the same under two choices is one measurement. What is saved is said of what protection adds to the work in the clear: 1
-- added by routing / added by the cheapest such choice.
+the same under two choices is one measurement. A choice counts as one for all phases only where no phase takes a layer
+that it does not name: where a phase cannot do without such a layer and others are spared it, somebody has routed by
+hand. Such a choice is listed with its time, apart. What is saved is said of what protection adds to the work in the
+clear: 1 - added by routing / added by the cheapest such choice.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ CONTROLS: Mapping[str, tuple[str, ...]] = {
 QUICK: Mapping[str, int] = {"rounds": 2, "batch": 200}
 """The most of each size in a quick run."""
 
+_AND = "+"
 _COUNTED = ("infer", "score", "summarise", "count")
 
 
@@ -102,11 +105,13 @@ def _row(one: Case, run: Run, costs: Costs, available: Availability) -> dict[str
     made = plan(workload, one.policy, costs, available)
     routed = Choice("routed", made, run.execute(workload, made))
     priced = [price(workload, one.policy, costs, available, layers) for layers in all_choices()]
-    blankets = [
+    equal = [
         Choice(_name(blanket), blanket.plan, run.execute(workload, blanket.plan))
         for blanket in priced
-        if blanket.plan is not None and _answers_the_same(blanket)
+        if blanket.plan is not None and not blanket.unanswered and not blanket.broken
     ]
+    further = {choice.name: used for choice in equal if (used := _further(choice))}
+    blankets = [choice for choice in equal if choice.name not in further]
     saved = saved_fraction(routed.added_ms, [blanket.added_ms for blanket in blankets])
     return {
         "workload": workload.name,
@@ -118,9 +123,14 @@ def _row(one: Case, run: Run, costs: Costs, available: Availability) -> dict[str
         "blanket_ms": {blanket.name: blanket.ms for blanket in blankets},
         "cheapest": min(blankets, key=lambda blanket: blanket.added_ms).name if blankets else None,
         "saved_fraction": saved,
+        "not_one_choice": {
+            choice.name: {"takes": further[choice.name], "ms": choice.ms, "routed": _same(choice, routed)}
+            for choice in equal
+            if choice.name in further
+        },
         "unanswered": {_name(b): [f"{u.threat} in {u.phase}" for u in b.unanswered] for b in priced if b.unanswered},
-        "cannot": {_name(blanket): list(blanket.cannot) for blanket in priced if blanket.cannot},
-        "plan": made.digest().hex(),
+        "cannot": {_name(b): [*b.cannot, *b.broken] for b in priced if b.cannot or b.broken},
+        "plan": made.route().digest().hex(),
         "phases": [_phase_row(position, phase, routed, blankets) for position, phase in enumerate(workload.phases)],
     }
 
@@ -147,13 +157,19 @@ def _phase_row(position: int, phase: Phase, routed: Choice, blankets: Sequence[C
     }
 
 
-def _answers_the_same(blanket: Blanket) -> bool:
-    """Every threat that the policy names, in every phase that is exposed to it: what a plan does, or is refused."""
-    return not blanket.unanswered and not blanket.cannot
+def _further(choice: Choice) -> list[str]:
+    """Layers that some phase takes and the choice does not name, because that phase cannot do without: where others are
+    spared them, that is a route by phase, and no one choice for all."""
+    named = set(choice.name.split(_AND))
+    return [f"{layer} in {phase.name}" for phase in choice.plan.phases for layer in phase.layers if layer not in named]
+
+
+def _same(choice: Choice, routed: Choice) -> bool:
+    return [phase.backends for phase in choice.plan.phases] == [phase.backends for phase in routed.plan.phases]
 
 
 def _name(blanket: Blanket) -> str:
-    return "+".join(blanket.layers) or "none"
+    return _AND.join(blanket.layers)
 
 
 def _shape(phase: Phase) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 
 from quatrefoil.bench import serving_load as load
 from quatrefoil.bench.receipts import measure_receipts
+from quatrefoil.bench.serving_bound import cryptography_ms
 from quatrefoil.bench.serving_models import MODELS
 from quatrefoil.bench.serving_near import asking
 from quatrefoil.bench.serving_site import CONCURRENT, Server, ServingSite, policy_for
@@ -98,13 +99,17 @@ async def _measured(
             await asyncio.to_thread(server.stop)
     low, high = pairs.overhead_between
     name, value = served.input
+    request_bytes = len(encode_infer_request(InferRequest({name: value}, binary=True))[1])
+    used = meter.figures(saturated.answers)
+    cryptography = sum(cryptography_ms(request_bytes).values())
+    plain_ms = used["plain_server_cpu_ms"] + used["plain_client_cpu_ms"]
     return {
         "model": served.name,
         "weights": served.training,
         "parameters": served.parameters,
         "model_bytes": len(served.model),
         "input_shape": list(value.shape),
-        "request_bytes": len(encode_infer_request(InferRequest({name: value}, binary=True))[1]),
+        "request_bytes": request_bytes,
         "threads": threads,
         "concurrent": CONCURRENT,
         "cores": len(os.sched_getaffinity(0)),
@@ -123,7 +128,9 @@ async def _measured(
         "plain_per_s": saturated.per_s[0],
         "per_s": saturated.per_s[1],
         "throughput_ratio": saturated.ratio,
-        **meter.figures(saturated.answers),
+        **used,
+        "cryptography_ms": cryptography,
+        "throughput_bound": plain_ms / (plain_ms + cryptography),
         "plain_cold_start_ms": cold[0],
         "cold_start_ms": cold[1],
     }

@@ -19,7 +19,7 @@ COMMANDS = (
     *("ca", "keeper", "aggregator", "silo", "audit"),
     *("seal-key", "seal", "open", "rewrap"),
     *("proof", "model", "data", "attest", "broker"),
-    *("serve", "predict", "proxy", "relay", "score"),
+    *("serve", "predict", "proxy", "relay", "score", "table-key"),
 )
 
 

@@ -15,6 +15,7 @@ from quatrefoil.cli import (
     bench_byzantine,
     bench_constant_time,
     bench_kernel,
+    bench_planner,
     bench_proof,
     bench_routing,
     bench_score,
@@ -41,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("attest", bench_attest.WHAT, bench_attest.add_options),
         ("audit", bench_audit.WHAT, bench_audit.add_options),
         ("serving", bench_serving.WHAT, bench_serving.add_options),
+        ("planner", bench_planner.WHAT, bench_planner.add_options),
         ("score", bench_score.WHAT, bench_score.add_options),
         ("routing", bench_routing.WHAT, bench_routing.add_options),
     ):

@@ -47,11 +47,11 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _show(row: dict[str, Any], out: Any) -> None:
-    choices = list(row["blanket_ms"])
+    choices = _different(row)
     cells = [
         (
             phase["phase"],
-            " + ".join(phase["backends"]) or "-",
+            "\n+ ".join(phase["backends"]) or "-",
             f"{phase['plain_ms']:.1f}",
             f"{phase['routed_ms']:.1f}",
             *(f"{phase['blanket'][choice]['ms']:.1f}" for choice in choices),
@@ -61,14 +61,25 @@ def _show(row: dict[str, Any], out: Any) -> None:
     totals = ("together", "", f"{row['plain_ms']:.1f}", f"{row['routed_ms']:.1f}")
     cells.append((*totals, *(f"{row['blanket_ms'][choice]:.1f}" for choice in choices)))
     title = f"{row['workload']} under {row['policy']}, milliseconds"
-    out.print(output.table(title, ("phase", "routed to", "plain", "routed", *choices), cells))
+    out.print(
+        output.table(
+            title,
+            ("phase", "routed to", "plain", "routed", *(choice.replace("+", "\n+ ") for choice in choices)),
+            cells,
+        )
+    )
     out.print(f"Answered everywhere: {', '.join(row['threats'])}.", markup=False)
     for name, shape in row["shape"].items():
         out.print(f"  {name}: {shape}", markup=False)
+    for choice, what in row["not_one_choice"].items():
+        same = ", which is the route itself" if what["routed"] else ""
+        taken = ", ".join(what["takes"])
+        out.print(f"Not one choice for all: {choice} takes {taken} besides: {what['ms']:.1f} ms{same}.", markup=False)
     for choice, left in row["unanswered"].items():
         out.print(f"Not run, leaves open: {choice}: {', '.join(left)}.", markup=False)
     for choice, why in row["cannot"].items():
-        out.print(f"Cannot run: {choice}: {'; '.join(why)}.", markup=False)
+        more = f", and {len(why) - 1} more" if len(why) > 1 else ""
+        out.print(f"Cannot run: {choice}: {why[0]}{more}.", markup=False)
     if row["saved_fraction"] is None:
         out.print("No one choice of layers answers the same threats: nothing to compare with.")
     else:
@@ -76,6 +87,14 @@ def _show(row: dict[str, Any], out: Any) -> None:
             f"Of what {row['cheapest']} adds to the work in the clear, routing saves {_share(row['saved_fraction'])}.",
             markup=False,
         )
+
+
+def _different(row: dict[str, Any]) -> list[str]:
+    """Choices that differ in some phase: the smallest of those that are alike stands for them."""
+    found: dict[tuple[tuple[str, ...], ...], str] = {}
+    for choice in row["blanket_ms"]:
+        found.setdefault(tuple(tuple(p["blanket"][choice]["backends"]) for p in row["phases"]), choice)
+    return list(found.values())
 
 
 def _share(fraction: float | None) -> str:

@@ -61,6 +61,7 @@ def _show(found: dict[str, Any]) -> None:
         "per s, plain",
         "per s",
         "ratio",
+        "bound",
         "server CPU ms",
         "client CPU ms",
         "cold start ms, plain",
@@ -79,6 +80,11 @@ def _show(found: dict[str, Any]) -> None:
         " this machine, and the client is a third: they share its cores. Overhead: median of the differences within"
         f" pairs, of the plain median. Evidence: {first['evidence']}; what hardware takes is not in these figures."
     )
+    cryptography = ", ".join(f"{row['cryptography_ms']:.2f}" for row in rows)
+    console.print(
+        "Bound: what the ratio would be on these cores if all that the layers take were their cryptography:"
+        f" {cryptography} ms an answer at both ends, measured by itself."
+    )
 
 
 def _latency(row: dict[str, Any]) -> tuple[str, ...]:
@@ -96,6 +102,7 @@ def _saturated(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['plain_per_s']:.1f}",
         f"{row['per_s']:.1f}",
         f"{row['throughput_ratio']:.2f}",
+        f"{row['throughput_bound']:.2f}",
         f"{row['plain_server_cpu_ms']:.2f}, {row['server_cpu_ms']:.2f}",
         f"{row['plain_client_cpu_ms']:.2f}, {row['client_cpu_ms']:.2f}",
         f"{row['plain_cold_start_ms']:.0f}",

@@ -32,6 +32,7 @@ from quatrefoil.transport import (
     sealed,
     system_clock,
 )
+from quatrefoil.transport.credentials import Credentials, CurrentTrust
 from quatrefoil.transport.pins import PinnedCredentials, Pins
 
 Result = TypeVar("Result")
@@ -96,20 +97,24 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     add_channels(parser)
 
 
-def connection(options: argparse.Namespace) -> tuple[PostQuantumTransport, Dialer]:
-    """What to sign with, and how the broker is reached."""
-    trust = TrustAnchor.load(options.root)
-    identity = archives.signer(options.identity, trust)
+def connection(
+    options: argparse.Namespace, credentials: Credentials | None = None
+) -> tuple[PostQuantumTransport, Dialer]:
+    """What to sign with, and how the broker is reached. ``credentials``: of who outlives a certificate; by default what
+    lies in the files now."""
+    if credentials is None:
+        trust = TrustAnchor.load(options.root)
+        credentials = FixedCredentials(archives.signer(options.identity, trust), trust)
     channels = policy_named(options.channels)
-    fixed = FixedCredentials(identity, trust)
     dialer = Dialer(
         *options.broker,
-        credentials=fixed if options.pin is None else PinnedCredentials(fixed, Pins(options.pin)),
+        credentials=credentials if options.pin is None else PinnedCredentials(credentials, Pins(options.pin)),
         expect_role="broker",
         timeout=TIMEOUT,
         clock=system_clock,
         policy=channels,
     )
+    identity, trust = credentials.current().identity, CurrentTrust(credentials)
     return PostQuantumTransport(identity, trust, clock=system_clock, policy=channels), dialer
 
 

@@ -18,9 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from quatrefoil import attested
 from quatrefoil.broker.holder import Holder
-from quatrefoil.cli import archives, collecting, containers
+from quatrefoil.cli import collecting, containers
 from quatrefoil.cli.broker_client import add_connection, connection
 from quatrefoil.cli.parties import count, report
 from quatrefoil.cli.secrecy import dies_with_this_process
@@ -29,7 +28,7 @@ from quatrefoil.errors import HostError, QuatrefoilError
 from quatrefoil.resources import OwnedResource
 from quatrefoil.resources.container import opened_front
 from quatrefoil.services.lease_holder import LeaseHolder
-from quatrefoil.transport import TrustAnchor, system_clock
+from quatrefoil.transport import FolderCredentials, system_clock
 
 VARIABLE = "QUATREFOIL_KEY_FD"
 _GRACE = 2.0
@@ -67,7 +66,14 @@ def _hold(options: argparse.Namespace) -> None:
 
 
 async def _held(options: argparse.Namespace, owned: OwnedResource, attester: Callable[[bytes], EvidenceSet]) -> int:
-    security, dialer = connection(options)
+    credentials = FolderCredentials(
+        options.identity,
+        options.root,
+        clock=system_clock,
+        on_problem=lambda error: report(f"identity, roots or list not renewed: {error}"),
+        on_change=lambda new: report(f"new channels show certificate {new.identity.fingerprint.hex()[:16]}"),
+    )
+    security, dialer = connection(options, credentials)
     holder = Holder(
         owned,
         options.stage,
@@ -75,7 +81,7 @@ async def _held(options: argparse.Namespace, owned: OwnedResource, attester: Cal
         security=security,
         attester=attester,
         clock=system_clock,
-        tls_key=attested.tls_key(archives.signer(options.identity, TrustAnchor.load(options.root))),
+        tls_key=b"",  # renewed while the lease goes on: each request is bound to its channel by the exporter
         keyset_s=options.keyset_days * 86400,
     )
     async with LeaseHolder(holder, dialer.open, report=report) as held:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from quatrefoil import stack
-from quatrefoil.bench.around import measure_around
+from quatrefoil.bench.calibrated import measure_costs
 from quatrefoil.cli import kept_costs, output
 from quatrefoil.errors import CallerError, HostError
-from quatrefoil.planner import Costs, Line, host
+from quatrefoil.planner import Costs, Line, RoundCosts, host
 
 NAME = "calibrate"
 HELP = "measure what each layer costs on this machine, for the plans that are made on it"
@@ -54,8 +53,7 @@ def run(options: argparse.Namespace) -> None:
     def tell(step: str) -> None:
         told.print(step, markup=False)
 
-    costs = stack.measure_host(host.availability(), seconds=options.seconds, threads=counts_up_to(most), progress=tell)
-    costs = measure_around(costs, seconds=options.seconds / 4, progress=tell)
+    costs = measure_costs(host.availability(), seconds=options.seconds, threads=counts_up_to(most), progress=tell)
     costs.save(file)
     output.write_json(options.json, SCHEMA, {"file": str(file), "costs": costs.to_json()})
     if not output.only_json(options):
@@ -98,8 +96,15 @@ def tables_of(costs: Costs) -> list[Table]:
         for backend, one in by_backend.items()
         for field in fields(one)
     ]
+    others += [
+        (f"row of a network in {name}, ms by rotations", _shown(one.row_ms)) for name, one in costs.networks.items()
+    ]
+    others += [(f"round, besides, {_spoken(f.name)} by silos", _shown(getattr(costs.rounds, f.name))) for f in _ROUND]
     others.append(("log append ms", _shown(costs.log_append_ms)))
     return [*drawn, output.table("Messages, requests, entries; by bytes", ("what", "takes"), others)]
+
+
+_ROUND = fields(RoundCosts)
 
 
 def _shown(value: Line | float) -> str:

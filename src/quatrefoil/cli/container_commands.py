@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from quatrefoil.resources.container import (
     seal,
     seen,
 )
+from quatrefoil.resources.kinds import BLINDED
 from quatrefoil.state import SqliteState
 from quatrefoil.transport import PostQuantumTransport, TrustAnchor, files, sealed, suites, system_clock
 
@@ -40,20 +42,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
 
     sealing = commands.add_parser("seal", help=f"seal a {noun} together with the policy that governs its release")
     sealing.add_argument("file", type=Path, metavar="FILE", help=f"the {noun}")
-    sealing.add_argument("--name", required=True, metavar="NAME", help="what it is called from now on")
-    sealing.add_argument(
-        "--serial", required=True, type=count, metavar="N", help="its number: higher than every one of this name before"
-    )
-    sealing.add_argument("--policy", required=True, type=Path, metavar="FILE", help="the release policy")
-    sealing.add_argument(
-        "--stage", action="append", metavar="NAME", help="release to this stage only; repeat (default: all in entry)"
-    )
-    archives.add_recipients(sealing)
-    archives.add_identity(sealing)
-    archives.add_root(sealing)
-    sealing.add_argument(
-        "--signing-key", required=True, type=Path, metavar="FILE", help="your Ed25519 key, from `model key`"
-    )
+    add_sealing(sealing)
     if kind == "model":
         sealing.add_argument(
             "--content", choices=FORMS, help="seal the tensors of an .npz, or a file as it is (default: by its name)"
@@ -82,6 +71,29 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     output.add_json_option(opening)
     opening.set_defaults(run=partial(_open, kind))
 
+    add_inspect(commands, kind)
+
+
+def add_sealing(parser: argparse.ArgumentParser) -> None:
+    """What is sealed, whose it is, under which policy and for whom."""
+    parser.add_argument("--name", required=True, metavar="NAME", help="what it is called from now on")
+    parser.add_argument(
+        "--serial", required=True, type=count, metavar="N", help="its number: higher than every one of this name before"
+    )
+    parser.add_argument("--policy", required=True, type=Path, metavar="FILE", help="the release policy")
+    parser.add_argument(
+        "--stage", action="append", metavar="NAME", help="release to this stage only; repeat (default: all in entry)"
+    )
+    archives.add_recipients(parser)
+    archives.add_identity(parser)
+    archives.add_root(parser)
+    parser.add_argument(
+        "--signing-key", required=True, type=Path, metavar="FILE", help="your Ed25519 key, from `model key`"
+    )
+
+
+def add_inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser], kind: str) -> None:
+    noun = containers.NOUNS[kind]
     inspecting = commands.add_parser(
         "inspect", help=f"say what a sealed {noun} is and who may have it, without its key"
     )
@@ -92,15 +104,23 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     inspecting.set_defaults(run=partial(_inspect, kind))
 
 
-def _seal(kind: str, options: argparse.Namespace) -> None:
-    archives.no_stdout(options.out)
+@dataclass(frozen=True)
+class Sealing:
+    """What :func:`add_sealing`'s options say."""
+
+    about: About
+    owner: Owner
+    brokers: list[bytes]
+    trust: TrustAnchor
+
+
+def sealing_of(kind: str, options: argparse.Namespace, *, media: str) -> Sealing:
     trust = TrustAnchor.load(options.root)
     identity = archives.signer(options.identity, trust)
     security = PostQuantumTransport(identity, trust, clock=system_clock)
     brokers, policy = archives.recipients(options, trust), resources.load(options.policy)
     for one in brokers:
         suites.require_minimum(one.suite, sealed.named(options.minimum), archives.named(one))
-    form = _form(kind, options)
     about = About(
         kind=kind,
         name=options.name,
@@ -108,27 +128,39 @@ def _seal(kind: str, options: argparse.Namespace) -> None:
         made_at=int(system_clock().timestamp()),
         stages=tuple(sorted(set(options.stage or policy.entry))),
         policy=policy,
-        media=_media(options.file),
+        media=media,
     )
     owner = Owner(security.sign, security.verify, containers.signing_key(options.signing_key))
-    salt = os.urandom(32) if kind == "dataset" else None
+    return Sealing(about, owner, [one.public for one in brokers], trust)
+
+
+def show_sealed(options: argparse.Namespace, trust: TrustAnchor) -> Front:
+    """Read what was written, and show it."""
+    made = claimed_time(trust, judged=sealed.Judged.NOW, clock=system_clock)
+    with opened_front(options.out, made) as (_stream, front):
+        _show(f"Sealed {options.out}", front, options)
+    return front
+
+
+def _seal(kind: str, options: argparse.Namespace) -> None:
+    archives.no_stdout(options.out)
+    given = sealing_of(kind, options, media=_media(options.file))
+    salt = os.urandom(32) if kind in BLINDED else None
     with (
-        reading(options.file, form, salt=salt) as content,
+        reading(options.file, _form(kind, options), salt=salt) as content,
         sealed.new_file(options.out, mode=files.PUBLIC) as sink,
         containers.progress(f"sealing {options.file.name}", content.header.length) as progress,
     ):
         seal(
             content,
             sink,
-            about=about,
-            owner=owner,
-            brokers=[one.public for one in brokers],
+            about=given.about,
+            owner=given.owner,
+            brokers=given.brokers,
             threads=options.threads,
             progress=progress,
         )
-    made = claimed_time(trust, judged=sealed.Judged.NOW, clock=system_clock)
-    with opened_front(options.out, made) as (_stream, front):
-        _show(f"Sealed {options.out}", front, options)
+    front = show_sealed(options, given.trust)
     output.write_json(options.json, f"quatrefoil.{_word(kind)}-seal/1", containers.as_json(front))
 
 
@@ -198,4 +230,4 @@ def _media(file: Path) -> str:
 
 
 def _word(kind: str) -> str:
-    return {"model": "model", "dataset": "data"}[kind]
+    return "data" if kind == "dataset" else kind

@@ -23,7 +23,7 @@ from quatrefoil.resources.container.front import Verifying
 from quatrefoil.transport import TrustAnchor, files, system_clock
 from quatrefoil.transport.identity import read_key
 
-NOUNS = {"model": "model", "dataset": "data set"}
+NOUNS = {"model": "model", "dataset": "data set", "table-key": "table key"}
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:

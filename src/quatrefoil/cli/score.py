@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quatrefoil.cli import score_data, score_network
+from quatrefoil.cli import score_data, score_held, score_network
 from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.cli.score_output import progress, read, require_new, show, show_scores
 from quatrefoil.errors import CallerError
 from quatrefoil.transport import files
 
 if TYPE_CHECKING:
+    from quatrefoil.aggregation.he import HeParameters
     from quatrefoil.analytics import Answer, EncryptedTable, LinearModel, Scores, TableKey
 
 NAME = "score"
 HELP = "score rows with a linear model or a small network, encrypted: who computes does not see them"
 
-NEEDED = {
+NEEDED: dict[str | None, tuple[str, ...]] = {
     None: ("model", "data"),
     "encrypt": ("data", "key", "table"),
     "compute": ("model", "table", "answer"),
     "decrypt": ("key", "answer"),
+    **score_held.NEEDED,
 }
 """Options of each step; the others are refused."""
-EXTRA = {
+EXTRA: dict[str | None, tuple[str, ...]] = {
     None: ("scheme", "set", "bound", "columns", "largest_error", "scores"),
     "encrypt": ("scheme", "set", "bound", "columns", "evaluation_keys"),
     "compute": ("largest_error", "evaluation_keys"),
     "decrypt": ("scores",),
+    **score_held.EXTRA,
 }
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--step", choices=[step for step in NEEDED if step], help="one party's step (default: all three here)"
+        "--step", choices=("encrypt", "compute", "decrypt"), help="one party's step (default: all three here)"
     )
     parser.add_argument("--scheme", choices=("ckks", "bgv"), help="ckks: numbers; bgv: integers, exact (default: ckks)")
     parser.add_argument("--set", metavar="NAME", help="parameter set (default: by scheme and model)")
@@ -58,15 +62,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scores", type=Path, metavar="FILE", help="write all scores here, as a new CSV")
     parser.add_argument("--sets", action="store_true", help="only print the parameter sets, with their estimates")
     add_json_option(parser)
+    score_held.configure(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     if options.sets:
         _show_sets(options)
         return
-    _require_options(options)
-    step = {None: _all, "encrypt": _encrypt, "compute": _compute, "decrypt": _decrypt}[options.step]
-    step(options)
+    step = score_held.step(options)
+    _require_options(options, step)
+    steps: dict[str | None, Callable[[argparse.Namespace], None]] = {
+        **{None: _all, "encrypt": _encrypt, "compute": _compute, "decrypt": _decrypt},
+        **{score_held.ENCRYPT: _encrypt_held, score_held.DECRYPT: _decrypt_held},
+    }
+    steps[step](options)
 
 
 SET_COLUMNS = (
@@ -85,7 +94,7 @@ SET_COLUMNS = (
 
 def set_cells() -> list[list[str]]:
     """The rows of ``--sets``, and of docs/homomorphic.md."""
-    return [[_set_cell(value) for value in row.values()] for row in _sets()]
+    return [[_set_cell(value) for name, value in row.items() if name != "public_error"] for row in _sets()]
 
 
 def _sets() -> list[dict[str, Any]]:
@@ -110,9 +119,19 @@ def _sets() -> list[dict[str, Any]]:
                 "ciphertext_bytes": p.ciphertext_bytes,
                 "products": p.products,
                 "error_or_largest": CkksTrack.fresh(p).error if p.scheme == "ckks" else (p.plain - 1) // 2,
+                "public_error": _public_error(p),
             }
         )
     return found
+
+
+def _public_error(p: HeParameters) -> float | None:
+    """0 where it is exact; none where rows are encrypted with a key of their own only."""
+    from quatrefoil.aggregation.he.bounds import CkksTrack
+
+    if p.rescaled_bits:
+        return None
+    return CkksTrack.fresh(p, public=True).error if p.scheme == "ckks" else 0.0
 
 
 def _show_sets(options: argparse.Namespace) -> None:
@@ -159,14 +178,21 @@ def _encrypt(options: argparse.Namespace) -> None:
     finally:
         saved[:] = bytes(len(saved))
         key.wipe()
-    data = encrypted.encode()
-    files.write_new(options.table, data)
+    files.write_new(options.table, encrypted.encode())
+    _show_table(options, encrypted)
+
+
+def _encrypt_held(options: argparse.Namespace) -> None:
+    _show_table(options, score_held.encrypt(options, progress()))
+
+
+def _show_table(options: argparse.Namespace, encrypted: EncryptedTable) -> None:
     content = {
         "parameters": encrypted.parameters,
         "rows": encrypted.rows,
         "columns": list(encrypted.columns),
         "bounds": list(encrypted.bounds),
-        "table_bytes": len(data),
+        "table_bytes": len(encrypted.encode()),
     }
     show(options, "Encrypted: the computing party reads these, and no row", content)
 
@@ -197,6 +223,14 @@ def _decrypt(options: argparse.Namespace) -> None:
         score_network.decrypt(options, kept, answer, sizes)
     else:
         _show(options, _opened(kept, answer), answer, sizes)
+
+
+def _decrypt_held(options: argparse.Namespace) -> None:
+    from quatrefoil.analytics import Answer
+
+    data = read(options.answer)
+    answer = Answer.decode(data)
+    _show(options, score_held.decrypt(options, answer, _opened), answer, {"answer_bytes": len(data)})
 
 
 def _encrypted(options: argparse.Namespace, columns: tuple[str, ...] | None) -> tuple[Any, EncryptedTable]:
@@ -245,11 +279,11 @@ def _require_no_keys(options: argparse.Namespace) -> None:
         raise CallerError("a linear model takes no --evaluation-keys", hint="Leave it out, or give a network")
 
 
-def _require_options(options: argparse.Namespace) -> None:
-    step = options.step
+def _require_options(options: argparse.Namespace, step: str | None) -> None:
     for name in NEEDED[step]:
         if getattr(options, name) is None:
-            raise CallerError(f"this step needs --{name}", hint=f"It needs {', '.join(f'--{n}' for n in NEEDED[step])}")
+            needed = ", ".join(f"--{one.replace('_', '-')}" for one in NEEDED[step])
+            raise CallerError(f"this step needs --{name.replace('_', '-')}", hint=f"It needs {needed}")
     every = {name for names in (*NEEDED.values(), *EXTRA.values()) for name in names}
     for name in sorted(every):
         if getattr(options, name) is not None and name not in (*NEEDED[step], *EXTRA[step]):

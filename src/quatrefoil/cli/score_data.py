@@ -93,7 +93,7 @@ def _parquet(
     try:
         opened = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data))
         chosen = _chosen(file, list(opened.schema_arrow.names), names)
-        if opened.metadata.num_rows * len(chosen) > MOST_VALUES:  # before anything is unpacked
+        if _rows(file, opened.metadata, chosen) * len(chosen) > MOST_VALUES:  # before anything is unpacked
             raise CallerError(f"{file} has over {MOST_VALUES} values", hint="Split its rows into several files")
         table = opened.read(columns=list(chosen))
         columns = [table.column(name).combine_chunks() for name in chosen]
@@ -104,6 +104,20 @@ def _parquet(
     return chosen, np.stack(
         [_column(file, name, column, integers) for name, column in zip(chosen, columns, strict=True)], 1
     )
+
+
+def _rows(file: Path, said: Any, names: Sequence[str]) -> int:
+    """Rows by the numbers that the reader goes by: one of the whole file that differs would have it unpack any amount.
+    Nested columns have other numbers of values, and are refused with them."""
+    groups = [said.row_group(i) for i in range(said.num_row_groups)]
+    for group in groups:
+        columns = [group.column(i) for i in range(group.num_columns)]
+        read = [one for one in columns if {one.path_in_schema, one.path_in_schema.split(".")[0]} & set(names)]
+        if any(one.num_values != group.num_rows for one in read):
+            raise CallerError(f"{file} has columns of different lengths", hint="Write a table of plain columns")
+    if sum(group.num_rows for group in groups) != said.num_rows:
+        raise CallerError(f"{file} contradicts itself about its rows", hint="Write it again, or give a CSV")
+    return int(said.num_rows)
 
 
 def _column(file: Path, name: str, column: Any, integers: bool) -> NDArray[Any]:

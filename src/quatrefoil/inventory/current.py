@@ -301,6 +301,7 @@ CURRENT = (
         2,
         (
             "aggregation",
+            "analytics",
             "appraisal",
             "audit",
             "broker",
@@ -387,6 +388,7 @@ CURRENT = (
             "resources",
             "services",
             "serving",
+            "table_keys",
             "tlog",
             "transport",
             "transport.sealed",
@@ -503,8 +505,20 @@ MATERIALS = (
         bits=256,
     ),
     Material("root-share", "share of a broker's root key", "other", "shamir", "sealed to its operator"),
-    Material("ckks-key", "key of one encrypted table", "secret-key", "ckks", "file of its holder, mode 0600"),
+    Material(
+        "ckks-key",
+        "key of one encrypted table",
+        "secret-key",
+        "ckks",
+        "file of its holder, mode 0600; or sealed, as a table key",
+    ),
     Material("ckks-round-key", "key of a silo for one round", "secret-key", "ckks", "memory only"),
-    Material("bgv-key", "key of one encrypted table, exact", "secret-key", "bgv", "file of its holder, mode 0600"),
+    Material(
+        "bgv-key",
+        "key of one encrypted table, exact",
+        "secret-key",
+        "bgv",
+        "file of its holder, mode 0600; or sealed, as a table key",
+    ),
     Material("round-seed", "seed of a silo's key for one round", "seed", "additive-rlwe", "memory only", bits=256),
 )

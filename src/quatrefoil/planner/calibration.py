@@ -21,10 +21,10 @@ from quatrefoil.contracts import BoundedUpdate, IntegrityProof, PrivateAggregati
 from quatrefoil.errors import CallerError, HostError, PeerError
 from quatrefoil.planner import host
 from quatrefoil.planner.availability import Availability
-from quatrefoil.planner.costs import AggregationCosts, Costs, Line, ProofCosts, TransportCosts
+from quatrefoil.planner.costs import AggregationCosts, Costs, Line, ProofCosts, RoundCosts, TransportCosts
 from quatrefoil.planner.encrypted import PARAMETER_SETS
 from quatrefoil.planner.exchanges import measure_exchanges
-from quatrefoil.planner.tables import measure_tables
+from quatrefoil.planner.tables import measure_networks, measure_tables
 from quatrefoil.planner.watch import Clock, Watch, line
 from quatrefoil.workload import FEDERATED, KINDS
 
@@ -67,7 +67,7 @@ def calibrate(
     sums = sorted(available.largest_roster) if set(kinds) & set(FEDERATED) else []
     proven = sorted(available.largest_proof) if sums else []
     sets = [
-        name
+        (kind, name)
         for (kind, backend), name in PARAMETER_SETS.items()
         if kind in kinds and available.has("aggregation", backend)
     ]
@@ -87,22 +87,26 @@ def calibrate(
         serving = {"pq-tls": measure_exchanges(receipt, watch)}
     aggregation, proofs = {}, {}
     for count in threads:
-        # What is the same at several numbers of value bits is measured at the first.
         measured: dict[bytes, AggregationCosts] = {}
         for backend, bits in sums:
-            progress(f"sums: {backend}, {bits} bits, {count} thread(s)")
             scheme = host.aggregation(backend, bits, threads=count)
-            if scheme.scheme.digest not in measured:
-                measured[scheme.scheme.digest] = measure_aggregation(scheme, watch)
-            aggregation[f"{backend}/{bits}/{count}"] = measured[scheme.scheme.digest]
+            digest = scheme.scheme.digest
+            if digest not in measured:  # what is the same at several numbers of value bits is measured at the first
+                progress(f"sums: {backend}, {bits} bits, {count} thread(s)")
+                measured[digest] = measure_aggregation(scheme, watch)
+            aggregation[f"{backend}/{bits}/{count}"] = measured[digest]
         for backend, bits in proven:
             progress(f"proofs: {backend}, {bits} bits, {count} thread(s)")
             scheme = host.aggregation("additive-rlwe", bits, threads=count)
             proofs[f"{backend}/{bits}/{count}"] = measure_proofs(host.proofs(bits, threads=count), scheme, watch)
-    homomorphic = {}
-    for name in dict.fromkeys(sets):
-        progress(f"encrypted tables: {name}")
-        homomorphic[name] = measure_tables(name, watch)
+    homomorphic, networks = {}, {}
+    for kind, name in sets:
+        if kind == "infer":
+            progress(f"networks on encrypted rows: {name}")
+            networks[name] = measure_networks(name, watch)
+        else:
+            progress(f"encrypted tables: {name}")
+            homomorphic[name] = measure_tables(name, watch)
     progress("the log")
     return Costs(
         version=metadata.version("quatrefoil"),
@@ -113,7 +117,9 @@ def calibrate(
         serving=serving,
         aggregation=aggregation,
         proofs=proofs,
+        rounds=RoundCosts(Line(0.0, 0.0), Line(0.0, 0.0), Line(0.0, 0.0)),
         homomorphic=homomorphic,
+        networks=networks,
         log_append_ms=watch.ms(append, most=ENTRIES),
     )
 

@@ -98,6 +98,16 @@ class ServingCosts:
 
 
 @dataclass(frozen=True)
+class RoundCosts:
+    """What the parties of a round do besides the parts that are priced: encoding, state, log, evidence. By silos; 0
+    where only the parts were measured."""
+
+    collect_ms: Line
+    aggregate_ms: Line
+    keys_ms: Line
+
+
+@dataclass(frozen=True)
 class HomomorphicCosts:
     """Of one parameter set of CKKS or BGV; SEAL computes in one thread. ``slots``: values in a ciphertext.
 
@@ -121,11 +131,22 @@ class HomomorphicCosts:
 
 
 @dataclass(frozen=True)
+class NetworkCosts:
+    """Of one parameter set: a row of a network of two layers, one ciphertext each way. ``row_ms``: encrypted, evaluated
+    and opened, by the rotations of slots that its shape takes; keys and weights are there."""
+
+    slots: float
+    row_ms: Line
+    row_bytes: float
+    answer_bytes: float
+
+
+@dataclass(frozen=True)
 class Costs:
     """``version``: of quatrefoil; ``measured_at``: Unix seconds; ``measured_on``: the machine, as ``machine.describe``
     gives it. ``threads``: what predictions are for, of those that were measured. ``transport`` and ``serving``: by
-    transport backend. ``aggregation`` and ``proofs``: by "backend/value bits/threads". ``homomorphic``: by parameter
-    set. ``log_append_ms``: one durable entry."""
+    transport backend. ``aggregation`` and ``proofs``: by "backend/value bits/threads". ``homomorphic`` and
+    ``networks``: by parameter set. ``log_append_ms``: one durable entry."""
 
     version: str
     measured_at: int
@@ -135,7 +156,9 @@ class Costs:
     serving: Mapping[str, ServingCosts]
     aggregation: Mapping[str, AggregationCosts]
     proofs: Mapping[str, ProofCosts]
+    rounds: RoundCosts
     homomorphic: Mapping[str, HomomorphicCosts]
+    networks: Mapping[str, NetworkCosts]
     log_append_ms: float
 
     def at(self, threads: int) -> Costs:
@@ -163,6 +186,9 @@ class Costs:
 
     def of_homomorphic(self, parameters: str) -> HomomorphicCosts:
         return _found(self.homomorphic, parameters, f"the parameter set {parameters}")
+
+    def of_networks(self, parameters: str) -> NetworkCosts:
+        return _found(self.networks, parameters, f"networks in {parameters}")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as they stand in a file beside ``schema``."""
@@ -236,7 +262,9 @@ __all__ = [
     "Costs",
     "HomomorphicCosts",
     "Line",
+    "NetworkCosts",
     "ProofCosts",
+    "RoundCosts",
     "ServingCosts",
     "TransportCosts",
     "finite",

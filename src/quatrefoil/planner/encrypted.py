@@ -1,7 +1,8 @@
 """What it is predicted to cost to compute on an encrypted table: CKKS or BGV, where who computes has no key.
 
 Everything is a number of ciphertexts times what one takes: a column is a ciphertext for each ``slots`` rows, a model
-weighs each of them, statistics and counts are products of pairs of them and sums over slots.
+weighs each of them, statistics and counts are products of pairs of them and sums over slots. A row of a network is one
+ciphertext, and its layers are sums over slots by rotating them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil, isqrt
 
-from quatrefoil.planner.costs import HomomorphicCosts, TransportCosts
+from quatrefoil.planner.costs import HomomorphicCosts
 from quatrefoil.workload import Phase
 
 PARAMETER_SETS: Mapping[tuple[str, str], str] = {
@@ -17,6 +18,7 @@ PARAMETER_SETS: Mapping[tuple[str, str], str] = {
     ("score", "bgv"): "bgv-linear-4096",
     ("summarise", "ckks"): "ckks-product-8192",
     ("count", "bgv"): "bgv-product-8192",
+    ("infer", "ckks"): "ckks-network-8192",
 }
 """(kind, aggregation backend) -> the parameter set that its costs are predicted for."""
 
@@ -39,9 +41,13 @@ def sent_bytes(phase: Phase, costs: HomomorphicCosts) -> tuple[int, int]:
     return round(table), round(costs.answer_bytes.at(sums or chunks))
 
 
-def moving_ms(phase: Phase, costs: HomomorphicCosts, transport: TransportCosts) -> float:
-    """Both messages, through a channel that is there."""
-    return sum(map(transport.message_ms.at, sent_bytes(phase, costs)))
+def rotations(phase: Phase, slots: float) -> int:
+    """Of one row: each input is a block of slots, and a layer is added up by halves; hidden units that a block has no
+    place for are added up on their own (docs/homomorphic.md)."""
+    blocks = max(1, (phase.parameters - 1).bit_length())
+    places = max(1, int(slots) >> blocks)
+    vectors = ceil(phase.hidden / places)
+    return vectors * blocks + (min(phase.hidden, places) - 1).bit_length()
 
 
 def shape(phase: Phase) -> tuple[int, int, int]:
@@ -67,4 +73,4 @@ def squarest(cells: int) -> tuple[int, int]:
     return down, cells // down
 
 
-__all__ = ["PARAMETER_SETS", "moving_ms", "sent_bytes", "shape", "squarest", "work_ms"]
+__all__ = ["PARAMETER_SETS", "rotations", "sent_bytes", "shape", "squarest", "work_ms"]

@@ -15,13 +15,19 @@ from math import ceil
 from quatrefoil.planner import encrypted
 from quatrefoil.planner.costs import AggregationCosts, Costs, ProofCosts, ServingCosts, TransportCosts
 from quatrefoil.policy import Policy
-from quatrefoil.workload import Phase
+from quatrefoil.workload import FEDERATED, Phase
 
 BYTES_OF_A_MEAN = 8
 """One value of the published result, a float64."""
 
 BYTES_OF_A_NUMBER = 4
 """One value of a table that a served model is asked with, a float32."""
+
+SIGNED, VERIFIED, VERIFIED_EACH = 7, 8, 5
+"""Statements in a keys phase, and those verified in it besides for each silo. A test counts those of real rounds."""
+
+CHANNELS = "pq-tls"
+"""The one backend that parties of a round can sign with."""
 
 SERVED = ("infer", "score", "summarise", "count")
 """Kinds that a served model answers, unless they are computed on encrypted tables."""
@@ -30,11 +36,14 @@ _LEFT_OUT = (
     "the model's own computing, waiting, and attestation, which serves many requests; HTTP and padding as well where "
     "quatrefoil calibrate has not measured them"
 )
+_KEYS_LEFT_OUT = "the key and its evaluation keys, which serve many requests"
 
 
 def excluded(kind: str, layers: Collection[str]) -> str:
     """What predictions of a phase in these layers leave out; "" for nothing."""
-    return _LEFT_OUT if kind in SERVED and "aggregation" not in layers else ""
+    if "aggregation" in layers:
+        return _KEYS_LEFT_OUT if kind == "infer" else ""
+    return _LEFT_OUT if kind in SERVED else ""
 
 
 @dataclass(frozen=True)
@@ -54,26 +63,41 @@ def estimate(
     if phase.kind == "transport" and transport:
         ms = phase.silos * (transport.handshake_ms + transport.message_ms.at(phase.message_bytes))
         return Estimate(ms, round(phase.silos * (transport.handshake_bytes + phase.message_bytes)))
-    if phase.kind in ("collect", "aggregate", "keys") and "aggregation" in chosen:
-        bits = policy.limits.value_bits
-        scheme = costs.of_aggregation(chosen["aggregation"], bits)
-        proofs = costs.of_proofs(chosen["proofs"], bits) if "proofs" in chosen else None
-        if phase.kind == "aggregate":
-            return _aggregate(phase, scheme)
-        if transport and phase.kind == "keys":
-            return _keys(phase, transport, scheme, proofs)
-        if transport:
-            # The aggregator verifies as many proofs at once as it has threads, each in one of them.
-            single = costs.of_proofs(chosen["proofs"], bits, threads=1) if proofs else None
-            turns = ceil(phase.silos / costs.threads)
-            waves = 1 if at_once is None else ceil(phase.silos / at_once)
-            verify_ms = turns * single.verify_ms.at(phase.parameters) if single else 0.0
-            return _collect(phase, transport, scheme, proofs, verify_ms=verify_ms, waves=waves)
+    if phase.kind in FEDERATED and "aggregation" in chosen:
+        parts = _of_a_round(phase, chosen, policy, costs, at_once)
+        besides = {"collect": costs.rounds.collect_ms, "aggregate": costs.rounds.aggregate_ms}
+        rest = besides.get(phase.kind, costs.rounds.keys_ms).at(phase.silos)
+        return Estimate(parts.ms + rest, parts.bytes)
     if (phase.kind, chosen.get("aggregation", "")) in encrypted.PARAMETER_SETS:
-        return _encrypted(phase, costs, chosen["aggregation"], transport)
+        ms, sent, back = _encrypted(phase, costs, encrypted.PARAMETER_SETS[phase.kind, chosen["aggregation"]])
+        moved = Estimate(0.0, sent + back)
+        if "enclave" in chosen and transport:
+            moved = _exchanged(sent, back, transport, costs.of_serving(chosen["transport"]))
+        elif transport:
+            moved = Estimate(transport.message_ms.at(sent) + transport.message_ms.at(back), sent + back)
+        passes = phase.batch if phase.kind == "infer" else 1
+        return Estimate(passes * (ms + moved.ms), passes * moved.bytes)
     if phase.kind in SERVED and transport:
         return _served(phase, transport, costs.of_serving(chosen["transport"]))
     raise AssertionError(f"no estimate for a {phase.kind} phase under {dict(chosen)}")
+
+
+def _of_a_round(phase: Phase, chosen: Mapping[str, str], policy: Policy, costs: Costs, at_once: int | None) -> Estimate:
+    bits, backend = policy.limits.value_bits, chosen["aggregation"]
+    # What a sum is released by is signed and verified, whatever the phase's own layers are.
+    transport = costs.of_transport(chosen.get("transport", CHANNELS))
+    scheme = costs.of_aggregation(backend, bits)
+    proofs = costs.of_proofs(chosen["proofs"], bits) if "proofs" in chosen else None
+    if phase.kind == "aggregate":
+        return _aggregate(phase, transport, scheme)
+    if phase.kind == "keys":
+        return _keys(phase, transport, scheme, proofs)
+    # The aggregator verifies as many proofs at once as it has threads, each in one of them.
+    single = costs.of_proofs(chosen["proofs"], bits, threads=1) if proofs else None
+    turns = ceil(phase.silos / costs.threads)
+    waves = 1 if at_once is None else ceil(phase.silos / at_once)
+    verify_ms = turns * single.verify_ms.at(phase.parameters) if single else 0.0
+    return _collect(phase, transport, scheme, proofs, verify_ms=verify_ms, waves=waves)
 
 
 def _collect(
@@ -85,52 +109,65 @@ def _collect(
     verify_ms: float,
     waves: int,
 ) -> Estimate:
+    """A silo verifies the offer twice, before it trains and before it sends, and its own proof before others do."""
     values, silos = phase.parameters, phase.silos
-    message = scheme.ciphertext_bytes.at(values) + transport.statement_bytes
-    at_silo = scheme.encrypt_ms.at(values) + transport.seal_ms + transport.sign_ms
+    message = scheme.ciphertext_bytes.at(values) + transport.statement_bytes + transport.sealed_bytes
+    at_silo = 2 * transport.verify_ms + scheme.encrypt_ms.at(values) + transport.seal_ms + transport.sign_ms
     if proofs:
         message += proofs.proof_bytes.at(values)
-        at_silo += proofs.prove_ms.at(values)
+        at_silo += proofs.prove_ms.at(values) + proofs.verify_ms.at(values)
     at_aggregator = silos * (transport.message_ms.at(message) + transport.verify_ms) + verify_ms
     return Estimate(waves * at_silo + at_aggregator, round(silos * message))
 
 
-def _aggregate(phase: Phase, scheme: AggregationCosts) -> Estimate:
-    ms = phase.silos * scheme.add_ms.at(phase.parameters) + scheme.decrypt_ms.at(phase.parameters)
-    return Estimate(ms, phase.silos * phase.parameters * BYTES_OF_A_MEAN)
+def _aggregate(phase: Phase, transport: TransportCosts, scheme: AggregationCosts) -> Estimate:
+    """The sum is released, with a receipt for each silo from one signature; a silo verifies what it takes."""
+    statements = 2 * transport.sign_ms + 5 * transport.verify_ms
+    ms = phase.silos * scheme.add_ms.at(phase.parameters) + scheme.decrypt_ms.at(phase.parameters) + statements
+    sent = phase.silos * (phase.parameters * BYTES_OF_A_MEAN + transport.statement_bytes)
+    return Estimate(ms, round(sent))
 
 
 def _keys(phase: Phase, transport: TransportCosts, scheme: AggregationCosts, proofs: ProofCosts | None) -> Estimate:
+    """The keeper verifies whose round it is, whose keys these are and who has confirmed; each silo what it confirms."""
     silos = phase.silos
-    sealed = scheme.key_bytes + transport.sealed_bytes + transport.statement_bytes
     open_ms = transport.open_ms + (proofs.check_key_ms if proofs else 0.0)
-    ms = silos * (transport.verify_ms + open_ms) + scheme.combine_ms.at(silos) + transport.sign_ms
-    # Each sealed key travels from its silo to the aggregator, and with all the others on to the keeper.
-    return Estimate(ms + transport.message_ms.at(silos * sealed), round(2 * silos * sealed))
+    statements = SIGNED * transport.sign_ms + (VERIFIED + VERIFIED_EACH * silos) * transport.verify_ms
+    ms = statements + silos * open_ms + scheme.combine_ms.at(silos)
+    # To the keeper, of each silo: its key, its contribution's statement, its confirmation, and what that is about.
+    sent = silos * (scheme.key_bytes + transport.sealed_bytes + 3 * transport.statement_bytes)
+    return Estimate(ms + transport.message_ms.at(sent), round(sent))
 
 
-def _encrypted(phase: Phase, costs: Costs, backend: str, transport: TransportCosts | None) -> Estimate:
-    of_set = costs.of_homomorphic(encrypted.PARAMETER_SETS[phase.kind, backend])
-    moving = encrypted.moving_ms(phase, of_set, transport) if transport else 0.0
-    return Estimate(encrypted.work_ms(phase, of_set) + moving, sum(encrypted.sent_bytes(phase, of_set)))
+def _encrypted(phase: Phase, costs: Costs, parameters: str) -> tuple[float, int, int]:
+    """Milliseconds of key holder and computing party, and bytes to this one and back; of one row of a network."""
+    if phase.kind == "infer":
+        network = costs.of_networks(parameters)
+        ms = network.row_ms.at(encrypted.rotations(phase, network.slots))
+        return ms, round(network.row_bytes), round(network.answer_bytes)
+    of_set = costs.of_homomorphic(parameters)
+    return (encrypted.work_ms(phase, of_set), *encrypted.sent_bytes(phase, of_set))
 
 
 def _served(phase: Phase, transport: TransportCosts, serving: ServingCosts) -> Estimate:
-    requests, asked, answered = _exchanged(phase)
+    """A table is asked about in one request."""
+    if phase.kind == "infer":
+        one = _exchanged(phase.message_bytes, phase.message_bytes, transport, serving)
+        return Estimate(phase.batch * one.ms, phase.batch * one.bytes)
+    columns, sums, _ = encrypted.shape(phase)
+    asked = 2 if phase.kind == "count" else columns  # two columns of categories
+    return _exchanged(
+        phase.batch * asked * BYTES_OF_A_NUMBER, (sums or phase.batch) * BYTES_OF_A_NUMBER, transport, serving
+    )
+
+
+def _exchanged(asked: float, answered: float, transport: TransportCosts, serving: ServingCosts) -> Estimate:
+    """One request of so many bytes, and its answer."""
     each = (asked + answered) / 2  # costs are by the bytes that request and answer each have
     sent = serving.exchange_bytes.at(each) + serving.receipt_bytes
     added = serving.exchange_ms.at(each) + serving.receipt_ms.at(each) + serving.around_ms.at(each)
     # There and back, as a message and its acknowledgement are.
-    return Estimate(requests * (added + transport.message_ms.at(sent)), round(requests * sent))
-
-
-def _exchanged(phase: Phase) -> tuple[int, float, float]:
-    """Requests, and bytes of one and of its answer. A table is asked about in one request."""
-    if phase.kind == "infer":
-        return phase.batch, phase.message_bytes, phase.message_bytes
-    columns, sums, _ = encrypted.shape(phase)
-    asked = 2 if phase.kind == "count" else columns  # two columns of categories
-    return 1, phase.batch * asked * BYTES_OF_A_NUMBER, (sums or phase.batch) * BYTES_OF_A_NUMBER
+    return Estimate(added + transport.message_ms.at(sent), round(sent))
 
 
 __all__ = ["Estimate", "estimate", "excluded"]

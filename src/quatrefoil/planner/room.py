@@ -95,14 +95,7 @@ class Room:
                 yield self.choice(phase, backends)
 
     def choice(self, phase: Phase, backends: Mapping[str, str]) -> Choice:
-        if not set(threats.ROUTES) <= set(backends) or not threats.routes(phase):
-            return Choice(backends, estimate(phase, backends, self.policy, self.costs))
-        # Both routes: what computes on ciphertexts is served and attested as well.
-        one, other = (
-            estimate(phase, {name: b for name, b in backends.items() if name != left}, self.policy, self.costs)
-            for left in threats.ROUTES
-        )
-        return Choice(backends, Estimate(one.ms + other.ms, one.bytes + other.bytes))
+        return Choice(backends, estimate(phase, backends, self.policy, self.costs))
 
     def named(self, phase: Phase) -> list[str]:
         """Threats that must be answered in ``phase``."""

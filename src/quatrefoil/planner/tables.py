@@ -6,8 +6,11 @@ import numpy as np
 
 from quatrefoil.aggregation.he import Encrypted, EvaluationKeys, Evaluator, HeParameters, SecretKey
 from quatrefoil.analytics import Answer, EncryptedTable, LinearModel, encrypt_numbers, open_scores, score
-from quatrefoil.planner.costs import HomomorphicCosts, Line
+from quatrefoil.analytics.networks import EncryptedRows, Network, NetworkEvaluator, encrypt_row, open_answer
+from quatrefoil.planner.costs import HomomorphicCosts, Line, NetworkCosts
+from quatrefoil.planner.encrypted import rotations
 from quatrefoil.planner.watch import Watch
+from quatrefoil.workload import Phase
 
 COLUMNS, CHUNKS = 4, 2
 """Of the larger table, a column a ciphertext for each chunk; the small one has one ciphertext."""
@@ -87,10 +90,53 @@ def _measure_products(key: SecretKey, watch: Watch) -> dict[str, float]:
     }
 
 
+NETWORKS = ((2, 2), (64, 32))
+"""Inputs and hidden units of the networks that are measured; one output."""
+
+
+def measure_networks(parameters: str, watch: Watch) -> NetworkCosts:
+    """Rows of a small network and of a larger one."""
+    p = HeParameters.named(parameters)
+    key = SecretKey.generate(p)
+    try:
+        keys = key.evaluation_keys()
+        found = {rotations(_asking(*shape), p.slots): _measure_row(key, keys, *shape, watch) for shape in NETWORKS}
+    finally:
+        key.wipe()
+    (few, (small, sent, back)), (many, (large, _, _)) = sorted(found.items())
+    each = max(0.0, (large - small) / (many - few))
+    return NetworkCosts(float(p.slots), Line(max(0.0, small - each * few), each), float(sent), float(back))
+
+
+def _asking(inputs: int, hidden: int) -> Phase:
+    return Phase("row", "infer", "record", 1.0, parameters=inputs, hidden=hidden, message_bytes=1, batch=1)
+
+
+def _measure_row(
+    key: SecretKey, keys: EvaluationKeys, inputs: int, hidden: int, watch: Watch
+) -> tuple[float, int, int]:
+    """Milliseconds, and bytes there and back."""
+    names = tuple(f"x{i}" for i in range(inputs))
+    units = tuple(tuple(0.01 * (1 + (i + j) % 5) for i in range(inputs)) for j in range(hidden))
+    network = Network(names, units, (0.1,) * hidden, ((0.01,) * hidden,), (0.1,), ("y",), "identity")
+    evaluator = NetworkEvaluator(network, keys)
+    values, bounds = np.full(inputs, 0.5), [1.0] * inputs
+
+    def row() -> tuple[int, int]:
+        rows = encrypt_row(key, names, values, bounds=bounds)
+        sent = rows.encode()
+        back = evaluator.evaluate(EncryptedRows.decode(sent)).encode()
+        open_answer(key, rows.digest(), 1, Answer.decode(back))
+        return len(sent), len(back)
+
+    sizes = row()  # the weights are encoded for the first one
+    return watch.ms(row), *sizes
+
+
 def _between(small: float, large: float, count: int) -> Line:
     """Through a measurement with one ciphertext and one with ``count``; flat where noise orders them the wrong way."""
     each = max(0.0, (large - small) / (count - 1))
     return Line(max(0.0, small - each), each)
 
 
-__all__ = ["measure_tables"]
+__all__ = ["measure_networks", "measure_tables"]

@@ -1,4 +1,4 @@
-"""Encrypted tables, answers, evaluation keys and key files, down to what SEAL is given to read.
+"""Encrypted tables, answers, evaluation keys, public keys and key files, down to what SEAL is given to read.
 
 Altered seeds are mostly refused by digest or form. What is left reaches SEAL, which must not fall over it.
 """
@@ -10,9 +10,24 @@ from functools import cache
 import numpy as np
 from tests.fuzz.held import refused_or, refused_or_same
 
-from quatrefoil.aggregation.he import SETS, EvaluationKeys, Evaluator, SecretKey
+from quatrefoil.aggregation.he import SETS, EvaluationKeys, Evaluator, PublicKey, SecretKey
 from quatrefoil.aggregation.he.bounds import CkksTrack
-from quatrefoil.analytics import Answer, EncryptedTable, LinearModel, TableKey, encrypt_numbers, open_scores, score
+from quatrefoil.analytics import (
+    Answer,
+    EncryptedTable,
+    LinearModel,
+    SentTable,
+    TableKey,
+    TablePublicKey,
+    encrypt_numbers,
+    load_secret,
+    open_scores,
+    save_secret,
+    score,
+    verify_key,
+    verify_sent,
+)
+from quatrefoil.contracts import VerifiedStatement
 
 NAME = "ckks-linear-4096"
 MODEL = LinearModel("linear", ("a", "b"), (1.0, -2.0), 0.5)
@@ -29,7 +44,16 @@ def seeds() -> list[bytes]:
     key, table = sent()
     keys = EvaluationKeys("ckks-product-8192", bytes(16), b"relin", b"galois")
     kept = bytes(TableKey.of(key, table).save())
-    return [table.encode(), score(table, MODEL).encode(), keys.encode(), table.ciphertexts[0], kept]
+    secret, public = SecretKey.pair(SETS[NAME])
+    said = TablePublicKey("trial", 1, 0, bytes(32), NAME, public.key_id, public.save()).encode()
+    sent_one = SentTable(bytes(32), table.digest(), 3, 0).encode()
+    others = [public.save(), said, sent_one, bytes(save_secret(secret))]
+    return [table.encode(), score(table, MODEL).encode(), keys.encode(), table.ciphertexts[0], kept, *others]
+
+
+def believed(data: bytes) -> VerifiedStatement:
+    """As if anybody's signature held: what is behind it must stand for itself."""
+    return VerifiedStatement(data, "anybody", "silo", bytes(32))
 
 
 def one(data: bytes) -> None:
@@ -46,3 +70,7 @@ def one(data: bytes) -> None:
     evaluator = Evaluator(SETS[NAME])
     refused_or_same(lambda: evaluator.read(data, CkksTrack.fresh(SETS[NAME])), evaluator.write, data)
     refused_or(lambda: TableKey.load(bytearray(data)))
+    refused_or(lambda: load_secret(bytearray(data)))
+    refused_or_same(lambda: PublicKey.load(SETS[NAME], data), PublicKey.save, data)
+    refused_or_same(lambda: verify_key(data, believed), lambda found: found.said.encode(), data)
+    refused_or_same(lambda: verify_sent(data, believed), lambda found: found.said.encode(), data)

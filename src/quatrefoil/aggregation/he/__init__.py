@@ -8,6 +8,7 @@ from quatrefoil.aggregation.he.evaluation import Encrypted, EvaluationKeys, Eval
 from quatrefoil.aggregation.he.keys import SecretKey
 from quatrefoil.aggregation.he.matrices import PlainMatrix, encode_matrix
 from quatrefoil.aggregation.he.parameters import SETS, HeParameters
+from quatrefoil.aggregation.he.public_key import PublicKey
 
 __all__ = [
     "SETS",
@@ -17,6 +18,7 @@ __all__ = [
     "Exact",
     "HeParameters",
     "PlainMatrix",
+    "PublicKey",
     "Rounded",
     "SecretKey",
     "encode_matrix",

@@ -57,9 +57,10 @@ class CkksTrack:
     dropped: int = 0
 
     @classmethod
-    def fresh(cls, parameters: HeParameters) -> CkksTrack:
-        """An encryption of values of at most 1."""
-        error = _noise(parameters) / 2.0**parameters.value_bits + encoding(parameters, parameters.value_bits)
+    def fresh(cls, parameters: HeParameters, *, public: bool = False) -> CkksTrack:
+        """An encryption of values of at most 1, under the secret key or under its public half."""
+        noise = _public_noise(parameters) if public else _noise(parameters)
+        error = noise / 2.0**parameters.value_bits + encoding(parameters, parameters.value_bits)
         return cls(parameters, 1.0, error, parameters.value_bits)
 
     def plus(self, other: CkksTrack) -> CkksTrack:
@@ -172,9 +173,10 @@ class BgvTrack:
     products: int = 0
 
     @classmethod
-    def fresh(cls, parameters: HeParameters, bound: int) -> BgvTrack:
-        """An encryption of integers of at most ``bound``."""
-        return cls(parameters, bound, parameters.plain * (ERROR_LARGEST + 1))._fitting("a value")
+    def fresh(cls, parameters: HeParameters, bound: int, *, public: bool = False) -> BgvTrack:
+        """An encryption of integers of at most ``bound``, under the secret key or under its public half."""
+        noise = _largest_public_noise(parameters) if public else parameters.plain * ERROR_LARGEST
+        return cls(parameters, bound, noise + parameters.plain)._fitting("a value")
 
     def plus(self, other: BgvTrack) -> BgvTrack:
         products = max(self.products, other.products)
@@ -250,6 +252,30 @@ def _noise(parameters: HeParameters) -> float:
     """Most that the real (or the imaginary) part of an error polynomial is in any slot of any ciphertext of a key, but
     with probability 2^-40: coins are sub-Gaussian with their variance (Hoeffding)."""
     return _in_slots(parameters, ERROR_VARIANCE, MOST_CIPHERTEXTS)
+
+
+def _public_noise(parameters: HeParameters) -> float:
+    """As :func:`_noise`, of e0 + e1 s - e u, with s and e of the key and u, e0, e1 fresh; s and u ternary, which is
+    sub-Gaussian with its variance. Given the key, a slot's real part is sub-Gaussian with variance
+    (10.5 (1 + |s|^2) + 2/3 |e|^2) N / 2, where |s| and |e| are of the key's values in that slot, each but with
+    probability 2^-43. With a special prime that is divided by it, so that its worst case is nothing, and rounded: by
+    t0 + t1 s, no coefficient of t0 and t1 above 1/2, and t1 independent of s."""
+    n = parameters.ring_degree
+    if parameters.special:
+        worst = n * ERROR_LARGEST * (2 * n + 1) / parameters.special
+        return worst + n / sqrt(8) + n / 2 * _in_slots(parameters, SECRET_VARIANCE, MOST_CIPHERTEXTS)
+    secret = 2 * _in_slots(parameters, SECRET_VARIANCE, 4) ** 2  # both parts
+    error = 2 * _in_slots(parameters, ERROR_VARIANCE, 4) ** 2
+    variance = ERROR_VARIANCE * (1 + secret) + SECRET_VARIANCE * error
+    return _in_slots(parameters, variance, MOST_CIPHERTEXTS)
+
+
+def _largest_public_noise(parameters: HeParameters) -> int:
+    """Of BGV, in the worst case: t (e0 + e1 s - e u), with a special prime divided by it and corrected, in both
+    polynomials, by what makes that exact modulo t: less than t a coefficient."""
+    n = parameters.ring_degree
+    noise = parameters.plain * ERROR_LARGEST * (2 * n + 1)
+    return noise // parameters.special + 1 + parameters.plain * (n + 1) if parameters.special else noise
 
 
 def _rescaling(parameters: HeParameters) -> float:

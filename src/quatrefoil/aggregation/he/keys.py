@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from quatrefoil.aggregation.he.bounds import BgvTrack, CkksTrack, Exact, Rounded
 from quatrefoil.aggregation.he.context import Context, context
+from quatrefoil.aggregation.he.encoding import encoded
 from quatrefoil.aggregation.he.evaluation import EvaluationKeys
 from quatrefoil.aggregation.he.parameters import HeParameters
+from quatrefoil.aggregation.he.public_key import ID_BYTES, PublicKey
 from quatrefoil.aggregation.he.serialised import (
     Bytes,
     read_ciphertext,
@@ -21,20 +23,20 @@ from quatrefoil.aggregation.he.serialised import (
 )
 from quatrefoil.errors import CallerError
 
-ID_BYTES = 16
-
 
 class SecretKey:
     """A secret key, which its holder encrypts and decrypts with. Drawn and wiped by SEAL, which overwrites the memory
-    of secrets when it is freed; :meth:`wipe` frees it. ``key_id``: random, and no secret."""
+    of secrets when it is freed; :meth:`wipe` frees it. ``key_id``: no secret; random, or that of its public half.
+    ``public``: whether others encrypt under its public half, so that what it decrypts has that encryption's noise."""
 
-    def __init__(self, parameters: HeParameters, key_id: bytes, handle: Any) -> None:
+    def __init__(self, parameters: HeParameters, key_id: bytes, handle: Any, *, public: bool = False) -> None:
         if len(key_id) != ID_BYTES:
             raise CallerError(
                 f"a key's name has {ID_BYTES} bytes, not {len(key_id)}", hint="Use the one it was made with"
             )
         self.parameters = parameters
         self.key_id = key_id
+        self.public = public
         self._context: Context = context(parameters)
         self._handle = handle
         self._encryptor = self._context.seal.Encryptor(self._context.handle, handle)
@@ -51,9 +53,17 @@ class SecretKey:
         return cls(parameters, secrets.token_bytes(ID_BYTES), generator.secret_key())
 
     @classmethod
-    def load(cls, parameters: HeParameters, key_id: bytes, data: Bytes) -> SecretKey:
+    def pair(cls, parameters: HeParameters) -> tuple[SecretKey, PublicKey]:
+        """A fresh key and its public half, which names both."""
+        found = context(parameters)
+        generator = found.seal.KeyGenerator(found.handle)
+        public = PublicKey.load(parameters, bytes(generator.create_public_key().to_string()))
+        return cls(parameters, public.key_id, generator.secret_key(), public=True), public
+
+    @classmethod
+    def load(cls, parameters: HeParameters, key_id: bytes, data: Bytes, *, public: bool = False) -> SecretKey:
         """What :meth:`save` gave, or ``CiphertextRefused``."""
-        return cls(parameters, key_id, read_secret_key(context(parameters), data))
+        return cls(parameters, key_id, read_secret_key(context(parameters), data), public=public)
 
     def save(self) -> bytearray:
         """SEAL's stream of the key: secret, and its caller's to wipe."""
@@ -76,24 +86,7 @@ class SecretKey:
     def encrypt(self, values: NDArray[np.float64] | NDArray[np.int64]) -> bytes:
         """One ciphertext: at most ``slots`` values, of at most 1 (CKKS) or half the plain modulus (BGV)."""
         self._live()
-        p, found = self.parameters, self._context
-        if values.ndim != 1 or not 1 <= len(values) <= p.slots:
-            raise CallerError(f"{values.shape} values do not fill 1 to {p.slots} slots", hint="Split them")
-        if p.scheme == "ckks":
-            numbers = np.asarray(values, dtype=np.float64)
-            if not (np.abs(numbers) <= 1).all():
-                raise CallerError("a value is not a number of at most 1", hint="Divide the values by their bound")
-            scale = 2.0**p.value_bits
-            plain = (
-                found.encoder.encode_complex(_pairs(numbers, p), scale)
-                if p.paired
-                else found.encoder.encode(numbers, scale)
-            )
-        else:
-            if values.dtype.kind not in "iu" or (values.size and _largest(values) > (p.plain - 1) // 2):
-                raise CallerError(f"a value is no integer of at most {(p.plain - 1) // 2}", hint="Scale the values")
-            plain = found.encoder.encode(values.astype(np.int64))
-        return bytes(self._encryptor.encrypt_symmetric(plain).to_string())
+        return bytes(self._encryptor.encrypt_symmetric(encoded(self._context, values)).to_string())
 
     def decrypt_rounded(self, data: Bytes, track: CkksTrack) -> Rounded:
         """The slots, rounded to the step of ``track``, which says at which scale they are. Nothing finer leaves."""
@@ -122,15 +115,3 @@ class SecretKey:
         if self._handle is None:
             raise CallerError("the key was wiped", hint="Load it again")
         return self._handle
-
-
-def _pairs(values: NDArray[np.float64], parameters: HeParameters) -> NDArray[np.complex128]:
-    """The first half of the values as real parts, the second as imaginary ones, in their slots."""
-    half = parameters.ring_degree // 2
-    filled = np.zeros(2 * half)
-    filled[: len(values)] = values
-    return filled[:half] + 1j * filled[half:]
-
-
-def _largest(values: NDArray[Any]) -> int:
-    return max(abs(int(values.min())), abs(int(values.max())))

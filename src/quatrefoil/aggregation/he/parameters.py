@@ -19,6 +19,7 @@ STANDARD_128 = {4096: 109, 8192: 218}
 ERROR_LARGEST = 21
 ERROR_VARIANCE = 10.5
 SECRET_VARIANCE = 2 / 3
+"""Of a ternary coefficient, each value with probability 1/3."""
 
 
 @dataclass(frozen=True)

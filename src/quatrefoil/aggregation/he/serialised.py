@@ -47,6 +47,18 @@ def read_secret_key(context: Context, data: Bytes) -> Any:
     return found
 
 
+def read_public_key(context: Context, data: Bytes) -> Any:
+    """A public key: an encryption of zero in all primes, the special one included; or ``CiphertextRefused``."""
+    what = "a public key"
+    primes = context.parameters.key_primes
+    head = _ciphertext_head(context, context.key_id, primes, 1.0)
+    _require_end(_after_ciphertext(context, memoryview(data), head, primes, 1.0, what=what), what)
+    found = context.seal.PublicKey()
+    whole = memoryview(data)
+    _guarded(what, lambda: through_memory(whole, lambda path: found.load(context.handle, path)))
+    return found
+
+
 def read_relin_keys(context: Context, data: Bytes) -> Any:
     return _read_switching(context, data, context.seal.RelinKeys(), {0}, 1)
 

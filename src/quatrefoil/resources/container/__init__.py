@@ -1,7 +1,7 @@
 """Sealed models and data sets: containers that carry their policy, readable at random and verified. Unaudited."""
 
 from quatrefoil.resources.container import seen
-from quatrefoil.resources.container.content import FILE, FORMS, TENSORS, Content, reading, root_of
+from quatrefoil.resources.container.content import FILE, FORMS, TENSORS, Content, FileHeader, reading, root_of
 from quatrefoil.resources.container.extracting import extract
 from quatrefoil.resources.container.front import Expected, Front, claimed_time, read_front
 from quatrefoil.resources.container.reader import SealedModel, opened_front
@@ -14,6 +14,7 @@ __all__ = [
     "About",
     "Content",
     "Expected",
+    "FileHeader",
     "Front",
     "Owner",
     "SealedModel",

@@ -18,6 +18,7 @@ from quatrefoil.resources.container import layout
 from quatrefoil.resources.container.content import Content, FileHeader, in_chunks, require_length
 from quatrefoil.resources.container.layout import LEAF, Head, Keys, Manifest, Trailer
 from quatrefoil.resources.container.parallel import in_order
+from quatrefoil.resources.kinds import BLINDED
 from quatrefoil.resources.policy import ReleasePolicy
 from quatrefoil.resources.resource import KEY, OwnedResource, Resource, key_commitment, sign, verify
 from quatrefoil.resources.sealed_key import require_public, seal_key
@@ -100,9 +101,9 @@ def _checked(content: Content, about: About, owner: Owner, brokers: Sequence[byt
         )
     for public in brokers:
         require_public(public)
-    if about.kind == "dataset" and not (isinstance(content.header, FileHeader) and content.header.salt):
+    if about.kind in BLINDED and not (isinstance(content.header, FileHeader) and content.header.salt):
         raise CallerError(
-            "the root of a data set is blinded, and this content has no salt",
+            f"the root of a {about.kind} is blinded, and this content has no salt",
             hint="Read it as a file with 32 random bytes",
         )
     resource_of(about, bytes(32), bytes(32))

@@ -1,0 +1,81 @@
+"""``quatrefoil bench planner``: what the planner predicts beside what runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from quatrefoil.bench.planner import REACH, measure_planner
+from quatrefoil.bench.runs.cases import CASES
+from quatrefoil.cli import output
+from quatrefoil.planner import Costs
+
+WHAT = "what the planner predicts beside what runs, phase by phase"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workload", action="append", choices=list(CASES), help="run this one; may be repeated (default: all)"
+    )
+    parser.add_argument("--repeats", type=int, default=5, metavar="R", help="runs of what is quick (default: 5)")
+    parser.add_argument(
+        "--seconds", type=float, default=20.0, metavar="S", help="about how long costs are measured (default: 20)"
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and rows: to see that it runs")
+    parser.add_argument(
+        "--every-route", action="store_true", help="run phases under one choice of layers for all of them as well"
+    )
+    parser.add_argument("--costs", type=Path, metavar="FILE", help="predict from FILE instead of measuring this host")
+    output.add_json_option(parser)
+    parser.set_defaults(bench=_run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    console = output.progress_console()
+    found = measure_planner(
+        args.workload or list(CASES),
+        args.repeats,
+        lambda step: console.print(step, markup=False),
+        seconds=args.seconds,
+        quick=args.quick,
+        every_route=args.every_route,
+        costs=Costs.load(args.costs) if args.costs else None,
+    )
+    output.write_json(args.json, "quatrefoil.bench-planner/1", found)
+    if output.only_json(args):
+        return
+    out = output.console()
+    out.print(f"Condition: {found['condition']}.", markup=False)
+    names = ("phase", "route", "backends", "predicted ms", "ran in ms", "ratio", "bytes, ratio", "within")
+    for one in found["workloads"]:
+        rows = [row for row in found["rows"] if row["workload"] == one["workload"]]
+        cells = [_cells(row) for row in rows]
+        together = (f"{one['predicted_ms']:.2f}", f"{one['measured_ms']:.2f}", _ratio(one["ratio"]), "", _said(one))
+        cells.append(("together", "routed", "", *together))
+        out.print(output.table(f"{one['workload']} under {one['policy']}", names, cells))
+        out.print(f"Planned in {one['planning_ms']:.1f} ms, the slowest of 50.", markup=False)
+    out.print(f"{found['within']} of {found['compared']} predictions are within {REACH:.0%} of the run.", markup=False)
+    out.print("*: beside what protection added to the same work in the clear, not all of the phase.", markup=False)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    mark = "" if row["compared_with"] == "all of the phase" else " *"
+    return (
+        row["phase"],
+        row["route"],
+        " + ".join(row["backends"]) or "-",
+        f"{row['predicted_ms']:.2f}",
+        f"{row['measured_ms']:.2f}{mark}",
+        _ratio(row["ratio"]),
+        _ratio(row["bytes_ratio"]),
+        _said(row),
+    )
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _said(row: dict[str, Any]) -> str:
+    return {True: "yes", False: "NO", None: "-"}[row["within"]]
