@@ -61,7 +61,7 @@ def test_every_claim_has_a_command_and_every_figure_a_path() -> None:
     figures, known = load(FIGURES), commands()
     assert len(rows(README, "## Figures")) == len(figures.rows) > 20
     for row in figures.rows:
-        assert row.part.command in known or row.part.name in ("routing", "planner")
+        assert row.part.command in known
         assert set(names(row.value)) <= set(row.values) and row.value != row.filled(row.value)
 
 

@@ -62,6 +62,7 @@ class Layer:
 
 _SCORED = "{} rows of {} columns"
 _SCORED_PATHS = ("rows[way=plain numpy].rows", "rows[way=plain numpy].columns")
+_ASKED = "one row, a network of {} inputs and {} hidden units"
 _SUMMED = "{} silos, {} float32 each"
 
 
@@ -75,6 +76,12 @@ def _score(name: str, way: str) -> Figure:
     return Figure(
         name, "score", f"rows[way={way}].over_plain", ",.0f", " times numpy", _SCORED, _SCORED_PATHS, ratio=True
     )
+
+
+def _network(name: str, way: str) -> Figure:
+    row = f"network[way={way}]"
+    given = (f"{row}.inputs", f"{row}.hidden")
+    return Figure(name, "score", f"{row}.over_plain", ",.0f", " times ONNX Runtime", _ASKED, given, ratio=True)
 
 
 def _session(name: str, shape: str, stack: str = "hybrid-768") -> Figure:
@@ -99,10 +106,12 @@ LAYERS: tuple[Layer, ...] = (
         "Zhang et al., BatchCrypt (USENIX ATC 2020): batching alone makes encrypted training 23 to 93 times faster",
         (
             _sum("sums, our scheme", "additive-rlwe/sum-256-w16"),
+            _sum("sums, CKKS", "ckks/ckks-sum-4096"),
             _score("scores, CKKS", "ckks-linear-4096"),
             _score("scores, BGV", "bgv-linear-4096"),
+            _network("an inference, CKKS", "ckks-network-8192"),
         ),
-        "Grows with the rows, hardly with their number below a full ciphertext; bytes are a multiple of it",
+        "By whole ciphertexts: a few rows take as long, and as many bytes, as the thousands that fill one",
         (
             Figure(
                 "all rows scored", "score", "rows[way=ckks-linear-4096].total_ms", ",.0f", " ms", _SCORED, _SCORED_PATHS
@@ -121,6 +130,7 @@ LAYERS: tuple[Layer, ...] = (
             _sum("sums, TenSEAL", "tenseal"),
             _score("scores, TenSEAL by columns", "tenseal, a vector a column"),
             _score("scores, TenSEAL by rows", "tenseal, a vector a row"),
+            _network("an inference, TenSEAL", "tenseal, a vector"),
         ),
     ),
     Layer(

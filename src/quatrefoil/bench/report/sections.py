@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from quatrefoil.audit.report.markup import Content, Markup, element, join, table
-from quatrefoil.bench.report import plots, svg
+from quatrefoil.bench.report import plots, routed, svg
 from quatrefoil.bench.report.cells import cell, minutes, percent
-from quatrefoil.bench.report.finding import number, numbers, rows
+from quatrefoil.bench.report.finding import number, rows
 from quatrefoil.bench.report.layers import EXTRAPOLATIONS, LAYERS, Figure, Layer, Results
-from quatrefoil.bench.report.panels import PANELS, Panel, Shown
+from quatrefoil.bench.report.panel import Panel, Shown
+from quatrefoil.bench.report.panels import PANELS
 from quatrefoil.bench.report.records import Here
 from quatrefoil.bench.report.whole import Outcome
 
@@ -88,7 +89,6 @@ def _disturbed(one: Outcome) -> bool:
 
 def headlines(results: Results) -> Markup:
     """Ratios of what ran, and nothing else."""
-    saved = numbers(results.get("routing", {}), "rows[*].saved_fraction")
     wanted = (
         ("aggregation", "rows[backend=additive-rlwe/sum-256-w16].overhead", ",.1f", "times the plain sum, encrypted"),
         ("proof", "verify_ms", ",.1f", "ms to verify a bounded update"),
@@ -107,8 +107,12 @@ def headlines(results: Results) -> Markup:
         for part, path, form, what in wanted
         if (found := number(results.get(part, {}), path)) is not None
     ]
-    if saved:
-        shown.insert(0, (f"{min(saved):.0%}", "saved by routing, on the worst of the workloads"))
+    saved = [
+        (cell(found, ".0%"), f"saved by routing: {cell(row.get('workload'))}")
+        for row in rows(results.get("routing", {}), "rows")[:6]
+        if (found := number(row, "saved_fraction")) is not None
+    ]
+    shown = saved + shown
     return (
         element("ul", *(element("li", element("b", value), what) for value, what in shown), class_="figures")
         if shown
@@ -174,7 +178,10 @@ def panel(one: Outcome) -> Markup:
     if shown is None:
         return element("section", *head)
     tables = [_table(which, one.kept.result) for which in shown.tables]
-    return element("section", *head, element("p", shown.about), _plot(shown, one.kept.result), *tables, _extra(one))
+    body = (element("p", shown.about), _plot(shown, one.kept.result), *tables)
+    if one.part.name != "routing":
+        return element("section", *head, *body)
+    return element("section", *head, routed.condition(one.kept.result), *body, routed.routes(one.kept.result))
 
 
 def _plot(shown: Panel, result: Mapping[str, Any]) -> Markup:
@@ -199,18 +206,6 @@ def _table(which: Shown, result: Mapping[str, Any]) -> Markup:
     titles = tuple(column.title for column in which.columns)
     body: list[list[Content]] = [[cell(row.get(column.key), column.form) for column in which.columns] for row in found]
     return element("div", table(titles, body, "data"), class_="wide")
-
-
-def _extra(one: Outcome) -> Markup:
-    """What blanket choices leave unanswered stands beside their times."""
-    if one.part.name != "routing" or one.kept is None:
-        return NOTHING
-    lines: list[list[Content]] = [
-        [cell(row.get("workload")), cell(row.get("unanswered"))]
-        for row in rows(one.kept.result, "rows")
-        if row.get("unanswered")
-    ]
-    return table(("Workload", "What each blanket choice leaves unanswered"), lines, "data") if lines else NOTHING
 
 
 def peers(outcomes: Sequence[Outcome]) -> Markup:
