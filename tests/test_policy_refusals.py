@@ -37,6 +37,15 @@ def test_a_value_of_the_wrong_kind_names_its_line_and_field(key: str, value: str
 
 REFUSED = {
     "an unknown key": ("rounds", "rounds = 10\nround = 3", "limits.round: is not a known key. Did you mean 'rounds'?"),
+    "a threat by half its name": (
+        "threats",
+        'threats = ["network", "physical"]',
+        "threats: 'physical' is unknown. Known: recorder, network, curious-aggregator, colluding-silos, curious-host,",
+    ),
+    "a threat under another spelling": ("threats", 'threats = ["physical_access"]', "threats: 'physical_access' is"),
+    "a library for a scheme": ("aggregation", 'aggregation = ["seal"]', "allow.aggregation: 'seal' is unknown."),
+    "a scheme twice": ("aggregation", 'aggregation = ["ckks", "ckks"]', "allow.aggregation: names 'ckks' twice"),
+    "a site in a policy": ("rounds", 'rounds = 10\nsite = "premises"', "limits.site: is not a known key"),
     "a threat that is unknown": ("threats", 'threats = ["aliens"]', "threats: 'aliens' is unknown"),
     "no threat": ("threats", "threats = []", "threats: is empty"),
     "a threat twice": ("threats", 'threats = ["network", "network"]', "threats: names 'network' twice"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from math import log2, sqrt
 
@@ -108,6 +109,9 @@ def test_words_beyond_the_modulus_are_left_out_of_the_reference() -> None:
     """A modulus just above a power of two refuses almost half of the words, so more have to be drawn."""
     small = CkksSumSet("small", 4096, (1 << 59) + 1, scale_bits=40, max_silos=2)
     found = reference(small, CONTEXT, 0)
+    stream = hashlib.shake_128(b"quatrefoil/ckks-sum/v1/a" + small.digest() + CONTEXT + bytes(8)).digest(8 * 20_000)
+    below = [word for (drawn,) in struct.iter_unpack("<Q", stream) if (word := drawn % 2**60) < small.modulus]
+    assert found.tolist() == below[:4096]
     assert len(found) == 4096 and found.max() <= 1 << 59 and np.mean(found / 2.0**59) == pytest.approx(0.5, abs=0.03)
 
 
@@ -129,6 +133,13 @@ def test_sums_are_within_their_bound(count: int, length: int, clip: float, seed:
     found = opened([BACKEND.encrypt(u, weight=w, shape=form) for u, w in zip(updates, weights, strict=True)], form)
     exact = sum(w * u.astype(np.longdouble) for u, w in zip(updates, weights, strict=True))
     assert np.abs(found - exact).max() <= BACKEND.error_bound(form, count) < 7e-10 * count * clip
+
+
+def test_the_worst_noise_that_there_can_be_is_within_the_bound_and_near_it() -> None:
+    """42 in every coefficient, with the sign of its weight in the real part of the first slot."""
+    n = SET.ring_degree
+    worst = ETA * np.abs(np.cos(np.pi * np.arange(n) / n)).sum() / SET.scale
+    assert 0.8 * SET.error(1) < worst < SET.error(1)
 
 
 def test_a_full_roster_of_the_largest_values_does_not_wrap() -> None:
@@ -184,15 +195,18 @@ def three() -> list[Encrypted]:
     return contributions(3)
 
 
-def test_a_missing_key_a_foreign_one_and_one_too_many_open_nothing(three: list[Encrypted]) -> None:
-    total, keys = total_of(three, FORM), [one.key for one in three]
-    (foreign,) = contributions(1)
+@pytest.mark.parametrize("length", [1, 4095, 4096, 4100])
+def test_a_missing_key_a_foreign_one_and_one_too_many_open_nothing(length: int) -> None:
+    """Also where no slot is left over whose zero would show it."""
+    form = shape(length)
+    three, (foreign,) = contributions(3, form), contributions(1, form)
+    total, keys = total_of(three, form), [one.key for one in three]
     header = BACKEND.combine_keys(keys)[:KEY_HEADER_BYTES]
     for wrong in (keys[:2], [*keys[:2], foreign.key], [*keys, foreign.key]):
         combined = header + BACKEND.combine_keys(wrong)[KEY_HEADER_BYTES:]  # whatever it says of itself
         with pytest.raises(CiphertextRefused, match="does not belong to this sum"):
-            BACKEND.decrypt(total, combined, shape=FORM, count=3)
-    assert BACKEND.decrypt(total, BACKEND.combine_keys(keys), shape=FORM, count=3).values == pytest.approx(1.5)
+            BACKEND.decrypt(total, combined, shape=form, count=3)
+    assert BACKEND.decrypt(total, BACKEND.combine_keys(keys), shape=form, count=3).values == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize("coefficient", [0, 1, 4095])

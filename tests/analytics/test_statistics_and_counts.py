@@ -104,6 +104,15 @@ def test_too_many_rows_are_refused_with_the_numbers() -> None:
         BgvTrack.fresh(SETS[BGV], 1).summed(536846337)
 
 
+def test_answers_that_no_message_holds_are_refused_before_anything_is_computed() -> None:
+    """22 columns are 275 sums, and 16 x 16 categories 256 cells: a message holds 255."""
+    with pytest.raises(ParametersRefused, match=r"275 sums is \d+ bytes, over 67108864"):
+        summarise(numbers(np.ones((2, 22))), keys(CKKS))
+    table = encrypt_categories(key(BGV), ["a", "b"], np.zeros((2, 2), dtype=np.int64), [16, 16])
+    with pytest.raises(ParametersRefused, match="256 sums"):
+        contingency(table, keys(BGV), "a", "b")
+
+
 def test_statistics_of_another_table_key_or_kind_are_refused() -> None:
     sent, other = (numbers(np.random.default_rng(s).standard_normal((5, 1))) for s in (1, 2))
     answer = summarise(sent, keys(CKKS))

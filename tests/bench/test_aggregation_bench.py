@@ -105,7 +105,7 @@ def test_the_command_writes_what_it_shows(
     assert written["schema"] == "quatrefoil.bench-aggregation/1" and "machine" in written
     assert all(name in row for row in written["rows"] for name in FIGURES)
     shown = capsys.readouterr().out
-    assert "sum-256-w16" in shown and "Peer tenseal: not installed" in shown
+    assert "sum-256-w16" in shown and "ckks-sum-4096 takes" in shown and "Peer tenseal: not installed" in shown
 
 
 def test_standard_output_holds_nothing_but_json_when_asked(

@@ -158,7 +158,7 @@ def test_the_command_runs_and_prints_every_figure(tmp_path, costs, capfd, monkey
         contents=lambda _: whole.contents(replace(whole.workload, phases=_small(whole))),
     )
     monkeypatch.setattr(routing, "case", lambda _: part)
-    monkeypatch.setattr(routing, "all_choices", lambda: (("transport", "enclave"), ("transport", "aggregation")))
+    monkeypatch.setattr(routing, "all_choices", lambda: (("transport",), ("transport", "enclave")))
     monkeypatch.setitem(routing.CONTROLS, "credit-scoring", ("channel", "audit"))
     costs.save(tmp_path / "costs.json")
     file = tmp_path / "routing.json"
@@ -171,7 +171,12 @@ def test_the_command_runs_and_prints_every_figure(tmp_path, costs, capfd, monkey
     assert f"{row['plain_ms']:.1f}" in shown and f"{row['routed_ms']:.1f}" in shown
     for key in ("workload", "threats", "plain_ms", "routed_ms", "blanket_ms", "saved_fraction"):
         assert key in row
-    assert f"{100 * row['saved_fraction']:.1f} %" in shown and "8 parameters, 30 batch" in shown
+    assert (
+        row["saved_fraction"] == 0
+        and "saves 0.0 %" in shown
+        and "Cannot run: transport" in shown
+        and "8 parameters, 30 batch" in shown
+    )
 
 
 def _small(one):

@@ -56,6 +56,7 @@ def planned(workload: Workload, routes: dict[str, tuple[tuple[str, str], ...]]) 
             site=phase.site,
             isolation="",
             refused=(),
+            tradeoffs=(),
         )
         for phase in workload.phases
     )

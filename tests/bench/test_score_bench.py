@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from quatrefoil.bench.score import SETS, measure_score
+from quatrefoil.bench.score import PUBLIC, SETS, measure_score
 from quatrefoil.bench.score_network import measure_network
 from quatrefoil.cli import bench
 from quatrefoil.errors import CallerError
@@ -26,11 +26,13 @@ def test_every_way_has_a_row_and_is_right(capsys: pytest.CaptureFixture[str]) ->
     found = json.loads(capsys.readouterr().out)
     rows, network = found["rows"], found["network"]
     assert [row["way"] for row in rows][1:4] == list(SETS)
-    assert [row["way"] for row in rows][4:] == ["tenseal, a vector a row", "tenseal, a vector a column"]
+    for secret, public, name in zip(rows[1:3], rows[4:6], PUBLIC, strict=True):
+        assert public["way"] == f"{name}, public key" and public["error_bound"] > secret["error_bound"]
+    assert [row["way"] for row in rows][6:] == ["tenseal, a vector a row", "tenseal, a vector a column"]
     for row in rows[1:]:
         assert row["max_abs_error"] <= (row["error_bound"] if row["error_bound"] is not None else 1e-3)
         assert row["total_ms"] == pytest.approx(row["encrypt_ms"] + row["compute_ms"] + row["decrypt_ms"])
-    assert all(row["over_ours"] == pytest.approx(row["total_ms"] / rows[1]["total_ms"]) for row in rows[4:])
+    assert all(row["over_ours"] == pytest.approx(row["total_ms"] / rows[1]["total_ms"]) for row in rows[6:])
     assert rows[3]["max_abs_error"] == 0.0
     ways = [row["way"] for row in network]
     assert ways == ["plain ONNX Runtime", "plain numpy", "ckks-network-8192", "tenseal, a vector"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from client_world import Talker
-from test_client_attacks import CHUNK_ATTACKS, chunks_of
+from test_client_stream_attacks import CHUNK_ATTACKS, chunks_of
 
 from quatrefoil.attested import Attestation
 from quatrefoil.client import AsyncClient

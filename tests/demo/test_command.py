@@ -158,7 +158,7 @@ def test_a_policy_for_ckks_that_asks_for_proofs_is_refused_before_anything_runs(
         ("rounds = 200", "rounds = 14", "has 15 rounds, and the policy allows 14"),
         ("minimum_silos = 3 ", "minimum_silos = 5 ", "has 4 silos, and the policy asks for at least 5"),
         ("minimum_silos = 3 ", "minimum_silos = 2 ", "is under colluding_silos + 2 = 3"),
-        ('aggregation = ["additive-rlwe"]', 'aggregation = ["bgv"]', "aggregation/bgv"),
+        ('aggregation = ["additive-rlwe"]', 'aggregation = ["bgv"]', "needs a backend of aggregation"),
         ('"network", ', '"network", "byzantine-silo", ', "byzantine-silo"),
         ('accept = ["software-keeper"]', "accept = []", "software-keeper"),
     ],

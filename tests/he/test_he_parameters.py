@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from math import sqrt
+from math import log, sqrt
 
 import numpy as np
 import pytest
 from support_he import key
+from tests.reference.he import coefficients, polynomials
 
 from quatrefoil.aggregation.he import SETS, HeParameters, SecretKey
 from quatrefoil.aggregation.he.context import context, library
+from quatrefoil.aggregation.he.parameters import SECRET_VARIANCE
 from quatrefoil.aggregation.security.lattice import Lwe, primal
 from quatrefoil.errors import DependencyMissing, ParametersRefused
 
@@ -101,3 +103,18 @@ def test_keys_differ_and_do_not_print_their_secret() -> None:
     one, other = (SecretKey.generate(SETS["ckks-linear-4096"]) for _ in range(2))
     assert one.key_id != other.key_id and one.save() != other.save()
     assert repr(one) == f"SecretKey(ckks-linear-4096, {one.key_id.hex()})"
+
+
+@pytest.mark.parametrize("name", ["ckks-linear-4096", "ckks-network-8192"])
+def test_secrets_are_ternary_each_value_with_probability_a_third(name: str) -> None:
+    """What the bound of rescaling takes from SEAL, by exact integers: its coefficients, and the size of its slots."""
+    p = SETS[name]
+    ((values, *_),) = polynomials(bytes(key(name).save()), p.ring_degree, p.key_primes, 88, 1)
+    prime = p.key_primes[0]
+    found = [c - prime if c > prime // 2 else c for c in coefficients(values, prime)]
+    counts = [found.count(value) for value in (-1, 0, 1)]
+    assert sum(counts) == p.ring_degree
+    assert all(abs(count - p.ring_degree / 3) < 6 * sqrt(p.ring_degree * 2 / 9) for count in counts)
+    in_slots = np.abs(np.fft.fft(np.array(found) * np.exp(1j * np.pi * np.arange(p.ring_degree) / p.ring_degree)))
+    events = log(16 * p.ring_degree) + 40 * log(2)
+    assert (in_slots**2).max() <= SECRET_VARIANCE * 2 * p.ring_degree * events

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.planner.made_up import TRAINING, make_available, make_costs, policy
 
 from quatrefoil import analytics
-from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.aggregation.he import SETS, HeParameters, SecretKey
 from quatrefoil.aggregation.he.bounds import CkksTrack
 from quatrefoil.contracts import SumShape
 from quatrefoil.errors import ParametersRefused, PhaseUnprotected
-from quatrefoil.planner import Plan, encrypted, fitting, plan, requirements
+from quatrefoil.planner import Plan, encrypted, fitting, host, plan, requirements
 from quatrefoil.planner.estimate import Estimate
 from quatrefoil.planner.host import PARAMETER_SETS
 from quatrefoil.policy import Allow, Policy
@@ -114,14 +114,22 @@ def test_of_a_network_nothing_is_known_beforehand() -> None:
 
 
 @pytest.mark.parametrize("bits", PARAMETER_SETS)
-@pytest.mark.parametrize("count", [2, 32])
-def test_sums_are_as_exact_as_is_said(bits: int, count: int) -> None:
+@pytest.mark.parametrize("backend", ["additive-rlwe", "ckks", "plain"])
+def test_sums_are_as_exact_as_is_said(backend: str, bits: int) -> None:
     summed = next(phase for phase in TRAINING.phases if phase.kind == "aggregate")
     asked = policy({"network"})
     asked = replace(asked, limits=replace(asked.limits, value_bits=bits))
-    said = requirements.largest_error(summed, {"aggregation": "additive-rlwe"}, asked)
-    scheme = AdditiveAggregation(ParameterSet.named(PARAMETER_SETS[bits]))
-    assert scheme.error_bound(SumShape(10, 2.0, bytes(32)), count) <= said * count * 2.0 * (1 + 1e-12)
+    said = requirements.largest_error(summed, {"aggregation": backend}, asked)
+    scheme, shape = host.aggregation(backend, bits), SumShape(10, 2.0, bytes(32))
+    update = np.linspace(-2, 2, 10, dtype=np.float32)
+    for count in (2, 32):
+        parts = [scheme.encrypt(update, weight=1.0, shape=shape) for _ in range(count)]
+        accumulator = scheme.accumulator(shape=shape)
+        for part in parts:
+            accumulator.add(part.ciphertext)
+        key = scheme.combine_keys([part.key for part in parts])
+        found = scheme.decrypt(accumulator.total(), key, shape=shape, count=count)
+        assert found.error_bound <= said * count * 2.0 * (1 + 1e-12)
 
 
 def test_scores_and_moments_are_as_exact_as_is_said() -> None:
@@ -185,6 +193,15 @@ def test_as_many_rows_are_summed_as_fit() -> None:
 )
 def test_what_does_not_fit_is_refused_with_the_numbers(phase: Phase, expected: str) -> None:
     assert expected in refusal(phase)
+
+
+def test_the_page_says_how_much_fits() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "planner.md").read_text()
+    assert f"at most {fitting.MOST_SUMMED_CHUNKS * 4096:,} rows" in text
+    columns = next(
+        n for n in range(1, 100) if "the answer has" in fitting.uncomputed(replace(SUMMARISE, parameters=n), "ckks")
+    )
+    assert f"(up to {columns - 1} columns)" in text
 
 
 def test_a_table_that_is_too_large_for_a_message_is_where_analytics_refuses_it() -> None:

@@ -17,7 +17,7 @@ from quatrefoil.exchange.policy import LARGEST_BODY
 from quatrefoil.planner import Availability, Plan, host, plan, serving, threats
 from quatrefoil.policy import BACKENDS, CHANNEL_POLICIES, ISOLATING, THREATS, Allow, Policy
 from quatrefoil.wire import LARGEST_MESSAGE
-from quatrefoil.workload import Workload
+from quatrefoil.workload import Phase, Workload
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 KINDS = tuple(name for name in BACKENDS["enclave"] if name not in ("software", *host.UNCOLLECTED))
@@ -164,6 +164,20 @@ def test_a_keepers_enclave_is_not_a_servers() -> None:
     both = replace(TRAINING, phases=(*TRAINING.phases, SERVING.phases[1]))
     message = refusal(asked, "tdx", workload=both)
     assert "phase 'keys' (keys) needs a backend of enclave" in message and "(infer)" not in message
+
+
+def test_a_plan_tells_the_parties_of_a_round_their_backends_whatever_is_computed_beside_it() -> None:
+    scored = Phase("scored", "score", "record", 1e6, parameters=30, batch=100)
+    both = replace(TRAINING, phases=(*TRAINING.phases, SERVING.phases[1], scored))
+    allow = Allow(("pq-tls",), ("software", "tdx"), ("additive-rlwe", "ckks"), ("bounded-update",))
+    asked = replace(policy({"network"}), allow=allow)
+    available = make_available(("aggregation", "ckks"), servers=("tdx",))
+    slow = replace(scored, name="slow", largest_bytes=1 << 40)
+    made = plan(both, asked, make_costs(), available)
+    assert made.backend("enclave") == "software" and made.phase("answer").backends == ("pq-tls", "tdx")
+    assert made.backend("aggregation") == "additive-rlwe" and made.optional("proofs") == ""
+    without = plan(replace(both, phases=(slow,)), asked, make_costs(), make_available(("aggregation", "ckks")))
+    assert without.backend("aggregation") == "ckks"
 
 
 def test_who_may_serve_is_said_or_nobody_does() -> None:

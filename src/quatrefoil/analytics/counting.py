@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from quatrefoil.aggregation.he import Encrypted, EvaluationKeys, Evaluator, SecretKey
 from quatrefoil.aggregation.he.bounds import BgvTrack
-from quatrefoil.analytics.tables import Answer, EncryptedTable, Progress, silent
+from quatrefoil.analytics.tables import Answer, EncryptedTable, Progress, require_answer, silent
 from quatrefoil.errors import CallerError, CiphertextRefused, ParametersRefused
 
 
@@ -44,6 +44,7 @@ def contingency(
     first, second = _categorical(table, rows), _categorical(table, columns)
     if first == second:
         raise CallerError("a table of a column with itself", hint="Ask for its histogram")
+    require_answer(evaluator.parameters, table.categories[first] * table.categories[second])
     one = _fresh(table)
     one.product(one).summed(table.rows)
     downs = [table.read(evaluator, first, category) for category in range(table.categories[first])]

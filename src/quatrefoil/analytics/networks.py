@@ -1,9 +1,6 @@
 """A network evaluated on encrypted rows in CKKS: dense, square, dense. One row is one ciphertext.
 
-Slots are ``inputs`` blocks of ``stride``: block i holds input i in each of its slots, whatever the model. Position t of
-a block is of hidden unit (t / outputs) mod hidden and of output t mod outputs, all powers of two. So a layer is one
-multiplication and log2 rotations, its sums stand in every block, and what comes back has each output in many slots and
-nothing else in any. Hidden units that a block has no place for are further vectors, added up before the last rotations.
+``network_layout`` says which slot holds what.
 """
 
 from __future__ import annotations
@@ -18,6 +15,7 @@ from numpy.typing import NDArray
 
 from quatrefoil.aggregation.he import EvaluationKeys, Evaluator, HeParameters, PlainMatrix, SecretKey, encode_matrix
 from quatrefoil.aggregation.he.bounds import CkksTrack, power_of_two
+from quatrefoil.analytics.network_layout import Layout, Slots, power
 from quatrefoil.analytics.network_models import Network
 from quatrefoil.analytics.scoring import linked, require_within
 from quatrefoil.analytics.tables import (
@@ -33,10 +31,7 @@ from quatrefoil.errors import CallerError, CiphertextRefused, ModelRefused, Para
 from quatrefoil.wire import LARGEST_MESSAGE, WireObject
 
 NETWORK_SET = "ckks-network-8192"
-MOST_GROUPS = 64
-"""Vectors of hidden units: each costs a layer of its own."""
 _KINDS = {"identity": "network", "sigmoid": "network-sigmoid"}
-Slots = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -106,7 +101,7 @@ def encrypt_row(
             hint="Split the rows into several tables",
         )
     held = held_bounds(p, rows, bounds)
-    blocks = _power(max(2, len(names)))
+    blocks = power(max(2, len(names)))
     ciphertexts: list[bytes] = []
     for row in rows:
         progress(f"encrypting row {len(ciphertexts) + 1} of {len(rows)}")
@@ -136,7 +131,7 @@ def prepare(network: Network, columns: tuple[str, ...], bounds: tuple[float, ...
     """``ParametersRefused`` where the network does not fit ``p``, with the numbers; ``ModelRefused`` where its outputs
     depend on no input."""
     first, biases, second, constants = _live(network, columns, bounds)
-    layout = _Layout.of(p, len(columns), len(first), len(second))
+    layout = Layout.of(p, len(columns), len(first), len(second))
     # Each hidden unit is at most 1 in its own unit; the second layer takes the squares of these back.
     units = np.abs(first).sum(1) + np.abs(biases)
     second = second * units**2
@@ -246,7 +241,7 @@ def open_answer(key: SecretKey, about: bytes, rows: int, answer: Answer) -> Outp
 def _repeated(key: SecretKey, data: bytes, track: CkksTrack, count: int) -> Slots:
     """The outputs of one row."""
     error = track.released()
-    slots = key.decrypt_rounded(data, track).values.reshape(-1, _power(count))
+    slots = key.decrypt_rounded(data, track).values.reshape(-1, power(count))
     require_within(slots, track.bound + error)
     if (slots.max(0) - slots.min(0) > 2 * error).any() or (np.abs(slots[:, count:]) > error).any():
         raise CiphertextRefused("decrypted outputs are none", hint="The answer was altered, or is of another key")
@@ -265,81 +260,6 @@ def _live(network: Network, columns: tuple[str, ...], bounds: tuple[float, ...])
     if not live.any():
         raise ModelRefused("the network's outputs depend on no input", hint="Train it again, or check its weights")
     return first[live], biases[live], second[:, live], constants
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """``inputs`` blocks; ``hidden`` units and ``outputs`` that a block has places for, each many times; ``vectors``:
-    how many hold all hidden units."""
-
-    slots: int
-    inputs: int
-    hidden: int
-    outputs: int
-    vectors: int
-
-    @classmethod
-    def of(cls, p: HeParameters, columns: int, hidden: int, outputs: int) -> _Layout:
-        inputs, several = _power(max(2, columns)), _power(outputs)
-        places = p.slots // inputs // several
-        vectors = -(-hidden // places) if places else 0
-        if not 1 <= vectors <= MOST_GROUPS:
-            raise ParametersRefused(
-                f"{columns} inputs, {hidden} hidden units and {outputs} outputs need {inputs} x {several} slots for "
-                f"each hidden unit, and {p.name} has {p.slots} in each of at most {MOST_GROUPS} vectors",
-                hint="Use fewer inputs, hidden units or outputs",
-            )
-        return cls(p.slots, inputs, min(_power(hidden), places), several, vectors)
-
-    @property
-    def stride(self) -> int:
-        return self.slots // self.inputs
-
-    @property
-    def input_steps(self) -> list[int]:
-        return [self.stride << i for i in range(self.inputs.bit_length() - 1)]
-
-    @property
-    def hidden_steps(self) -> list[int]:
-        return [self.outputs << i for i in range(self.hidden.bit_length() - 1)]
-
-    def groups(self, units: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-        """The hidden units of each vector, along the first axis, filled up with zeros."""
-        filled = np.zeros((self.vectors * self.hidden, *units.shape[1:]))
-        filled[: len(units)] = units
-        return np.split(filled, self.vectors)
-
-    def hidden_weights(self, units: NDArray[np.float64]) -> Slots:
-        """Hidden units x columns, in slots."""
-        filled = np.zeros((self.hidden, self.inputs))
-        filled[:, : units.shape[1]] = units
-        return filled[self._unit].T.ravel()
-
-    def hidden_values(self, units: Slots) -> Slots:
-        return np.tile(units[self._unit], self.inputs)
-
-    def output_weights(self, weights: NDArray[np.float64]) -> Slots:
-        """Outputs x hidden units, in slots."""
-        filled = np.zeros((self.outputs, self.hidden))
-        filled[: len(weights)] = weights
-        return np.tile(filled[self._output, self._unit], self.inputs)
-
-    def output_values(self, values: Slots) -> Slots:
-        filled = np.zeros(self.outputs)
-        filled[: len(values)] = values
-        return np.tile(filled[self._output], self.inputs)
-
-    @property
-    def _unit(self) -> NDArray[np.int64]:
-        return np.arange(self.stride) // self.outputs % self.hidden
-
-    @property
-    def _output(self) -> NDArray[np.int64]:
-        return np.arange(self.stride) % self.outputs
-
-
-def _power(count: int) -> int:
-    return 1 << (count - 1).bit_length()
 
 
 def _refused(problem: str) -> CiphertextRefused:

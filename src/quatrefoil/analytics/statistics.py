@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from quatrefoil.aggregation.he import EvaluationKeys, Evaluator, SecretKey
 from quatrefoil.aggregation.he.bounds import CkksTrack
-from quatrefoil.analytics.tables import Answer, EncryptedTable, Progress, silent
+from quatrefoil.analytics.tables import Answer, EncryptedTable, Progress, require_answer, silent
 from quatrefoil.errors import CallerError, CiphertextRefused, ParametersRefused
 
 _KIND = "statistics"
@@ -46,6 +46,8 @@ def summarise(table: EncryptedTable, keys: EvaluationKeys, *, progress: Progress
     if p.scheme != "ckks":
         raise ParametersRefused(f"{p.name} has no means", hint="Use ckks-product-8192")
     _require_keys_of(table, keys)
+    count = len(table.columns)
+    require_answer(p, count + count * (count + 1) // 2)
     plan = _planned(table)
     evaluator = Evaluator(p, keys)
     columns = [table.read(evaluator, position) for position in range(len(table.columns))]

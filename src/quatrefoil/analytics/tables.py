@@ -225,6 +225,16 @@ def _chunks(key: Encrypting, column: NDArray[Any]) -> list[bytes]:
     return [key.encrypt(column[start : start + slots]) for start in range(0, len(column), slots)]
 
 
+def require_answer(p: HeParameters, ciphertexts: int) -> None:
+    """``ParametersRefused`` where an answer of so many ciphertexts is more than a message: nobody could open it."""
+    size = ciphertexts * (p.ciphertext_bytes + 16)
+    if size > LARGEST_MESSAGE - 65_536:
+        raise ParametersRefused(
+            f"an answer of {ciphertexts} sums is {size} bytes, over {LARGEST_MESSAGE}",
+            hint="Ask about fewer columns or categories at once",
+        )
+
+
 def _require_room(p: HeParameters, rows: int, columns: int) -> None:
     if columns > MOST_COLUMNS:
         raise CallerError(f"{columns} columns are over {MOST_COLUMNS}", hint="Leave columns out")

@@ -56,17 +56,17 @@ def measure(parameters: int, silos: int, threads: int, progress: Progress) -> li
                 _measured(updates, AdditiveAggregation(chosen, threads=threads), REPETITIONS),
             )
         )
-    rows += _ckks(updates, plain_ms, progress)
+    others = _ckks(updates, plain_ms, progress)
     try:
         progress("TenSEAL CKKS as NVFlare configures it (N=8192, [60, 40, 40], symmetric)")
         measured = measure_tenseal(updates, threads, _exact_mean(updates))
+        others.append(_row("tenseal", updates, plain_ms, threads, measured))
     except DependencyMissing as error:
         progress(str(error))
-        return rows
-    peer = _row("tenseal", updates, plain_ms, threads, measured)
     silo_ms = rows[0]["encrypt_ms"] + rows[0]["serialise_ms"]
-    peer["encrypt_serialise_over_additive"] = (peer["encrypt_ms"] + peer["serialise_ms"]) / silo_ms
-    return [*rows, peer]
+    for other in others:
+        other["encrypt_serialise_over_additive"] = (other["encrypt_ms"] + other["serialise_ms"]) / silo_ms
+    return [*rows, *others]
 
 
 def _ckks(updates: Updates, plain_ms: float, progress: Progress) -> list[Row]:

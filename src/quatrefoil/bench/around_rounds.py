@@ -26,7 +26,7 @@ from quatrefoil.workload import FEDERATED, Phase
 
 SILOS = (3, 8)
 PARAMETERS = 545
-FEWEST_ROUNDS, MOST_ROUNDS = 3, 40
+FEWEST_ROUNDS, MOST_ROUNDS = 5, 40
 _POLICY = "hospital-group"
 _CHOSEN = {"transport": "pq-tls", "enclave": "software", "aggregation": "additive-rlwe", "proofs": "bounded-update"}
 

@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     new = commands.add_parser("new", help="draw a key: its secret half sealed under a policy, its public half signed")
-    new.add_argument("--set", default="ckks-linear-4096", metavar="NAME", help="parameter set (default: %(default)s)")
+    new.add_argument("--set", default="ckks-product-8192", metavar="NAME", help="parameter set (default: %(default)s)")
     new.add_argument("--public", required=True, type=Path, metavar="FILE", help="new file for the signed public half")
     container_commands.add_sealing(new)
     archives.add_new_file(new, "the sealed secret half")

@@ -13,6 +13,7 @@ from quatrefoil.errors import CallerError
 from quatrefoil.planner.answer import Answer
 from quatrefoil.planner.estimate import excluded
 from quatrefoil.wire import WireObject
+from quatrefoil.workload import FEDERATED
 
 
 @dataclass(frozen=True)
@@ -142,17 +143,21 @@ class Plan:
         raise CallerError(f"the plan has no phase {name!r}", hint=f"Its phases are {known}")
 
     def backend(self, layer: str) -> str:
-        """The one backend that the plan uses for ``layer``, or ``CallerError`` when it uses none or several."""
-        used = sorted(
-            {b for phase in self.phases for one, b in zip(phase.layers, phase.backends, strict=True) if one == layer}
-        )
+        """The one backend that the plan's rounds use for ``layer``, or all its phases where it has no rounds.
+        ``CallerError`` when they use none or several."""
+        pairs = {pair for phase in self._rounds() for pair in zip(phase.layers, phase.backends, strict=True)}
+        used = sorted(backend for one, backend in pairs if one == layer)
         if len(used) != 1:
             raise CallerError(f"the plan uses {', '.join(used) or 'nothing'} for {layer}", hint="Ask phase by phase")
         return used[0]
 
     def optional(self, layer: str) -> str:
-        """The one backend that the plan uses for ``layer``, "" when it uses none."""
-        return self.backend(layer) if any(layer in phase.layers for phase in self.phases) else ""
+        """The same, and "" when they use none."""
+        return self.backend(layer) if any(layer in phase.layers for phase in self._rounds()) else ""
+
+    def _rounds(self) -> tuple[PlannedPhase, ...]:
+        """Its parties have nothing to do with what else is computed beside a round."""
+        return tuple(phase for phase in self.phases if phase.kind in FEDERATED) or self.phases
 
     def route(self) -> Route:
         return Route(self.workload_digest, self.policy_digest, tuple(map(self._route_of, self.phases)), self.insecure)

@@ -67,7 +67,7 @@ class Sealing:
     def prepare(self, opened: Opened) -> None:
         """Begin to commit to a large request: beside what answers it, and not after it."""
         if len(opened.content) >= BESIDE:
-            opened.commitment = asyncio.ensure_future(asyncio.to_thread(_request_commitment, opened))
+            opened.commitment = asyncio.ensure_future(_beside(opened))
 
     async def whole(self, opened: Opened, answer: Response) -> bytes:
         """The encapsulated response, in the form of the request. ``QuatrefoilError`` where there can be no receipt:
@@ -201,6 +201,11 @@ async def gathered(answer: Streamed, limit: int) -> Response:
         if len(content) > limit:
             raise EngineFailed("the answer is over the limit", hint="Ask for less")
     return Response(answer.head, bytes(content))
+
+
+async def _beside(opened: Opened) -> bytes:
+    await asyncio.sleep(0)  # what computes the answer begins first
+    return await asyncio.to_thread(_request_commitment, opened)
 
 
 def _request_commitment(opened: Opened) -> bytes:

@@ -100,7 +100,7 @@ class CkksAggregation:
                 )
             seen.add(name)
             secret = np.frombuffer(key, dtype=np.int8).astype("<i2")
-            if (np.abs(secret) > ETA).any():
+            if ((secret > ETA) | (secret < -ETA)).any():
                 raise CiphertextRefused(f"key {position} has a coefficient beyond {ETA}", hint=_WRONG_KEY)
             total += secret
             secret.fill(0)

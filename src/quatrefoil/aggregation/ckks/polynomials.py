@@ -1,7 +1,7 @@
 """Polynomials in and out of SEAL: the round's reference, fresh secrets, and what one key does to one block.
 
-SEAL does every operation that touches a secret. What "decrypting" means in CKKS is c0 + c1 s and nothing more, which
-is how its noise, and a product with a secret, come out of it.
+SEAL draws secrets and noise and does every product with them; here coefficients are centred and added. What
+"decrypting" means in CKKS is c0 + c1 s and nothing more, which is how its noise, and a product with a secret, come out of it.
 """
 
 from __future__ import annotations
@@ -50,20 +50,24 @@ def reference(parameters: CkksSumSet, context: bytes, block: int) -> Words:
 def fresh_secret(context: Context) -> bytearray:
     """A secret, a signed byte a coefficient: the sum of two of SEAL's error polynomials."""
     n, q = context.parameters.ring_degree, context.parameters.modulus
-    stream = bytearray(ciphertext_head(context, 1.0))
-    for _ in range(2):
-        error = _error(context)
-        stream += error
-        error[:] = bytes(len(error))
-    pair = context.seal.Ciphertext()
-    through_memory(stream, lambda path: pair.load(context.handle, path))
+    with _Scratch(context, ciphertext_head(context, 1.0), 2) as pair:
+        for words in pair.polynomials:
+            _put_error(context, words)
+        loaded = context.seal.Ciphertext()
+        through_memory(pair.stream, lambda path: loaded.load(context.handle, path))
+    stream = save(context.evaluator.transform_from_ntt(loaded).save)
+    first, second = np.frombuffer(stream, dtype="<u8", offset=len(stream) - 16 * n).reshape(2, n)
+    above = np.empty(n, dtype=np.uint64)
+    for words in (first, second):
+        # Arithmetic and no masks: nothing branches on a secret.
+        np.greater(words, q // 2, out=above)
+        above *= np.uint64(q)
+        words -= above
+    first += second
+    secret = bytearray(n)
+    np.copyto(np.frombuffer(secret, dtype=np.int8), first.view(np.int64), casting="unsafe")
+    above.fill(0)
     stream[:] = bytes(len(stream))
-    stream = save(context.evaluator.transform_from_ntt(pair).save)
-    words = np.frombuffer(stream, dtype="<u8", offset=len(stream) - 16 * n)
-    centred = (words - np.uint64(q) * (words > q // 2)).view(np.int64).reshape(2, n)
-    secret = bytearray((centred[0] + centred[1]).astype(np.int8).tobytes())
-    centred.fill(0)
-    np.frombuffer(stream, dtype=np.uint8).fill(0)
     return secret
 
 
@@ -120,15 +124,31 @@ def _decoded(context: Context, plain: Any) -> NDArray[np.float64]:
     return np.concatenate([slots.real, slots.imag])
 
 
-def _error(context: Context) -> bytearray:
+class _Scratch:
+    """One of SEAL's streams for secrets: ``head``, and room for ``count`` polynomials. Overwritten in the end; it never
+    grows, so that no copy stays behind in memory that was given back."""
+
+    def __init__(self, context: Context, head: bytes, count: int) -> None:
+        n = context.parameters.ring_degree
+        self.stream = bytearray(len(head) + 8 * n * count)
+        self.stream[: len(head)] = head
+        self.polynomials = np.frombuffer(self.stream, dtype="<u8", offset=len(head)).reshape(count, n)
+
+    def __enter__(self) -> _Scratch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        np.frombuffer(self.stream, dtype=np.uint8).fill(0)
+
+
+def _put_error(context: Context, words: Words) -> None:
     """The values of one of SEAL's error polynomials: an encryption of zero, decrypted by its key, which goes."""
     key = context.seal.KeyGenerator(context.handle).secret_key()
     zero = context.encoder.encode(np.zeros(1), 1.0)
     ciphertext = context.seal.Encryptor(context.handle, key).encrypt_symmetric(zero)
     stream = save(context.seal.Decryptor(context.handle, key).decrypt(ciphertext).save)
-    found = bytearray(_polynomial(context, stream, 1.0))
-    stream[:] = bytes(len(stream))
-    return found
+    words[:] = np.frombuffer(_polynomial(context, stream, 1.0), dtype="<u8")
+    np.frombuffer(stream, dtype=np.uint8).fill(0)
 
 
 def _polynomial(context: Context, stream: bytes | bytearray, scale: float) -> memoryview:
@@ -142,18 +162,22 @@ def _polynomial(context: Context, stream: bytes | bytearray, scale: float) -> me
 def _secret_key(context: Context, coefficients: NDArray[np.int64]) -> Any:
     """The key with these coefficients, which are overwritten."""
     n, q = len(coefficients), context.parameters.modulus
-    coefficients += q * (coefficients < 0)
-    stream = bytearray(ciphertext_head(context, 1.0, in_ntt=False)) + coefficients.tobytes() + b"\1" + bytes(8 * n - 1)
-    coefficients.fill(0)
-    pair = context.seal.Ciphertext()
-    through_memory(stream, lambda path: pair.load(context.handle, path))
-    stream[:] = bytes(len(stream))
-    stream = save(context.evaluator.transform_to_ntt(pair).save)
-    key = bytearray(secret_head(context)) + stream[-16 * n : -8 * n]
-    stream[:] = bytes(len(stream))
-    found = read_secret_key(context, key)
-    key[:] = bytes(len(key))
-    return found
+    below = np.empty(n, dtype=np.int64)
+    np.less(coefficients, 0, out=below)
+    below *= q
+    coefficients += below
+    below.fill(0)
+    with _Scratch(context, ciphertext_head(context, 1.0, in_ntt=False), 2) as pair:
+        pair.polynomials[0] = coefficients.view(np.uint64)
+        pair.polynomials[1, 0] = 1  # SEAL takes no second polynomial of zeros
+        coefficients.fill(0)
+        loaded = context.seal.Ciphertext()
+        through_memory(pair.stream, lambda path: loaded.load(context.handle, path))
+    stream = save(context.evaluator.transform_to_ntt(loaded).save)
+    with _Scratch(context, secret_head(context), 1) as key:
+        key.polynomials[0] = np.frombuffer(stream, dtype="<u8", count=n, offset=len(stream) - 16 * n)
+        np.frombuffer(stream, dtype=np.uint8).fill(0)
+        return read_secret_key(context, key.stream)
 
 
 def _paired(values: NDArray[np.float64], n: int) -> NDArray[np.complex128]:

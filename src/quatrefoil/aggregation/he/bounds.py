@@ -281,9 +281,9 @@ def _largest_public_noise(parameters: HeParameters) -> int:
 def _rescaling(parameters: HeParameters) -> float:
     """The same of what rescaling rounds off: r0 + r1 s. Each coefficient of r0 is at most 1/2 (Cauchy-Schwarz). Key
     switching leaves the second polynomial uniform, and so r1, between -1/2 and 1/2: sub-Gaussian with its variance, as
-    is the ternary secret, whose slots are no larger than sqrt 2 times their parts."""
-    secret = sqrt(2) * _in_slots(parameters, SECRET_VARIANCE, 1)
-    return parameters.ring_degree / sqrt(8) + secret * _in_slots(parameters, 1 / 12, MOST_CIPHERTEXTS)
+    is the ternary secret, whose slots are no larger than sqrt 2 times their parts, but with probability 2^-42."""
+    secret = sqrt(2) * _in_slots(parameters, SECRET_VARIANCE, 4)
+    return parameters.ring_degree / sqrt(8) + secret * _in_slots(parameters, 1 / 12, 2 * MOST_CIPHERTEXTS)
 
 
 def _in_slots(parameters: HeParameters, variance: float, ciphertexts: int) -> float:
