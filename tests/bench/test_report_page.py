@@ -209,7 +209,7 @@ def test_routing_stands_first_with_its_condition_and_what_blankets_lack(tmp_path
         "score score: 30 parameters pq-tls, ckks 1.00 2.00 77.00",
         "enclave leaves open: physical-access in score",
         "transport cannot run: it is too slow",
-        "transport+proofs is no one choice for all phases, takes besides: takes: enclave in score; ms: 5; routed: True",
+        "transport+proofs is no one choice for all phases, takes besides: takes: enclave in score; ms: 5; routed: yes",
         "hospital-part score 0.0%",
     ):
         assert said in text
@@ -219,8 +219,9 @@ def test_routing_stands_first_with_its_condition_and_what_blankets_lack(tmp_path
 def test_what_is_missing_is_said_first(tmp_path) -> None:
     made = page(outcomes({"proof": result(part("proof"), prove_ms=1.0)}, tmp_path))
     text = shown(made)
-    assert "1 of 15 benches have figures" in text and "aggregation, failed:" in text and "<b>it broke</b>" in text
-    assert text.index("aggregation, failed:") < text.index("The four layers")
+    assert "1 of 15 benches have figures" in text and "<b>it broke</b>" in text
+    assert "aggregation, streams, kernel, transport, " in text and "routing, planner, failed:" in text
+    assert text.index("planner, failed:") < text.index("The four layers")
     assert "not measured: the bench is failed" in text and "not computed: its figure was not measured" in text
 
 
@@ -351,7 +352,8 @@ def test_results_without_rows_stop_nothing(tmp_path, rows) -> None:
         (1234.5, ",.1f", "1,234.5"),
         (1234.4, ",d", "1,234"),
         (0.123, ".1%", "12.3%"),
-        (True, ",d", "True"),
+        (True, ",d", "yes"),
+        (False, "", "no"),
         ("x", ",d", "x"),
         ([1.25, "a"], ".1f", "1.2, a"),
         ({"a": 2.0, "b": None}, ".1f", "a: 2.0; b: -"),
