@@ -1,7 +1,8 @@
 """Polynomials in and out of SEAL: the round's reference, fresh secrets, and what one key does to one block.
 
-SEAL does every operation that touches a secret. What "decrypting" means in CKKS is c0 + c1 s and nothing more, which
-is how its noise, and a product with a secret, come out of it.
+SEAL draws secrets and noise and does every product with them; here coefficients are centred and added. What
+"decrypting" means in CKKS is c0 + c1 s and nothing more, which is how its noise, and a product with a secret, come out
+of it.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ def cell(value: Any, form: str = "") -> str:
         return _cut("; ".join(f"{key}: {cell(one, form)}" for key, one in list(value.items())[:40]))
     if isinstance(value, list):
         return _cut(", ".join(cell(one, form) for one in value[:40]) or "-")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if is_number(value):
         return _number(value, form)
     return _cut(str(value))

@@ -58,7 +58,12 @@ def verdict(outcomes: Sequence[Outcome], quick: bool) -> Markup:
         said.append(
             element("p", "Every figure below was printed by the command beside it, on the machine named above.")
         )
-    said += [element("p", element("b", f"{one.part.name}, {one.state}: "), one.why) for one in lacking]
+    together: dict[tuple[str, str], list[str]] = {}
+    for one in lacking:
+        together.setdefault((one.state, one.why), []).append(one.part.name)
+    said += [
+        element("p", element("b", f"{', '.join(names)}, {state}: "), why) for (state, why), names in together.items()
+    ]
     return join(
         [element("section", *said, class_="verdict bad" if lacking else "verdict good"), *_cautions(outcomes, quick)]
     )
