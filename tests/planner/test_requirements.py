@@ -208,6 +208,19 @@ def test_what_does_not_fit_is_refused_with_the_numbers(phase: Phase, expected: s
     assert expected in refusal(phase)
 
 
+@pytest.mark.parametrize(
+    ("phase", "expected"),
+    [
+        (replace(SCORE, parameters=1, batch=(1 << 24) + 1), "messages have 67108868 bytes"),
+        (replace(SUMMARISE, parameters=2900), "messages have 67291600 bytes"),
+        (replace(COUNT, parameters=(1 << 24) + 1), "messages have 67108868 bytes"),
+        (replace(SUMMARISE, batch=1), "a single row has no variance"),
+    ],
+)
+def test_what_no_served_model_can_be_asked_or_answer_is_refused_with_the_numbers(phase: Phase, expected: str) -> None:
+    assert expected in refusal(phase, replace(ANY, threats=("curious-host",)), "sev-snp")
+
+
 def test_the_page_says_how_much_fits() -> None:
     text = (Path(__file__).parents[2] / "docs" / "planner.md").read_text()
     assert f"at most {fitting.MOST_SUMMED_CHUNKS * 4096:,} rows" in text
