@@ -61,7 +61,8 @@ def largest_error(phase: Phase, backends: Mapping[str, str], policy: Policy) -> 
         return 0.0
     if phase.kind == "score":
         rounded = phase.parameters * 2.0 ** -(WEIGHT_BITS + 1)
-        return 3 * (FRESH + rounded)  # rounding before release: docs/homomorphic.md
+        # Scores are divided by a power of two, up to twice their bound. Rounding before release: docs/homomorphic.md.
+        return 2 * 3 * (FRESH + rounded)
     if phase.kind == "summarise" and phase.batch > 1:
         # Of a covariance, which is wrong by three sums and a little; a mean is less. Correlations carry their own.
         return 3.1 * 3 * SUMMED * ceil(phase.batch / SLOTS) / (phase.batch - 1)
