@@ -192,6 +192,14 @@ def test_hostile_tables(folder: Path, capsys: pytest.CaptureFixture[str], conten
     assert problem in said and "secret" not in said and "\x1b" not in said
 
 
+def test_parquet_names_its_columns_whatever_they_are_called(folder: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    parquet.write_table(arrow.table({"0": [61, 47], "1": [25.5, 31.0]}), folder / "rows.parquet")
+    assert run(folder, "--step encrypt --data @rows.parquet --key @key --table @table") == 0
+
+
 def test_parquet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arrow = pytest.importorskip("pyarrow")
     import pyarrow.parquet as parquet
