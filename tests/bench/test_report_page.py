@@ -129,12 +129,18 @@ def page(found: list[Outcome], quick: bool = False) -> str:
     return render(found, now=records.here(), at=AT, quick=quick)
 
 
-@pytest.fixture
-def whole(tmp_path) -> list[Outcome]:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> list[Outcome]:
     """Every part with figures, none of them the same."""
     values = (1.0 + number / 7 for number in range(10_000))
     texts = (f"label {number}" for number in range(10_000))
-    return outcomes({one.name: filled(one.name, values, texts) for one in PARTS}, tmp_path)
+    contents = {one.name: filled(one.name, values, texts) for one in PARTS}
+    return outcomes(contents, tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture(scope="module")
+def whole_page(whole) -> str:
+    return page(whole)
 
 
 # --------------------------------------------------------------------------------------------------------- what it says
@@ -144,9 +150,8 @@ def test_every_part_has_a_panel_and_every_panel_a_part() -> None:
     assert sorted(one.part for one in PANELS) == sorted(NAMES)
 
 
-def test_a_whole_page_has_every_command_plot_and_figure(whole) -> None:
-    made = page(whole)
-    text = shown(made)
+def test_a_whole_page_has_every_command_plot_and_figure(whole, whole_page) -> None:
+    made, text = whole_page, shown(whole_page)
     assert "15 of 15 benches have figures" in text and "quick run" not in text and "not idle" not in text
     for one in whole:
         assert one.part.title in text and one.part.full in text
@@ -296,18 +301,18 @@ def test_nothing_of_a_result_becomes_markup(tmp_path, name) -> None:
     assert "x" * (MOST + 1) not in made
 
 
-def test_nothing_is_loaded_and_nothing_runs(whole) -> None:
-    made = page(whole)
+def test_nothing_is_loaded_and_nothing_runs(whole_page) -> None:
+    made = whole_page
     require_harmless(made)
     assert "default-src &#x27;none&#x27;" in made
     for word in ("<script", "http:", "https:", "@import", "src=", "javascript:", "xmlns", "<!DOCTYPE svg"):
         assert word not in made
 
 
-def test_names_in_plots_are_used_once(whole) -> None:
-    ids = [attributes["id"] for _, attributes in parsed(page(whole)).found if "id" in attributes]
+def test_names_in_plots_are_used_once(whole_page) -> None:
+    ids = [attributes["id"] for _, attributes in parsed(whole_page).found if "id" in attributes]
     assert ids and len(ids) == len(set(ids))
-    used = set(re.findall(r'(?:href="#|url\(#)([\w.-]+)', page(whole)))
+    used = set(re.findall(r'(?:href="#|url\(#)([\w.-]+)', whole_page))
     assert used <= set(ids)
 
 
@@ -322,7 +327,7 @@ odd = st.one_of(
 
 
 @settings(
-    max_examples=25,
+    max_examples=20,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a page takes too long to shrink what it is made of
 )
@@ -415,14 +420,14 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch) -> None:
         plots.bars("t", "ms", {"a": 1.0})
 
 
-def test_the_report_is_written_over_an_older_one_and_not_into_a_file(whole, tmp_path) -> None:
-    folder = tmp_path / "out"
+def test_the_report_is_written_over_an_older_one_and_not_into_a_file(tmp_path) -> None:
+    folder, some = tmp_path / "out", [Outcome(part("proof"), "failed", why="x")]
     folder.mkdir()
     for _ in range(2):
-        assert write_report(folder, whole, quick=False) == folder / "index.html"
+        assert write_report(folder, some, quick=False) == folder / "index.html"
     assert sorted(file.name for file in folder.iterdir()) == ["index.html", "report.json"]
     with pytest.raises(HostError, match="cannot be written"):
-        write_report(tmp_path / "none", whole, quick=False)
+        write_report(tmp_path / "none", some, quick=False)
 
 
 def test_a_damaged_result_is_on_the_page(tmp_path) -> None:
@@ -440,14 +445,14 @@ def test_a_damaged_result_is_on_the_page(tmp_path) -> None:
 # ------------------------------------------------------------------------------------------------------ a real browser
 
 
-def test_it_looks_right_in_a_browser(whole, tmp_path) -> None:
+def test_it_looks_right_in_a_browser(whole_page, tmp_path) -> None:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("NOT OPENED IN A BROWSER: there is no chromium here (Debian's package chromium)")
     file = tmp_path / "page.html"
     counted = "document.documentElement.scrollWidth + ' ' + document.querySelectorAll('svg text').length"
     probe = f"<script>document.title = {counted}</script>"
-    made = page(whole)
+    made = whole_page
     file.write_text(
         re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", made).replace("</body>", f"{probe}</body>")
     )

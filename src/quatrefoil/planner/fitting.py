@@ -32,6 +32,7 @@ MOST_GROUPS = 64
 """Vectors of hidden units of one network."""
 
 _BYTES_OF_A_NUMBER = 4
+_NO_VARIANCE = "a single row has no variance"
 _FRAME = 65_536
 """Bytes of a message of ciphertexts that are left to everything else."""
 
@@ -40,7 +41,9 @@ def unserved(phase: Phase, policy: Policy) -> str:
     """Why no served model can answer ``phase``; "" where one can, and where none is asked."""
     if phase.kind not in serving.KINDS:
         return ""
-    size = phase.message_bytes if phase.kind == "infer" else phase.batch * _asked(phase) * _BYTES_OF_A_NUMBER
+    if phase.kind == "summarise" and phase.batch < 2:
+        return _NO_VARIANCE
+    size = max(_asked(phase), _answered(phase))
     if size > LARGEST_MESSAGE:
         return f"messages have {size} bytes, and a sealed one holds at most {LARGEST_MESSAGE}"
     if policy.channels != SEALED_UNDER:
@@ -58,7 +61,7 @@ def uncomputed(phase: Phase, backend: str) -> str:
     if (phase.kind, backend) == ("score", "bgv") and phase.largest_error != 0:
         return "it computes with integers, and no largest_error = 0 says that rows and weights are such"
     if phase.kind == "summarise" and phase.batch < 2:
-        return "a single row has no variance"
+        return _NO_VARIANCE
     # Where none fits, the numbers are those of the one that takes the most.
     return "" if fitting_sets(phase, backend) else misfit(phase, sets[0])
 
@@ -97,8 +100,19 @@ def _network(phase: Phase) -> str:
 
 
 def _asked(phase: Phase) -> int:
-    """Columns of numbers in a table that a served model is asked with: of categories, two are counted at once."""
-    return 2 if phase.kind == "count" else phase.parameters
+    """Bytes of a request. Of categories, two columns are counted at once."""
+    if phase.kind == "infer":
+        return phase.message_bytes
+    return phase.batch * (2 if phase.kind == "count" else phase.parameters) * _BYTES_OF_A_NUMBER
+
+
+def _answered(phase: Phase) -> int:
+    """Bytes of its answer: scores; means, covariances and correlations; or cells."""
+    if phase.kind == "infer":
+        return phase.message_bytes
+    columns = phase.parameters
+    numbers = {"score": phase.batch, "summarise": columns + 2 * columns**2, "count": columns}[phase.kind]
+    return numbers * _BYTES_OF_A_NUMBER
 
 
 def _power(number: int) -> int:

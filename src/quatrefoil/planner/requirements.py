@@ -62,7 +62,8 @@ def largest_error(phase: Phase, backends: Mapping[str, str], parameter_set: str,
     if phase.kind == "score":
         fresh, weight_bits = SCORED[parameter_set]
         rounded = phase.parameters * 2.0 ** -(weight_bits + 1)
-        return 3 * (fresh + rounded)  # rounding before release: docs/homomorphic.md
+        # Scores are divided by a power of two, up to twice their bound. Rounding before release: docs/homomorphic.md.
+        return 2 * 3 * (fresh + rounded)
     if phase.kind == "summarise" and phase.batch > 1:
         # Of a covariance, which is wrong by three sums and a little; a mean is less. Correlations carry their own.
         return 3.1 * 3 * SUMMED[parameter_set] * ceil(phase.batch / SLOTS) / (phase.batch - 1)
