@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "points.json").write_text(json.dumps(POINTS))
     (tmp_path / "rows.csv").write_text(ROWS)
     (tmp_path / "whole.csv").write_text(WHOLE)
+    (tmp_path / "whole.csv").chmod(0o600)  # also tried as a key
     return tmp_path
 
 
@@ -103,6 +105,26 @@ def test_no_key_is_left_where_its_table_cannot_be(folder: Path, capsys: pytest.C
     assert not (folder / "key").exists() and (folder / "rows.csv").read_text() == ROWS
 
 
+def test_a_key_that_others_may_read_is_not_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--step encrypt --data @whole.csv --key @key --table @table") == 0
+    assert run(folder, "--step compute --model @model.json --table @table --answer @answer") == 0
+    (folder / "key").chmod(0o640)
+    assert run(folder, "--step decrypt --key @key --answer @answer") == 1
+    assert "is open to others (mode 0640)" in capsys.readouterr().err
+    (folder / "key").chmod(0o600)
+    assert run(folder, "--step decrypt --key @key --answer @answer") == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"), [("none", "cannot be read"), ("long", "is over 1048576 bytes"), ("", "cannot be read")]
+)
+def test_keys_that_are_none(folder: Path, capsys: pytest.CaptureFixture[str], key: str, problem: str) -> None:
+    (folder / "long").touch(0o600)
+    os.truncate(folder / "long", (1 << 20) + 1)
+    assert run(folder, f"--step decrypt --key @{key} --answer @table") == 1
+    assert problem in capsys.readouterr().err
+
+
 def test_an_answer_under_another_key(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for n in (1, 2):
         assert run(folder, f"--step encrypt --data @whole.csv --key @key{n} --table @table{n}") == 0
@@ -179,6 +201,14 @@ def test_hostile_tables(folder: Path, capsys: pytest.CaptureFixture[str], conten
     assert run(folder, "--model @model.json --data @rows.csv") == 1
     said = capsys.readouterr().err.splitlines()[-1]
     assert problem in said and "secret" not in said and "\x1b" not in said
+
+
+def test_parquet_names_its_columns_whatever_they_are_called(folder: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    parquet.write_table(arrow.table({"0": [61, 47], "1": [25.5, 31.0]}), folder / "rows.parquet")
+    assert run(folder, "--step encrypt --data @rows.parquet --key @key --table @table") == 0
 
 
 def test_parquet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

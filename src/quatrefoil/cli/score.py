@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from quatrefoil.cli import score_data, score_held, score_network
 from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
-from quatrefoil.cli.score_output import progress, read, require_new, show, show_scores
+from quatrefoil.cli.score_output import progress, read, read_key, require_new, show, show_scores
 from quatrefoil.errors import CallerError
 from quatrefoil.transport import files
 
@@ -217,7 +217,7 @@ def _compute(options: argparse.Namespace) -> None:
 def _decrypt(options: argparse.Namespace) -> None:
     from quatrefoil.analytics import Answer, TableKey
 
-    kept = TableKey.load(bytearray(read(options.key)))
+    kept = TableKey.load(read_key(options.key))
     data = read(options.answer)
     answer = Answer.decode(data)
     sizes = {"answer_bytes": len(data)}
