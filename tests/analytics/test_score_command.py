@@ -52,6 +52,16 @@ def test_exact_in_bgv_and_a_file_of_scores(folder: Path, capsys: pytest.CaptureF
     assert (folder / "scores.csv").read_text() == "score\n-40.0\n6.0\n-75.0\n"
 
 
+def test_scores_as_json_are_for_their_owner_only(folder: Path) -> None:
+    (folder / "there.json").write_text("")
+    (folder / "there.json").chmod(0o644)
+    for name in ("there.json", "new.json"):
+        assert run(folder, f"--model @model.json --data @rows.csv --json @{name}") == 0
+        assert len(json.loads((folder / name).read_text())["scores"]) == 3
+        assert (folder / name).stat().st_mode & 0o777 == 0o600
+    assert run(folder, "--model @model.json --data @rows.csv --json /dev/null") == 0
+
+
 def test_two_parties_in_three_steps(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     encrypt = "--step encrypt --data @rows.csv --columns age,bmi --bound 128 --key @key --table @table"
     assert run(folder, encrypt) == 0
@@ -64,6 +74,17 @@ def test_two_parties_in_three_steps(folder: Path, capsys: pytest.CaptureFixture[
     assert np.abs(np.array(found["scores"]) - probabilities()).max() <= found["error"]
     assert run(folder, encrypt) == 1  # nothing is overwritten
     assert "exists already" in capsys.readouterr().err
+
+
+def test_a_first_row_without_names_does_not_travel_as_names(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names are in the clear: they would be the first patient's values."""
+    (folder / "rows.csv").write_text("61.5,25.25\n47,31\n")
+    assert run(folder, "--step encrypt --data @rows.csv --key @key --table @table") == 1
+    said = capsys.readouterr().err
+    assert "begins with numbers" in said and "25.25" not in said
+    assert not (folder / "key").exists() and not (folder / "table").exists()
+    (folder / "rows.csv").write_text("age,2024\n61.5,25.25\n")  # a year among names
+    assert run(folder, "--step encrypt --data @rows.csv --key @key --table @table") == 0
 
 
 def test_no_key_is_left_where_its_table_cannot_be(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,6 +144,7 @@ def test_refusals(folder: Path, capsys: pytest.CaptureFixture[str], line: str, p
         (b"", "does not begin with a name"),
         (b"age,age\n1,2\n", "does not begin with a name"),
         (b"age,\n1,2\n", "does not begin with a name"),
+        (b"61,25.5\n47,31\n", "begins with numbers"),
         (b"age,bmi\n", "no rows"),
         (b"age,bmi\n1\n", "rows.csv:2 has 1 values"),
         (b"age,bmi\n1,2\n1,2,3\n", "rows.csv:3 has 3 values"),

@@ -77,9 +77,9 @@ def test_what_make_does_is_checked_by_name_only() -> None:
     assert {"demo", "test"} <= named <= targets
 
 
-def test_the_readme_shows_both_ways() -> None:
-    readme = ROOT / "README.md"
-    assert "quatrefoil.run(" in "".join(block.text for block in blocks(readme, "python"))
-    script = "".join(map(commands, blocks(readme, "console")))
+def test_the_page_of_own_models_shows_both_ways() -> None:
+    page = ROOT / "docs" / "own-model.md"
+    assert "quatrefoil.run(" in "".join(block.text for block in blocks(page, "python"))
+    script = "".join(map(commands, blocks(page, "console")))
     for command in ("ca init", "ca issue", "keeper", "aggregator", "silo", "audit show", "plan", "doctor"):
         assert re.search(rf"quatrefoil {command}\b", script)

@@ -74,6 +74,14 @@ def open_scores(key: SecretKey, about: bytes, rows: int, answer: Answer) -> Scor
         raw = np.concatenate([key.decrypt_exact(data, track).values for data in answer.ciphertexts])[:rows]
         require_within(raw, answer.bound)
         return linked(kind, raw.astype(np.float64), 0.0, 0.0)
+    p = key.parameters
+    # A coarser scale, or a larger bound, would let encryption's own noise through the rounding.
+    if (answer.scale_bits, answer.bound) != (p.value_bits + p.weight_bits, 1.0):
+        raise CiphertextRefused(
+            f"scores at scale 2^{answer.scale_bits} up to {answer.bound:g}, not at 2^{p.value_bits + p.weight_bits} up "
+            "to 1",
+            hint="Ask for the answer again: no score of this set is so",
+        )
     claimed = answer.track(key)
     parts = [key.decrypt_rounded(data, claimed) for data in answer.ciphertexts]
     values = np.concatenate([part.values for part in parts])[:rows]

@@ -47,12 +47,19 @@ def _run(args: argparse.Namespace) -> None:
         return
     out = output.console()
     out.print(f"Condition: {found['condition']}.", markup=False)
-    names = ("phase", "route", "backends", "predicted ms", "ran in ms", "ratio", "bytes, ratio", "within")
+    names = ("phase", "backends", "predicted ms", "ran in ms", "ratio", "bytes, ratio", "within")
     for one in found["workloads"]:
         rows = [row for row in found["rows"] if row["workload"] == one["workload"]]
         cells = [_cells(row) for row in rows]
-        together = (f"{one['predicted_ms']:.2f}", f"{one['measured_ms']:.2f}", _ratio(one["ratio"]), "", _said(one))
-        cells.append(("together", "routed", "", *together))
+        together = (
+            "as routed",
+            f"{one['predicted_ms']:.2f}",
+            f"{one['measured_ms']:.2f}",
+            _ratio(one["ratio"]),
+            "",
+            _said(one),
+        )
+        cells.append(("together", *together))
         out.print(output.table(f"{one['workload']} under {one['policy']}", names, cells))
         out.print(f"Planned in {one['planning_ms']:.1f} ms, the slowest of 50.", markup=False)
     out.print(f"{found['within']} of {found['compared']} predictions are within {REACH:.0%} of the run.", markup=False)
@@ -63,7 +70,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     mark = "" if row["compared_with"] == "all of the phase" else " *"
     return (
         row["phase"],
-        row["route"],
         " + ".join(row["backends"]) or "-",
         f"{row['predicted_ms']:.2f}",
         f"{row['measured_ms']:.2f}{mark}",

@@ -141,7 +141,19 @@ def _column(file: Path, name: str, column: Any, integers: bool) -> NDArray[Any]:
 def _chosen(file: Path, head: list[str], names: Sequence[str] | None) -> tuple[str, ...]:
     if not head or len(set(head)) != len(head) or not all(head):
         raise CallerError(f"{file} does not begin with a name for each column, all different", hint="Name the columns")
+    if all(map(_is_number, head)):  # names travel in the clear, and errors quote them
+        raise CallerError(
+            f"{file} begins with numbers: a row where the names of the columns must be", hint="Name the columns"
+        )
     missing = [name for name in names or () if name not in head]
     if missing:
         raise CallerError(f"{file} has no column {missing[0]!r}", hint=f"It has {', '.join(head)[:200]}")
     return tuple(names or head)
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True

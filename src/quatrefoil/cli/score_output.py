@@ -46,7 +46,7 @@ def show_scores(
         written = io.StringIO(newline="")
         csv.writer(written, lineterminator="\n").writerows([names, *rows])
         files.write_new(options.scores, written.getvalue().encode(), mode=files.PRIVATE)
-    write_json(options.json, SCHEMA, {**content, "scores": values})
+    write_json(options.json, SCHEMA, {**content, "scores": values}, private=True)
     if not only_json(options):
         first = ", ".join(" ".join(f"{value:.6g}" for value in row) for row in rows[:SHOWN])
         show_table("Scores", {**content, "scores": first + (", ..." if len(rows) > SHOWN else "")})
