@@ -242,6 +242,15 @@ def test_what_no_served_model_can_be_asked_or_answer_is_refused_with_the_numbers
     assert expected in refusal(phase, replace(ANY, threats=("curious-host",)), "sev-snp")
 
 
+def test_what_computes_nothing_in_a_phase_is_said_to_do_nothing_there() -> None:
+    channel = Phase("p", "transport", "record", 1e9, message_bytes=1000, silos=1)
+    reasons = {
+        refused.backend: refused.reason
+        for refused in made(channel, replace(ANY, threats=("network",))).phase("p").refused
+    }
+    assert {reasons[name] for name in ("ckks", "bgv")} == {"it does nothing in transport phases"}
+
+
 def test_the_page_says_how_much_fits() -> None:
     text = (Path(__file__).parents[2] / "docs" / "planner.md").read_text()
     assert f"at most {fitting.MOST_SUMMED_CHUNKS * 4096:,} rows" in text

@@ -169,7 +169,7 @@ class Room:
 
     def unfit(self, phase: Phase, backend: str) -> str:
         """Why an aggregation backend does not do what ``phase`` is about; "" when it does."""
-        if backend not in threats.COMPUTING.get(phase.kind, (backend,)):
+        if backend not in threats.COMPUTING.get(phase.kind, ()):
             return f"it does nothing in {phase.kind} phases"
         if phase.kind in FEDERATED:
             bits = self.policy.limits.value_bits
