@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from quatrefoil import cli
+from quatrefoil.planner.encrypted import PARAMETER_SETS
 
 MODEL = {"kind": "logistic", "features": ["age", "bmi"], "weights": [0.04, -0.1], "intercept": 0.5}
 POINTS = {"kind": "linear", "features": ["bmi", "age"], "weights": [3, -2], "intercept": 7}
@@ -62,6 +63,15 @@ def test_scores_as_json_are_for_their_owner_only(folder: Path) -> None:
         assert len(json.loads((folder / name).read_text())["scores"]) == 3
         assert (folder / name).stat().st_mode & 0o777 == 0o600
     assert run(folder, "--model @model.json --data @rows.csv --json /dev/null") == 0
+
+
+@pytest.mark.parametrize("backend", ["ckks", "bgv"])
+def test_every_set_that_a_plan_can_name(folder: Path, capsys: pytest.CaptureFixture[str], backend: str) -> None:
+    """By its name alone: a set has its scheme."""
+    model = "model" if backend == "ckks" else "points"
+    for name in PARAMETER_SETS["score", backend]:
+        assert run(folder, f"--set {name} --model @{model}.json --data @whole.csv --json -") == 0
+        assert result(capsys)["parameters"] == name
 
 
 def test_two_parties_in_three_steps(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,7 +156,8 @@ def test_an_answer_under_another_key(folder: Path, capsys: pytest.CaptureFixture
         ("--model @model.json --data @rows.csv --bound 10", "beyond its column's bound"),
         ("--model @model.json --data @rows.csv --bound nan", "beyond its column's bound"),
         ("--model @model.json --data @rows.csv --largest-error 1e-9", "at most 1e-09 is asked for"),
-        ("--model @model.json --data @rows.csv --set bgv-linear-4096", "is no set of ckks"),
+        ("--model @model.json --data @rows.csv --scheme ckks --set bgv-linear-4096", "is no set of ckks"),
+        ("--model @model.json --data @rows.csv --set bgv-linear-4096", "is not an integer"),
         ("--model @model.json --data @rows.csv --set ckks", "no parameter set 'ckks'"),
         ("--scheme bgv --model @model.json --data @whole.csv", "is no integer"),
         ("--scheme bgv --model @points.json --data @rows.csv", "rows.csv:2: column 'bmi' is not an integer"),

@@ -34,6 +34,39 @@ def plan(workload: str, policy: str, *options: str | Path) -> int:
     return cli.main(["plan", str(files[0]), "--policy", str(files[1]), *map(str, options)])
 
 
+SCORES = """
+name = "scores"
+[[phases]]
+name = "score"
+kind = "score"
+data = "record"
+parameters = 30
+batch = 1000
+latency_ms = 60000
+largest_error = 1e-7
+"""
+
+
+def test_the_parameter_set_is_in_the_table_the_explanation_and_the_file(
+    costs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workload, policy = tmp_path / "scores.toml", EXAMPLES / "policies" / "bank.toml"
+    workload.write_text(SCORES)
+    options = ["--costs", costs, "--server-enclave", "sev-snp", "--explain", "score", "--json", tmp_path / "plan.json"]
+    assert cli.main(["plan", str(workload), "--policy", str(policy), *map(str, options)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "aggregation: ckks (in ckks-product-8192)" in out
+    assert "rows are encrypted in ckks-product-8192: quatrefoil score --set ckks-product-8192." in out
+    assert "refused aggregation/ckks in ckks-linear-4096: can be wrong by 9.5e-06 of its bound" in out
+    (phase,) = json.loads((tmp_path / "plan.json").read_text())["phases"]
+    assert phase["parameter_set"] == "ckks-product-8192"
+    workload.write_text(SCORES.replace("1e-7", "1e-9"))
+    assert cli.main(["plan", str(workload), "--policy", str(policy), *map(str, options[:4])]) == 1
+    assert "can be wrong by 2.8e-08 of its bound in ckks-product-8192, and largest_error = 1e-09" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
 def test_unprotected_comes_first_then_the_phases(costs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert plan("hospital-training", "hospitals", "--costs", costs) == 0
     out = capsys.readouterr().out
@@ -107,8 +140,8 @@ def test_without_costs_this_host_is_measured_and_that_is_said(
 REFUSALS = [
     ("hospital-training", "strict", "exposed to malicious-server, which nothing available answers"),
     ("hospital-serving", "hospitals", "nothing stands in for a server that gives evidence"),
-    ("hospital-nightly", "hospitals", "needs a backend of enclave or aggregation, and has none"),
-    ("hospital-nightly", "strict", "needs a backend of enclave or aggregation, and has none"),
+    ("nightly-analytics", "hospitals", "needs a backend of enclave or aggregation, and has none"),
+    ("nightly-analytics", "strict", "'audit' (audit) is exposed to malicious-server, which nothing available answers"),
     ("no-such-file", "hospitals", "cannot be read"),
     ("hospital-training", "no-such-file", "cannot be read"),
 ]
@@ -120,7 +153,9 @@ def test_a_refusal_is_one_line_and_exit_code_1(
 ) -> None:
     assert plan(workload, policy, "--costs", costs, "--json", tmp_path / "plan.json") == 1
     captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.count("\n") == 1 and expected in captured.err
+    *before, refusal = captured.err.splitlines()
+    assert captured.out == "" and expected in refusal
+    assert all("are stale" in line for line in before) and len(before) <= 1  # said of made-up costs once they are read
     assert not (tmp_path / "plan.json").exists(), "a refused plan leaves no file that could be taken for one"
 
 
@@ -132,14 +167,14 @@ def test_what_another_policy_would_change_is_shown_and_written(
 ) -> None:
     other = EXAMPLES / "policies" / "attested.toml"
     options = ("--costs", costs, *NIGHT, "--what-if", other, "--json", tmp_path / "plan.json")
-    assert plan("hospital-nightly", "night", *options) == 0
+    assert plan("nightly-analytics", "night", *options) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "Under attested instead of night" in text and "- aggregation/ckks" in text and "+ enclave/sev-snp" in text
-    assert "- physical-access" in text and "As before: channels, moments." in text
+    assert "Under attested instead of night" in text and "- aggregation/bgv" in text and "+ enclave/sev-snp" in text
+    assert "- physical-access" in text and "As before: channel, score, drift, audit." in text
     found = json.loads((tmp_path / "plan.json").read_text())["what_if"]
     assert (found["before"], found["after"]) == ("night", "attested")
-    assert [phase["name"] for phase in found["phases"] if phase["differs"]] == ["nightly"]
-    assert found["phases"][1]["lost"] == ["physical-access"] and found["after_ms"] < found["before_ms"]
+    assert [phase["name"] for phase in found["phases"] if phase["differs"]] == ["registry"]
+    assert found["phases"][3]["lost"] == ["physical-access"] and found["after_ms"] < found["before_ms"]
 
 
 def test_another_policy_that_refuses_says_so_and_leaves_nothing(
@@ -147,9 +182,9 @@ def test_another_policy_that_refuses_says_so_and_leaves_nothing(
 ) -> None:
     other = EXAMPLES / "policies" / "hospitals.toml"
     options = ("--costs", costs, *NIGHT, "--what-if", other, "--json", tmp_path / "plan.json")
-    assert plan("hospital-nightly", "night", *options) == 1
+    assert plan("nightly-analytics", "night", *options) == 1
     captured = capsys.readouterr()
-    assert captured.out == "" and "under hospitals instead: phase 'nightly' (score) needs a backend" in captured.err
+    assert captured.out == "" and "under hospitals instead: phase 'score' (score) needs a backend" in captured.err
     assert not (tmp_path / "plan.json").exists()
 
 
@@ -158,14 +193,14 @@ def test_choices_for_all_phases_are_priced_beside_the_plan(
 ) -> None:
     options = ("--costs", costs, *NIGHT, "--json", tmp_path / "plan.json")
     assert (
-        plan("hospital-nightly", "night", *options, "--blanket", "enclave", "--blanket", "transport,aggregation") == 0
+        plan("nightly-analytics", "night", *options, "--blanket", "enclave", "--blanket", "transport,aggregation") == 0
     )
     text = " ".join(capsys.readouterr().out.split())
-    assert "One choice for all phases" in text and "physical-access in nightly" in text and "this plan" in text
+    assert "One choice for all phases" in text and "physical-access in registry" in text and "this plan" in text
     enclave, encrypted = json.loads((tmp_path / "plan.json").read_text())["blankets"]
-    assert enclave["layers"] == ["enclave"] and [u["phase"] for u in enclave["unanswered"]] == ["nightly"]
+    assert enclave["layers"] == ["enclave"] and [u["phase"] for u in enclave["unanswered"]] == ["registry"]
     assert encrypted["unanswered"] == [] and encrypted["ms"] > enclave["ms"]
-    assert plan("hospital-nightly", "night", *options, "--blanket", "all") == 0
+    assert plan("nightly-analytics", "night", *options, "--blanket", "all") == 0
     found = json.loads((tmp_path / "plan.json").read_text())["blankets"]
     assert len(found) == 8 and [one["ms"] is None for one in found].count(True) > 0
     assert all(one["cannot"] for one in found if one["ms"] is None)
@@ -184,7 +219,7 @@ def test_choices_for_all_phases_are_priced_beside_the_plan(
 def test_what_cannot_be_compared_is_refused(
     options: tuple[str, ...], expected: str, costs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert plan("hospital-nightly", "night", "--costs", costs, *NIGHT, *options) == 1
+    assert plan("nightly-analytics", "night", "--costs", costs, *NIGHT, *options) == 1
     captured = capsys.readouterr()
     assert captured.out == "" and expected in captured.err
 
@@ -192,12 +227,10 @@ def test_what_cannot_be_compared_is_refused(
 def test_a_machine_on_the_premises_is_the_workloads_word_and_the_plan_says_so(
     costs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert plan("hospital-nightly", "night", "--costs", costs, *NIGHT, "--explain", "nightly") == 0
+    assert plan("nightly-analytics", "night", "--costs", costs, *NIGHT, "--explain", "registry") == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert (
-        "The workload's word, which nothing here checks: only those whose data it is can touch the machine of moments"
-        in text
-    )
+    said = "The workload's word, which nothing here checks: only those whose data it is can touch the machine of "
+    assert f"{said}score, drift" in text
     assert "cheaper is transport/pq-tls, enclave/sev-snp" in text and "it would leave physical-access open" in text
 
 

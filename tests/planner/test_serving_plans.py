@@ -230,20 +230,6 @@ def test_the_example_plans_where_the_policy_allows_isolation(name: str) -> None:
     assert made.phase("answer").isolation == "vm"
 
 
-@pytest.mark.parametrize("name", sorted(file.stem for file in (EXAMPLES / "policies").glob("*.toml")))
-def test_the_night_is_planned_where_a_policy_allows_a_way_to_compute_it(name: str) -> None:
-    workload = Workload.load(EXAMPLES / "workloads" / "hospital-nightly.toml")
-    asked = Policy.load(EXAMPLES / "policies" / f"{name}.toml")
-    if name in ("clear", "hospitals"):
-        message = refusal(asked, *KINDS, workload=workload)
-        assert "phase 'nightly' (score) needs a backend of enclave or aggregation, and has none" in message
-        return
-    available = make_available(("aggregation", "ckks"), ("aggregation", "bgv"), servers=("sev-snp",))
-    made = plan(workload, asked, make_costs(), available)
-    assert made.insecure == () and made.phase("moments").isolation == "vm"
-    assert (made.phase("nightly").backends == ("pq-tls", "ckks")) == ("physical-access" in asked.threats)
-
-
 @pytest.mark.parametrize("name", ["hospitals", "clear"])
 def test_the_example_is_refused_where_no_enclave_is_allowed(name: str) -> None:
     workload = Workload.load(EXAMPLES / "workloads" / "hospital-serving.toml")

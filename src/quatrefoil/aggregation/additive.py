@@ -7,7 +7,6 @@ unaudited.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from quatrefoil import _core
 from quatrefoil.aggregation import ciphertext as form
-from quatrefoil.aggregation.ciphertext import HEADER_BYTES, KEY_HEADER_BYTES, Form
+from quatrefoil.aggregation.ciphertext import HEADER_BYTES, KEY_HEADER_BYTES, WRONG_KEY, Form
 from quatrefoil.aggregation.encryption import (
     LARGEST_LENGTH,
     OneEncryption,
@@ -44,7 +43,6 @@ RandomBytes = Callable[[int], bytes]
 
 SEED_BYTES = 32
 LARGEST_THREADS = 256
-_WRONG_KEY = "Combine the keys of exactly the silos whose ciphertexts were added, of this round"
 
 
 class AdditiveAggregation:
@@ -152,17 +150,7 @@ class AdditiveAggregation:
     def combine_keys(self, keys: Sequence[bytes | bytearray]) -> bytes:
         """The sum of the secrets that these 32-byte seeds expand to: it decrypts the sum of their ciphertexts."""
         form.check_roster(self._parameters, len(keys))
-        seen = set()
-        for position, key in enumerate(keys):
-            if len(key) != SEED_BYTES:
-                raise CiphertextRefused(f"key {position} has {len(key)} bytes, not {SEED_BYTES}", hint=_WRONG_KEY)
-            name = hashlib.sha256(key).digest()
-            if name in seen:
-                raise CiphertextRefused(
-                    f"key {position} is the same as an earlier one",
-                    hint="Void the round: a silo repeats another's key, or two share one source of randomness",
-                )
-            seen.add(name)
+        form.check_keys(keys, SEED_BYTES)
         return _core.combine_keys(self._parameters.layout, form.key_header(self._parameters, len(keys)), keys)
 
     def decrypt(self, total: bytes, combined_key: bytes, *, shape: SumShape, count: int) -> DecryptedSum:
@@ -233,7 +221,7 @@ class AdditiveAggregation:
         except _core.WordRefused as error:
             raise _word_refused("the sum", error) from None
         except _core.SumRefused as error:
-            raise CiphertextRefused(f"the key does not belong to this sum: {error.args[0]}", hint=_WRONG_KEY) from None
+            raise CiphertextRefused(f"the key does not belong to this sum: {error.args[0]}", hint=WRONG_KEY) from None
 
     @contextmanager
     def _encryption(self, weight: float, shape: SumShape) -> Iterator[OneEncryption]:

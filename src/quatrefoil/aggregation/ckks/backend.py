@@ -6,22 +6,19 @@ nothing else. docs/ckks-sums.md defines it, and says what it rests on; unaudited
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.aggregation import ciphertext as form
-from quatrefoil.aggregation.ciphertext import HEADER_BYTES, KEY_HEADER_BYTES, Form
+from quatrefoil.aggregation.ciphertext import HEADER_BYTES, KEY_HEADER_BYTES, WRONG_KEY, Form
 from quatrefoil.aggregation.ckks.parameters import ETA, CkksSumSet
 from quatrefoil.aggregation.ckks.polynomials import OneKey, Words, fresh_secret, reference
 from quatrefoil.aggregation.encryption import check_shape, check_values, check_weight, wipe
 from quatrefoil.aggregation.he.context import Context, context
 from quatrefoil.contracts import DecryptedSum, Encrypted, FloatVector, HiddenUpdate, SchemeIdentity, SumShape
 from quatrefoil.errors import CiphertextRefused, ParametersRefused, UpdateRefused
-
-_WRONG_KEY = "Combine the keys of exactly the silos whose ciphertexts were added, of this round"
 
 
 class CkksAggregation:
@@ -87,21 +84,12 @@ class CkksAggregation:
         """The sum of these secrets: it decrypts the sum of their ciphertexts."""
         p = self._parameters
         form.check_roster(p, len(keys))
+        form.check_keys(keys, p.key_bytes)
         total = np.zeros(p.ring_degree, dtype="<i2")
-        seen = set()
         for position, key in enumerate(keys):
-            if len(key) != p.key_bytes:
-                raise CiphertextRefused(f"key {position} has {len(key)} bytes, not {p.key_bytes}", hint=_WRONG_KEY)
-            name = hashlib.sha256(key).digest()
-            if name in seen:
-                raise CiphertextRefused(
-                    f"key {position} is the same as an earlier one",
-                    hint="Void the round: a silo repeats another's key, or two share one source of randomness",
-                )
-            seen.add(name)
             secret = np.frombuffer(key, dtype=np.int8).astype("<i2")
             if ((secret > ETA) | (secret < -ETA)).any():
-                raise CiphertextRefused(f"key {position} has a coefficient beyond {ETA}", hint=_WRONG_KEY)
+                raise CiphertextRefused(f"key {position} has a coefficient beyond {ETA}", hint=WRONG_KEY)
             total += secret
             secret.fill(0)
         return form.key_header(p, len(keys)) + total.tobytes()
@@ -119,7 +107,7 @@ class CkksAggregation:
         form.check_key(combined_key, p, count=count)
         secret = np.frombuffer(combined_key, dtype="<i2", offset=KEY_HEADER_BYTES)
         if (np.abs(secret.astype(np.int32)) > count * ETA).any():
-            raise CiphertextRefused("the combined key has a coefficient beyond its secrets'", hint=_WRONG_KEY)
+            raise CiphertextRefused("the combined key has a coefficient beyond its secrets'", hint=WRONG_KEY)
         key = OneKey(self._context, secret, p.scale)
         try:
             values = [
@@ -141,7 +129,7 @@ class CkksAggregation:
         values, rest = raw[: shape.length], raw[shape.length :]
         if not (np.abs(values) <= count + error).all() or not (np.abs(rest) <= error).all():
             raise CiphertextRefused(
-                "the key does not belong to this sum: a value is beyond all contributions", hint=_WRONG_KEY
+                "the key does not belong to this sum: a value is beyond all contributions", hint=WRONG_KEY
             )
         return np.rint(values / step) * step * shape.clip
 

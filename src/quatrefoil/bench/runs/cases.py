@@ -7,8 +7,8 @@ value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from quatrefoil.workload import Phase, Workload
 
 _SEED = 0
 _EPOCHS = 300
+_QUICK_ROUNDS = 2
+_QUICK_BATCH = 200
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,19 @@ def case(name: str) -> Case:
         raise CallerError(f"no workload {name!r} is run", hint=f"Choose of {', '.join(CASES)}")
     policy, contents = CASES[name]
     return Case(Workload.load(built_in(name)), Policy.load(built_in(policy)), contents)
+
+
+def for_a_quick_run(one: Case, kinds: Collection[str]) -> Case:
+    """With few rounds, and few rows or requests in phases of ``kinds``: to see that everything runs."""
+    phases = tuple(
+        replace(
+            phase,
+            rounds=min(phase.rounds, _QUICK_ROUNDS),
+            batch=min(phase.batch, _QUICK_BATCH) if phase.kind in kinds else phase.batch,
+        )
+        for phase in one.workload.phases
+    )
+    return replace(one, workload=replace(one.workload, phases=phases))
 
 
 def built_in(name: str) -> Path:

