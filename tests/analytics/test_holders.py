@@ -179,16 +179,20 @@ def test_a_substituted_public_key_is_refused() -> None:
     original = signed(said())
     good = verified(original)
     good.require(holder="registry", digest=hashlib.sha256(original).digest())
-    good.require(holder="registry", least_serial=1)
+    good.require(holder="registry", name="trial", least_serial=1)
     put = pair(CKKS, 666)[1]
     with pytest.raises(MessageRefused, match="does not fit its statement"):  # in the statement of the holder
         verified(original.replace(pair(CKKS)[1].save(), put.save()))
     with pytest.raises(MessageRefused, match="of 'mallory', not of 'registry'"):  # in one of its own
-        verified(signed(said(number=666), "mallory")).require(holder="registry")
+        verified(signed(said(number=666), "mallory")).require(holder="registry", name="trial")
     with pytest.raises(MessageRefused, match="has the digest"):  # another of the holder
         verified(signed(said(number=1))).require(holder="registry", digest=good.digest)
     with pytest.raises(MessageRefused, match="an older was put back"):
-        good.require(holder="registry", least_serial=2)
+        good.require(holder="registry", name="trial", least_serial=2)
+    with pytest.raises(MessageRefused, match="is called 'rehearsal', not 'trial'"):  # for something else: a lax policy
+        verified(signed(said(name="rehearsal", serial=7))).require(holder="registry", name="trial", least_serial=1)
+    with pytest.raises(CallerError, match="any public key of the holder would do"):
+        good.require(holder="registry", least_serial=1)
     with pytest.raises(MessageRefused):  # not signed at all
         verified(said().encode())
 

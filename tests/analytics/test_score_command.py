@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from quatrefoil import cli
+from quatrefoil.planner.encrypted import PARAMETER_SETS
 
 MODEL = {"kind": "logistic", "features": ["age", "bmi"], "weights": [0.04, -0.1], "intercept": 0.5}
 POINTS = {"kind": "linear", "features": ["bmi", "age"], "weights": [3, -2], "intercept": 7}
@@ -22,6 +24,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "points.json").write_text(json.dumps(POINTS))
     (tmp_path / "rows.csv").write_text(ROWS)
     (tmp_path / "whole.csv").write_text(WHOLE)
+    (tmp_path / "whole.csv").chmod(0o600)  # also tried as a key
     return tmp_path
 
 
@@ -52,6 +55,25 @@ def test_exact_in_bgv_and_a_file_of_scores(folder: Path, capsys: pytest.CaptureF
     assert (folder / "scores.csv").read_text() == "score\n-40.0\n6.0\n-75.0\n"
 
 
+def test_scores_as_json_are_for_their_owner_only(folder: Path) -> None:
+    (folder / "there.json").write_text("")
+    (folder / "there.json").chmod(0o644)
+    for name in ("there.json", "new.json"):
+        assert run(folder, f"--model @model.json --data @rows.csv --json @{name}") == 0
+        assert len(json.loads((folder / name).read_text())["scores"]) == 3
+        assert (folder / name).stat().st_mode & 0o777 == 0o600
+    assert run(folder, "--model @model.json --data @rows.csv --json /dev/null") == 0
+
+
+@pytest.mark.parametrize("backend", ["ckks", "bgv"])
+def test_every_set_that_a_plan_can_name(folder: Path, capsys: pytest.CaptureFixture[str], backend: str) -> None:
+    """By its name alone: a set has its scheme."""
+    model = "model" if backend == "ckks" else "points"
+    for name in PARAMETER_SETS["score", backend]:
+        assert run(folder, f"--set {name} --model @{model}.json --data @whole.csv --json -") == 0
+        assert result(capsys)["parameters"] == name
+
+
 def test_two_parties_in_three_steps(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     encrypt = "--step encrypt --data @rows.csv --columns age,bmi --bound 128 --key @key --table @table"
     assert run(folder, encrypt) == 0
@@ -66,10 +88,41 @@ def test_two_parties_in_three_steps(folder: Path, capsys: pytest.CaptureFixture[
     assert "exists already" in capsys.readouterr().err
 
 
+def test_a_first_row_without_names_does_not_travel_as_names(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names are in the clear: they would be the first patient's values."""
+    (folder / "rows.csv").write_text("61.5,25.25\n47,31\n")
+    assert run(folder, "--step encrypt --data @rows.csv --key @key --table @table") == 1
+    said = capsys.readouterr().err
+    assert "begins with numbers" in said and "25.25" not in said
+    assert not (folder / "key").exists() and not (folder / "table").exists()
+    (folder / "rows.csv").write_text("age,2024\n61.5,25.25\n")  # a year among names
+    assert run(folder, "--step encrypt --data @rows.csv --key @key --table @table") == 0
+
+
 def test_no_key_is_left_where_its_table_cannot_be(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "--step encrypt --data @whole.csv --key @key --table @rows.csv") == 1
     assert "rows.csv exists already" in capsys.readouterr().err
     assert not (folder / "key").exists() and (folder / "rows.csv").read_text() == ROWS
+
+
+def test_a_key_that_others_may_read_is_not_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--step encrypt --data @whole.csv --key @key --table @table") == 0
+    assert run(folder, "--step compute --model @model.json --table @table --answer @answer") == 0
+    (folder / "key").chmod(0o640)
+    assert run(folder, "--step decrypt --key @key --answer @answer") == 1
+    assert "is open to others (mode 0640)" in capsys.readouterr().err
+    (folder / "key").chmod(0o600)
+    assert run(folder, "--step decrypt --key @key --answer @answer") == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"), [("none", "cannot be read"), ("long", "is over 1048576 bytes"), ("", "cannot be read")]
+)
+def test_keys_that_are_none(folder: Path, capsys: pytest.CaptureFixture[str], key: str, problem: str) -> None:
+    (folder / "long").touch(0o600)
+    os.truncate(folder / "long", (1 << 20) + 1)
+    assert run(folder, f"--step decrypt --key @{key} --answer @table") == 1
+    assert problem in capsys.readouterr().err
 
 
 def test_an_answer_under_another_key(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +156,8 @@ def test_an_answer_under_another_key(folder: Path, capsys: pytest.CaptureFixture
         ("--model @model.json --data @rows.csv --bound 10", "beyond its column's bound"),
         ("--model @model.json --data @rows.csv --bound nan", "beyond its column's bound"),
         ("--model @model.json --data @rows.csv --largest-error 1e-9", "at most 1e-09 is asked for"),
-        ("--model @model.json --data @rows.csv --set bgv-linear-4096", "is no set of ckks"),
+        ("--model @model.json --data @rows.csv --scheme ckks --set bgv-linear-4096", "is no set of ckks"),
+        ("--model @model.json --data @rows.csv --set bgv-linear-4096", "is not an integer"),
         ("--model @model.json --data @rows.csv --set ckks", "no parameter set 'ckks'"),
         ("--scheme bgv --model @model.json --data @whole.csv", "is no integer"),
         ("--scheme bgv --model @points.json --data @rows.csv", "rows.csv:2: column 'bmi' is not an integer"),
@@ -123,6 +177,7 @@ def test_refusals(folder: Path, capsys: pytest.CaptureFixture[str], line: str, p
         (b"", "does not begin with a name"),
         (b"age,age\n1,2\n", "does not begin with a name"),
         (b"age,\n1,2\n", "does not begin with a name"),
+        (b"61,25.5\n47,31\n", "begins with numbers"),
         (b"age,bmi\n", "no rows"),
         (b"age,bmi\n1\n", "rows.csv:2 has 1 values"),
         (b"age,bmi\n1,2\n1,2,3\n", "rows.csv:3 has 3 values"),
@@ -146,6 +201,14 @@ def test_hostile_tables(folder: Path, capsys: pytest.CaptureFixture[str], conten
     assert run(folder, "--model @model.json --data @rows.csv") == 1
     said = capsys.readouterr().err.splitlines()[-1]
     assert problem in said and "secret" not in said and "\x1b" not in said
+
+
+def test_parquet_names_its_columns_whatever_they_are_called(folder: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    parquet.write_table(arrow.table({"0": [61, 47], "1": [25.5, 31.0]}), folder / "rows.parquet")
+    assert run(folder, "--step encrypt --data @rows.parquet --key @key --table @table") == 0
 
 
 def test_parquet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from quatrefoil.demo import metrics
 from quatrefoil.errors import CallerError, HostError, MessageRefused, ModelRefused, PolicyError, RequestRefused
 from quatrefoil.inference import InferRequest, OnnxEngine
 from quatrefoil.planner import Plan, PlannedPhase
+from quatrefoil.planner.encrypted import PARAMETER_SETS
 from quatrefoil.workload import Workload
 
 TLS, SNP = ("transport", "pq-tls"), ("enclave", "sev-snp")
@@ -49,6 +50,14 @@ def planned(workload: Workload, routes: dict[str, tuple[tuple[str, str], ...]]) 
             data=phase.data,
             layers=tuple(layer for layer, _ in routes.get(phase.name, ())),
             backends=tuple(backend for _, backend in routes.get(phase.name, ())),
+            parameter_set=next(
+                (
+                    PARAMETER_SETS[phase.kind, b][0]
+                    for _, b in routes.get(phase.name, ())
+                    if (phase.kind, b) in PARAMETER_SETS
+                ),
+                "",
+            ),
             threats=(),
             predicted_ms=0.0,
             predicted_bytes=0,
@@ -181,23 +190,32 @@ def test_a_wrong_answer_is_noticed(task) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "backend"), [(TASKS[0], "ckks"), (TASKS[0], "bgv"), (TASKS[2], "bgv")], ids=["ckks", "bgv", "counts"]
+    ("task", "parameter_set"),
+    [
+        (TASKS[0], "ckks-linear-4096"),
+        (TASKS[0], "ckks-product-8192"),
+        (TASKS[0], "bgv-linear-4096"),
+        (TASKS[2], "bgv-product-8192"),
+    ],
 )
-def test_a_party_without_a_key_answers_and_words_carry_it(task, backend) -> None:
+def test_a_party_without_a_key_answers_and_words_carry_it(task, parameter_set) -> None:
     engine = computing.ComputerEngine(computing.Computer(task.program()), name="model")
 
     def ask(question: bytes) -> bytes:
         words = computing.to_words(question)
         return computing.from_words(engine.infer(InferRequest({computing.QUESTION: words})).outputs[computing.ANSWER])
 
-    assert task.ask_encrypted(backend, ask) > 10_000
+    assert task.ask_encrypted(parameter_set, ask) > 10_000
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: type(task).__name__)
-def test_a_scheme_that_does_not_compute_it_is_refused(task) -> None:
-    wrong = "plain" if isinstance(task, tables.Scoring) else "bgv" if isinstance(task, tables.Moments) else "ckks"
-    with pytest.raises(CallerError, match=f"computed in {wrong}"):
-        task.ask_encrypted(wrong, bytes)
+def test_a_set_that_does_not_compute_it_is_refused(task) -> None:
+    """Nor is another set of the same scheme, where the planner has it for other phases."""
+    others = {"": "no set", "bgv-product-8192": "bgv-product-8192", "ckks-network-8192": "ckks-network-8192"}
+    for wrong, said in others.items():
+        if not (isinstance(task, tables.Counting) and wrong == "bgv-product-8192"):
+            with pytest.raises(CallerError, match=f"computed in {said}"):
+                task.ask_encrypted(wrong, bytes)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +231,7 @@ REQUESTS = Inference(np.random.default_rng(4).random((3, 4)), hidden=3)
 
 
 def test_a_network_answers_encrypted_rows_as_in_the_clear() -> None:
-    ms, sent = REQUESTS.ask_encrypted(MODEL, computing.Computer(REQUESTS.program(MODEL)).answer)
+    ms, sent = REQUESTS.ask_encrypted(MODEL, NETWORK_SET, computing.Computer(REQUESTS.program(MODEL)).answer)
     assert ms > 0 and sent > 3 * 100_000
     engine = OnnxEngine(REQUESTS.graph(MODEL), name="model")
     answers = [engine.infer(InferRequest(inputs)).outputs for inputs in REQUESTS.requests]
@@ -221,9 +239,11 @@ def test_a_network_answers_encrypted_rows_as_in_the_clear() -> None:
     for wrong in (answers[:2], [answers[1], answers[0], answers[2]]):
         with pytest.raises(HostError, match="does not answer what it was trained to"):
             REQUESTS.check(MODEL, wrong)
+    with pytest.raises(CallerError, match="not evaluated in ckks-product-8192"):
+        REQUESTS.ask_encrypted(MODEL, "ckks-product-8192", bytes)
     other = network.initial(4, 1, hidden=3)
     with pytest.raises(HostError, match="encrypted answer of the bench is not the right one"):
-        REQUESTS.ask_encrypted(MODEL, computing.Computer(REQUESTS.program(other)).answer)
+        REQUESTS.ask_encrypted(MODEL, NETWORK_SET, computing.Computer(REQUESTS.program(other)).answer)
 
 
 def test_a_network_is_given_its_keys_first_and_nothing_else_takes_any() -> None:

@@ -93,7 +93,19 @@ LINEAR = HomomorphicCosts(
     keys_ms=0.0,
     keys_bytes=0.0,
 )
-PRODUCTS = replace(LINEAR, read_ms=0.1, product_ms=3.0, total_ms=20.0, keys_ms=80.0, keys_bytes=10e6)
+PRODUCTS = replace(
+    LINEAR,
+    encrypt_ms=Line(1.0, 2.5),
+    table_bytes=Line(300.0, 262_280.0),
+    weigh_ms=Line(0.7, 0.25),
+    open_ms=Line(1.2, 0.5),
+    answer_bytes=Line(200.0, 262_280.0),
+    read_ms=0.1,
+    product_ms=3.0,
+    total_ms=20.0,
+    keys_ms=80.0,
+    keys_bytes=10e6,
+)
 
 NETWORK = NetworkCosts(slots=4096.0, row_ms=Line(30.0, 5.0), row_bytes=393_500.0, answer_bytes=131_500.0)
 

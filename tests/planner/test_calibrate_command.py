@@ -215,6 +215,24 @@ def test_stale_costs_are_used_and_that_is_said(
         assert expected in json.loads((tmp_path / "plan.json").read_text())["costs"]["stale"]
 
 
+def test_stale_costs_are_said_to_be_before_a_plan_is_refused_because_of_them(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fresh(measured_on={}, log_append_ms=1e9).save(tmp_path / "c.json")
+    assert run_plan("--costs", tmp_path / "c.json") == 1
+    told = capsys.readouterr().err
+    assert "are stale" in told and told.index("are stale") < told.index("over the limit of")
+
+
+def test_stale_costs_are_said_to_be_where_only_json_is_printed(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fresh(measured_on={}).save(tmp_path / "c.json")
+    assert run_plan("--costs", tmp_path / "c.json", "--json", "-") == 0
+    told = capsys.readouterr()
+    assert "are stale" in told.err and "another machine" in json.loads(told.out)["costs"]["stale"]
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

@@ -54,27 +54,26 @@ def test_when_and_by_which_version_it_was_measured() -> None:
 @pytest.fixture(scope="module")
 def tables() -> dict[str, HomomorphicCosts]:
     watch = Watch(0.0, iter(range(10**9)).__next__)
-    return {name: measure_tables(name, watch) for (kind, _), name in PARAMETER_SETS.items() if kind != "infer"}
+    names = {name for (kind, _), sets in PARAMETER_SETS.items() if kind != "infer" for name in sets}
+    return {name: measure_tables(name, watch) for name in sorted(names)}
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (5000, 3), (20_000, 2)])
 def test_predicted_bytes_are_those_that_travel(rows: int, columns: int, tables: dict[str, HomomorphicCosts]) -> None:
     """Names and bounds of columns are the rest."""
-    for (kind, _), name in PARAMETER_SETS.items():
-        if kind != "score":
-            continue
+    for name in (*PARAMETER_SETS["score", "ckks"], *PARAMETER_SETS["score", "bgv"]):
         key = SecretKey.generate(HeParameters.named(name))
         names = [f"x{i}" for i in range(columns)]
         values = np.ones((rows, columns), np.int64 if key.parameters.scheme == "bgv" else np.float64)
         table = encrypt_numbers(key, names, values)
         answer = score(table, LinearModel("linear", tuple(names), (2.0,) * columns, 0.0))
-        one = Phase("table", kind, "record", 1e6, parameters=columns, batch=rows)
+        one = Phase("table", "score", "record", 1e6, parameters=columns, batch=rows)
         assert sent_bytes(one, tables[name]) == pytest.approx((len(table.encode()), len(answer.encode())), rel=0.01)
 
 
 def test_predicted_bytes_of_statistics_and_counts_hold_the_evaluation_keys(tables: dict[str, HomomorphicCosts]) -> None:
     statistics, counts = (
-        HeParameters.named(PARAMETER_SETS[kind]) for kind in (("summarise", "ckks"), ("count", "bgv"))
+        HeParameters.named(PARAMETER_SETS[kind][0]) for kind in (("summarise", "ckks"), ("count", "bgv"))
     )
     key = SecretKey.generate(statistics)
     keys, table = key.evaluation_keys(), encrypt_numbers(key, ["a", "b"], np.ones((10, 2)))
@@ -93,8 +92,8 @@ def test_predicted_bytes_of_statistics_and_counts_hold_the_evaluation_keys(table
 
 
 def test_predicted_bytes_of_a_row_of_a_network_are_those_that_travel() -> None:
-    found = measure_networks(PARAMETER_SETS["infer", "ckks"], Watch(0.0, iter(range(10**9)).__next__))
-    key = SecretKey.generate(HeParameters.named(PARAMETER_SETS["infer", "ckks"]))
+    found = measure_networks(PARAMETER_SETS["infer", "ckks"][0], Watch(0.0, iter(range(10**9)).__next__))
+    key = SecretKey.generate(HeParameters.named(PARAMETER_SETS["infer", "ckks"][0]))
     row = encrypt_row(key, ["a", "b", "c"], np.array([0.1, 0.2, 0.3]), bounds=[1.0] * 3)
     assert found.row_bytes == pytest.approx(len(row.encode()), rel=0.01)
     assert 0 < found.answer_bytes < found.row_bytes and found.slots == key.parameters.slots
@@ -107,8 +106,15 @@ def test_sets_without_products_have_no_costs_of_them(tables: dict[str, Homomorph
 
 
 def test_every_priced_pair_is_of_a_kind_and_a_set_that_exist() -> None:
-    for (kind, backend), name in PARAMETER_SETS.items():
-        assert kind in KINDS and HeParameters.named(name).scheme == backend
+    for (kind, backend), names in PARAMETER_SETS.items():
+        assert kind in KINDS and all(HeParameters.named(name).scheme == backend for name in names)
+
+
+def test_each_set_is_measured_once_for_all_kinds_that_use_it() -> None:
+    told: list[str] = []
+    found = measure(kinds={"score", "summarise"}, progress=told.append)
+    assert set(found.homomorphic) == {"ckks-linear-4096", "ckks-product-8192", "bgv-linear-4096"}
+    assert len([text for text in told if "encrypted tables" in text]) == 3
 
 
 # ------------------------------------------------------------------------------------------------ watch

@@ -48,6 +48,14 @@ def change(*path: str, to: object) -> Callable[[dict[str, Any]], None]:
 
 
 REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "ciphertexts without slots": (
+        change("homomorphic", "ckks-linear-4096", "slots", to=0.0),
+        "homomorphic: 'ckks-linear-4096': slots: is under 1",
+    ),
+    "rows of networks without slots": (
+        change("networks", "ckks-network-8192", "slots", to=0.5),
+        "networks: 'ckks-network-8192': slots: is under 1",
+    ),
     "another schema": (change("schema", to="quatrefoil.costs/2"), "schema: is 'quatrefoil.costs/2', not"),
     "a schema that is no text": (change("schema", to=1), "schema: is nothing, not"),
     "no schema": (lambda c: c.pop("schema"), "schema: is nothing, not"),
@@ -132,6 +140,13 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
 def test_a_measurement_that_is_no_figure(value: float) -> None:
     with pytest.raises(HostError, match="a measurement gave"):
         finite(value)
+
+
+def test_a_machine_with_a_number_beyond_all_numbers_is_refused() -> None:
+    """Plans write it out again, in JSON that has no infinity."""
+    text = json.dumps({"schema": "quatrefoil.costs/3", **make_costs().to_json()})
+    with pytest.raises(PolicyInvalid, match=r"^FILE: holds 1e999, which no number is as large as"):
+        Costs.parse(text.replace('"cores": 2', '"cores": 1e999'), source="FILE")
 
 
 # ------------------------------------------------------------------------------------------------------- staleness

@@ -32,7 +32,7 @@ def test_a_change_of_route_says_what_is_gained_lost_and_paid() -> None:
     (phase,) = found.phases
     assert phase.before == ("transport/pq-tls", "enclave/sev-snp") and phase.after == (
         "transport/pq-tls",
-        "aggregation/ckks",
+        "aggregation/ckks in ckks-linear-4096",
     )
     assert phase.gained == ("physical-access",) and phase.lost == ("tampered-model", "malicious-server")
     assert phase.differs and found.differs and phase.after_ms > phase.before_ms

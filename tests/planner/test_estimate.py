@@ -23,7 +23,7 @@ from tests.planner.made_up import (
 from quatrefoil.errors import PolicyInvalid
 from quatrefoil.planner import Costs, Line, RoundCosts
 from quatrefoil.planner.encrypted import PARAMETER_SETS, rotations, shape, squarest
-from quatrefoil.planner.estimate import estimate, excluded
+from quatrefoil.planner.estimate import Estimate, estimate, excluded
 from quatrefoil.workload import KINDS, Phase
 
 CHANNEL = {"transport": "pq-tls"}
@@ -31,6 +31,12 @@ SUMS = {**CHANNEL, "aggregation": "additive-rlwe"}
 PROVEN = {**SUMS, "proofs": "bounded-update"}
 COSTS = make_costs()
 POLICY = policy({"recorder"})
+
+
+def in_first_set(asked: Phase, chosen: dict[str, str], costs: Costs = COSTS) -> Estimate:
+    """Encrypted, in the coarsest set that there is for it."""
+    parameter_set = PARAMETER_SETS[asked.kind, chosen["aggregation"]][0]
+    return estimate(asked, chosen, POLICY, costs, parameter_set=parameter_set)
 
 
 def phase(kind: str) -> Phase:
@@ -91,16 +97,16 @@ def table(kind: str, parameters: int, batch: int) -> Phase:
 
 def test_scores_cost_by_the_ciphertexts_of_the_table() -> None:
     """10,000 rows are 3 chunks of 4,096."""
-    found = estimate(table("score", 30, 10_000), {"aggregation": "ckks"}, POLICY, COSTS)
+    found = in_first_set(table("score", 30, 10_000), {"aggregation": "ckks"})
     assert found.ms == pytest.approx(LINEAR.encrypt_ms.at(90) + LINEAR.weigh_ms.at(90) + LINEAR.open_ms.at(3))
     assert found.bytes == round(LINEAR.table_bytes.at(90)) + round(LINEAR.answer_bytes.at(3))
-    one_more = estimate(table("score", 30, 3 * 4096 + 1), {"aggregation": "ckks"}, POLICY, COSTS)
-    assert one_more.ms > found.ms == estimate(table("score", 30, 3 * 4096), {"aggregation": "ckks"}, POLICY, COSTS).ms
+    one_more = in_first_set(table("score", 30, 3 * 4096 + 1), {"aggregation": "ckks"})
+    assert one_more.ms > found.ms == in_first_set(table("score", 30, 3 * 4096), {"aggregation": "ckks"}).ms
 
 
 def test_statistics_cost_a_product_and_a_sum_for_each_pair_and_the_keys() -> None:
     """3 columns: 6 pairs, 9 sums."""
-    found = estimate(table("summarise", 3, 5000), {"aggregation": "ckks"}, POLICY, COSTS)
+    found = in_first_set(table("summarise", 3, 5000), {"aggregation": "ckks"})
     computed = 6 * PRODUCTS.read_ms + 12 * PRODUCTS.product_ms + 9 * PRODUCTS.total_ms
     at_the_key_holder = PRODUCTS.encrypt_ms.at(6) + PRODUCTS.keys_ms + PRODUCTS.open_ms.at(9)
     assert found.ms == pytest.approx(computed + at_the_key_holder)
@@ -109,7 +115,7 @@ def test_statistics_cost_a_product_and_a_sum_for_each_pair_and_the_keys() -> Non
 
 def test_a_channel_adds_the_way_of_both_messages() -> None:
     one = table("score", 5, 100)
-    bare, moved = (estimate(one, {**more, "aggregation": "bgv"}, POLICY, COSTS) for more in ({}, CHANNEL))
+    bare, moved = (in_first_set(one, {**more, "aggregation": "bgv"}) for more in ({}, CHANNEL))
     sent = TRANSPORT.message_ms.at(round(LINEAR.table_bytes.at(5))) + TRANSPORT.message_ms.at(
         round(LINEAR.answer_bytes.at(1))
     )
@@ -122,15 +128,15 @@ def test_a_table_that_is_sealed_to_an_enclave_costs_an_exchange_instead() -> Non
     each = (round(LINEAR.table_bytes.at(5)) + round(LINEAR.answer_bytes.at(1))) / 2
     sent = EXCHANGES.exchange_bytes.at(each) + EXCHANGES.receipt_bytes
     exchanged = EXCHANGES.exchange_ms.at(each) + EXCHANGES.receipt_ms.at(each) + TRANSPORT.message_ms.at(sent)
-    bare = estimate(one, {"aggregation": "ckks"}, POLICY, COSTS)
-    found = estimate(one, inside, POLICY, COSTS)
+    bare = in_first_set(one, {"aggregation": "ckks"})
+    found = in_first_set(one, inside)
     assert found.ms - bare.ms == pytest.approx(exchanged) and found.bytes == round(sent)
 
 
 def test_a_network_costs_its_rotations_for_each_row() -> None:
     """32 inputs: 5; 16 hidden units of 128 that a block has place for: 4."""
     asked = Phase("ask", "infer", "record", 1e6, message_bytes=300, batch=7, parameters=32, hidden=16)
-    found = estimate(asked, {**CHANNEL, "aggregation": "ckks"}, POLICY, COSTS)
+    found = in_first_set(asked, {**CHANNEL, "aggregation": "ckks"})
     moved = TRANSPORT.message_ms.at(NETWORK.row_bytes) + TRANSPORT.message_ms.at(NETWORK.answer_bytes)
     assert found.ms == pytest.approx(7 * (NETWORK.row_ms.at(9) + moved))
     assert found.bytes == 7 * round(NETWORK.row_bytes + NETWORK.answer_bytes)
@@ -172,16 +178,21 @@ def test_a_table_of_counts_has_all_its_cells(cells: int) -> None:
 # ------------------------------------------------------------------------------------------------ what must not be
 
 
-@pytest.mark.parametrize("pair", [pair for pair in PARAMETER_SETS if pair[0] != "infer"])
+OF_TABLES = [(kind, b, name) for (kind, b), names in PARAMETER_SETS.items() for name in names if kind != "infer"]
+
+
+@pytest.mark.parametrize("one", OF_TABLES)
 @given(parameters=st.integers(1, 200), batch=st.integers(1, 10**6))
-def test_more_rows_or_columns_never_cost_less(pair: tuple[str, str], parameters: int, batch: int) -> None:
-    kind, backend = pair
-    less, rows = (
-        estimate(table(kind, parameters, n), {"aggregation": backend}, POLICY, COSTS) for n in (batch, 2 * batch)
-    )
+def test_more_rows_or_columns_never_cost_less(one: tuple[str, str, str], parameters: int, batch: int) -> None:
+    kind, backend, name = one
+
+    def of(columns: int, rows: int) -> Estimate:
+        return estimate(table(kind, columns, rows), {"aggregation": backend}, POLICY, COSTS, parameter_set=name)
+
+    less, rows = of(parameters, batch), of(parameters, 2 * batch)
     assert rows.ms >= less.ms > 0 and rows.bytes >= less.bytes > 0
     if kind != "count":  # the cells of a table say little of its columns
-        more = estimate(table(kind, parameters + 1, batch), {"aggregation": backend}, POLICY, COSTS)
+        more = of(parameters + 1, batch)
         assert more.ms > less.ms and more.bytes > less.bytes
 
 
@@ -214,8 +225,34 @@ def test_without_figures_nothing_is_predicted() -> None:
         (replace(COSTS, threads=8), phase("collect"), SUMS, "additive-rlwe/16 bits in 8 threads"),
     ):
         with pytest.raises(PolicyInvalid, match=missing) as caught:
-            estimate(of, chosen, POLICY, costs)
+            parameter_set = PARAMETER_SETS.get((of.kind, chosen.get("aggregation", "")), ("",))[0]
+            estimate(of, chosen, POLICY, costs, parameter_set=parameter_set)
         assert "quatrefoil calibrate" in caught.value.hint
+
+
+def test_the_set_that_is_named_is_the_one_that_is_priced() -> None:
+    one = table("score", 4, 1000)
+    small, large = (
+        estimate(one, {"aggregation": "ckks"}, POLICY, COSTS, parameter_set=name)
+        for name in PARAMETER_SETS["score", "ckks"]
+    )
+    assert large.ms - small.ms == pytest.approx(PRODUCTS.encrypt_ms.at(4) - LINEAR.encrypt_ms.at(4) + 1.5)
+    assert large.bytes == round(PRODUCTS.table_bytes.at(4)) + round(PRODUCTS.answer_bytes.at(1)) > 3 * small.bytes
+
+
+@pytest.mark.parametrize(
+    ("kind", "chosen", "wrong"),
+    [
+        ("score", {"aggregation": "ckks"}, ""),
+        ("score", {"aggregation": "ckks"}, "bgv-linear-4096"),
+        ("score", {"aggregation": "bgv"}, "ckks-linear-4096"),
+        ("summarise", {"aggregation": "ckks"}, "ckks-linear-4096"),
+        ("score", {**CHANNEL, "enclave": "tdx"}, "ckks-linear-4096"),
+    ],
+)
+def test_no_set_is_priced_for_what_is_not_computed_in_it(kind: str, chosen: dict[str, str], wrong: str) -> None:
+    with pytest.raises(AssertionError, match="no estimate for"):
+        estimate(table(kind, 4, 1000), chosen, POLICY, COSTS, parameter_set=wrong)
 
 
 @pytest.mark.parametrize("threads", [0, 3, 4, -1])

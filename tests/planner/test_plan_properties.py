@@ -126,7 +126,7 @@ def keeps_to_everything(made: Plan, workload: Workload, asked: Policy) -> None:
         assert planned.predicted_ms <= min(phase.latency_ms, asked.max_latency_ms)
         assert planned.predicted_ms * phase.rounds <= phase.deadline_ms
         assert not phase.largest_bytes or planned.predicted_bytes <= phase.largest_bytes
-        assert largest_error(phase, used, asked) <= phase.largest_error
+        assert largest_error(phase, used, planned.parameter_set, asked) <= phase.largest_error
         assert all(backend in asked.allow.of(layer) for layer, backend in used.items())
         stand_ins = {name for name, pair in STAND_INS.items() if pair in used.items()}
         assert stand_ins <= set(made.insecure) <= set(asked.accept_insecure)

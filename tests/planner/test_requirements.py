@@ -98,19 +98,23 @@ def test_exact_answers_are_asked_for_by_zero_and_given_by_integers() -> None:
 
 
 @pytest.mark.parametrize("phase", [SCORE, SUMMARISE], ids=["score", "summarise"])
-def test_a_bound_that_is_met_is_kept_and_a_smaller_one_is_refused_with_both_numbers(phase: Phase) -> None:
-    bound = requirements.largest_error(phase, {"aggregation": "ckks"}, ANY)
+def test_a_bound_that_is_met_is_kept_and_a_smaller_one_is_refused_with_the_numbers_of_the_finest_set(
+    phase: Phase,
+) -> None:
+    bound = requirements.largest_error(phase, {"aggregation": "ckks"}, "ckks-product-8192", ANY)
     assert 0 < bound < 1e-4
-    assert made(replace(phase, largest_error=bound))
+    assert made(replace(phase, largest_error=bound)).phase("p").parameter_set == "ckks-product-8192"
     message = refusal(replace(phase, largest_error=bound / 1.01))
-    assert f"can be wrong by {bound:.2g} of its bound, and largest_error = {bound / 1.01:.2g}" in message
+    said = f"can be wrong by {bound:.2g} of its bound in ckks-product-8192, and largest_error = {bound / 1.01:.2g}"
+    assert said in message and "ckks-linear-4096" not in message
 
 
 def test_of_a_network_nothing_is_known_beforehand() -> None:
-    assert requirements.largest_error(INFER, {"aggregation": "ckks"}, ANY) == math.inf
-    (said,) = requirements.broken(replace(INFER, largest_error=0.1), {"aggregation": "ckks"}, Estimate(1.0, 1), ANY)
+    assert requirements.largest_error(INFER, {"aggregation": "ckks"}, "ckks-network-8192", ANY) == math.inf
+    asked = replace(INFER, largest_error=0.1)
+    (said,) = requirements.broken(asked, {"aggregation": "ckks"}, "ckks-network-8192", Estimate(1.0, 1), ANY)
     assert said == "states no error beforehand, and largest_error = 0.1"
-    assert not requirements.broken(replace(INFER, largest_error=0.1), {"enclave": "sev-snp"}, Estimate(1.0, 1), ANY)
+    assert not requirements.broken(asked, {"enclave": "sev-snp"}, "", Estimate(1.0, 1), ANY)
 
 
 @pytest.mark.parametrize("bits", PARAMETER_SETS)
@@ -119,7 +123,7 @@ def test_sums_are_as_exact_as_is_said(backend: str, bits: int) -> None:
     summed = next(phase for phase in TRAINING.phases if phase.kind == "aggregate")
     asked = policy({"network"})
     asked = replace(asked, limits=replace(asked.limits, value_bits=bits))
-    said = requirements.largest_error(summed, {"aggregation": backend}, asked)
+    said = requirements.largest_error(summed, {"aggregation": backend}, "", asked)
     scheme, shape = host.aggregation(backend, bits), SumShape(10, 2.0, bytes(32))
     update = np.linspace(-2, 2, 10, dtype=np.float32)
     for count in (2, 32):
@@ -132,19 +136,36 @@ def test_sums_are_as_exact_as_is_said(backend: str, bits: int) -> None:
         assert found.error_bound <= said * count * 2.0 * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("bound", [1.0, 0.51, 1.0001, 65.0])
+@pytest.mark.parametrize("columns", [1, 30])
+@pytest.mark.parametrize("name", encrypted.PARAMETER_SETS["score", "ckks"])
+def test_scores_of_whatever_bound_are_as_exact_as_is_said(name: str, columns: int, bound: float) -> None:
+    """They are divided by the next power of two, so that error and bound are up to twice as far apart."""
+    key = SecretKey.generate(HeParameters.named(name))
+    names = tuple(f"x{i}" for i in range(columns))
+    table = analytics.encrypt_numbers(key, names, np.ones((5, columns)), bounds=[1.0] * columns)
+    model = analytics.LinearModel("linear", names, (0.9 * bound / columns,) * columns, 0.1 * bound)
+    scores = analytics.open_scores(key, table.digest(), table.rows, analytics.score(table, model))
+    phase = replace(SCORE, parameters=columns)
+    assert scores.error / bound <= requirements.largest_error(phase, {"aggregation": "ckks"}, name, ANY)
+
+
 def test_scores_and_moments_are_as_exact_as_is_said() -> None:
     """Against the errors that real answers carry, of values that fill their bounds."""
     random = np.random.default_rng(5)
     rows = random.uniform(-1, 1, (40, 3))
-    key = SecretKey.generate(HeParameters.named("ckks-linear-4096"))
-    table = analytics.encrypt_numbers(key, ["a", "b", "c"], rows, bounds=[1.0] * 3)
     model = analytics.LinearModel("linear", ("a", "b", "c"), (0.25, -0.5, 0.2), 0.05)
-    scores = analytics.open_scores(key, table.digest(), table.rows, analytics.score(table, model))
-    assert scores.error <= requirements.largest_error(replace(SCORE, parameters=3), {"aggregation": "ckks"}, ANY)
+    for name in encrypted.PARAMETER_SETS["score", "ckks"]:
+        key = SecretKey.generate(HeParameters.named(name))
+        table = analytics.encrypt_numbers(key, ["a", "b", "c"], rows, bounds=[1.0] * 3)
+        scores = analytics.open_scores(key, table.digest(), table.rows, analytics.score(table, model))
+        said = requirements.largest_error(replace(SCORE, parameters=3), {"aggregation": "ckks"}, name, ANY)
+        assert scores.error <= said < 4 * scores.error
     products = SecretKey.generate(HeParameters.named("ckks-product-8192"))
     table = analytics.encrypt_numbers(products, ["a", "b", "c"], rows, bounds=[1.0] * 3)
     found = analytics.open_statistics(products, table, analytics.summarise(table, products.evaluation_keys()))
-    said = requirements.largest_error(replace(SUMMARISE, parameters=3, batch=40), {"aggregation": "ckks"}, ANY)
+    asked = replace(SUMMARISE, parameters=3, batch=40)
+    said = requirements.largest_error(asked, {"aggregation": "ckks"}, "ckks-product-8192", ANY)
     assert found.covariance_error.max() <= said and found.mean_error.max() <= said
 
 
@@ -152,11 +173,24 @@ def test_scores_and_moments_are_as_exact_as_is_said() -> None:
 
 
 def test_sizes_are_those_of_the_sets() -> None:
-    assert set(encrypted.PARAMETER_SETS.values()) - {"ckks-network-8192"} <= set(fitting.SETS)
+    named = {name for names in encrypted.PARAMETER_SETS.values() for name in names}
+    assert named - {"ckks-network-8192"} == set(fitting.SETS)
     for name, (slots, size) in fitting.SETS.items():
         assert (SETS[name].slots, SETS[name].ciphertext_bytes) == (slots, size)
-    assert CkksTrack.fresh(SETS["ckks-linear-4096"]).error <= requirements.FRESH
-    assert SETS["ckks-linear-4096"].weight_bits == requirements.WEIGHT_BITS
+    assert set(encrypted.PARAMETER_SETS["score", "ckks"]) == set(requirements.SCORED)
+    assert set(encrypted.PARAMETER_SETS["summarise", "ckks"]) == set(requirements.SUMMED)
+    for name, (fresh, weight_bits) in requirements.SCORED.items():
+        assert fresh / 1.02 <= CkksTrack.fresh(SETS[name]).error <= fresh
+        assert SETS[name].weight_bits == weight_bits
+
+
+def test_sets_are_listed_from_the_coarsest_and_the_smallest_on() -> None:
+    for kind, names in (("score", encrypted.PARAMETER_SETS["score", "ckks"]), ("summarise", ("ckks-product-8192",))):
+        phase = replace(SCORE, kind=kind)
+        errors = [requirements.largest_error(phase, {"aggregation": "ckks"}, name, ANY) for name in names]
+        assert errors == sorted(errors, reverse=True)
+        sizes = [fitting.SETS[name][1] / fitting.SETS[name][0] for name in names]
+        assert sizes == sorted(sizes)
 
 
 def test_as_many_rows_are_summed_as_fit() -> None:
@@ -193,6 +227,28 @@ def test_as_many_rows_are_summed_as_fit() -> None:
 )
 def test_what_does_not_fit_is_refused_with_the_numbers(phase: Phase, expected: str) -> None:
     assert expected in refusal(phase)
+
+
+@pytest.mark.parametrize(
+    ("phase", "expected"),
+    [
+        (replace(SCORE, parameters=1, batch=(1 << 24) + 1), "messages have 67108868 bytes"),
+        (replace(SUMMARISE, parameters=2900), "messages have 67291600 bytes"),
+        (replace(COUNT, parameters=(1 << 24) + 1), "messages have 67108868 bytes"),
+        (replace(SUMMARISE, batch=1), "a single row has no variance"),
+    ],
+)
+def test_what_no_served_model_can_be_asked_or_answer_is_refused_with_the_numbers(phase: Phase, expected: str) -> None:
+    assert expected in refusal(phase, replace(ANY, threats=("curious-host",)), "sev-snp")
+
+
+def test_what_computes_nothing_in_a_phase_is_said_to_do_nothing_there() -> None:
+    channel = Phase("p", "transport", "record", 1e9, message_bytes=1000, silos=1)
+    reasons = {
+        refused.backend: refused.reason
+        for refused in made(channel, replace(ANY, threats=("network",))).phase("p").refused
+    }
+    assert {reasons[name] for name in ("ckks", "bgv")} == {"it does nothing in transport phases"}
 
 
 def test_the_page_says_how_much_fits() -> None:

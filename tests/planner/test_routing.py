@@ -194,7 +194,7 @@ def test_the_json_form_holds_the_interface() -> None:
     content = json.loads(json.dumps(made().to_json(), allow_nan=False))
     for phase in content["phases"]:
         assert {"name", "layers", "backends", "threats", "predicted_ms", "predicted_bytes", "refused"} <= phase.keys()
-        assert all({"layer", "backend", "reason"} == refused.keys() for refused in phase["refused"])
+        assert all({"layer", "backend", "parameter_set", "reason"} == refused.keys() for refused in phase["refused"])
         assert len(phase["layers"]) == len(phase["backends"])
     assert all({"threat", "phase", "why"} == u.keys() for u in content["unprotected"])
     assert list(content).index("unprotected") < list(content).index("phases")

@@ -81,18 +81,18 @@ def made(name: str, serial: int = 1) -> dict[str, str]:
     return dict(json.loads(Path(f"{name}.json").read_text())["public"])
 
 
-def encrypted(who: str, key: str = "trial", more: str = "--least-serial 1") -> None:
+def encrypted(who: str, key: str = "trial", more: str = "--name trial --least-serial 1") -> None:
     assert run(encrypting(who, key, more)) == 0
 
 
-def encrypting(who: str, key: str = "trial", more: str = "--least-serial 1") -> str:
+def encrypting(who: str, key: str = "trial", more: str = "--name trial --least-serial 1") -> str:
     return (
         f"score --step encrypt --data {who}.csv --bound 128 --public {key}.public --holder registry {more} "
         f"--identity {who} --root root.pem --table {who}.table --sent {who}.sent"
     )
 
 
-def again(key: str = "trial", more: str = "--least-serial 1") -> str:
+def again(key: str = "trial", more: str = "--name trial --least-serial 1") -> str:
     """Encryption to files that are not there yet."""
     return encrypting("hospital", key, more).replace("hospital.table", "new.table").replace("hospital.sent", "new.sent")
 
@@ -212,7 +212,9 @@ def test_a_key_put_in_its_place_and_what_else_is_refused(
         (decrypting(room, "hospital").replace("trial.sealed", "garbage"), "no sealed model"),
         (again("mallory"), "is of 'clinic', not of 'registry'"),
         (again("later", expect), "has the digest"),
-        (again("trial", "--least-serial 2"), "an older was put back"),
+        (again("trial", "--name trial --least-serial 2"), "an older was put back"),
+        (again("later", "--name trial --least-serial 1"), "is called 'later', not 'trial'"),
+        (again("trial", "--least-serial 1"), "any public key of the holder would do"),
         (again("trial", ""), "any public key of the holder would do"),
         (again("altered"), "does not fit its statement"),
         (again("vault", expect).replace("vault.public", "vault.cert"), "urn:quatrefoil"),

@@ -73,12 +73,17 @@ class HolderKey:
     def encrypt(self, values: NDArray[np.float64] | NDArray[np.int64]) -> bytes:
         return self.key.encrypt(values)
 
-    def require(self, *, holder: str, digest: bytes = b"", least_serial: int = 1) -> None:
-        """``MessageRefused`` unless it is the key of ``holder``, and the one named, or none older."""
+    def require(self, *, holder: str, digest: bytes = b"", name: str = "", least_serial: int = 1) -> None:
+        """``MessageRefused`` unless it is the key of ``holder``, and the one of this digest, or of this name and none
+        older: numbers count the keys of a name, and under another name is another release policy."""
+        if not digest and not name:
+            raise CallerError("any public key of the holder would do", hint="Name its digest, or its name and number")
         if self.holder.signer != holder:
             raise self._refused(f"is of {self.holder.signer!r}, not of {holder[:64]!r}")
         if digest and self.digest != digest:
             raise self._refused(f"has the digest {self.digest.hex()}, not {digest.hex()}")
+        if name and self.said.name != name:
+            raise self._refused(f"is called {self.said.name[:64]!r}, not {name[:64]!r}")
         if self.said.serial < least_serial:
             raise self._refused(f"is number {self.said.serial}, and {least_serial} is the least: an older was put back")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,8 +55,9 @@ def only_json(options: argparse.Namespace) -> bool:
     return str(options.json) == "-"
 
 
-def write_json(file: Path | None, schema: str, content: dict[str, Any]) -> None:
-    """Write ``{schema, machine, **content}``; infinite numbers are refused by the format, so callers cap them."""
+def write_json(file: Path | None, schema: str, content: dict[str, Any], *, private: bool = False) -> None:
+    """Write ``{schema, machine, **content}``; infinite numbers are refused by the format, so callers cap them.
+    ``private``: for eyes of the file's owner only (mode 0600)."""
     if file is None:
         return
     text = json.dumps({"schema": schema, "machine": machine.describe(), **content}, indent=2, allow_nan=False) + "\n"
@@ -62,11 +65,19 @@ def write_json(file: Path | None, schema: str, content: dict[str, Any]) -> None:
         sys.stdout.write(text)
         return
     try:
-        file.write_text(text)
+        with open(file, "w", opener=_private if private else None) as stream:
+            stream.write(text)
     except OSError as error:
         raise HostError(
             f"{file} cannot be written ({error.strerror})", hint="Name a file in a folder that exists"
         ) from None
+
+
+def _private(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.fchmod(descriptor, 0o600)  # it may have been there, for others to read
+    return descriptor
 
 
 def capped(value: float, limit: float) -> float:

@@ -50,6 +50,8 @@ def run(options: argparse.Namespace) -> None:
     workload, policy = Workload.load(options.workload), Policy.load(options.policy)
     available = host.availability(keeper=options.keeper_enclave, server=options.server_enclave)
     kept = kept_or_measured(options.costs, available, workload.kinds, _tell)
+    if kept.warning:  # before anything is refused because of them
+        _tell(f"quatrefoil: {kept.warning}")
     costs = kept.costs.at(options.threads) if options.threads is not None else kept.costs
     if options.save_costs:
         costs.save(options.save_costs)
@@ -61,8 +63,6 @@ def run(options: argparse.Namespace) -> None:
     blankets = [price(workload, policy, costs, available, layers) for layers in choices]
     if not only_json(options):
         out = console()
-        if kept.warning:
-            _tell(f"quatrefoil: {kept.warning}")
         show(made, out)
         if explained:
             explain(explained, made, out)

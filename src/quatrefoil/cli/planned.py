@@ -68,6 +68,7 @@ def show(made: Plan, out: Console) -> None:
 
 def _tradeoff(phase: PlannedPhase, other: Tradeoff) -> str:
     names = ", ".join(map("/".join, zip(other.layers, other.backends, strict=True))) or "no layer"
+    names += f" in {other.parameter_set}" if other.parameter_set else ""
     change = other.predicted_ms - phase.predicted_ms
     cost = f"{abs(change):.2f} ms {'less' if change < 0 else 'more'} a pass"
     parts = [f"leave {', '.join(other.opens)} open"] if other.opens else []
@@ -82,7 +83,8 @@ def _conditions(made: Plan) -> list[str]:
 
 
 def _layer(phase: PlannedPhase, layer: str, backend: str) -> str:
-    return f"{layer}: {backend}" + (f" (isolation: {phase.isolation})" if layer == "enclave" else "")
+    remark = {"enclave": f" (isolation: {phase.isolation})", "aggregation": f" (in {phase.parameter_set})"}
+    return f"{layer}: {backend}" + (remark.get(layer, "") if layer == "enclave" or phase.parameter_set else "")
 
 
 def explain(phase: PlannedPhase, made: Plan, out: Console) -> None:
@@ -103,13 +105,17 @@ def explain(phase: PlannedPhase, made: Plan, out: Console) -> None:
     if phase.isolation:
         who = "keeper" if phase.kind == "keys" else "server"
         out.print(f"  isolation of the {who} from its host: {phase.isolation}.")
+    if phase.parameter_set:
+        by = f": quatrefoil score --set {phase.parameter_set}" if phase.kind in ("score", "infer") else ""
+        out.print(f"  rows are encrypted in {phase.parameter_set}{by}.")
     out.print(f"  predicted: {phase.predicted_ms:.2f} ms and {phase.predicted_bytes:,} bytes a pass.")
     if phase.excluded:
         out.print(f"    not in it: {phase.excluded}.")
     for tradeoff in phase.tradeoffs:
         out.print(f"  {_tradeoff(phase, tradeoff)}")
     for refusal in phase.refused:
-        out.print(f"  refused {refusal.layer}/{refusal.backend}: {refusal.reason}.")
+        where = f" in {refusal.parameter_set}" if refusal.parameter_set else ""
+        out.print(f"  refused {refusal.layer}/{refusal.backend}{where}: {refusal.reason}.")
 
 
 def show_difference(found: Difference, out: Console) -> None:

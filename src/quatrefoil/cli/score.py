@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from quatrefoil.cli import score_data, score_held, score_network
 from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
-from quatrefoil.cli.score_output import progress, read, require_new, show, show_scores
+from quatrefoil.cli.score_output import progress, read, read_key, require_new, show, show_scores
 from quatrefoil.errors import CallerError
 from quatrefoil.transport import files
 
@@ -42,7 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--step", choices=("encrypt", "compute", "decrypt"), help="one party's step (default: all three here)"
     )
     parser.add_argument("--scheme", choices=("ckks", "bgv"), help="ckks: numbers; bgv: integers, exact (default: ckks)")
-    parser.add_argument("--set", metavar="NAME", help="parameter set (default: by scheme and model)")
+    parser.add_argument(
+        "--set", metavar="NAME", help="parameter set, as a plan names it (default: by scheme and model)"
+    )
     parser.add_argument("--model", type=Path, metavar="M", help="the model, .json or .onnx")
     parser.add_argument("--data", type=Path, metavar="FILE", help="rows to score, .csv or .parquet")
     parser.add_argument("--columns", metavar="NAMES", help="encrypt these columns, by commas (default: all)")
@@ -215,7 +217,7 @@ def _compute(options: argparse.Namespace) -> None:
 def _decrypt(options: argparse.Namespace) -> None:
     from quatrefoil.analytics import Answer, TableKey
 
-    kept = TableKey.load(bytearray(read(options.key)))
+    kept = TableKey.load(read_key(options.key))
     data = read(options.answer)
     answer = Answer.decode(data)
     sizes = {"answer_bytes": len(data)}
@@ -237,10 +239,9 @@ def _encrypted(options: argparse.Namespace, columns: tuple[str, ...] | None) -> 
     from quatrefoil.aggregation.he import HeParameters, SecretKey
     from quatrefoil.analytics import encrypt_numbers
 
-    scheme = options.scheme or "ckks"
-    chosen = HeParameters.named(options.set or f"{scheme}-linear-4096")
-    if chosen.scheme != scheme:
-        raise CallerError(f"{chosen.name} is no set of {scheme}", hint=f"Add --scheme {chosen.scheme}")
+    chosen = HeParameters.named(options.set or f"{options.scheme or 'ckks'}-linear-4096")
+    if options.scheme not in (None, chosen.scheme):
+        raise CallerError(f"{chosen.name} is no set of {options.scheme}", hint="Leave --scheme out: a set has its own")
     names, values = score_data.read(options.data, columns, integers=chosen.scheme == "bgv")
     bounds = None if options.bound is None else [options.bound] * len(names)
     key = SecretKey.generate(chosen)

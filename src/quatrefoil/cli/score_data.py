@@ -37,6 +37,10 @@ def _csv(file: Path, data: bytes, names: Sequence[str] | None, integers: bool) -
     try:
         rows = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
         head = next(rows, [])
+        if head and all(map(_is_number, head)):  # names travel in the clear, and errors quote them
+            raise CallerError(
+                f"{file} begins with numbers: a row where the names of the columns must be", hint="Name the columns"
+            )
         chosen = _chosen(file, head, names)
         places = [head.index(name) for name in chosen]
         values: list[list[float]] = []
@@ -142,3 +146,11 @@ def _chosen(file: Path, head: list[str], names: Sequence[str] | None) -> tuple[s
     if missing:
         raise CallerError(f"{file} has no column {missing[0]!r}", hint=f"It has {', '.join(head)[:200]}")
     return tuple(names or head)
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True

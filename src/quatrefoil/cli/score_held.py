@@ -29,7 +29,7 @@ NEEDED: dict[str | None, tuple[str, ...]] = {
     ),
 }
 EXTRA: dict[str | None, tuple[str, ...]] = {
-    ENCRYPT: ("bound", "columns", "expect", "least_serial"),
+    ENCRYPT: ("bound", "columns", "expect", "name", "least_serial"),
     DECRYPT: ("scores", "pin"),
 }
 
@@ -44,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     held.add_argument("--identity", type=Path, metavar="DIR", help="the party that encrypts, or asks the broker")
     held.add_argument("--root", type=Path, metavar="FILE", help="the consortium's root certificate")
     held.add_argument("--holder", metavar="NAME", help="encrypt: refuse a public key that another party signed")
+    held.add_argument("--name", metavar="NAME", help="encrypt: refuse a public key that is not called this")
     wanted = held.add_mutually_exclusive_group()
     wanted.add_argument("--expect", type=digest, metavar="HEX", help="encrypt: refuse any public key but this one")
     wanted.add_argument(
@@ -79,16 +80,21 @@ def encrypt(options: argparse.Namespace, progress: Callable[[str], None]) -> Enc
     """Write a table under the public key, and what its sender signs of it."""
     from quatrefoil.analytics import encrypt_numbers
 
-    if options.expect is None and options.least_serial is None:
+    if options.expect is None and (options.least_serial is None or not options.name):
         raise CallerError(
-            "any public key of the holder would do, an old one too",
-            hint="Say --expect HEX as `quatrefoil table-key show` prints it at the holder, or --least-serial N",
+            "any public key of the holder would do, an old one or one for something else too",
+            hint="Say --expect HEX as `quatrefoil table-key show` prints it there, or --name with --least-serial",
         )
     require_new(options.table, options.sent)
     trust = TrustAnchor.load(options.root)
     security = PostQuantumTransport(archives.signer(options.identity, trust), trust, clock=system_clock)
     key = _public(options, trust)
-    key.require(holder=options.holder, digest=options.expect or b"", least_serial=options.least_serial or 1)
+    key.require(
+        holder=options.holder,
+        digest=options.expect or b"",
+        name=options.name or "",
+        least_serial=options.least_serial or 1,
+    )
     columns = tuple(options.columns.split(",")) if options.columns else None
     names, values = score_data.read(options.data, columns, integers=key.parameters.scheme == "bgv")
     bounds = None if options.bound is None else [options.bound] * len(names)

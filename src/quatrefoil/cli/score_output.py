@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from quatrefoil.transport import files
 from quatrefoil.wire import LARGEST_MESSAGE
 
 SCHEMA = "quatrefoil.score/1"
+LARGEST_KEY = 1 << 20
+"""Bytes of a key's file."""
 SHOWN = 5
 """Scores in the table."""
 
@@ -23,6 +26,23 @@ SHOWN = 5
 def read(file: Path) -> bytes:
     """A message's bytes."""
     return archives.read_whole(file, LARGEST_MESSAGE, hint="Name the file that a step wrote")
+
+
+def read_key(file: Path) -> bytearray:
+    """A key file's bytes, its caller's to wipe, and no other copy; refused where others may read it."""
+    try:
+        with file.open("rb", buffering=0) as stream:
+            found = os.fstat(stream.fileno())
+            files.require_private(file, "the key", found.st_mode)
+            if found.st_size > LARGEST_KEY:
+                raise HostError(f"{file} is over {LARGEST_KEY} bytes", hint="Name the key that `--step encrypt` wrote")
+            content = bytearray(found.st_size)
+            size = stream.readinto(content)
+    except OSError as error:
+        raise HostError(f"{file} cannot be read ({error.strerror})", hint="Check the path and its rights") from None
+    if size != len(content):
+        raise HostError(f"{file} changed while it was read", hint="Start again")
+    return content
 
 
 def require_new(*places: Path) -> None:
@@ -42,7 +62,7 @@ def show_scores(
         written = io.StringIO(newline="")
         csv.writer(written, lineterminator="\n").writerows([names, *rows])
         files.write_new(options.scores, written.getvalue().encode(), mode=files.PRIVATE)
-    write_json(options.json, SCHEMA, {**content, "scores": values})
+    write_json(options.json, SCHEMA, {**content, "scores": values}, private=True)
     if not only_json(options):
         first = ", ".join(" ".join(f"{value:.6g}" for value in row) for row in rows[:SHOWN])
         show_table("Scores", {**content, "scores": first + (", ..." if len(rows) > SHOWN else "")})

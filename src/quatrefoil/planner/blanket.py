@@ -104,7 +104,10 @@ def _attempt(room: Room, workload: Workload, layers: tuple[str, ...], shared: st
         if not found:
             cannot.append(f"phase {phase.name!r} ({phase.kind}) {fault or _why_not(room, phase, wanted, shared)}")
             continue
-        best = min(found, key=lambda c: (len(room.unanswered(phase, c)), len(room.broken(phase, c)), c.rank))
+        best = min(
+            found,
+            key=lambda c: (len(room.unanswered(phase, c)), len(room.broken(phase, c)), room.excess(phase, c), c.rank),
+        )
         choices.append(best)
         broken += [f"phase {phase.name!r} ({phase.kind}) {one}" for one in room.broken(phase, best)]
         open_threats += len(room.unanswered(phase, best))

@@ -66,11 +66,12 @@ def calibrate(
         raise CallerError(f"{list(threads)} threads are not counted up from 1", hint="Give 1, and more after it")
     sums = sorted(available.largest_roster) if set(kinds) & set(FEDERATED) else []
     proven = sorted(available.largest_proof) if sums else []
-    sets = [
-        (kind, name)
-        for (kind, backend), name in PARAMETER_SETS.items()
+    sets = dict.fromkeys(
+        (kind == "infer", name)
+        for (kind, backend), names in PARAMETER_SETS.items()
         if kind in kinds and available.has("aggregation", backend)
-    ]
+        for name in names
+    )
     channels = available.has("transport", "pq-tls")
     figures = (
         _PER_SUM * len(sums) * len(threads)
@@ -100,8 +101,8 @@ def calibrate(
             scheme = host.aggregation("additive-rlwe", bits, threads=count)
             proofs[f"{backend}/{bits}/{count}"] = measure_proofs(host.proofs(bits, threads=count), scheme, watch)
     homomorphic, networks = {}, {}
-    for kind, name in sets:
-        if kind == "infer":
+    for of_networks, name in sets:
+        if of_networks:
             progress(f"networks on encrypted rows: {name}")
             networks[name] = measure_networks(name, watch)
         else:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from quatrefoil.configuration import read_text
+from quatrefoil.configuration import read_text, shown
 from quatrefoil.errors import HostError, PolicyInvalid
 from quatrefoil.planner.strictly import parsed
 
@@ -216,6 +216,10 @@ class Costs:
                 parts = key.split("/")
                 if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts[1:]):
                     raise PolicyInvalid(f"{source}: {room}: a name is not BACKEND/VALUE BITS/THREADS", hint=_HINT)
+        for room in ("homomorphic", "networks"):
+            for name, one in getattr(built, room).items():
+                if one.slots < 1:
+                    raise PolicyInvalid(f"{source}: {room}: {shown(name)}: slots: is under 1", hint=_HINT)
         if not 1 <= built.threads <= 1024:
             raise PolicyInvalid(f"{source}: threads: is outside 1 to 1024", hint=_HINT)
         return built

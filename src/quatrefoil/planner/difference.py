@@ -15,7 +15,7 @@ class PhaseDifference:
 
     name: str
     before: tuple[str, ...]
-    """Its layers and backends, "transport/pq-tls"."""
+    """Its layers and backends, "transport/pq-tls", with the parameter set that rows are computed on in."""
     after: tuple[str, ...]
     gained: tuple[str, ...]
     """Threats that only the plan after answers there."""
@@ -28,7 +28,7 @@ class PhaseDifference:
 
     @property
     def differs(self) -> bool:
-        """Whether layers, backends or answers do; predictions alone differ by the costs that they come from."""
+        """Whether layers, backends, sets or answers do; predictions alone differ by the costs that they come from."""
         return self.before != self.after or bool(self.gained or self.lost)
 
 
@@ -99,7 +99,9 @@ def _phase(before: PlannedPhase, after: PlannedPhase) -> PhaseDifference:
 
 
 def _pairs(phase: PlannedPhase) -> tuple[str, ...]:
-    return tuple("/".join(pair) for pair in zip(phase.layers, phase.backends, strict=True))
+    pairs = zip(phase.layers, phase.backends, strict=True)
+    where = f" in {phase.parameter_set}" if phase.parameter_set else ""
+    return tuple("/".join(pair) + (where if pair[0] == "aggregation" else "") for pair in pairs)
 
 
 __all__ = ["Difference", "PhaseDifference", "compare"]

@@ -13,14 +13,15 @@ from math import ceil, isqrt
 from quatrefoil.planner.costs import HomomorphicCosts
 from quatrefoil.workload import Phase
 
-PARAMETER_SETS: Mapping[tuple[str, str], str] = {
-    ("score", "ckks"): "ckks-linear-4096",
-    ("score", "bgv"): "bgv-linear-4096",
-    ("summarise", "ckks"): "ckks-product-8192",
-    ("count", "bgv"): "bgv-product-8192",
-    ("infer", "ckks"): "ckks-network-8192",
+PARAMETER_SETS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("score", "ckks"): ("ckks-linear-4096", "ckks-product-8192"),
+    ("score", "bgv"): ("bgv-linear-4096",),
+    ("summarise", "ckks"): ("ckks-product-8192",),
+    ("count", "bgv"): ("bgv-product-8192",),
+    ("infer", "ckks"): ("ckks-network-8192",),
 }
-"""(kind, aggregation backend) -> the parameter set that its costs are predicted for."""
+"""(kind, aggregation backend) -> the parameter sets that a phase can be computed in, the coarsest first, which is also
+the one whose tables have the fewest bytes. BGV is exact in each, so only the smallest that has the depth is there."""
 
 
 def work_ms(phase: Phase, costs: HomomorphicCosts) -> float:

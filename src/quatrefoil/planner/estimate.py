@@ -53,10 +53,17 @@ class Estimate:
 
 
 def estimate(
-    phase: Phase, chosen: Mapping[str, str], policy: Policy, costs: Costs, *, at_once: int | None = None
+    phase: Phase,
+    chosen: Mapping[str, str],
+    policy: Policy,
+    costs: Costs,
+    *,
+    parameter_set: str = "",
+    at_once: int | None = None,
 ) -> Estimate:
-    """``chosen``: layer -> backend. ``at_once``: how many silos work at the same time, where not each of them has a
-    machine of its own. ``PolicyInvalid`` when the costs lack a figure for one of the backends."""
+    """``chosen``: layer -> backend. ``parameter_set``: what rows are computed on in, where they are encrypted, one of
+    ``encrypted.PARAMETER_SETS`` for the backend. ``at_once``: how many silos work at the same time, where not each of
+    them has a machine of its own. ``PolicyInvalid`` when the costs lack a figure for one of the backends."""
     transport = costs.of_transport(chosen["transport"]) if "transport" in chosen else None
     if phase.kind == "audit":
         return Estimate(phase.batch * costs.log_append_ms, 0)
@@ -68,8 +75,11 @@ def estimate(
         besides = {"collect": costs.rounds.collect_ms, "aggregate": costs.rounds.aggregate_ms}
         rest = besides.get(phase.kind, costs.rounds.keys_ms).at(phase.silos)
         return Estimate(parts.ms + rest, parts.bytes)
-    if (phase.kind, chosen.get("aggregation", "")) in encrypted.PARAMETER_SETS:
-        ms, sent, back = _encrypted(phase, costs, encrypted.PARAMETER_SETS[phase.kind, chosen["aggregation"]])
+    sets = encrypted.PARAMETER_SETS.get((phase.kind, chosen.get("aggregation", "")), ())
+    if parameter_set not in (sets or ("",)):
+        raise AssertionError(f"no estimate for a {phase.kind} phase under {dict(chosen)} in {parameter_set!r}")
+    if sets:
+        ms, sent, back = _encrypted(phase, costs, parameter_set)
         moved = Estimate(0.0, sent + back)
         if "enclave" in chosen and transport:
             moved = _exchanged(sent, back, transport, costs.of_serving(chosen["transport"]))
@@ -139,13 +149,13 @@ def _keys(phase: Phase, transport: TransportCosts, scheme: AggregationCosts, pro
     return Estimate(ms + transport.message_ms.at(sent), round(sent))
 
 
-def _encrypted(phase: Phase, costs: Costs, parameters: str) -> tuple[float, int, int]:
+def _encrypted(phase: Phase, costs: Costs, parameter_set: str) -> tuple[float, int, int]:
     """Milliseconds of key holder and computing party, and bytes to this one and back; of one row of a network."""
     if phase.kind == "infer":
-        network = costs.of_networks(parameters)
+        network = costs.of_networks(parameter_set)
         ms = network.row_ms.at(encrypted.rotations(phase, network.slots))
         return ms, round(network.row_bytes), round(network.answer_bytes)
-    of_set = costs.of_homomorphic(parameters)
+    of_set = costs.of_homomorphic(parameter_set)
     return (encrypted.work_ms(phase, of_set), *encrypted.sent_bytes(phase, of_set))
 
 

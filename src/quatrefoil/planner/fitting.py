@@ -1,7 +1,8 @@
 """What a served model and encrypted computing can take: sizes, depth and kinds of numbers, refused with both figures.
 
-The parameter sets are those that are priced. Their numbers stand here, so that planning needs neither kernel nor SEAL;
-a test holds them to the sets and to what ``analytics`` refuses.
+The parameter sets are those that are priced; a phase uses one that it fits and that is exact enough. Their numbers
+stand here, so that planning needs neither kernel nor SEAL; a test holds them to the sets and to what ``analytics``
+refuses.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ MOST_GROUPS = 64
 """Vectors of hidden units of one network."""
 
 _BYTES_OF_A_NUMBER = 4
+_NO_VARIANCE = "a single row has no variance"
 _FRAME = 65_536
 """Bytes of a message of ciphertexts that are left to everything else."""
 
@@ -39,7 +41,9 @@ def unserved(phase: Phase, policy: Policy) -> str:
     """Why no served model can answer ``phase``; "" where one can, and where none is asked."""
     if phase.kind not in serving.KINDS:
         return ""
-    size = phase.message_bytes if phase.kind == "infer" else phase.batch * _asked(phase) * _BYTES_OF_A_NUMBER
+    if phase.kind == "summarise" and phase.batch < 2:
+        return _NO_VARIANCE
+    size = max(_asked(phase), _answered(phase))
     if size > LARGEST_MESSAGE:
         return f"messages have {size} bytes, and a sealed one holds at most {LARGEST_MESSAGE}"
     if policy.channels != SEALED_UNDER:
@@ -49,19 +53,31 @@ def unserved(phase: Phase, policy: Policy) -> str:
 
 def uncomputed(phase: Phase, backend: str) -> str:
     """Why ``phase`` cannot be computed encrypted by ``backend``, which is one for its kind; "" where it can."""
-    if phase.kind == "infer" and (misfit := _network(phase)):
-        return misfit
-    if (phase.kind, backend) not in encrypted.PARAMETER_SETS:
+    if phase.kind == "infer" and (unlike := _network(phase)):
+        return unlike
+    sets = encrypted.PARAMETER_SETS.get((phase.kind, backend), ())
+    if not sets:
         return "nothing says what it costs there"
-    if phase.kind == "infer":
-        return ""
     if (phase.kind, backend) == ("score", "bgv") and phase.largest_error != 0:
         return "it computes with integers, and no largest_error = 0 says that rows and weights are such"
-    columns, sums, _ = encrypted.shape(phase)
-    slots, size = SETS[encrypted.PARAMETER_SETS[phase.kind, backend]]
-    chunks = ceil(phase.batch / slots)
     if phase.kind == "summarise" and phase.batch < 2:
-        return "a single row has no variance"
+        return _NO_VARIANCE
+    # Where none fits, the numbers are those of the one that takes the most.
+    return "" if fitting_sets(phase, backend) else misfit(phase, sets[0])
+
+
+def fitting_sets(phase: Phase, backend: str) -> tuple[str, ...]:
+    """The parameter sets that ``phase`` fits, the coarsest first; none where ``backend`` computes nothing in it."""
+    return tuple(name for name in encrypted.PARAMETER_SETS.get((phase.kind, backend), ()) if not misfit(phase, name))
+
+
+def misfit(phase: Phase, parameter_set: str) -> str:
+    """Why the rows and columns of ``phase`` do not fit this set; "" where they do."""
+    if phase.kind == "infer":
+        return ""
+    columns, sums, _ = encrypted.shape(phase)
+    slots, size = SETS[parameter_set]
+    chunks = ceil(phase.batch / slots)
     if phase.kind == "summarise" and chunks > MOST_SUMMED_CHUNKS:
         return f"it adds up at most {MOST_SUMMED_CHUNKS * slots} rows, not {phase.batch}"
     if columns > MOST_COLUMNS:
@@ -84,8 +100,19 @@ def _network(phase: Phase) -> str:
 
 
 def _asked(phase: Phase) -> int:
-    """Columns of numbers in a table that a served model is asked with: of categories, two are counted at once."""
-    return 2 if phase.kind == "count" else phase.parameters
+    """Bytes of a request. Of categories, two columns are counted at once."""
+    if phase.kind == "infer":
+        return phase.message_bytes
+    return phase.batch * (2 if phase.kind == "count" else phase.parameters) * _BYTES_OF_A_NUMBER
+
+
+def _answered(phase: Phase) -> int:
+    """Bytes of its answer: scores; means, covariances and correlations; or cells."""
+    if phase.kind == "infer":
+        return phase.message_bytes
+    columns = phase.parameters
+    numbers = {"score": phase.batch, "summarise": columns + 2 * columns**2, "count": columns}[phase.kind]
+    return numbers * _BYTES_OF_A_NUMBER
 
 
 def _power(number: int) -> int:
@@ -93,4 +120,4 @@ def _power(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-__all__ = ["uncomputed", "unserved"]
+__all__ = ["fitting_sets", "misfit", "uncomputed", "unserved"]

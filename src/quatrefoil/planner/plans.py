@@ -18,10 +18,11 @@ from quatrefoil.workload import FEDERATED
 
 @dataclass(frozen=True)
 class Refusal:
-    """A backend that a phase does not use, and why."""
+    """A backend that a phase does not use, and why; or, of the one that it uses, a ``parameter_set``."""
 
     layer: str
     backend: str
+    parameter_set: str
     reason: str
 
 
@@ -42,6 +43,7 @@ class Tradeoff:
     direction: str
     layers: tuple[str, ...]
     backends: tuple[str, ...]
+    parameter_set: str
     opens: tuple[str, ...]
     closes: tuple[str, ...]
     predicted_ms: float
@@ -50,16 +52,18 @@ class Tradeoff:
 
 @dataclass(frozen=True)
 class PlannedPhase:
-    """``layers`` and ``backends`` run in parallel. ``threats``: every answered one, and by which layer. Predictions
-    are for one pass; there are ``rounds`` of them. ``site``: where the workload says that its machine stands.
-    ``isolation``: what separates the code that holds keys, or serves,
-    from its host, "none", "process" or "vm"; empty where the phase has no layer for it."""
+    """``layers`` and ``backends`` run in parallel. ``parameter_set``: what rows are computed on in, where they are
+    encrypted; "" elsewhere: that of rounds follows from the policy. ``threats``: every answered one, and by which
+    layer. Predictions are for one pass; there are ``rounds`` of them. ``site``: where the workload says that its
+    machine stands. ``isolation``: what separates the code that holds keys, or serves, from its host, "none", "process"
+    or "vm"; empty where the phase has no layer for it."""
 
     name: str
     kind: str
     data: str
     layers: tuple[str, ...]
     backends: tuple[str, ...]
+    parameter_set: str
     threats: tuple[Answer, ...]
     predicted_ms: float
     predicted_bytes: int
@@ -96,6 +100,7 @@ class PhaseRoute(WireObject):
     name: str
     layers: tuple[str, ...]
     backends: tuple[str, ...]
+    parameter_set: str
     claims: tuple[Claim, ...]
     unprotected: tuple[str, ...]
 
@@ -185,7 +190,7 @@ class Plan:
     def _route_of(self, phase: PlannedPhase) -> PhaseRoute:
         claims = tuple(Claim(a.threat, a.layer, a.backend, a.condition) for a in phase.threats)
         left = tuple(u.threat for u in self.unprotected if u.phase == phase.name)
-        return PhaseRoute(phase.name, phase.layers, phase.backends, claims, left)
+        return PhaseRoute(phase.name, phase.layers, phase.backends, phase.parameter_set, claims, left)
 
 
 def _phase_json(phase: PlannedPhase) -> dict[str, Any]:
@@ -195,6 +200,7 @@ def _phase_json(phase: PlannedPhase) -> dict[str, Any]:
         "data": phase.data,
         "layers": list(phase.layers),
         "backends": list(phase.backends),
+        "parameter_set": phase.parameter_set or None,
         "threats": {
             a.threat: {"layer": a.layer, "backend": a.backend, "how": a.how, "condition": a.condition}
             for a in phase.threats
@@ -205,12 +211,16 @@ def _phase_json(phase: PlannedPhase) -> dict[str, Any]:
         "rounds": phase.rounds,
         "site": phase.site,
         "isolation": phase.isolation or None,
-        "refused": [{"layer": r.layer, "backend": r.backend, "reason": r.reason} for r in phase.refused],
+        "refused": [
+            {"layer": r.layer, "backend": r.backend, "parameter_set": r.parameter_set or None, "reason": r.reason}
+            for r in phase.refused
+        ],
         "tradeoffs": [
             {
                 "direction": t.direction,
                 "layers": list(t.layers),
                 "backends": list(t.backends),
+                "parameter_set": t.parameter_set or None,
                 "opens": list(t.opens),
                 "closes": list(t.closes),
                 "predicted_ms": round(t.predicted_ms, 4),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from quatrefoil.planner import threats
+from quatrefoil.planner import encrypted, fitting, threats
 from quatrefoil.planner.plans import PlannedPhase, Refusal, Tradeoff, Unprotected
 from quatrefoil.planner.room import SHARED, STAND_IN_OF, Choice, Room
 from quatrefoil.policy import BACKENDS
@@ -44,7 +44,7 @@ def _of_route(room: Room, phase: Phase, choices: list[Choice], route: tuple[str,
     taken = [c for c in choices if {layer for layer in threats.ROUTES if layer in c.backends} == set(route)]
     if not taken:
         return f"by {names} it cannot run"
-    best = min(taken, key=lambda choice: (len(room.shortfall(phase, choice)), choice.rank))
+    best = min(taken, key=lambda choice: room.distance(phase, choice))
     return f"by {names} it {' and '.join(room.shortfall(phase, best))}"
 
 
@@ -87,11 +87,23 @@ def _wanting(room: Room, phase: Phase, rows: list[tuple[str, str]], shared: str)
 
 
 def refusals(room: Room, phase: Phase, choice: Choice, shared: str) -> Iterator[Refusal]:
-    """Every backend that ``choice`` does not use, with the reason."""
+    """Every backend that ``choice`` does not use, with the reason; and of the one that it computes in encrypted every
+    parameter set."""
     for layer, backends in BACKENDS.items():
         for backend in backends:
             if choice.backends.get(layer) != backend:
-                yield Refusal(layer, backend, _why_refused(room, phase, choice, (layer, backend), shared))
+                yield Refusal(layer, backend, "", _why_refused(room, phase, choice, (layer, backend), shared))
+    computing = choice.backends.get(SHARED, "")
+    for name in encrypted.PARAMETER_SETS.get((phase.kind, computing), ()):
+        if name != choice.parameter_set:
+            yield Refusal(SHARED, computing, name, _why_other_set(room, phase, choice, name))
+
+
+def _why_other_set(room: Room, phase: Phase, choice: Choice, parameter_set: str) -> str:
+    if misfit := fitting.misfit(phase, parameter_set):
+        return misfit
+    (rival,) = (one for one in room.choices(phase, choice.backends) if one.parameter_set == parameter_set)
+    return _why_worse(room, phase, choice, rival, choice.parameter_set)
 
 
 def _why_refused(room: Room, phase: Phase, choice: Choice, refused: tuple[str, str], shared: str) -> str:
@@ -107,28 +119,30 @@ def _why_refused(room: Room, phase: Phase, choice: Choice, refused: tuple[str, s
         if not answers:
             return "answers no threat that this phase is exposed to"
         return f"not needed: it answers {', '.join(answers)}, which the policy does not name or another layer answers"
-    rival = room.choice(phase, {**choice.backends, layer: backend})
-    return _why_worse(room, phase, choice, rival, layer)
+    rival = room.nearest(phase, {**choice.backends, layer: backend})
+    return _why_worse(room, phase, choice, rival, choice.backends[layer])
 
 
 def _why_other_route(room: Room, phase: Phase, choice: Choice, refused: tuple[str, str]) -> str:
     """Instead of the layer that ``choice`` computes by."""
     layer, backend = refused
     kept = {name: b for name, b in choice.backends.items() if name not in threats.ROUTES}
-    rival = room.choice(phase, {**kept, layer: backend})
-    return _why_worse(room, phase, choice, rival, next(name for name in threats.ROUTES if name in choice.backends))
+    rival = room.nearest(phase, {**kept, layer: backend})
+    used = next(choice.backends[name] for name in threats.ROUTES if name in choice.backends)
+    return _why_worse(room, phase, choice, rival, used)
 
 
-def _why_worse(room: Room, phase: Phase, choice: Choice, rival: Choice, layer: str) -> str:
+def _why_worse(room: Room, phase: Phase, choice: Choice, rival: Choice, used: str) -> str:
+    """``used``: what ``choice`` has in the place of what is refused."""
     if short := room.shortfall(phase, rival):
         return "; ".join(short)
     if rival.rank[0] > choice.rank[0]:
-        return f"a stand-in, and {choice.backends[layer]} is there"
+        return f"a stand-in, and {used} is there"
     if rival.rank[1] > choice.rank[1]:
-        return f"isolates nothing, and {choice.backends[layer]} does"
-    if layer == SHARED and phase.kind in FEDERATED:
-        return f"{choice.backends[layer]} serves the whole workload better"
-    return f"{choice.backends[layer]} costs no more: {choice.cost.ms:.3g} ms against {rival.cost.ms:.3g} ms"
+        return f"isolates nothing, and {used} does"
+    if phase.kind in FEDERATED and used == choice.backends.get(SHARED):
+        return f"{used} serves the whole workload better"
+    return f"{used} costs no more: {choice.cost.ms:.3g} ms against {rival.cost.ms:.3g} ms"
 
 
 def tradeoffs(room: Room, phase: Phase, choice: Choice, shared: str) -> Iterator[Tradeoff]:
@@ -144,6 +158,7 @@ def tradeoffs(room: Room, phase: Phase, choice: Choice, shared: str) -> Iterator
         for one in room.candidates(phase, shared)
         if one.rank[0] <= choice.rank[0] and not room.broken(phase, one) and one.backends != choice.backends
     ]
+    others = [one for one in others if one == room.nearest(phase, one.backends)]  # in the set that would be taken
     cheaper = [one for one in others if one.cost.ms < choice.cost.ms and now - _answered(phase, one)]
     safer = [one for one in others if _answered(phase, one) > now]
     if cheaper:
@@ -159,6 +174,7 @@ def _tradeoff(direction: str, phase: Phase, choice: Choice, other: Choice) -> Tr
         direction=direction,
         layers=tuple(other.backends),
         backends=tuple(other.backends.values()),
+        parameter_set=other.parameter_set,
         opens=tuple(threat for threat in exposed if threat in now - then),
         closes=tuple(threat for threat in exposed if threat in then - now),
         predicted_ms=other.cost.ms,

@@ -20,19 +20,18 @@ CKKS_SUM = 2.0**-30
 FLOATING = 2.0**-41
 """The same of sums in floating point, of as many updates as there can be."""
 
-FRESH = 6.9e-7
-"""Bound of the error of a fresh value of size 1 in the set that scores are priced for, ckks-linear-4096."""
+SCORED = {"ckks-linear-4096": (6.9e-7, 24), "ckks-product-8192": (4.6e-9, 40)}
+"""Parameter set of scores -> bound of the error of a fresh value of size 1, and bits to which weights are rounded. Of
+values under the key of who encrypts: under a public key errors are larger (docs/homomorphic.md)."""
 
 SLOTS = 4096
-WEIGHT_BITS = 24
-"""Bits to which that set rounds weights."""
-
-SUMMED = 3.8e-5
-"""Bound of the error of a sum over the slots of one ciphertext of ckks-product-8192, of values of size 1."""
+SUMMED = {"ckks-product-8192": 3.8e-5}
+"""Parameter set of moments -> bound of the error of a sum over the slots of one ciphertext, of values of size 1."""
 
 
-def broken(phase: Phase, backends: Mapping[str, str], cost: Estimate, policy: Policy) -> list[str]:
-    """Each requirement that is not kept to, by its name and with both numbers."""
+def broken(phase: Phase, backends: Mapping[str, str], parameter_set: str, cost: Estimate, policy: Policy) -> list[str]:
+    """Each requirement that is not kept to, by its name and with both numbers. ``parameter_set``: what rows are
+    computed on in, "" where they are not encrypted."""
     out = []
     latency = min(phase.latency_ms, policy.max_latency_ms)
     if cost.ms > latency:
@@ -44,13 +43,14 @@ def broken(phase: Phase, backends: Mapping[str, str], cost: Estimate, policy: Po
         )
     if phase.largest_bytes and cost.bytes > phase.largest_bytes:
         out.append(f"is predicted to send {cost.bytes} bytes a pass, over largest_bytes = {phase.largest_bytes}")
-    if (error := largest_error(phase, backends, policy)) > phase.largest_error:
-        known = f"can be wrong by {error:.2g} of its bound" if error < math.inf else "states no error beforehand"
+    if (error := largest_error(phase, backends, parameter_set, policy)) > phase.largest_error:
+        where = f" in {parameter_set}" if parameter_set else ""
+        known = f"can be wrong by {error:.2g} of its bound{where}" if error < math.inf else "states no error beforehand"
         out.append(f"{known}, and largest_error = {phase.largest_error:.2g}")
     return out
 
 
-def largest_error(phase: Phase, backends: Mapping[str, str], policy: Policy) -> float:
+def largest_error(phase: Phase, backends: Mapping[str, str], parameter_set: str, policy: Policy) -> float:
     """Of a value of the answer, relative to the bound of such values; infinite where nothing is known beforehand."""
     backend = backends.get("aggregation", "")
     if phase.kind in FEDERATED:
@@ -60,11 +60,13 @@ def largest_error(phase: Phase, backends: Mapping[str, str], policy: Policy) -> 
     if backend != "ckks":
         return 0.0
     if phase.kind == "score":
-        rounded = phase.parameters * 2.0 ** -(WEIGHT_BITS + 1)
-        return 3 * (FRESH + rounded)  # rounding before release: docs/homomorphic.md
+        fresh, weight_bits = SCORED[parameter_set]
+        rounded = phase.parameters * 2.0 ** -(weight_bits + 1)
+        # Scores are divided by a power of two, up to twice their bound. Rounding before release: docs/homomorphic.md.
+        return 2 * 3 * (fresh + rounded)
     if phase.kind == "summarise" and phase.batch > 1:
         # Of a covariance, which is wrong by three sums and a little; a mean is less. Correlations carry their own.
-        return 3.1 * 3 * SUMMED * ceil(phase.batch / SLOTS) / (phase.batch - 1)
+        return 3.1 * 3 * SUMMED[parameter_set] * ceil(phase.batch / SLOTS) / (phase.batch - 1)
     return math.inf
 
 

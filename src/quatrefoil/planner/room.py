@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 
-from quatrefoil.planner import fitting, requirements, threats
+from quatrefoil.planner import encrypted, fitting, requirements, threats
 from quatrefoil.planner.availability import Availability
 from quatrefoil.planner.costs import Costs
 from quatrefoil.planner.estimate import Estimate, estimate
@@ -25,16 +25,18 @@ STAND_IN_OF = {key: name for name, key in STAND_INS.items()}
 
 @dataclass(frozen=True)
 class Choice:
-    """Backends for one phase. ``rank`` orders acceptable choices, the best first."""
+    """Backends for one phase, and the parameter set that it computes on rows in, "" where they are not encrypted.
+    ``rank`` orders acceptable choices, the best first."""
 
     backends: Mapping[str, str]
+    parameter_set: str
     cost: Estimate
 
     @property
-    def rank(self) -> tuple[int, int, float, int, int, tuple[str, ...]]:
+    def rank(self) -> tuple[int, int, float, int, int, tuple[str, ...], str]:
         stand_ins = sum(pair in STAND_IN_OF for pair in self.backends.items())
-        names = tuple(self.backends.values())
-        return stand_ins, int(self.is_open), self.cost.ms, self.cost.bytes, len(self.backends), names
+        names, cost = tuple(self.backends.values()), self.cost
+        return stand_ins, int(self.is_open), cost.ms, cost.bytes, len(self.backends), names, self.parameter_set
 
     @property
     def is_open(self) -> bool:
@@ -92,10 +94,28 @@ class Room:
             ways = [layer for layer in routes if layer in backends]
             # Of two ways each has to answer something: what only measures a machine adds nothing to ciphertexts.
             if not routes or len(ways) == 1 or (ways and all(_answers(phase, backends, way) for way in ways)):
-                yield self.choice(phase, backends)
+                yield from self.choices(phase, backends)
 
-    def choice(self, phase: Phase, backends: Mapping[str, str]) -> Choice:
-        return Choice(backends, estimate(phase, backends, self.policy, self.costs))
+    def choices(self, phase: Phase, backends: Mapping[str, str]) -> tuple[Choice, ...]:
+        """``backends``, in each parameter set that ``phase`` fits."""
+        sets = fitting.fitting_sets(phase, backends.get(SHARED, "")) or ("",)
+        return tuple(Choice(backends, name, self._priced(phase, backends, name)) for name in sets)
+
+    def nearest(self, phase: Phase, backends: Mapping[str, str]) -> Choice:
+        """The one of :meth:`choices` that is taken where one is acceptable, and else what a refusal is about."""
+        return min(self.choices(phase, backends), key=lambda choice: self.distance(phase, choice))
+
+    def distance(self, phase: Phase, choice: Choice) -> tuple[float, int, tuple[object, ...]]:
+        """From being acceptable: a refusal gives the error of the finest set, and the time of one that is exact."""
+        return self.excess(phase, choice), len(self.shortfall(phase, choice)), choice.rank
+
+    def excess(self, phase: Phase, choice: Choice) -> float:
+        """The error of the answer, where that is more than is asked for; else 0."""
+        error = requirements.largest_error(phase, choice.backends, choice.parameter_set, self.policy)
+        return error if error > phase.largest_error else 0.0
+
+    def _priced(self, phase: Phase, backends: Mapping[str, str], parameter_set: str) -> Estimate:
+        return estimate(phase, backends, self.policy, self.costs, parameter_set=parameter_set)
 
     def named(self, phase: Phase) -> list[str]:
         """Threats that must be answered in ``phase``."""
@@ -108,7 +128,12 @@ class Room:
 
     def broken(self, phase: Phase, choice: Choice) -> list[str]:
         """Requirements that ``choice`` does not keep to."""
-        return requirements.broken(phase, choice.backends, choice.cost, self.policy)
+        out = requirements.broken(phase, choice.backends, choice.parameter_set, choice.cost, self.policy)
+        if self.excess(phase, choice):
+            sets = encrypted.PARAMETER_SETS.get((phase.kind, choice.backends.get(SHARED, "")), ())
+            finer = sets[sets.index(choice.parameter_set) + 1 :] if sets else ()
+            out += [f"does not fit {name}: {why}" for name in finer if (why := fitting.misfit(phase, name))]
+        return out
 
     def shortfall(self, phase: Phase, choice: Choice) -> list[str]:
         """What keeps ``choice`` from being acceptable."""
@@ -144,7 +169,7 @@ class Room:
 
     def unfit(self, phase: Phase, backend: str) -> str:
         """Why an aggregation backend does not do what ``phase`` is about; "" when it does."""
-        if backend not in threats.COMPUTING.get(phase.kind, (backend,)):
+        if backend not in threats.COMPUTING.get(phase.kind, ()):
             return f"it does nothing in {phase.kind} phases"
         if phase.kind in FEDERATED:
             bits = self.policy.limits.value_bits

@@ -96,6 +96,7 @@ def _planned(room: Room, phase: Phase, choice: Choice, shared: str) -> PlannedPh
         data=phase.data,
         layers=tuple(choice.backends),
         backends=tuple(choice.backends.values()),
+        parameter_set=choice.parameter_set,
         threats=tuple(answered[threat].under(room.policy) for threat in exposed if threat in answered),
         predicted_ms=choice.cost.ms,
         predicted_bytes=choice.cost.bytes,

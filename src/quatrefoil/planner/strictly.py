@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +19,7 @@ _LARGEST_TEXT = 80
 def parsed(kind: Any, text: str, *, schema: str, source: str, hint: str) -> Any:
     """``text`` as ``kind``, a dataclass; ``PolicyInvalid`` names ``source`` and the field of what is wrong."""
     try:
-        content = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_constant)
+        content = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_constant, parse_float=_finite)
     except RecursionError:
         raise PolicyInvalid(f"{source}: is nested too deeply", hint=hint) from None
     except json.JSONDecodeError as error:
@@ -84,6 +85,13 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise ValueError(f"{_field(next(n for n in names if names.count(n) > 1))}: is given twice")
     return content
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"holds {text[:40]}, which no number is as large as")
+    return value
 
 
 def _no_constant(name: str) -> float:

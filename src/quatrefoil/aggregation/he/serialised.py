@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,9 @@ def through_memory(data: memoryview | bytearray, load: Callable[[str], Any]) -> 
         os.write(descriptor, data)
         load(f"/proc/self/fd/{descriptor}")
         os.pwrite(descriptor, bytes(len(data)), 0)
+        # The library's stream reads its first 8 KiB through a buffer that it frees as it is: zeros go the same way.
+        with suppress(RuntimeError, ValueError):
+            load(f"/proc/self/fd/{descriptor}")
     finally:
         os.close(descriptor)
 

@@ -7,6 +7,7 @@ the table is written by hand: :func:`read_reports` reads all of them from report
 from __future__ import annotations
 
 import json
+import math
 import re
 import string
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,11 @@ _ROW_KEYS = {"figure", "value", "shape", "part", "note", "values", "read"}
 
 Value = float | str
 
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,+/_-]{0,79}", re.ASCII)
+"""A text of a result that may stand in a page of Markdown: a name, and nothing that is markup."""
+
+_MARKUP = frozenset("<>[]|`\\")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -48,7 +54,7 @@ class Source:
         """Lowest and highest, or the texts; nothing where it is not there."""
         found = find(result, self.path)
         if not self.form:
-            return list(dict.fromkeys(one for one in found if isinstance(one, str)))
+            return list(dict.fromkeys(found)) if all(map(_is_plain, found)) else []
         numbers = [float(one) for one in found if is_number(one)]
         for path, apply in ((self.minus, float.__sub__), (self.over, float.__truediv__)):
             if path:
@@ -57,6 +63,8 @@ class Source:
                     return []
                 numbers = [apply(one, other[0]) for one in numbers]
         numbers = [one * self.times for one in numbers]
+        if not all(map(math.isfinite, numbers)):
+            return []
         return [min(numbers), max(numbers)] if numbers else []
 
 
@@ -88,6 +96,10 @@ class Figures:
     runs: int
     others: float | None
     rows: tuple[Row, ...]
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str) and _PLAIN.fullmatch(value) is not None
 
 
 def names(words: str) -> list[str]:
@@ -150,7 +162,12 @@ def read_reports(figures: Figures, folders: Sequence[Path]) -> Figures:
     machines = [one.record.machine for one in every]
     if any(machine != machines[0] for machine in machines):
         raise CallerError("the reports are of several machines", hint="Read reports of one machine only")
-    days = sorted(one.record.started[:10] for one in every)
+    if any(not text.isprintable() or set(text) & _MARKUP for text in map(str, machines[0].values())):
+        raise CallerError("the reports are of a machine whose name is no plain text", hint="Measure them again")
+    try:
+        days = sorted(date.fromisoformat(one.record.started[:10]).isoformat() for one in every)
+    except ValueError:
+        raise CallerError("a report does not say on which day it began", hint="Measure it again") from None
     others = [one.record.others for one in every]
     busiest = None if None in others else max(one for one in others if one is not None)
     rows = tuple(replace(row, read=_read(row, kept[row.part.name])) for row in figures.rows)

@@ -113,7 +113,7 @@ def headlines(results: Results) -> Markup:
         if (found := number(results.get(part, {}), path)) is not None
     ]
     saved = [
-        (cell(found, ".0%"), f"saved by routing: {cell(row.get('workload'))}")
+        (cell(found, ".0%"), f"saved by routing: {cell(row.get('workload'))}{_by_hand(row)}")
         for row in rows(results.get("routing", {}), "rows")[:6]
         if (found := number(row, "saved_fraction")) is not None
     ]
@@ -123,6 +123,14 @@ def headlines(results: Results) -> Markup:
         if shown
         else NOTHING
     )
+
+
+def _by_hand(row: Mapping[str, Any]) -> str:
+    """A saving is of one choice for all phases, and nothing beyond a choice that is the route by another name."""
+    others = row.get("not_one_choice")
+    found = others.values() if isinstance(others, Mapping) else ()
+    same = any(isinstance(one, Mapping) and one.get("routed") is True for one in found)
+    return "; nothing beyond the same route found by hand" if same else ""
 
 
 def layers(results: Results) -> Markup:

@@ -59,7 +59,7 @@ class Run:
         self._ends = ExitStack()
         self._links: Links | None = None
         self._plain: dict[str, float] = {}
-        self._runs: dict[tuple[str, tuple[str, ...]], tuple[float, int]] = {}
+        self._runs: dict[tuple[str, tuple[str, ...], str], tuple[float, int]] = {}
         self._rounds: dict[tuple[str, str], Trained] = {}
         self._made = 0
 
@@ -124,13 +124,13 @@ class Run:
     # ------------------------------------------------------------------------------------------------- phase by phase
 
     def _run(self, phase: Phase, planned: PlannedPhase) -> PhaseRun:
-        key = (phase.name, planned.backends)
+        key = (phase.name, planned.backends, planned.parameter_set)
         if phase.name not in self._plain:
             self._progress(f"{phase.name}: in the clear")
             self._plain[phase.name] = self._in_the_clear(phase)
         if key not in self._runs:
             self._progress(f"{phase.name}: {' + '.join(planned.backends) or 'no layer'}")
-            self._runs[key] = self._protected(phase, _used(planned))
+            self._runs[key] = self._protected(phase, _used(planned), planned.parameter_set)
         ms, sent = self._runs[key]
         return PhaseRun(phase.name, self._plain[phase.name], ms, sent)
 
@@ -144,14 +144,14 @@ class Run:
             self._check(phase, answers)
             return self._pass_ms(phase, times)
 
-    def _protected(self, phase: Phase, used: Mapping[str, str]) -> tuple[float, int]:
+    def _protected(self, phase: Phase, used: Mapping[str, str], parameter_set: str) -> tuple[float, int]:
         if phase.kind == "transport":
             sent = phase.silos * (self._linked.handshake_bytes() + phase.message_bytes)
             return self._messages(phase, self._linked.protected), sent
         if phase.kind == "audit":
             return self._entries(phase.batch), 0
         if "aggregation" in used:
-            return self._encrypted(phase, used["aggregation"], enclosed="enclave" in used)
+            return self._encrypted(phase, parameter_set, enclosed="enclave" in used)
         if "enclave" not in used:
             raise CallerError(f"nothing runs a {phase.kind} phase under {', '.join(used)}", hint="Plan it again")
         requests = self._requests(phase)
@@ -162,26 +162,24 @@ class Run:
             sent = asking.bytes_protected(site, server, requests[0])
             return self._pass_ms(phase, times), sent * (phase.batch if phase.kind == "infer" else 1)
 
-    def _encrypted(self, phase: Phase, backend: str, *, enclosed: bool) -> tuple[float, int]:
+    def _encrypted(self, phase: Phase, parameter_set: str, *, enclosed: bool) -> tuple[float, int]:
         """``enclosed``: the party without a key is inside an attested process as well."""
         through = asking.through_service if enclosed else asking.through_channel
-        with asking.site_of(self._new(phase.name), NAME, self._program(phase, backend)) as site:
+        with asking.site_of(self._new(phase.name), NAME, self._program(phase)) as site:
             server = site.start("served" if enclosed else "channel")
             with through(site, server) as ask:
                 if phase.kind == "infer":
-                    return self._contents.inferences[phase.name].ask_encrypted(self.model, ask)
+                    return self._contents.inferences[phase.name].ask_encrypted(self.model, parameter_set, ask)
                 task = self._contents.tables[phase.name]
-                ms, sent = timed(lambda: task.ask_encrypted(backend, ask))
+                ms, sent = timed(lambda: task.ask_encrypted(parameter_set, ask))
                 times = [ms]
                 if ms < QUICK_MS:
-                    times = [timed(lambda: task.ask_encrypted(backend, ask))[0] for _ in range(self._repeats)]
+                    times = [timed(lambda: task.ask_encrypted(parameter_set, ask))[0] for _ in range(self._repeats)]
         return median(times), sent
 
-    def _program(self, phase: Phase, backend: str) -> bytes:
+    def _program(self, phase: Phase) -> bytes:
         if phase.kind != "infer":
             return self._contents.tables[phase.name].program()
-        if backend != "ckks":
-            raise CallerError(f"a network is not evaluated in {backend}", hint="Allow ckks")
         return self._contents.inferences[phase.name].program(self.model)
 
     # ----------------------------------------------------------------------------------------------------- the pieces

@@ -17,7 +17,7 @@ from quatrefoil.bench.runs.measured import timed
 from quatrefoil.bench.runs.tables import Ask
 from quatrefoil.demo.models import Parameters
 from quatrefoil.demo.onnx_model import INPUT, OUTPUT
-from quatrefoil.errors import HostError
+from quatrefoil.errors import CallerError, HostError
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,14 @@ class Inference:
         """What ``computing.Computer`` is made of."""
         return computing.network_program(model, self._names)
 
-    def ask_encrypted(self, model: Parameters, ask: Ask) -> tuple[float, int]:
+    def ask_encrypted(self, model: Parameters, parameter_set: str, ask: Ask) -> tuple[float, int]:
         """The whole way of each row, one after another: encryption, ``ask``, decryption, and whether it is right.
         Milliseconds and bytes of all. The key serves all requests: it and its evaluation keys are in neither."""
-        key = SecretKey.generate(HeParameters.named(NETWORK_SET))
+        if parameter_set != NETWORK_SET:
+            raise CallerError(
+                f"a network is not evaluated in {parameter_set or 'no set'}", hint=f"Plan it in {NETWORK_SET}"
+            )
+        key = SecretKey.generate(HeParameters.named(parameter_set))
         ask(computing.ask_keys(key.evaluation_keys().encode()))
         right, bounds = network.predict(model, self.rows), [1.0] * self.rows.shape[1]
 

@@ -18,6 +18,7 @@ from quatrefoil.aggregation.he import HeParameters, SecretKey
 from quatrefoil.analytics import Answer, LinearModel
 from quatrefoil.bench.runs import computing, graphs
 from quatrefoil.errors import CallerError, HostError
+from quatrefoil.planner.encrypted import PARAMETER_SETS
 
 Ask = Callable[[bytes], bytes]
 """A question to the party without a key, and its answer."""
@@ -50,9 +51,9 @@ class TableTask(Protocol):
         """``HostError`` unless these are the right answer, as float32 has it."""
         ...
 
-    def ask_encrypted(self, backend: str, ask: Ask) -> int:
-        """The whole way of the owner of the table: a key, encryption, ``ask``, decryption, and whether the answer is
-        right. The bytes that were sent and came back."""
+    def ask_encrypted(self, parameter_set: str, ask: Ask) -> int:
+        """The whole way of the owner of the table: a key of this set, encryption, ``ask``, decryption, and whether the
+        answer is right. The bytes that were sent and came back."""
         ...
 
 
@@ -80,11 +81,9 @@ class Scoring:
     def check(self, outputs: Outputs) -> None:
         _require_close(outputs[graphs.SCORES], self._exact(), 1e-5)
 
-    def ask_encrypted(self, backend: str, ask: Ask) -> int:
-        if backend not in ("ckks", "bgv"):
-            raise CallerError(f"scores are not computed in {backend}", hint="Allow ckks or bgv")
-        key = SecretKey.generate(HeParameters.named(f"{backend}-linear-4096"))
-        names, whole = list(self.model.features), backend == "bgv"
+    def ask_encrypted(self, parameter_set: str, ask: Ask) -> int:
+        key = _key("score", parameter_set)
+        names, whole = list(self.model.features), key.parameters.scheme == "bgv"
         given = np.rint(self.values * computing.UNIT).astype(np.int64) if whole else self.values
         table = analytics.encrypt_numbers(key, names, given, bounds=[computing.UNIT if whole else 1.0] * len(names))
         question = computing.ask_scores(table.encode())
@@ -132,10 +131,8 @@ class Moments:
             raise _wrong()
         _require_close(found[varied][:, varied], np.asarray(np.corrcoef(self.values[:, varied], rowvar=False)), 1e-4)
 
-    def ask_encrypted(self, backend: str, ask: Ask) -> int:
-        if backend != "ckks":
-            raise CallerError(f"moments are not computed in {backend}", hint="Allow ckks")
-        key = SecretKey.generate(HeParameters.named("ckks-product-8192"))
+    def ask_encrypted(self, parameter_set: str, ask: Ask) -> int:
+        key = _key("summarise", parameter_set)
         bounds = [1.0] * len(self.columns)
         table = analytics.encrypt_numbers(key, self.columns, self.values, bounds=bounds)
         question = computing.ask_moments(table.encode(), key.evaluation_keys().encode())
@@ -175,10 +172,8 @@ class Counting:
     def check(self, outputs: Outputs) -> None:
         _require_close(outputs[graphs.COUNTS], self._exact(), 0.0)
 
-    def ask_encrypted(self, backend: str, ask: Ask) -> int:
-        if backend != "bgv":
-            raise CallerError(f"counts are not computed in {backend}", hint="Allow bgv")
-        key = SecretKey.generate(HeParameters.named("bgv-product-8192"))
+    def ask_encrypted(self, parameter_set: str, ask: Ask) -> int:
+        key = _key("count", parameter_set)
         table = analytics.encrypt_categories(key, self.columns, self.values, self.categories)
         question = computing.ask_counts(table.encode(), key.evaluation_keys().encode())
         answer = ask(question)
@@ -189,6 +184,16 @@ class Counting:
         found = np.zeros(self.categories, dtype=np.int64)
         np.add.at(found, (self.values[:, 0], self.values[:, 1]), 1)
         return found
+
+
+def _key(kind: str, parameter_set: str) -> SecretKey:
+    """A new one, of a set that the planner has for phases of ``kind``."""
+    known = [name for (one, _), names in PARAMETER_SETS.items() if one == kind for name in names]
+    if parameter_set not in known:
+        raise CallerError(
+            f"{kind} phases are not computed in {parameter_set or 'no set'}", hint=f"Plan one of {', '.join(known)}"
+        )
+    return SecretKey.generate(HeParameters.named(parameter_set))
 
 
 def _require_close(found: NDArray[Any], exact: NDArray[Any], within: Any) -> None:
