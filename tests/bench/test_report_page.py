@@ -78,7 +78,10 @@ def test_routing_stands_first_with_its_condition_and_what_blankets_lack(tmp_path
     controls = [row | {"workload": "hospital-part", "saved_fraction": 0.0}]
     content = result(part("routing"), condition="planned as if", rows=[row, other], controls=controls)
     text = shown(page(outcomes({"routing": content}, tmp_path)))
-    assert "98% saved by routing: hospital; nothing beyond the same route found by hand" in text and "saved by routing: credit" not in text
+    assert (
+        "98% saved by routing: hospital; nothing beyond the same route found by hand" in text
+        and "saved by routing: credit" not in text
+    )
     for said in (
         "curious-host, recorder",
         "aggregation: 90.0; proofs: 900.0",
