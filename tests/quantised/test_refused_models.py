@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from quatrefoil.errors import CallerError, ModelRefused
 from quatrefoil.quantised import Widths, decode, encode, measure_accuracy, quantise
-from quatrefoil.quantised.float_model import read
+from quatrefoil.quantised.onnx_reader import read
 
 W = {"w": numbers(1, 3, 4)}
 CASES = {

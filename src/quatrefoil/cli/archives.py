@@ -139,6 +139,15 @@ def reading(file: Path) -> Iterator[BinaryIO]:
             raise HostError(f"{file} cannot be read ({error.strerror})", hint="Check the disk") from None
 
 
+def read_whole(file: Path, largest: int, *, hint: str) -> bytes:
+    """All bytes of ``file`` or of standard input; ``HostError`` with ``hint`` where there are more than ``largest``."""
+    with reading(file) as stream:
+        data = stream.read(largest + 1)
+    if len(data) > largest:
+        raise HostError(f"{file} is over {largest} bytes", hint=hint)
+    return data
+
+
 def no_stdout(out: Path) -> None:
     """Refuse ``--out -``, which would otherwise make a file of that name."""
     if str(out) == "-":

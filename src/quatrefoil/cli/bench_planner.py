@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from quatrefoil.bench.planner import REACH, measure_planner
 from quatrefoil.bench.runs.cases import CASES
 from quatrefoil.cli import output
+from quatrefoil.cli.bench_cases import add_case_options
 from quatrefoil.planner import Costs
 
 WHAT = "what the planner predicts beside what runs, phase by phase"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--workload", action="append", choices=list(CASES), help="run this one; may be repeated (default: all)"
-    )
-    parser.add_argument("--repeats", type=int, default=5, metavar="R", help="runs of what is quick (default: 5)")
+    add_case_options(parser)
     parser.add_argument(
         "--seconds", type=float, default=20.0, metavar="S", help="about how long costs are measured (default: 20)"
     )
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and rows: to see that it runs")
     parser.add_argument(
         "--every-route", action="store_true", help="run phases under one choice of layers for all of them as well"
     )
-    parser.add_argument("--costs", type=Path, metavar="FILE", help="predict from FILE instead of measuring this host")
     output.add_json_option(parser)
     parser.set_defaults(bench=_run)
 

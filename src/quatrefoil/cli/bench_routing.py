@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from quatrefoil.bench.routing import measure_routing
 from quatrefoil.bench.runs.cases import CASES
 from quatrefoil.cli import output
+from quatrefoil.cli.bench_cases import add_case_options
 from quatrefoil.planner import Costs
 
 WHAT = "whole workloads routed phase by phase, beside one choice of layers for all phases"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--workload", action="append", choices=list(CASES), help="run this one; may be repeated (default: all)"
-    )
-    parser.add_argument("--repeats", type=int, default=5, metavar="R", help="runs of what is quick (default: 5)")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and rows: to see that it runs")
-    parser.add_argument("--costs", type=Path, metavar="FILE", help="plan with FILE instead of measuring this host")
+    add_case_options(parser)
     output.add_json_option(parser)
     parser.set_defaults(bench=_run)
 

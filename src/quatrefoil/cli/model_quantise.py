@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> None:
     if not 0 <= options.largest_drop <= 1:
         raise CallerError(f"--largest-drop {options.largest_drop} is no share", hint="Give 0 to 1")
     widths = Widths(options.weight_bits, options.value_bits)
-    model = _model(options.model)
+    model = archives.read_whole(options.model, LARGEST_MODEL, hint="Use a smaller model")
     samples, labels = _samples(options.samples)
     told = progress_console()
     told.print(f"choosing scales on {len(samples):,} samples")
@@ -105,14 +105,6 @@ def _show(graph: IntegerGraph, found: Accuracy) -> None:
         else f"; right: {found.accuracy:.4f}, by the float model {found.float_accuracy:.4f}"
     )
     console().print(f"Of {found.samples:,} answers {found.agreement:.4f} choose as the float model does{right}.")
-
-
-def _model(file: Path) -> bytes:
-    with archives.reading(file) as stream:
-        data = stream.read(LARGEST_MODEL + 1)
-    if len(data) > LARGEST_MODEL:
-        raise HostError(f"{file} is over {LARGEST_MODEL} bytes", hint="Use a smaller model")
-    return data
 
 
 def _samples(file: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from quatrefoil.cli import archives
-from quatrefoil.errors import CallerError, HostError, RequestRefused
+from quatrefoil.errors import CallerError, RequestRefused
 from quatrefoil.inference import ModelMetadata, TensorSpec, decode_infer
 
 LARGEST = 64 << 20
@@ -52,11 +52,7 @@ def read_arrays(file: Path) -> Any:
 def _bytes(file: Path, forms: tuple[str, ...]) -> bytes:
     if file.suffix not in forms:
         raise CallerError(f"{file} does not end in {', '.join(forms)}", hint="Give it the ending of what it holds")
-    with archives.reading(file) as stream:
-        data = stream.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise HostError(f"{file} is over {LARGEST} bytes", hint="Send less at once")
-    return data
+    return archives.read_whole(file, LARGEST, hint="Send less at once")
 
 
 def _json(file: Path, data: bytes) -> Given:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.cli import archives
-from quatrefoil.errors import CallerError, DependencyMissing, HostError
+from quatrefoil.errors import CallerError, DependencyMissing
 
 LARGEST = 256 << 20
 """Bytes of a file."""
@@ -25,10 +25,7 @@ def read(file: Path, names: Sequence[str] | None, *, integers: bool) -> tuple[tu
     """Columns ``names`` of ``file``, or all, in that order; rows x columns of int64 or float64."""
     if file.suffix not in (".csv", ".parquet"):
         raise CallerError(f"{file} does not end in .csv or .parquet", hint="Give it the ending of what it holds")
-    with archives.reading(file) as stream:
-        data = stream.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise HostError(f"{file} is over {LARGEST} bytes", hint="Split its rows into several files")
+    data = archives.read_whole(file, LARGEST, hint="Split its rows into several files")
     found, values = (_csv if file.suffix == ".csv" else _parquet)(file, data, names, integers)
     if not len(values):
         raise CallerError(f"{file} has no rows", hint="Give at least one")

@@ -25,11 +25,7 @@ SHOWN = 5
 
 def read(file: Path) -> bytes:
     """A message's bytes."""
-    with archives.reading(file) as stream:
-        data = stream.read(LARGEST_MESSAGE + 1)
-    if len(data) > LARGEST_MESSAGE:
-        raise HostError(f"{file} is over {LARGEST_MESSAGE} bytes", hint="Name the file that a step wrote")
-    return data
+    return archives.read_whole(file, LARGEST_MESSAGE, hint="Name the file that a step wrote")
 
 
 def read_key(file: Path) -> bytearray:

@@ -8,7 +8,8 @@ import numpy as np
 
 from quatrefoil.errors import CallerError, ModelRefused
 from quatrefoil.inference import Bounds, InferRequest, OnnxEngine
-from quatrefoil.quantised.float_model import FloatModel, Floats, import_onnx
+from quatrefoil.quantised.float_model import FloatModel, Floats
+from quatrefoil.quantised.onnx_reader import import_onnx
 
 KEPT = 1 << 20
 """Values of a tensor that are kept, spread evenly over all that there are."""

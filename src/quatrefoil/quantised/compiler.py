@@ -8,6 +8,7 @@ float model has on the samples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,8 +16,9 @@ import numpy as np
 
 from quatrefoil.errors import ModelRefused
 from quatrefoil.quantised.activations import activations
-from quatrefoil.quantised.float_model import FloatModel, Floats, FloatStep, magnitude_exponent, read, window
+from quatrefoil.quantised.float_model import FloatModel, Floats, FloatStep, window
 from quatrefoil.quantised.graph import EXACT_SINGLE, Input, IntegerGraph
+from quatrefoil.quantised.onnx_reader import read
 from quatrefoil.quantised.steps import (
     LARGEST_SHIFT,
     ArgMax,
@@ -136,7 +138,7 @@ class _Compiler:
 
     def _average(self, step: FloatStep, kernel: tuple[int, int]) -> Step:
         size = max(1, kernel[0] * kernel[1])
-        bits = magnitude_exponent(1 / size, (1 << _MULTIPLIER_BITS) - 1)
+        bits = _magnitude_exponent(1 / size, (1 << _MULTIPLIER_BITS) - 1)
         multiplier = round((1 << bits) / size)
         requantise = self._requantise(step, self._exponents[step.sources[0]] + bits)
         return AveragePool(step.node, step.sources, kernel, step.strides, multiplier, requantise)
@@ -159,7 +161,7 @@ class _Compiler:
 def best_exponent(values: Floats, low: int, high: int) -> int:
     """The e for which min(max(round(value 2^e), low), high) 2^-e has the least mean squared error."""
     largest = float(np.abs(values).max(initial=0.0))
-    first = magnitude_exponent(largest, max(high, -low))
+    first = _magnitude_exponent(largest, max(high, -low))
     if largest == 0:
         return 0
     errors = [
@@ -171,6 +173,11 @@ def best_exponent(values: Floats, low: int, high: int) -> int:
 
 def _rounded(values: Floats, exponent: int, low: int, high: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     return np.clip(np.rint(np.ldexp(values, exponent)), low, high).astype(np.int64)
+
+
+def _magnitude_exponent(largest: float, most: int) -> int:
+    """The largest e with largest * 2^e <= most; 0 for nothing."""
+    return 0 if largest <= 0 else math.floor(math.log2(most / largest))
 
 
 __all__ = ["Widths", "best_exponent", "quantise"]

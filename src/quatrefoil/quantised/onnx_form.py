@@ -14,8 +14,8 @@ import numpy as np
 
 from quatrefoil import strict_json
 from quatrefoil.errors import EvidenceRejected, ModelRefused
-from quatrefoil.quantised.float_model import import_onnx
 from quatrefoil.quantised.graph import Input, IntegerGraph
+from quatrefoil.quantised.onnx_reader import import_onnx
 from quatrefoil.quantised.steps import (
     ArgMax,
     AveragePool,
