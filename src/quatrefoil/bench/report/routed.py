@@ -90,7 +90,11 @@ def _controls(found: Sequence[Result]) -> Markup:
     return join(
         [
             element("h3", "Controls: parts that mix nothing"),
-            element("p", "Routing has nothing to save there: route and choice are the same, and one measurement.", class_="soft small"),
+            element(
+                "p",
+                "Routing has nothing to save there: route and choice are the same, and one measurement.",
+                class_="soft small",
+            ),
             table(("Part", "Phases", "Saved"), lines, "data"),
         ]
     )
