@@ -104,12 +104,20 @@ SUBSETS = [set(s) for n in range(len(THREATS) + 1) for s in combinations(THREATS
 ENCLAVES = ((), ("tpm",), ("sev-snp",), ("tpm", "tdx"))
 COMPUTING = {
     "infer": Phase("p", "infer", "record", 1e9, message_bytes=1000, batch=10),
+    "network": Phase("p", "infer", "record", 1e9, message_bytes=1000, batch=10, parameters=32, hidden=16),
     "score": Phase("p", "score", "record", 1e9, parameters=30, batch=1000),
     "exact": Phase("p", "score", "record", 1e9, parameters=30, batch=1000, largest_error=0.0),
     "summarise": Phase("p", "summarise", "record", 1e9, parameters=5, batch=1000),
     "count": Phase("p", "count", "record", 1e9, parameters=12, batch=1000),
 }
-ENCRYPTED = {"infer": (), "score": ("ckks",), "exact": ("bgv",), "summarise": ("ckks",), "count": ("bgv",)}
+ENCRYPTED = {
+    "infer": (),
+    "network": ("ckks",),
+    "score": ("ckks",),
+    "exact": ("bgv",),
+    "summarise": ("ckks",),
+    "count": ("bgv",),
+}
 """By hand: what computes each of them encrypted, of those that the policy allows. A model without `hidden` is none."""
 
 

@@ -29,7 +29,9 @@ LIMITS = st.sampled_from((1e9, 1e9, 1e9, 300.0, 10.0))
 @st.composite
 def computing(draw: st.DrawFn, name: str) -> Phase:
     kind = draw(st.sampled_from(("infer", "score", "summarise", "count")))
-    sizes = {"message_bytes": 1000} if kind == "infer" else {"parameters": draw(st.sampled_from((1, 6, 30)))}
+    sizes = {"parameters": draw(st.sampled_from((1, 6, 30)))}
+    if kind == "infer":
+        sizes = {"message_bytes": 1000, **draw(st.sampled_from(({}, {**sizes, "hidden": 16})))}
     return Phase(
         name,
         kind,

@@ -76,7 +76,7 @@ def _lacking(row: Result) -> Markup:
 
 
 def _controls(found: Sequence[Result]) -> Markup:
-    """Workloads that mix nothing: what routing saves there shows how much of a saving is noise."""
+    """Parts that mix nothing: route and choice are one measurement, so that they say nothing of noise."""
     lines: list[list[Content]] = [
         [
             cell(row.get("workload")),
@@ -90,7 +90,7 @@ def _controls(found: Sequence[Result]) -> Markup:
     return join(
         [
             element("h3", "Controls: parts that mix nothing"),
-            element("p", "Routing has nothing to save there, and must never cost more.", class_="soft small"),
+            element("p", "Routing has nothing to save there: route and choice are the same, and one measurement.", class_="soft small"),
             table(("Part", "Phases", "Saved"), lines, "data"),
         ]
     )
