@@ -14,8 +14,8 @@ from quatrefoil.errors import CallerError, HostError
 from quatrefoil.planner import Costs, HomomorphicCosts, host
 from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.encrypted import PARAMETER_SETS, sent_bytes
+from quatrefoil.planner.stopwatch import Watch
 from quatrefoil.planner.tables import measure_networks, measure_tables
-from quatrefoil.planner.watch import Watch
 from quatrefoil.workload import KINDS, Phase
 
 

@@ -12,8 +12,8 @@ from quatrefoil.errors import CallerError
 from quatrefoil.planner import reasons, threats
 from quatrefoil.planner.availability import Availability
 from quatrefoil.planner.costs import Costs
+from quatrefoil.planner.options import Choice, Options
 from quatrefoil.planner.plans import Plan, Unprotected
-from quatrefoil.planner.room import Choice, Room
 from quatrefoil.planner.routing import assembled
 from quatrefoil.policy import LAYERS, Policy
 from quatrefoil.workload import Phase, Workload
@@ -70,12 +70,12 @@ def price(
     """
     _check(layers)
     chosen = tuple(layer for layer in LAYERS if layer in layers)
-    room = Room.of(workload, policy, costs, available)
-    attempts = [_attempt(room, workload, chosen, shared) for shared in room.shared(workload)]
+    options = Options.of(workload, policy, costs, available)
+    attempts = [_attempt(options, workload, chosen, shared) for shared in options.shared(workload)]
     best = min(attempts, key=lambda attempt: attempt.rank)
     if best.cannot:
         return Blanket(chosen, None, best.cannot, ())
-    made = assembled(room, workload, best.choices, best.shared)
+    made = assembled(options, workload, best.choices, best.shared)
     unanswered = tuple(left for left in made.unprotected if left.threat in policy.threats)
     return Blanket(chosen, made, (), unanswered, best.broken)
 
@@ -95,22 +95,27 @@ class _Attempt:
         return len(self.cannot), self.open_threats, len(self.broken), stand_ins, ms
 
 
-def _attempt(room: Room, workload: Workload, layers: tuple[str, ...], shared: str) -> _Attempt:
+def _attempt(options: Options, workload: Workload, layers: tuple[str, ...], shared: str) -> _Attempt:
     choices, cannot, broken, open_threats = [], [], [], 0
     for phase in workload.phases:
-        fault = room.limit_fault(phase, shared)
+        fault = options.limit_fault(phase, shared)
         wanted = _wanted(phase, layers)
-        found = [] if fault else [c for c in room.candidates(phase, shared) if set(c.backends) == set(wanted)]
+        found = [] if fault else [c for c in options.candidates(phase, shared) if set(c.backends) == set(wanted)]
         if not found:
-            cannot.append(f"phase {phase.name!r} ({phase.kind}) {fault or _why_not(room, phase, wanted, shared)}")
+            cannot.append(f"phase {phase.name!r} ({phase.kind}) {fault or _why_not(options, phase, wanted, shared)}")
             continue
         best = min(
             found,
-            key=lambda c: (len(room.unanswered(phase, c)), len(room.broken(phase, c)), room.excess(phase, c), c.rank),
+            key=lambda c: (
+                len(options.unanswered(phase, c)),
+                len(options.broken(phase, c)),
+                options.excess(phase, c),
+                c.rank,
+            ),
         )
         choices.append(best)
-        broken += [f"phase {phase.name!r} ({phase.kind}) {one}" for one in room.broken(phase, best)]
-        open_threats += len(room.unanswered(phase, best))
+        broken += [f"phase {phase.name!r} ({phase.kind}) {one}" for one in options.broken(phase, best)]
+        open_threats += len(options.unanswered(phase, best))
     return _Attempt(shared, tuple(choices), tuple(cannot), tuple(broken), open_threats)
 
 
@@ -124,11 +129,11 @@ def _wanted(phase: Phase, layers: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(layer for layer in LAYERS if layer in needed or (layer in layers and layer in useful))
 
 
-def _why_not(room: Room, phase: Phase, wanted: tuple[str, ...], shared: str) -> str:
+def _why_not(options: Options, phase: Phase, wanted: tuple[str, ...], shared: str) -> str:
     routes = threats.routes(phase)
     if routes and not set(routes) & set(wanted):
         return f"needs {' or '.join(routes)}, and this choice has neither"
-    return reasons.wanting_layers(room, phase, wanted, shared)
+    return reasons.wanting_layers(options, phase, wanted, shared)
 
 
 def _check(layers: tuple[str, ...]) -> None:

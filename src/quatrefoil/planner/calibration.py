@@ -24,8 +24,8 @@ from quatrefoil.planner.availability import Availability
 from quatrefoil.planner.costs import AggregationCosts, Costs, Line, ProofCosts, RoundCosts, TransportCosts
 from quatrefoil.planner.encrypted import PARAMETER_SETS
 from quatrefoil.planner.exchanges import measure_exchanges
+from quatrefoil.planner.stopwatch import Clock, Watch, line
 from quatrefoil.planner.tables import measure_networks, measure_tables
-from quatrefoil.planner.watch import Clock, Watch, line
 from quatrefoil.workload import FEDERATED, KINDS
 
 VALUES = 1 << 17

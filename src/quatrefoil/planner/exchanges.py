@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from quatrefoil import ohttp
 from quatrefoil.planner.costs import Line, ServingCosts
-from quatrefoil.planner.watch import Watch, line
+from quatrefoil.planner.stopwatch import Watch, line
 
 CONTENT = 1 << 18
 """Bytes in the large request and in its answer; the small ones have one."""

@@ -5,136 +5,138 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from quatrefoil.planner import encrypted, fitting, threats
+from quatrefoil.planner.options import SHARED, STAND_IN_OF, Choice, Options
 from quatrefoil.planner.plans import PlannedPhase, Refusal, Tradeoff, Unprotected
-from quatrefoil.planner.room import SHARED, STAND_IN_OF, Choice, Room
 from quatrefoil.policy import BACKENDS
 from quatrefoil.workload import FEDERATED, Phase
 
 
-def fault(room: Room, phase: Phase, shared: str) -> str:
+def fault(options: Options, phase: Phase, shared: str) -> str:
     """Why no combination is acceptable, the first reason that applies."""
     routes = threats.routes(phase)
     for layers in [(layer,) for layer in threats.NEEDED[phase.kind]] + ([routes] if routes else []):
-        if not any(room.usable(phase, layer, shared) for layer in layers):
-            return _wanting_layer(room, phase, layers, shared)
-    choices = list(room.candidates(phase, shared))
+        if not any(options.usable(phase, layer, shared) for layer in layers):
+            return _wanting_layer(options, phase, layers, shared)
+    choices = list(options.candidates(phase, shared))
     answerable = {threat for choice in choices for threat in threats.answered(phase.kind, choice.backends)}
-    open_threats = [threat for threat in room.named(phase) if threat not in answerable]
+    open_threats = [threat for threat in options.named(phase) if threat not in answerable]
     if open_threats:
         return ", and ".join(
-            f"is exposed to {threat}, which nothing available answers: {_why_open(room, phase, threat, shared)}"
+            f"is exposed to {threat}, which nothing available answers: {_why_open(options, phase, threat, shared)}"
             for threat in open_threats
         )
     if len(routes) > 1:
-        return "; ".join(_of_route(room, phase, choices, route) for route in (routes[:1], routes[1:], routes)).lstrip()
-    fastest = min(choices, key=lambda choice: (len(room.unanswered(phase, choice)), choice.cost.ms))
-    return " and ".join(room.shortfall(phase, fastest))
+        return "; ".join(
+            _of_route(options, phase, choices, route) for route in (routes[:1], routes[1:], routes)
+        ).lstrip()
+    fastest = min(choices, key=lambda choice: (len(options.unanswered(phase, choice)), choice.cost.ms))
+    return " and ".join(options.shortfall(phase, fastest))
 
 
-def wanting_layers(room: Room, phase: Phase, layers: tuple[str, ...], shared: str) -> str:
+def wanting_layers(options: Options, phase: Phase, layers: tuple[str, ...], shared: str) -> str:
     """Which of ``layers`` have no backend for ``phase``, and why."""
-    missing = [layer for layer in layers if not room.usable(phase, layer, shared)]
-    said = "; ".join(_wanting_layer(room, phase, (layer,), shared) for layer in missing)
+    missing = [layer for layer in layers if not options.usable(phase, layer, shared)]
+    said = "; ".join(_wanting_layer(options, phase, (layer,), shared) for layer in missing)
     return said or f"has no combination of {', '.join(layers)}"
 
 
-def _of_route(room: Room, phase: Phase, choices: list[Choice], route: tuple[str, ...]) -> str:
+def _of_route(options: Options, phase: Phase, choices: list[Choice], route: tuple[str, ...]) -> str:
     """The least that keeps the combinations of one route from being acceptable."""
     names = " and ".join(route)
     taken = [c for c in choices if {layer for layer in threats.ROUTES if layer in c.backends} == set(route)]
     if not taken:
         return f"by {names} it cannot run"
-    best = min(taken, key=lambda choice: room.distance(phase, choice))
-    return f"by {names} it {' and '.join(room.shortfall(phase, best))}"
+    best = min(taken, key=lambda choice: options.distance(phase, choice))
+    return f"by {names} it {' and '.join(options.shortfall(phase, best))}"
 
 
-def _wanting_layer(room: Room, phase: Phase, layers: tuple[str, ...], shared: str) -> str:
+def _wanting_layer(options: Options, phase: Phase, layers: tuple[str, ...], shared: str) -> str:
     others = threats.ROUTES if layers == threats.routes(phase) else ()  # a way that this phase does not have, and why
     rows = [
         (layer, b)
         for layer in dict.fromkeys((*layers, *others))
         for b in BACKENDS[layer]
-        if _is_worth_naming(room, phase, layer, b)
+        if _is_worth_naming(options, phase, layer, b)
     ]
-    named = room.named(phase)
+    named = options.named(phase)
     also = f" (and is exposed to {', '.join(named)})" if named else ""
-    return f"needs a backend of {' or '.join(layers)}, and has none{also}: {_wanting(room, phase, rows, shared)}"
+    return f"needs a backend of {' or '.join(layers)}, and has none{also}: {_wanting(options, phase, rows, shared)}"
 
 
-def _is_worth_naming(room: Room, phase: Phase, layer: str, backend: str) -> bool:
+def _is_worth_naming(options: Options, phase: Phase, layer: str, backend: str) -> bool:
     """Whether a refusal for want of ``layer`` says why not this one: whoever allows a stand-in wants to know."""
     if layer == SHARED and backend not in threats.COMPUTING.get(phase.kind, (backend,)):
         return False
-    return (layer, backend) not in STAND_IN_OF or backend in room.policy.allow.of(layer)
+    return (layer, backend) not in STAND_IN_OF or backend in options.policy.allow.of(layer)
 
 
-def _why_open(room: Room, phase: Phase, threat: str, shared: str) -> str:
+def _why_open(options: Options, phase: Phase, threat: str, shared: str) -> str:
     """What would answer ``threat`` in ``phase``, and why it is not there."""
     found = (row for row in threats.ANSWERS if (row.kind, row.threat) == (phase.kind, threat))
     rows = list(dict.fromkeys((row.layer, row.backend) for row in found))
     if not rows:
         return threats.NOTHING_YET.get((phase.kind, threat), "no layer answers it")
-    return _wanting(room, phase, rows, shared)
+    return _wanting(options, phase, rows, shared)
 
 
-def _wanting(room: Room, phase: Phase, rows: list[tuple[str, str]], shared: str) -> str:
+def _wanting(options: Options, phase: Phase, rows: list[tuple[str, str]], shared: str) -> str:
     """ "proofs/bounded-update (does not exist yet)", backends with one reason together."""
     by_reason: dict[str, list[str]] = {}
     for layer, backend in rows:
-        reason = room.hindrance(phase, layer, backend, shared) or "not chosen"
+        reason = options.hindrance(phase, layer, backend, shared) or "not chosen"
         by_reason.setdefault(reason, []).append(f"{layer}/{backend}")
     return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
 
 
-def refusals(room: Room, phase: Phase, choice: Choice, shared: str) -> Iterator[Refusal]:
+def refusals(options: Options, phase: Phase, choice: Choice, shared: str) -> Iterator[Refusal]:
     """Every backend that ``choice`` does not use, with the reason; and of the one that it computes in encrypted every
     parameter set."""
     for layer, backends in BACKENDS.items():
         for backend in backends:
             if choice.backends.get(layer) != backend:
-                yield Refusal(layer, backend, "", _why_refused(room, phase, choice, (layer, backend), shared))
+                yield Refusal(layer, backend, "", _why_refused(options, phase, choice, (layer, backend), shared))
     computing = choice.backends.get(SHARED, "")
     for name in encrypted.PARAMETER_SETS.get((phase.kind, computing), ()):
         if name != choice.parameter_set:
-            yield Refusal(SHARED, computing, name, _why_other_set(room, phase, choice, name))
+            yield Refusal(SHARED, computing, name, _why_other_set(options, phase, choice, name))
 
 
-def _why_other_set(room: Room, phase: Phase, choice: Choice, parameter_set: str) -> str:
+def _why_other_set(options: Options, phase: Phase, choice: Choice, parameter_set: str) -> str:
     if misfit := fitting.misfit(phase, parameter_set):
         return misfit
-    (rival,) = (one for one in room.choices(phase, choice.backends) if one.parameter_set == parameter_set)
-    return _why_worse(room, phase, choice, rival, choice.parameter_set)
+    (rival,) = (one for one in options.choices(phase, choice.backends) if one.parameter_set == parameter_set)
+    return _why_worse(options, phase, choice, rival, choice.parameter_set)
 
 
-def _why_refused(room: Room, phase: Phase, choice: Choice, refused: tuple[str, str], shared: str) -> str:
+def _why_refused(options: Options, phase: Phase, choice: Choice, refused: tuple[str, str], shared: str) -> str:
     layer, backend = refused
-    if hindrance := room.hindrance(phase, layer, backend, shared):
+    if hindrance := options.hindrance(phase, layer, backend, shared):
         return hindrance
     exposed = threats.exposed(phase.kind, phase.data, phase.site)
     routes = threats.routes(phase)
     if layer not in choice.backends:
         answers = [row.threat for row in threats.answers(layer, backend, phase.kind) if row.threat in exposed]
         if layer in routes:
-            return _why_other_route(room, phase, choice, refused)
+            return _why_other_route(options, phase, choice, refused)
         if not answers:
             return "answers no threat that this phase is exposed to"
         return f"not needed: it answers {', '.join(answers)}, which the policy does not name or another layer answers"
-    rival = room.nearest(phase, {**choice.backends, layer: backend})
-    return _why_worse(room, phase, choice, rival, choice.backends[layer])
+    rival = options.nearest(phase, {**choice.backends, layer: backend})
+    return _why_worse(options, phase, choice, rival, choice.backends[layer])
 
 
-def _why_other_route(room: Room, phase: Phase, choice: Choice, refused: tuple[str, str]) -> str:
+def _why_other_route(options: Options, phase: Phase, choice: Choice, refused: tuple[str, str]) -> str:
     """Instead of the layer that ``choice`` computes by."""
     layer, backend = refused
     kept = {name: b for name, b in choice.backends.items() if name not in threats.ROUTES}
-    rival = room.nearest(phase, {**kept, layer: backend})
+    rival = options.nearest(phase, {**kept, layer: backend})
     used = next(choice.backends[name] for name in threats.ROUTES if name in choice.backends)
-    return _why_worse(room, phase, choice, rival, used)
+    return _why_worse(options, phase, choice, rival, used)
 
 
-def _why_worse(room: Room, phase: Phase, choice: Choice, rival: Choice, used: str) -> str:
+def _why_worse(options: Options, phase: Phase, choice: Choice, rival: Choice, used: str) -> str:
     """``used``: what ``choice`` has in the place of what is refused."""
-    if short := room.shortfall(phase, rival):
+    if short := options.shortfall(phase, rival):
         return "; ".join(short)
     if rival.rank[0] > choice.rank[0]:
         return f"a stand-in, and {used} is there"
@@ -145,7 +147,7 @@ def _why_worse(room: Room, phase: Phase, choice: Choice, rival: Choice, used: st
     return f"{used} costs no more: {choice.cost.ms:.3g} ms against {rival.cost.ms:.3g} ms"
 
 
-def tradeoffs(room: Room, phase: Phase, choice: Choice, shared: str) -> Iterator[Tradeoff]:
+def tradeoffs(options: Options, phase: Phase, choice: Choice, shared: str) -> Iterator[Tradeoff]:
     """The next cheaper combination, and what it would leave open; the next safer one, and what it would cost.
 
     Among what is allowed, available and fit, no stand-in that ``choice`` does without, and nothing that breaks a
@@ -155,10 +157,10 @@ def tradeoffs(room: Room, phase: Phase, choice: Choice, shared: str) -> Iterator
     now = _answered(phase, choice)
     others = [
         one
-        for one in room.candidates(phase, shared)
-        if one.rank[0] <= choice.rank[0] and not room.broken(phase, one) and one.backends != choice.backends
+        for one in options.candidates(phase, shared)
+        if one.rank[0] <= choice.rank[0] and not options.broken(phase, one) and one.backends != choice.backends
     ]
-    others = [one for one in others if one == room.nearest(phase, one.backends)]  # in the set that would be taken
+    others = [one for one in others if one == options.nearest(phase, one.backends)]  # in the set that would be taken
     cheaper = [one for one in others if one.cost.ms < choice.cost.ms and now - _answered(phase, one)]
     safer = [one for one in others if _answered(phase, one) > now]
     if cheaper:
@@ -187,7 +189,7 @@ def _answered(phase: Phase, choice: Choice) -> set[str]:
     return set(exposed) & threats.answered(phase.kind, choice.backends).keys()
 
 
-def unprotected(room: Room, phase: Phase, planned: PlannedPhase) -> Iterator[Unprotected]:
+def unprotected(options: Options, phase: Phase, planned: PlannedPhase) -> Iterator[Unprotected]:
     """What ``phase`` is exposed to and its layers do not answer."""
     answered = {answer.threat for answer in planned.threats}
     used = dict(zip(planned.layers, planned.backends, strict=True))
@@ -195,8 +197,8 @@ def unprotected(room: Room, phase: Phase, planned: PlannedPhase) -> Iterator[Unp
     for threat in threats.exposed(phase.kind, phase.data, phase.site):
         if threat in answered:
             continue
-        named = "the policy names it" if threat in room.policy.threats else "the policy does not name it"
-        why = f"{named}; {_why_open(room, phase, threat, shared)}"
+        named = "the policy names it" if threat in options.policy.threats else "the policy does not name it"
+        why = f"{named}; {_why_open(options, phase, threat, shared)}"
         if planned.isolation == "none" and threat in threats.needing_isolation(phase.kind):
             why = f"{used['enclave']} isolates nothing from its host; {why}"
         yield Unprotected(threat, phase.name, why)

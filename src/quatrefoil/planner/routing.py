@@ -16,8 +16,8 @@ from quatrefoil.errors import PhaseUnprotected
 from quatrefoil.planner import reasons, threats
 from quatrefoil.planner.availability import Availability
 from quatrefoil.planner.costs import Costs
+from quatrefoil.planner.options import Choice, Options
 from quatrefoil.planner.plans import Plan, PlannedPhase
-from quatrefoil.planner.room import Choice, Room
 from quatrefoil.policy import ISOLATION, STAND_INS, Policy
 from quatrefoil.workload import Phase, Workload
 
@@ -27,8 +27,8 @@ def plan(workload: Workload, policy: Policy, costs: Costs, available: Availabili
 
     ``PolicyInvalid`` when ``costs`` lack a figure for a backend that is allowed and available.
     """
-    room = Room.of(workload, policy, costs, available)
-    attempts = [_attempt(room, workload, backend) for backend in room.shared(workload)]
+    options = Options.of(workload, policy, costs, available)
+    attempts = [_attempt(options, workload, backend) for backend in options.shared(workload)]
     routed = [attempt for attempt in attempts if not attempt.faults]
     if not routed:
         faults = min(attempts, key=lambda attempt: len(attempt.faults)).faults
@@ -37,26 +37,26 @@ def plan(workload: Workload, policy: Policy, costs: Costs, available: Availabili
             hint="Take a threat out of the policy only if you accept it: the plan then lists it as unprotected",
         )
     best = min(routed, key=lambda attempt: attempt.rank)
-    return assembled(room, workload, best.choices, best.shared)
+    return assembled(options, workload, best.choices, best.shared)
 
 
-def assembled(room: Room, workload: Workload, choices: tuple[Choice, ...], shared: str) -> Plan:
+def assembled(options: Options, workload: Workload, choices: tuple[Choice, ...], shared: str) -> Plan:
     """The plan of one choice for each phase, with what it answers, leaves open and refuses."""
-    phases = tuple(_planned(room, *pair, shared) for pair in zip(workload.phases, choices, strict=True))
+    phases = tuple(_planned(options, *pair, shared) for pair in zip(workload.phases, choices, strict=True))
     everywhere = {t for phase in workload.phases for t in threats.exposed(phase.kind, phase.data, phase.site)}
     used = {pair for phase in phases for pair in zip(phase.layers, phase.backends, strict=True)}
     return Plan(
         workload=workload.name,
         workload_digest=workload.digest(),
-        policy=room.policy.name,
-        policy_digest=room.policy.digest(),
+        policy=options.policy.name,
+        policy_digest=options.policy.digest(),
         unprotected=tuple(
             left
             for phase, planned in zip(workload.phases, phases, strict=True)
-            for left in reasons.unprotected(room, phase, planned)
+            for left in reasons.unprotected(options, phase, planned)
         ),
         insecure=tuple(sorted(name for name, pair in STAND_INS.items() if pair in used)),
-        unexposed=tuple(threat for threat in room.policy.threats if threat not in everywhere),
+        unexposed=tuple(threat for threat in options.policy.threats if threat not in everywhere),
         phases=phases,
     )
 
@@ -75,19 +75,19 @@ class _Attempt:
         return sum(r[0] for r in ranks), sum(r[1] for r in ranks), sum(r[2] for r in ranks), sum(r[3] for r in ranks)
 
 
-def _attempt(room: Room, workload: Workload, shared: str) -> _Attempt:
+def _attempt(options: Options, workload: Workload, shared: str) -> _Attempt:
     choices, faults = [], []
     for phase in workload.phases:
-        found = room.limit_fault(phase, shared)
-        acceptable = [] if found else [c for c in room.candidates(phase, shared) if not room.shortfall(phase, c)]
+        found = options.limit_fault(phase, shared)
+        acceptable = [] if found else [c for c in options.candidates(phase, shared) if not options.shortfall(phase, c)]
         if acceptable:
             choices.append(min(acceptable, key=lambda choice: choice.rank))
         else:
-            faults.append(f"phase {phase.name!r} ({phase.kind}) {found or reasons.fault(room, phase, shared)}")
+            faults.append(f"phase {phase.name!r} ({phase.kind}) {found or reasons.fault(options, phase, shared)}")
     return _Attempt(shared, tuple(choices), tuple(faults))
 
 
-def _planned(room: Room, phase: Phase, choice: Choice, shared: str) -> PlannedPhase:
+def _planned(options: Options, phase: Phase, choice: Choice, shared: str) -> PlannedPhase:
     answered = threats.answered(phase.kind, choice.backends)
     exposed = threats.exposed(phase.kind, phase.data, phase.site)
     return PlannedPhase(
@@ -97,14 +97,14 @@ def _planned(room: Room, phase: Phase, choice: Choice, shared: str) -> PlannedPh
         layers=tuple(choice.backends),
         backends=tuple(choice.backends.values()),
         parameter_set=choice.parameter_set,
-        threats=tuple(answered[threat].under(room.policy) for threat in exposed if threat in answered),
+        threats=tuple(answered[threat].under(options.policy) for threat in exposed if threat in answered),
         predicted_ms=choice.cost.ms,
         predicted_bytes=choice.cost.bytes,
         rounds=phase.rounds,
         site=phase.site,
         isolation=ISOLATION[choice.backends["enclave"]] if "enclave" in choice.backends else "",
-        refused=tuple(reasons.refusals(room, phase, choice, shared)),
-        tradeoffs=tuple(reasons.tradeoffs(room, phase, choice, shared)),
+        refused=tuple(reasons.refusals(options, phase, choice, shared)),
+        tradeoffs=tuple(reasons.tradeoffs(options, phase, choice, shared)),
     )
 
 

@@ -9,7 +9,7 @@ from quatrefoil.analytics import Answer, EncryptedTable, LinearModel, encrypt_nu
 from quatrefoil.analytics.networks import EncryptedRows, Network, NetworkEvaluator, encrypt_row, open_answer
 from quatrefoil.planner.costs import HomomorphicCosts, Line, NetworkCosts
 from quatrefoil.planner.encrypted import rotations
-from quatrefoil.planner.watch import Watch
+from quatrefoil.planner.stopwatch import Watch
 from quatrefoil.workload import Phase
 
 COLUMNS, CHUNKS = 4, 2

@@ -45,7 +45,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Room:
+class Options:
     """``parameters``: values in an update of the workload, 0 where it has no rounds."""
 
     policy: Policy
@@ -55,7 +55,7 @@ class Room:
     _tried: dict[tuple[str, str], tuple[Choice, ...]] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def of(cls, workload: Workload, policy: Policy, costs: Costs, available: Availability) -> Room:
+    def of(cls, workload: Workload, policy: Policy, costs: Costs, available: Availability) -> Options:
         updates = [phase.parameters for phase in workload.phases if phase.kind in FEDERATED]
         return cls(policy, costs, available, max(updates, default=0))
 
@@ -198,4 +198,4 @@ def _answers(phase: Phase, backends: Mapping[str, str], layer: str) -> bool:
     return bool(threats.answers(layer, backends[layer], phase.kind))
 
 
-__all__ = ["SHARED", "STAND_IN_OF", "Choice", "Room"]
+__all__ = ["SHARED", "STAND_IN_OF", "Choice", "Options"]
