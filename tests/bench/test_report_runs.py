@@ -202,7 +202,9 @@ def gone(pid: int, seconds: float = 10.0) -> bool:
 # ----------------------------------------------------------------------------------------------------- killed, resumed
 
 KILLED = """
-import os, sys
+import os, signal, sys
+# Whoever starts tests in the background has interrupts ignored, and this would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from report_world import COMMANDS, part
 from quatrefoil.bench.report import whole
@@ -234,12 +236,15 @@ def test_a_run_that_is_killed_is_resumed_where_it_was(tmp_path, seen, few, sent)
     child = tmp_path / "child.py"
     child.write_text(CHILD + Path(slow[1]).read_text())
     arguments = [sys.executable, "-c", KILLED, str(tmp_path / "report"), str(child)]
-    killed = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 60
-    while not (pids.exists() and " " in pids.read_text()) and time.monotonic() < end:
-        time.sleep(0.02)
-    killed.send_signal(sent)
-    killed.wait(30)
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
+        try:
+            end = time.monotonic() + 60
+            while not (pids.exists() and " " in pids.read_text()) and time.monotonic() < end:
+                time.sleep(0.02)
+            killed.send_signal(sent)
+            killed.wait(30)
+        finally:
+            killed.kill()
     assert all(gone(int(pid)) for pid in pids.read_text().split())
     assert ran(seen) == ["aggregation"]
     found = run(tmp_path, program(tmp_path, GOOD))
