@@ -13,6 +13,7 @@ from tests.planner.made_up import TRAINING, make_available, make_costs, policy
 from quatrefoil import analytics
 from quatrefoil.aggregation.he import SETS, HeParameters, SecretKey
 from quatrefoil.aggregation.he.bounds import CkksTrack
+from quatrefoil.analytics import network_layout, tables
 from quatrefoil.contracts import SumShape
 from quatrefoil.errors import ParametersRefused, PhaseUnprotected
 from quatrefoil.planner import Plan, encrypted, fitting, host, plan, requirements
@@ -182,6 +183,12 @@ def test_sizes_are_those_of_the_sets() -> None:
     for name, (fresh, weight_bits) in requirements.SCORED.items():
         assert fresh / 1.02 <= CkksTrack.fresh(SETS[name]).error <= fresh
         assert SETS[name].weight_bits == weight_bits
+
+
+def test_networks_are_held_to_the_slots_and_vectors_that_analytics_has() -> None:
+    network = SETS["ckks-network-8192"]
+    assert (fitting.NETWORK_SLOTS, fitting.MOST_VECTORS) == (network.slots, network_layout.MOST_VECTORS)
+    assert fitting.MOST_COLUMNS == tables.MOST_COLUMNS
 
 
 def test_sets_are_listed_from_the_coarsest_and_the_smallest_on() -> None:

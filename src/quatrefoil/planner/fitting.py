@@ -28,7 +28,7 @@ MOST_SUMMED_CHUNKS = 63
 """Ciphertexts of one column, before sums over slots of ckks-product-8192 overflow."""
 
 NETWORK_SLOTS = 4096
-MOST_GROUPS = 64
+MOST_VECTORS = 64
 """Vectors of hidden units of one network."""
 
 _BYTES_OF_A_NUMBER = 4
@@ -93,9 +93,9 @@ def _network(phase: Phase) -> str:
         return "it evaluates a dense, a squaring and a dense layer, and the phase gives no `hidden` of such a network"
     if phase.parameters > NETWORK_SLOTS:
         return f"a network has at most {NETWORK_SLOTS} inputs, not {phase.parameters}"
-    groups = ceil(_power(max(2, phase.parameters)) * _power(phase.hidden) / NETWORK_SLOTS)
-    if groups > MOST_GROUPS:
-        return f"{phase.parameters} inputs and {phase.hidden} hidden units fill {groups} vectors, over {MOST_GROUPS}"
+    vectors = ceil(_power(max(2, phase.parameters)) * _power(phase.hidden) / NETWORK_SLOTS)
+    if vectors > MOST_VECTORS:
+        return f"{phase.parameters} inputs and {phase.hidden} hidden units fill {vectors} vectors, over {MOST_VECTORS}"
     return ""
 
 
