@@ -157,7 +157,10 @@ def _read_trailer(file: BinaryIO) -> tuple[Trailer, int]:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if size < len(layout.MAGIC) + layout.FOOTER or read_up_to(file, len(layout.MAGIC)) != layout.MAGIC:
-        raise MessageRefused("this is no sealed model of version 1", hint="Name a file that `model seal` wrote")
+        raise MessageRefused(
+            "this is no sealed model, data set or table key of version 1",
+            hint="Name a file that `model seal`, `data seal` or `table-key new` wrote",
+        )
     file.seek(size - layout.FOOTER)
     footer = read_up_to(file, layout.FOOTER)
     length = int.from_bytes(footer[:4], "big")
