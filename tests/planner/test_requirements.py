@@ -187,7 +187,7 @@ def test_sizes_are_those_of_the_sets() -> None:
 
 def test_networks_are_held_to_the_slots_and_vectors_that_analytics_has() -> None:
     network = SETS["ckks-network-8192"]
-    assert (fitting.NETWORK_SLOTS, fitting.MOST_VECTORS) == (network.slots, network_layout.MOST_VECTORS)
+    assert (network.slots, network_layout.MOST_VECTORS) == (fitting.NETWORK_SLOTS, fitting.MOST_VECTORS)
     assert fitting.MOST_COLUMNS == tables.MOST_COLUMNS
 
 
