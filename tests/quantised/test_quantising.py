@@ -39,6 +39,13 @@ def test_a_perceptron_computes_to_the_bit_what_the_slow_reference_does(sizes, se
     same(graph, 3 * numbers(seed + 9, 5, sizes[0]))
 
 
+def test_weights_that_hardly_weigh_beside_the_bias_have_no_more_bits_than_a_shift():
+    """Their own exponent would ask for a sum to be shortened by more than there is."""
+    graph = quantise(perceptron(1, 1, 1, seed=813), numbers(813, 20, 1), Widths(10, 15))
+    assert graph.steps[0].requantise.shift == 24
+    same(graph, 3 * numbers(822, 5, 1))
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_every_operator_computes_to_the_bit_what_the_slow_reference_does(seed):
     graph = quantise(everything(seed), numbers(seed, 30, 2, 8, 8))

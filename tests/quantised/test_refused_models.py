@@ -72,6 +72,12 @@ def test_samples_that_do_not_fit_are_refused(samples):
         quantise(perceptron(), samples)
 
 
+@pytest.mark.parametrize("samples", [numbers(1, 5, 7), numbers(1, 0, 6), np.full((2, 6), np.nan, "f4")])
+def test_samples_that_do_not_fit_are_not_compared_on(samples):
+    with pytest.raises(CallerError, match="for inputs of"):
+        measure_accuracy(perceptron(), encode(quantise(perceptron(), numbers(1, 5, 6))), samples)
+
+
 @pytest.mark.parametrize("widths", [(1, 8), (17, 8), (8, 1), (8, 16)])
 def test_widths_outside_of_what_is_exact_are_refused(widths):
     with pytest.raises(ModelRefused, match="bits a weight"):

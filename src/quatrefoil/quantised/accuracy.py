@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.errors import CallerError, PolicyInvalid
-from quatrefoil.inference import Bounds, InferRequest, OnnxEngine
+from quatrefoil.quantised.batches import outputs_of
 from quatrefoil.quantised.float_model import Floats
-
-BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -65,11 +63,8 @@ def measure_accuracy(
 
 
 def _outputs(model: bytes, samples: Floats) -> Floats:
-    engine = OnnxEngine(model, name="compared", bounds=Bounds(elements=1 << 40))
-    (entry,) = engine.metadata.inputs
-    size = entry.shape[0] if entry.shape[0] > 0 else BATCH
-    batches = (np.asarray(samples[start : start + size], np.float32) for start in range(0, len(samples), size))
-    answers = [next(iter(engine.infer(InferRequest({entry.name: batch})).outputs.values())) for batch in batches]
+    """Of a model with one output."""
+    answers = [next(iter(outputs.values())) for outputs in outputs_of(model, samples)]
     return np.concatenate(answers).astype(np.float64)
 
 

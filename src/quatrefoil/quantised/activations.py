@@ -6,43 +6,27 @@ from typing import Any
 
 import numpy as np
 
-from quatrefoil.errors import CallerError, ModelRefused
-from quatrefoil.inference import Bounds, InferRequest, OnnxEngine
+from quatrefoil.errors import ModelRefused
+from quatrefoil.quantised.batches import outputs_of
 from quatrefoil.quantised.float_model import FloatModel, Floats
 from quatrefoil.quantised.onnx_reader import import_onnx
 
 KEPT = 1 << 20
 """Values of a tensor that are kept, spread evenly over all that there are."""
 
-BATCH = 256
-
 
 def activations(model: bytes, found: FloatModel, samples: Floats) -> dict[str, Floats]:
     """Values of the input and of every tensor whose scale is to be chosen."""
-    given = np.asarray(samples)
-    if given.shape[1:] != found.shape or not len(given) or not np.isfinite(given).all():
-        raise CallerError(
-            f"samples of shape {given.shape[1:]}, {len(given)} of them, for inputs of {found.shape}",
-            hint="Give some inputs as they will come, finite numbers, one a row",
-        )
-    size = found.batch or BATCH
-    if found.batch and len(given) % size:
-        raise CallerError(
-            f"{len(given)} samples for a model that takes {size} at once", hint=f"Give {size}, or twice as many"
-        )
     names = list(dict.fromkeys(step.tensor for step in found.steps if step.rounds))
-    engine = OnnxEngine(_with_outputs(model, names), name="calibration", bounds=Bounds(elements=1 << 40))
     kept: dict[str, list[Floats]] = {name: [] for name in names}
-    for start in range(0, len(given), size):
-        batch = given[start : start + size].astype(np.float32)
-        outputs = engine.infer(InferRequest({found.input: batch})).outputs
+    for outputs in outputs_of(_with_outputs(model, names), samples):
         for name in names:
             kept[name].append(np.asarray(outputs[name], np.float64).reshape(-1))
     out = {name: _thinned(np.concatenate(arrays)) for name, arrays in kept.items()}
     for name, array in out.items():
         if not np.isfinite(array).all():
             raise ModelRefused(f"tensor {name!r} is not finite on the samples", hint="Check the model and the samples")
-    return out | {found.input: _thinned(np.asarray(given, np.float64).reshape(-1))}
+    return out | {found.input: _thinned(np.asarray(samples, np.float64).reshape(-1))}
 
 
 def _thinned(values: Floats) -> Floats:

@@ -107,7 +107,10 @@ class _Compiler:
         exponent = self._weight_exponent(step)
         while step.kind == "conv" and self._layer(step, exponent, None).sum_bound(given) >= EXACT_SINGLE - _ROUNDING:
             exponent -= 1
-        return self._layer(step, exponent, self._requantise(step, self._exponents[step.sources[0]] + exponent))
+        # Weights that hardly weigh beside the bias have no more bits than a sum may be shortened by.
+        into = self._exponents[step.sources[0]]
+        exponent = min(exponent, self._value_exponent(step) + LARGEST_SHIFT - into)
+        return self._layer(step, exponent, self._requantise(step, into + exponent))
 
     def _output(self, step: FloatStep, given: list[Value]) -> Step:
         """Its sums come out as they are."""
@@ -145,17 +148,13 @@ class _Compiler:
 
     def _requantise(self, step: FloatStep, exponent: int) -> Requantise:
         """From sums at ``exponent`` to values at the best one; it notes which."""
-        found = self._values[step.tensor]
-        low, high = self._range(signed=not step.relu)
-        best = min(best_exponent(np.maximum(found, 0) if step.relu else found, low, high), exponent)
-        shift = exponent - best
-        if shift > LARGEST_SHIFT:
-            raise ModelRefused(
-                f"the sums of {step.node} would be shortened by {shift} bits, over {LARGEST_SHIFT}",
-                hint="Quantise with fewer bits a weight, or samples that are more like what will come",
-            )
+        best = min(self._value_exponent(step), exponent)
         self._exponents.append(best)
-        return Requantise(shift, low, high)
+        return Requantise(exponent - best, *self._range(signed=not step.relu))
+
+    def _value_exponent(self, step: FloatStep) -> int:
+        found = self._values[step.tensor]
+        return best_exponent(np.maximum(found, 0) if step.relu else found, *self._range(signed=not step.relu))
 
 
 def best_exponent(values: Floats, low: int, high: int) -> int:
