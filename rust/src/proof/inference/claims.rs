@@ -1,0 +1,1 @@
+//! The linear claims that challenges make of a shape: weights over features and over the committed weights, and sums.

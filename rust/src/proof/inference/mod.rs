@@ -1,0 +1,24 @@
+//! Zero-knowledge proofs of answers: docs/inference-proofs.md defines the argument and every byte of a proof.
+
+mod bytes;
+mod cells;
+mod claims;
+mod layers;
+#[cfg(test)]
+mod lies;
+mod link;
+mod opened;
+mod program;
+mod prover;
+pub mod python;
+mod range;
+mod rounds;
+mod shape;
+mod soundness;
+mod statement;
+#[cfg(test)]
+mod tests;
+mod verifier;
+mod weights;
+mod weights_rounds;
+mod witness;

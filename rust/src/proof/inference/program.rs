@@ -1,0 +1,1 @@
+//! The program: a model in integers without its weights, from its bytes.

@@ -1,0 +1,1 @@
+//! The statement of a proof of answers, and the transcript that begins with it.
