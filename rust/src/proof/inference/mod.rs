@@ -11,6 +11,7 @@ mod mask_row;
 mod opened;
 mod program;
 mod prover;
+mod public;
 pub mod python;
 mod range;
 mod rounds;
