@@ -1,0 +1,1 @@
+//! The prover's sum-checks of the layers.

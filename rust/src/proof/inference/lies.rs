@@ -1,0 +1,1 @@
+//! What a forger would send, for tests.

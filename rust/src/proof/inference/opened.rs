@@ -1,0 +1,1 @@
+//! The opening, for any code and trees: both sides.

@@ -1,0 +1,1 @@
+//! The prover: messages in their order.

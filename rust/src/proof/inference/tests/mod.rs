@@ -1,0 +1,1 @@
+//! Whole proofs of answers, made, verified and attacked.

@@ -1,0 +1,1 @@
+//! The commitment to a model's weights.

@@ -1,0 +1,1 @@
+//! The prover's sum-check over the rows of the weights.

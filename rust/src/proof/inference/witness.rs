@@ -1,0 +1,1 @@
+//! What a batch of inferences is between the layers, as columns.
