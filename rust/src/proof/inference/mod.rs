@@ -1,5 +1,6 @@
 //! Zero-knowledge proofs of answers: docs/inference-proofs.md defines the argument and every byte of a proof.
 
+mod blinded;
 mod bytes;
 mod cells;
 mod claims;
