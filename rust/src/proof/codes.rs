@@ -57,6 +57,13 @@ pub fn of_rows(log_rows: usize) -> [Code; 2] {
     ]
 }
 
+/// The code of a row of 2^`log_message` entries that is opened: that beside columns of such runs.
+pub fn of_opened_row(log_message: usize) -> Code {
+    let [.., log_run, log_run_length, run_queries] =
+        CODES.iter().find(|code| code[0] == log_message).expect("a code of runs of this length");
+    Code { log_message: *log_run, log_length: *log_run_length, queries: *run_queries }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ mod layers;
 #[cfg(test)]
 mod lies;
 mod link;
+mod mask_row;
 mod opened;
 mod program;
 mod prover;
@@ -17,9 +18,13 @@ mod rounds;
 mod shape;
 mod soundness;
 mod statement;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod verifier;
 mod weights;
+mod weights_claims;
 mod weights_rounds;
+mod weights_shape;
+mod window;
 mod witness;

@@ -1,0 +1,1 @@
+//! The linear claims over the committed weights.
