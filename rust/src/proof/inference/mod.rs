@@ -8,6 +8,7 @@ mod layers;
 #[cfg(test)]
 mod lies;
 mod link;
+mod lookups;
 mod mask_row;
 mod opened;
 mod program;
