@@ -8,11 +8,13 @@ mod layers;
 #[cfg(test)]
 mod lies;
 mod link;
+mod looked_up;
 mod lookups;
 mod mask_row;
 mod opened;
 mod program;
 mod prover;
+mod public;
 pub mod python;
 mod range;
 mod rounds;

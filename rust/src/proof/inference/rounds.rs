@@ -10,7 +10,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::blinded::Blinded;
 use super::layers::{at_three, bump, products};
-use super::lookups::{Lookups, chunks};
+use super::looked_up::{LookedUp, chunks};
 use super::shape::{Fraction, Shape, Y};
 use crate::parallel;
 use crate::proof::column::{Column, dot, drop_all, fold_all, folded_all};
@@ -64,7 +64,7 @@ pub struct Ending {
 /// challenge.
 pub fn prove(
     claim: &Claim,
-    lookups: Lookups,
+    lookups: LookedUp,
     linear: Vec<Linear>,
     mut mask: Blinded,
     threads: usize,
@@ -106,7 +106,7 @@ pub fn prove(
 
 struct State<'a> {
     claim: &'a Claim<'a>,
-    lookups: Lookups<'a>,
+    lookups: LookedUp<'a>,
     /// After the first round: what is looked up, entries, selectors, uses, inverse columns.
     folded: Vec<Column>,
     linear: Vec<Linear>,
