@@ -6,6 +6,7 @@ use super::blinded::Blinded;
 use crate::parallel;
 use crate::proof::column::{Column, fold_all};
 use crate::proof::ext::E;
+use crate::proof::opened::bump;
 use crate::proof::polynomial::interpolate;
 use crate::proof::published::{hide, published};
 use crate::proof::wide::column::{Column as Lines, products as sum_products};
@@ -47,11 +48,6 @@ pub fn prove(
     Ending { point, factors: Zeroizing::new(masked), holds: published(mismatch == 0) }
 }
 
-/// x (1 - x) for the last variable x.
-pub fn bump(point: &[E]) -> E {
-    let x = point[point.len() - 1];
-    x * (E::ONE - x)
-}
 
 /// At 0, 1, 2.
 fn round(factors: &[Column; 2], threads: usize) -> Zeroizing<Vec<E>> {

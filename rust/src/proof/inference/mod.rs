@@ -11,6 +11,7 @@ mod link;
 mod looked_up;
 mod lookups;
 mod mask_row;
+mod mask_weights;
 mod opened;
 mod program;
 mod prover;

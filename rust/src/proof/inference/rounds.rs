@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::blinded::Blinded;
-use super::layers::{at_three, bump, products};
+use super::layers::{at_three, products};
 use super::looked_up::{LookedUp, chunks};
 use super::shape::{Fraction, Shape, Y};
 use crate::parallel;
@@ -17,6 +17,7 @@ use crate::proof::column::{Column, dot, drop_all, fold_all, folded_all};
 use crate::proof::combination::combine;
 use crate::proof::ext::E;
 use crate::proof::multilinear::eq_table;
+use crate::proof::opened::bump;
 use crate::proof::polynomial::{extrapolate, interpolate};
 use crate::proof::published::{hide, published};
 use crate::proof::wide::Width;

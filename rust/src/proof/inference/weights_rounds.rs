@@ -4,9 +4,10 @@
 use zeroize::Zeroizing;
 
 use super::blinded::Blinded;
-use super::layers::{at_three, bump, products};
+use super::layers::{at_three, products};
 use crate::proof::column::{Column, drop_all, fold_all, folded_all};
 use crate::proof::ext::E;
+use crate::proof::opened::bump;
 use crate::proof::polynomial::interpolate;
 use crate::proof::published::{hide, published};
 
