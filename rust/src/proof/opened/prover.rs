@@ -25,6 +25,9 @@ impl OpenedRow<'_> {
         let message = self.code.message();
         assert_eq!((mu.len(), rows.len(), appended.len()), (message + self.appended, self.weights.len(), rows.len()));
         let weights: Vec<E> = self.weights.iter().map(|&weight| self.epsilon * weight).collect();
+        if rows.is_empty() {
+            return Combined { message: Column::of(mu[..message].iter().copied()), appended: mu[message..].to_vec() };
+        }
         let tail = combine_onto(|index| mu[message + index], appended, &weights, threads);
         Combined { message: combine_onto(|index| mu[index], rows, &weights, threads), appended: tail.iter().collect() }
     }
