@@ -34,7 +34,10 @@ impl Witness {
         check_lengths(shape, trace)?;
         let mut columns: Vec<Column> = (0..shape.base_columns()).map(|_| Column::base(shape.rows())).collect();
         Filling::new(shape, &mut columns, threads).fill(trace);
-        let uses = Zeroizing::new(uses(shape, &columns, threads));
+        #[allow(unused_mut)]
+        let mut uses = Zeroizing::new(uses(shape, &columns, threads));
+        #[cfg(test)]
+        super::lies::uses(&mut uses);
         for (column, uses) in columns[shape.table_columns.clone()].iter_mut().zip(uses.chunks(shape.rows())) {
             column.re[..uses.len()].copy_from_slice(uses);
         }
@@ -148,15 +151,20 @@ impl<'a> Filling<'a> {
                 self.values[number + 1] = value;
             }
         }
+        #[cfg(test)]
+        if let Some(cell) = shape.cells.laid_out.first().map(|&cell| &shape.cells.all[cell]) {
+            let [q, r, y] = self.rows_of(0..1, cell.shift > 0);
+            super::lies::witness(cell.shift, &mut q[0][0], r.first_mut().map(|r| &mut r[0]), &mut y[0][0]);
+        }
     }
 
     fn fill_layer(&mut self, number: usize, sums: &[i32]) {
         let shape = self.shape;
         let (batch, samples) = (shape.batch, shape.samples());
         let cell = shape.cells.of_rounded(number);
+        let threads = self.threads.min((cell.features * batch).div_ceil(ENTRIES_A_PART)).max(1);
         let [q, r, y] = self.rows_of(cell.range(), cell.shift > 0);
         let rounded = Rounded { shift: cell.shift, low: cell.low, high: cell.high };
-        let threads = self.threads.min((cell.features * batch).div_ceil(ENTRIES_A_PART)).max(1);
         let share = parallel::share(cell.features.div_ceil(TILE), threads) * TILE;
         let mut parts = Vec::new();
         let mut r = r.chunks_mut(share);
@@ -309,8 +317,6 @@ type Rounding<'b> = (Rounded, &'b [i64], &'b mut [u64], &'b mut [u64], &'b mut [
 fn round((rounded, sums, q, r, y): Rounding) {
     let Rounded { shift, low, high } = rounded;
     let half = (1i64 << shift) >> 1;
-    #[cfg(test)]
-    let half = half + super::lies::off_by();
     let rows = q.iter_mut().zip(r).zip(y);
     for (&sum, ((q, r), y)) in sums.iter().zip(rows) {
         let raised = sum + half;
