@@ -343,12 +343,11 @@ impl State<'_> {
         } else {
             fold_all(&mut self.folded.iter_mut().collect::<Vec<_>>(), z, threads);
         }
-        let over_features = self.linear.first().is_some_and(|linear| linear.weights.len() > 1);
-        if over_features {
+        if self.point.len() + self.claim.shape.log_batch < self.claim.shape.log_rows {
             let linear = self.linear.iter_mut();
             linear.flat_map(|linear| [&mut linear.weights, &mut linear.sums]).for_each(|column| column.fold(z));
             self.lookups.tags.iter_mut().for_each(|tags| tags.fold(z));
-        } else if self.omega.len() > 1 {
+        } else {
             self.omega.fold(z);
         }
         if let Some(samples) = &mut self.samples {
