@@ -1,1 +1,6 @@
-//! Whole proofs of answers, made, verified and attacked.
+//! Proofs of answers against what models compute one sum at a time, and whole proofs, made, verified and attacked.
+
+mod claims;
+mod models;
+mod programs;
+mod shapes;
