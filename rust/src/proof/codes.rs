@@ -1,7 +1,12 @@
 //! The Reed-Solomon codes of the proofs, and how many of their positions are opened.
 
+use zeroize::Zeroizing;
+
+use super::tree::stride;
+use super::wide::Width;
 use super::wide::code::Code as Transform;
-use crate::field;
+use super::words::Words;
+use crate::{field, parallel};
 
 /// Runs of `message` entries, code words of `length`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +35,28 @@ impl Code {
     /// The transform to its code words.
     pub fn transform(self) -> Transform {
         Transform::new(self.log_message as u32, self.log_length as u32)
+    }
+
+    /// The code words of some rows, as a tree takes them. Behind row i come the elements that `behind` gives.
+    pub fn encode(
+        self,
+        transform: &Transform,
+        rows: &[&[u64]],
+        behind: impl Fn(usize) -> Zeroizing<Vec<u64>> + Sync,
+        threads: usize,
+    ) -> Words {
+        let stride = stride(self.log_length);
+        let mut words = Words::zeros(rows.len() * stride);
+        let share = parallel::share(rows.len(), threads);
+        let parts = words.chunks_mut(share * stride).zip(rows.chunks(share)).enumerate();
+        let done: Result<(), ()> = parallel::run(parts, |(part, (words, rows))| {
+            let behind: Vec<_> = (part * share..part * share + rows.len()).map(&behind).collect();
+            let rows: Vec<_> = rows.iter().zip(&behind).map(|(&row, behind)| [row, behind.as_slice()]).collect();
+            transform.encode(Width::best(), &rows, stride, words);
+            Ok(())
+        });
+        done.expect("no part fails");
+        words
     }
 }
 

@@ -13,9 +13,10 @@ mod inverses;
 #[cfg(test)]
 mod lies;
 mod masks;
+mod messages;
 mod multilinear;
 mod multiplicity;
-mod opened_row;
+mod opened;
 mod opening;
 mod polynomial;
 mod proof_bytes;

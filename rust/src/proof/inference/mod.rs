@@ -1,5 +1,6 @@
 //! Zero-knowledge proofs of answers: docs/inference-proofs.md defines the argument and every byte of a proof.
 
+mod blinded;
 mod bytes;
 mod cells;
 mod claims;
@@ -7,8 +8,10 @@ mod layers;
 #[cfg(test)]
 mod lies;
 mod link;
+mod looked_up;
 mod lookups;
 mod mask_row;
+mod mask_weights;
 mod opened;
 mod program;
 mod prover;
