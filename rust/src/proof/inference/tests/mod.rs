@@ -1,1 +1,5 @@
-//! Whole proofs of answers, made, verified and attacked.
+//! Proofs of answers against what models compute one sum at a time, and whole proofs, made, verified and attacked.
+
+mod instances;
+mod models;
+mod proving;
