@@ -323,7 +323,7 @@ pub fn others() -> Vec<(&'static str, Model)> {
                 Builder::new(&[1, 6, 5], -7, 7, 2)
                     .sum([0, 0], [0, 2], clip(2, -9, 9, 8))
                     .largest(1, window([2, 1], [1, 1], [0; 4]))
-                    .largest(2, window([1, 2], [2, 1], [0, 1, 0, 1]))
+                    .largest(2, window([1, 2], [1, 2], [0, 1, 0, 1]))
                     .average(0, window([3, 3], [2, 2], [0; 4]), 7, clip(6, -5, 5, 7))
                     .flatten(4)
                     .flatten(3)
