@@ -48,7 +48,6 @@ pub fn prove(
     Ending { point, factors: Zeroizing::new(masked), holds: published(mismatch == 0) }
 }
 
-
 /// At 0, 1, 2.
 fn round(factors: &[Column; 2], threads: usize) -> Zeroizing<Vec<E>> {
     let [x, m] = factors;

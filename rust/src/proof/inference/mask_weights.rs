@@ -50,7 +50,8 @@ impl MaskWeights {
         let of_w = sum_mask_weights(weights_sum_mask, w, |round| weights.degree(round));
         weights_row[masks.weights_rounds.clone()].copy_from_slice(&of_w);
         weights_row[masks.weights_columns.clone()].copy_from_slice(&scaled(&weights_columns, bump(w)));
-        let (a_row, a_weight_row) = (sum_mask.scale(one_over(shape.log_rows)), weights_sum_mask.scale(one_over(w.len())));
+        let (a_row, a_weight_row) =
+            (sum_mask.scale(one_over(shape.log_rows)), weights_sum_mask.scale(one_over(w.len())));
         for (number, layer) in shape.layers.iter().enumerate() {
             let (places, kappa, s) = (&masks.layers[number], layers[number], &points[number].inputs);
             let each = kappa.scale(one_over(layer.log_inputs));

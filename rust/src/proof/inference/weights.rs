@@ -169,3 +169,84 @@ fn beyond(value: i64, largest: u64) -> u64 {
     let largest = largest as i64;
     ((largest - value) | (largest + value)) as u64 >> 63
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::P;
+
+    /// Dense 3 to 2, ReLU-like rounding, then Dense 2 to 2 whose sums come out: biases 2 and 2.
+    fn program() -> Program {
+        let mut bytes = b"QFPROG01".to_vec();
+        let numbers: [i32; 18] = [1, 3, -128, 127, 127, 2, 0, 0, 2, 1, 4, 0, 127, 10, 0, 1, 2, 0];
+        bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+        Program::parse(&bytes).unwrap()
+    }
+
+    fn bytes(values: &[i32]) -> Vec<u8> {
+        values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    const WEIGHTS: [i32; 14] = [1, -2, 3, 4, 5, -127, 1 << 20, -9, 10, 11, 12, 13, -14, i32::MIN];
+
+    fn commitment(openings: usize, weights: &[i32], seed: u8, threads: usize) -> Result<Commitment, String> {
+        Commitment::new(&program(), openings, &bytes(weights), &[seed; 32], threads)
+    }
+
+    #[test]
+    fn weights_are_where_the_specification_puts_them() {
+        let commitment = commitment(2, &WEIGHTS, 1, 1).unwrap();
+        assert_eq!((commitment.shape.columns, commitment.shape.weight_columns), (2, 1));
+        let entries: Vec<u64> = (0..13).map(|entry| commitment.entry(entry)).collect();
+        assert_eq!(entries, [1, P - 2, 3, 0, 4, 5, P - 127, 0, 10, 11, 12, 13, 0]);
+        let [first, second] = [&commitment.shape.places[0], &commitment.shape.places[1]];
+        let biases = [(first, 0), (first, 1), (second, 0), (second, 1)];
+        let biases = biases.map(|(place, index)| commitment.bias(place, index));
+        assert_eq!(biases, [1 << 20, P - 9, P - 14, P - (1 << 31)]);
+        let rows = commitment.rows();
+        assert!(rows.len() == commitment.shape.columns * commitment.shape.runs());
+        assert!(rows.iter().all(|row| row.len() == commitment.shape.code.message()));
+    }
+
+    #[test]
+    fn the_root_follows_from_all_that_is_given_and_not_from_threads() {
+        let root =
+            |openings, weights: &[i32], seed, threads| commitment(openings, weights, seed, threads).unwrap().root();
+        let mut other = WEIGHTS;
+        other[13] += 1;
+        let roots = [root(2, &WEIGHTS, 1, 1), root(3, &WEIGHTS, 1, 1), root(2, &other, 1, 1), root(2, &WEIGHTS, 2, 1)];
+        for (index, one) in roots.iter().enumerate() {
+            assert!(roots[index + 1..].iter().all(|other| one != other));
+        }
+        assert_eq!(roots[0], root(2, &WEIGHTS, 1, 3));
+    }
+
+    #[test]
+    fn one_seed_blinds_two_models_differently() {
+        let mut other = WEIGHTS;
+        other[0] += 1;
+        let [one, other] = [&WEIGHTS, &other].map(|weights| commitment(2, weights, 1, 1).unwrap());
+        assert!(one.appended.iter().zip(&other.appended).all(|(one, other)| one != other));
+        assert_ne!(one.salts().one(0), other.salts().one(0));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_the_numbers() {
+        let refused = |weights: &[i32]| commitment(2, weights, 1, 1).err().unwrap();
+        assert_eq!(
+            refused(&WEIGHTS[..13]),
+            "52 bytes of weights are not 4 for each of the program's 14 weights and biases"
+        );
+        for (index, value, expected) in [
+            (5, -128, "weight 5 of step 1 is -128, of a magnitude above 127"),
+            (8, 128, "weight 0 of step 2 is 128, of a magnitude above 127"),
+            (0, i32::MIN, "weight 0 of step 1 is -2147483648, of a magnitude above 127"),
+        ] {
+            let mut weights = WEIGHTS;
+            weights[index] = value;
+            assert_eq!(refused(&weights), expected);
+        }
+        assert!(commitment(0, &WEIGHTS, 1, 1).err().unwrap().contains("not 1 to 64"));
+        assert!(commitment(65, &WEIGHTS, 1, 1).err().unwrap().contains("not 1 to 64"));
+    }
+}
