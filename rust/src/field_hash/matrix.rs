@@ -5,13 +5,13 @@ use std::ops::Range;
 use crate::field::P;
 
 /// Rows that lie beside each other in memory: what is added up at once.
-pub const LANES: usize = 16;
+pub const LANES: usize = 8;
 
-/// Columns that are worked on at once: some 300 KB of words.
+/// Columns that are worked on at once: 300 to 1,000 KB of words.
 pub const TILE: usize = 256;
 
 /// A larger matrix is expanded again each time that it is used.
-const LARGEST_KEPT: usize = 256 << 20;
+const LARGEST_KEPT: usize = 384 << 20;
 
 const INPUT: &[u8] = b"quatrefoil/field-hash/v1 input";
 const BLIND: &[u8] = b"quatrefoil/field-hash/v1 blind";

@@ -17,10 +17,10 @@ use matrix::{LANES, Matrix};
 pub const LARGEST_SIZE: usize = 1 << 20;
 
 /// Up to so many inputs the matrix has the first number of rows, and the second beyond.
-pub const SMALL_SIZE: usize = 1 << 12;
+pub const SMALL_SIZE: usize = 1 << 11;
 
 /// Rows by the bits of the range, up to 8 and up to 16, and then by size.
-pub const ROWS: [[usize; 2]; 2] = [[144, 192], [384, 448]];
+pub const ROWS: [[usize; 2]; 2] = [[152, 256], [384, 528]];
 
 /// Bits of randomness beyond those of the hash: by the leftover hash lemma its distance from uniform is 2^-129.
 const SPARE_BITS: usize = 256;
@@ -44,13 +44,13 @@ pub struct FieldHash {
 }
 
 impl FieldHash {
-    /// For `size` integers from `low` to `high`: at least 4 of them, at most 2^16.
+    /// For `size` integers from `low` to `high`: at least 16 of them, at most 2^16.
     pub fn new(size: usize, low: i32, high: i32) -> Result<Self, Unhashable> {
         if !(1..=LARGEST_SIZE).contains(&size) {
             return Err(Unhashable::Size);
         }
         let width = i64::from(high) - i64::from(low) + 1;
-        if !(4..=1 << 16).contains(&width) || low < -(1 << 15) || high >= 1 << 16 {
+        if !(16..=1 << 16).contains(&width) || low < -(1 << 15) || high >= 1 << 16 {
             return Err(Unhashable::Range);
         }
         let rows = ROWS[usize::from(width > 1 << 8)][usize::from(size > SMALL_SIZE)];

@@ -13,7 +13,7 @@ use crate::proof::{E, ELEMENT_BYTES, eq_table};
 
 pyo3::create_exception!(quatrefoil._core, EntryRefused, PyException, "An entry is outside the range. args: none.");
 
-/// The matrix for `size` inputs from `low` to `high`, kept up to 256 MiB and expanded each time beyond.
+/// The matrix for `size` inputs from `low` to `high`, kept up to 384 MiB and expanded each time beyond.
 #[pyclass(frozen, name = "FieldHash", module = "quatrefoil._core")]
 struct PyFieldHash {
     hash: FieldHash,
@@ -26,7 +26,7 @@ impl PyFieldHash {
         let hash = py.detach(|| FieldHash::new(size, low, high)).map_err(|refused| {
             PyValueError::new_err(match refused {
                 Unhashable::Size => format!("{size} inputs are not 1 to {LARGEST_SIZE}"),
-                _ => format!("the range {low} to {high} is not of 4 to 2^16 integers from -2^15 to 2^16 - 1"),
+                _ => format!("the range {low} to {high} is not of 16 to 2^16 integers from -2^15 to 2^16 - 1"),
             })
         })?;
         Ok(Self { hash })

@@ -37,7 +37,7 @@ fn slowly(hash: &FieldHash, inputs: &[i32], rho: &[i32]) -> Vec<u64> {
 
 #[test]
 fn it_is_the_matrix_times_the_entries_in_every_copy() {
-    for (size, low, high) in [(1, 0, 255), (784, -128, 127), (300, -32768, 32767), (5000, 0, 9), (4097, -7, 60000 - 7)]
+    for (size, low, high) in [(1, 0, 255), (784, -128, 127), (300, -32768, 32767), (5000, 0, 19), (2049, -7, 60000 - 7)]
     {
         let hash = FieldHash::new(size, low, high).unwrap();
         let (inputs, rho) = (values(&hash, 5), bytes(hash.blind_bytes(), 6));
@@ -96,7 +96,7 @@ fn what_is_out_of_range_is_refused_and_sizes_that_have_no_estimate() {
     assert!(hash.hash(&[-5, 0, 10], &rho).is_ok());
     assert_eq!(FieldHash::new(0, 0, 255).err(), Some(Unhashable::Size));
     assert_eq!(FieldHash::new(LARGEST_SIZE + 1, 0, 255).err(), Some(Unhashable::Size));
-    for (low, high) in [(0, 2), (5, 4), (0, 1 << 16), (-32769, 0), (i32::MIN, i32::MAX), (1, 1 << 16)] {
+    for (low, high) in [(0, 14), (5, 4), (0, 1 << 16), (-32769, 0), (i32::MIN, i32::MAX), (1, 1 << 16)] {
         assert_eq!(FieldHash::new(1, low, high).err(), Some(Unhashable::Range), "{low}..{high}");
     }
 }
@@ -104,10 +104,10 @@ fn what_is_out_of_range_is_refused_and_sizes_that_have_no_estimate() {
 #[test]
 fn rows_and_blinds_follow_from_size_and_range() {
     let shape = |size, low, high| FieldHash::new(size, low, high).map(|h| (h.rows(), h.blinds(), h.blind_bytes())).ok();
-    assert_eq!(shape(SMALL_SIZE, 0, 255), Some((144, 1184, 1184)));
-    assert_eq!(shape(SMALL_SIZE + 1, -128, 127), Some((192, 1568, 1568)));
+    assert_eq!(shape(SMALL_SIZE, 0, 255), Some((152, 1248, 1248)));
+    assert_eq!(shape(SMALL_SIZE + 1, -128, 127), Some((256, 2080, 2080)));
     assert_eq!(shape(1, 0, 256), Some((384, 3104, 3104)));
     assert_eq!(shape(1, -32768, 32767), Some((384, 1552, 3104)));
-    assert_eq!(shape(SMALL_SIZE + 1, 0, 65535), Some((448, 1808, 3616)));
-    assert_eq!(shape(1, 0, 3), Some((144, 4736, 4736)));
+    assert_eq!(shape(SMALL_SIZE + 1, 0, 65535), Some((528, 2128, 4256)));
+    assert_eq!(shape(1, 0, 15), Some((152, 2496, 2496)));
 }
