@@ -6,3 +6,4 @@ mod models;
 mod programs;
 mod proving;
 mod shapes;
+mod verifying;
