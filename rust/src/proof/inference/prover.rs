@@ -20,7 +20,7 @@ use super::witness::Witness;
 use crate::field;
 use crate::proof::blinding::{Blinding, Use};
 use crate::proof::codes::Code;
-use crate::proof::column::{Column, dot, drop_all};
+use crate::proof::column::{Column, drop_all};
 use crate::proof::ext::{E, powers};
 use crate::proof::messages::Outgoing;
 use crate::proof::opened::{bump, split, weights_of_rows};
