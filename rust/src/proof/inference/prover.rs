@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::blinded::{Blinded, degrees};
+use super::bytes::MAGIC;
 use super::claims::{LayerPoint, LayerSent, Linear, Maps, eq_of, outputs_at};
 use super::layers;
 use super::looked_up::{LookedUp, over_samples};
@@ -26,8 +27,6 @@ use crate::proof::messages::Outgoing;
 use crate::proof::opened::{bump, split, weights_of_rows};
 use crate::proof::published::hide;
 use crate::proof::tree::Tree;
-
-const MAGIC: &[u8; 8] = b"QFPROOFI";
 
 /// Trees that the prover commits to and blinds, by their numbers in the blinding stream.
 const FIRST: u64 = 1;
@@ -124,9 +123,10 @@ impl Prover<'_> {
 
         let r_b = self.messages.transcript.draw("batch").elements(shape.log_batch);
         let batch = Batch::new(shape, self.public, &r_b, threads);
-        let sums = Sums([Q, R, Y, I].map(|vector| {
-            over_samples(&self.witness.columns[shape.columns[vector].clone()], &batch.omega, threads)
-        }));
+        let sums =
+            Sums([Q, R, Y, I].map(|vector| {
+                over_samples(&self.witness.columns[shape.columns[vector].clone()], &batch.omega, threads)
+            }));
         let layers = self.layers(&batch, &sums);
 
         let maps = Maps::draw(shape, &mut self.messages.transcript);
