@@ -6,6 +6,8 @@ mod cells;
 mod claims;
 mod committing;
 mod errors;
+#[cfg(test)]
+mod laps;
 mod layers;
 #[cfg(test)]
 mod lies;
