@@ -1,4 +1,4 @@
-"""Cells, values as linear forms of them, and weights pulled back through the forms (docs/inference-proofs.md, Cells)."""
+"""Cells, values as linear forms of them, and weights pulled back through the forms (Cells in the page)."""
 
 from __future__ import annotations
 
@@ -114,8 +114,7 @@ class Forms:
             for source, shift in zip(step.sources, step.left_shifts, strict=True):
                 self.pull(source, [weight.scale(1 << shift) for weight in weights], into)
         elif isinstance(step, AveragePool):
-            source = self.program.values[step.source]
-            spread = [ZERO] * source.features
+            spread = [ZERO] * self.program.values[step.source].features
             for at in range(step.windows.places):
                 for weight, feature in zip(weights, self.features_at(number, at), strict=True):
                     assert feature is not None  # there are no pads

@@ -92,26 +92,27 @@ class LinearClaims:
         layers, linear = shape.layers, shape.linear_cells
         last = shape.m_q + 1 + 2 * len(layers) + len(linear)
         gamma = powers(ch.gamma, last + 2)
-        for layer, r_o, s, sent_A, sent_x in zip(layers, ch.r_o, ch.s, v_A, x, strict=True):
+        for layer, sent_A, sent_x in zip(layers, v_A, x, strict=True):
+            r_o, s = ch.r_o[layer.place], ch.s[layer.place]
             if layer.cell is not None:
                 eq = truncated(r_o, layer.outputs)
                 power = gamma[power_of_a(shape, layer.place)]
                 self._rounded_sums(layer.cell, eq, power)
-                half = shape.forms.cells[layer.cell].half
-                self.sum = self.sum + power * (sent_A + (samples.sum * total(eq)).scale(half))
+                cell = shape.forms.cells[layer.cell]
+                self.sum = self.sum + power * (sent_A + (samples.sum * total(eq)).scale(cell.half))
             if not layer.public:
                 source = shape.program.steps[layer.step - 1].sources[0]
                 pulled = Pulled()
                 shape.forms.pull(source, truncated(s, layer.inputs), pulled)
                 power = gamma[power_of_x(shape, layer.place)]
                 self.sum = self.sum + power * (sent_x - self._add(pulled, power))
-        for j, (cell, r_t) in enumerate(zip(linear, ch.r_t, strict=True)):
+        for j, (t, r_t) in enumerate(zip(linear, ch.r_t, strict=True)):
             power = gamma[shape.m_q + 1 + 2 * len(layers) + j]
-            eq = truncated(r_t, shape.forms.cells[cell].features)
-            self._rounded_sums(cell, eq, power)
+            eq = truncated(r_t, shape.forms.cells[t].features)
+            self._rounded_sums(t, eq, power)
             pulled = Pulled()
-            shape.forms.pull_sum(cell, eq, pulled)
-            half = (samples.sum * total(eq)).scale(shape.forms.cells[cell].half)
+            shape.forms.pull_sum(t, eq, pulled)
+            half = (samples.sum * total(eq)).scale(shape.forms.cells[t].half)
             self.sum = self.sum + power * (half + self._add(pulled, -power))
         if shape.hash is not None:
             self._hash(ch.r_h, gamma[last])
@@ -161,7 +162,8 @@ class WeightsClaims:
         self.columns = [[ZERO] * weights.WL for _ in range(weights.n_W)]
         self.gamma = powers(ch.gamma_W, 2 * len(shape.layers))
         self.sum = ZERO
-        for layer, r_o, s, sent_m, sent_B in zip(shape.layers, ch.r_o, ch.s, m, v_B, strict=True):
+        for layer, sent_m, sent_B in zip(shape.layers, m, v_B, strict=True):
+            r_o, s = ch.r_o[layer.place], ch.s[layer.place]
             step = shape.program.layers[layer.place][1]
             eq_o = [weight * self.gamma[2 * layer.place] for weight in truncated(r_o, layer.outputs)]
             eq_s = truncated(s, layer.inputs)
@@ -170,8 +172,8 @@ class WeightsClaims:
                 self._put(weights.weight_place(layer.place, weight), eq_o[output] * eq_s[feature])
             factor = samples_sum * self.gamma[2 * layer.place + 1]
             start = weights.n_1 * weights.WL + weights.bias_start[layer.place]
-            for output, weight in enumerate(truncated(r_o, layer.outputs)):
-                self._put(start + step.bias_of(output, value), factor * weight)
+            for output, by_output in enumerate(truncated(r_o, layer.outputs)):
+                self._put(start + step.bias_of(output, value), factor * by_output)
             sent = self.gamma[2 * layer.place] * sent_m + self.gamma[2 * layer.place + 1] * sent_B
             self.sum = self.sum + sent
 

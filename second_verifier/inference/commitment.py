@@ -1,4 +1,4 @@
-"""What a prover draws, and the rows that it commits to (docs/inference-proofs.md, Commitment to weights, Transcript)."""
+"""What a prover draws, and the rows that it commits to (docs/inference-proofs.md, Commitment to weights)."""
 
 from __future__ import annotations
 

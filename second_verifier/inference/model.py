@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bounded_update.field import P
 
+from .cells import Forms
 from .program import AveragePool, Flatten, Layer, MaxPool, Program, Sum
 from .shape import WeightsShape
 
@@ -76,11 +77,11 @@ class Run:
         return sums
 
     def _averages(self, number: int, step: AveragePool, given: Sequence[int]) -> list[int]:
-        from .cells import Forms
-
         forms = Forms(self.program)
         columns = [forms.features_at(number, place) for place in range(step.windows.places)]
-        return [step.multiplier * sum(given[f] for f in window if f is not None) for window in zip(*columns)]
+        return [
+            step.multiplier * sum(given[f] for f in window if f is not None) for window in zip(*columns, strict=True)
+        ]
 
     def round(self, number: int, sums: Sequence[int]) -> list[int]:
         rounding = getattr(self.program.steps[number - 1], "rounding", None)
@@ -98,8 +99,6 @@ class Run:
 
     def largest(self, number: int, step: MaxPool, given: Sequence[int]) -> list[int]:
         """in_0 + y_1 + .. + y_(k-1)."""
-        from .cells import Forms
-
         low, high = self.program.given(number)[0].range
         forms = Forms(self.program)
 

@@ -220,8 +220,8 @@ class Table:
 class HashShape:
     """What of the field hash a shape depends on (docs/field-hash.md)."""
 
-    randomness: int  # F_rho
-    rows: int
+    randomness: int = 0  # F_rho
+    rows: int = 0
 
 
 @dataclass(frozen=True)
