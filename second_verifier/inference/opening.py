@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bounded_update.field import HALF, ONE, ZERO, Ext, P, eq_vector, inner, total
-from bounded_update.polynomials import horner
-from bounded_update.shape import ceil_log2, log2
+from bounded_update.field import HALF, ONE, ZERO, Ext, P, eq_vector, inner
+from bounded_update.shape import ceil_log2
 from bounded_update.transcript import Challenger
 
 from .claims import Challenges, bump, power_of_a, power_of_x
-from .shape import Code, Shape
+from .opened import RowWeights, Side
+from .proof_bytes import Head, Openings
+from .shape import MASK_WORDS, Shape
 
 
 def powers_less_half(point: Sequence[Ext], degrees: Sequence[int]) -> list[Ext]:
@@ -41,22 +42,6 @@ class Kappa:
         weights = eq_vector(drawn.elements(max(1, ceil_log2(shape.weights.n_W))))[: shape.weights.n_W]
         g_W = drawn.element()
         return Kappa(columns, g, weights, g_W, drawn.elements(len(shape.layers)))
-
-
-@dataclass(frozen=True)
-class RowWeights:
-    """What the runs of the columns are multiplied with, and the entries of a run."""
-
-    rows: list[Ext]  # kappa_V eq(z_hi, r), column by column
-    low: list[Ext]  # eq(z_lo, j)
-    point: list[Ext]  # z_lo
-
-    @staticmethod
-    def of(columns: Sequence[Ext], point: Sequence[Ext], code: Code) -> RowWeights:
-        split = len(point) - log2(code.C)
-        high = eq_vector(point[:split])
-        rows = [weight * row for weight in columns for row in high]
-        return RowWeights(rows, eq_vector(point[split:]), list(point[split:]))
 
 
 MaskWeights = list[Ext]
@@ -140,9 +125,22 @@ def claim_W(sigma: Ext, epsilon: Ext, kappa: Kappa, ends: Ends, w_mW: MaskWeight
     return sigma + epsilon * known - inner(w_mW, u_m[: len(w_mW)])
 
 
-def opened_value(
-    code: Code, mu: Ext, words: Sequence[int], weights: Sequence[Ext], epsilon: Ext, u_end: Sequence[Ext], x: int
-) -> Ext:
-    """U_i: what u[0..C] must be at x by the opened words."""
-    combined = total(weight.scale(word) for weight, word in zip(weights, words, strict=True))
-    return mu + epsilon * combined - horner(u_end, x).scale(pow(x, code.C, P))
+def both_sides(
+    shape: Shape,
+    head: Head,
+    openings: Openings,
+    at: tuple[list[int], list[int]],
+    rows: tuple[RowWeights, RowWeights],
+    claims: tuple[Ext, Ext],
+) -> tuple[Side, Side]:
+    """What is opened of the columns and of the weights: u with tree 3, u_W with tree 4."""
+    weights = shape.weights
+    words = [
+        (Ext(*first[-2:]), first[:-MASK_WORDS] + second)
+        for first, second in zip(openings.first.words, openings.second.words, strict=True)
+    ]
+    words_W = [(Ext(*mask), opened) for mask, opened in zip(openings.mask.words, openings.weights.words, strict=True)]
+    return (
+        Side("u", shape.code, shape.row_code, rows[0], claims[0], head.u_end, at[0], words, head.root3),
+        Side("u_W", weights.code, weights.row_code, rows[1], claims[1], head.u_W_end, at[1], words_W, head.root4),
+    )

@@ -15,6 +15,7 @@ MOST_FEATURES: Final = 1 << 24
 LARGEST_MAGNITUDE: Final = 1 << 16
 LARGEST_SUM: Final = 1 << 50
 LARGEST_LEFT_SHIFT: Final = 24
+LARGEST_WEIGHT: Final = 1 << 16
 
 Shape3 = tuple[int, ...]
 
@@ -320,7 +321,7 @@ class Program:
     def __post_init__(self) -> None:
         need(len(self.shape) in (1, 3) and min(self.shape) >= 1, f"an input of sizes {self.shape}")
         check_range(self.low, self.high)
-        need(self.w_max >= 1, "no weight but 0")
+        need(1 <= self.w_max < LARGEST_WEIGHT, f"weights of at most {self.w_max}, not 1 to 2^16 - 1")
         need(1 <= len(self.steps) <= MOST_STEPS, f"{len(self.steps)} steps, not 1 to {MOST_STEPS}")
         for number, step in enumerate(self.steps, 1):
             need(all(0 <= source < number for source in step.sources), f"step {number} takes what is not there yet")

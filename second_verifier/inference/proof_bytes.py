@@ -8,17 +8,15 @@ from typing import Final
 
 from bounded_update.errors import Rejected
 from bounded_update.field import Ext
-from bounded_update.reading import DIGEST, SALT, Pieces, largest_path
-from bounded_update.shape import log2
+from bounded_update.reading import DIGEST, Pieces
 from bounded_update.transcript import serialize
 from bounded_update.tree import Opening
 
-from .shape import MASK_WORDS, Code, LayerShape, Shape
+from .opened import Rows, longest_opening, longest_row, opening_regions, row_regions, shortest_row
+from .shape import MASK_WORDS, LayerShape, Shape
 
 MAGIC: Final = b"QFPROOFI"
 VERSION: Final = 1
-
-Fold = tuple[Ext, Ext]
 
 
 @dataclass(frozen=True)
@@ -98,28 +96,13 @@ class Openings:
 
 
 @dataclass(frozen=True)
-class Row:
-    """The second sum-check of an opened row, and the combined run."""
-
-    folds: list[Fold]
-    u_2: list[Ext]
-
-    def to_bytes(self) -> bytes:
-        return b"".join(serialize(fold) for fold in self.folds) + serialize(self.u_2)
-
-
-@dataclass(frozen=True)
 class Proof:
     head: Head
     openings: Openings
-    row: Row
-    row_W: Row
-    third: Opening
-    fourth: Opening
+    rows: Rows
 
     def to_bytes(self) -> bytes:
-        parts = (self.head, self.openings, self.row, self.row_W, self.third, self.fourth)
-        return b"".join(part.to_bytes() for part in parts)
+        return self.head.to_bytes() + self.openings.to_bytes() + self.rows.to_bytes()
 
 
 @dataclass(frozen=True)
@@ -130,8 +113,6 @@ class Widths:
     second: int
     mask: int
     weights: int
-    third: int
-    fourth: int
 
     @staticmethod
     def of(shape: Shape) -> Widths:
@@ -141,8 +122,6 @@ class Widths:
             second=2 * shape.m_q * shape.R,
             mask=2,
             weights=weights.n_W * weights.R,
-            third=2 * (shape.code.C // shape.row_code.C),
-            fourth=2 * (weights.code.C // weights.row_code.C),
         )
 
 
@@ -152,22 +131,18 @@ def fixed_length(shape: Shape) -> int:
     elements = sum(layer.rounded + 1 + sum(layer.degrees) + (not layer.public) + 1 for layer in shape.layers)
     elements += sum(shape.degrees) + shape.m + sum(weights.degrees) + weights.n_W + 2
     elements += shape.M + 2 * shape.code.Q + weights.code.appended
-    for code, row_code in ((shape.code, shape.row_code), (weights.code, weights.row_code)):
-        elements += 2 * log2(code.C) + row_code.C
-    return len(MAGIC) + 4 + 6 * DIGEST + 16 * elements
+    rows = shortest_row(shape.code, shape.row_code) + shortest_row(weights.code, weights.row_code)
+    return len(MAGIC) + 4 + 6 * DIGEST + 16 * elements + rows
 
 
 def largest_length(shape: Shape) -> int:
     """No proof is longer, whatever its positions."""
     widths, weights = Widths.of(shape), shape.weights
 
-    def opening(code: Code, width: int, salted: bool) -> int:
-        count = min(code.Q, code.n)
-        return count * (8 * width + SALT * salted) + largest_path(code.n, count)
-
-    salted = opening(shape.code, widths.first, True) + opening(shape.code, widths.second, True)
-    salted += opening(weights.code, widths.mask, True) + opening(weights.code, widths.weights, True)
-    rows = opening(shape.row_code, widths.third, False) + opening(weights.row_code, widths.fourth, False)
+    code, code_W = shape.code, weights.code
+    salted = longest_opening(code, widths.first, True) + longest_opening(code, widths.second, True)
+    salted += longest_opening(code_W, widths.mask, True) + longest_opening(code_W, widths.weights, True)
+    rows = longest_row(code, shape.row_code) + longest_row(code_W, weights.row_code)
     return fixed_length(shape) + salted + rows
 
 
@@ -221,9 +196,6 @@ class Reader(Pieces):
             weights=self.opening(places, n_W, widths.weights, salted=True),
         )
 
-    def combined_run(self, row_code: Code) -> list[Ext]:
-        return self._elements(row_code.C)
-
 
 def regions(proof: Proof) -> list[tuple[str, int, int]]:
     """Name, offset and length of every part of a proof, in order: what a test of mutations goes through."""
@@ -240,13 +212,8 @@ def regions(proof: Proof) -> list[tuple[str, int, int]]:
     sizes += [("y_w", 16 * len(head.y_W)), ("sigma", 16), ("sigma_W", 16), ("u_m", 16 * len(head.u_m))]
     sizes += [("end of u", 16 * len(head.u_end)), ("end of u_W", 16 * len(head.u_W_end))]
     sizes += [("root 3", DIGEST), ("root 4", DIGEST)]
-    opened = proof.openings
-    named = (("1", opened.first), ("2", opened.second), ("M", opened.mask), ("W", opened.weights))
-    for name, opening in named:
-        sizes += _opening_sizes(f"tree {name}", opening)
-    for name, row in (("", proof.row), ("_W", proof.row_W)):
-        sizes += [(f"fold{name} {i}", 32) for i in range(len(row.folds))] + [(f"u_2{name}", 16 * len(row.u_2))]
-    sizes += _opening_sizes("tree 3", proof.third) + _opening_sizes("tree 4", proof.fourth)
+    sizes += opened_regions(proof.openings)
+    sizes += row_regions(proof.rows)
     result, at = [], 0
     for name, size in sizes:
         result.append((name, at, size))
@@ -254,10 +221,6 @@ def regions(proof: Proof) -> list[tuple[str, int, int]]:
     return result
 
 
-def _opening_sizes(name: str, opening: Opening) -> list[tuple[str, int]]:
-    sizes = []
-    for i, words in enumerate(opening.words):
-        if opening.salts:
-            sizes.append((f"salt {i} of {name}", SALT))
-        sizes.append((f"words {i} of {name}", 8 * len(words)))
-    return [*sizes, (f"path of {name}", DIGEST * len(opening.path))]
+def opened_regions(opened: Openings) -> list[tuple[str, int]]:
+    named = (("1", opened.first), ("2", opened.second), ("M", opened.mask), ("W", opened.weights))
+    return [region for name, opening in named for region in opening_regions(f"tree {name}", opening)]

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 
 from bounded_update.columns import as_elements
 from bounded_update.commitment import Commitment, Rows
-from bounded_update.field import ZERO, Ext, bind, eq_vector, inner, inner_base, total
+from bounded_update.field import ZERO, Ext, bind, inner, inner_base, total
 from bounded_update.field import P as _P
-from bounded_update.opening import code_points, fold_claim, omega_vector, start_of_second
 from bounded_update.polynomials import interpolate
-from bounded_update.prover import combine, second_round
-from bounded_update.shape import log2
+from bounded_update.prover import combine
 from bounded_update.transcript import Challenger, Transcript, serialize
 
 from .claims import Challenges, LinearClaims, Samples, WeightsClaims, public_source, sum_of_outputs, truncated
@@ -27,9 +25,10 @@ from .commitment import (
 )  # fmt: skip
 from .constraint import Constraint
 from .model import Run, Trace, Weights
-from .opening import Ends, Kappa, RowWeights, claim, claim_W, mask_constants, mask_weights, opened_value
-from .proof_bytes import Head, LayerSent, Openings, Proof, Row
-from .shape import Code, LayerShape, Shape
+from .opened import RowWeights, prove_rows
+from .opening import Ends, Kappa, both_sides, claim, claim_W, mask_constants, mask_weights
+from .proof_bytes import Head, LayerSent, Openings, Proof
+from .shape import LayerShape, Shape
 from .statement import Statement
 from .sumcheck import SumCheck
 
@@ -230,16 +229,11 @@ class Prover:
             trees.first.open(positions), trees.second.open(positions), trees.mask.open(places),
             trees.weights.open(places),
         )  # fmt: skip
-        both = Opened(
-            positions,
-            places,
-            epsilon,
-            rows,
-            rows_W,
-            claim(sigma, epsilon, kappa, ends, w_m, u_m),
-            claim_W(sigma_W, epsilon, kappa, ends, w_mW, u_m),
-        )
-        return finish(shape, head, openings, both, (u[:C], third), (u_W[:C_W], fourth), challenger)
+        left = claim(sigma, epsilon, kappa, ends, w_m, u_m)
+        left_W = claim_W(sigma_W, epsilon, kappa, ends, w_mW, u_m)
+        sides = both_sides(shape, head, openings, (positions, places), (rows, rows_W), (left, left_W))
+        opened = (u[:C], third), (u_W[:C_W], fourth)
+        return Proof(head, openings, prove_rows(sides, opened, epsilon, openings.to_bytes(), challenger))
 
     def opened_row(self, sent: Sent, rows: RowWeights, epsilon: Ext) -> list[Ext]:
         """u. A liar may send another one."""
@@ -279,19 +273,6 @@ class Sent:
     ends: Ends
     z: list[Ext]
     w: list[Ext]
-
-
-@dataclass(frozen=True)
-class Opened:
-    """What the end of the argument needs beside the head and the openings."""
-
-    positions: list[int]
-    places: list[int]
-    epsilon: Ext
-    rows: RowWeights
-    rows_W: RowWeights
-    claim: Ext
-    claim_W: Ext
 
 
 def draw_maps(shape: Shape, ch: Challenges, challenger: Challenger) -> None:
@@ -337,74 +318,3 @@ def evaluated(vector: Sequence[Ext], point: Sequence[Ext]) -> Ext:
     for coordinate in point:
         vector = bind(vector, coordinate)
     return vector[0]
-
-
-def finish(
-    shape: Shape,
-    head: Head,
-    openings: Openings,
-    both: Opened,
-    row: tuple[list[Ext], Commitment],
-    row_W: tuple[list[Ext], Commitment],
-    challenger: Challenger,
-) -> Proof:
-    """Rows 9 to 12 of the transcript: all of it is a function of the opened rows and of what was opened."""
-    challenger.absorb("opened", openings.to_bytes())
-    drawn = challenger.draw("chi")
-    chi, chi_W = drawn.element(), drawn.element()
-    values, values_W = opened_values(shape, head, openings, both)
-    points = code_points(shape.code.n, both.positions)
-    points_W = code_points(shape.weights.code.n, both.places)
-    one = fold_row(row[0], both.claim, both.rows, values, points, chi, shape.row_code, challenger)
-    other = fold_row(row_W[0], both.claim_W, both.rows_W, values_W, points_W, chi_W, shape.weights.row_code, challenger)
-    positions2 = challenger.draw("positions2").positions(shape.row_code.n, shape.row_code.Q)
-    places2 = challenger.draw("places2").positions(shape.weights.row_code.n, shape.weights.row_code.Q)
-    return Proof(head, openings, one, other, row[1].open(positions2), row_W[1].open(places2))
-
-
-def opened_values(shape: Shape, head: Head, openings: Openings, both: Opened) -> tuple[list[Ext], list[Ext]]:
-    """U_i of u, and of u_W."""
-    code, code_W = shape.code, shape.weights.code
-    one = [
-        opened_value(code, Ext(*first[-2:]), first[:-6] + second, both.rows.rows, both.epsilon, head.u_end, x)
-        for first, second, x in zip(
-            openings.first.words, openings.second.words, code_points(code.n, both.positions), strict=True
-        )
-    ]
-    other = [
-        opened_value(code_W, Ext(*mask), words, both.rows_W.rows, both.epsilon, head.u_W_end, x)
-        for mask, words, x in zip(
-            openings.mask.words, openings.weights.words, code_points(code_W.n, both.places), strict=True
-        )
-    ]
-    return one, other
-
-
-def fold_row(
-    row: Sequence[Ext],
-    start: Ext,
-    weights: RowWeights,
-    values: Sequence[Ext],
-    points: Sequence[int],
-    chi: Ext,
-    row_code: Code,
-    challenger: Challenger,
-) -> Row:
-    """The second sum-check of an opened row, and the combined run."""
-    last = start_of_second(start, values, chi)
-    omega = omega_vector(weights.low, points, chi)
-    u = list(row)
-    folds: list[tuple[Ext, Ext]] = []
-    r: list[Ext] = []
-    for _ in range(log2(len(row))):
-        folds.append(second_round(u, omega))
-        challenger.absorb("fold", serialize(folds[-1]))
-        r.append(challenger.draw("r").element())
-        last = fold_claim(last, folds[-1], r[-1])
-        u, omega = bind(u, r[-1]), bind(omega, r[-1])
-    C2 = row_code.C
-    high = eq_vector(r[: len(r) - log2(C2)])
-    pieces = [row[i : i + C2] for i in range(0, len(row), C2)]
-    u_2 = [total(weight * piece[i] for weight, piece in zip(high, pieces, strict=True)) for i in range(C2)]
-    challenger.absorb("row", serialize(u_2))
-    return Row(folds, u_2)

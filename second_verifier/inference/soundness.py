@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 
 from bounded_update.field import P
@@ -60,5 +61,9 @@ def missed(code: Code) -> Fraction:
 
 def soundness_bits(shape: Shape) -> float:
     """-log2 of the sum of all terms."""
-    error = sum(terms(shape).values())
+    return bits_of(terms(shape))
+
+
+def bits_of(errors: Mapping[str, Fraction]) -> float:
+    error = sum(errors.values(), Fraction(0))
     return math.log2(error.denominator) - math.log2(error.numerator)

@@ -19,10 +19,13 @@ from .shape import Shape, WeightsShape
 from .statement import Statement
 from .statement_file import write
 from .verifier import verify
+from .weights_link import LinkRandomness, prove_link, verify_link
+from .weights_range import RangeRandomness, RangeShape, prove_range, verify_range
 
 BINDING: Final = bytes(range(100, 132))
 WEIGHTS_SEED: Final = bytes([1]) * 32
 PROVER_SEED: Final = bytes([3]) * 32
+LINKED_SEED: Final = bytes([4]) * 32  # of the commitment that a link leads to
 
 TWO_LAYERS: Final = Program((20,), 0, 255, 127, (Dense(0, 16, Rounding(8, 0, 255, 12)), Dense(1, 5, None)))
 ONE_LAYER: Final = Program((13,), -128, 127, 127, (Dense(0, 2, None),))
@@ -54,7 +57,7 @@ class Case:
     seed: int
 
     def __post_init__(self) -> None:
-        draw = random.Random(self.seed)
+        draw = random.Random(self.seed)  # noqa: S311 - no secret: anybody makes these again
         program = self.program
         layers = [(step, program.given(number)[0].shape) for number, step in program.layers]
         self.weights = Weights(
@@ -62,9 +65,7 @@ class Case:
             [[draw.randint(-100, 100) for _ in range(step.biases)] for step, _ in layers],
         )
         features = program.values[0].features
-        self.inputs = [
-            [draw.randint(program.low, program.high) for _ in range(features)] for _ in range(self.batch)
-        ]
+        self.inputs = [[draw.randint(program.low, program.high) for _ in range(features)] for _ in range(self.batch)]
         traces = [Run(program, self.weights).trace(sample) for sample in self.inputs]
         self.outputs = [trace.values[-1] for trace in traces]
         self.shape = Shape(program, self.batch, self.openings)
@@ -73,9 +74,9 @@ class Case:
                 if not all(-(1 << cell.q_bits) <= x < 1 << cell.q_bits for x in q):
                     raise ValueError(f"q of step {cell.step} goes from {min(q)} to {max(q)}")
 
-    def commit(self) -> WeightsCommitment:
+    def commit(self, seed: bytes = WEIGHTS_SEED) -> WeightsCommitment:
         shape = WeightsShape(self.program, self.openings)
-        return WeightsCommitment.make(shape, self.weights, WeightsRandomness.from_seed(shape, WEIGHTS_SEED))
+        return WeightsCommitment.make(shape, self.weights, WeightsRandomness.from_seed(shape, seed))
 
     def prove(self) -> tuple[Statement, Proof]:
         committed = self.commit()
@@ -95,10 +96,10 @@ ACCEPTED: Final = (
 def write_vectors(directory: Path, names: tuple[str, ...] = ()) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     accepted: list[dict[str, Any]] = []
-    for name, *arguments in ACCEPTED:
+    for name, program, batch, openings, seed in ACCEPTED:
         if names and name not in names:
             continue
-        case = Case(name, *arguments)
+        case = Case(name, program, batch, openings, seed)
         statement, proof = case.prove()
         data = proof.to_bytes()
         write(statement, directory, name)
@@ -113,5 +114,27 @@ def write_vectors(directory: Path, names: tuple[str, ...] = ()) -> None:
                 "biases": case.weights.biases,
             }
         )
-    index = {"version": 1, "weights_seed": WEIGHTS_SEED.hex(), "prover_seed": PROVER_SEED.hex(), "accepted": accepted}
+        if name == ACCEPTED[0][0]:
+            accepted[-1] |= _of_weights(case, directory)
+    index = {
+        "version": 1,
+        "weights_seed": WEIGHTS_SEED.hex(),
+        "linked_seed": LINKED_SEED.hex(),
+        "prover_seed": PROVER_SEED.hex(),
+        "accepted": accepted,
+    }
     (directory / "index.json").write_text(json.dumps(index) + "\n")
+
+
+def _of_weights(case: Case, directory: Path) -> dict[str, Any]:
+    """A proof of the range of a commitment's weights, and a link to a fresh one."""
+    old, new = case.commit(), case.commit(LINKED_SEED)
+    in_range = prove_range(old, RangeRandomness.from_seed(RangeShape(old.shape), PROVER_SEED)).to_bytes()
+    link = prove_link(old, new, LinkRandomness.from_seed(old.shape, PROVER_SEED)).to_bytes()
+    (directory / f"{case.name}.range").write_bytes(in_range)
+    (directory / f"{case.name}.link").write_bytes(link)
+    one, other = verify_range(old.shape, old.root, in_range), verify_link(old.shape, old.root, new.root, link)
+    return {
+        "range": {"file": f"{case.name}.range", "statement_digest": one.statement.hex()},
+        "link": {"file": f"{case.name}.link", "statement_digest": other.statement.hex(), "linked_root": new.root.hex()},
+    }
