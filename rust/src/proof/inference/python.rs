@@ -157,9 +157,9 @@ fn prove_inference<'py>(
     });
     match attempt.map_err(PyValueError::new_err::<String>)? {
         Attempt { proof, holds: true } => Ok(PyBytes::new(py, &proof)),
-        Attempt { holds: false, .. } => {
-            Err(PyValueError::new_err("the outputs or sums are not what the committed model computes from these inputs"))
-        }
+        Attempt { holds: false, .. } => Err(PyValueError::new_err(
+            "the outputs or sums are not what the committed model computes from these inputs",
+        )),
     }
 }
 
