@@ -4,6 +4,8 @@ mod blinded;
 mod bytes;
 mod cells;
 mod claims;
+#[cfg(test)]
+mod laps;
 mod layers;
 #[cfg(test)]
 mod lies;
