@@ -69,7 +69,8 @@ fn answers_of_a_model_with_one_other_weight_or_bias_are_rejected() {
         let mut instance = Instance::new(&model, 3, 2);
         let (sums, outputs) = (instance.sums.clone(), instance.outputs.clone());
         for layer in 0..model.weights.len() {
-            let mut other = Model { weights: model.weights.clone(), biases: model.biases.clone(), program: model.program.clone() };
+            let mut other =
+                Model { weights: model.weights.clone(), biases: model.biases.clone(), program: model.program.clone() };
             let weight = other.weights[layer].last_mut().unwrap();
             *weight += if *weight > 0 { -1 } else { 1 };
             instance.compute(&other, &samples);

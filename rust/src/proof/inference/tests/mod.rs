@@ -2,8 +2,10 @@
 
 mod bench;
 mod claims;
+mod forgeries;
 mod instances;
 mod models;
 mod programs;
 mod proving;
 mod shapes;
+mod verifying;
