@@ -59,6 +59,7 @@ NAMES = {
     r"shake_128": "shake128",
     r"class BgvTrack": "bgv",
     r"class BoundedUpdateProofs": "bounded-update",
+    r"class FieldHash": "field-hash",
 }
 """Identifier in the code -> what it is. Whatever looks like cryptography and is not here fails the tests below."""
 
@@ -85,6 +86,7 @@ IN_RUST = {
     "Sha256": "sha-256",
     "blake3": "blake3",
     "Transcript": "bounded-update",
+    "FieldHash": "field-hash",
 }
 
 SUSPECT = re.compile(
