@@ -130,6 +130,11 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// Words of a leaf beside its salt.
+    pub fn width(&self) -> usize {
+        self.leaf - self.salt
+    }
+
     /// The words at the position with this number.
     pub fn at(&self, number: usize) -> &[u64] {
         &self.words[number * self.leaf + self.salt..(number + 1) * self.leaf]
@@ -138,7 +143,7 @@ impl Opened {
 
 /// Which tree is opened, and where.
 pub struct Opening<'a> {
-    pub tree: usize,
+    pub tree: &'static str,
     pub root: Digest,
     pub log_length: usize,
     pub width: usize,

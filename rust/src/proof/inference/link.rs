@@ -1,0 +1,1 @@
+//! Two commitments to the same weights.
