@@ -45,7 +45,8 @@ class Ward:
         self.graph = graph
         self.identity = identity("ward", "workload")
         self.model = folder / "integers.onnx"
-        self.model.write_bytes(encode(graph))
+        if not self.model.exists():
+            self.model.write_bytes(encode(graph))
         with reading(self.model, FILE, salt=None) as content:
             self.root = root_of(content)
         self.engine = OnnxEngine(self.model.read_bytes(), name="heart")
@@ -96,6 +97,11 @@ class Ward:
             "time": int(START.timestamp()),
         }
         return CommittedModel(**{**values, **changes})
+
+    def end(self) -> None:
+        """No receipt follows under the keyset."""
+        self.issuer.flush()
+        self.issuer.end()
 
     def state(self, signed: bytes | None = None) -> bytes:
         """Log the statement about the model; returns it."""

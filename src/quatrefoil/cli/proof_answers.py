@@ -11,12 +11,13 @@ from typing import Any
 from rich.markup import escape
 
 from quatrefoil.audit import PartyLog
+from quatrefoil.audit.sampling import Sample
 from quatrefoil.cli import containers, output
 from quatrefoil.cli.auditing import open_logs
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, PeerError
 from quatrefoil.proven import ModelFolder, places_of, prove_answers, verify_answers
 from quatrefoil.proven.exchanges import Exchange, read_receipt
-from quatrefoil.proven.recorded import read_exchanges
+from quatrefoil.proven.recorded import drawn_of, read_exchanges
 from quatrefoil.proven.statement import ROLE
 from quatrefoil.transport import TrustAnchor, files, system_clock
 
@@ -28,6 +29,9 @@ def add_prove(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, type=Path, metavar="DIR", help="what `quatrefoil model commit` made")
     parser.add_argument(
         "--receipts", required=True, type=Path, metavar="R", help="recorded exchanges: a file, or a folder of them"
+    )
+    parser.add_argument(
+        "--sample", type=Path, metavar="FILE", help="of the records, only those that `quatrefoil audit sample` drew"
     )
     parser.add_argument("--log", required=True, type=Path, metavar="DIR|BUNDLE", help="the server's log")
     parser.add_argument("--trust", type=Path, metavar="FILE", help="the consortium's root certificate")
@@ -49,6 +53,8 @@ def _prove(options: argparse.Namespace) -> None:
     told = output.progress_console()
     folder = ModelFolder(options.model)
     exchanges = read_exchanges(options.receipts)
+    if options.sample is not None:
+        exchanges = drawn_of(exchanges, Sample.decode(files.read(options.sample, "sample")))
     told.print(f"looking {len(exchanges):,} receipts up in the log")
     with _log_of(options, _issuer(exchanges)) as log:
         places = places_of(log, {read_receipt(one).digest() for one in exchanges})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
+from quatrefoil.audit.sampling import Sample
 from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused
 from quatrefoil.proven.exchanges import Exchange
 from quatrefoil.transport import files
@@ -19,6 +22,18 @@ def read_exchanges(path: Path) -> list[Exchange]:
     return [_read(file) for file in found]
 
 
+def drawn_of(exchanges: Sequence[Exchange], sample: Sample) -> list[Exchange]:
+    """The exchanges that a sample has drawn, in its order. ``CallerError`` where there is no record of one."""
+    known = {hashlib.sha256(one.receipt).digest(): one for one in exchanges}
+    for drawn in sample.drawn:
+        if drawn.digest not in known:
+            raise CallerError(
+                f"there is no record of receipt {drawn.sequence} of keyset {drawn.keyset.hex()[:16]}, which is drawn",
+                hint="Give all records: a receipt without one cannot be proven, and the auditor sees that",
+            )
+    return [known[drawn.digest] for drawn in sample.drawn]
+
+
 def _read(file: Path) -> Exchange:
     try:
         return Exchange.decode(files.read(file, "record"))
@@ -28,4 +43,4 @@ def _read(file: Path) -> Exchange:
         ) from None
 
 
-__all__ = ["ENDING", "read_exchanges"]
+__all__ = ["ENDING", "drawn_of", "read_exchanges"]
