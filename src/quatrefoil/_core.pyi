@@ -233,3 +233,33 @@ def prove_weights_link(old: WeightsCommitment, new: WeightsCommitment, seed: byt
 def verify_weights_link(
     program: bytes, openings_old: int, root_old: bytes, openings_new: int, root_new: bytes, proof: bytes
 ) -> tuple[bytes, float]: ...
+
+FIELD_HASH_ROWS: list[tuple[int, int]]
+"""Rows of the field hash's matrix: for ranges of up to 8 bits, then up to 16; of each for small inputs, then others."""
+FIELD_HASH_SMALL: int
+"""Inputs up to which they are small."""
+FIELD_HASH_LARGEST: int
+
+class EntryRefused(Exception):
+    """An entry is outside its range. ``args``: none, since which one is nobody's business."""
+
+class FieldHash:
+    """The matrix of ``docs/field-hash.md`` for ``size`` inputs from ``low`` to ``high``. Up to 384 MiB of it are kept;
+    a larger one is expanded again at each use."""
+
+    def __new__(cls, size: int, low: int, high: int) -> FieldHash: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def rho_entries(self) -> int: ...
+    @property
+    def rho_bytes(self) -> int: ...
+    def rho(self, rho: bytes | bytearray) -> NDArray[np.int32]:
+        """The entries that ``rho_bytes`` bytes stand for."""
+
+    def hash(self, inputs: NDArray[np.int32], rho: bytes | bytearray) -> bytes:
+        """h, a word of eight bytes a row; ``EntryRefused`` where an input is outside the range."""
+
+    def row_combination(self, point: bytes) -> bytes:
+        """A^T eq(r): an element of 16 bytes for each input, then each entry of rho. ``point``: r, log2 of the rows
+        rounded up of them; rows that there are not are zero."""
