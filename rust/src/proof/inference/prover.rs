@@ -20,7 +20,7 @@ use super::witness::Witness;
 use crate::field;
 use crate::proof::blinding::{Blinding, Use};
 use crate::proof::codes::Code;
-use crate::proof::column::{Column, dot, drop_all};
+use crate::proof::column::{Column, drop_all};
 use crate::proof::ext::{E, powers};
 use crate::proof::messages::Outgoing;
 use crate::proof::opened::{bump, split, weights_of_rows};
@@ -124,9 +124,10 @@ impl Prover<'_> {
 
         let r_b = self.messages.transcript.draw("batch").elements(shape.log_batch);
         let batch = Batch::new(shape, self.public, &r_b, threads);
-        let sums = Sums([Q, R, Y, I].map(|vector| {
-            over_samples(&self.witness.columns[shape.columns[vector].clone()], &batch.omega, threads)
-        }));
+        let sums =
+            Sums([Q, R, Y, I].map(|vector| {
+                over_samples(&self.witness.columns[shape.columns[vector].clone()], &batch.omega, threads)
+            }));
         let layers = self.layers(&batch, &sums);
 
         let maps = Maps::draw(shape, &mut self.messages.transcript);

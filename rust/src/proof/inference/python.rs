@@ -12,8 +12,8 @@ use super::program::Program;
 use super::shape::Shape;
 use super::soundness;
 use super::weights::Commitment;
-use crate::proof::transcript::Digest;
 use crate::checked_threads;
+use crate::proof::transcript::Digest;
 
 /// A commitment to the weights of a model, kept for many proofs.
 #[pyclass(frozen, name = "WeightsCommitment", module = "quatrefoil._core")]

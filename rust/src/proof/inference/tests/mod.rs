@@ -1,6 +1,9 @@
 //! Proofs of answers against what models compute one sum at a time, and whole proofs, made, verified and attacked.
 
 mod claims;
+mod instances;
 mod models;
 mod programs;
+mod proving;
 mod shapes;
+mod verifying;
