@@ -4,6 +4,10 @@ mod blinded;
 mod bytes;
 mod cells;
 mod claims;
+mod committing;
+mod errors;
+#[cfg(test)]
+mod laps;
 mod layers;
 #[cfg(test)]
 mod lies;

@@ -70,6 +70,11 @@ impl WeightsShape {
         Err(too_many(weights as u128, biases))
     }
 
+    /// Weights and biases.
+    pub fn entries(&self) -> usize {
+        self.places.iter().map(|place| place.outputs * (place.products + 1)).sum()
+    }
+
     /// WL
     pub fn rows(&self) -> usize {
         1 << self.log_rows

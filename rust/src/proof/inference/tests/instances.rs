@@ -25,12 +25,25 @@ pub fn weights_bytes(model: &Model) -> Vec<u8> {
 
 impl Instance {
     pub fn new(model: &Model, batch: usize, openings: usize) -> Self {
+        let mut instance = Self::empty(model, batch, openings);
+        instance.compute(model, &model.inputs(batch, 5));
+        instance
+    }
+
+    /// Before anything is computed.
+    pub fn empty(model: &Model, batch: usize, openings: usize) -> Self {
         let shape = Shape::new(&model.program, batch, false, openings).unwrap();
         let commitment = Commitment::new(&model.program, openings, &weights_bytes(model), &[7; 32], 2).unwrap();
-        let samples = model.inputs(batch, 5);
-        let mut instance = Self { shape, commitment, inputs: Vec::new(), outputs: Vec::new(), sums: Vec::new() };
-        instance.compute(model, &samples);
-        instance
+        Self { shape, commitment, inputs: Vec::new(), outputs: Vec::new(), sums: Vec::new() }
+    }
+
+    /// A batch of one sample, again and again.
+    pub fn compute_one(&mut self, model: &Model, sample: &[i64]) {
+        self.compute(model, &[sample.to_vec()]);
+        let batch = self.shape.batch;
+        for values in [&mut self.inputs, &mut self.outputs].into_iter().chain(&mut self.sums) {
+            *values = values.repeat(batch);
+        }
     }
 
     /// Inputs, outputs and sums are those of this model.

@@ -1,5 +1,6 @@
 //! Proofs of answers against what models compute one sum at a time, and whole proofs, made, verified and attacked.
 
+mod bench;
 mod claims;
 mod instances;
 mod models;

@@ -40,16 +40,6 @@ fn an_honest_proof_fits_its_witness() {
             let instance = Instance::new(&model, batch, 2);
             let attempt = instance.prove();
             assert!(attempt.holds, "{name} {batch}");
-            if let Ok(folder) = std::env::var("QF_DUMP") {
-                let path = |end: &str| format!("{folder}/{}-{batch}.{end}", name.replace([' ', ','], "-"));
-                let bytes = |values: &[i32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
-                std::fs::write(path("program"), &instance.shape.program.bytes).unwrap();
-                std::fs::write(path("inputs"), bytes(&instance.inputs)).unwrap();
-                std::fs::write(path("outputs"), bytes(&instance.outputs)).unwrap();
-                std::fs::write(path("proof"), &attempt.proof).unwrap();
-                let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-                std::fs::write(path("root"), hex(&instance.commitment.root())).unwrap();
-            }
         }
     }
 }
