@@ -195,3 +195,41 @@ def verify_update(
     threads: int,
 ) -> bytes:
     """The statement digest, or ``ProofRejected``."""
+
+class WeightsCommitment:
+    """A commitment to a model's weights, kept in memory for many proofs. docs/inference-proofs.md."""
+
+    def __init__(self, program: bytes, openings: int, weights: bytes, seed: bytes, threads: int) -> None: ...
+    @property
+    def root(self) -> bytes: ...
+
+def inference_shape(program: bytes, openings: int, batch: int, hidden: bool) -> dict[str, float]: ...
+def prove_inference(
+    commitment: WeightsCommitment,
+    inputs: bytes,
+    outputs: bytes,
+    sums: list[bytes],
+    batch: int,
+    randomness: bytes | None,
+    binding: bytes,
+    seed: bytes,
+    threads: int,
+) -> bytes: ...
+def verify_inference(
+    program: bytes,
+    openings: int,
+    root: bytes,
+    inputs: bytes,
+    hidden: bool,
+    outputs: bytes,
+    batch: int,
+    binding: bytes,
+    proof: bytes,
+    threads: int,
+) -> tuple[bytes, float]: ...
+def prove_weights_range(commitment: WeightsCommitment, seed: bytes, threads: int) -> bytes: ...
+def verify_weights_range(program: bytes, openings: int, root: bytes, proof: bytes) -> tuple[bytes, float]: ...
+def prove_weights_link(old: WeightsCommitment, new: WeightsCommitment, seed: bytes, threads: int) -> bytes: ...
+def verify_weights_link(
+    program: bytes, openings_old: int, root_old: bytes, openings_new: int, root_new: bytes, proof: bytes
+) -> tuple[bytes, float]: ...
