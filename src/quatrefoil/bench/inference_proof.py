@@ -75,20 +75,22 @@ def measure_with_peer(
     prover: Prover, threads: int, repeats: int, progress: Progress, *, models: Sequence[str] = (), ezkl: str = ""
 ) -> dict[str, Any]:
     """``rows`` of all shapes, or of those of ``models``; ``peer``, where EZKL is installed, and otherwise, or where it
-    fails, ``peer_problem``. ``ezkl``: a Python that has it. ``over_ours``: its time to prove one
-    inference over ours, by size of batch."""
+    fails, ``peer_problem``. ``ezkl``: a Python that has it. Rows of its model then have ``ezkl_over_ours``: its time to
+    prove one inference, of ours for one of a batch."""
     shapes = [shape for shape in SHAPES if not models or shape.model in models]
     rows = measure_inference_proofs(prover, threads, repeats, progress, shapes=shapes, models=MODELS)
     found: dict[str, Any] = {"rows": rows, "peer": None, "peer_problem": ""}
-    ours = {str(row["batch"]): row["per_inference_ms"] for row in rows if row["model"] == PEER_MODEL}
-    if not ours:
+    beside = [row for row in rows if row["model"] == PEER_MODEL]
+    if not beside:
         return found | {"peer_problem": f"EZKL is measured beside {PEER_MODEL} alone"}
     try:
         peer = measure_ezkl(MODELS[PEER_MODEL](), threads, progress, python=ezkl)
     except (DependencyMissing, HostError) as error:
         progress(str(error))
         return found | {"peer_problem": str(error)}
-    return found | {"peer": peer | {"over_ours": {batch: peer["prove_ms"] / ms for batch, ms in ours.items()}}}
+    for row in beside:
+        row["ezkl_over_ours"] = peer["prove_ms"] / row["per_inference_ms"]
+    return found | {"peer": peer}
 
 
 def measure_inference_proofs(
@@ -115,9 +117,16 @@ def measure_inference_proofs(
             drop = measure_accuracy(case.model, encode(graph), case.held_out, case.labels).drop
             made[shape.model] = (case, graph, drop)
         case, graph, drop = made[shape.model]
-        progress(f"{shape.model}, {shape.batch} at once: prove")
+        title = f"{shape.model}, {shape.batch:,} at once"
+        progress(f"{title}: prove")
         figures = _apart(case, graph, shape.batch, prover, threads, repeats)
-        row: Row = {"model": shape.model, "weights": graph.weights, "made": case.made, "batch": shape.batch} | figures
+        row: Row = {
+            "shape": title,
+            "model": shape.model,
+            "weights": graph.weights,
+            "made": case.made,
+            "batch": shape.batch,
+        } | figures
         row |= {"threads": threads, "accuracy_drop": drop, "reach": dict(shape.reach)}
         rows.append(row | {"missed": [name for name, most in shape.reach.items() if row[name] > most]})
     return rows

@@ -72,7 +72,7 @@ def show(found: dict[str, Any]) -> None:
     for row in rows:
         if row["missed"]:
             missed = ", ".join(f"{name.replace('_', ' ')} {_shown(row[name])}" for name in row["missed"])
-            console.print(f"{row['model']}, {row['batch']} at once: above what was hoped for: {missed}.", markup=False)
+            console.print(f"{row['shape']}: above what was hoped for: {missed}.", markup=False)
     console.print(
         "Plain: ONNX Runtime, the float model, as many threads. A ratio is of its shape alone. Prove: from inputs as"
         " they come, computing the model in integers among it. Accuracy drop: right answers that quantising loses.",
@@ -81,20 +81,18 @@ def show(found: dict[str, Any]) -> None:
     if (peer := found["peer"]) is None:
         console.print(f"Peer EZKL: not measured. {found['peer_problem']}", markup=False)
     else:
-        _show_peer(peer)
+        _show_peer(peer, rows)
 
 
-def _show_peer(peer: dict[str, Any]) -> None:
+def _show_peer(peer: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     figures = ("prove_ms", "prove_cpu_ms", "verify_ms", "proof_bytes", "setup_ms", "once_ms", "peak_rss_mb")
     cells = [(peer["peer"], *(_shown(peer[name]) for name in figures))]
     console = output.console()
     columns = ("peer", *(name.replace("_", " ") for name in figures))
     console.print(output.table(f"One inference of {peer['model']}", columns, cells))
-    for batch, ratio in peer["over_ours"].items():
-        console.print(
-            f"An inference takes {peer['peer']} {ratio:,.0f} times as long as ours takes for one of {batch} at once.",
-            markup=False,
-        )
+    for row in rows:
+        if (ratio := row.get("ezkl_over_ours")) is not None:
+            console.print(f"{row['shape']}: {peer['peer']} takes {ratio:,.0f} times as long for one.", markup=False)
     settings = ", ".join(f"{name} {value}" for name, value in sorted(peer["settings"].items()))
     console.print(f"EZKL, settings calibrated for resources: {settings}.", markup=False)
 
