@@ -4,6 +4,7 @@
 
 use std::hint::black_box;
 
+use crate::processor;
 use crate::proof::inference::link;
 use crate::proof::inference::program::Program;
 use crate::proof::inference::prover::prove;
@@ -14,7 +15,6 @@ use crate::proof::inference::statement::Statement;
 use crate::proof::inference::weights::Commitment;
 use crate::proof::inference::weights::tests::{bytes, program};
 use crate::proof::inference::witness::{Trace, Witness};
-use crate::processor;
 use crate::taint::{at_each_level, dependent, secret, secret_seed};
 
 /// Of the program of two layers: weights of (2, 3) and 2 biases, weights of (2, 2) and 2 biases.
@@ -56,8 +56,7 @@ fn nothing_depends_on_weights_sums_or_seeds() {
             let public = Public::new(&shape, Inputs::Open(&inputs), &outputs).unwrap();
             let [of_inputs, of_outputs] = public.digests(1);
             let root = commitment.root();
-            let statement =
-                Statement { shape: &shape, root, inputs: of_inputs, outputs: of_outputs, binding: [7; 32] };
+            let statement = Statement { shape: &shape, root, inputs: of_inputs, outputs: of_outputs, binding: [7; 32] };
             assert!(prove(&statement, &commitment, &public, &witness, &secret_seed(3), 1).holds);
             range::prove(&commitment, &secret_seed(4), 1).unwrap();
             assert!(commitment.holds_the_same(&other));
