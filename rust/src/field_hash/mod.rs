@@ -104,11 +104,15 @@ impl FieldHash {
 
     /// h of the inputs and of the entries of rho that `rho` stands for: a word below p a row.
     pub fn hash(&self, inputs: &[i32], rho: &[u8]) -> Result<Vec<u64>, Unhashable> {
-        assert_eq!(inputs.len(), self.size);
-        if !at_its_best(within, (inputs, self.low, self.high)) {
+        self.hash_entries(inputs, &self.blind(rho))
+    }
+
+    /// h of the inputs and of the entries of rho.
+    pub fn hash_entries(&self, inputs: &[i32], blind: &[i32]) -> Result<Vec<u64>, Unhashable> {
+        assert_eq!((inputs.len(), blind.len()), (self.size, self.blinds()));
+        if !(at_its_best(within, (inputs, self.low, self.high)) & at_its_best(within, (blind, self.low, self.high))) {
             return Err(Unhashable::Entry);
         }
-        let blind = self.blind(rho);
         let entry = |column: usize| if column < self.size { inputs[column] } else { blind[column - self.size] };
         let from_low = |start, count| {
             Zeroizing::new((start..start + count).map(|column| (entry(column) - self.low) as u32).collect())

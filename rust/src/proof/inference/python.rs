@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use zeroize::Zeroizing;
 
-use super::program::Program;
+use super::program::{Program, Value};
 use super::prover::{Attempt, prove};
 use super::public::{Inputs, Public};
 use super::shape::Shape;
@@ -17,6 +17,7 @@ use super::weights::Commitment;
 use super::weights_shape::WeightsShape;
 use super::witness::{Trace, Witness};
 use super::{bytes, link, range, soundness};
+use crate::field_hash::FieldHash;
 use crate::layout::read_word;
 use crate::proof::column::drop_all;
 use crate::proof::python::ProofRejected;
@@ -146,7 +147,7 @@ fn prove_inference<'py>(
         let randomness = randomness.as_ref().map(|randomness| randomness.as_slice());
         let trace = Trace { inputs: &inputs, sums: &sums, randomness };
         let witness = Witness::new(&shape, &trace, threads)?;
-        let hashes = randomness.map(|randomness| hashes(&shape, &inputs, randomness));
+        let hashes = randomness.map(|randomness| hashes(&shape, &inputs, randomness)).transpose()?;
         let inputs = hashes.as_ref().map_or(Inputs::Open(&inputs), |hashes| Inputs::Hashed(hashes));
         let public = Public::new(&shape, inputs, &outputs)?;
         let statement = statement(&shape, commitment.root(), &public, binding, threads);
@@ -242,13 +243,17 @@ fn prove_weights_link<'py>(
 fn verify_weights_link(
     py: Python<'_>,
     program: &[u8],
-    openings: usize,
-    old_root: &[u8],
-    new_root: &[u8],
+    openings_old: usize,
+    root_old: &[u8],
+    openings_new: usize,
+    root_new: &[u8],
     proof: &[u8],
 ) -> PyResult<(Digest, f64)> {
-    let (program, roots) = (parsed(program)?, [exactly(old_root, "old root")?, exactly(new_root, "new root")?]);
-    let weights = WeightsShape::new(&program, openings).map_err(PyValueError::new_err)?;
+    let (program, roots) = (parsed(program)?, [exactly(root_old, "old root")?, exactly(root_new, "new root")?]);
+    if openings_old != openings_new {
+        return Err(PyValueError::new_err(link::unlike(openings_old, openings_new)));
+    }
+    let weights = WeightsShape::new(&program, openings_old).map_err(PyValueError::new_err)?;
     let digest = py.detach(|| link::verify(&program, &weights, &roots, proof)).map_err(rejected)?;
     Ok((digest, link::bits(&weights)))
 }
@@ -268,6 +273,19 @@ fn parsed(program: &[u8]) -> PyResult<Program> {
 
 fn shape_of(program: &Program, openings: usize, batch: usize, hidden: bool) -> PyResult<Shape> {
     Shape::new(program, batch, hidden, openings).map_err(PyValueError::new_err)
+}
+
+/// The field hashes of hidden inputs, sample after sample.
+fn hashes(shape: &Shape, inputs: &[i32], randomness: &[i32]) -> Result<Vec<u64>, String> {
+    let Value { low, high, .. } = shape.program.input;
+    let features = shape.program.input.features();
+    let refused = |_| format!("an input or its randomness is not {low} to {high}");
+    let hash = FieldHash::new(features, low as i32, high as i32).map_err(refused)?;
+    let mut hashes = Vec::with_capacity(shape.batch * hash.rows());
+    for (input, blind) in inputs.chunks_exact(features).zip(randomness.chunks_exact(hash.blinds())) {
+        hashes.extend(hash.hash_entries(input, blind).map_err(refused)?);
+    }
+    Ok(hashes)
 }
 
 /// A copy that is wiped.
