@@ -33,9 +33,11 @@ def test_the_parsers_all_have_targets() -> None:
     encrypted = {"encrypted_table", "encrypted_network", "ckks_sum"}
     collected = {"azure_paravisor", "event_log", "nsm_answer", "snp_certificate_table", "collateral_manifest"}
     inference = {
+        "audit_sample",
         "infer_request",
         "infer_response",
         "onnx_file",
+        "proof_of_answers",
         "inference_receipt",
         "receipt_journal",
         "serving_entry",

@@ -33,6 +33,19 @@ pub enum Unhashable {
     Entry,
 }
 
+/// Rows of the matrix, and entries of rho, for inputs of a size in a range; see [`FieldHash::new`].
+pub fn dimensions(size: usize, low: i32, high: i32) -> Result<[usize; 2], Unhashable> {
+    if !(1..=LARGEST_SIZE).contains(&size) {
+        return Err(Unhashable::Size);
+    }
+    let width = i64::from(high) - i64::from(low) + 1;
+    if !(16..=1 << 16).contains(&width) || low < -(1 << 15) || high >= 1 << 16 {
+        return Err(Unhashable::Range);
+    }
+    let rows = ROWS[usize::from(width > 1 << 8)][usize::from(size > SMALL_SIZE)];
+    Ok([rows, (64 * rows + SPARE_BITS).div_ceil(width.ilog2() as usize)])
+}
+
 /// The matrix for inputs of one size, in one range.
 pub struct FieldHash {
     matrix: Matrix,
@@ -46,15 +59,7 @@ pub struct FieldHash {
 impl FieldHash {
     /// For `size` integers from `low` to `high`: at least 16 of them, at most 2^16.
     pub fn new(size: usize, low: i32, high: i32) -> Result<Self, Unhashable> {
-        if !(1..=LARGEST_SIZE).contains(&size) {
-            return Err(Unhashable::Size);
-        }
-        let width = i64::from(high) - i64::from(low) + 1;
-        if !(16..=1 << 16).contains(&width) || low < -(1 << 15) || high >= 1 << 16 {
-            return Err(Unhashable::Range);
-        }
-        let rows = ROWS[usize::from(width > 1 << 8)][usize::from(size > SMALL_SIZE)];
-        let blinds = (64 * rows + SPARE_BITS).div_ceil(width.ilog2() as usize);
+        let [rows, blinds] = dimensions(size, low, high)?;
         let mut hash = Self { matrix: Matrix::new(rows, size, blinds), size, low, high, shift: vec![0; rows] };
         if low != 0 {
             let sums = hash.sums(|_, count| vec![1; count].into());
@@ -99,11 +104,15 @@ impl FieldHash {
 
     /// h of the inputs and of the entries of rho that `rho` stands for: a word below p a row.
     pub fn hash(&self, inputs: &[i32], rho: &[u8]) -> Result<Vec<u64>, Unhashable> {
-        assert_eq!(inputs.len(), self.size);
-        if !at_its_best(within, (inputs, self.low, self.high)) {
+        self.hash_entries(inputs, &self.blind(rho))
+    }
+
+    /// h of the inputs and of the entries of rho.
+    pub fn hash_entries(&self, inputs: &[i32], blind: &[i32]) -> Result<Vec<u64>, Unhashable> {
+        assert_eq!((inputs.len(), blind.len()), (self.size, self.blinds()));
+        if !(at_its_best(within, (inputs, self.low, self.high)) & at_its_best(within, (blind, self.low, self.high))) {
             return Err(Unhashable::Entry);
         }
-        let blind = self.blind(rho);
         let entry = |column: usize| if column < self.size { inputs[column] } else { blind[column - self.size] };
         let from_low = |start, count| {
             Zeroizing::new((start..start + count).map(|column| (entry(column) - self.low) as u32).collect())
