@@ -32,6 +32,7 @@ mod tests;
 mod verifier;
 mod weights;
 mod weights_claims;
+mod weights_group;
 mod weights_rounds;
 mod weights_shape;
 mod window;

@@ -16,6 +16,7 @@ use super::shape::{I, Q, R, Shape, VECTORS, Y};
 use super::statement::Statement;
 use super::weights::Commitment;
 use super::weights_claims::{WeightsClaims, layer_vector};
+use super::weights_group::groups;
 use super::weights_rounds;
 use super::witness::Witness;
 use crate::field;
@@ -330,8 +331,11 @@ impl Prover<'_> {
         let columns: Vec<&Column> = self.commitment.columns().iter().collect();
         let (rho, sum) = (&row[shape.masks.weights_columns.clone()], claims.sum - *masks);
         let messages = &mut self.messages;
-        let weights = claims.laid_out(shape);
-        let ending = weights_rounds::prove(&columns, weights, rho, sum, mask, self.threads, |round| {
+        let groups = groups(shape, claims, &columns, self.threads);
+        let grouped: Vec<usize> = groups.iter().flat_map(|group| group.columns.iter().copied()).collect();
+        let laid_out = claims.laid_out(shape, |column| !grouped.contains(&column));
+        lap!("groups");
+        let ending = weights_rounds::prove(&columns, laid_out, groups, rho, sum, mask, self.threads, |round| {
             messages.send_elements("weights round", round);
             messages.transcript.draw("w").element()
         });

@@ -92,6 +92,12 @@ impl Commitment {
         self.columns[entry >> self.shape.log_rows].re[entry & (self.shape.rows() - 1)]
     }
 
+    /// A forger's: what is proven of is not what the tree is over.
+    #[cfg(test)]
+    pub fn swap_columns(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.columns, &mut other.columns);
+    }
+
     #[cfg(test)]
     pub fn appended_to(&self, row: usize) -> &[u64] {
         &self.appended[row]

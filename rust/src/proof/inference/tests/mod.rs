@@ -2,6 +2,7 @@
 
 mod bench;
 mod claims;
+mod forgeries;
 mod instances;
 mod models;
 mod programs;
