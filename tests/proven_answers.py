@@ -19,7 +19,10 @@ from quatrefoil.proven import CommittedModel, Port, Recorded, log_statement
 from quatrefoil.proven.statement import sign_statement
 from quatrefoil.quantised import IntegerGraph, encode, enter, program_of, quantise
 from quatrefoil.resources.container import FILE, reading, root_of
+from quatrefoil.serving.audited import AuditedModel, Trace
 from quatrefoil.serving.receipts import Computed
+from quatrefoil.serving.recording import Recorder
+from quatrefoil.transport import sealed
 from world import START, TRUSTED, consortium, identity
 
 PATH = b"/v2/models/heart/infer"
@@ -55,8 +58,17 @@ class Ward:
         self.log = made.server_log(folder / "state", clock)
         self.issuer = made.issuer(folder / "journal", self.log, clock, model=self.root)
         self.keyset = made.begun(self.issuer)
+        self.recorder: Recorder | None = None
+
+    def audit(self, records: Path, prover: sealed.Recipient) -> None:
+        """Keep records for ``prover`` from now on."""
+        model = AuditedModel(self.model.read_bytes())
+        self.recorder = Recorder(records, model, recipients=[prover], sender=lambda: self.identity, clock=clock)
+        self.recorder.begin(self.keyset)
 
     def close(self) -> None:
+        if self.recorder is not None:
+            self.recorder.close()
         self.log.close()
 
     def answer(self, samples: Any, *, number: int = 0, **changes: Any) -> Recorded:
@@ -85,6 +97,8 @@ class Ward:
         said = computation(field_hash(inputs.shape[1], low, high), inputs, outputs, keys)
         kept: list[bytes] = []
         computed = Computed(said, kept.append) if audit else None
+        if self.recorder is not None:
+            computed = self.recorder.computed(Trace(inputs, outputs), salt, self.keyset)
         signed = self.issuer.issue(asked, answered, status, complete, computed=computed)
         return Recorded(read(signed), inputs, outputs, keys)
 
