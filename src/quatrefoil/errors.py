@@ -20,7 +20,8 @@
     ├── CallerError    the code that called us passed something it must not
     │   ├── ModelRefused        the bytes of a model that cannot be served
     │   ├── UpdateRefused       NaN, infinite, beyond the clip range, or too many values
-    │   └── ParametersRefused   a parameter set that cannot be exact or secure
+    │   ├── ParametersRefused   a parameter set that cannot be exact or secure
+    │   └── CommitmentExhausted committed weights have been opened as often as hides them
     └── HostError      this machine lacks something, or its disk holds something unexpected
         ├── DependencyMissing   an extra is not installed
         ├── EngineFailed        a model did not compute on inputs that fit its signature
@@ -142,6 +143,10 @@ class UpdateRefused(CallerError):
 
 class ParametersRefused(CallerError):
     """A parameter set cannot be exact or secure, or does not hold the roster."""
+
+
+class CommitmentExhausted(CallerError):
+    """Committed weights have been opened as often as they may: another opening would begin to tell them."""
 
 
 class HostError(QuatrefoilError):

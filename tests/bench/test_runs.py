@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from quatrefoil.aggregation.he import HeParameters, SecretKey
 from quatrefoil.analytics.networks import NETWORK_SET, encrypt_row
+from quatrefoil.bench import transport_work
 from quatrefoil.bench.runs import computing, network, tables
 from quatrefoil.bench.runs.cases import CASES, built_in, case
-from quatrefoil.bench.runs.execution import Run
+from quatrefoil.bench.runs.execution import Contents, Run
 from quatrefoil.bench.runs.inference import Inference
 from quatrefoil.demo import metrics
 from quatrefoil.errors import CallerError, HostError, MessageRefused, ModelRefused, PolicyError, RequestRefused
@@ -146,6 +148,17 @@ def test_a_workload_of_another_shape_than_its_data_is_not_run(tmp_path) -> None:
             run.execute(larger, planned(larger, {}))
         with pytest.raises(CallerError, match="nothing runs a score phase"):
             run.execute(workload, planned(workload, {"channel": (TLS,), "score": (TLS,)}))
+
+
+def test_a_channel_phase_runs_whatever_its_random_message_is(tmp_path, monkeypatch) -> None:
+    workload = small(case("nightly-analytics").workload, batch=5)
+    workload = replace(workload, phases=workload.phases[:1])
+    for kind in (b"\1", b"\2"):  # with which messages begin that ask for work
+        monkeypatch.setattr(transport_work, "os", SimpleNamespace(urandom=lambda count, kind=kind: kind * count))
+        folder = tmp_path / kind.hex()
+        with Run(folder, Contents(), case("nightly-analytics").policy, repeats=1, progress=print) as run:
+            (found,) = run.execute(workload, planned(workload, {"channel": (TLS,)}))
+        assert found.phase == "channel" and found.ms > 0
 
 
 def test_a_run_that_is_not_entered_and_rows_that_there_are_not(tmp_path) -> None:

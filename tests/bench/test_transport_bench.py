@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import re
 import ssl
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from quatrefoil.bench import transport
+from quatrefoil.bench import transport, transport_work
 from quatrefoil.bench.transport import POLICIES, SHAPES, measure_transport
 from quatrefoil.bench.transport_far import classical_context, far_end, serve_channels, serve_classically
 from quatrefoil.bench.transport_near import Channels, Classical, write_identities
-from quatrefoil.bench.transport_work import ECHOED, FEATURES, PATIENTS, WHOLE, Asker, Desk, Direct
-from quatrefoil.errors import HostError, MessageRefused, ParametersRefused
+from quatrefoil.bench.transport_work import ECHOED, FEATURES, PATIENTS, WHOLE, Asker, Desk, Direct, plain
+from quatrefoil.errors import HostError, MessageRefused, ParametersRefused, PeerUnreachable
 from quatrefoil.transport import policy_named
+
+HELLO = b"\0hello"
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +64,7 @@ def test_the_classical_stack_is_what_it_says(folder) -> None:
     with far_end(serve_classically, folder) as far:
         near = Classical(folder, far.port)
         with near.connect() as link:
-            assert link.ask(b"hello") == b"hello" and link.ask(bytes(5000)) == b"!"
+            assert link.ask(HELLO) == HELLO and link.ask(bytes(5000)) == b"!"
             secured = link._secured
             assert secured.cipher()[:2] == ("TLS_AES_256_GCM_SHA384", "TLSv1.3")
             assert not secured.session_reused
@@ -71,7 +75,7 @@ def test_the_classical_stack_is_what_it_says(folder) -> None:
         nobody.load_verify_locations(folder / "classical-root.pem")
         near._context = nobody
         with pytest.raises((OSError, ConnectionError)), near.connect() as link:  # both ends are certified
-            link.ask(b"hello")
+            link.ask(HELLO)
     assert classical_context(folder, server=True).verify_mode is ssl.CERT_REQUIRED
 
 
@@ -81,7 +85,7 @@ def test_our_stack_is_what_it_says(folder, policy) -> None:
         near = Channels(folder, far.port, policy_named(policy))
         for resume, expected in ((False, False), (True, False), (True, True)):
             with near.connect(resume=resume) as link:
-                assert link.ask(b"hello") == b"hello" and link.ask(bytes(5000)) == b"!"
+                assert link.ask(HELLO) == HELLO and link.ask(bytes(5000)) == b"!"
                 assert link._channel.resumed == expected
                 assert link._channel.group == policy_named(policy).groups[0]
 
@@ -116,6 +120,37 @@ def test_a_statement_that_does_not_verify_is_not_answered(folder) -> None:
         asker.require_receipt(answer[:-1] + bytes([answer[-1] ^ 1]), b"body")
     with pytest.raises(HostError, match="signed something else"):  # one's own statement is no receipt
         asker.require_receipt(asker.statement(hashlib.sha256(b"body").digest())[1:], b"body")
+
+
+def test_no_random_message_is_taken_for_work(folder, monkeypatch) -> None:
+    """A random message whose first byte was that of a statement ended its channel, once in so many runs."""
+    desk, asker = Desk(folder), Asker(folder)
+    for kind in (asker.patients[:1], asker.statement(b"")[:1], b"\3", b"\xff"):
+        monkeypatch.setattr(transport_work, "os", SimpleNamespace(urandom=lambda count, kind=kind: kind * count))
+        for length in (0, 1, 2, 129, ECHOED):
+            message = plain(length)
+            assert len(message) == length and desk.answer(message) == message
+        assert desk.answer(plain(ECHOED + 1)) == b"!"
+        with pytest.raises(MessageRefused):
+            desk.answer(kind * 100)  # what is no work of its kind, or of no kind, is never answered as if it were plain
+
+
+def test_the_far_end_says_what_it_refuses(folder, capfd) -> None:
+    """Its channel ends like any other, so that its words are all there is to go by."""
+    with far_end(serve_channels, folder, "hybrid-768") as far:
+        near = Channels(folder, far.port, policy_named("hybrid-768"))
+        for message in (b"\xffhello", b"\2" + bytes(100), b"\1" + bytes(100)):
+            with near.connect() as link, pytest.raises(PeerUnreachable, match="closed the connection"):
+                link.ask(message)
+        with near.connect() as link:
+            assert link.ask(HELLO) == HELLO
+        said, end = "", time.monotonic() + 30
+        while said.count("\n") < 3 and time.monotonic() < end:
+            said += capfd.readouterr().err
+            time.sleep(0.01)
+    said += capfd.readouterr().err
+    assert r"begins with b'\xff'. Make it with plain()" in said and "100 bytes are no patients" in said
+    assert len(said.splitlines()) == 3  # and of the goodbyes nothing
 
 
 def test_shapes_say_what_they_are() -> None:

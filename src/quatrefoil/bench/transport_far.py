@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import multiprocessing
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from quatrefoil.bench.transport_work import WHOLE, Desk
-from quatrefoil.errors import HostError, PeerError
+from quatrefoil.errors import HostError
 from quatrefoil.transport import (
     AsyncChannel,
     ChannelPolicy,
@@ -67,13 +68,12 @@ def far_end(target: Callable[..., None], *arguments: Any) -> Iterator[Far]:
 
 
 def serve_channels(pipe: Connection, folder: Path, policy: str) -> None:
-    """Channels under ``policy``, as the aggregator in ``folder`` whose key it allows."""
+    """Channels under ``policy``, as the aggregator in ``folder`` whose key it allows. Says what it refuses."""
     own, desk = identity_folder(folder, "aggregator", policy_named(policy)), Desk(folder)
 
     async def answer(channel: AsyncChannel) -> None:
-        with contextlib.suppress(PeerError):
-            while True:
-                await channel.send(desk.answer(await channel.receive(LARGEST)))
+        while True:  # until the peer's goodbye; whatever else ends it is told below
+            await channel.send(desk.answer(await channel.receive(LARGEST)))
 
     async def start() -> int:
         server = await serve(
@@ -82,7 +82,7 @@ def serve_channels(pipe: Connection, folder: Path, policy: str) -> None:
             credentials=FixedCredentials(Identity.load(own), TrustAnchor.load(own)),
             allow_roles=["silo"],
             handler=answer,
-            on_refused=lambda _address, _error: None,
+            on_refused=lambda _address, error: print(error, file=sys.stderr, flush=True),
             timeout=TIMEOUT,
             clock=system_clock,
             policy=policy_named(policy),

@@ -8,13 +8,14 @@ classical one, so that what differs between two rows is the channel.
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from quatrefoil.demo.models import initial, predict_probability
-from quatrefoil.errors import HostError
+from quatrefoil.errors import HostError, MessageRefused
 from quatrefoil.transport import Identity, PostQuantumTransport, TrustAnchor, system_clock
 
 ECHOED = 4096
@@ -26,8 +27,13 @@ WHOLE = 32 << 10
 PATIENTS, FEATURES = 8, 32
 """Patients in a request to the model, and what it knows of each: 545 parameters, as in ``quatrefoil demo``."""
 
-_SCORE, _STATEMENT = b"\1", b"\2"
-"""First bytes of messages with work in them. No other message of the bench begins with one."""
+_PLAIN, _SCORE, _STATEMENT = b"\0", b"\1", b"\2"
+"""First bytes of messages: without work, or which work is in them. Only an empty message has none."""
+
+
+def plain(length: int) -> bytes:
+    """A message of ``length`` bytes without work in it, random but for the first byte, which says so."""
+    return (_PLAIN + os.urandom(max(length - 1, 0)))[:length]
 
 
 class Desk:
@@ -38,12 +44,17 @@ class Desk:
         self._model = initial("mlp", FEATURES, 0)
 
     def answer(self, message: bytes) -> bytes:
+        """``MessageRefused`` where the message is of no kind, or its work cannot be done."""
         kind = message[:1]
         if kind == _SCORE:
+            if (len(message) - 1) % (4 * FEATURES):
+                raise MessageRefused(f"{len(message) - 1} bytes are no patients", hint=f"Send {FEATURES} floats each")
             features = np.frombuffer(message, "<f4", offset=1).reshape(-1, FEATURES)
             return predict_probability(self._model, features.astype(np.float64)).astype("<f4").tobytes()
         if kind == _STATEMENT:
             return self._security.sign(hashlib.sha256(self._security.verify(message[1:]).body).digest())
+        if kind not in (b"", _PLAIN):
+            raise MessageRefused(f"a message of the bench begins with {kind!r}", hint="Make it with plain()")
         return message if len(message) <= ECHOED else b"!"
 
 
@@ -92,4 +103,4 @@ def _party(folder: Path) -> PostQuantumTransport:
     return PostQuantumTransport(Identity.load(folder), TrustAnchor.load(folder), clock=system_clock)
 
 
-__all__ = ["ECHOED", "FEATURES", "PATIENTS", "WHOLE", "Asker", "Desk", "Direct"]
+__all__ = ["ECHOED", "FEATURES", "PATIENTS", "WHOLE", "Asker", "Desk", "Direct", "plain"]

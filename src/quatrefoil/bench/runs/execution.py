@@ -25,6 +25,7 @@ from quatrefoil.bench.runs.measured import PhaseRun, middle, timed
 from quatrefoil.bench.runs.rounds import Trained, Training, run_rounds
 from quatrefoil.bench.runs.tables import TableTask
 from quatrefoil.bench.transport_near import Link
+from quatrefoil.bench.transport_work import plain
 from quatrefoil.demo.models import Parameters
 from quatrefoil.errors import CallerError
 from quatrefoil.planner import Plan, PlannedPhase
@@ -207,7 +208,7 @@ class Run:
 
     def _messages(self, phase: Phase, connect: Callable[[], Link]) -> float:
         """A channel to each silo, and a message through it."""
-        message = os.urandom(phase.message_bytes)
+        message = plain(phase.message_bytes)
 
         def once() -> None:
             for _ in range(phase.silos):

@@ -8,7 +8,6 @@ model is a program of ``computing``. Prints its port once it answers; ends by SI
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from quatrefoil.bench import serving_far, serving_site
 from quatrefoil.bench.broker_site import HOST
 from quatrefoil.bench.runs.computing import Computer, ComputerEngine
 from quatrefoil.demo.plain_server import stopping, tell_port
-from quatrefoil.errors import PeerError
 from quatrefoil.exchange import ServingPolicy, protocol
 from quatrefoil.transport import AsyncChannel, FixedCredentials, Identity, TrustAnchor, serve, system_clock
 
@@ -44,10 +42,9 @@ async def _behind_channel(folder: Path) -> None:
     identity, trust = Identity.load(folder / protocol.SERVER_ROLE), TrustAnchor.load(folder / "root.pem")
 
     async def answer(channel: AsyncChannel) -> None:
-        with contextlib.suppress(PeerError):
-            while True:
-                question = await channel.receive(LARGEST)
-                await channel.send(await asyncio.to_thread(computer.answer, question))
+        while True:  # until the peer's goodbye; whatever else ends it is told below
+            question = await channel.receive(LARGEST)
+            await channel.send(await asyncio.to_thread(computer.answer, question))
 
     async with await serve(
         HOST,

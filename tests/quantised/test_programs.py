@@ -1,0 +1,151 @@
+"""The public half of a graph as bytes, and what no proof is about."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from float_models import digits, everything, numbers, perceptron
+from quatrefoil.errors import ModelRefused
+from quatrefoil.quantised import IntegerGraph, Widths, program_of, quantise, weights_of
+from quatrefoil.quantised.graph import Input
+from quatrefoil.quantised.steps import AveragePool, Conv, Dense, Flatten, MaxPool, Requantise, Sum
+
+
+def integers(*rows):
+    return np.array(rows, dtype=np.int64)
+
+
+def graph(*steps, shape=(2,), low=0, high=255):
+    return IntegerGraph(Input("x", shape, 0, low, high), steps, (0,) * (len(steps) + 1), "y")
+
+
+RULE = Requantise(3, 0, 255)
+HIDDEN = Dense("h", (0,), integers([1, -2], [3, 4]), np.array([-7, 5]), RULE)
+LAST = Dense("y", (1,), integers([9, -1]), np.array([2]), None)
+
+
+def test_every_byte_of_a_small_program():
+    found = program_of(graph(HIDDEN, LAST))
+    # The rows' sums are -517 .. 248 and 5 .. 1790, at most 224 after rounding: 8 bits.
+    expected = [b"QFPROG01", struct.pack("<2I2i2I", 1, 2, 0, 255, 9, 2)]
+    expected += [struct.pack("<5I2iI", 0, 0, 2, 1, 3, 0, 255, 8), struct.pack("<4I", 0, 1, 1, 0)]
+    assert found.content == b"".join(expected)
+    assert (found.inputs, found.outputs, found.takes_largest) == (2, 1, False)
+    assert weights_of(graph(HIDDEN, LAST)) == struct.pack("<9i", 1, -2, 3, 4, -7, 5, 9, -1, 2)
+
+
+def test_every_kind_of_step():
+    kernel = np.arange(-8, 10).reshape(1, 2, 3, 3)
+    rounded = Requantise(4, -128, 127)
+    steps = (
+        Conv("c", (0,), kernel, np.array([1]), (2, 1), (1, 2, 0, 1), rounded),
+        Sum("s", (1, 1), (3, 0), rounded),
+        AveragePool("a", (2,), (2, 3), (1, 2), 43, Requantise(8, -128, 127)),
+        MaxPool("m", (3,), (1, 2), (1, 2), (0, 1, 0, 1)),
+        Flatten("f", (4,)),
+        Dense("y", (5,), np.ones((2, 2), np.int64), np.zeros(2, np.int64), None),
+    )
+    found = program_of(graph(*steps, shape=(2, 5, 5), low=-128, high=127))
+    words = struct.unpack(f"<{(len(found.content) - 8) // 4}i", found.content[8:])
+    assert words == (
+        *(3, 2, 5, 5, -128, 127, 9, 6),
+        *(1, 0, 1, 3, 3, 2, 1, 1, 2, 0, 1, 1, 4, -128, 127, 10),
+        *(2, 1, 1, 3, 0, 1, 4, -128, 127, 7),
+        *(3, 2, 2, 3, 1, 2, 43, 1, 8, -128, 127, 8),
+        *(4, 3, 1, 2, 1, 2, 0, 1, 0, 1),
+        *(5, 4),
+        *(0, 5, 2, 0),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.integers(2, 4),
+    columns=st.integers(2, 5),
+    shift=st.integers(3, 9),
+    seed=st.integers(0, 10_000),
+    signed=st.booleans(),
+)
+def test_bits_of_rounded_sums_are_the_fewest_that_hold_the_extremes(rows, columns, shift, seed, signed):
+    """Against the extremes themselves: every sign pattern's best input."""
+    draw = np.random.default_rng(seed)
+    matrix, bias = draw.integers(-99, 100, (rows, columns)), draw.integers(-999, 1000, rows)
+    low, high = (-128, 127) if signed else (0, 255)
+    step = Dense("h", (0,), matrix, bias, Requantise(shift, 0, 255))
+    made = graph(
+        step,
+        Dense("y", (1,), np.ones((1, rows), np.int64), np.zeros(1, np.int64), None),
+        shape=(columns,),
+        low=low,
+        high=high,
+    )
+    ends = []
+    for row, b in zip(matrix.tolist(), bias.tolist(), strict=True):
+        for best in (max, min):
+            total = b + sum(best(w * low, w * high) for w in row)
+            ends.append((total + (2**shift >> 1)) // 2**shift)
+    (bits,) = struct.unpack_from("<I", program_of(made).content, 8 + 24 + 12 + 16)
+    assert all(-(2**bits) <= q < 2**bits for q in ends)
+    assert bits == 1 or not all(-(2 ** (bits - 1)) <= q < 2 ** (bits - 1) for q in ends)
+
+
+def test_an_arg_max_is_left_to_whoever_reads_the_outputs():
+    found = program_of(quantise(everything(), numbers(1, 30, 2, 8, 8)))
+    assert found.takes_largest and found.outputs == 4 and found.inputs == 128
+
+
+def test_a_program_is_the_same_whatever_the_weights_within_its_ranges():
+    """What it tells of weights is their largest magnitude and the ranges of sums."""
+    other = Dense("h", (0,), integers([2, -1], [4, 3]), np.array([-7, 5]), RULE)
+    assert program_of(graph(HIDDEN, LAST)) == program_of(graph(other, LAST))
+    assert weights_of(graph(HIDDEN, LAST)) != weights_of(graph(other, LAST))
+
+
+def test_the_digits_have_a_program():
+    model, images, _ = digits()
+    found = program_of(quantise(model, images[:300]))
+    assert (found.inputs, found.outputs) == (64, 10)
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (lambda: graph(Dense("h", (0,), integers([1, 2]), np.array([0]), Requantise(17, 0, 255))), "by 17 bits"),
+        (lambda: graph(Dense("h", (0,), integers([99, 99]), np.array([0]), Requantise(0, 0, 255))), "0 .. 50,490"),
+        (lambda: graph(Dense("h", (0,), integers([1]), np.array([0]), None), shape=(1,)), "takes a single value"),
+        (lambda: graph(Flatten("f", (0,))), "no weights"),
+        (lambda: graph(Dense("h", (0,), integers([1, 2]), np.array([(1 << 31) + 7]), Requantise(16, 0, 9))), "32,768"),
+        (
+            lambda: graph(Flatten("f", (0,)), Dense("y", (1,), integers([1, 2]), np.array([0]), None), shape=(2, 1)),
+            "sizes",
+        ),
+    ],
+)
+def test_what_no_proof_is_about_is_refused_with_the_numbers(made, why):
+    with pytest.raises(ModelRefused, match=why):
+        program_of(made())
+
+
+def test_sums_that_could_pass_fifty_bits_are_refused():
+    big = Sum("s", (0, 0), (24, 24), Requantise(16, 0, 255))
+    with pytest.raises(ModelRefused, match="proofs are about"):
+        program_of(graph(HIDDEN, big, high=(1 << 16) - 1))
+
+
+def test_a_shift_beyond_what_proofs_have_is_refused_by_its_node():
+    made = quantise(perceptron(2, 2, 1, seed=813), numbers(813, 20, 2), Widths(16, 15))
+    shifts = [step.requantise.shift for step in made.steps if getattr(step, "requantise", None)]
+    assert max(shifts) > 16
+    with pytest.raises(ModelRefused, match="proofs are about"):
+        program_of(made)
+
+
+def test_biases_beyond_32_bits_are_refused():
+    made = graph(Dense("h", (0,), integers([1, 2]), np.array([1 << 40]), Requantise(16, 0, 9)))
+    with pytest.raises(ModelRefused, match="biases of 'h' reach"):
+        weights_of(made)
