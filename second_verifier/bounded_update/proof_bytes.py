@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from .errors import Rejected
-from .field import Ext, P
+from .field import Ext
+from .reading import DIGEST, SALT, Pieces, largest_path
 from .shape import Shape, log2
 from .transcript import serialize
-from .tree import Opening, siblings
+from .tree import Opening
 
 MAGIC: Final = b"QFPROOFB"
 VERSION: Final = 1
-SALT: Final = 32
-DIGEST: Final = 32
 
 
 @dataclass(frozen=True)
@@ -73,46 +72,18 @@ def fixed_length(shape: Shape) -> int:
 
 def largest_length(shape: Shape) -> int:
     """No proof is longer, whatever its positions."""
-
-    def path(size: int, count: int) -> int:
-        # A sibling is one of a pair of which the other is known: no more than pairs, and no more than positions.
-        return DIGEST * sum(min(count, size >> level + 1) for level in range(log2(size)))
-
     code, row = shape.code, shape.row_code
     first, second, third = tree_widths(shape)
     leaves = min(code.Q, code.n) * (2 * SALT + 8 * (first + second)) + min(row.Q, row.n) * 8 * third
-    return fixed_length(shape) + leaves + 2 * path(code.n, code.Q) + path(row.n, row.Q)
+    return fixed_length(shape) + leaves + 2 * largest_path(code.n, code.Q) + largest_path(row.n, row.Q)
 
 
-class Reader:
-    """Reads a proof from its beginning; what comes next, and how much of it, is always known before."""
+class Reader(Pieces):
+    """Reads a proof of a bounded update."""
 
     def __init__(self, shape: Shape, data: bytes) -> None:
-        if len(data) < fixed_length(shape):
-            raise Rejected("the proof is too short for the shape")
-        if len(data) > largest_length(shape):
-            raise Rejected("the proof is too long for the shape")
-        self._shape, self._data, self._at = shape, data, 0
-
-    def _take(self, count: int) -> bytes:
-        piece = self._data[self._at : self._at + count]
-        if len(piece) != count:
-            raise Rejected("the proof ends early")
-        self._at += count
-        return piece
-
-    def _base(self) -> int:
-        value = int.from_bytes(self._take(8), "little")
-        if value >= P:
-            raise Rejected("an element of the proof is not below p")
-        return value
-
-    def _element(self) -> Ext:
-        first = self._base()
-        return Ext(first, self._base())
-
-    def _elements(self, count: int) -> list[Ext]:
-        return [self._element() for _ in range(count)]
+        super().__init__(data, fixed_length(shape), largest_length(shape))
+        self._shape = shape
 
     def head(self) -> Head:
         if self._take(len(MAGIC)) != MAGIC:
@@ -133,24 +104,8 @@ class Reader:
             root3=self._take(DIGEST),
         )
 
-    def opening(self, positions: list[int], size: int, width: int, salted: bool) -> Opening:
-        salts, words = [], []
-        for _ in positions:
-            if salted:
-                salts.append(self._take(SALT))
-            words.append([self._base() for _ in range(width)])
-        return Opening(salts, words, [self._take(DIGEST) for _ in siblings(positions, log2(size))])
-
-    def fold(self) -> tuple[Ext, Ext]:
-        first = self._element()
-        return first, self._element()
-
     def combined_run(self) -> list[Ext]:
         return self._elements(self._shape.row_code.C)
-
-    def end(self) -> None:
-        if self._at != len(self._data):
-            raise Rejected("the proof goes on after its end")
 
 
 def regions(shape: Shape, proof: Proof) -> list[tuple[str, int, int]]:

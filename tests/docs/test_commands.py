@@ -333,6 +333,10 @@ REFUSED = {
         f"audit prove --check {WORKLOAD} --leaf {WORKLOAD} --trust {{root}}",
         "does not begin with c2sp.org/tlog-proof@v1",
     ),
+    "audit of a sample without a witness": (
+        f"audit sample {{tmp}} --witness {WORKLOAD} --count 1 --out {{tmp}}/x",
+        "there is no log at",
+    ),
     "bundle of nothing": ("audit bundle {tmp} --out {tmp}/x.zip", "there is no log at"),
     "report with nowhere to write": (f"audit report {WORKLOAD} --out {WORKLOAD}", "exists already"),
     "bench of a log that is too short": ("bench audit --leaves 10", "a log of 10 entries is not measured"),

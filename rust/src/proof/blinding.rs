@@ -23,6 +23,8 @@ pub enum Use {
     MaskRow,
     Mu,
     Nu,
+    /// mu of the opened row of a commitment to weights.
+    MuW,
     /// The elements appended to a row of tree 1 or 2.
     Row {
         tree: u64,
@@ -36,6 +38,7 @@ impl Use {
             Self::MaskRow => 0,
             Self::Mu => 1,
             Self::Nu => 2,
+            Self::MuW => 3,
             Self::Row { tree, row } => (tree << 32) + row as u64,
         }
     }

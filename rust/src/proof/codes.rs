@@ -1,7 +1,12 @@
 //! The Reed-Solomon codes of the proofs, and how many of their positions are opened.
 
+use zeroize::Zeroizing;
+
+use super::tree::stride;
+use super::wide::Width;
 use super::wide::code::Code as Transform;
-use crate::field;
+use super::words::Words;
+use crate::{field, parallel};
 
 /// Runs of `message` entries, code words of `length`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +36,28 @@ impl Code {
     pub fn transform(self) -> Transform {
         Transform::new(self.log_message as u32, self.log_length as u32)
     }
+
+    /// The code words of some rows, as a tree takes them. Behind row i come the elements that `behind` gives.
+    pub fn encode(
+        self,
+        transform: &Transform,
+        rows: &[&[u64]],
+        behind: impl Fn(usize) -> Zeroizing<Vec<u64>> + Sync,
+        threads: usize,
+    ) -> Words {
+        let stride = stride(self.log_length);
+        let mut words = Words::zeros(rows.len() * stride);
+        let share = parallel::share(rows.len(), threads);
+        let parts = words.chunks_mut(share * stride).zip(rows.chunks(share)).enumerate();
+        let done: Result<(), ()> = parallel::run(parts, |(part, (words, rows))| {
+            let behind: Vec<_> = (part * share..part * share + rows.len()).map(&behind).collect();
+            let rows: Vec<_> = rows.iter().zip(&behind).map(|(&row, behind)| [row, behind.as_slice()]).collect();
+            transform.encode(Width::best(), &rows, stride, words);
+            Ok(())
+        });
+        done.expect("no part fails");
+        words
+    }
 }
 
 /// log2 C, log2 n, Q, log2 C2, log2 n2, Q2 for columns of 2^12, 2^13, .. rows.
@@ -55,6 +82,13 @@ pub fn of_rows(log_rows: usize) -> [Code; 2] {
         Code { log_message, log_length, queries },
         Code { log_message: log_run, log_length: log_run_length, queries: run_queries },
     ]
+}
+
+/// The code of a row of 2^`log_message` entries that is opened: that beside columns of such runs.
+pub fn of_opened_row(log_message: usize) -> Code {
+    let [.., log_run, log_run_length, run_queries] =
+        CODES.iter().find(|code| code[0] == log_message).expect("a code of runs of this length");
+    Code { log_message: *log_run, log_length: *log_run_length, queries: *run_queries }
 }
 
 #[cfg(test)]

@@ -21,20 +21,25 @@ pub fn inverse_columns(
     tables: &[(Column, Column)],
     threads: usize,
 ) -> Vec<Column> {
-    let mut inverses: Vec<Column> = shape.chunks().map(|_| Column::extension(shape.rows())).collect();
-    let (width, tables) =
-        (Width::best(), tables.iter().map(|(entries, selected)| (entries, selected)).collect::<Vec<_>>());
+    let tables: Vec<_> = tables.iter().map(|(entries, selected)| (entries, selected)).collect();
     let columns: Vec<&Column> = columns.iter().collect();
     let chunks: Vec<_> = shape.chunks().map(|chunk| lookups(shape, weights, chunk, &columns, &tables)).collect();
-    let share = parallel::share(shape.rows() / BATCH, threads) * BATCH;
-    let mut parts: Vec<Vec<Slices>> = (0..shape.rows().div_ceil(share)).map(|_| Vec::new()).collect();
+    columns_of(&chunks, shape.rows(), threads)
+}
+
+/// The sums of the fractions of each chunk, on `rows` rows.
+pub fn columns_of(chunks: &[Vec<Lookup>], rows: usize, threads: usize) -> Vec<Column> {
+    let width = Width::best();
+    let mut inverses: Vec<Column> = chunks.iter().map(|_| Column::extension(rows)).collect();
+    let share = parallel::share(rows / BATCH, threads) * BATCH;
+    let mut parts: Vec<Vec<Slices>> = (0..rows.div_ceil(share)).map(|_| Vec::new()).collect();
     for column in &mut inverses {
         let slices = column.re.chunks_mut(share).zip(column.im.chunks_mut(share));
         parts.iter_mut().zip(slices).for_each(|(part, (re, im))| part.push(Slices { re, im }));
     }
     let done: Result<(), ()> = parallel::run(parts.into_iter().enumerate(), |(part, mut out)| {
         let mut denominators = Column::extension(BATCH);
-        for start in (0..out[0].re.len()).step_by(BATCH) {
+        for start in (0..out.first().map_or(0, |out| out.re.len())).step_by(BATCH) {
             for (lookups, out) in chunks.iter().zip(&mut out) {
                 let [re, im] = [&mut out.re, &mut out.im].map(|part| &mut part[start..start + BATCH]);
                 fractions::sums(width, lookups, part * share + start, [re, im], denominators.parts_mut());

@@ -7,13 +7,16 @@ mod combination;
 mod constraint;
 mod ext;
 mod further;
+#[allow(dead_code)] // Until the last part is there.
+mod inference;
 mod inverses;
 #[cfg(test)]
 mod lies;
 mod masks;
+mod messages;
 mod multilinear;
 mod multiplicity;
-mod opened_row;
+mod opened;
 mod opening;
 mod polynomial;
 mod proof_bytes;
@@ -37,3 +40,6 @@ mod verifier;
 pub mod wide;
 mod witness;
 mod words;
+
+pub use ext::{E, ELEMENT_BYTES};
+pub use multilinear::eq_table;

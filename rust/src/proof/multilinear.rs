@@ -29,6 +29,26 @@ pub fn ge(z: &[E], c: usize) -> E {
     sum_from(z.iter().map(|&z| (E::ONE - z, z)), c)
 }
 
+/// The vector whose entries are their own indices from `c` on, and 0 before, as a polynomial at `z`; `c` is at most 2^l.
+pub fn ge_index(z: &[E], c: usize) -> E {
+    if c >> z.len() != 0 {
+        return E::ZERO;
+    }
+    // As in `sum_from`, of eq and of eq times the index.
+    let ([mut from, mut from_index], mut all_index) = ([E::ONE, E::ZERO], E::ZERO);
+    for (place, &z) in z.iter().rev().enumerate() {
+        let size = 1 << place;
+        if c >> place & 1 == 1 {
+            (from, from_index) = (z * from, z * (from_index + from.scale(size)));
+        } else {
+            from_index = z * (all_index + E::base(size)) + (E::ONE - z) * from_index;
+            from = z + (E::ONE - z) * from;
+        }
+        all_index = all_index + z.scale(size);
+    }
+    from_index
+}
+
 /// sum over x >= c of eq(a, x) eq(b, x); `c` is at most 2^l.
 pub fn eq_pair_from(a: &[E], b: &[E], c: usize) -> E {
     sum_from(a.iter().zip(b).map(|(&a, &b)| ((E::ONE - a) * (E::ONE - b), a * b)), c)
@@ -82,9 +102,11 @@ mod tests {
         let (table_a, table_b) = (eq_table(&a), eq_table(&b));
         for c in 0..=16 {
             assert_eq!(ge(&a, c), (c..16).map(|x| table_a.at(x)).sum());
+            assert_eq!(ge_index(&a, c), (c..16).map(|x| table_a.at(x).scale(x as u64)).sum());
             assert_eq!(eq_pair_from(&a, &b, c), (c..16).map(|x| table_a.at(x) * table_b.at(x)).sum());
         }
         assert_eq!((ge(&[], 0), ge(&[], 1)), (E::ONE, E::ZERO));
+        assert_eq!((ge_index(&[], 0), ge_index(&[], 1)), (E::ZERO, E::ZERO));
         assert_eq!(eq_pair_from(&a, &b, 0), eq(&a, &b));
     }
 }

@@ -32,14 +32,30 @@ pub fn fixed_bytes(shape: &Shape) -> usize {
 /// No proof of this shape is longer: every position is another one, and no two share an ancestor.
 pub fn largest_bytes(shape: &Shape) -> usize {
     let [first, second, third] = shape.leaf_words();
-    let opening = |code: Code, words: usize, salt: usize| {
-        let siblings: usize = (0..code.log_length).map(|level| code.queries.min(1 << level)).sum();
-        code.queries * (salt + 8 * words) + DIGEST_BYTES * siblings
-    };
     fixed_bytes(shape)
-        + opening(shape.code, first, SALT_BYTES)
-        + opening(shape.code, second, SALT_BYTES)
-        + opening(shape.row_code, third, 0)
+        + largest_opening(shape.code, first, true)
+        + largest_opening(shape.code, second, true)
+        + largest_opening(shape.row_code, third, false)
+}
+
+/// Bytes that open a tree of leaves with so many words, at the most.
+pub fn largest_opening(code: Code, words: usize, salted: bool) -> usize {
+    let siblings: usize = (0..code.log_length).map(|level| code.queries.min(1 << level)).sum();
+    let salt = if salted { SALT_BYTES } else { 0 };
+    code.queries * (salt + 8 * words) + DIGEST_BYTES * siblings
+}
+
+/// What proofs of a kind begin with, and how long those of a shape are.
+pub struct Format {
+    pub magic: &'static [u8; 8],
+    pub least: usize,
+    pub most: usize,
+}
+
+impl Format {
+    pub fn bounded_update(shape: &Shape) -> Self {
+        Self { magic: MAGIC, least: fixed_bytes(shape), most: largest_bytes(shape) }
+    }
 }
 
 /// Takes a proof apart. What it gives are parts of the slice, or as many elements as the caller, who knows the shape,
@@ -51,8 +67,8 @@ pub struct Bytes<'a> {
 
 impl<'a> Bytes<'a> {
     /// The bytes behind the head, after a look at the length alone and then at the head.
-    pub fn new(all: &'a [u8], shape: &Shape, statement: &Digest) -> Result<Self, Rejected> {
-        let (bytes, least, most) = (all.len(), fixed_bytes(shape), largest_bytes(shape));
+    pub fn new(all: &'a [u8], format: &Format, statement: &Digest) -> Result<Self, Rejected> {
+        let (bytes, &Format { magic, least, most }) = (all.len(), format);
         if bytes < least {
             return Err(Rejected::Short { bytes, least });
         }
@@ -60,7 +76,7 @@ impl<'a> Bytes<'a> {
             return Err(Rejected::Long { bytes, most });
         }
         let mut reader = Self { all, at: 0 };
-        if reader.take(MAGIC.len())? != MAGIC {
+        if reader.take(magic.len())? != magic {
             return Err(Rejected::Magic);
         }
         match reader.number()? {

@@ -9,23 +9,21 @@ use super::constraint::{Relation, Weights, table_columns};
 use super::ext::{E, bytes_of};
 use super::further::Further;
 use super::inverses::inverse_columns;
+use super::messages::Outgoing;
 use super::multilinear::eq_table;
-use super::opening::{self, bump};
-use super::proof_bytes::{MAGIC, VERSION};
-use super::published::{hide, publish};
+use super::opened::{Combined, OpenedRow, bump, inner_product, split};
+use super::opening::Opening;
+use super::proof_bytes::MAGIC;
+use super::published::hide;
 use super::relation::{block_weights, ciphertext_at, key_weights};
 use super::runs::{Points, runs};
 use super::shape::Shape;
 use super::statement::{First, Statement};
 use super::sumcheck::{self, Claim, Ending};
-use super::transcript::Transcript;
-use super::tree::{Tree, stride};
-use super::wide::Width;
+use super::tree::Tree;
 use super::wide::code::Code as Transform;
 use super::witness::Witness;
-use super::words::Words;
 use crate::ntt::N;
-use crate::parallel;
 
 /// The public side beyond the statement: the a_j of the round as evaluations, and the blocks of the ciphertext.
 pub struct Ciphertext<'a> {
@@ -48,23 +46,20 @@ pub fn prove(
 ) -> Attempt {
     let transcript = statement.transcript();
     let blinding = Blinding::new(seed, &transcript.state());
-    let mut proof = MAGIC.to_vec();
-    proof.extend([VERSION.to_le_bytes(), [0; 2]].concat());
-    proof.extend(transcript.state());
+    let messages = Outgoing::new(MAGIC, transcript);
     let further = statement.further;
-    Prover { shape: statement.shape, bound: statement.bound, further, ciphertext, blinding, threads, transcript, proof }
+    Prover { shape: statement.shape, bound: statement.bound, further, ciphertext, blinding, threads, messages }
         .run(witness)
 }
 
 pub struct Prover<'a> {
-    pub shape: &'a Shape,
+    shape: &'a Shape,
     bound: u64,
     further: &'a Further,
     ciphertext: &'a Ciphertext<'a>,
-    pub blinding: Blinding,
-    pub threads: usize,
-    pub transcript: Transcript,
-    pub proof: Vec<u8>,
+    blinding: Blinding,
+    threads: usize,
+    messages: Outgoing,
 }
 
 /// The uniform elements that hide what is opened.
@@ -87,8 +82,8 @@ impl Prover<'_> {
         let transform = shape.code.transform();
         hide([&masks.row, &masks.mu, &masks.nu].into_iter().flat_map(|mask| mask.iter().flat_map(|mask| mask.parts())));
         let first_tree = self.commit_columns(&transform, witness, &masks);
-        self.proof.extend(first_tree.root());
-        let First { zeta, alpha } = First::draw(&mut self.transcript, &first_tree.root());
+        self.messages.proof.extend(first_tree.root());
+        let First { zeta, alpha } = First::draw(&mut self.messages.transcript, &first_tree.root());
 
         let tables: Vec<_> = (0..shape.tables).map(|a| table_columns(shape, a)).collect();
         let weights = Weights::new(shape, self.further, alpha, E::ZERO);
@@ -102,23 +97,15 @@ impl Prover<'_> {
         let v = self.binding_value(witness, &zeta);
         #[cfg(test)]
         let v = v + super::lies::binding();
-        self.send("root2", &[&v.to_bytes(), &second_tree.root()]);
+        self.messages.send("root2", &[&v.to_bytes(), &second_tree.root()]);
 
         let ending = self.sum_check(witness, &inverses, tables, &zeta, alpha, v, &masks);
         let values = self.masked_values(&ending, &inverses, &masks.row);
-        self.send("values", &[&bytes_of(&values)]);
+        self.messages.send_elements("values", &values);
         self.open(witness, &inverses, [&first_tree, &second_tree], &masks, &ending.point);
         drop_all(inverses, self.threads);
         [first_tree, second_tree].into_iter().for_each(|tree| tree.drop_on(self.threads));
-        Attempt { proof: self.proof, holds: ending.holds }
-    }
-
-    /// Append what is sent to the proof, and absorb it.
-    pub fn send(&mut self, label: &str, parts: &[&[u8]]) {
-        let start = self.proof.len();
-        parts.iter().for_each(|part| self.proof.extend_from_slice(part));
-        publish(&self.proof[start..]);
-        self.transcript.absorb(label, &self.proof[start..]);
+        Attempt { proof: self.messages.proof, holds: ending.holds }
     }
 
     fn commit_columns(&self, transform: &Transform, witness: &Witness, masks: &Masks) -> Tree {
@@ -141,24 +128,14 @@ impl Prover<'_> {
 
     /// A tree over the code words of rows; to the first `appended` of them, uniform elements are appended.
     fn commit(&self, transform: &Transform, tree: u64, rows: &[&[u64]], appended: usize) -> Tree {
-        let stride = stride(self.shape.code.log_length);
-        let mut words = Words::zeros(rows.len() * stride);
-        let share = parallel::share(rows.len(), self.threads);
-        let parts = words.chunks_mut(share * stride).zip(rows.chunks(share)).enumerate();
-        let done: Result<(), ()> = parallel::run(parts, |(part, (words, rows))| {
-            let behind: Vec<_> = (part * share..part * share + rows.len())
-                .map(|row| {
-                    let count = if row < appended { self.shape.code.queries } else { 0 };
-                    self.blinding.words(Use::Row { tree, row }, count)
-                })
-                .collect();
-            let rows: Vec<_> = rows.iter().zip(&behind).map(|(&row, behind)| [row, behind.as_slice()]).collect();
-            transform.encode(Width::best(), &rows, stride, words);
-            Ok(())
-        });
-        done.expect("no part fails");
+        let code = self.shape.code;
+        let behind = |row| {
+            let count = if row < appended { code.queries } else { 0 };
+            self.blinding.words(Use::Row { tree, row }, count)
+        };
+        let words = code.encode(transform, rows, behind, self.threads);
         let salts = || self.blinding.salts(tree);
-        Tree::commit(words, self.shape.code.log_length, Some(&salts), self.threads)
+        Tree::commit(words, code.log_length, Some(&salts), self.threads)
     }
 
     /// v = s~(zeta) + pi
@@ -182,12 +159,12 @@ impl Prover<'_> {
         masks: &Masks,
     ) -> Ending {
         let shape = self.shape;
-        let mut draw = self.transcript.draw("point");
+        let mut draw = self.messages.transcript.draw("point");
         #[allow(unused_mut)]
         let (mut tau, theta) = (draw.elements(shape.log_rows), draw.elements(shape.group_variables()));
         #[cfg(test)]
         super::lies::draw(&mut tau);
-        let weights = Weights::new(shape, self.further, alpha, self.transcript.draw("gamma").element());
+        let weights = Weights::new(shape, self.further, alpha, self.messages.transcript.draw("gamma").element());
 
         let blocks = block_weights(shape, &tau, &theta);
         let key = key_weights(self.ciphertext.masks, &blocks, &tau, self.threads);
@@ -206,8 +183,8 @@ impl Prover<'_> {
         let runs = runs(shape, &weights, &Points { tau: &tau, zeta, key: &key });
         let threads = self.threads;
         sumcheck::prove(&claim, &originals, tables, rows, runs, threads, |round| {
-            self.send("round", &[&bytes_of(round)]);
-            self.transcript.draw("z").element()
+            self.messages.send_elements("round", round);
+            self.messages.transcript.draw("z").element()
         })
     }
 
@@ -226,7 +203,7 @@ impl Prover<'_> {
         // Of a size that is never outgrown: nothing is left behind unmasked.
         let mut values = Zeroizing::new(Vec::with_capacity(self.shape.committed()));
         values.extend_from_slice(base);
-        let (high, low) = opening::split(self.shape, z);
+        let (high, low) = split(z, self.shape.code);
         let (runs, low) = (eq_table(high).iter().collect::<Vec<_>>(), eq_table(low));
         for (column, &combined) in inverses.iter().zip(combined) {
             let re = dot(&combine(&self.rows_of(std::iter::once(column.re.as_slice())), &runs, self.threads), &low);
@@ -235,6 +212,58 @@ impl Prover<'_> {
         hide(values.iter().flat_map(|value| value.parts()));
         let rho = &masks[self.shape.round_masks()..];
         values.iter().zip(rho).map(|(&value, &rho)| value + rho * bump(z)).collect()
+    }
+
+    fn open(&mut self, witness: &Witness, inverses: &[Column], trees: [&Tree; 2], masks: &Masks, z: &[E]) {
+        let (shape, code, row_code, threads) = (self.shape, self.shape.code, self.shape.row_code, self.threads);
+        let mut draw = self.messages.transcript.draw("kappa");
+        let kappa = draw.elements(shape.column_variables());
+        let opening = Opening::new(shape, &kappa, draw.element(), z);
+        let (_, low) = split(z, code);
+        let sigma = dot(&Column::of(masks.mu[..code.message()].iter().copied()), &eq_table(low))
+            + inner_product(&opening.masks, &masks.nu[..shape.mask_row()]);
+        self.messages.send_elements("sigma", &[sigma]);
+        let epsilon = self.messages.transcript.draw("epsilon").element();
+
+        let opened = OpenedRow { code, appended: code.queries, row_code, weights: &opening.rows, low, epsilon };
+        let Combined { message, appended } = self.combine(&opened, witness, inverses, &masks.mu);
+        let mask_row = self.opened_mask_row(masks, epsilon);
+        #[cfg(test)]
+        let (mask_row, appended) = super::lies::opened(shape, mask_row, appended);
+        let third_tree = opened.commit(&message, threads);
+        self.messages.send("opening", &[&bytes_of(&mask_row), &bytes_of(&appended), &third_tree.root()]);
+
+        let positions = self.messages.transcript.draw("positions").positions(code.queries, code.log_length);
+        let salts = [1, 2].map(|tree| self.blinding.salts(tree));
+        let trees = trees.into_iter().zip(salts).map(|(tree, salts)| (tree, positions.as_slice(), salts));
+        self.messages.open("opened", trees);
+        let chi = self.messages.transcript.draw("chi").element();
+        opened.prove(&mut self.messages, &message, &code.points(&positions), chi, threads);
+        let positions = self.messages.transcript.draw("positions2").positions(row_code.queries, row_code.log_length);
+        third_tree.open(&positions, None, &mut self.messages.proof);
+    }
+
+    /// u
+    fn combine(&self, opened: &OpenedRow, witness: &Witness, inverses: &[Column], mu: &[E]) -> Combined {
+        let first = self.rows_of(witness.columns.iter().map(|column| column.re.as_slice()));
+        let second = self.rows_of(inverses.iter().flat_map(|column| [column.re.as_slice(), column.im.as_slice()]));
+        let appended = |tree, rows: &[&[u64]]| -> Vec<_> {
+            (0..rows.len()).map(|row| self.blinding.words(Use::Row { tree, row }, opened.appended)).collect()
+        };
+        let (of_first, of_second) = (appended(1, &first), appended(2, &second));
+        let tails: Vec<&[u64]> = of_first.iter().chain(&of_second).map(|words| words.as_slice()).collect();
+        opened.combine(mu, &[first, second].concat(), &tails, self.threads)
+    }
+
+    /// u_m
+    fn opened_mask_row(&self, masks: &Masks, epsilon: E) -> Vec<E> {
+        let shape = self.shape;
+        let first = shape.base_columns() * shape.runs();
+        let appended = |row| self.blinding.words(Use::Row { tree: 1, row }, shape.code.queries);
+        let (re, im) = (appended(first), appended(first + 1));
+        let appended = re.iter().zip(&*im).map(|(&re, &im)| E::new(re, im));
+        let row = masks.row.iter().copied().chain(appended);
+        masks.nu.iter().zip(row).map(|(&nu, mask)| nu + epsilon * mask).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use super::blinding;
 use super::column::drop_all;
 use super::ext::E;
 use super::further::{self, Direction, Further, LARGEST_CLAIMS, PartNorm};
+use super::inference;
 use super::masks::Masks;
 use super::multilinear::eq_table;
 use super::proof_bytes::{fixed_bytes, largest_bytes};
@@ -351,5 +352,6 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(content_digest, module)?)?;
     module.add_function(wrap_pyfunction!(direction_digest, module)?)?;
     module.add_function(wrap_pyfunction!(prove_update, module)?)?;
-    module.add_function(wrap_pyfunction!(verify_update, module)?)
+    module.add_function(wrap_pyfunction!(verify_update, module)?)?;
+    inference::python::add_to(module)
 }

@@ -28,7 +28,7 @@ pub enum Rejected {
     },
     /// The openings of this tree do not lead to its root.
     Root {
-        tree: usize,
+        tree: &'static str,
     },
     /// The opened words of nu and the mask row do not fit u_m.
     MaskRow {
@@ -48,7 +48,7 @@ impl fmt::Display for Rejected {
             Self::Short { bytes, least } => write!(f, "the proof ends after {bytes} bytes, {least} or more are needed"),
             Self::Long { bytes, most } => write!(f, "{bytes} bytes are more than the {most} that a proof can have"),
             Self::Trailing { bytes } => write!(f, "{bytes} bytes follow the last opening"),
-            Self::Magic => write!(f, "the bytes do not begin as a proof of a bounded update does"),
+            Self::Magic => write!(f, "the bytes do not begin as a proof of this kind does"),
             Self::Version(version) => write!(f, "version {version} is unknown"),
             Self::Reserved(value) => write!(f, "the reserved field holds {value}, not 0"),
             Self::Statement => write!(f, "it proves another statement"),

@@ -53,7 +53,7 @@ impl Statement<'_> {
             bytes.extend(digest);
         }
         bytes.extend(self.further.bytes());
-        Transcript::new(&bytes)
+        Transcript::new("quatrefoil/proof/bounded-update/v1", &bytes)
     }
 }
 

@@ -66,10 +66,10 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// The state that a statement gives: its digest.
-    pub fn new(statement: &[u8]) -> Self {
+    /// The state that a statement of an argument of this name gives: its digest.
+    pub fn new(argument: &str, statement: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new_keyed(&KEYS.transcript);
-        hasher.update(b"quatrefoil/proof/bounded-update/v1").update(statement);
+        hasher.update(argument.as_bytes()).update(statement);
         Self { state: *hasher.finalize().as_bytes() }
     }
 
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn challenges_follow_from_everything_before_them() {
         let challenge = |statement: &[u8], absorbed: &[(&str, &[u8])], drawn: &str| {
-            let mut transcript = Transcript::new(statement);
+            let mut transcript = Transcript::new("test", statement);
             absorbed.iter().for_each(|(label, data)| transcript.absorb(label, data));
             transcript.draw(drawn).element()
         };
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn positions_are_distinct_ascending_and_in_range() {
-        let mut transcript = Transcript::new(b"");
+        let mut transcript = Transcript::new("test", b"");
         let positions = transcript.draw("positions").positions(200, 8);
         assert!(positions.len() < 200 && positions.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(positions.iter().all(|&position| position < 256));

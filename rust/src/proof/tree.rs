@@ -6,6 +6,7 @@
 use zeroize::Zeroizing;
 
 use super::blinding::Salts;
+use super::ext::E;
 use super::proof_bytes::{Bytes, SALT_WORDS};
 use super::published::published;
 use super::rejected::Rejected;
@@ -130,6 +131,17 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// Words of a leaf beside its salt.
+    pub fn width(&self) -> usize {
+        self.leaf - self.salt
+    }
+
+    /// The elements of E whose parts are the words `at` and the next, at all positions.
+    pub fn elements(&self, at: usize) -> Vec<E> {
+        let leaves = self.words.chunks_exact(self.leaf);
+        leaves.map(|leaf| E::new(leaf[self.salt + at], leaf[self.salt + at + 1])).collect()
+    }
+
     /// The words at the position with this number.
     pub fn at(&self, number: usize) -> &[u64] {
         &self.words[number * self.leaf + self.salt..(number + 1) * self.leaf]
@@ -138,7 +150,7 @@ impl Opened {
 
 /// Which tree is opened, and where.
 pub struct Opening<'a> {
-    pub tree: usize,
+    pub tree: &'static str,
     pub root: Digest,
     pub log_length: usize,
     pub width: usize,

@@ -88,7 +88,7 @@ KINDS: dict[str, Kind] = {
     "inference": Kind(
         "a request was answered, and a receipt of it signed",
         ("workload",),
-        ("keyset", "sequence", "previous", "time", "request", "answer", "status", "complete"),
+        ("keyset", "sequence", "previous", "time", "request", "answer", "status", "complete", "inputs", "outputs"),
     ),
     "serving-ended": Kind(
         "no more receipts are signed under a keyset",

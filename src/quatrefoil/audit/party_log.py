@@ -29,6 +29,8 @@ class PartyLog:
         if signed is None:
             raise EvidenceRejected("the log does not say whose it is", hint=_HINT, check="owner")
         self._source = source
+        self.trust = trust
+        """Whom its owner was certified by."""
         self.statement = signed
         """The owner's signed statement, as it lies in the log."""
         self.owner: Owner = ownership.verify(signed, trust, clock=clock)
@@ -58,6 +60,10 @@ class PartyLog:
     def entry(self, index: int) -> Entry:
         """One entry, shown to be under the checkpoint."""
         return entries.decode(index, self.reader.leaf(index))
+
+    def read(self, path: str) -> bytes | None:
+        """A file that lies beside the log, as it is: nothing of it has been verified."""
+        return self._source.read(path)
 
     def payload(self, name: str, attachment: Attachment) -> bytes:
         """What an entry attaches, held to its digest."""

@@ -10,6 +10,7 @@ from quatrefoil.cli import (
     audit_prove,
     audit_receipt,
     audit_report,
+    audit_sample,
     audit_show,
     audit_verify,
 )
@@ -17,7 +18,16 @@ from quatrefoil.cli import (
 NAME = "audit"
 HELP = "check and read what a party has logged"
 
-_COMMANDS = (audit_verify, audit_show, audit_prove, audit_receipt, audit_bundle, audit_report, audit_monitor)
+_COMMANDS = (
+    audit_verify,
+    audit_show,
+    audit_prove,
+    audit_receipt,
+    audit_sample,
+    audit_bundle,
+    audit_report,
+    audit_monitor,
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -9,8 +9,9 @@ use crate::proof::constraint::{Weights, table_columns};
 use crate::proof::ext::E;
 use crate::proof::inverses::inverse_columns;
 use crate::proof::multilinear::eq_table;
-use crate::proof::opening::{Opening, bump};
-use crate::proof::proof_bytes::{Bytes, HEAD_BYTES, SALT_BYTES};
+use crate::proof::opened::bump;
+use crate::proof::opening::Opening;
+use crate::proof::proof_bytes::{Bytes, Format, HEAD_BYTES, SALT_BYTES};
 use crate::proof::statement::First;
 use crate::proof::transcript::Transcript;
 
@@ -54,7 +55,7 @@ struct Shown {
 
 fn shown(instance: &Instance, proof: &[u8]) -> Shown {
     let (shape, mut transcript) = (&instance.shape, instance.statement().transcript());
-    let mut bytes = Bytes::new(proof, shape, &transcript.state()).unwrap();
+    let mut bytes = Bytes::new(proof, &Format::bounded_update(shape), &transcript.state()).unwrap();
     let First { alpha, .. } = First::draw(&mut transcript, &bytes.digest().unwrap());
     let start = bytes.at();
     bytes.element().unwrap();

@@ -27,7 +27,7 @@ pub mod packed;
 mod polynomial;
 pub mod round;
 #[cfg(test)]
-mod samples;
+pub mod samples;
 pub mod tables;
 pub mod width;
 mod words;

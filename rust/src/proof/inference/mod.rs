@@ -1,0 +1,39 @@
+//! Zero-knowledge proofs of answers: docs/inference-proofs.md defines the argument and every byte of a proof.
+
+mod blinded;
+mod bytes;
+mod cells;
+mod claims;
+mod committing;
+mod errors;
+#[cfg(test)]
+mod laps;
+mod layers;
+#[cfg(test)]
+mod lies;
+mod link;
+mod looked_up;
+mod lookups;
+mod mask_row;
+mod mask_weights;
+mod opened;
+mod program;
+mod prover;
+mod public;
+pub mod python;
+mod range;
+mod rounds;
+mod shape;
+mod soundness;
+mod statement;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod verifier;
+mod weights;
+mod weights_claims;
+mod weights_group;
+mod weights_rounds;
+mod weights_shape;
+mod window;
+mod witness;

@@ -1,0 +1,31 @@
+"""A second verifier of answers, slow and plain, written from docs/inference-proofs.md alone.
+
+It imports the standard library and `bounded_update` beside it, and shares no code with the kernel in rust/. Unaudited.
+"""
+
+from bounded_update.errors import Rejected
+
+from .commitment import Randomness, WeightsCommitment, WeightsRandomness
+from .model import Weights
+from .program import Program, Refused, parse
+from .prover import prove
+from .shape import Shape, WeightsShape
+from .statement import Statement
+from .verifier import Verified, verify
+
+__all__ = [
+    "Program",
+    "Randomness",
+    "Refused",
+    "Rejected",
+    "Shape",
+    "Statement",
+    "Verified",
+    "Weights",
+    "WeightsCommitment",
+    "WeightsRandomness",
+    "WeightsShape",
+    "parse",
+    "prove",
+    "verify",
+]

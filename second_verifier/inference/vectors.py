@@ -1,0 +1,219 @@
+"""The test vectors in tests/vectors/inference_proofs: statements, proofs, and faults that must be seen."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bounded_update.errors import Rejected
+from bounded_update.transcript import Transcript
+
+from .commitment import Randomness, WeightsCommitment, WeightsRandomness
+from .model import Run, Trace, Weights
+from .mutations import Changed, apply, mutations
+from .program import AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Sum, Windows
+from .proof_bytes import Proof
+from .prover import Prover
+from .shape import Shape, WeightsShape
+from .statement import Statement
+from .statement_file import FILES, statement_of, write
+from .verifier import verify
+from .weights_link import LinkRandomness, prove_link, verify_link
+from .weights_range import RangeRandomness, RangeShape, prove_range, verify_range
+
+BINDING: Final = bytes(range(100, 132))
+WEIGHTS_SEED: Final = bytes([1]) * 32
+PROVER_SEED: Final = bytes([3]) * 32
+LINKED_SEED: Final = bytes([4]) * 32  # of the commitment that a link leads to
+
+TWO_LAYERS: Final = Program((20,), 0, 255, 127, (Dense(0, 16, Rounding(8, 0, 255, 12)), Dense(1, 5, None)))
+ONE_LAYER: Final = Program((13,), -128, 127, 127, (Dense(0, 2, None),))
+IMAGES: Final = Program(
+    (2, 7, 6),
+    -8,
+    7,
+    7,
+    (
+        Conv(0, 3, Windows((3, 2), (2, 1), (1, 1, 0, 1)), Rounding(3, 0, 15, 8)),
+        MaxPool(1, Windows((2, 3), (1, 2), (1, 0, 0, 1))),
+        Conv(2, 3, Windows((1, 3), (1, 1), (0, 1, 0, 1)), Rounding(4, -8, 7, 7)),
+        Sum((2, 3), (1, 2), Rounding(2, 0, 15, 5)),
+        AveragePool(4, Windows((2, 2), (1, 1)), 5, Rounding(4, 0, 15, 5)),
+        Flatten(5),
+        Dense(6, 4, Rounding(4, -16, 15, 8)),
+    ),
+)
+
+
+@dataclass
+class Case:
+    """An honest operator, with weights and inputs drawn by Python's `random` from the seed."""
+
+    name: str
+    program: Program
+    batch: int
+    openings: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        draw = random.Random(self.seed)  # noqa: S311 - no secret: anybody makes these again
+        program = self.program
+        layers = [(step, program.given(number)[0].shape) for number, step in program.layers]
+        self.weights = Weights(
+            [[draw.randint(-program.w_max, program.w_max) for _ in range(step.weights(of))] for step, of in layers],
+            [[draw.randint(-100, 100) for _ in range(step.biases)] for step, _ in layers],
+        )
+        features = program.values[0].features
+        self.inputs = [[draw.randint(program.low, program.high) for _ in range(features)] for _ in range(self.batch)]
+        traces = self.trace(self.weights)
+        self.outputs = [trace.values[-1] for trace in traces]
+        self.shape = Shape(program, self.batch, self.openings)
+        for trace in traces:
+            for cell, q in zip(self.shape.forms.cells, trace.q, strict=True):
+                if not all(-(1 << cell.q_bits) <= x < 1 << cell.q_bits for x in q):
+                    raise ValueError(f"q of step {cell.step} goes from {min(q)} to {max(q)}")
+
+    def commit(self, seed: bytes = WEIGHTS_SEED) -> WeightsCommitment:
+        shape = WeightsShape(self.program, self.openings)
+        return WeightsCommitment.make(shape, self.weights, WeightsRandomness.from_seed(shape, seed))
+
+    def trace(self, weights: Weights) -> list[Trace]:
+        return [Run(self.program, weights).trace(sample) for sample in self.inputs]
+
+    def prove(self) -> tuple[Statement, Proof]:
+        committed = self.commit()
+        statement = Statement(self.shape, committed.root, self.inputs, self.outputs, BINDING)
+        prover = Prover(statement, committed, self.weights, Randomness.from_seed(self.shape, PROVER_SEED))
+        return statement, prover.run(Transcript(statement.digest))
+
+
+ACCEPTED: Final = (
+    ("two-layers", TWO_LAYERS, 5, 1, 1),
+    ("images", IMAGES, 3, 1, 2),
+    ("one-layer-batch-of-1", ONE_LAYER, 1, 1, 3),
+    ("two-layers-16-openings", TWO_LAYERS, 1, 16, 4),
+)
+
+
+def rounded_up(case: Case) -> tuple[Weights, list[Trace]]:
+    """The first rounded sum is rounded up to the next: q larger by one, r smaller by 2^shift, what follows from it."""
+    weights, traces = case.weights, case.trace(case.weights)
+    first, rounding, last = traces[0], TWO_LAYERS.steps[0].rounding, TWO_LAYERS.layers[1][1]  # type: ignore[union-attr]
+    assert rounding is not None
+    i = next(i for i, q in enumerate(first.q[0]) if rounding.low <= q < rounding.high)
+    first.q[0][i] += 1
+    first.r[0][i] -= 1 << rounding.shift
+    first.y[0][i] += 1
+    first.values[2][:] = Run(TWO_LAYERS, weights).sums(2, 1, last, first.y[0])
+    return weights, traces
+
+
+def changed_weight(case: Case) -> tuple[Weights, list[Trace]]:
+    """One weight of the second layer is larger by one than the committed one."""
+    weights = [list(layer) for layer in case.weights.weights]
+    weights[1][7] += 1
+    changed = Weights(weights, case.weights.biases)
+    return changed, case.trace(changed)
+
+
+FORGED: Final = {"rounded-up": rounded_up, "changed-weight": changed_weight}
+
+
+def forge(case: Case, lie: Callable[[Case], tuple[Weights, list[Trace]]]) -> tuple[Statement, Proof]:
+    """A liar that follows the argument in all else. The answers are what comes of the lie."""
+    weights, traces = lie(case)
+    committed = case.commit()
+    outputs = [trace.values[-1] for trace in traces]
+    statement = Statement(case.shape, committed.root, case.inputs, outputs, BINDING)
+
+    class Liar(Prover):
+        def traces(self) -> list[Trace]:
+            return traces
+
+    liar = Liar(statement, committed, weights, Randomness.from_seed(case.shape, PROVER_SEED))
+    return statement, liar.run(Transcript(statement.digest))
+
+
+def write_vectors(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    accepted: list[dict[str, Any]] = []
+    mutated: list[dict[str, Any]] = []
+    for name, program, batch, openings, seed in ACCEPTED:
+        case = Case(name, program, batch, openings, seed)
+        statement, proof = case.prove()
+        data = proof.to_bytes()
+        write(statement, directory, name)
+        (directory / f"{name}.proof").write_bytes(data)
+        (directory / f"{name}.weights").write_bytes(case.weights.to_bytes())
+        verified = verify(statement, data)
+        accepted.append(
+            {
+                "name": name,
+                "statement_digest": verified.statement.hex(),
+                "soundness_bits": round(verified.soundness_bits, 6),
+            }
+        )
+        if name == ACCEPTED[0][0]:
+            accepted[-1] |= _of_weights(case, directory)
+            mutated = list(_mutated(directory, name, proof))
+    index = {
+        "version": 1,
+        "weights_seed": WEIGHTS_SEED.hex(),
+        "linked_seed": LINKED_SEED.hex(),
+        "prover_seed": PROVER_SEED.hex(),
+        "accepted": accepted,
+        "forged": [_forged(directory, name) for name in FORGED],
+        "mutated": mutated,
+    }
+    (directory / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+def _forged(directory: Path, name: str) -> dict[str, Any]:
+    lie = FORGED[name]
+    statement, proof = forge(Case(*ACCEPTED[0]), lie)
+    write(statement, directory, name)
+    (directory / f"{name}.proof").write_bytes(proof.to_bytes())
+    return {"name": name, "fault": lie.__doc__, "reason": _reason(statement, proof.to_bytes())}
+
+
+def _mutated(directory: Path, name: str, proof: Proof) -> Iterator[dict[str, Any]]:
+    fields = json.loads((directory / f"{name}.json").read_text())
+    files = {file: (directory / f"{name}.{file}").read_bytes() for file in FILES}
+    data = proof.to_bytes()
+    for mutation in mutations(proof, fields, files):
+        changed = apply(mutation, fields, files, data)
+        yield {"of": name} | mutation | {"reason": reason_of(changed)}
+
+
+def reason_of(changed: Changed) -> str:
+    try:
+        statement = statement_of(changed.statement, changed.files)
+    except Rejected as error:
+        return error.reason
+    return _reason(statement, changed.proof)
+
+
+def _reason(statement: Statement, proof: bytes) -> str:
+    try:
+        verify(statement, proof)
+    except Rejected as error:
+        return error.reason
+    raise AssertionError("a forgery was accepted")
+
+
+def _of_weights(case: Case, directory: Path) -> dict[str, Any]:
+    """A proof of the range of a commitment's weights, and a link to a fresh one."""
+    old, new = case.commit(), case.commit(LINKED_SEED)
+    in_range = prove_range(old, RangeRandomness.from_seed(RangeShape(old.shape), PROVER_SEED)).to_bytes()
+    link = prove_link(old, new, LinkRandomness.from_seed(old.shape, PROVER_SEED)).to_bytes()
+    (directory / f"{case.name}.range").write_bytes(in_range)
+    (directory / f"{case.name}.link").write_bytes(link)
+    one, other = verify_range(old.shape, old.root, in_range), verify_link(old.shape, old.root, new.root, link)
+    return {
+        "range": {"file": f"{case.name}.range", "statement_digest": one.statement.hex()},
+        "link": {"file": f"{case.name}.link", "statement_digest": other.statement.hex(), "linked_root": new.root.hex()},
+    }

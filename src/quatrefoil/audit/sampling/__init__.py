@@ -1,0 +1,27 @@
+"""Samples of inference receipts, drawn by a public rule from a witnessed checkpoint. docs/audit-sampling.md."""
+
+from quatrefoil.audit.sampling.catching import Caught, caught
+from quatrefoil.audit.sampling.rule import MOST_DRAWN, Terms
+from quatrefoil.audit.sampling.sample import (
+    DrawnReceipt,
+    EndedKeyset,
+    OpenKeyset,
+    Sample,
+    draw,
+    population_size,
+    verify,
+)
+
+__all__ = [
+    "MOST_DRAWN",
+    "Caught",
+    "DrawnReceipt",
+    "EndedKeyset",
+    "OpenKeyset",
+    "Sample",
+    "Terms",
+    "caught",
+    "draw",
+    "population_size",
+    "verify",
+]

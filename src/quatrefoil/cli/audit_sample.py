@@ -1,0 +1,266 @@
+"""``quatrefoil audit sample``: draw inference receipts by a public rule, or check a sample that somebody drew."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from datetime import UTC
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from quatrefoil.audit import PartyLog, witnesses
+from quatrefoil.audit.log import LOG_FOLDER, WITNESSED
+from quatrefoil.audit.sampling import Caught, Sample, Terms, caught, draw, population_size, verify
+from quatrefoil.audit.sampling.catching import SHARES, TRIES
+from quatrefoil.audit.sampling.rule import MOST_DRAWN
+from quatrefoil.cli.auditing import (
+    add_at_option,
+    add_log_argument,
+    add_party_option,
+    add_trust_option,
+    moment,
+    open_logs,
+)
+from quatrefoil.cli.hexadecimal import octets
+from quatrefoil.cli.output import (
+    add_json_option,
+    console,
+    only_json,
+    progress_console,
+    require_writable,
+    table,
+    write_json,
+)
+from quatrefoil.cli.parties import count
+from quatrefoil.errors import CallerError, EvidenceRejected
+from quatrefoil.policy import Policy
+from quatrefoil.tlog import VerifierKey
+from quatrefoil.transport import TrustAnchor, files, system_clock
+
+NAME = "sample"
+HELP = "draw inference receipts for proofs, by a public rule from a witnessed checkpoint, or check such a sample"
+SCHEMA = "quatrefoil.audit-sample/1"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_log_argument(parser)
+    parser.add_argument(
+        "--witness",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        required=True,
+        help="a witness that has to have cosigned: its signed statement, or its verifier key; once for each",
+    )
+    number = parser.add_mutually_exclusive_group(required=True)
+    number.add_argument("--count", type=count, metavar="N", help="how many receipts to draw")
+    number.add_argument("--fraction", type=share, metavar="P", help="or which share of them, as 0.01; rounded up")
+    parser.add_argument(
+        "--challenge",
+        metavar="HEX",
+        help="16 to 64 bytes that the auditor drew after it was shown the checkpoint: nobody can try out samples then",
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="the cosigned checkpoint (default: the log's own 'witnessed')"
+    )
+    parser.add_argument(
+        "--not-before", type=moment, metavar="TIME", help="refuse cosignatures of before this agreed time"
+    )
+    parser.add_argument(
+        "--after", type=int, default=0, metavar="SIZE", help="only keysets that ended from this entry on (default: 0)"
+    )
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="refuse fewer witnesses than this policy demands")
+    outcome = parser.add_mutually_exclusive_group(required=True)
+    outcome.add_argument("--out", type=Path, metavar="FILE", help="the sample to write")
+    outcome.add_argument("--check", type=Path, metavar="FILE", help="a sample to check, in place of writing one")
+    add_trust_option(parser)
+    add_at_option(parser)
+    add_party_option(parser)
+    add_json_option(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    require_writable(options.json)
+    challenge = None if options.challenge is None else octets("--challenge", options.challenge)
+    with open_logs(options) as logs:
+        log = _only_server(logs)
+        keys = _witnesses(options, log.trust)
+        note = _checkpoint(options, log)
+        sampled = note if note is not None else Sample.decode(files.read(options.check, "sample")).checkpoint.encode()
+        number = _count(options, log, sampled, keys, challenge)
+        terms = _terms(options, keys, number, challenge)
+        if options.check is None:
+            assert note is not None
+            sample = draw(log, note, terms, _progress())
+            files.write_new(options.out, sample.encode())
+        else:
+            sample = verify(files.read(options.check, "sample"), log, terms, _progress(), checkpoint=note)
+    _say(options, sample)
+
+
+# --------------------------------------------------------------------------------------------------------------- given
+
+
+def share(text: str) -> Fraction:
+    """A share above 0 and up to 1, for argparse, as it is written: no rounding moves the number that is drawn."""
+    try:
+        found = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no share like 0.01") from None
+    if not 0 < found <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0 and up to 1")
+    return found
+
+
+def _only_server(logs: dict[str, PartyLog]) -> PartyLog:
+    servers = {label: log for label, log in logs.items() if log.owner.role == "workload"}
+    if len(servers) != 1:
+        raise CallerError(
+            f"{len(servers)} logs here are of servers, and a sample is of one",
+            hint=f"Add --party, one of {', '.join(servers)}" if servers else "Give the log of a server of a model",
+        )
+    (found,) = servers.values()
+    return found
+
+
+def _witnesses(options: argparse.Namespace, trust: TrustAnchor) -> tuple[VerifierKey, ...]:
+    at = options.at or system_clock()
+    found = []
+    for file in options.witness:
+        content = files.read(file, "witness")
+        try:
+            text = content.decode("ascii").strip()
+        except UnicodeDecodeError:
+            text = ""
+        if text:
+            found.append(VerifierKey.decode(text))
+        else:
+            found.append(witnesses.verify(content, trust, clock=lambda: at).key)
+    if options.policy is not None and len(found) < (wanted := Policy.load(options.policy).witnesses):
+        raise CallerError(
+            f"{len(found)} witnesses are fewer than the {wanted} that the policy demands",
+            hint="Name all that were agreed on with --witness",
+        )
+    return tuple(found)
+
+
+def _checkpoint(options: argparse.Namespace, log: PartyLog) -> bytes | None:
+    """The one that was given; to draw from, the log's own; None where that of a sample is to be taken."""
+    if options.checkpoint is not None:
+        return files.read(options.checkpoint, "checkpoint")
+    if options.check is not None:
+        return None
+    if (found := log.read(WITNESSED)) is None:
+        raise EvidenceRejected(
+            f"no witnessed checkpoint lies in the log of {log.owner.name}",
+            hint=f"Give --checkpoint, or put a cosigned one into {LOG_FOLDER}/{WITNESSED}",
+            check="witnesses",
+        )
+    return found
+
+
+def _count(
+    options: argparse.Namespace,
+    log: PartyLog,
+    checkpoint: bytes,
+    keys: tuple[VerifierKey, ...],
+    challenge: bytes | None,
+) -> int:
+    if options.count is not None:
+        return int(options.count)
+    population = population_size(log, checkpoint, _terms(options, keys, 1, challenge), _progress())
+    number: int = math.ceil(options.fraction * population)
+    if not 1 <= number <= MOST_DRAWN:
+        raise CallerError(
+            f"that share of {population:,} receipts is {number:,}, not 1 to {MOST_DRAWN:,}",
+            hint="Give another --fraction, or --count",
+        )
+    return number
+
+
+def _terms(options: argparse.Namespace, keys: tuple[VerifierKey, ...], number: int, challenge: bytes | None) -> Terms:
+    earliest = None if options.not_before is None else options.not_before.astimezone(UTC)
+    return Terms(keys, number, options.after, earliest, challenge)
+
+
+def _progress() -> Callable[[int, int], None]:
+    """Of long logs only: a line on standard error each tenth."""
+    told = -1
+
+    def say(done: int, total: int) -> None:
+        nonlocal told
+        tenth = 10 * done // max(total, 1)
+        if total >= 100_000 and tenth != told:
+            told = tenth
+            progress_console().print(f"{done:,} of {total:,} entries read", markup=False)
+
+    return say
+
+
+# --------------------------------------------------------------------------------------------------------------- shown
+
+
+def _say(options: argparse.Namespace, sample: Sample) -> None:
+    chances = _chances(sample)
+    content: dict[str, Any] = {
+        "valid": True,
+        "drawn": len(sample.drawn),
+        "population": sample.population,
+        "keysets": len(sample.keysets),
+        "open_keysets": len(sample.open),
+        "open_receipts": sum(one.receipts for one in sample.open),
+        "witnesses": list(sample.witnesses),
+        "seed": sample.seed.hex(),
+        "challenge": None if sample.challenge is None else sample.challenge.hex(),
+        "chances": [
+            {
+                "share": one.share,
+                "false": one.false,
+                "caught": one.probability,
+                "tries": one.tries,
+                "caught_after_tries": one.after_tries,
+            }
+            for one in chances
+        ],
+        "receipts": [
+            {
+                "keyset": one.keyset.hex(),
+                "sequence": one.sequence,
+                "entry": one.entry,
+                "digest": one.digest.hex(),
+            }
+            for one in sample.drawn
+        ],
+    }
+    write_json(options.json, SCHEMA, content)
+    if only_json(options):
+        return
+    made = f"{options.out}: " if options.check is None else f"{options.check} is what the rule draws: "
+    left = (
+        f"; {sum(one.receipts for one in sample.open):,} in {len(sample.open)} keysets not ended" if sample.open else ""
+    )
+    console().print(
+        f"{made}{len(sample.drawn):,} of {sample.population:,} receipts of {len(sample.keysets)} keysets{left}; seed "
+        f"{sample.seed.hex()}",
+        markup=False,
+        soft_wrap=True,
+    )
+    tried = sample.challenge is None
+    columns = ["false receipts", "of all", "at least one is drawn"]
+    rows = [[f"{one.false:,}", f"{one.share:.1%}", f"{one.probability:.4%}"] for one in chances]
+    if tried:
+        columns.append(f"if {TRIES:,} seeds were tried")
+        rows = [[*row, f"{one.after_tries:.4%}"] for row, one in zip(rows, chances, strict=True)]
+    console().print(table("what such a sample catches", columns, rows))
+    if tried:
+        progress_console().print(
+            "Without --challenge, whoever asks for cosignatures can try out samples: see docs/audit-sampling.md",
+            style="bold yellow",
+        )
+
+
+def _chances(sample: Sample) -> list[Caught]:
+    tries = TRIES if sample.challenge is None else 1
+    return [caught(sample.population, len(sample.drawn), share, tries) for share in SHARES]
