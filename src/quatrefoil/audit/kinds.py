@@ -80,6 +80,9 @@ KINDS: dict[str, Kind] = {
         ("broker",),
         ("root", "ceremony", "contributors", "purpose"),
     ),
+    "committed-model": Kind(
+        "which committed weights a served model has, signed", ("workload",), ("model", "commitment", "program")
+    ),
     "serving-keys": Kind(
         "a keyset is in force: requests to a model are answered under it",
         ("workload",),
