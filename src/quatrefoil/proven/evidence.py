@@ -30,7 +30,7 @@ def proven_by(data: bytes, logs: Mapping[str, PartyLog], anchor: TrustAnchor, at
             check="log",
         )
     found = verify_answers(data, anchor, clock=lambda: at, log=logs[file.origin])
-    receipts = frozenset(hashlib.sha256(one.exchange.receipt).digest() for one in file.exchanges)
+    receipts = frozenset(hashlib.sha256(one.receipt).digest() for one in file.receipts)
     return Proven(receipts, file.commitment.root, found.inference.soundness_bits)
 
 
