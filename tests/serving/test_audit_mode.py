@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.quantised.float_models import everything, numbers, perceptron
 from tests.reference import integer_graph
 
+from float_models import everything, numbers, perceptron
 from quatrefoil.audit.computations import opening_keys, require_outputs, rho_of
 from quatrefoil.audit.inference_receipts import sign
 from quatrefoil.client import Answer, Client
