@@ -8,7 +8,7 @@ from functools import cached_property
 
 from bounded_update.field import ONE, ZERO, Ext, eq_vector, inner, inner_base, powers, total
 
-from .cells import Pulled
+from .cells import Cell, Pulled
 from .shape import LayerShape, Shape
 from .statement import Statement
 
@@ -86,42 +86,55 @@ class LinearClaims:
     """
 
     def __init__(self, shape: Shape, samples: Samples, ch: Challenges, v_A: Sequence[Ext], x: Sequence[Ext]) -> None:
-        self._shape, self._samples = shape, samples
+        self._shape, self._samples, self._ch = shape, samples, ch
         self.weights = {kind: [ZERO] * count for kind, count in shape.features.items()}
         self.sum = ZERO
-        layers, linear = shape.layers, shape.linear_cells
-        last = shape.m_q + 1 + 2 * len(layers) + len(linear)
-        gamma = powers(ch.gamma, last + 2)
-        for layer, sent_A, sent_x in zip(layers, v_A, x, strict=True):
-            r_o, s = ch.r_o[layer.place], ch.s[layer.place]
+        self._cells_from = shape.m_q + 1 + 2 * len(shape.layers)
+        self._next = self._cells_from + len(shape.linear_cells)
+        self._gamma = powers(ch.gamma, self._next + 2)
+        for layer, sent_A, sent_x in zip(shape.layers, v_A, x, strict=True):
             if layer.cell is not None:
-                eq = truncated(r_o, layer.outputs)
-                power = gamma[power_of_a(shape, layer.place)]
-                self._rounded_sums(layer.cell, eq, power)
-                cell = shape.forms.cells[layer.cell]
-                self.sum = self.sum + power * (sent_A + (samples.sum * total(eq)).scale(cell.half))
+                self._sums_of_layer(layer, shape.forms.cells[layer.cell], layer.cell, sent_A)
             if not layer.public:
-                source = shape.program.steps[layer.step - 1].sources[0]
-                pulled = Pulled()
-                shape.forms.pull(source, truncated(s, layer.inputs), pulled)
-                power = gamma[power_of_x(shape, layer.place)]
-                self.sum = self.sum + power * (sent_x - self._add(pulled, power))
-        for j, (t, r_t) in enumerate(zip(linear, ch.r_t, strict=True)):
-            power = gamma[shape.m_q + 1 + 2 * len(layers) + j]
-            eq = truncated(r_t, shape.forms.cells[t].features)
-            self._rounded_sums(t, eq, power)
-            pulled = Pulled()
-            shape.forms.pull_sum(t, eq, pulled)
-            half = (samples.sum * total(eq)).scale(shape.forms.cells[t].half)
-            self.sum = self.sum + power * (half + self._add(pulled, -power))
+                self._source_of_layer(layer, sent_x)
+        for j, t in enumerate(shape.linear_cells):
+            self._linear_cell(j, t)
         if shape.hash is not None:
-            self._hash(ch.r_h, gamma[last])
-            last += 1
+            self._hash(self._gamma[self._next])
+            self._next += 1
         if shape.program.last_is_rounded:
-            eq = truncated(ch.r_out, shape.program.outputs)
-            pulled = Pulled()
-            shape.forms.pull(len(shape.program.steps), eq, pulled)
-            self.sum = self.sum + gamma[last] * (inner(eq, samples.outputs) - self._add(pulled, gamma[last]))
+            self._outputs(self._gamma[self._next])
+
+    def _sums_of_layer(self, layer: LayerShape, cell: Cell, t: int, v_A: Ext) -> None:
+        eq = truncated(self._ch.r_o[layer.place], layer.outputs)
+        power = self._gamma[power_of_a(self._shape, layer.place)]
+        self._rounded_sums(t, eq, power)
+        self.sum = self.sum + power * (v_A + (self._samples.sum * total(eq)).scale(cell.half))
+
+    def _source_of_layer(self, layer: LayerShape, x: Ext) -> None:
+        """X of a layer is what its source holds."""
+        source = self._shape.program.steps[layer.step - 1].sources[0]
+        pulled = Pulled()
+        self._shape.forms.pull(source, truncated(self._ch.s[layer.place], layer.inputs), pulled)
+        power = self._gamma[power_of_x(self._shape, layer.place)]
+        self.sum = self.sum + power * (x - self._add(pulled, power))
+
+    def _linear_cell(self, j: int, t: int) -> None:
+        """A cell of a Sum, AveragePool or MaxPool, number j of those."""
+        cell = self._shape.forms.cells[t]
+        power = self._gamma[self._cells_from + j]
+        eq = truncated(self._ch.r_t[j], cell.features)
+        self._rounded_sums(t, eq, power)
+        pulled = Pulled()
+        self._shape.forms.pull_sum(t, eq, pulled)
+        half = (self._samples.sum * total(eq)).scale(cell.half)
+        self.sum = self.sum + power * (half + self._add(pulled, -power))
+
+    def _outputs(self, power: Ext) -> None:
+        eq = truncated(self._ch.r_out, self._shape.program.outputs)
+        pulled = Pulled()
+        self._shape.forms.pull(len(self._shape.program.steps), eq, pulled)
+        self.sum = self.sum + power * (inner(eq, self._samples.outputs) - self._add(pulled, power))
 
     def _rounded_sums(self, cell: int, weights: Sequence[Ext], power: Ext) -> None:
         """2^shift q + r of a cell."""
@@ -147,7 +160,7 @@ class LinearClaims:
                 public = public + inner(pulled.input, samples.inputs)
         return public
 
-    def _hash(self, r_h: Sequence[Ext], power: Ext) -> None:
+    def _hash(self, power: Ext) -> None:
         raise NotImplementedError("hidden inputs")
 
     def _put(self, kind: str, feature: int, weight: Ext) -> None:
@@ -158,24 +171,29 @@ class WeightsClaims:
     """The columns C_w, and what their products with the weights columns add up to."""
 
     def __init__(self, shape: Shape, samples_sum: Ext, ch: Challenges, m: Sequence[Ext], v_B: Sequence[Ext]) -> None:
-        weights = shape.weights
-        self.columns = [[ZERO] * weights.WL for _ in range(weights.n_W)]
-        self.gamma = powers(ch.gamma_W, 2 * len(shape.layers))
+        self._shape, self._ch = shape, ch
+        self.columns = [[ZERO] * shape.weights.WL for _ in range(shape.weights.n_W)]
         self.sum = ZERO
+        gamma = powers(ch.gamma_W, 2 * len(shape.layers))
         for layer, sent_m, sent_B in zip(shape.layers, m, v_B, strict=True):
-            r_o, s = ch.r_o[layer.place], ch.s[layer.place]
-            step = shape.program.layers[layer.place][1]
-            eq_o = [weight * self.gamma[2 * layer.place] for weight in truncated(r_o, layer.outputs)]
-            eq_s = truncated(s, layer.inputs)
-            source, value = shape.program.values[step.source].shape, shape.program.values[layer.step].shape
-            for output, weight, feature in step.products(source):
-                self._put(weights.weight_place(layer.place, weight), eq_o[output] * eq_s[feature])
-            factor = samples_sum * self.gamma[2 * layer.place + 1]
-            start = weights.n_1 * weights.WL + weights.bias_start[layer.place]
-            for output, by_output in enumerate(truncated(r_o, layer.outputs)):
-                self._put(start + step.bias_of(output, value), factor * by_output)
-            sent = self.gamma[2 * layer.place] * sent_m + self.gamma[2 * layer.place + 1] * sent_B
-            self.sum = self.sum + sent
+            self._weights_of_layer(layer, gamma[2 * layer.place], sent_m)
+            self._biases_of_layer(layer, gamma[2 * layer.place + 1], samples_sum, sent_B)
+
+    def _weights_of_layer(self, layer: LayerShape, power: Ext, m: Ext) -> None:
+        shape, step = self._shape, self._shape.program.layers[layer.place][1]
+        eq_o = [weight * power for weight in truncated(self._ch.r_o[layer.place], layer.outputs)]
+        eq_s = truncated(self._ch.s[layer.place], layer.inputs)
+        for output, weight, feature in step.products(shape.program.values[step.source].shape):
+            self._put(shape.weights.weight_place(layer.place, weight), eq_o[output] * eq_s[feature])
+        self.sum = self.sum + power * m
+
+    def _biases_of_layer(self, layer: LayerShape, power: Ext, samples_sum: Ext, v_B: Ext) -> None:
+        weights, step = self._shape.weights, self._shape.program.layers[layer.place][1]
+        value = self._shape.program.values[layer.step].shape
+        start = weights.n_1 * weights.WL + weights.bias_start[layer.place]
+        for output, weight in enumerate(truncated(self._ch.r_o[layer.place], layer.outputs)):
+            self._put(start + step.bias_of(output, value), samples_sum * power * weight)
+        self.sum = self.sum + power * v_B
 
     def _put(self, place: int, weight: Ext) -> None:
         column = self.columns[place // len(self.columns[0])]

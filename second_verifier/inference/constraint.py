@@ -22,31 +22,39 @@ class Constraint:
 
     def evaluate(self, committed: Sequence[Ext], public: Public) -> Ext:
         """F of the committed columns' values and the public ones at a row or a point."""
+        shape = self.shape
+        by_chunk, inverses = ZERO, ZERO
+        for q in range(shape.m_q):
+            h = committed[shape.c + 2 * q] + X * committed[shape.c + 2 * q + 1]
+            by_chunk = by_chunk + self._gamma[q] * self.fractions(q, h, committed, public)
+            inverses = inverses + h
+        return public["eq", 0] * by_chunk + self._gamma[shape.m_q] * inverses + self._linear(committed, public)
+
+    def fractions(self, q: int, h: Ext, committed: Sequence[Ext], public: Public) -> Ext:
+        """Z_q: h prod d - sum n prod d of the others."""
         shape, alpha, beta = self.shape, self._ch.alpha, self._ch.beta
         squared = beta * beta
-        by_chunk, inverses = ZERO, ZERO
-        for q, chunk in enumerate(shape.chunks):
-            numerator, denominator = ZERO, ONE
-            for kind, column in ((fraction.kind, fraction.column) for fraction in chunk):
-                n, d = ONE, alpha
-                if kind == "uses":
-                    n = -(public["sel", column] * committed[shape.column("uses", column)])
-                    d = d - public["tab", column]
-                else:
-                    d = d - committed[shape.column(kind, column)] - squared * public["tag " + kind, column]
-                if kind == "q":
-                    d = d - beta * committed[shape.column("y", column)]
-                numerator = numerator * d + n * denominator
-                denominator = denominator * d
-            h = committed[shape.c + 2 * q] + X * committed[shape.c + 2 * q + 1]
-            by_chunk = by_chunk + self._gamma[q] * (h * denominator - numerator)
-            inverses = inverses + h
-        linear = total(
+        numerator, denominator = ZERO, ONE
+        for kind, column in ((fraction.kind, fraction.column) for fraction in shape.chunks[q]):
+            n, d = ONE, alpha
+            if kind == "uses":
+                n = -(public["sel", column] * committed[shape.column("uses", column)])
+                d = d - public["tab", column]
+            else:
+                d = d - committed[shape.column(kind, column)] - squared * public["tag " + kind, column]
+            if kind == "q":
+                d = d - beta * committed[shape.column("y", column)]
+            numerator = numerator * d + n * denominator
+            denominator = denominator * d
+        return h * denominator - numerator
+
+    def _linear(self, committed: Sequence[Ext], public: Public) -> Ext:
+        shape = self.shape
+        return total(
             public["lin " + kind, column] * committed[shape.column(kind, column)]
             for kind in ("q", "r", "y", "i")
             for column in range(shape.columns[kind])
         )
-        return public["eq", 0] * by_chunk + self._gamma[shape.m_q] * inverses + linear
 
     def entry(self, index: int) -> Ext:
         """tab of an entry of the table vector."""

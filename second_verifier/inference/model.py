@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,11 @@ class Weights:
 
     weights: Sequence[Sequence[int]]
     biases: Sequence[Sequence[int]]
+
+    def to_bytes(self) -> bytes:
+        """Of each layer its weights, then its biases, each an i32, little endian."""
+        both = zip(self.weights, self.biases, strict=True)
+        return b"".join(struct.pack("<i", x) for layer, biases in both for x in (*layer, *biases))
 
 
 def weights_columns(shape: WeightsShape, given: Weights) -> list[list[int]]:

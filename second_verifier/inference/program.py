@@ -15,6 +15,7 @@ MOST_FEATURES: Final = 1 << 24
 LARGEST_MAGNITUDE: Final = 1 << 16
 LARGEST_SUM: Final = 1 << 50
 LARGEST_LEFT_SHIFT: Final = 24
+MOST_PLACES: Final = 1 << 12  # of a window of a MaxPool
 LARGEST_WEIGHT: Final = 1 << 16
 
 Shape3 = tuple[int, ...]
@@ -267,6 +268,9 @@ class MaxPool:
         top, left, bottom, right = self.windows.pads
         fits = max(top, bottom) < self.windows.kernel[0] and max(left, right) < self.windows.kernel[1]
         need(fits, f"pads {self.windows.pads} of a kernel {self.windows.kernel}: a window would hold no pixel")
+        need(self.windows.places <= MOST_PLACES, f"a MaxPool of {self.windows.places} places, above 2^12")
+        low, high = given[0].range
+        need(high - low < 1 << 15, f"a MaxPool of values from {low} to {high}, not below 2^15 wide")
         size = self.windows.size(given[0].shape)
         return Value((given[0].shape[0], *size), *given[0].range)
 

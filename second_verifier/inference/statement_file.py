@@ -28,8 +28,7 @@ from .program import parse
 from .shape import HashShape, Shape
 from .statement import Statement, batch_bytes
 
-LARGEST_PROGRAM: Final = 1 << 20
-LARGEST_BATCH_BYTES: Final = 1 << 30
+FILES: Final = {"program": 1 << 20, "inputs": 1 << 30, "outputs": 1 << 30}  # and their largest sizes
 _FIELDS: Final = {
     "program": str, "batch": int, "openings": int, "hidden": bool, "root": str, "binding": str,
     "inputs": str, "outputs": str,
@@ -39,11 +38,7 @@ _FIELDS: Final = {
 def load(path: Path) -> Statement:
     """ValueError for a file that is none, `Rejected` for inputs or outputs of another size."""
     given = checked(json.loads(path.read_text()))
-    program = parse(_beside(path, given["program"], LARGEST_PROGRAM))
-    shape = Shape(program, given["batch"], given["openings"], hash_shape(given["hidden"]))
-    inputs = _beside(path, given["inputs"], LARGEST_BATCH_BYTES)
-    outputs = _beside(path, given["outputs"], LARGEST_BATCH_BYTES)
-    return statement_of(shape, given, inputs, outputs)
+    return statement_of(given, {name: _beside(path, given[name], largest) for name, largest in FILES.items()})
 
 
 def hash_shape(hidden: bool) -> HashShape | None:
@@ -59,8 +54,11 @@ def checked(given: object) -> dict[str, Any]:
     return given
 
 
-def statement_of(shape: Shape, given: dict[str, Any], inputs: bytes, outputs: bytes) -> Statement:
+def statement_of(given: dict[str, Any], files: dict[str, bytes]) -> Statement:
+    """Of the fields, and what the files that they name hold."""
+    shape = Shape(parse(files["program"]), given["batch"], given["openings"], hash_shape(given["hidden"]))
     features = shape.program.values[0].features
+    inputs, outputs = files["inputs"], files["outputs"]
     one = batch_of(inputs, "Q", shape.hash.rows) if shape.hash else batch_of(inputs, "i", features)
     other = batch_of(outputs, "i", shape.program.outputs)
     return Statement(shape, bytes.fromhex(given["root"]), one, other, bytes.fromhex(given["binding"]))

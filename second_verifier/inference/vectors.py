@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bounded_update.errors import Rejected
 from bounded_update.transcript import Transcript
 
 from .commitment import Randomness, WeightsCommitment, WeightsRandomness
-from .model import Run, Weights
+from .model import Run, Trace, Weights
+from .mutations import Changed, apply, mutations
 from .program import AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Sum, Windows
 from .proof_bytes import Proof
 from .prover import Prover
 from .shape import Shape, WeightsShape
 from .statement import Statement
-from .statement_file import write
+from .statement_file import FILES, statement_of, write
 from .verifier import verify
 from .weights_link import LinkRandomness, prove_link, verify_link
 from .weights_range import RangeRandomness, RangeShape, prove_range, verify_range
@@ -66,7 +69,7 @@ class Case:
         )
         features = program.values[0].features
         self.inputs = [[draw.randint(program.low, program.high) for _ in range(features)] for _ in range(self.batch)]
-        traces = [Run(program, self.weights).trace(sample) for sample in self.inputs]
+        traces = self.trace(self.weights)
         self.outputs = [trace.values[-1] for trace in traces]
         self.shape = Shape(program, self.batch, self.openings)
         for trace in traces:
@@ -77,6 +80,9 @@ class Case:
     def commit(self, seed: bytes = WEIGHTS_SEED) -> WeightsCommitment:
         shape = WeightsShape(self.program, self.openings)
         return WeightsCommitment.make(shape, self.weights, WeightsRandomness.from_seed(shape, seed))
+
+    def trace(self, weights: Weights) -> list[Trace]:
+        return [Run(self.program, weights).trace(sample) for sample in self.inputs]
 
     def prove(self) -> tuple[Statement, Proof]:
         committed = self.commit()
@@ -93,37 +99,110 @@ ACCEPTED: Final = (
 )
 
 
-def write_vectors(directory: Path, names: tuple[str, ...] = ()) -> None:
+def rounded_up(case: Case) -> tuple[Weights, list[Trace]]:
+    """The first rounded sum is rounded up to the next: q larger by one, r smaller by 2^shift, what follows from it."""
+    weights, traces = case.weights, case.trace(case.weights)
+    first, rounding, last = traces[0], TWO_LAYERS.steps[0].rounding, TWO_LAYERS.layers[1][1]  # type: ignore[union-attr]
+    assert rounding is not None
+    i = next(i for i, q in enumerate(first.q[0]) if rounding.low <= q < rounding.high)
+    first.q[0][i] += 1
+    first.r[0][i] -= 1 << rounding.shift
+    first.y[0][i] += 1
+    first.values[2][:] = Run(TWO_LAYERS, weights).sums(2, 1, last, first.y[0])
+    return weights, traces
+
+
+def changed_weight(case: Case) -> tuple[Weights, list[Trace]]:
+    """One weight of the second layer is larger by one than the committed one."""
+    weights = [list(layer) for layer in case.weights.weights]
+    weights[1][7] += 1
+    changed = Weights(weights, case.weights.biases)
+    return changed, case.trace(changed)
+
+
+FORGED: Final = {"rounded-up": rounded_up, "changed-weight": changed_weight}
+
+
+def forge(case: Case, lie: Callable[[Case], tuple[Weights, list[Trace]]]) -> tuple[Statement, Proof]:
+    """A liar that follows the argument in all else. The answers are what comes of the lie."""
+    weights, traces = lie(case)
+    committed = case.commit()
+    outputs = [trace.values[-1] for trace in traces]
+    statement = Statement(case.shape, committed.root, case.inputs, outputs, BINDING)
+
+    class Liar(Prover):
+        def traces(self) -> list[Trace]:
+            return traces
+
+    liar = Liar(statement, committed, weights, Randomness.from_seed(case.shape, PROVER_SEED))
+    return statement, liar.run(Transcript(statement.digest))
+
+
+def write_vectors(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     accepted: list[dict[str, Any]] = []
+    mutated: list[dict[str, Any]] = []
     for name, program, batch, openings, seed in ACCEPTED:
-        if names and name not in names:
-            continue
         case = Case(name, program, batch, openings, seed)
         statement, proof = case.prove()
         data = proof.to_bytes()
         write(statement, directory, name)
         (directory / f"{name}.proof").write_bytes(data)
+        (directory / f"{name}.weights").write_bytes(case.weights.to_bytes())
         verified = verify(statement, data)
         accepted.append(
             {
                 "name": name,
                 "statement_digest": verified.statement.hex(),
                 "soundness_bits": round(verified.soundness_bits, 6),
-                "weights": case.weights.weights,
-                "biases": case.weights.biases,
             }
         )
         if name == ACCEPTED[0][0]:
             accepted[-1] |= _of_weights(case, directory)
+            mutated = list(_mutated(directory, name, proof))
     index = {
         "version": 1,
         "weights_seed": WEIGHTS_SEED.hex(),
         "linked_seed": LINKED_SEED.hex(),
         "prover_seed": PROVER_SEED.hex(),
         "accepted": accepted,
+        "forged": [_forged(directory, name) for name in FORGED],
+        "mutated": mutated,
     }
-    (directory / "index.json").write_text(json.dumps(index) + "\n")
+    (directory / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+def _forged(directory: Path, name: str) -> dict[str, Any]:
+    lie = FORGED[name]
+    statement, proof = forge(Case(*ACCEPTED[0]), lie)
+    write(statement, directory, name)
+    (directory / f"{name}.proof").write_bytes(proof.to_bytes())
+    return {"name": name, "fault": lie.__doc__, "reason": _reason(statement, proof.to_bytes())}
+
+
+def _mutated(directory: Path, name: str, proof: Proof) -> Iterator[dict[str, Any]]:
+    fields = json.loads((directory / f"{name}.json").read_text())
+    files = {file: (directory / f"{name}.{file}").read_bytes() for file in FILES}
+    data = proof.to_bytes()
+    for mutation in mutations(proof, fields, files):
+        changed = apply(mutation, fields, files, data)
+        yield {"of": name} | mutation | {"reason": reason_of(changed)}
+
+
+def reason_of(changed: Changed) -> str:
+    try:
+        statement = statement_of(changed.statement, changed.files)
+    except Rejected as error:
+        return error.reason
+    return _reason(statement, changed.proof)
+
+
+def _reason(statement: Statement, proof: bytes) -> str:
+    try:
+        verify(statement, proof)
+    except Rejected as error:
+        return error.reason
+    raise AssertionError("a forgery was accepted")
 
 
 def _of_weights(case: Case, directory: Path) -> dict[str, Any]:

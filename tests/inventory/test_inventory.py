@@ -78,6 +78,9 @@ IN_BROKER = {"AES": "aes-256-cmac-kdf", "AES256": "aes-256-cmac-kdf"}
 IN_OHTTP = {"HKDF": "hkdf-sha256", "HKDFExpand": "hkdf-sha256"}
 """The same for the HPKE contexts, whose KDF is HKDF-SHA256."""
 
+IN_AUDIT = {"HKDFExpand": "hkdf-sha256"}
+"""And for the keys that receipts are opened with."""
+
 IN_RUST = {
     "Mask": "additive-rlwe",
     "Aes256": "aes-256-ctr",
@@ -151,6 +154,8 @@ def meaning(name: str, room: str = "") -> set[str]:
         return {IN_ENCLAVE[name]}
     if room == "ohttp" and name in IN_OHTTP:
         return {IN_OHTTP[name]}
+    if room == "audit" and name in IN_AUDIT:
+        return {IN_AUDIT[name]}
     if room == "broker" and name in IN_BROKER:
         return {IN_BROKER[name]}
     if name in TEXTS:
