@@ -82,6 +82,7 @@ fn where_the_time_goes() {
             for _ in 0..2 {
                 let (public, statement) = (instance.public(), instance.statement());
                 laps::start();
+                let busy = laps::now();
                 let begun = Instant::now();
                 let witness = instance.witness(threads);
                 laps::lap("witness");
@@ -94,15 +95,17 @@ fn where_the_time_goes() {
                     threads,
                 );
                 let total = begun.elapsed();
+                let (laps, busy) = (laps::take(), laps::now() - busy);
                 println!(
-                    "  {threads} threads: {:.1} ms, {} bytes, holds {}, peak {}",
+                    "  {threads} threads: {:.1} ms, {:.1} ms of processors, {} bytes, holds {}, peak {}",
                     total.as_secs_f64() * 1e3,
+                    busy.as_secs_f64() * 1e3,
                     attempt.proof.len(),
                     attempt.holds,
                     memory("VmHWM:")
                 );
                 let laps: Vec<String> =
-                    laps::take().iter().map(|(name, time)| format!("{name} {:.1}", time.as_secs_f64() * 1e3)).collect();
+                    laps.iter().map(|(name, time)| format!("{name} {:.1}", time.as_secs_f64() * 1e3)).collect();
                 println!("    {}", laps.join(", "));
             }
         }
