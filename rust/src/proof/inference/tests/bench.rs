@@ -7,6 +7,7 @@ use super::instances::{Instance, weights_bytes};
 use super::models::{Builder, Model, clip, window};
 use crate::proof::inference::laps;
 use crate::proof::inference::program::Program;
+use crate::proof::inference::verifier::verify;
 
 /// The classifier of small pictures: 784-128-10.
 pub fn digits() -> Program {
@@ -107,6 +108,15 @@ fn where_the_time_goes() {
                 let laps: Vec<String> =
                     laps.iter().map(|(name, time)| format!("{name} {:.1}", time.as_secs_f64() * 1e3)).collect();
                 println!("    {}", laps.join(", "));
+                let begun = Instant::now();
+                let (public, statement) = (instance.public(), instance.statement());
+                let read = begun.elapsed();
+                let verdict = verify(&statement, &public, &attempt.proof, threads);
+                let [total, read] = [begun.elapsed(), read].map(|time| time.as_secs_f64() * 1e3);
+                println!(
+                    "    verified in {total:.1} ms, {read:.1} of them to hash what is public: {}",
+                    verdict.is_ok()
+                );
             }
         }
     }
