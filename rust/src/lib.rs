@@ -14,6 +14,7 @@ mod buffer;
 mod decryption;
 mod encryption;
 mod field;
+mod field_hash;
 mod key;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod lanes;
@@ -408,5 +409,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(probes::limit_proofs, module)?)?;
     module.add_function(wrap_pyfunction!(timing::timed_steps, module)?)?;
     module.add_function(wrap_pyfunction!(timing::time_step, module)?)?;
+    field_hash::python::add_to(module)?;
     proof::python::add_to(module)
 }

@@ -197,24 +197,50 @@ def verify_update(
     """The statement digest, or ``ProofRejected``."""
 
 class WeightsCommitment:
-    """A commitment to a model's weights, kept in memory for many proofs. docs/inference-proofs.md."""
+    """A commitment to the weights of a model in integers (docs/inference-proofs.md), kept in memory for many proofs and wiped
+    when it is dropped. The same arguments give the same root, whatever the threads."""
 
-    def __init__(self, program: bytes, openings: int, weights: bytes, seed: bytes, threads: int) -> None: ...
+    def __new__(
+        cls,
+        program: bytes,
+        openings: int,
+        weights: bytes | bytearray,
+        seed: bytes | bytearray,
+        threads: int,
+    ) -> WeightsCommitment:
+        """``weights``: little-endian i32, for each Dense and Conv in the order of steps its weights, row-major in their
+        natural shape, then its biases. ``ValueError``, with the numbers, for what does not fit."""
+
     @property
     def root(self) -> bytes: ...
+    @property
+    def openings(self) -> int: ...
 
-def inference_shape(program: bytes, openings: int, batch: int, hidden: bool) -> dict[str, float]: ...
+def inference_shape(program: bytes, openings: int, batch: int, hidden: bool) -> dict[str, float]:
+    """The numbers of the proofs about a batch, whole but for ``soundness_bits``; ``ValueError``, with the numbers, where there
+    are none."""
+
+def inference_soundness_terms(
+    program: bytes, openings: int, batch: int, hidden: bool
+) -> list[tuple[str, str, float]]:
+    """What is drawn, what can go wrong, and log2 of the error."""
+
 def prove_inference(
     commitment: WeightsCommitment,
-    inputs: bytes,
+    inputs: bytes | bytearray,
     outputs: bytes,
-    sums: list[bytes],
+    sums: list[bytes] | list[bytearray],
     batch: int,
-    randomness: bytes | None,
+    randomness: bytes | bytearray | None,
     binding: bytes,
-    seed: bytes,
+    seed: bytes | bytearray,
     threads: int,
-) -> bytes: ...
+) -> bytes:
+    """A proof that the committed model computes these outputs from these inputs; it uses up an opening of the commitment, which
+    the caller counts. All are little-endian i32, sample after sample. ``sums``: of every rounded Dense and Conv in the order of
+    steps, with the bias, before half a step is added. With ``randomness``, which their hashes were made with, the inputs stay
+    hidden. ``ValueError`` for what does not fit, and where the model does not compute these outputs."""
+
 def verify_inference(
     program: bytes,
     openings: int,
@@ -226,10 +252,54 @@ def verify_inference(
     binding: bytes,
     proof: bytes,
     threads: int,
-) -> tuple[bytes, float]: ...
-def prove_weights_range(commitment: WeightsCommitment, seed: bytes, threads: int) -> bytes: ...
-def verify_weights_range(program: bytes, openings: int, root: bytes, proof: bytes) -> tuple[bytes, float]: ...
-def prove_weights_link(old: WeightsCommitment, new: WeightsCommitment, seed: bytes, threads: int) -> bytes: ...
+) -> tuple[bytes, float]:
+    """The statement digest and -log2 of the soundness error, or ``ProofRejected``. ``inputs``: little-endian i32, or the
+    elements of their hashes, each a little-endian u64, where they are ``hidden``. ``ValueError`` for a statement that is none."""
+
+def prove_weights_range(commitment: WeightsCommitment, seed: bytes | bytearray, threads: int) -> bytes:
+    """A proof that the committed weights are in the program's range; it uses up an opening. ``ValueError`` for weights of more
+    than 16 bits."""
+
+def verify_weights_range(program: bytes, openings: int, root: bytes, proof: bytes) -> tuple[bytes, float]:
+    """The statement digest and -log2 of the soundness error, or ``ProofRejected``."""
+
+def prove_weights_link(
+    old: WeightsCommitment, new: WeightsCommitment, seed: bytes | bytearray, threads: int
+) -> bytes:
+    """A proof that two commitments, of one program and of as many openings, hold the same weights and biases; it uses up an
+    opening of each. ``ValueError`` where they do not."""
+
 def verify_weights_link(
-    program: bytes, openings_old: int, root_old: bytes, openings_new: int, root_new: bytes, proof: bytes
-) -> tuple[bytes, float]: ...
+    program: bytes, openings: int, old_root: bytes, new_root: bytes, proof: bytes
+) -> tuple[bytes, float]:
+    """The statement digest and -log2 of the soundness error, or ``ProofRejected``."""
+
+FIELD_HASH_ROWS: list[tuple[int, int]]
+"""Rows of the field hash's matrix: for ranges of up to 8 bits, then up to 16; of each for small inputs, then others."""
+FIELD_HASH_SMALL: int
+"""Inputs up to which they are small."""
+FIELD_HASH_LARGEST: int
+
+class EntryRefused(Exception):
+    """An entry is outside its range. ``args``: none, since which one is nobody's business."""
+
+class FieldHash:
+    """The matrix of ``docs/field-hash.md`` for ``size`` inputs from ``low`` to ``high``. Up to 384 MiB of it are kept;
+    a larger one is expanded again at each use."""
+
+    def __new__(cls, size: int, low: int, high: int) -> FieldHash: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def rho_entries(self) -> int: ...
+    @property
+    def rho_bytes(self) -> int: ...
+    def rho(self, rho: bytes | bytearray) -> NDArray[np.int32]:
+        """The entries that ``rho_bytes`` bytes stand for."""
+
+    def hash(self, inputs: NDArray[np.int32], rho: bytes | bytearray) -> bytes:
+        """h, a word of eight bytes a row; ``EntryRefused`` where an input is outside the range."""
+
+    def row_combination(self, point: bytes) -> bytes:
+        """A^T eq(r): an element of 16 bytes for each input, then each entry of rho. ``point``: r, log2 of the rows
+        rounded up of them; rows that there are not are zero."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from parties import AT, ROOT
-from sampled import NAMES, Cosigners, serve, server, witness_key
 
 from policy_text import TEXT
 from quatrefoil import cli
@@ -16,6 +15,7 @@ from quatrefoil.audit import witnesses
 from quatrefoil.audit.log import LOG_FOLDER, WITNESSED
 from quatrefoil.audit.sampling import Sample
 from quatrefoil.transport import statement
+from sampled import NAMES, Cosigners, serve, server, witness_key
 from world import START, identity
 
 CHALLENGE = "ab" * 32

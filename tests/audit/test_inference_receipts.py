@@ -34,7 +34,7 @@ from quatrefoil.exchange import protocol
 from world import START
 
 KEYSET = made.keyset()
-RECEIPT = made.receipt()
+RECEIPT = made.receipt(inputs=b"i" * 32, outputs=b"u" * 32)
 SIGNED = sign(RECEIPT, made.key())
 EXPECTED = Expected(
     issuer="ward",
@@ -177,10 +177,10 @@ def test_a_malformed_receipt_is_none(changes: dict[str, object]) -> None:
 
 
 def test_another_version_is_refused_and_not_guessed_at() -> None:
-    """A later version may commit to more, as to a field hash: a reader of this one must not take it for this one."""
-    value = [InferenceReceipt.TYPE, 2, [getattr(RECEIPT, field.name) for field in fields(RECEIPT)]]
+    """A later version may commit to more: a reader of this one must not take it for this one."""
+    value = [InferenceReceipt.TYPE, 3, [getattr(RECEIPT, field.name) for field in fields(RECEIPT)]]
     later = cose.sign(cose.encode(value), made.key(), header={cose.TYPE: MEDIA_TYPE}, attached=True).encode()
-    assert "version 2 is not 1" in refused(later, "form")
+    assert "version 3 is not 2" in refused(later, "form")
 
 
 # ----------------------------------------------------------------------------------------------------- of this exchange

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sampled import NAMES, SIGNED, Cosigners, ed25519_cosigned, quiet, serve, server, terms, witness_key
 from tests.reference import audit_sampling as reference
 
 import made_inferences as made
@@ -22,6 +21,7 @@ from quatrefoil.audit.sampling.catching import TRIES
 from quatrefoil.audit.sampling.population import MOST_KEYSETS
 from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
 from quatrefoil.errors import CallerError
+from sampled import NAMES, SIGNED, Cosigners, ed25519_cosigned, quiet, serve, server, terms, witness_key
 
 PAGE = (Path(__file__).parents[2] / "docs" / "audit-sampling.md").read_text()
 CHALLENGE = bytes(range(32))

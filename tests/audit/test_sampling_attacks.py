@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sampled import NAMES, SIGNED, Cosigners, quiet, serve, server, terms, witness_key
 
 import made_inferences as made
 from quatrefoil.attested import Attestation
@@ -20,6 +19,7 @@ from quatrefoil.audit.serving_log import Terms as Serving
 from quatrefoil.errors import EvidenceRejected
 from quatrefoil.tlog import Checkpoint, Note, Signer, read_checkpoint
 from quatrefoil.tlog.keys import LogKeys
+from sampled import NAMES, SIGNED, Cosigners, quiet, serve, server, terms, witness_key
 
 OF = made.keyset()
 SERVED = Served(

@@ -37,6 +37,7 @@ def test_the_parsers_all_have_targets() -> None:
         "infer_request",
         "infer_response",
         "onnx_file",
+        "proof_of_answers",
         "inference_receipt",
         "receipt_journal",
         "serving_entry",

@@ -59,6 +59,7 @@ NAMES = {
     r"shake_128": "shake128",
     r"class BgvTrack": "bgv",
     r"class BoundedUpdateProofs": "bounded-update",
+    r"class FieldHash": "field-hash",
 }
 """Identifier in the code -> what it is. Whatever looks like cryptography and is not here fails the tests below."""
 
@@ -77,6 +78,9 @@ IN_BROKER = {"AES": "aes-256-cmac-kdf", "AES256": "aes-256-cmac-kdf"}
 IN_OHTTP = {"HKDF": "hkdf-sha256", "HKDFExpand": "hkdf-sha256"}
 """The same for the HPKE contexts, whose KDF is HKDF-SHA256."""
 
+IN_AUDIT = {"HKDFExpand": "hkdf-sha256"}
+"""And for the keys that receipts are opened with."""
+
 IN_RUST = {
     "Mask": "additive-rlwe",
     "Aes256": "aes-256-ctr",
@@ -85,6 +89,7 @@ IN_RUST = {
     "Sha256": "sha-256",
     "blake3": "blake3",
     "Transcript": "bounded-update",
+    "FieldHash": "field-hash",
 }
 
 SUSPECT = re.compile(
@@ -149,6 +154,8 @@ def meaning(name: str, room: str = "") -> set[str]:
         return {IN_ENCLAVE[name]}
     if room == "ohttp" and name in IN_OHTTP:
         return {IN_OHTTP[name]}
+    if room == "audit" and name in IN_AUDIT:
+        return {IN_AUDIT[name]}
     if room == "broker" and name in IN_BROKER:
         return {IN_BROKER[name]}
     if name in TEXTS:

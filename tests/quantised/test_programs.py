@@ -6,10 +6,10 @@ import struct
 
 import numpy as np
 import pytest
-from float_models import digits, everything, numbers, perceptron
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from float_models import digits, everything, numbers, perceptron
 from quatrefoil.errors import ModelRefused
 from quatrefoil.quantised import IntegerGraph, Widths, program_of, quantise, weights_of
 from quatrefoil.quantised.graph import Input

@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import Any
 
-from tests.reference import ml_dsa_44
+from tests.reference import field_hash, ml_dsa_44
 
 FIELDS = [
     "issuer",
@@ -26,6 +26,8 @@ FIELDS = [
     "answer",
     "status",
     "complete",
+    "inputs",
+    "outputs",
 ]
 RECEIPT_TYPE, ENDED_TYPE = (f"application/vnd.quatrefoil.{name}" for name in ("inference-receipt", "serving-ended"))
 SPKI = bytes.fromhex("30820532300b060960864801650304031103820521" + "00")
@@ -125,6 +127,38 @@ def answer(salt: bytes, status: int, content: bytes) -> bytes:
     return hmac_sha256(salt, b"answer\0" + status.to_bytes(2, "big") + content)
 
 
+def expanded(key: bytes, info: bytes, length: int) -> bytes:
+    """HKDF-Expand of RFC 5869 with SHA-256."""
+    out, last = b"", b""
+    for number in range(1, -(-length // 32) + 1):
+        last = hmac_sha256(key, last + info + bytes([number]))
+        out += last
+    return out[:length]
+
+
+def inputs(salt: bytes, samples: list[list[int]], low: int, high: int) -> bytes:
+    """The commitment to samples, a row each."""
+    key = expanded(salt, b"quatrefoil/receipt inputs", 32)
+    _, entries, bits = field_hash.shape(len(samples[0]), low, high)
+    length = entries * (1 if bits <= 8 else 2)
+    hashes = [
+        field_hash.field_hash(
+            sample, low, high, expanded(key, b"quatrefoil/receipt rho" + row.to_bytes(4, "big"), length)
+        )
+        for row, sample in enumerate(samples)
+    ]
+    text = b"quatrefoil/receipt inputs\0" + len(samples).to_bytes(4, "big") + b"".join(hashes)
+    return hashlib.sha256(text).digest()
+
+
+def outputs(salt: bytes, answers: list[list[int]]) -> bytes:
+    """The commitment to answers, a row each."""
+    key = expanded(salt, b"quatrefoil/receipt outputs", 32)
+    shape = len(answers).to_bytes(4, "big") + len(answers[0]).to_bytes(4, "big")
+    integers = b"".join(one.to_bytes(4, "little", signed=True) for row in answers for one in row)
+    return hmac_sha256(key, shape + integers)
+
+
 # ------------------------------------------------------------------------------------------------------------- receipts
 
 
@@ -172,7 +206,7 @@ def verify(encoded: bytes, keyset: bytes) -> dict[str, Any]:
 
 def read_receipt(payload: bytes) -> dict[str, Any]:
     parts = decode(payload)
-    if not (isinstance(parts, list) and len(parts) == 3 and parts[:2] == ["urn:quatrefoil:inference-receipt", 1]):
+    if not (isinstance(parts, list) and len(parts) == 3 and parts[:2] == ["urn:quatrefoil:inference-receipt", 2]):
         raise ValueError("no receipt of this version")
     found = dict(zip(FIELDS, parts[2], strict=True))
     for name in ("keyset", "previous", "model", "policy", "request", "answer"):
@@ -180,6 +214,9 @@ def read_receipt(payload: bytes) -> dict[str, Any]:
             raise ValueError(f"no digest for {name}")
     if type(found["plan"]) is not bytes or len(found["plan"]) not in (0, 32):
         raise ValueError("no digest for plan")
+    lengths = [len(found[name]) if type(found[name]) is bytes else -1 for name in ("inputs", "outputs")]
+    if lengths not in ([0, 0], [32, 32]):
+        raise ValueError("no digests for inputs and outputs, and not none")
     if type(found["issuer"]) is not str or not 1 <= len(found["issuer"]) <= 255:
         raise ValueError("no issuer")
     text = found["measurement"]
@@ -198,7 +235,7 @@ def read_receipt(payload: bytes) -> dict[str, Any]:
 
 
 def write_receipt(fields: dict[str, Any]) -> bytes:
-    return encode(["urn:quatrefoil:inference-receipt", 1, [fields[name] for name in FIELDS]])
+    return encode(["urn:quatrefoil:inference-receipt", 2, [fields[name] for name in FIELDS]])
 
 
 def sign(payload: bytes, seed: bytes, kind: str = RECEIPT_TYPE) -> bytes:
@@ -245,7 +282,7 @@ def check_log(leaves: list[bytes], keysets: dict[str, bytes]) -> list[dict[str, 
 def _answered(body: dict[str, Any], chain: dict[str, Any]) -> dict[str, Any]:
     terms = chain["terms"]
     fields = {name: body.get(name, terms.get(name)) for name in FIELDS}
-    for name in ("keyset", "previous", "model", "policy", "plan", "request", "answer"):
+    for name in ("keyset", "previous", "model", "policy", "plan", "request", "answer", "inputs", "outputs"):
         fields[name] = bytes.fromhex(fields[name])
     payload = write_receipt(fields)
     read_receipt(payload)

@@ -40,3 +40,6 @@ mod verifier;
 pub mod wide;
 mod witness;
 mod words;
+
+pub use ext::{E, ELEMENT_BYTES};
+pub use multilinear::eq_table;

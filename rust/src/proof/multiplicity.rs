@@ -12,8 +12,10 @@ use crate::field;
 use crate::parallel;
 use crate::processor::at_its_best;
 
-/// Tables up to this size are compared with every entry.
+/// Tables up to this size are compared with every entry, and larger ones where this many comparisons are enough: then that
+/// takes less time than a batch that is sorted.
 const SMALL: usize = 256;
+const COMPARISONS: usize = 1 << 24;
 
 /// Entries that are sorted at a time: positions and values have 16 bits each.
 const BATCH: usize = 1 << 16;
@@ -23,11 +25,12 @@ pub fn count(columns: &[&[u64]], raised: u64, table: usize, threads: usize) -> Z
     let total: usize = columns.iter().map(|column| column.len()).sum();
     let batches = total.div_ceil(BATCH);
     let share = parallel::share(batches, threads);
+    let sorted = table > SMALL && table.saturating_mul(total) > COMPARISONS;
     let uses = Mutex::new(Zeroizing::new(vec![0; table]));
     let done: Result<(), ()> = parallel::run((0..batches).step_by(share), |first| {
         let mut own = Zeroizing::new(vec![0; table]);
-        let mut batch = Zeroizing::new(vec![0; BATCH]);
-        let mut buffers = (table > SMALL).then(Buffers::new);
+        let mut batch = Zeroizing::new(vec![0; if sorted { BATCH } else { total.min(BATCH) }]);
+        let mut buffers = sorted.then(Buffers::new);
         for number in first..batches.min(first + share) {
             let length = gather(columns, raised, number * BATCH, &mut batch);
             match &mut buffers {

@@ -6,6 +6,7 @@
 use zeroize::Zeroizing;
 
 use super::blinding::Salts;
+use super::ext::E;
 use super::proof_bytes::{Bytes, SALT_WORDS};
 use super::published::published;
 use super::rejected::Rejected;
@@ -133,6 +134,12 @@ impl Opened {
     /// Words of a leaf beside its salt.
     pub fn width(&self) -> usize {
         self.leaf - self.salt
+    }
+
+    /// The elements of E whose parts are the words `at` and the next, at all positions.
+    pub fn elements(&self, at: usize) -> Vec<E> {
+        let leaves = self.words.chunks_exact(self.leaf);
+        leaves.map(|leaf| E::new(leaf[self.salt + at], leaf[self.salt + at + 1])).collect()
     }
 
     /// The words at the position with this number.

@@ -128,7 +128,7 @@ impl Verifier<'_> {
 
         let (_, low) = split(&values.z, code);
         let row = OpenedRow { code, appended: code.queries, row_code, weights: &opening.rows, low, epsilon };
-        let at_points = row.values([&opened[0], &opened[1]], &appended, &points);
+        let at_points = row.values(&[&opened[0], &opened[1]], &opened[0].elements(first - 2), &appended, &points);
         let run = row.check(messages, claim, &at_points, &points, chi)?;
         let positions = messages.transcript.draw("positions2").positions(row_code.queries, row_code.log_length);
         row.check_run(messages, "3", root, &run, &positions)

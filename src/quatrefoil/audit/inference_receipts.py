@@ -52,6 +52,7 @@ class InferenceReceipt(WireObject):
     """What is said of one answer. A later version may commit to more; a reader of this one refuses it."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:inference-receipt"
+    VERSION: ClassVar[int] = 2
 
     issuer: str
     """Certified name of whoever runs the server."""
@@ -79,6 +80,10 @@ class InferenceReceipt(WireObject):
     """Of the answer, as in HTTP."""
     complete: bool
     """False where the answer broke off: what ``answer`` commits to is a beginning."""
+    inputs: bytes = b""
+    """``computations.commit_inputs`` of what the model computed on; empty where the receipt says nothing of that."""
+    outputs: bytes = b""
+    """``computations.commit_outputs`` of what it computed; empty where ``inputs`` is."""
 
     def __post_init__(self) -> None:
         for name in ("keyset", "previous", "model", "policy", "request", "answer"):
@@ -86,6 +91,10 @@ class InferenceReceipt(WireObject):
                 raise _malformed(f"{len(getattr(self, name))} bytes for {name}, not {_DIGEST}")
         if len(self.plan) not in (0, _DIGEST):
             raise _malformed(f"{len(self.plan)} bytes for plan, not {_DIGEST} or none")
+        if (len(self.inputs), len(self.outputs)) not in ((0, 0), (_DIGEST, _DIGEST)):
+            raise _malformed(
+                f"{len(self.inputs)} bytes for inputs and {len(self.outputs)} for outputs, not both or none"
+            )
         if not 1 <= len(self.issuer) <= LONGEST_ISSUER:
             raise _malformed(f"{len(self.issuer)} characters for its issuer")
         if len(self.measurement) > LONGEST_MEASUREMENT or not _MEASUREMENT.fullmatch(self.measurement):

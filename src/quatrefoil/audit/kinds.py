@@ -80,6 +80,9 @@ KINDS: dict[str, Kind] = {
         ("broker",),
         ("root", "ceremony", "contributors", "purpose"),
     ),
+    "committed-model": Kind(
+        "which committed weights a served model has, signed", ("workload",), ("model", "commitment", "program")
+    ),
     "serving-keys": Kind(
         "a keyset is in force: requests to a model are answered under it",
         ("workload",),
@@ -88,7 +91,7 @@ KINDS: dict[str, Kind] = {
     "inference": Kind(
         "a request was answered, and a receipt of it signed",
         ("workload",),
-        ("keyset", "sequence", "previous", "time", "request", "answer", "status", "complete"),
+        ("keyset", "sequence", "previous", "time", "request", "answer", "status", "complete", "inputs", "outputs"),
     ),
     "serving-ended": Kind(
         "no more receipts are signed under a keyset",

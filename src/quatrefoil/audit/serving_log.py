@@ -108,6 +108,8 @@ def answered(receipt: InferenceReceipt, signed: bytes | None) -> Event:
         "answer": receipt.answer.hex(),
         "status": receipt.status,
         "complete": receipt.complete,
+        "inputs": receipt.inputs.hex(),
+        "outputs": receipt.outputs.hex(),
     }
     if signed is not None:
         body["signature"] = _signature(signed)
@@ -167,6 +169,8 @@ def receipt_from(body: Mapping[str, Any], served: Served) -> InferenceReceipt:
             _digest(body, "answer"),
             _number(body, "status"),
             _truth(body, "complete"),
+            _bytes(body, "inputs"),
+            _bytes(body, "outputs"),
         )
     except MessageRefused as error:
         raise rejected(f"of an entry is none: {error.problem}", "inferences") from None

@@ -19,6 +19,7 @@ from quatrefoil.audit.model_file import measure_file
 from quatrefoil.audit.provenance import NOT_COMMITTED, read
 from quatrefoil.cli.container_commands import add_commands
 from quatrefoil.cli.containers import new_signing_key, policy_as_json, policy_rows
+from quatrefoil.cli.model_commit import add_commit
 from quatrefoil.cli.model_quantise import add_quantise
 from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.cli.parties import count
@@ -30,7 +31,7 @@ from quatrefoil.state import SqliteState
 from quatrefoil.transport import TrustAnchor, system_clock
 
 NAME = "model"
-HELP = "say where a model comes from, check it, seal it together with its policy, and compile it to integers"
+HELP = "say where a model comes from, check it, seal it with its policy, compile it to integers, commit to its weights"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     add_commands(commands, "model")
     add_quantise(commands)
+    add_commit(commands)
 
     key = commands.add_parser("key", help="make the Ed25519 key that owners of sealed models also sign with")
     key.add_argument("file", type=Path, metavar="FILE", help="new file for the key, mode 0600")

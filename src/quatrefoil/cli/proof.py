@@ -1,4 +1,4 @@
-"""``quatrefoil proof``: what proofs of bounded updates take and give, and whether one verifies."""
+"""``quatrefoil proof``: what proofs of bounded updates take and give, and whether one verifies; proofs of answers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from quatrefoil.aggregation import ParameterSet
 from quatrefoil.aggregation.ciphertext import HEADER_BYTES, stated_shape
-from quatrefoil.cli import output
+from quatrefoil.cli import output, proof_answers
 from quatrefoil.contracts import BoundedUpdate, FurtherClaims, PartNorm
 from quatrefoil.errors import CallerError, HostError, ParametersRefused, ProofRejected
 from quatrefoil.proofs import BoundedUpdateProofs, ProofShape
 
 NAME = "proof"
-HELP = "zero-knowledge proofs that an encrypted update keeps to its bounds"
+HELP = "zero-knowledge proofs: of updates within their bounds, and of answers by committed weights"
 
 SETS = {12: "sum-32-w12", 16: "sum-256-w16", 32: "sum-2048-w32"}
 
@@ -26,7 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
     for name, what, add_options in (
         ("parameters", "the shape and the soundness, term by term, of proofs of one size", _parameters),
-        ("verify", "check a proof against a ciphertext and a statement", _verify),
+        ("prove", "prove that answers in receipts are those of committed weights", proof_answers.add_prove),
+        ("verify", "check a proof of answers, P; or one of an update, against a ciphertext and a statement", _verify),
     ):
         add_options(actions.add_parser(name, help=what, description=what))
 
@@ -52,21 +53,21 @@ def _parameters(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ciphertext", required=True, type=Path, metavar="FILE", help="one silo's contribution")
-    parser.add_argument("--proof", required=True, type=Path, metavar="FILE", help="the proof about it")
+    parser.add_argument("file", type=Path, nargs="?", metavar="P", help="a proof of answers; else one of an update:")
+    proof_answers.add_verify(parser)
+    parser.add_argument("--ciphertext", type=Path, metavar="FILE", help="one silo's contribution")
+    parser.add_argument("--proof", type=Path, metavar="FILE", help="the proof about it")
     _add_bits(parser)
-    parser.add_argument(
-        "--bound", required=True, type=int, metavar="B", help="what the squares of the rounded values may add up to"
-    )
-    parser.add_argument("--context", required=True, metavar="HEX", help="the context digest of the round, 32 bytes")
-    parser.add_argument("--binding", required=True, metavar="HEX", help="what else the proof is bound to, 32 bytes")
+    parser.add_argument("--bound", type=int, metavar="B", help="what the squares of the rounded values may add up to")
+    parser.add_argument("--context", metavar="HEX", help="the context digest of the round, 32 bytes")
+    parser.add_argument("--binding", metavar="HEX", help="what else the proof is bound to, 32 bytes")
     parser.add_argument(
         "--part", action="append", default=[], type=_part, metavar="A:B:BOUND", help="a norm of the values A to B-1"
     )
     parser.add_argument("--direction", type=Path, metavar="FILE", help="the public direction, int16 in an .npy file")
     parser.add_argument("--threads", type=int, default=1, metavar="T", help="threads to use (default: 1)")
     output.add_json_option(parser)
-    parser.set_defaults(action_of=_run_verify)
+    parser.set_defaults(action_of=_run_verify, misused=parser.error)
 
 
 def _add_bits(parser: argparse.ArgumentParser) -> None:
@@ -102,6 +103,14 @@ def _run_parameters(args: argparse.Namespace) -> None:
 
 
 def _run_verify(args: argparse.Namespace) -> None:
+    needed = {f"--{name}": getattr(args, name) for name in ("ciphertext", "proof", "bound", "context", "binding")}
+    given = [name for name, value in needed.items() if value is not None]
+    if args.file is not None and not given:
+        proof_answers.verify(args)
+        return
+    missing = [name for name in needed if name not in given]
+    if missing or args.file is not None or args.log or args.trust:
+        args.misused(f"give P with --trust for a proof of answers, or {', '.join(needed)} for one of an update")
     parameters = _set(args.bits)
     ciphertext, proof = _read(args.ciphertext), _read(args.proof)
     shape = stated_shape(ciphertext[:HEADER_BYTES], parameters, context=_digest(args.context, "--context"))

@@ -1,4 +1,4 @@
-"""``quatrefoil security-level``: what breaking the encryption costs by estimate, and the published tables beside it."""
+"""``quatrefoil security-level``: what breaking encryption or field hash costs by estimate, and published tables."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import asdict
 from math import ceil, log2
 from typing import Any
 
-from quatrefoil.aggregation.security import SIEVES, TABLES, Level, levels
+from quatrefoil.aggregation.security import SIEVES, TABLES, Collision, Level, collision, field_hash_sets, levels
 from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 
 NAME = "security-level"
-HELP = "estimate what lattice attacks on the encryption cost, and print the published tables beside it"
+HELP = "estimate what lattice attacks on the encryption and the field hash cost, with the published tables beside it"
 SCHEMA = "quatrefoil.security-level/1"
 
 
@@ -21,12 +21,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     estimated = levels()
-    write_json(options.json, SCHEMA, {"levels": [_content(one) for one in estimated], "tables": _tables()})
+    collisions = [collision(one) for one in field_hash_sets()]
+    content = {"levels": [_content(one) for one in estimated], "tables": _tables()}
+    write_json(options.json, SCHEMA, content | {"field_hash": [_collision_content(one) for one in collisions]})
     if only_json(options):
         return
     for one in estimated:
         _show(one)
     _show_tables(estimated)
+    columns = ("rows", "columns", "B", "norm", "block", "dimension", *SIEVES, "with lists")
+    console().print(table("Collisions of the field hash; bits", columns, collision_cells(collisions)))
     console().print("Core-SVP, an estimate of known attacks and no proof. Nothing here is audited.")
 
 
@@ -58,6 +62,18 @@ def table_cells() -> list[list[str]]:
     return [[one.table, one.secret, one.against, *(f"{bits}" for bits in one.largest)] for one in TABLES]
 
 
+def collision_cells(collisions: list[Collision]) -> list[list[str]]:
+    """The estimate for the field hash, likewise, as docs/field-hash.md holds it."""
+    found = []
+    for one in collisions:
+        shape = [f"{one.sis.rows}", f"{one.sis.columns}", f"{one.sis.bound}"]
+        bits = [f"{one.bits(sieve)}" for sieve in SIEVES]
+        found.append([*shape, "largest entry", f"{one.block_size}", f"{one.dimension}", *bits, f"{one.lists}"])
+        bits = [f"{one.euclidean_bits(sieve)}" for sieve in SIEVES]
+        found.append([*shape, "Euclidean", f"{one.euclidean}", "", *bits, ""])
+    return found
+
+
 def _show(level: Level) -> None:
     out = console()
     title = f"{', '.join(level.parameter_sets)}: N = {level.n}, log2 q = {log2(level.q):.0f}, eta = {level.eta}; bits"
@@ -87,6 +103,15 @@ def _content(level: Level) -> dict[str, Any]:
     for written, row in zip(content["rows"], level.rows, strict=True):
         written["primal"]["bits"] = {sieve: row.primal.bits(sieve) for sieve in SIEVES}
     return content
+
+
+def _collision_content(one: Collision) -> dict[str, Any]:
+    content = asdict(one)
+    content["sis"]["q"] = str(one.sis.q)
+    return content | {
+        "bits": {sieve: one.bits(sieve) for sieve in SIEVES},
+        "euclidean_bits": {sieve: one.euclidean_bits(sieve) for sieve in SIEVES},
+    }
 
 
 def _tables() -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from quatrefoil.errors import CallerError
 from quatrefoil.exchange import ServingPolicy, load
 from quatrefoil.exchange.protocol import SERVER_ROLE
 from quatrefoil.inference import OnnxEngine
+from quatrefoil.proven import log_statement, verify_statement
 from quatrefoil.resources import OwnedResource
 from quatrefoil.services.lease_holder import LeaseHolder
 from quatrefoil.serving.handler import Handler
@@ -27,7 +28,7 @@ from quatrefoil.serving.model import acquire, load_model, require_named, require
 from quatrefoil.serving.oip import OipHandler
 from quatrefoil.serving.receipts import ReceiptIssuer
 from quatrefoil.serving.records import Records
-from quatrefoil.transport import ROLES, Dialer, HybridContext, policy_named, system_clock
+from quatrefoil.transport import ROLES, Dialer, HybridContext, files, policy_named, system_clock
 
 NAME = "serve"
 HELP = "answer requests to a sealed model, encrypted to attested keys"
@@ -66,6 +67,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="what clients verify evidence with",
     )
+    parser.add_argument(
+        "--committed", type=Path, metavar="FILE", help="the statement of `model commit` about MODEL, to be logged"
+    )
     parser.add_argument("--threads", type=count, default=1, metavar="N", help="threads of one answer (default: 1)")
     parser.add_argument(
         "--metrics", type=address, metavar="HOST:PORT", help="counts for Prometheus, on a loopback address"
@@ -92,7 +96,21 @@ def run(options: argparse.Namespace) -> None:
     collector = collecting.chosen(options)
     assert collector is not None  # the option is required
     with Party(options, SERVER_ROLE, policy_named(options.channels), renewing=True) as party:
+        _log_committed(options, party, policy)
         asyncio.run(_served(options, party, policy, owned, collector, collateral))
+
+
+def _log_committed(options: argparse.Namespace, party: Party, policy: ServingPolicy) -> None:
+    """Which committed weights the model has, before anything is answered."""
+    if options.committed is None:
+        return
+    committed = verify_statement(files.read(options.committed, "statement"), party.trust, clock=system_clock)
+    if committed.said.model != policy.model.root or committed.signer != party.identity.name:
+        raise CallerError(
+            f"{options.committed} is of {committed.signer} about the model {committed.said.model.hex()[:16]}",
+            hint="Give the statement that this server signed about the model that it serves",
+        )
+    log_statement(party.log, committed.signed)
 
 
 def _require_one(options: argparse.Namespace) -> None:

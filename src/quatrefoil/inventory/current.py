@@ -277,8 +277,8 @@ CURRENT = (
         "kdf",
         ("keyderive",),
         None,
-        ("ohttp", "rust", "transport"),
-        "seeds into streams; HPKE; keys of oblivious responses (RFC 5869)",
+        ("audit", "ohttp", "rust", "transport"),
+        "seeds into streams; HPKE; keys of oblivious responses; what opens receipts of computations (RFC 5869)",
         parameters="256",
         made_of=("sha-256",),
     ),
@@ -364,7 +364,8 @@ CURRENT = (
         ("digest", "keyderive"),
         None,
         ("rust",),
-        "trees, transcripts and challenges of proofs (keyed and with extended output; no standard names a category)",
+        "trees, transcripts and challenges of proofs, the matrix of the field hash (keyed and with extended output; no "
+        "standard names a category)",
         parameters="256",
     ),
     Algorithm(
@@ -394,6 +395,16 @@ CURRENT = (
             "transport.sealed",
         ),
         "seeds, file keys, nonces, salts, marks of records, names of temporary files; OpenSSL seeds its own from it",
+    ),
+    Algorithm(
+        "field-hash",
+        "short integer solution hash over F_p (Ajtai)",
+        "hash",
+        ("digest",),
+        None,
+        ("proofs", "rust"),
+        "hiding commitments to inputs that a proof opens; estimates in docs/field-hash.md, no category assigned",
+        made_of=("blake3",),
     ),
     Algorithm(
         "additive-rlwe",

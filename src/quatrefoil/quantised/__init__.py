@@ -8,18 +8,21 @@ from quatrefoil.quantised.batches import outputs_of
 from quatrefoil.quantised.compiler import Widths, quantise
 from quatrefoil.quantised.graph import IntegerGraph
 from quatrefoil.quantised.onnx_form import decode, encode
-from quatrefoil.quantised.program import Program, program_of, weights_of
-from quatrefoil.quantised.trace import Trace, enter, trace_of
+from quatrefoil.quantised.program import Entrance, Program, entrance_of, program_of, weights_of
+from quatrefoil.quantised.trace import Trace, Values, enter, trace_of
 
 __all__ = [
     "Accuracy",
+    "Entrance",
     "IntegerGraph",
     "Program",
     "Trace",
+    "Values",
     "Widths",
     "decode",
     "encode",
     "enter",
+    "entrance_of",
     "measure_accuracy",
     "outputs_of",
     "program_of",

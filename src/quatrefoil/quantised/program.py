@@ -5,12 +5,15 @@ docs/inference-proofs.md specifies both.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from quatrefoil.errors import ModelRefused
+from quatrefoil.errors import CallerError, ModelRefused
+from quatrefoil.quantised.float_model import Floats
 from quatrefoil.quantised.graph import IntegerGraph
 from quatrefoil.quantised.steps import (
     ArgMax,
@@ -21,6 +24,7 @@ from quatrefoil.quantised.steps import (
     Integers,
     MaxPool,
     Requantise,
+    Shape,
     Step,
     Sum,
     Value,
@@ -40,13 +44,57 @@ _FEWER = "Quantise with fewer bits a weight or a value, on samples that are more
 
 @dataclass(frozen=True)
 class Program:
-    """``content``: the program's bytes. ``inputs``, ``outputs``: entries of one input and of one output.
+    """``content``: the program's bytes. ``inputs``, ``outputs``: entries of one input and of one output. ``steps``: of
+    the graph that are in it.
     ``takes_largest``: the answer is the first place of the largest output, which whoever reads a proof takes."""
 
     content: bytes
     inputs: int
     outputs: int
+    steps: int
     takes_largest: bool
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the content."""
+        return hashlib.sha256(self.content).digest()
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """What a program takes: the sizes of one input, and the range of its integers."""
+
+    shape: Shape
+    low: int
+    high: int
+
+    def enter(self, samples: Floats, exponent: int) -> NDArray[np.int32]:
+        """The integers (B, F) of samples (B, ...) in float32, times 2^exponent: what is no number is 0, halves go to
+        the even neighbour, and the range clips."""
+        given = np.asarray(samples, np.float32)
+        if given.shape[1:] != self.shape or not len(given):
+            raise CallerError(
+                f"samples of {given.shape} for inputs of {self.shape}", hint="Give the model's inputs, one a row"
+            )
+        wide = np.nan_to_num(given.astype(np.float64), nan=0.0, posinf=np.inf, neginf=-np.inf)
+        with np.errstate(over="ignore"):
+            scaled = np.rint(np.ldexp(wide, exponent))
+        return np.clip(scaled, self.low, self.high).astype(np.int32).reshape(len(given), -1)
+
+
+def entrance_of(content: bytes) -> Entrance:
+    """What the program in ``content`` takes; the rest of it is for the kernel to read. ``ModelRefused`` where it does
+    not begin like one."""
+    try:
+        (rank,) = struct.unpack_from("<I", content, len(MAGIC))
+        if not content.startswith(MAGIC) or rank not in (1, 3):
+            raise ValueError
+        *shape, low, high = struct.unpack_from(f"<{rank}I2i", content, len(MAGIC) + 4)
+        if min(shape) < 1 or not low <= 0 <= high:
+            raise ValueError
+    except (struct.error, ValueError):
+        raise ModelRefused("the bytes are no program", hint="Commit to the model again") from None
+    return Entrance(tuple(shape), low, high)
 
 
 def program_of(graph: IntegerGraph) -> Program:
@@ -69,7 +117,9 @@ def program_of(graph: IntegerGraph) -> Program:
         for number, step in enumerate(steps)
     )
     content = MAGIC + header + described
-    return Program(content, features(values[0]), features(values[len(steps)]), len(steps) < len(graph.steps))
+    return Program(
+        content, features(values[0]), features(values[len(steps)]), len(steps), len(steps) < len(graph.steps)
+    )
 
 
 def weights_of(graph: IntegerGraph) -> bytes:
@@ -174,4 +224,4 @@ def _magnitude(array: Integers) -> int:
     return int(np.abs(array).max(initial=0))
 
 
-__all__ = ["Program", "features", "program_of", "weights_of"]
+__all__ = ["Entrance", "Program", "entrance_of", "features", "program_of", "weights_of"]

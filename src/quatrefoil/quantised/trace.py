@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from quatrefoil.errors import CallerError
 from quatrefoil.quantised.float_model import Floats
 from quatrefoil.quantised.graph import IntegerGraph
+from quatrefoil.quantised.program import Entrance
 from quatrefoil.quantised.steps import ArgMax, AveragePool, Conv, Dense, Flatten, MaxPool, Requantise, Step, Sum
 
 Values = NDArray[np.int32]
@@ -34,17 +35,9 @@ class Trace:
 
 
 def enter(graph: IntegerGraph, samples: Floats) -> Values:
-    """The input's integers (B, F) of samples (B, ...) in float32: what is no number is 0, halves go to the even."""
-    given = np.asarray(samples, np.float32)
-    if given.shape[1:] != graph.input.shape or not len(given):
-        raise CallerError(
-            f"samples of {given.shape} for inputs of {graph.input.shape}", hint="Give the model's inputs, one a row"
-        )
-    with np.errstate(over="ignore"):
-        scaled = np.rint(
-            np.ldexp(np.nan_to_num(given.astype(np.float64), posinf=np.inf, neginf=-np.inf), graph.exponents[0])
-        )
-    return np.clip(scaled, graph.input.low, graph.input.high).astype(np.int32).reshape(len(given), -1)
+    """The input's integers (B, F) of samples (B, ...) in float32."""
+    given = graph.input
+    return Entrance(given.shape, given.low, given.high).enter(samples, given.exponent)
 
 
 def trace_of(graph: IntegerGraph, inputs: NDArray[Any]) -> Trace:
@@ -136,4 +129,4 @@ def _rounded(total: NDArray[Any], rule: Requantise) -> Values:
     return np.clip(shifted, rule.low, rule.high).astype(np.int32)
 
 
-__all__ = ["Trace", "enter", "trace_of"]
+__all__ = ["Trace", "Values", "enter", "trace_of"]

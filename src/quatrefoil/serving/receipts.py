@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from quatrefoil.attested import Attestation
 from quatrefoil.audit import Event, Log, inference_receipts, serving_log
+from quatrefoil.audit.computations import Computation
 from quatrefoil.audit.inference_receipts import InferenceReceipt, receipt_key
 from quatrefoil.audit.serving_log import Served, ServingEnded, Terms, Unended
 from quatrefoil.enclave.binding import Keyset
@@ -44,6 +45,15 @@ class Recovered:
     logged: int
     torn: int
     ended: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, repr=False)
+class Computed:
+    """What an answer was computed from. ``keep``: told of the signed receipt before anything else knows it; what it
+    raises leaves no receipt."""
+
+    commitments: Computation
+    keep: Callable[[bytes], None]
 
 
 @dataclass
@@ -142,11 +152,19 @@ class ReceiptIssuer:
     # ---------------------------------------------------------------------------------------------------- receipts
 
     def issue(
-        self, request: bytes, answer: bytes, status: int, complete: bool, *, keyset: Keyset | None = None
+        self,
+        request: bytes,
+        answer: bytes,
+        status: int,
+        complete: bool,
+        *,
+        keyset: Keyset | None = None,
+        computed: Computed | None = None,
     ) -> bytes:
         """The signed receipt of an answer, with the kernel in the journal when it returns: about 3 KB.
 
         ``request`` and ``answer``: the commitments. ``keyset``: under which the request came, None for the newest.
+        ``computed``: what else it commits to, and what keeps a record of it.
         ``HostError`` where the journal cannot be written or the log is too far behind: give no answer out then.
         """
         with self._issuing:
@@ -170,12 +188,15 @@ class ReceiptIssuer:
                 answer,
                 status,
                 complete,
+                *(() if computed is None else (computed.commitments.inputs, computed.commitments.outputs)),
             )
             try:
                 inference_receipts.require_in_force(receipt, keyset)
             except EvidenceRejected as error:
                 raise HostError(error.problem, hint="Rotate the keyset in time, and check the clock") from None
             encoded = inference_receipts.sign(receipt, chain.key)
+            if computed is not None:
+                computed.keep(encoded)  # first: whatever receipt the log comes to know has its record
             self._journal.append(encoded)
             chain.sequence, chain.previous, chain.time = receipt.sequence + 1, receipt.digest(), receipt.time
             self._waiting.append((receipt, encoded))
@@ -274,4 +295,4 @@ def _events(receipts: Sequence[_Signed]) -> list[Event]:
     ]
 
 
-__all__ = ["MOST_BEHIND", "ReceiptIssuer", "Recovered"]
+__all__ = ["MOST_BEHIND", "Computed", "ReceiptIssuer", "Recovered"]

@@ -17,6 +17,7 @@ FOLDER = Path(__file__).parent
 PREFIX = "quatrefoil/vectors/inference-receipts/"
 START = 1893456000
 SALT = hashlib.sha256(f"{PREFIX}salt".encode()).digest()
+SAMPLES, LOW, HIGH, ANSWERS = [[-128, 0, 127], [5, -6, 7]], -128, 127, [[-70000, 70000], [0, 1]]
 METHOD, PATH, ASKED, ANSWERED = b"POST", b"/v2/models/heart/infer", b'{"inputs":[]}', b'{"outputs":[]}'
 
 
@@ -49,6 +50,8 @@ def fields(**changes: Any) -> dict[str, Any]:
         "answer": reference.answer(SALT, 200, ANSWERED),
         "status": 200,
         "complete": True,
+        "inputs": b"",
+        "outputs": b"",
     }
     return first | changes
 
@@ -63,7 +66,16 @@ def accepted() -> dict[str, dict[str, Any]]:
     third = fields(sequence=2, previous=after, time=second["time"], answer=refused, status=503)
     planned = fields(plan=digest("plan"), measurement="", time=(START - 300) * 1000)
     latest = fields(time=(START + 3600) * 1000 + reference.DAY_MS - 1, sequence=(1 << 63) - 1)
-    return {"first": first, "second-broke-off": second, "third-503": third, "planned": planned, "latest": latest}
+    inputs, outputs = reference.inputs(SALT, SAMPLES, LOW, HIGH), reference.outputs(SALT, ANSWERS)
+    computed = fields(inputs=inputs, outputs=outputs)
+    return {
+        "first": first,
+        "second-broke-off": second,
+        "third-503": third,
+        "planned": planned,
+        "latest": latest,
+        "computed": computed,
+    }
 
 
 def rejected() -> dict[str, bytes]:
@@ -77,14 +89,14 @@ def rejected() -> dict[str, bytes]:
     def of(**changes: Any) -> bytes:
         return reference.sign(reference.write_receipt(fields(**changes)), SEED)
 
-    later = ["urn:quatrefoil:inference-receipt", 2, [fields()[name] for name in reference.FIELDS]]
-    short = ["urn:quatrefoil:inference-receipt", 1, [fields()[name] for name in reference.FIELDS[:-1]]]
+    other = ["urn:quatrefoil:inference-receipt", 1, [fields()[name] for name in reference.FIELDS]]
+    short = ["urn:quatrefoil:inference-receipt", 2, [fields()[name] for name in reference.FIELDS[:-1]]]
     assert payload.count(b"\x18\xc8") == 1, "the status, and nothing else"
     return {
         "another-key": reference.sign(payload, OTHER_SEED),
         "another-keyset": of(keyset=digest("keyset")),
         "another-type": reference.sign(payload, SEED, reference.ENDED_TYPE),
-        "another-version": reference.sign(reference.encode(later), SEED),
+        "another-version": reference.sign(reference.encode(other), SEED),
         "a-field-short": reference.sign(reference.encode(short), SEED),
         "altered-status": put(protected, {}, reference.write_receipt(fields(status=201)), signature),
         "altered-signature": signed[:-1] + bytes([signed[-1] ^ 1]),
@@ -95,6 +107,8 @@ def rejected() -> dict[str, bytes]:
         "after-the-keyset": of(time=(START + 3600) * 1000 + reference.DAY_MS),
         "status-of-no-answer": of(status=199),
         "short-digest": of(request=bytes(31)),
+        "inputs-without-outputs": of(inputs=digest("inputs")),
+        "short-outputs": of(inputs=digest("inputs"), outputs=bytes(31)),
         "no-issuer": of(issuer=""),
         "space-in-measurement": of(measurement="tpm.pcr0=00, "),
         "longer-form": reference.sign(payload.replace(b"\x18\xc8", b"\x19\x00\xc8"), SEED),
@@ -119,6 +133,7 @@ def main() -> None:
         "salt": SALT.hex(),
         "request": {"method": METHOD.decode(), "path": PATH.decode(), "content": ASKED.decode()},
         "answer": ANSWERED.decode(),
+        "computed": {"samples": SAMPLES, "low": LOW, "high": HIGH, "answers": ANSWERS},
         "accepted": listed,
         "rejected": [f"rejected-{name}.receipt" for name in rejected()],
     }

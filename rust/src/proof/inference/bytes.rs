@@ -1,5 +1,6 @@
 //! How long a proof of answers is, and what it begins with. What is read is read by lengths that are known before.
 
+use super::program::Program;
 use super::shape::Shape;
 use crate::proof::codes::Code;
 use crate::proof::ext::ELEMENT_BYTES;
@@ -8,7 +9,7 @@ use crate::proof::proof_bytes::{DIGEST_BYTES, Format, largest_opening};
 pub const MAGIC: &[u8; 8] = b"QFPROOFI";
 
 /// Magic, version, reserved, statement digest.
-const HEAD_BYTES: usize = 8 + 2 + 2 + DIGEST_BYTES;
+pub const HEAD_BYTES: usize = 8 + 2 + 2 + DIGEST_BYTES;
 
 /// Proofs of a shape.
 pub fn format(shape: &Shape) -> Format {
@@ -53,4 +54,17 @@ pub fn opened_elements(masks: usize, codes: [Code; 2], row_codes: [Code; 2]) -> 
 pub fn openings(code: Code, row_code: Code, words: &[usize], row_words: usize) -> usize {
     words.iter().map(|&words| largest_opening(code, words, true)).sum::<usize>()
         + largest_opening(row_code, row_words, false)
+}
+
+/// Length of the program, the program, and numbers: what statements about weights begin with.
+pub fn program_and(program: &Program, numbers: &[usize]) -> Vec<u8> {
+    let length = (program.bytes.len() as u32).to_le_bytes();
+    let numbers = numbers.iter().flat_map(|&number| (number as u32).to_le_bytes());
+    length.into_iter().chain(program.bytes.iter().copied()).chain(numbers).collect()
+}
+
+/// The numbers of codes.
+pub fn numbers_of(codes: &[Code]) -> Vec<u8> {
+    let numbers = codes.iter().flat_map(|code| [code.log_message, code.log_length, code.queries]);
+    numbers.flat_map(|number| (number as u32).to_le_bytes()).collect()
 }

@@ -4,6 +4,7 @@
 use super::cells::{Pulling, add_all};
 use super::public::Batch;
 use super::shape::{I, Layer, Q, R, Shape, VECTORS, Y};
+use crate::field_hash::FieldHash;
 use crate::proof::column::{Column, dot};
 use crate::proof::ext::{E, powers};
 use crate::proof::multilinear::eq_table;
@@ -188,8 +189,15 @@ impl Claims<'_> {
         }
     }
 
-    fn add_hash(&mut self, _r_h: &[E], _gamma: E) {
-        unreachable!("no shape has hidden inputs yet")
+    /// The hash of hidden inputs: its matrix, each row with its weight.
+    fn add_hash(&mut self, r_h: &[E], gamma: E) {
+        let input = &self.shape.program.input;
+        let hash = FieldHash::new(input.features(), input.low as i32, input.high as i32)
+            .expect("a shape with hidden inputs has a hash");
+        let weights = scaled(&eq_of(r_h, hash.rows()), gamma);
+        self.linear.sum += dot(&weights, &self.batch.hashes);
+        let combined = hash.combination(&weights.iter().collect::<Vec<_>>());
+        add_all(&mut self.linear.weights[I], 0, combined.into_iter());
     }
 
     fn finish(self) -> Linear {

@@ -4,6 +4,10 @@ mod blinded;
 mod bytes;
 mod cells;
 mod claims;
+mod committing;
+mod errors;
+#[cfg(test)]
+mod laps;
 mod layers;
 #[cfg(test)]
 mod lies;
@@ -28,6 +32,7 @@ mod tests;
 mod verifier;
 mod weights;
 mod weights_claims;
+mod weights_group;
 mod weights_rounds;
 mod weights_shape;
 mod window;

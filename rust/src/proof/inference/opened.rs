@@ -138,8 +138,9 @@ pub fn verify(
     let (points, points_w) = (claim.code.points(&positions), claim_w.code.points(&places));
     check_mask_row(&first, first.width() - 6, &mask_row, epsilon, &positions, &points)?;
     let (row, row_w) = (claim.opened(epsilon), claim_w.opened(epsilon));
-    let run = row.check(messages, value, &row.values([&first, &second], &appended, &points), &points, chi)?;
-    let at_places = row_w.values([&mu, &weights], &appended_w, &points_w);
+    let values = row.values(&[&first, &second], &first.elements(first.width() - 2), &appended, &points);
+    let run = row.check(messages, value, &values, &points, chi)?;
+    let at_places = row_w.values(&[&weights], &mu.elements(0), &appended_w, &points_w);
     let run_w = row_w.check(messages, value_w, &at_places, &points_w, chi_w)?;
     let positions = self::positions(&mut messages.transcript, "positions2", claim.row_code);
     let places = self::positions(&mut messages.transcript, "places2", claim_w.row_code);

@@ -11,6 +11,9 @@ pub const LARGEST_LEFT_SHIFT: u32 = 24;
 /// Places of a window that the largest is taken of: each but one is a cell.
 pub const LARGEST_POOL: usize = 1 << 12;
 
+/// Values that are compared are less than this apart.
+const LARGEST_COMPARED: i64 = 1 << 15;
+
 /// Sums of products are below this, so that equality modulo p is equality.
 const LARGEST_SUM: u128 = 1 << 50;
 
@@ -230,8 +233,8 @@ impl Reader<'_> {
         checked_features(&shape).map_err(of_input)?;
         let (low, high) = self.range().map_err(of_input)?;
         let largest_weight = self.number()? as u64;
-        if largest_weight == 0 {
-            return Err("weights of magnitude at most 0 are none".into());
+        if !(1..1 << 16).contains(&largest_weight) {
+            return Err(format!("weights of magnitude at most {largest_weight}, not 1 to 2^16 - 1"));
         }
         let count = self.number()?;
         if !(1..=LARGEST_STEPS).contains(&count) {
@@ -342,6 +345,12 @@ fn value_of(kind: &Kind, source: &Value, second: &Value) -> Result<Value, String
         Kind::AveragePool { window, .. } => window.image(source.image()?[0], source)?,
         Kind::MaxPool { window } => {
             window.check_largest()?;
+            if source.high - source.low >= LARGEST_COMPARED {
+                return Err(format!(
+                    "compares values of {} to {}, which are 2^15 or more apart",
+                    source.low, source.high
+                ));
+            }
             window.image(source.image()?[0], source)?
         }
         Kind::Flatten => vec![source.features()],

@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::blinded::{Blinded, degrees};
+use super::bytes::MAGIC;
 use super::claims::{LayerPoint, LayerSent, Linear, Maps, eq_of, outputs_at};
 use super::layers;
 use super::looked_up::{LookedUp, over_samples};
@@ -15,24 +16,31 @@ use super::shape::{I, Q, R, Shape, VECTORS, Y};
 use super::statement::Statement;
 use super::weights::Commitment;
 use super::weights_claims::{WeightsClaims, layer_vector};
+use super::weights_group::groups;
 use super::weights_rounds;
 use super::witness::Witness;
 use crate::field;
 use crate::proof::blinding::{Blinding, Use};
 use crate::proof::codes::Code;
-use crate::proof::column::{Column, dot, drop_all};
+use crate::proof::column::{Column, drop_all};
 use crate::proof::ext::{E, powers};
 use crate::proof::messages::Outgoing;
 use crate::proof::opened::{bump, split, weights_of_rows};
 use crate::proof::published::hide;
 use crate::proof::tree::Tree;
 
-const MAGIC: &[u8; 8] = b"QFPROOFI";
-
 /// Trees that the prover commits to and blinds, by their numbers in the blinding stream.
 const FIRST: u64 = 1;
 const SECOND: u64 = 2;
 const MU_W: u64 = 3;
+
+/// For the bench.
+macro_rules! lap {
+    ($name:literal) => {
+        #[cfg(test)]
+        super::laps::lap($name)
+    };
+}
 
 /// A proof, and whether the witness fits the statement: where it does not, the proof will be rejected.
 pub struct Attempt {
@@ -107,43 +115,58 @@ impl Prover<'_> {
         let (shape, threads) = (self.shape, self.threads);
         let transform = shape.code.transform();
         let first_tree = self.commit_columns(&transform);
+        lap!("tree 1");
         let mu_tree = self.commit_mu_w();
+        lap!("tree M");
         self.messages.send("roots", &[&first_tree.root(), &mu_tree.root()]);
         let mut draw = self.messages.transcript.draw("lookup");
         let (alpha, beta) = (draw.element(), draw.element());
 
         let looked_up = LookedUp::new(shape, &self.witness.columns, alpha, beta, threads);
+        lap!("lookups");
         #[allow(unused_mut)]
         let mut inverses = looked_up.inverse_columns(shape, threads);
         #[cfg(test)]
         super::lies::balance(&mut inverses);
         hide(inverses.iter().flat_map(|column| column.re.iter().chain(&column.im).copied()));
+        lap!("inverses");
         let second_tree = self.commit(&transform, SECOND, &self.rows_of(parts_of(&inverses)), usize::MAX);
         drop(transform);
         self.messages.send("root2", &[&second_tree.root()]);
+        lap!("tree 2");
 
         let r_b = self.messages.transcript.draw("batch").elements(shape.log_batch);
         let batch = Batch::new(shape, self.public, &r_b, threads);
-        let sums = Sums([Q, R, Y, I].map(|vector| {
-            over_samples(&self.witness.columns[shape.columns[vector].clone()], &batch.omega, threads)
-        }));
+        lap!("public sums");
+        let sums =
+            Sums([Q, R, Y, I].map(|vector| {
+                over_samples(&self.witness.columns[shape.columns[vector].clone()], &batch.omega, threads)
+            }));
+        lap!("sums");
         let layers = self.layers(&batch, &sums);
+        lap!("layers");
 
         let maps = Maps::draw(shape, &mut self.messages.transcript);
         let tau = self.messages.transcript.draw("point").elements(shape.log_rows);
         let mut draw = self.messages.transcript.draw("gamma");
         let (gamma, gamma_w) = (draw.element(), draw.element());
         let linear = Linear::new(shape, &batch, &layers.points, &layers.sent, &maps, gamma);
+        lap!("linear");
         let over_rows = self.rounds(&batch, &layers, &linear, looked_up, &inverses, sums, &tau, gamma);
+        lap!("rounds");
         let claims = WeightsClaims::new(shape, batch.sum, &layers.points, &layers.sent, gamma_w);
+        lap!("weights claims");
         let over_weights = self.weights_rounds(&layers, &claims);
+        lap!("weights rounds");
 
         let [z, w] = [&over_rows.point[..], &over_weights.point];
         let transcript = &mut self.messages.transcript;
         let weights = MaskWeights::draw(shape, transcript, &layers.points, &linear, &claims, [z, w]);
         self.open(&weights, [z, w], &inverses, [&first_tree, &second_tree, &mu_tree]);
+        lap!("opening");
         drop_all(inverses, threads);
         [first_tree, second_tree, mu_tree].into_iter().for_each(|tree| tree.drop_on(threads));
+        lap!("wiping");
         Attempt { proof: self.messages.proof, holds: layers.holds & over_rows.holds & over_weights.holds }
     }
 
@@ -308,8 +331,11 @@ impl Prover<'_> {
         let columns: Vec<&Column> = self.commitment.columns().iter().collect();
         let (rho, sum) = (&row[shape.masks.weights_columns.clone()], claims.sum - *masks);
         let messages = &mut self.messages;
-        let weights = claims.laid_out(shape);
-        let ending = weights_rounds::prove(&columns, weights, rho, sum, mask, self.threads, |round| {
+        let groups = groups(shape, claims, &columns, self.threads);
+        let grouped: Vec<usize> = groups.iter().flat_map(|group| group.columns.iter().copied()).collect();
+        let laid_out = claims.laid_out(shape, |column| !grouped.contains(&column));
+        lap!("groups");
+        let ending = weights_rounds::prove(&columns, laid_out, groups, rho, sum, mask, self.threads, |round| {
             messages.send_elements("weights round", round);
             messages.transcript.draw("w").element()
         });

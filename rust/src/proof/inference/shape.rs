@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use super::cells::{Cell, Cells};
 use super::mask_row::{LayerMasks, MaskRow};
-use super::program::Program;
+use super::program::{Program, Value};
 use super::tables::Table;
 use super::weights_shape::WeightsShape;
+use crate::field_hash;
 use crate::proof::codes::{self, Code};
 use crate::proof::shape::log2_ceil;
 
@@ -313,9 +314,18 @@ impl Shape {
 }
 
 impl Hashing {
-    /// Of a program's inputs.
-    fn of(_program: &Program) -> Result<Self, String> {
-        Err("hidden inputs: to come".into())
+    /// Of a program's inputs, whose range is within 17 bits.
+    fn of(program: &Program) -> Result<Self, String> {
+        let Value { low, high, .. } = program.input;
+        let size = program.input.features();
+        match field_hash::dimensions(size, low as i32, high as i32) {
+            Ok([rows, blinds]) => Ok(Self { rows, blinds }),
+            Err(_) => Err(format!(
+                "inputs of {size} features from {low} to {high} have no field hash, and cannot be hidden: up to {} \
+                 features of 16 to 2^16 integers from -2^15 to 2^16 - 1 have one",
+                field_hash::LARGEST_SIZE
+            )),
+        }
     }
 }
 

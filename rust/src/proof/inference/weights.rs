@@ -41,7 +41,7 @@ impl Commitment {
         threads: usize,
     ) -> Result<Self, String> {
         let shape = WeightsShape::new(program, openings)?;
-        let expected: usize = shape.places.iter().map(entries).sum();
+        let expected = shape.entries();
         if weights.len() != 4 * expected {
             return Err(format!(
                 "{} bytes of weights are not 4 for each of the program's {expected} weights and biases",
@@ -92,6 +92,24 @@ impl Commitment {
         self.columns[entry >> self.shape.log_rows].re[entry & (self.shape.rows() - 1)]
     }
 
+    /// A forger's: what is proven of is not what the tree is over.
+    #[cfg(test)]
+    pub fn swap_columns(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.columns, &mut other.columns);
+    }
+
+    #[cfg(test)]
+    pub fn appended_to(&self, row: usize) -> &[u64] {
+        &self.appended[row]
+    }
+
+    /// Whether the other one holds the same weights and biases, of the same program. Nothing branches on a weight but this.
+    pub fn holds_the_same(&self, other: &Self) -> bool {
+        let columns = self.columns.iter().zip(&other.columns);
+        let words = columns.flat_map(|(one, other)| one.re.iter().zip(&other.re));
+        published(words.fold(0, |different, (one, other)| different | (one ^ other)) == 0)
+    }
+
     /// u_W of its rows.
     pub fn combine(&self, row: &OpenedRow, mu: &[E], threads: usize) -> Combined {
         let appended: Vec<&[u64]> = self.appended.iter().map(|words| words.as_slice()).collect();
@@ -103,11 +121,6 @@ impl Drop for Commitment {
     fn drop(&mut self) {
         drop_all(std::mem::take(&mut self.columns), self.threads);
     }
-}
-
-/// Weights and biases of a Dense or Conv.
-fn entries(place: &Place) -> usize {
-    place.outputs * (place.products + 1)
 }
 
 fn rows_of<'a>(columns: &'a [Column], shape: &WeightsShape) -> Vec<&'a [u64]> {
@@ -171,26 +184,26 @@ fn beyond(value: i64, largest: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::field::P;
 
     /// Dense 3 to 2, ReLU-like rounding, then Dense 2 to 2 whose sums come out: biases 2 and 2.
-    fn program() -> Program {
+    pub fn program(largest_weight: i32) -> Program {
         let mut bytes = b"QFPROG01".to_vec();
-        let numbers: [i32; 18] = [1, 3, -128, 127, 127, 2, 0, 0, 2, 1, 4, 0, 127, 10, 0, 1, 2, 0];
+        let numbers: [i32; 18] = [1, 3, -128, 127, largest_weight, 2, 0, 0, 2, 1, 4, 0, 127, 10, 0, 1, 2, 0];
         bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
         Program::parse(&bytes).unwrap()
     }
 
-    fn bytes(values: &[i32]) -> Vec<u8> {
+    pub fn bytes(values: &[i32]) -> Vec<u8> {
         values.iter().flat_map(|value| value.to_le_bytes()).collect()
     }
 
-    const WEIGHTS: [i32; 14] = [1, -2, 3, 4, 5, -127, 1 << 20, -9, 10, 11, 12, 13, -14, i32::MIN];
+    pub const WEIGHTS: [i32; 14] = [1, -2, 3, 4, 5, -127, 1 << 20, -9, 10, 11, 12, 13, -14, i32::MIN];
 
     fn commitment(openings: usize, weights: &[i32], seed: u8, threads: usize) -> Result<Commitment, String> {
-        Commitment::new(&program(), openings, &bytes(weights), &[seed; 32], threads)
+        Commitment::new(&program(127), openings, &bytes(weights), &[seed; 32], threads)
     }
 
     #[test]

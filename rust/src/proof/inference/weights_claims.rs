@@ -56,17 +56,25 @@ impl WeightsClaims {
         Self { layers, biases: Column::of(biases), sum, gamma_m, gamma_b }
     }
 
-    /// C_w of every column.
-    pub fn laid_out(&self, shape: &Shape) -> Vec<Column> {
+    /// C_w of the columns that are wanted.
+    pub fn laid_out(&self, shape: &Shape, wanted: impl Fn(usize) -> bool) -> Vec<(usize, Column)> {
         let (weights, rows) = (&shape.weights, shape.weights.rows());
-        let mut columns: Vec<Column> = (0..weights.columns).map(|_| Column::extension(rows)).collect();
-        let mut set = |entry: usize, weight: E| columns[entry / rows].set(entry % rows, weight);
+        let room = |column| if wanted(column) { rows } else { 0 };
+        let mut columns: Vec<Column> = (0..weights.columns).map(|column| Column::extension(room(column))).collect();
+        let mut set = |entry: usize, weight: E| {
+            let column = &mut columns[entry / rows];
+            if column.len() > 0 {
+                column.set(entry % rows, weight);
+            }
+        };
         for (place, layer) in weights.places.iter().zip(&self.layers) {
             match layer {
                 LayerWeights::Dense { outputs, inputs, .. } => {
                     for (output, factor) in outputs.iter().enumerate() {
                         let first = place.start + output * place.stride;
-                        (0..place.products).for_each(|input| set(first + input, factor * inputs.at(input)));
+                        if place.stride > rows || wanted(first / rows) {
+                            (0..place.products).for_each(|input| set(first + input, factor * inputs.at(input)));
+                        }
                     }
                 }
                 LayerWeights::Conv(all) => {
@@ -76,7 +84,7 @@ impl WeightsClaims {
         }
         let first = weights.weight_columns * rows;
         self.biases.iter().enumerate().for_each(|(index, weight)| set(first + index, weight));
-        columns
+        columns.into_iter().enumerate().filter(|(_, column)| column.len() > 0).collect()
     }
 
     /// C_w of every column at a point: of a Dense in as many steps as it has outputs.

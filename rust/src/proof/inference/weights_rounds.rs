@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use super::blinded::Blinded;
 use super::layers::{at_three, products};
+use super::weights_group::Group;
 use crate::proof::column::{Column, drop_all, fold_all, folded_all};
 use crate::proof::ext::E;
 use crate::proof::opened::bump;
@@ -20,22 +21,34 @@ pub struct Ending {
     pub holds: bool,
 }
 
-/// Run all rounds of sum C W = `sum`. `weights`: C_w. `rho`: rho_w. `send` takes a round and gives its challenge.
+/// Run all rounds of sum C W = `sum`. Every column is laid out, beside its weights C, or in a group. `rho`: rho_w. `send` takes
+/// a round and gives its challenge.
+#[allow(clippy::too_many_arguments)]
 pub fn prove(
     columns: &[&Column],
-    mut weights: Vec<Column>,
+    laid_out: Vec<(usize, Column)>,
+    mut groups: Vec<Group>,
     rho: &[E],
     sum: E,
     mut mask: Blinded,
     threads: usize,
     mut send: impl FnMut(&[E]) -> E,
 ) -> Ending {
-    assert!(columns.len() == weights.len() && columns.len() == rho.len());
+    let (numbers, mut weights): (Vec<usize>, Vec<Column>) = laid_out.into_iter().unzip();
+    let originals: Vec<&Column> = numbers.iter().map(|&number| columns[number]).collect();
     let (mut claim, mut mismatch, mut point) = (Zeroizing::new(sum), 0, Vec::new());
     let mut folded: Vec<Column> = Vec::new();
-    while weights[0].len() > 1 {
-        let now: Vec<&Column> = if point.is_empty() { columns.to_vec() } else { folded.iter().collect() };
-        let values = if mask.is_last() { last_round(&now, &weights, rho) } else { round(&now, &weights, threads) };
+    for round_number in 0..columns[0].len().ilog2() {
+        groups.iter_mut().for_each(|group| group.prepare(columns, &point, threads));
+        let now: Vec<&Column> = if round_number == 0 { originals.clone() } else { folded.iter().collect() };
+        let values = if mask.is_last() {
+            let laid_out = numbers.iter().zip(now).zip(&weights);
+            let laid_out =
+                laid_out.map(|((&number, column), weights)| (number, column, [weights.at(0), weights.at(1)]));
+            last_round(laid_out.chain(groups.iter().flat_map(Group::last)), rho)
+        } else {
+            round(&now, &weights, &groups, threads)
+        };
         hide(values.iter().flat_map(|value| value.parts()));
         // Without a branch, until it is known of all rounds.
         let difference = values[0] + values[1] - *claim;
@@ -43,39 +56,47 @@ pub fn prove(
         let z = send(&mask.sent(&values));
         *claim = interpolate(&values, z);
         mask.bind(z);
-        if point.is_empty() {
-            folded = folded_all(columns, z, threads);
+        if round_number == 0 {
+            folded = folded_all(&originals, z, threads);
         } else {
             fold_all(&mut folded.iter_mut().collect::<Vec<_>>(), z, threads);
         }
         fold_all(&mut weights.iter_mut().collect::<Vec<_>>(), z, threads);
+        groups.iter_mut().for_each(|group| group.fold(z));
         point.push(z);
     }
     let bump = bump(&point);
-    let values = folded.iter().zip(rho).map(|(column, &rho)| column.at(0) + rho * bump).collect();
+    let mut values = Zeroizing::new(vec![E::ZERO; columns.len()]);
+    let laid_out = numbers.iter().zip(&folded).map(|(&number, column)| (number, column.at(0)));
+    for (number, value) in laid_out.chain(groups.iter().flat_map(Group::values)) {
+        values[number] = value + rho[number] * bump;
+    }
     drop_all(folded, threads);
-    Ending { point, values: Zeroizing::new(values), holds: published(mismatch == 0) }
+    Ending { point, values, holds: published(mismatch == 0) }
 }
 
 /// At 0, 1, 2.
-fn round(columns: &[&Column], weights: &[Column], threads: usize) -> Zeroizing<Vec<E>> {
+fn round(columns: &[&Column], weights: &[Column], groups: &[Group], threads: usize) -> Zeroizing<Vec<E>> {
     let mut sums = Zeroizing::new([E::ZERO; 3]);
+    let mut add = |some: &[E; 3]| sums.iter_mut().zip(some).for_each(|(sum, &some)| *sum += some);
     for (column, weights) in columns.iter().zip(weights) {
-        let some = products(column.lines(), weights.lines(), weights.len() / 2, threads);
-        sums.iter_mut().zip(some.iter()).for_each(|(sum, &some)| *sum += some);
+        add(&products(column.lines(), weights.lines(), weights.len() / 2, threads));
     }
+    groups.iter().for_each(|group| add(&group.round(threads)));
     at_three(&sums)
 }
 
 /// At 0, .., 3: the masks show.
-fn last_round(columns: &[&Column], weights: &[Column], rho: &[E]) -> Zeroizing<Vec<E>> {
-    let line = |column: &Column, t: u64| column.at(0) + (column.at(1) - column.at(0)).scale(t);
-    let at = |t: u64| {
-        let bump = E::base(t) * (E::ONE - E::base(t));
-        let terms = columns.iter().zip(weights).zip(rho);
-        terms.map(|((column, weights), &rho)| (line(column, t) + rho * bump) * line(weights, t)).sum()
-    };
-    Zeroizing::new((0..=3).map(at).collect())
+fn last_round<'a>(columns: impl Iterator<Item = (usize, &'a Column, [E; 2])>, rho: &[E]) -> Zeroizing<Vec<E>> {
+    let mut values = Zeroizing::new(vec![E::ZERO; 4]);
+    let line = |low: E, high: E, t: u64| low + (high - low).scale(t);
+    for (number, column, [low, high]) in columns {
+        for (t, value) in (0..).zip(values.iter_mut()) {
+            let bump = E::base(t) * (E::ONE - E::base(t));
+            *value += (line(column.at(0), column.at(1), t) + rho[number] * bump) * line(low, high, t);
+        }
+    }
+    values
 }
 
 #[cfg(test)]
@@ -102,16 +123,17 @@ mod tests {
         let (mut mask, mut state) = (blinded(), 0);
         let mut g = constant.scale(rows as u64);
         let refs: Vec<&Column> = columns.iter().collect();
-        let ending = prove(&refs, weights.clone(), &rho, sum, blinded(), 2, |round| {
-            let (mut values, mut of_g) = (round.to_vec(), mask.sent(&vec![E::ZERO; mask.degree() + 1]));
-            values.insert(1, claim - values[0]);
-            of_g.insert(1, g - of_g[0]);
-            state += 1;
-            let z = E::new(state * 1_000_003, state + 5);
-            (claim, g) = (interpolate(&values, z), interpolate(&of_g, z));
-            mask.bind(z);
-            z
-        });
+        let ending =
+            prove(&refs, weights.iter().cloned().enumerate().collect(), Vec::new(), &rho, sum, blinded(), 2, |round| {
+                let (mut values, mut of_g) = (round.to_vec(), mask.sent(&vec![E::ZERO; mask.degree() + 1]));
+                values.insert(1, claim - values[0]);
+                of_g.insert(1, g - of_g[0]);
+                state += 1;
+                let z = E::new(state * 1_000_003, state + 5);
+                (claim, g) = (interpolate(&values, z), interpolate(&of_g, z));
+                mask.bind(z);
+                z
+            });
         let eq = eq_table(&ending.point);
         let at = |vector: &Column| vector.iter().zip(eq.iter()).map(|(v, e)| v * e).sum::<E>();
         let mut expected = g;

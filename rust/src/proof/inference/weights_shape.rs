@@ -11,6 +11,9 @@ const LARGEST_LEAF: usize = 120;
 
 const LARGEST_LOG_MESSAGE: usize = 19;
 
+/// A proof of the range of the weights has a code for columns from here on.
+const LEAST_LOG_ROWS: usize = 12;
+
 /// Where the weights of a Dense or Conv are in the weights vector, and its biases in the bias vector.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Place {
@@ -54,7 +57,7 @@ impl WeightsShape {
         }
         let (places, weights, biases) = places(program)?;
         let least = (512 * openings).next_power_of_two().ilog2().max(11) as usize;
-        for log_rows in least..=LARGEST_LOG_MESSAGE + 2 {
+        for log_rows in least.max(LEAST_LOG_ROWS)..=LARGEST_LOG_MESSAGE + 2 {
             let log_message = least.max(log_rows - 2);
             let weight_columns = weights.div_ceil(1 << log_rows);
             let columns = weight_columns + biases.div_ceil(1 << log_rows);
@@ -65,6 +68,11 @@ impl WeightsShape {
             }
         }
         Err(too_many(weights as u128, biases))
+    }
+
+    /// Weights and biases.
+    pub fn entries(&self) -> usize {
+        self.places.iter().map(|place| place.outputs * (place.products + 1)).sum()
     }
 
     /// WL

@@ -19,19 +19,24 @@ pub struct Run {
 }
 
 impl OpenedRow<'_> {
-    /// (u[0..C])(x) at all opened positions. The words of both trees are those of the rows in order; the two parts of mu
-    /// are the last words of the first.
-    pub fn values(&self, [first, second]: [&Opened; 2], appended: &[E], points: &[u64]) -> Vec<E> {
-        let part = |weights: &[E]| Column::of(weights.iter().copied());
-        let (in_first, in_second) = self.weights.split_at(self.weights.len() - second.width());
-        let (rows, mu) = (in_first.len(), first.width() - 2);
-        let (in_first, in_second) = (part(in_first), part(in_second));
+    /// (u[0..C])(x) at all opened positions: of the trees whose words are those of the rows, in order (what the first has
+    /// behind them is something else), and of the values of mu.
+    pub fn values(&self, trees: &[&Opened], mu: &[E], appended: &[E], points: &[u64]) -> Vec<E> {
+        let others: usize = trees[1..].iter().map(|tree| tree.width()).sum();
+        let mut rest = self.weights;
+        let mut weights = Vec::with_capacity(trees.len());
+        for (number, tree) in trees.iter().enumerate() {
+            let count = if number == 0 { rest.len() - others } else { tree.width() };
+            let (own, behind) = rest.split_at(count);
+            weights.push(Column::of(own.iter().copied()));
+            rest = behind;
+        }
         let tails = evaluate(appended, points);
         let values = points.iter().zip(&tails).enumerate().map(|(number, (&x, tail))| {
-            let words = first.at(number);
-            let sum = combine_words(&words[..rows], &in_first) + combine_words(second.at(number), &in_second);
+            let sums = trees.iter().zip(&weights);
+            let sum = sums.map(|(tree, weights)| combine_words(&tree.at(number)[..weights.len()], weights)).sum::<E>();
             let shift = field::pow(x, self.code.message() as u64);
-            E::new(words[mu], words[mu + 1]) + self.epsilon * sum - tail.scale(shift)
+            mu[number] + self.epsilon * sum - tail.scale(shift)
         });
         values.collect()
     }
@@ -95,9 +100,8 @@ pub fn check_mask_row(
     positions: &[usize],
     points: &[u64],
 ) -> Result<(), Rejected> {
-    for (number, (&position, value)) in positions.iter().zip(evaluate(mask_row, points)).enumerate() {
-        let words = &opened.at(number)[at..at + 4];
-        let (mask, nu) = (E::new(words[0], words[1]), E::new(words[2], words[3]));
+    let parts = opened.elements(at).into_iter().zip(opened.elements(at + 2));
+    for ((&position, value), (mask, nu)) in positions.iter().zip(evaluate(mask_row, points)).zip(parts) {
         if nu + epsilon * mask != value {
             return Err(Rejected::MaskRow { position });
         }

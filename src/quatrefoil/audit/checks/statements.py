@@ -69,6 +69,7 @@ SIGNED_BY = {
     "result": "aggregator",
     "contribution": "silo",
     "lease": "broker",
+    "committed": "workload",
 }
 """Messages that entries attach as they were signed, and the role that signs them."""
 
@@ -216,6 +217,7 @@ CHECKERS: dict[str, Checker] = {
     "key-release": _signed,
     "round-finished": _signed,
     "lease": _lease,
+    "committed-model": _signed,
     "resource": _signed_by("resource", "owner"),
     "revocation": _signed_by("revocation", "by"),
     "receipts": _batch,

@@ -254,7 +254,10 @@ fn claims_over_the_weights_hold_of_the_weights_and_are_at_a_point_what_is_laid_o
     for (name, mut example) in examples() {
         let gamma = points(&mut example.random, 1)[0];
         let claims = WeightsClaims::new(&example.shape, example.batch.sum, &example.points, &example.sent, gamma);
-        let (columns, laid_out) = (example.columns(), claims.laid_out(&example.shape));
+        let (columns, laid_out) = (
+            example.columns(),
+            claims.laid_out(&example.shape, |_| true).into_iter().map(|(_, column)| column).collect::<Vec<_>>(),
+        );
         let over = |columns: &[Vec<u64>]| {
             let column = |(weights, column): (&Column, &Vec<u64>)| {
                 weights.iter().zip(column).map(|(weight, &entry)| weight.scale(entry)).sum::<E>()

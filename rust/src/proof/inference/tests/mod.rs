@@ -1,6 +1,11 @@
 //! Proofs of answers against what models compute one sum at a time, and whole proofs, made, verified and attacked.
 
+mod bench;
 mod claims;
+mod forgeries;
+mod instances;
 mod models;
 mod programs;
+mod proving;
 mod shapes;
+mod verifying;

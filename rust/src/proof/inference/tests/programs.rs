@@ -34,10 +34,10 @@ fn a_program_is_what_its_bytes_say() {
 
 #[test]
 fn edges_of_what_is_allowed_are_taken() {
-    let largest = (1 << 17) - 1;
+    let largest = (1 << 16) - 1;
     for builder in [
-        // K w x = 2 * (2^17 - 1) * 2^16 and so on, just below 2^50 for K = 2^17.
-        Builder::new(&[1 << 17], 0, (1 << 16) - 1, largest).dense(0, 1, None),
+        // K w x = 2^18 (2^16 - 1)^2, just below 2^50.
+        Builder::new(&[1 << 18], 0, largest, largest).dense(0, 1, None),
         Builder::new(&[2], -(1 << 16) + 1, 0, 1).dense(0, 1, clip(16, 0, 0, 15)),
         Builder::new(&[1 << 24], 0, 1, 1).dense(0, 1, clip(16, -1, 0, 1)),
         Builder::new(&[1, 64, 64], 0, 1, 1).largest(0, window([64, 64], [1, 1], [0; 4])).conv(
@@ -74,7 +74,8 @@ fn bytes_that_are_no_program_are_refused() {
     refused(&with(8, 2), "the input has 2 sizes, not 1 or 3");
     refused(&with(8, 0), "the input has 0 sizes");
     refused(&with(12, 0), "the input has 0 for its size");
-    refused(&with(24, 0), "weights of magnitude at most 0");
+    refused(&with(24, 0), "weights of magnitude at most 0, not 1");
+    refused(&with(24, 1 << 16), "weights of magnitude at most 65536, not 1 to 2^16 - 1");
     refused(&with(28, 0), "0 steps, not 1 to 1024");
     refused(&with(28, 1025), "1025 steps, not 1 to 1024");
     refused(&with(32, 6), "step 1 is of kind 6, not 0 to 5");
@@ -98,8 +99,8 @@ fn numbers_that_do_not_fit_are_refused() {
     refused(&Builder::new(&[1 << 31, 1 << 31, 1 << 31], 0, 1, 1).flatten(0).bytes(), "features, 16777216 are the most");
     refused(&dense().dense(1, (1 << 24) + 1, None).bytes(), "step 2 has 16777217 features");
     refused(&dense().sum([1, 1], [25, 0], clip(0, 0, 1, 1)).bytes(), "shifts by 25 bits to the left, 24 are the most");
-    let largest = Builder::new(&[1 << 17], 0, (1 << 16) - 1, 1 << 18).dense(0, 1, None);
-    refused(&largest.bytes(), "131072 products of weights up to 262144 and values up to 65535");
+    let largest = Builder::new(&[1 << 19], 0, (1 << 16) - 1, 65535).dense(0, 1, None);
+    refused(&largest.bytes(), "524288 products of weights up to 65535 and values up to 65535");
     let pool = |multiplier| image().average(1, window([4, 3], [1, 1], [0; 4]), multiplier, clip(0, 0, 1, 1)).bytes();
     refused(&pool(0), "0 for its multiplier");
     let wide = Builder::new(&[1, 8192, 2048], 0, 65535, 1).average(
@@ -133,6 +134,9 @@ fn steps_that_do_not_fit_their_sources_are_refused() {
     let largest = |kernel, pads| image().largest(1, window(kernel, [1, 1], pads)).bytes();
     refused(&largest([2, 2], [2, 0, 0, 0]), "has pads [2, 0, 0, 0] around windows of 2 by 2");
     refused(&largest([2, 2], [0, 0, 0, 2]), "has pads [0, 0, 0, 2] around windows of 2 by 2");
+    let apart = |high| Builder::new(&[1, 2, 2], -1, high, 1).largest(0, window([2, 2], [1, 1], [0; 4])).flatten(1);
+    refused(&apart((1 << 15) - 1).bytes(), "compares values of -1 to 32767, which are 2^15 or more apart");
+    refused(&apart((1 << 15) - 2).bytes(), "no step is a Dense or a Conv");
     let large = Builder::new(&[1, 65, 64], 0, 1, 1).largest(0, window([65, 64], [1, 1], [0; 4]));
     refused(&large.bytes(), "takes the largest of 4160 places, 4096 are the most");
 }

@@ -1,1 +1,0 @@
-//! Two commitments to the same weights.

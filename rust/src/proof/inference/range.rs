@@ -1,1 +1,0 @@
-//! The range of committed weights.

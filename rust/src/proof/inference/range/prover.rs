@@ -1,0 +1,184 @@
+//! The prover of the range of committed weights.
+
+use zeroize::Zeroizing;
+
+use super::{Claims, MAGIC, RangeShape};
+use crate::proof::blinding::{Blinding, Use};
+use crate::proof::column::{Column, drop_all};
+use crate::proof::ext::{E, powers};
+use crate::proof::inference::blinded::{Blinded, degrees};
+use crate::proof::inference::committing::commit;
+use crate::proof::inference::looked_up::LookedUp;
+use crate::proof::inference::opened::{self, Secrets};
+use crate::proof::inference::rounds;
+use crate::proof::inference::weights::Commitment;
+use crate::proof::messages::Outgoing;
+use crate::proof::multiplicity;
+use crate::proof::published::hide;
+
+/// Tables that uses are counted of have at most so many entries: see `multiplicity`.
+const LARGEST_TABLE: usize = 1 << 16;
+
+const FIRST: u64 = 1;
+const SECOND: u64 = 2;
+const MU_W: u64 = 3;
+
+/// Prove the range of the weights of a commitment, by one of its openings. The reason where that cannot be done.
+pub fn prove(commitment: &Commitment, seed: &[u8; 32], threads: usize) -> Result<Vec<u8>, String> {
+    let shape = RangeShape::new(&commitment.program, &commitment.shape);
+    let entries = shape.looked_up.entries();
+    if entries > LARGEST_TABLE {
+        return Err(format!(
+            "weights of magnitude up to {} are {entries} integers, uses of {LARGEST_TABLE} can be counted",
+            commitment.program.largest_weight
+        ));
+    }
+    let transcript = shape.transcript(&commitment.root());
+    let blinding = Blinding::new(seed, &transcript.state());
+    let columns = base_columns(&shape, commitment, threads);
+    let messages = Outgoing::new(MAGIC, transcript);
+    let masks = Masks::new(&shape, &blinding);
+    let prover = Prover { shape: &shape, commitment, columns: &columns, blinding, masks, threads, messages };
+    let proof = prover.run();
+    drop_all(columns, threads);
+    // The columns were held to the range when they were committed to.
+    proof.ok_or_else(|| "the committed weights are not in their range".into())
+}
+
+/// The columns of weights, then those of uses.
+fn base_columns(shape: &RangeShape, commitment: &Commitment, threads: usize) -> Vec<Column> {
+    let mut columns = commitment.columns()[..shape.weights_columns()].to_vec();
+    let entries: Vec<&[u64]> = columns.iter().map(|column| column.re.as_slice()).collect();
+    let table = shape.looked_up.tables[0];
+    let counted = table.len().next_power_of_two();
+    let uses = multiplicity::count(&entries, (-table.least()) as u64, counted, threads);
+    let rows = shape.looked_up.rows();
+    let mut of_uses: Vec<Column> = (0..shape.uses_columns()).map(|_| Column::base(rows)).collect();
+    for (column, uses) in of_uses.iter_mut().zip(uses[..table.len()].chunks(rows)) {
+        column.re[..uses.len()].copy_from_slice(uses);
+    }
+    columns.extend(of_uses);
+    columns
+}
+
+struct Masks {
+    row: Zeroizing<Vec<E>>,
+    nu: Zeroizing<Vec<E>>,
+    mu: Zeroizing<Vec<E>>,
+    mu_w: Zeroizing<Vec<E>>,
+}
+
+impl Masks {
+    fn new(shape: &RangeShape, blinding: &Blinding) -> Self {
+        let length = shape.mask_row() + shape.looked_up.code.queries;
+        let masks = Self {
+            row: blinding.elements(Use::MaskRow, length),
+            nu: blinding.elements(Use::Nu, length),
+            mu: blinding.elements(Use::Mu, shape.looked_up.row_coefficients()),
+            mu_w: blinding.elements(Use::MuW, shape.looked_up.weights.row_coefficients()),
+        };
+        for mask in [&masks.row, &masks.nu, &masks.mu, &masks.mu_w] {
+            hide(mask.iter().flat_map(|mask| mask.parts()));
+        }
+        masks
+    }
+}
+
+struct Prover<'a> {
+    shape: &'a RangeShape,
+    commitment: &'a Commitment,
+    columns: &'a [Column],
+    blinding: Blinding,
+    masks: Masks,
+    threads: usize,
+    messages: Outgoing,
+}
+
+impl Prover<'_> {
+    /// The proof, unless what is claimed does not hold.
+    fn run(mut self) -> Option<Vec<u8>> {
+        let (shape, threads) = (&self.shape.looked_up, self.threads);
+        let (code, weights_code) = (shape.code, shape.weights.code);
+        let uses = self.rows_of(self.columns[self.shape.weights_columns()..].iter().map(|column| column.re.as_slice()));
+        let Masks { row, nu, mu, mu_w } = &self.masks;
+        let parts: Vec<Column> = [row, nu, mu].map(|mask| Column::of(mask.iter().copied())).into();
+        let of_masks = parts.iter().flat_map(|part| [part.re.as_slice(), part.im.as_slice()]);
+        let rows: Vec<&[u64]> = uses.iter().copied().chain(of_masks).collect();
+        // The mask row has its appended elements already; mu and nu are uniform.
+        let first_tree = commit(&self.blinding, FIRST, code, &rows, uses.len(), threads);
+        let mu_w = Column::of(mu_w.iter().copied());
+        let mu_tree = commit(&self.blinding, MU_W, weights_code, &mu_w.parts(), 0, threads);
+        self.messages.send("roots", &[&first_tree.root(), &mu_tree.root()]);
+        let alpha = self.messages.transcript.draw("lookup").element();
+
+        let looked_up = LookedUp::new(shape, self.columns, alpha, E::ZERO, threads);
+        #[allow(unused_mut)]
+        let mut inverses = looked_up.inverse_columns(shape, threads);
+        #[cfg(test)]
+        crate::proof::inference::lies::balance(&mut inverses);
+        hide(inverses.iter().flat_map(|column| column.re.iter().chain(&column.im).copied()));
+        let inverse_rows = self.rows_of(inverses.iter().flat_map(|column| [column.re.as_slice(), &column.im]));
+        let second_tree = commit(&self.blinding, SECOND, code, &inverse_rows, usize::MAX, threads);
+        self.messages.send("root2", &[&second_tree.root()]);
+
+        let ending = self.rounds(looked_up, &inverses);
+        let claims = Claims::draw(self.shape, &mut self.messages.transcript, &ending.point);
+        let appended: Vec<_> = (0..uses.len())
+            .map(|row| (FIRST, row))
+            .chain((0..inverse_rows.len()).map(|row| (SECOND, row)))
+            .map(|(tree, row)| self.blinding.words(Use::Row { tree, row }, code.queries))
+            .collect();
+        let trees = [(&first_tree, FIRST), (&second_tree, SECOND), (&mu_tree, MU_W)];
+        let secrets = Secrets {
+            mask_row: &self.masks.row,
+            nu: &self.masks.nu,
+            mu: [&self.masks.mu, &self.masks.mu_w],
+            rows: &[uses, inverse_rows].concat(),
+            appended: &appended.iter().map(|words| words.as_slice()).collect::<Vec<_>>(),
+            weights: self.commitment,
+            trees: trees.map(|(tree, number)| (tree, self.blinding.salts(number))),
+        };
+        opened::prove(&mut self.messages, claims.opened.each_ref(), secrets, threads);
+        drop_all(inverses, threads);
+        [first_tree, second_tree, mu_tree].into_iter().for_each(|tree| tree.drop_on(threads));
+        #[cfg(test)]
+        return Some(self.messages.proof);
+        #[cfg(not(test))]
+        ending.holds.then_some(self.messages.proof)
+    }
+
+    fn rows_of<'b>(&self, columns: impl Iterator<Item = &'b [u64]>) -> Vec<&'b [u64]> {
+        columns.flat_map(|column| column.chunks_exact(self.shape.looked_up.code.message())).collect()
+    }
+
+    fn rounds(&mut self, looked_up: LookedUp, inverses: &[Column]) -> rounds::Ending {
+        let shape = &self.shape.looked_up;
+        let tau = self.messages.transcript.draw("point").elements(shape.log_rows);
+        let gamma = self.messages.transcript.draw("gamma").element();
+        let rho = Zeroizing::new(self.shape.rho(&self.masks.row));
+        let omega = Column::extension(shape.samples());
+        let claim = rounds::Claim {
+            shape,
+            columns: self.columns,
+            inverses,
+            tau: &tau,
+            gamma: &powers(gamma, shape.inverse_columns() + 1),
+            rho: &rho,
+            omega: &omega,
+            sum: E::ZERO,
+        };
+        let degrees = degrees(shape.log_rows, shape.largest_chunk() + 2, 2 * shape.largest_chunk() + 3);
+        let mask = Blinded::new(&self.masks.row[..self.shape.round_masks()], degrees, E::ZERO);
+        // There are no linear claims.
+        let nothing = || rounds::Linear { weights: Column::extension(1), sums: Column::extension(1) };
+        let linear = (0..self.shape.weights_columns()).map(|_| nothing()).collect();
+        let messages = &mut self.messages;
+        let ending = rounds::prove(&claim, looked_up, linear, mask, self.threads, |round| {
+            messages.send_elements("round", round);
+            messages.transcript.draw("z").element()
+        });
+        let (weights, fresh) = ending.values.split_at(self.shape.weights_columns());
+        self.messages.send_elements("values", &[fresh, weights].concat());
+        ending
+    }
+}

@@ -1,0 +1,45 @@
+//! Proofs that are honestly made, of models of every kind.
+
+use super::instances::Instance;
+use super::models::{Model, of_every_kind, others};
+use crate::field;
+
+fn all() -> Vec<(&'static str, Model)> {
+    [("every kind", of_every_kind())].into_iter().chain(others()).collect()
+}
+
+#[test]
+fn columns_are_what_a_model_computes_one_sum_at_a_time() {
+    for (name, model) in all() {
+        let instance = Instance::new(&model, 3, 2);
+        let (shape, samples) = (&instance.shape, model.inputs(3, 5));
+        for threads in [1, 2] {
+            let witness = instance.witness(threads);
+            for (sample, input) in samples.iter().enumerate() {
+                let trace = model.run(input);
+                let entries = trace.by_cell();
+                for cell in &shape.cells.all {
+                    for (feature, entry) in entries[&(cell.step, cell.place)].iter().enumerate() {
+                        for vector in [0, 1, 2].into_iter().filter(|&vector| vector != 1 || cell.shift > 0) {
+                            let row = (cell.offset + feature) * shape.samples() + sample;
+                            let column = &witness.columns[shape.columns[vector].start + row / shape.rows()];
+                            let expected = field::add_signed(0, entry[vector]);
+                            assert_eq!(column.re[row % shape.rows()], expected, "{name}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_honest_proof_fits_its_witness() {
+    for (name, model) in all() {
+        for batch in [1, 3] {
+            let instance = Instance::new(&model, batch, 2);
+            let attempt = instance.prove();
+            assert!(attempt.holds, "{name} {batch}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+"""``quatrefoil proof prove`` and ``quatrefoil proof verify P``: answers in receipts are those of committed weights."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from quatrefoil.audit import PartyLog
+from quatrefoil.audit.sampling import Sample
+from quatrefoil.cli import containers, output
+from quatrefoil.cli.auditing import open_logs
+from quatrefoil.errors import CallerError, EvidenceRejected, HostError, PeerError
+from quatrefoil.proven import ModelFolder, places_of, prove_answers, verify_answers
+from quatrefoil.proven.exchanges import Exchange, read_receipt
+from quatrefoil.proven.recorded import drawn_of, read_exchanges
+from quatrefoil.proven.statement import ROLE
+from quatrefoil.transport import TrustAnchor, files, system_clock
+
+NOT_LOOKED_UP = "not looked up: give --log, the server's log or a bundle of it"
+LARGEST_FILE = 64 << 20
+
+
+def add_prove(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, type=Path, metavar="DIR", help="what `quatrefoil model commit` made")
+    parser.add_argument(
+        "--receipts", required=True, type=Path, metavar="R", help="recorded exchanges: a file, or a folder of them"
+    )
+    parser.add_argument(
+        "--sample", type=Path, metavar="FILE", help="of the records, only those that `quatrefoil audit sample` drew"
+    )
+    parser.add_argument("--log", required=True, type=Path, metavar="DIR|BUNDLE", help="the server's log")
+    parser.add_argument("--trust", type=Path, metavar="FILE", help="the consortium's root certificate")
+    parser.add_argument("--out", required=True, type=Path, metavar="P", help="new file for the proof")
+    containers.add_threads(parser)
+    output.add_json_option(parser)
+    parser.set_defaults(action_of=_prove)
+
+
+def add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--trust", type=Path, metavar="FILE", help="of P: the consortium's root certificate")
+    parser.add_argument("--log", type=Path, metavar="DIR|BUNDLE", help="of P: the server's log, to look receipts up in")
+
+
+def _prove(options: argparse.Namespace) -> None:
+    output.require_writable(options.json)
+    if options.out.exists():
+        raise HostError(f"{options.out} exists already", hint="Name another place; nothing is overwritten")
+    told = output.progress_console()
+    folder = ModelFolder(options.model)
+    exchanges = read_exchanges(options.receipts)
+    if options.sample is not None:
+        exchanges = drawn_of(exchanges, Sample.decode(files.read(options.sample, "sample")))
+    told.print(f"looking {len(exchanges):,} receipts up in the log")
+    with _log_of(options, _issuer(exchanges)) as log:
+        places = places_of(log, {read_receipt(one).digest() for one in exchanges})
+        origin = log.owner.origin
+    told.print(f"proving their answers; {folder.left} openings are left before")
+    proof = prove_answers(folder, exchanges, origin=origin, places=places, threads=options.threads)
+    content = proof.encode()
+    if len(content) > LARGEST_FILE:
+        raise CallerError(
+            f"a file of {len(content):,} bytes is over {LARGEST_FILE:,}", hint="Prove fewer receipts at once"
+        )
+    files.write_new(options.out, content)
+    found = {
+        "receipts": len(exchanges),
+        "file_bytes": len(content),
+        "proof_bytes": len(proof.proof),
+        "commitment_bytes": len(proof.commitment.encode()),
+        "openings_left": folder.left,
+        "model_root": proof.commitment.root.hex(),
+    }
+    output.write_json(options.json, "quatrefoil.proof-prove/1", found)
+    if not output.only_json(options):
+        output.console().print(output.table(escape(str(options.out)), ("", ""), _rows(found)))
+
+
+def verify(options: argparse.Namespace) -> None:
+    """``proof verify P``."""
+    output.require_writable(options.json)
+    if options.trust is None:
+        raise CallerError("nobody is trusted", hint="Give --trust, the consortium's root certificate")
+    told = output.progress_console()
+    data = files.read(options.file, "proof")
+    trust = TrustAnchor.load(options.trust)
+    schema = "quatrefoil.proof-verify/2"
+    try:
+        if options.log is None:
+            found = verify_answers(data, trust, clock=system_clock, log=None, threads=options.threads, told=told.print)
+        else:
+            with _log_of(options, None) as log:
+                found = verify_answers(
+                    data, trust, clock=system_clock, log=log, threads=options.threads, told=told.print
+                )
+    except PeerError as error:
+        output.write_json(options.json, schema, {"valid": False, "reason": error.problem})
+        raise
+    said: dict[str, Any] = {
+        "statement": found.inference.statement.hex(),
+        "soundness_bits": found.inference.soundness_bits,
+        "batch": found.inference.batch,
+        "model_root": found.inference.model_root.hex(),
+        "model": found.model.said.model.hex(),
+        "server": found.model.signer,
+        "receipts": found.receipts,
+        "log": found.origin if found.logged else NOT_LOOKED_UP,
+    }
+    output.write_json(options.json, schema, {"valid": True, **said})
+    if not output.only_json(options):
+        title = "Every answer is what the committed weights compute"
+        output.console().print(output.table(title, ("", ""), _rows(said)))
+
+
+def _issuer(exchanges: list[Exchange]) -> str:
+    """Whose log the receipts are in."""
+    names = {read_receipt(one).issuer for one in exchanges}
+    if len(names) != 1:
+        raise CallerError(f"the receipts are of {len(names)} servers", hint="Prove those of one log at once")
+    return names.pop()
+
+
+@contextmanager
+def _log_of(options: argparse.Namespace, name: str | None) -> Iterator[PartyLog]:
+    """The log of the server ``name``, or of the only one that is there."""
+    with open_logs(argparse.Namespace(log=options.log, trust=options.trust, at=None, party=None)) as logs:
+        theirs = [log for log in logs.values() if log.owner.role == ROLE and name in (None, log.owner.name)]
+        if len(theirs) != 1:
+            raise EvidenceRejected(
+                f"{len(theirs)} logs in {options.log} are of {ROLE} {name or 'any name'}",
+                hint="Give the log of the server that issued the receipts",
+                check="log",
+            )
+        yield theirs[0]
+
+
+def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (name.replace("_", " "), f"{value:,}" if isinstance(value, int) else escape(str(value)))
+        for name, value in found.items()
+    ]
+
+
+__all__ = ["add_prove", "add_verify", "verify"]

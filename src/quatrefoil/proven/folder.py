@@ -1,0 +1,176 @@
+"""A model's commitment on disk: the model, the secret seed, the openings that are used, and what is public.
+
+model.onnx      the model in integers (mode 0600: it holds the weights)
+seed            32 bytes (mode 0600): with them and the model proofs are made; whoever has both can make them too
+state.sqlite    which openings have been used
+lock            held while one is claimed
+commitment      public: program, root, proof of range, links
+statement       public: signed, which served model this is
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from quatrefoil.errors import HostError, MessageRefused, StateCorrupt
+from quatrefoil.proofs.inference import InferenceProver, WeightsCommitment
+from quatrefoil.proofs.openings import Opening, Openings
+from quatrefoil.proven.statement import CommittedModel, sign_statement
+from quatrefoil.quantised import IntegerGraph, Program, decode, program_of, weights_of
+from quatrefoil.resources.container import FILE, reading, root_of
+from quatrefoil.state import SqliteState
+from quatrefoil.transport import Identity, files, statement
+
+MODEL, SEED, STATE, LOCK = "model.onnx", "seed", "state.sqlite", "lock"
+COMMITMENT, STATEMENT = "commitment", "statement"
+SEED_BYTES = 32
+LARGEST_MODEL = (2 << 30) - 1
+_HINT = "Name the folder that `quatrefoil model commit` made"
+
+Told = Callable[[str], None]
+
+
+def _quiet(_what: str) -> None:
+    pass
+
+
+class ModelFolder:
+    """A finished commitment, opened. Nothing secret is read before :meth:`prover`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        commitment, self.statement = _read(folder / COMMITMENT), _read(folder / STATEMENT)
+        try:
+            self.commitment = WeightsCommitment.decode(commitment)
+            self.committed = CommittedModel.decode(statement.Signed.decode(self.statement).body)
+        except MessageRefused as error:
+            raise StateCorrupt(f"{folder} does not read back: {error.problem}", hint=_HINT) from None
+        if self.committed.commitment != self.commitment.root:
+            raise StateCorrupt(f"statement and commitment in {folder} do not fit", hint=_HINT)
+        self.graph: IntegerGraph = decode(_read(folder / MODEL))
+        self.program: Program = program_of(self.graph)
+        if self.program.content != self.commitment.program:
+            raise StateCorrupt(f"model and commitment in {folder} do not fit", hint=_HINT)
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        model: Path,
+        openings: int,
+        identity: Identity,
+        *,
+        at: datetime,
+        threads: int = 1,
+        random: Callable[[int], bytes] = os.urandom,
+        told: Told = _quiet,
+    ) -> ModelFolder:
+        """Commit to the weights of ``model``, an integer graph as it is served, and prove their range with the first
+        opening. ``identity`` signs that they are those of the file's Merkle root."""
+        content = _read(model)
+        graph = decode(content)
+        program = program_of(graph)
+        with reading(model, FILE, salt=None) as read:
+            root = root_of(read)
+        seed = random(SEED_BYTES)
+        told(f"committing to {graph.weights:,} weights")
+        prover = InferenceProver(program.content, openings, weights_of(graph), seed, threads=threads)
+        _begin(folder, content, seed)
+        told("proving their range")
+        proof = prover.prove_range(_claim(folder, openings, "the proof of range"))
+        commitment = WeightsCommitment(program.content, openings, prover.root, proof, ())
+        said = CommittedModel.of(graph, program, commitment, model=root, at=at)
+        _finish(folder, commitment, sign_statement(said, identity))
+        return cls(folder)
+
+    def link(
+        self,
+        folder: Path,
+        *,
+        threads: int = 1,
+        random: Callable[[int], bytes] = os.urandom,
+        told: Told = _quiet,
+    ) -> ModelFolder:
+        """A fresh commitment to the same weights in ``folder``, shown to be that with one opening of each."""
+        seed = random(SEED_BYTES)
+        openings = self.commitment.openings
+        old = self.prover(threads)
+        told(f"committing afresh to {self.graph.weights:,} weights")
+        fresh = InferenceProver(self.program.content, openings, weights_of(self.graph), seed, threads=threads)
+        _begin(folder, _read(self.folder / MODEL), seed)
+        told("proving that they are the same")
+        link = old.prove_link(self.claim("a link", for_link=True), fresh, _claim(folder, openings, "a link"))
+        _finish(folder, self.commitment.linked(link), self.statement)
+        return type(self)(folder)
+
+    def prover(self, threads: int = 1) -> InferenceProver:
+        """The weights, committed to again in memory. ``StateCorrupt`` where the root is another."""
+        seed = _read(self.folder / SEED)
+        if len(seed) != SEED_BYTES:
+            raise StateCorrupt(f"{self.folder / SEED} has {len(seed)} bytes, not {SEED_BYTES}", hint=_HINT)
+        made = InferenceProver(
+            self.program.content, self.commitment.openings, weights_of(self.graph), seed, threads=threads
+        )
+        made.require(self.commitment)
+        return made
+
+    def claim(self, purpose: str, *, for_link: bool = False) -> Opening:
+        """An opening, for one proof; other processes may claim at the same time."""
+        return _claim(self.folder, self.commitment.openings, purpose, for_link=for_link)
+
+    @property
+    def left(self) -> int:
+        """Openings that are not used, that of a link included."""
+        with _openings(self.folder, self.commitment.openings) as found:
+            return found.left
+
+
+def _claim(folder: Path, openings: int, purpose: str, *, for_link: bool = False) -> Opening:
+    with _openings(folder, openings) as found:
+        return found.claim(purpose, for_link=for_link)
+
+
+@contextlib.contextmanager
+def _openings(folder: Path, total: int) -> Iterator[Openings]:
+    """One process at a time; another waits."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise HostError(f"{folder} cannot be used ({error.strerror})", hint=_HINT) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        state = SqliteState(folder / STATE)
+        try:
+            yield Openings(state, total)
+        finally:
+            state.close()
+    finally:
+        os.close(descriptor)
+
+
+def _begin(folder: Path, model: bytes, seed: bytes) -> None:
+    files.write_new_directory(folder, {MODEL: (model, files.PRIVATE), SEED: (seed, files.PRIVATE)})
+
+
+def _finish(folder: Path, commitment: WeightsCommitment, signed: bytes) -> None:
+    files.write_new(folder / STATEMENT, signed)
+    files.write_new(folder / COMMITMENT, commitment.encode())
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST_MODEL + 1)
+    except OSError as error:
+        raise HostError(f"{file} cannot be read ({error.strerror})", hint=_HINT) from None
+    if len(content) > LARGEST_MODEL:
+        raise HostError(f"{file} has over {LARGEST_MODEL:,} bytes", hint=_HINT)
+    return content
+
+
+__all__ = ["ModelFolder"]

@@ -1,0 +1,257 @@
+"""Answers in receipts are proven and checked; every other answer, model, receipt and commitment is refused."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from float_models import everything, numbers
+from proven_answers import Ward, clock, small_graph, trust
+from quatrefoil import _core
+from quatrefoil.audit import PartyLog
+from quatrefoil.errors import (
+    CallerError,
+    CommitmentExhausted,
+    EvidenceRejected,
+    HostError,
+    ModelRefused,
+    ProofRejected,
+    StateCorrupt,
+)
+from quatrefoil.proofs.inference import Batch, Link, WeightsCommitment, Witness, verify, verify_commitment
+from quatrefoil.proven import Exchange, ModelFolder, ProofFile, places_of, prove_answers, verify_answers
+from quatrefoil.proven.exchanges import read_receipt
+from quatrefoil.quantised import enter, quantise, trace_of
+from world import START
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(_core, "verify_weights_link"), reason="the kernel here has no proofs of answers yet: merge and build it"
+)
+
+OPENINGS = 8
+
+
+@dataclass
+class Served:
+    ward: Ward
+    folder: ModelFolder
+    exchanges: list[Exchange]
+    log: PartyLog
+    places: dict[bytes, int]
+    file: ProofFile
+
+    def prove(self, exchanges: list[Exchange], folder: ModelFolder | None = None) -> ProofFile:
+        return prove_answers(folder or self.folder, exchanges, origin=self.log.owner.origin, places=self.places)
+
+    def check(self, file: ProofFile) -> object:
+        return verify_answers(file.encode(), trust(), clock=clock, log=self.log)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    ward = Ward(folder, small_graph())
+    committed = ModelFolder.create(folder / "committed", ward.model, OPENINGS, ward.identity, at=START)
+    ward.state(committed.statement)
+    exchanges = [ward.answer(2 * numbers(seed, 2, 6), binary=bool(seed % 2), number=seed) for seed in range(4)]
+    log = ward.logged()
+    places = places_of(log, {read_receipt(one).digest() for one in exchanges})
+    file = prove_answers(committed, exchanges[:3], origin=log.owner.origin, places=places)
+    yield Served(ward, committed, exchanges, log, places, file)
+    ward.close()
+
+
+def test_answers_are_proven_and_checked(served: Served):
+    found = served.check(served.file)
+    assert (found.inference.batch, found.receipts, found.logged) == (6, 3, True)
+    assert found.inference.model_root == served.folder.commitment.root
+    assert 95 < found.inference.soundness_bits < 100
+    alone = verify_answers(served.file.encode(), trust(), clock=clock, log=None)
+    assert not alone.logged and alone.inference == found.inference
+
+
+def test_the_folder_keeps_what_is_secret_to_its_owner(served: Served):
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in served.folder.folder.iterdir()}
+    assert modes["seed"] == modes["model.onnx"] == modes["state.sqlite"] == 0o600
+    assert (served.folder.folder / "seed").read_bytes() not in served.file.encode()
+
+
+def test_a_proof_is_for_its_receipts(served: Served):
+    """Other receipts, fewer of them, in another order, at other places, of another log or statement."""
+    first, second, third = served.file.exchanges
+    fourth = replace(
+        third, exchange=served.exchanges[3], entry=served.places[read_receipt(served.exchanges[3]).digest()]
+    )
+    for exchanges in (
+        (first, second),
+        (first, second, fourth),
+        (second, first, third),
+        (replace(first, entry=second.entry), replace(second, entry=first.entry), third),
+    ):
+        with pytest.raises((ProofRejected, EvidenceRejected)):
+            served.check(replace(served.file, exchanges=exchanges))
+        with pytest.raises(ProofRejected):
+            verify_answers(replace(served.file, exchanges=exchanges).encode(), trust(), clock=clock, log=None)
+    with pytest.raises(ProofRejected):
+        verify_answers(replace(served.file, origin="other").encode(), trust(), clock=clock, log=None)
+
+
+def test_a_proof_with_any_byte_altered_is_refused(served: Served):
+    data, draw = served.file.proof, np.random.default_rng(1)
+    for place in draw.integers(0, len(data), 12):
+        altered = bytearray(data)
+        altered[place] ^= 1
+        with pytest.raises(ProofRejected):
+            served.check(replace(served.file, proof=bytes(altered)))
+    for other in (b"", data[:-1], data + b"\0"):
+        with pytest.raises(ProofRejected):
+            served.check(replace(served.file, proof=other))
+
+
+def test_a_commitment_with_an_altered_proof_is_refused(served: Served):
+    commitment = served.file.commitment
+    altered = bytearray(commitment.range_proof)
+    altered[len(altered) // 2] ^= 1
+    for proof in (b"", bytes(altered), served.file.proof):
+        with pytest.raises(ProofRejected, match="range of the weights"):
+            served.check(replace(served.file, commitment=replace(commitment, range_proof=proof)))
+    linked = commitment.linked(Link(b"r" * 32, b"no link"))
+    with pytest.raises(ProofRejected, match="link 1 of the commitment"):
+        served.check(replace(served.file, commitment=linked))
+
+
+def test_an_answer_of_other_weights_is_not_proven(served: Served, tmp_path: Path):
+    """The prover refuses, and uses no opening up; one that does not refuse makes a proof that is rejected."""
+    other = Ward(tmp_path, small_graph(seed=2))
+    exchange = other.answer(numbers(1, 2, 6))
+    log = other.logged()
+    places = places_of(log, {read_receipt(exchange).digest()})
+    left = served.folder.left
+    with pytest.raises(EvidenceRejected, match="is of the model"):
+        prove_answers(served.folder, [exchange], origin=log.owner.origin, places=places)
+    request, answer = exchange.request, served.exchanges[0].answer
+    wrong = served.ward.recorded(request, answer, number=77)
+    places = places_of(served.ward.logged(), {read_receipt(wrong).digest()})
+    with pytest.raises(ModelRefused, match="computes another answer"):
+        prove_answers(served.folder, [wrong], origin=served.log.owner.origin, places=places)
+    assert served.folder.left == left
+    other.close()
+
+
+@pytest.mark.parametrize("what", ["input", "output", "sum"])
+def test_what_the_weights_do_not_compute_gets_no_proof(served: Served, what: str):
+    """At the kernel's own door: a changed input, a swapped answer, a sum off by one."""
+    graph, folder = served.ward.graph, served.folder
+    inputs = enter(graph, numbers(3, 2, 6))
+    found = trace_of(graph, inputs)
+    outputs, sums = found.outputs.copy(), [one.copy() for one in found.sums]
+    if what == "input":
+        inputs = inputs.copy()
+        inputs[0, 0] += 1 if inputs[0, 0] < graph.input.high else -1
+    elif what == "output":
+        outputs = outputs[::-1].copy()
+    else:
+        sums[0][1, 2] += 1
+    batch = Batch(2, inputs.astype("<i4").tobytes(), outputs.astype("<i4").tobytes(), bytes(32))
+    state = _Free()
+    try:
+        proof = folder.prover().prove(state, batch, Witness(inputs, sums))
+    except CallerError:
+        return
+    with pytest.raises(ProofRejected):
+        verify(verify_commitment(folder.commitment), batch, proof)
+
+
+class _Free:
+    """An opening of a test that throws its commitment away."""
+
+    def use(self) -> None:
+        pass
+
+
+def test_no_more_openings_than_are_allowed(served: Served, tmp_path: Path):
+    folder = ModelFolder.create(tmp_path / "few", served.ward.model, 3, served.ward.identity, at=START)
+    assert folder.left == 2
+    served.prove(served.exchanges[:1], folder)
+    with pytest.raises(CommitmentExhausted, match="the last is kept for a link"):
+        served.prove(served.exchanges[:1], folder)
+    linked = folder.link(tmp_path / "fresh")
+    assert (folder.left, linked.left) == (0, 2)
+    with pytest.raises(CommitmentExhausted):
+        folder.link(tmp_path / "again")
+    assert not (tmp_path / "again" / "commitment").exists()
+
+
+def test_a_fresh_commitment_proves_under_the_same_name(served: Served, tmp_path: Path):
+    linked = served.folder.link(tmp_path / "fresh")
+    assert linked.commitment.root == served.folder.commitment.root != linked.commitment.current
+    file = served.prove(served.exchanges[3:], linked)
+    found = served.check(file)
+    assert found.inference.model_root == served.folder.commitment.root
+    with pytest.raises(ProofRejected):
+        served.check(replace(file, commitment=served.folder.commitment))
+
+
+def test_a_link_to_other_weights_is_refused(served: Served, tmp_path: Path):
+    """Prover and verifier both."""
+    other = Ward(tmp_path, small_graph(seed=5))
+    theirs = ModelFolder.create(tmp_path / "other", other.model, OPENINGS, other.identity, at=START)
+    honest = served.folder.link(tmp_path / "fresh")
+    stolen = replace(honest.commitment.links[0], root=theirs.commitment.root)
+    with pytest.raises(ProofRejected, match="link 1"):
+        verify_commitment(replace(served.folder.commitment, links=(stolen,)))
+    if theirs.commitment.program == served.folder.commitment.program:
+        with pytest.raises((CallerError, ProofRejected)):
+            link = served.folder.prover().prove_link(_Free(), theirs.prover(), _Free())
+            verify_commitment(served.folder.commitment.linked(link))
+    other.close()
+
+
+def test_a_folder_that_was_altered_is_refused(served: Served, tmp_path: Path):
+    made = ModelFolder.create(tmp_path / "one", served.ward.model, OPENINGS, served.ward.identity, at=START)
+    with pytest.raises(HostError, match="exists already"):
+        ModelFolder.create(tmp_path / "one", served.ward.model, OPENINGS, served.ward.identity, at=START)
+    (made.folder / "seed").write_bytes(bytes(32))
+    with pytest.raises(StateCorrupt, match="not those of the commitment"):
+        ModelFolder(made.folder).prover()
+    (made.folder / "seed").write_bytes(bytes(31))
+    with pytest.raises(StateCorrupt, match="31 bytes"):
+        ModelFolder(made.folder).prover()
+    content = WeightsCommitment.decode((made.folder / "commitment").read_bytes())
+    for wrong in (replace(content, root=b"x" * 32), replace(content, program=b"")):
+        (made.folder / "commitment").write_bytes(wrong.encode())
+        with pytest.raises(StateCorrupt, match="do not fit"):
+            ModelFolder(made.folder)
+    (made.folder / "commitment").unlink()
+    with pytest.raises(HostError, match="cannot be read"):
+        ModelFolder(made.folder)
+
+
+def test_nothing_and_what_the_log_lacks_is_not_proven(served: Served):
+    with pytest.raises(CallerError, match="nothing to prove"):
+        served.prove([])
+    with pytest.raises(CallerError, match="the log has no receipt"):
+        prove_answers(served.folder, served.exchanges[:1], origin=served.log.owner.origin, places={})
+
+
+def test_every_operator_and_the_place_of_the_largest(tmp_path: Path):
+    ward = Ward(tmp_path, quantise(everything(), numbers(1, 30, 2, 8, 8)))
+    folder = ModelFolder.create(tmp_path / "committed", ward.model, 4, ward.identity, at=START)
+    ward.state(folder.statement)
+    exchange = ward.answer(numbers(5, 3, 2, 8, 8))
+    log = ward.logged()
+    places = places_of(log, {read_receipt(exchange).digest()})
+    file = prove_answers(folder, [exchange], origin=log.owner.origin, places=places)
+    found = verify_answers(file.encode(), trust(), clock=clock, log=log)
+    assert found.inference.batch == 3
+    outputs = np.frombuffer(file.outputs, "<i4").copy()
+    smallest = int(outputs.argmin())
+    outputs[smallest] -= 1
+    with pytest.raises(ProofRejected):
+        verify_answers(replace(file, outputs=outputs.tobytes()).encode(), trust(), clock=clock, log=log)
+    ward.close()
