@@ -47,8 +47,9 @@ def perceptron(inputs=6, hidden=5, outputs=3, seed=1):
     return model(nodes, ("x", [inputs]), ("y", [outputs]), constants)
 
 
-def everything(seed=1):
-    """Every operator: Conv with pads and strides, normalised, MaxPool before Relu, two paths added, pools, ArgMax."""
+def everything(seed=1, largest=True):
+    """Every operator: Conv with pads and strides, normalised, MaxPool before Relu, two paths added, pools, ArgMax
+    (``largest``)."""
     constants = {
         "c0": numbers(seed, 3, 2, 3, 3),
         "scale": 1 + 0.1 * numbers(seed + 1, 3),
@@ -75,6 +76,8 @@ def everything(seed=1):
         node("MatMul", ["k", "w"], "l"),
         node("ArgMax", ["l"], "y", axis=1, keepdims=0),
     ]
+    if not largest:
+        return model(nodes[:-1], ("x", [2, 8, 8]), ("l", [4]), constants)
     return model(nodes, ("x", [2, 8, 8]), ("y", [], TensorProto.INT64), constants)
 
 

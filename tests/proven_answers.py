@@ -10,14 +10,19 @@ import numpy as np
 
 import made_inferences as made
 from float_models import numbers, perceptron
-from quatrefoil import inference
 from quatrefoil.audit import PartyLog
+from quatrefoil.audit.computations import computation, opening_keys
 from quatrefoil.audit.inference_receipts import commit_answer, commit_request, read
 from quatrefoil.inference import InferRequest, OnnxEngine
-from quatrefoil.proven import CommittedModel, Exchange, Port, log_statement
+from quatrefoil.proofs.field_hash import field_hash
+from quatrefoil.proven import CommittedModel, Port, Recorded, log_statement
 from quatrefoil.proven.statement import sign_statement
-from quatrefoil.quantised import IntegerGraph, encode, program_of, quantise
+from quatrefoil.quantised import IntegerGraph, encode, enter, program_of, quantise
 from quatrefoil.resources.container import FILE, reading, root_of
+from quatrefoil.serving.audited import AuditedModel, Trace
+from quatrefoil.serving.receipts import Computed
+from quatrefoil.serving.recording import Recorder
+from quatrefoil.transport import sealed
 from world import START, TRUSTED, consortium, identity
 
 PATH = b"/v2/models/heart/infer"
@@ -53,31 +58,49 @@ class Ward:
         self.log = made.server_log(folder / "state", clock)
         self.issuer = made.issuer(folder / "journal", self.log, clock, model=self.root)
         self.keyset = made.begun(self.issuer)
+        self.recorder: Recorder | None = None
+
+    def audit(self, records: Path, prover: sealed.Recipient) -> None:
+        """Keep records for ``prover`` from now on."""
+        model = AuditedModel(self.model.read_bytes())
+        self.recorder = Recorder(records, model, recipients=[prover], sender=lambda: self.identity, clock=clock)
+        self.recorder.begin(self.keyset)
 
     def close(self) -> None:
+        if self.recorder is not None:
+            self.recorder.close()
         self.log.close()
 
-    def answer(self, samples: Any, *, binary: bool = False, number: int = 0) -> Exchange:
-        """One request of some samples; its receipt is logged with the next flush."""
-        asked = InferRequest({self.graph.input.name: np.asarray(samples, "f4")}, binary=binary)
-        _, request = inference.encode_infer_request(asked, binary=binary)
-        _, answer = inference.encode_infer(asked, self.engine.infer(asked))
-        return self.recorded(request, answer, number=number)
+    def answer(self, samples: Any, *, number: int = 0, **changes: Any) -> Recorded:
+        """One request of some samples, answered in audit mode; its receipt is logged with the next flush."""
+        given = np.asarray(samples, "f4")
+        found = next(iter(self.engine.infer(InferRequest({self.graph.input.name: given})).outputs.values()))
+        inputs = enter(self.graph, given)
+        scaled = np.ldexp(np.asarray(found, np.float64), self.graph.exponents[-1])
+        return self.recorded(inputs, np.rint(scaled).astype(np.int32).reshape(len(given), -1), number=number, **changes)
 
     def recorded(
         self,
-        request: bytes,
-        answer: bytes,
+        inputs: Any,
+        outputs: Any,
         *,
+        number: int = 0,
         status: int = 200,
         complete: bool = True,
-        path: bytes = PATH,
-        number: int = 0,
-    ) -> Exchange:
-        salt = hashlib.sha256(b"salt %d" % number + request).digest()
-        given = commit_request(salt, b"POST", path, request), commit_answer(salt, status, answer)
-        receipt = read(self.issuer.issue(*given, status, complete))
-        return Exchange(receipt.encode(), salt, b"POST", path, request, answer)
+        audit: bool = True,
+    ) -> Recorded:
+        """A receipt that commits to these integers, whatever they are."""
+        salt = hashlib.sha256(b"salt %d" % number + np.asarray(inputs).tobytes()).digest()
+        keys = opening_keys(salt)
+        asked, answered = commit_request(salt, b"POST", PATH, b"{}"), commit_answer(salt, status, b"{}")
+        low, high = self.graph.input.low, self.graph.input.high
+        said = computation(field_hash(inputs.shape[1], low, high), inputs, outputs, keys)
+        kept: list[bytes] = []
+        computed = Computed(said, kept.append) if audit else None
+        if self.recorder is not None:
+            computed = self.recorder.computed(Trace(inputs, outputs), salt, self.keyset)
+        signed = self.issuer.issue(asked, answered, status, complete, computed=computed)
+        return Recorded(read(signed), inputs, outputs, keys)
 
     def logged(self) -> PartyLog:
         """The log as an auditor finds it."""
@@ -93,7 +116,6 @@ class Ward:
             "openings": 8,
             "input": Port(self.graph.input.name, self.graph.exponents[0] + 64),
             "output": Port(self.graph.output, self.graph.exponents[program.steps] + 64),
-            "largest": program.takes_largest,
             "time": int(START.timestamp()),
         }
         return CommittedModel(**{**values, **changes})

@@ -43,7 +43,8 @@ from quatrefoil.serving.gateway import Gateway
 from quatrefoil.serving.handler import Handler
 from quatrefoil.serving.keys import InForce, ServingKeys
 from quatrefoil.serving.oip import OipHandler
-from quatrefoil.serving.receipts import ReceiptIssuer
+from quatrefoil.serving.receipts import Computed, ReceiptIssuer
+from quatrefoil.serving.recording import Recorder
 from quatrefoil.serving.records import Records
 from quatrefoil.serving.server import Serving
 from quatrefoil.transport import ROLES, FixedCredentials, HybridContext, system_clock
@@ -127,7 +128,16 @@ class MemoryReceipts:
     def end(self, held: InForce) -> None:
         self.ended.append(held.keyset)
 
-    def issue(self, request: bytes, answer: bytes, status: int, complete: bool, *, keyset: Keyset) -> bytes:
+    def issue(
+        self,
+        request: bytes,
+        answer: bytes,
+        status: int,
+        complete: bool,
+        *,
+        keyset: Keyset,
+        computed: Computed | None = None,
+    ) -> bytes:
         if self.fails is not None:
             raise self.fails
         assert keyset not in self.ended
@@ -147,10 +157,15 @@ class MemoryReceipts:
             answer=answer,
             status=status,
             complete=complete,
+            inputs=computed.commitments.inputs if computed else b"",
+            outputs=computed.commitments.outputs if computed else b"",
         )
+        signed = inference_receipts.sign(receipt, held.receipt_key)
+        if computed:
+            computed.keep(signed)
         self._last[keyset.digest()] = (number + 1, receipt.digest())
         self.receipts.append(receipt)
-        return inference_receipts.sign(receipt, held.receipt_key)
+        return signed
 
 
 @dataclass
@@ -404,7 +419,13 @@ class Running:
     """
 
     def __init__(
-        self, people: Consortium, folder: Path, policy: ServingPolicy, handler: Handler | None, machine: SnpMachine
+        self,
+        people: Consortium,
+        folder: Path,
+        policy: ServingPolicy,
+        handler: Handler | None,
+        machine: SnpMachine,
+        recorder: Recorder | None = None,
     ) -> None:
         self.people, self.policy, self.machine = people, policy, machine
         self.collateral = Collateral()
@@ -421,7 +442,7 @@ class Running:
             log=self.log,
             clock=system_clock,
         )
-        self.records = Records(self.issuer, policy.attestation.appraisal, self.said.append)
+        self.records = Records(self.issuer, policy.attestation.appraisal, self.said.append, recorder=recorder)
         self.keys = ServingKeys(
             machine, policy, collateral=lambda: self.collateral, events=self.records, clock=system_clock
         )
@@ -525,9 +546,10 @@ def running(
     policy: ServingPolicy | None = None,
     handler: Handler | None = None,
     machine: SnpMachine | None = None,
+    recorder: Recorder | None = None,
 ) -> Iterator[Running]:
     """A server that answers, until the end of the block."""
-    made = Running(people, folder, policy or serving_policy(), handler, machine or SnpMachine()).start()
+    made = Running(people, folder, policy or serving_policy(), handler, machine or SnpMachine(), recorder).start()
     try:
         yield made
     finally:

@@ -22,6 +22,7 @@ from quatrefoil.errors import PeerUnreachable
 from quatrefoil.exchange import ServingPolicy, protocol
 from quatrefoil.ohttp import Request, Response, ResponseHead
 from quatrefoil.serving.handler import Caller, Streamed
+from quatrefoil.serving.receipts import Computed
 from serving_world import ISSUER, MemoryReceipts, World, serving_policy, started
 
 URL = "https://model.example"
@@ -40,7 +41,17 @@ class Receipts(MemoryReceipts):
         self.signed: list[bytes] = []
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def issue(self, request: bytes, answer: bytes, status: int, complete: bool, *, keyset: Keyset) -> bytes:
+    def issue(
+        self,
+        request: bytes,
+        answer: bytes,
+        status: int,
+        complete: bool,
+        *,
+        keyset: Keyset,
+        computed: Computed | None = None,
+    ) -> bytes:
+        assert computed is None, "nothing here is in audit mode"
         number, previous = self._last[keyset.digest()]
         held = next(one for one, _ in self.begun if one.keyset == keyset)
         receipt = InferenceReceipt(

@@ -265,6 +265,15 @@ REFUSED = {
         f"serve {ASKING} --listen 127.0.0.1:0 --state {{tmp}}/s --collect tpm",
         "either a model is served or an upstream",
     ),
+    "serve in audit mode for nobody": (
+        f"serve {ASKING} --listen 127.0.0.1:0 --state {{tmp}}/s --collect tpm --audit {{tmp}}/a",
+        "audit mode has a folder and a reader",
+    ),
+    "serve in audit mode what an upstream computes": (
+        f"serve {ASKING} --listen 127.0.0.1:0 --state {{tmp}}/s --collect tpm --upstream http://127.0.0.1:1"
+        " --audit {tmp}/a --audit-to {tmp}/c",
+        "cannot be proven",
+    ),
     "serve under a policy that is none": (
         f"serve {ASKING} --listen 127.0.0.1:0 --state {{tmp}}/s --collect tpm --upstream http://127.0.0.1:1",
         "hospitals.toml:",

@@ -23,9 +23,9 @@ from quatrefoil.errors import (
     ProofRejected,
     StateCorrupt,
 )
+from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proofs.inference import Batch, Link, WeightsCommitment, Witness, verify, verify_commitment
-from quatrefoil.proven import Exchange, ModelFolder, ProofFile, places_of, prove_answers, verify_answers
-from quatrefoil.proven.exchanges import read_receipt
+from quatrefoil.proven import ModelFolder, ProofFile, ProvenReceipt, Recorded, places_of, prove_answers, verify_answers
 from quatrefoil.quantised import enter, quantise, trace_of
 from world import START
 
@@ -40,13 +40,15 @@ OPENINGS = 8
 class Served:
     ward: Ward
     folder: ModelFolder
-    exchanges: list[Exchange]
+    records: list[Recorded]
     log: PartyLog
     places: dict[bytes, int]
     file: ProofFile
 
-    def prove(self, exchanges: list[Exchange], folder: ModelFolder | None = None) -> ProofFile:
-        return prove_answers(folder or self.folder, exchanges, origin=self.log.owner.origin, places=self.places)
+    def prove(self, records: list[Recorded], folder: ModelFolder | None = None, **changes: bool) -> ProofFile:
+        return prove_answers(
+            folder or self.folder, records, origin=self.log.owner.origin, places=self.places, **changes
+        )
 
     def check(self, file: ProofFile) -> object:
         return verify_answers(file.encode(), trust(), clock=clock, log=self.log)
@@ -58,11 +60,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     ward = Ward(folder, small_graph())
     committed = ModelFolder.create(folder / "committed", ward.model, OPENINGS, ward.identity, at=START)
     ward.state(committed.statement)
-    exchanges = [ward.answer(2 * numbers(seed, 2, 6), binary=bool(seed % 2), number=seed) for seed in range(4)]
+    records = [ward.answer(2 * numbers(seed, 2, 6), number=seed) for seed in range(4)]
     log = ward.logged()
-    places = places_of(log, {read_receipt(one).digest() for one in exchanges})
-    file = prove_answers(committed, exchanges[:3], origin=log.owner.origin, places=places)
-    yield Served(ward, committed, exchanges, log, places, file)
+    places = places_of(log, {one.receipt.digest() for one in records})
+    file = prove_answers(committed, records[:3], origin=log.owner.origin, places=places)
+    yield Served(ward, committed, records, log, places, file)
     ward.close()
 
 
@@ -83,22 +85,36 @@ def test_the_folder_keeps_what_is_secret_to_its_owner(served: Served):
 
 def test_a_proof_is_for_its_receipts(served: Served):
     """Other receipts, fewer of them, in another order, at other places, of another log or statement."""
-    first, second, third = served.file.exchanges
-    fourth = replace(
-        third, exchange=served.exchanges[3], entry=served.places[read_receipt(served.exchanges[3]).digest()]
-    )
-    for exchanges in (
+    first, second, third = served.file.receipts
+    last = served.records[3]
+    hashed = field_hash(6, served.ward.graph.input.low, served.ward.graph.input.high)
+    fourth = ProvenReceipt.of(last, served.places[last.receipt.digest()], hashed, hidden=False)
+    for receipts in (
         (first, second),
         (first, second, fourth),
         (second, first, third),
         (replace(first, entry=second.entry), replace(second, entry=first.entry), third),
     ):
         with pytest.raises((ProofRejected, EvidenceRejected)):
-            served.check(replace(served.file, exchanges=exchanges))
+            served.check(replace(served.file, receipts=receipts))
         with pytest.raises(ProofRejected):
-            verify_answers(replace(served.file, exchanges=exchanges).encode(), trust(), clock=clock, log=None)
+            verify_answers(replace(served.file, receipts=receipts).encode(), trust(), clock=clock, log=None)
     with pytest.raises(ProofRejected):
         verify_answers(replace(served.file, origin="other").encode(), trust(), clock=clock, log=None)
+
+
+def test_inputs_stay_hidden_where_they_are_asked_to(served: Served):
+    file = served.prove(served.records[:2], hidden=True)
+    found = served.check(file)
+    assert found.hidden and found.inference.batch == 4
+    for one in served.records[:2]:
+        assert one.keys.inputs not in file.encode()
+        assert all(row.astype("<i4").tobytes() not in file.encode() for row in one.inputs)
+    shown = served.file.receipts[:2]
+    with pytest.raises(ProofRejected):
+        served.check(replace(file, hidden=False, receipts=shown))
+    with pytest.raises(ProofRejected):
+        served.check(replace(served.prove(served.records[:2]), hidden=True, receipts=file.receipts))
 
 
 def test_a_proof_with_any_byte_altered_is_refused(served: Served):
@@ -126,21 +142,33 @@ def test_a_commitment_with_an_altered_proof_is_refused(served: Served):
 
 
 def test_an_answer_of_other_weights_is_not_proven(served: Served, tmp_path: Path):
-    """The prover refuses, and uses no opening up; one that does not refuse makes a proof that is rejected."""
+    """Another model answered, or this one something else; and no opening is used up."""
     other = Ward(tmp_path, small_graph(seed=2))
-    exchange = other.answer(numbers(1, 2, 6))
+    record = other.answer(numbers(1, 2, 6))
     log = other.logged()
-    places = places_of(log, {read_receipt(exchange).digest()})
     left = served.folder.left
     with pytest.raises(EvidenceRejected, match="is of the model"):
-        prove_answers(served.folder, [exchange], origin=log.owner.origin, places=places)
-    request, answer = exchange.request, served.exchanges[0].answer
-    wrong = served.ward.recorded(request, answer, number=77)
-    places = places_of(served.ward.logged(), {read_receipt(wrong).digest()})
+        prove_answers(
+            served.folder, [record], origin=log.owner.origin, places=places_of(log, {record.receipt.digest()})
+        )
+    inputs, outputs = served.records[0].inputs, served.records[1].outputs
+    wrong = served.ward.recorded(inputs, outputs, number=77)
+    places = places_of(served.ward.logged(), {wrong.receipt.digest()})
     with pytest.raises(ModelRefused, match="computes another answer"):
         prove_answers(served.folder, [wrong], origin=served.log.owner.origin, places=places)
     assert served.folder.left == left
     other.close()
+
+
+def test_a_record_that_is_not_what_its_receipt_says_is_not_proven(served: Served):
+    first, second = served.records[:2]
+    for wrong in (
+        replace(first, inputs=second.inputs),
+        replace(first, outputs=second.outputs),
+        replace(first, keys=second.keys),
+    ):
+        with pytest.raises(EvidenceRejected, match=r"other (inputs|outputs)"):
+            served.prove([wrong])
 
 
 @pytest.mark.parametrize("what", ["input", "output", "sum"])
@@ -177,9 +205,9 @@ class _Free:
 def test_no_more_openings_than_are_allowed(served: Served, tmp_path: Path):
     folder = ModelFolder.create(tmp_path / "few", served.ward.model, 3, served.ward.identity, at=START)
     assert folder.left == 2
-    served.prove(served.exchanges[:1], folder)
+    served.prove(served.records[:1], folder)
     with pytest.raises(CommitmentExhausted, match="the last is kept for a link"):
-        served.prove(served.exchanges[:1], folder)
+        served.prove(served.records[:1], folder)
     linked = folder.link(tmp_path / "fresh")
     assert (folder.left, linked.left) == (0, 2)
     with pytest.raises(CommitmentExhausted):
@@ -190,7 +218,7 @@ def test_no_more_openings_than_are_allowed(served: Served, tmp_path: Path):
 def test_a_fresh_commitment_proves_under_the_same_name(served: Served, tmp_path: Path):
     linked = served.folder.link(tmp_path / "fresh")
     assert linked.commitment.root == served.folder.commitment.root != linked.commitment.current
-    file = served.prove(served.exchanges[3:], linked)
+    file = served.prove(served.records[3:], linked)
     found = served.check(file)
     assert found.inference.model_root == served.folder.commitment.root
     with pytest.raises(ProofRejected):
@@ -236,22 +264,23 @@ def test_nothing_and_what_the_log_lacks_is_not_proven(served: Served):
     with pytest.raises(CallerError, match="nothing to prove"):
         served.prove([])
     with pytest.raises(CallerError, match="the log has no receipt"):
-        prove_answers(served.folder, served.exchanges[:1], origin=served.log.owner.origin, places={})
+        prove_answers(served.folder, served.records[:1], origin=served.log.owner.origin, places={})
 
 
-def test_every_operator_and_the_place_of_the_largest(tmp_path: Path):
-    ward = Ward(tmp_path, quantise(everything(), numbers(1, 30, 2, 8, 8)))
+def test_every_operator(tmp_path: Path):
+    ward = Ward(tmp_path, quantise(everything(largest=False), numbers(1, 30, 2, 8, 8)))
     folder = ModelFolder.create(tmp_path / "committed", ward.model, 4, ward.identity, at=START)
     ward.state(folder.statement)
-    exchange = ward.answer(numbers(5, 3, 2, 8, 8))
+    record = ward.answer(numbers(5, 3, 2, 8, 8))
     log = ward.logged()
-    places = places_of(log, {read_receipt(exchange).digest()})
-    file = prove_answers(folder, [exchange], origin=log.owner.origin, places=places)
-    found = verify_answers(file.encode(), trust(), clock=clock, log=log)
-    assert found.inference.batch == 3
-    outputs = np.frombuffer(file.outputs, "<i4").copy()
-    smallest = int(outputs.argmin())
-    outputs[smallest] -= 1
-    with pytest.raises(ProofRejected):
-        verify_answers(replace(file, outputs=outputs.tobytes()).encode(), trust(), clock=clock, log=log)
+    places = places_of(log, {record.receipt.digest()})
+    file = prove_answers(folder, [record], origin=log.owner.origin, places=places)
+    assert verify_answers(file.encode(), trust(), clock=clock, log=log).inference.batch == 3
+    ward.close()
+
+
+def test_a_model_that_ends_in_an_arg_max_is_not_committed_to(tmp_path: Path):
+    ward = Ward(tmp_path, quantise(everything(), numbers(1, 30, 2, 8, 8)))
+    with pytest.raises(ModelRefused, match="ends in an ArgMax"):
+        ModelFolder.create(tmp_path / "committed", ward.model, 4, ward.identity, at=START)
     ward.close()

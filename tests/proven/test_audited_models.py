@@ -17,8 +17,8 @@ from quatrefoil import _core
 from quatrefoil.audit.sampling import draw
 from quatrefoil.cli import archives, auditing, main, model_commit, proof_answers
 from quatrefoil.demo import data
-from quatrefoil.proven.recorded import ENDING
 from quatrefoil.quantised import decode
+from quatrefoil.transport import sealed
 from world import TRUSTED, consortium
 
 pytestmark = pytest.mark.skipif(
@@ -72,7 +72,7 @@ def run(*arguments: object) -> None:
     assert main([str(one) for one in arguments]) == 0
 
 
-def audited(folder: Path, trained: Trained, *, drawn: int) -> Audited:
+def audited(folder: Path, trained: Trained, *, drawn: int, hidden: bool) -> Audited:
     """Quantise, commit, serve, draw, prove, verify."""
     float_model, inputs, labels = trained
     (folder / "float.onnx").write_bytes(float_model)
@@ -94,26 +94,54 @@ def audited(folder: Path, trained: Trained, *, drawn: int) -> Audited:
     signing = ("--identity", consortium(TRUSTED).folder("ward", "workload"), "--root", root)
     run("model", "commit", folder / "integers.onnx", *signing, "--openings", 4, "--out", folder / "committed")
     ward.state((folder / "committed" / "statement").read_bytes())
-    records = folder / "records"
-    records.mkdir()
+    key = sealed.RecipientKey.generate(sealed.HYBRID_768)
+    key.save(folder / "prover", b"whoever needs it")
+    ward.audit(folder / "records", key.recipient)
     for number in range(40):
-        exchange = ward.answer(inputs[600 + number : 601 + number], binary=bool(number % 2), number=number)
-        (records / f"{number:03}{ENDING}").write_bytes(exchange.encode())
+        ward.answer(inputs[600 + number : 601 + number], number=number)
     ward.end()
     ward.close()
     state = folder / "state"
     sample = draw(sampled.server(state), sampled.Cosigners().cosigned(state), sampled.terms(drawn), sampled.quiet)
     (folder / "may.sample").write_bytes(sample.encode())
-    chosen = ("--receipts", records, "--sample", folder / "may.sample", "--log", state, "--trust", root)
-    run("proof", "prove", "--model", folder / "committed", *chosen, "--out", folder / "P", "--json", folder / "p.json")
+    chosen = (
+        "--receipts",
+        folder / "records",
+        "--key",
+        folder / "prover",
+        "--sample",
+        folder / "may.sample",
+        "--log",
+        state,
+        "--trust",
+        root,
+    )
+    shown = ("--hidden",) if hidden else ()
+    made = ("--out", folder / "P", "--json", folder / "p.json", *shown)
+    run("proof", "prove", "--model", folder / "committed", *chosen, *made)
     run("proof", "verify", folder / "P", "--trust", root, "--log", state, "--json", folder / "v.json")
     return Audited(folder, *(json.loads((folder / name).read_text()) for name in ("p.json", "v.json")))
 
 
-@pytest.mark.parametrize(("trained", "outputs"), [(digits, 10), (hearts, 1)], ids=["digits", "heart"])
-def test_from_training_to_verdict(tmp_path: Path, trained: Callable[[], Trained], outputs: int):
-    found = audited(tmp_path, trained(), drawn=12)
+@pytest.mark.parametrize(("trained", "hidden"), [(digits, False), (hearts, True)], ids=["digits", "heart"])
+def test_from_training_to_verdict(tmp_path: Path, trained: Callable[[], Trained], hidden: bool):
+    found = audited(tmp_path, trained(), drawn=12, hidden=hidden)
     assert found.verified["valid"] is True and found.verified["batch"] == 12
     assert found.verified["model_root"] == found.proved["model_root"]
     assert found.verified["log"].endswith("/ward") and found.verified["soundness_bits"] > 95
-    assert found.proved["openings_left"] == 2
+    assert found.proved["openings_left"] == 2 and found.verified["hidden"] is hidden
+    refused_by_the_commands(found)
+
+
+def refused_by_the_commands(found: Audited) -> None:
+    """A changed file, and receipts that another log has."""
+    root = consortium(TRUSTED).directory / "root.pem"
+    content = bytearray((found.folder / "P").read_bytes())
+    content[-1] ^= 1
+    (found.folder / "Q").write_bytes(content)
+    options = ["--trust", str(root), "--json", str(found.folder / "q.json")]
+    assert main(["proof", "verify", str(found.folder / "Q"), *options]) == 1
+    said = json.loads((found.folder / "q.json").read_text())
+    assert said["valid"] is False and "rejected" in said["reason"]
+    assert main(["proof", "verify", str(found.folder / "P"), *options]) == 0
+    assert "not looked up" in json.loads((found.folder / "q.json").read_text())["log"]

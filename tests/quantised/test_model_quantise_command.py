@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from float_models import digits, model, node, numbers
 
+import policy_text
+from float_models import digits, model, node, numbers
 from quatrefoil.cli import main
 from quatrefoil.quantised import decode
 
@@ -98,3 +99,28 @@ def test_an_output_that_cannot_be_written_is_said(here, capsys):
     files = [str(here / "model.onnx"), "--samples", str(here / "samples.npz"), "--out", where]
     assert main(["model", "quantise", *files]) == 1
     assert "cannot be written" in capsys.readouterr().err
+
+
+def policy(here: Path, drop: str) -> str:
+    (here / "policy.toml").write_text(policy_text.TEXT + f"[inference]\nlargest_accuracy_drop = {drop}\n")
+    return str(here / "policy.toml")
+
+
+def test_the_policy_says_how_much_may_be_lost(here, capsys):
+    few = ["--weight-bits", "2", "--value-bits", "2"]
+    assert main(command(here, *few, "--policy", policy(here, "0.001"))) == 1
+    assert "over the 0.001 allowed" in capsys.readouterr().err
+    assert not (here / "integers.onnx").exists()
+    assert main(command(here, *few, "--policy", policy(here, "1.0"))) == 0
+
+
+def test_the_command_allows_no_more_than_the_policy(here, capsys):
+    assert main(command(here, "--policy", policy(here, "0.001"), "--largest-drop", "0.01")) == 1
+    assert "over the 0.001 that the policy allows" in capsys.readouterr().err
+    assert main(command(here, "--policy", policy(here, "0.5"), "--largest-drop", "0.01")) == 0
+
+
+@pytest.mark.parametrize("drop", ["-0.1", "1.5", '"much"', "nan"])
+def test_a_policy_with_no_share_is_refused(here, capsys, drop):
+    assert main(command(here, "--policy", policy(here, drop))) == 1
+    assert "largest_accuracy_drop" in capsys.readouterr().err

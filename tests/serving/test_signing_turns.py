@@ -8,6 +8,7 @@ import threading
 from quatrefoil.enclave.binding import Keyset
 from quatrefoil.errors import HostError
 from quatrefoil.exchange import protocol
+from quatrefoil.serving.receipts import Computed
 from serving_world import MemoryReceipts, Sealed, World, serving_policy, started
 
 
@@ -20,11 +21,20 @@ class Watched(MemoryReceipts):
         self.gate = threading.Event()
         self.gate.set()
 
-    def issue(self, request: bytes, answer: bytes, status: int, complete: bool, *, keyset: Keyset) -> bytes:
+    def issue(
+        self,
+        request: bytes,
+        answer: bytes,
+        status: int,
+        complete: bool,
+        *,
+        keyset: Keyset,
+        computed: Computed | None = None,
+    ) -> bytes:
         self.threads.append(threading.current_thread().name.partition("_")[0])
         if threading.current_thread() is not threading.main_thread():
             self.gate.wait()
-        return super().issue(request, answer, status, complete, keyset=keyset)
+        return super().issue(request, answer, status, complete, keyset=keyset, computed=computed)
 
 
 async def refused(world: World, count: int) -> list[Sealed]:

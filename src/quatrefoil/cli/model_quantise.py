@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,14 @@ from quatrefoil.cli.output import (
     write_json,
 )
 from quatrefoil.cli.predict_input import read_arrays
-from quatrefoil.errors import CallerError, HostError
+from quatrefoil.errors import CallerError, HostError, PolicyInvalid
+from quatrefoil.policy import Policy
 from quatrefoil.quantised import Accuracy, IntegerGraph, Widths, encode, measure_accuracy, quantise
 
 SCHEMA = "quatrefoil.model-quantise/1"
 INPUTS, LABELS = "inputs", "labels"
 LARGEST_MODEL = (2 << 30) - 1
+DEFAULT_DROP = 0.01
 
 
 def add_quantise(commands: Any) -> None:
@@ -48,10 +51,12 @@ def add_quantise(commands: Any) -> None:
     parser.add_argument(
         "--largest-drop",
         type=float,
-        default=0.01,
         metavar="SHARE",
-        help="refuse to lose more than this share of right answers, or of equal ones without labels (default: "
-        "%(default)s)",
+        help="refuse to lose more than this share of right answers, or of equal ones without labels (default: that of "
+        "--policy, or 0.01)",
+    )
+    parser.add_argument(
+        "--policy", type=Path, metavar="FILE", help="refuse to lose more than this policy's largest_accuracy_drop"
     )
     add_json_option(parser)
     parser.set_defaults(run=_run)
@@ -59,8 +64,7 @@ def add_quantise(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     require_writable(options.json)
-    if not 0 <= options.largest_drop <= 1:
-        raise CallerError(f"--largest-drop {options.largest_drop} is no share", hint="Give 0 to 1")
+    largest_drop = _largest_drop(options)
     widths = Widths(options.weight_bits, options.value_bits)
     model = archives.read_whole(options.model, LARGEST_MODEL, hint="Use a smaller model")
     samples, labels = _samples(options.samples)
@@ -74,7 +78,7 @@ def _run(options: argparse.Namespace) -> None:
     found = measure_accuracy(model, file, samples, labels)
     if not only_json(options):
         _show(graph, found)
-    found.require(options.largest_drop)
+    found.require(largest_drop)
     _write(options.out, file)
     if not only_json(options):
         console().print(f"{escape(str(options.out))}: {len(file):,} bytes")
@@ -84,6 +88,22 @@ def _run(options: argparse.Namespace) -> None:
     ]
     accuracy = asdict(found) | {"drop": found.drop}
     write_json(options.json, SCHEMA, {"weights": graph.weights, "accuracy": accuracy, "steps": steps})
+
+
+def _largest_drop(options: argparse.Namespace) -> float:
+    """What may be lost: the policy's limit, and no more where the command allows more."""
+    asked: float | None = options.largest_drop
+    if asked is not None and not 0 <= asked <= 1:
+        raise CallerError(f"--largest-drop {asked} is no share", hint="Give 0 to 1")
+    limit = math.inf if options.policy is None else Policy.load(options.policy).largest_accuracy_drop
+    if asked is not None and asked > limit:
+        raise PolicyInvalid(
+            f"--largest-drop {asked:g} is over the {limit:g} that the policy allows",
+            hint="Leave it out, or agree on another policy",
+        )
+    if asked is not None:
+        return asked
+    return limit if limit != math.inf else DEFAULT_DROP
 
 
 def _show(graph: IntegerGraph, found: Accuracy) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,18 @@ from typing import Any
 from rich.markup import escape
 
 from quatrefoil.audit import PartyLog
+from quatrefoil.audit.computations import OpeningKeys
 from quatrefoil.audit.sampling import Sample
 from quatrefoil.cli import containers, output
 from quatrefoil.cli.auditing import open_logs
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, PeerError
-from quatrefoil.proven import ModelFolder, places_of, prove_answers, verify_answers
-from quatrefoil.proven.exchanges import Exchange, read_receipt
-from quatrefoil.proven.recorded import drawn_of, read_exchanges
+from quatrefoil.proofs.field_hash import field_hash
+from quatrefoil.proven import ModelFolder, Recorded, places_of, prove_answers, verify_answers
+from quatrefoil.proven.recorded import drawn_of
 from quatrefoil.proven.statement import ROLE
-from quatrefoil.transport import TrustAnchor, files, system_clock
+from quatrefoil.quantised import entrance_of
+from quatrefoil.serving.recorded import recorded
+from quatrefoil.transport import TrustAnchor, files, sealed, system_clock
 
 NOT_LOOKED_UP = "not looked up: give --log, the server's log or a bundle of it"
 LARGEST_FILE = 64 << 20
@@ -28,13 +31,19 @@ LARGEST_FILE = 64 << 20
 def add_prove(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, type=Path, metavar="DIR", help="what `quatrefoil model commit` made")
     parser.add_argument(
-        "--receipts", required=True, type=Path, metavar="R", help="recorded exchanges: a file, or a folder of them"
+        "--receipts", required=True, type=Path, metavar="R", help="the folder of records of `quatrefoil serve --audit`"
+    )
+    parser.add_argument(
+        "--key", required=True, type=Path, metavar="KEYS", help="folder of the sealing key that they were sealed to"
     )
     parser.add_argument(
         "--sample", type=Path, metavar="FILE", help="of the records, only those that `quatrefoil audit sample` drew"
     )
     parser.add_argument("--log", required=True, type=Path, metavar="DIR|BUNDLE", help="the server's log")
-    parser.add_argument("--trust", type=Path, metavar="FILE", help="the consortium's root certificate")
+    parser.add_argument("--trust", required=True, type=Path, metavar="FILE", help="the consortium's root certificate")
+    parser.add_argument(
+        "--hidden", action="store_true", help="show the inputs as the hashes in the receipts, and not themselves"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="P", help="new file for the proof")
     containers.add_threads(parser)
     output.add_json_option(parser)
@@ -52,15 +61,13 @@ def _prove(options: argparse.Namespace) -> None:
         raise HostError(f"{options.out} exists already", hint="Name another place; nothing is overwritten")
     told = output.progress_console()
     folder = ModelFolder(options.model)
-    exchanges = read_exchanges(options.receipts)
-    if options.sample is not None:
-        exchanges = drawn_of(exchanges, Sample.decode(files.read(options.sample, "sample")))
-    told.print(f"looking {len(exchanges):,} receipts up in the log")
-    with _log_of(options, _issuer(exchanges)) as log:
-        places = places_of(log, {read_receipt(one).digest() for one in exchanges})
+    records = _recorded(options, folder, told.print)
+    told.print(f"looking {len(records):,} receipts up in the log")
+    with _log_of(options, folder.server) as log:
+        places = places_of(log, {one.receipt.digest() for one in records})
         origin = log.owner.origin
     told.print(f"proving their answers; {folder.left} openings are left before")
-    proof = prove_answers(folder, exchanges, origin=origin, places=places, threads=options.threads)
+    proof = prove_answers(folder, records, origin=origin, places=places, hidden=options.hidden, threads=options.threads)
     content = proof.encode()
     if len(content) > LARGEST_FILE:
         raise CallerError(
@@ -68,7 +75,8 @@ def _prove(options: argparse.Namespace) -> None:
         )
     files.write_new(options.out, content)
     found = {
-        "receipts": len(exchanges),
+        "receipts": len(records),
+        "hidden": options.hidden,
         "file_bytes": len(content),
         "proof_bytes": len(proof.proof),
         "commitment_bytes": len(proof.commitment.encode()),
@@ -108,6 +116,7 @@ def verify(options: argparse.Namespace) -> None:
         "model": found.model.said.model.hex(),
         "server": found.model.signer,
         "receipts": found.receipts,
+        "hidden": found.hidden,
         "log": found.origin if found.logged else NOT_LOOKED_UP,
     }
     output.write_json(options.json, schema, {"valid": True, **said})
@@ -116,12 +125,24 @@ def verify(options: argparse.Namespace) -> None:
         output.console().print(output.table(title, ("", ""), _rows(said)))
 
 
-def _issuer(exchanges: list[Exchange]) -> str:
-    """Whose log the receipts are in."""
-    names = {read_receipt(one).issuer for one in exchanges}
-    if len(names) != 1:
-        raise CallerError(f"the receipts are of {len(names)} servers", hint="Prove those of one log at once")
-    return names.pop()
+def _recorded(options: argparse.Namespace, folder: ModelFolder, report: Callable[[str], None]) -> list[Recorded]:
+    """The records of answers, or those of them that a sample has drawn."""
+    entrance = entrance_of(folder.program.content)
+    found = recorded(
+        options.receipts,
+        field_hash(entrance.size, entrance.low, entrance.high),
+        key=sealed.RecipientKey.load(options.key),
+        trust=TrustAnchor.load(options.trust),
+        sender=folder.server,
+        clock=system_clock,
+        report=report,
+    )
+    records = [
+        Recorded(one.said, one.inputs, one.outputs, OpeningKeys(one.inputs_key, one.output_key)) for one in found
+    ]
+    if options.sample is None:
+        return records
+    return drawn_of(records, Sample.decode(files.read(options.sample, "sample")))
 
 
 @contextmanager

@@ -22,11 +22,13 @@ from quatrefoil.inference import OnnxEngine
 from quatrefoil.proven import log_statement, verify_statement
 from quatrefoil.resources import OwnedResource
 from quatrefoil.services.lease_holder import LeaseHolder
+from quatrefoil.serving.audited import AuditedModel
 from quatrefoil.serving.handler import Handler
 from quatrefoil.serving.keys import ServingKeys
-from quatrefoil.serving.model import acquire, load_model, require_named, require_served
+from quatrefoil.serving.model import acquire, engine_of, read_model, require_named, require_served
 from quatrefoil.serving.oip import OipHandler
 from quatrefoil.serving.receipts import ReceiptIssuer
+from quatrefoil.serving.recording import Recorder
 from quatrefoil.serving.records import Records
 from quatrefoil.transport import ROLES, Dialer, HybridContext, files, policy_named, system_clock
 
@@ -59,6 +61,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--upstream",
         metavar="URL",
         help="a server of OpenAI's API on this machine's loopback answers; MODEL need only be of the policy's root",
+    )
+    parser.add_argument(
+        "--audit",
+        type=Path,
+        metavar="DIR",
+        help="serve an integer graph, commit to inputs and outputs in receipts, and keep what proves answers here",
+    )
+    parser.add_argument(
+        "--audit-to",
+        action="append",
+        type=Path,
+        metavar="CERT",
+        help="who proves answers and alone can read what --audit keeps: a sealing certificate; repeat for more",
     )
     parser.add_argument(
         "--collateral",
@@ -114,10 +129,19 @@ def _log_committed(options: argparse.Namespace, party: Party, policy: ServingPol
 
 
 def _require_one(options: argparse.Namespace) -> None:
-    """A model with a broker, or an upstream without one."""
+    """A model with a broker, or an upstream without one; and of audit mode both options or none."""
+    if (options.audit is None) != (options.audit_to is None):
+        raise CallerError(
+            "audit mode has a folder and a reader", hint="Give --audit DIR and --audit-to CERT, or neither"
+        )
     of_broker = [options.broker, options.broker_name, options.stage]
     if options.upstream:
         wrong = any(one is not None for one in of_broker)
+        if options.audit:
+            raise CallerError(
+                "what an upstream computes cannot be proven",
+                hint="Serve an integer graph of `quatrefoil model quantise`",
+            )
     else:
         wrong = any(one is None for one in (options.model, *of_broker))
     if wrong:
@@ -177,8 +201,9 @@ async def _with_model(
             return
         keeping = asyncio.ensure_future(held.keep())
         try:
-            engine = await asyncio.to_thread(_engine, options, held, policy, owned)
-            server = _server(options, party, policy, OipHandler(engine, policy), collector, collateral)
+            engine, recorder = await asyncio.to_thread(_engine, options, party, held, policy, owned)
+            handler = OipHandler(engine, policy, recorder=recorder)
+            server = _server(options, party, policy, handler, collector, collateral, recorder)
             await server.run(stop, keeping=lambda: keeping, started=lambda: _started(options, party, policy, server))
         finally:
             keeping.cancel()
@@ -191,8 +216,11 @@ def _started(options: argparse.Namespace, party: Party, policy: ServingPolicy, s
         report(f"counts are read on {options.metrics[0]}:{server.metrics_port}")
 
 
-def _engine(options: argparse.Namespace, held: LeaseHolder, policy: ServingPolicy, owned: OwnedResource) -> OnnxEngine:
-    engine = load_model(
+def _engine(
+    options: argparse.Namespace, party: Party, held: LeaseHolder, policy: ServingPolicy, owned: OwnedResource
+) -> tuple[OnnxEngine, Recorder | None]:
+    """What computes the model, and in audit mode what records its answers."""
+    content = read_model(
         options.model,
         containers.verifying(options),
         held.key,
@@ -201,7 +229,21 @@ def _engine(options: argparse.Namespace, held: LeaseHolder, policy: ServingPolic
         threads=options.threads,
     )
     report(f"{owned.resource.name} {owned.resource.content.hex()[:16]} is in memory, verified")
-    return engine
+    recorder = _recorder(options, party, AuditedModel(content)) if options.audit else None
+    return engine_of(content, policy, threads=options.threads), recorder
+
+
+def _recorder(options: argparse.Namespace, party: Party, model: AuditedModel) -> Recorder:
+    recipients = [archives.certified(file, party.credentials.current().trust) for file in options.audit_to]
+    found = Recorder(
+        options.audit,
+        model,
+        recipients=recipients,
+        sender=lambda: party.credentials.current().identity,
+        clock=system_clock,
+    )
+    report(f"answers are recorded in {options.audit} for {', '.join(map(archives.named, recipients))}")
+    return found
 
 
 def _server(
@@ -211,6 +253,7 @@ def _server(
     handler: Handler,
     collector: Collector,
     collateral: CollateralFolder,
+    recorder: Recorder | None = None,
 ) -> Serving:
     from quatrefoil.serving.server import Serving  # an extra, which other commands do without
 
@@ -227,7 +270,7 @@ def _server(
     left = issuer.recovered
     if left.ended:
         report(f"an earlier process was killed: {left.logged} of its receipts are in the log now")
-    records = Records(issuer, policy.attestation.appraisal, report)
+    records = Records(issuer, policy.attestation.appraisal, report, recorder=recorder)
     keys = ServingKeys(collector, policy, collateral=collateral, events=records, clock=system_clock)
     refusals = Refusals(party.log)
     tls = HybridContext(

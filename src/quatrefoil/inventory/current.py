@@ -211,9 +211,9 @@ CURRENT = (
         "ae",
         ("encrypt", "decrypt"),
         5,
-        ("broker", "ohttp", "resources", "transport", "transport.sealed"),
+        ("broker", "ohttp", "resources", "serving", "transport", "transport.sealed"),
         "records of channels, envelopes, chunks of sealed files and models, what a root key wraps, oblivious requests"
-        " and responses (SP 800-38D)",
+        " and responses, records of answers in audit mode (SP 800-38D)",
         parameters="256",
         mode="gcm",
         oid=f"{NIST}.1.46",
@@ -500,6 +500,14 @@ MATERIALS = (
         "private-key",
         "hpke-mlkem1024",
         "memory only",
+    ),
+    Material(
+        "record-key",
+        "key of the records of answers of one keyset",
+        "secret-key",
+        "aes-256-gcm",
+        "memory while the keyset is in force; sealed, in the file that it encrypts",
+        bits=256,
     ),
     Material(
         "file-key", "key of one sealed file", "secret-key", "aes-256-gcm", "wrapped, in the sealed file", bits=256

@@ -80,6 +80,9 @@ class Policy(WireObject):
     appraisal: bytes = b""
     """``[enclave] appraisal``: the digest, 32 bytes, of the appraisal policy that every silo holds the keeper's
     evidence to; empty where no kind of evidence is allowed but the stand-in."""
+    largest_accuracy_drop: float = math.inf
+    """``[inference] largest_accuracy_drop``: the share of right answers that a model may lose by being quantised;
+    infinite when not given, and then every command says its own."""
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -124,6 +127,12 @@ class Policy(WireObject):
         self._check_appraisal()
         if math.isnan(self.max_latency_ms) or self.max_latency_ms <= 0:
             raise FieldInvalid("workload.max_latency_ms", f"is {self.max_latency_ms}", hint="Give milliseconds above 0")
+        if self.largest_accuracy_drop != math.inf and not 0 <= self.largest_accuracy_drop <= 1:
+            raise FieldInvalid(
+                "inference.largest_accuracy_drop",
+                f"is {self.largest_accuracy_drop}",
+                hint="Give a share of answers, 0 to 1",
+            )
 
     def _check_witnesses(self) -> None:
         check_range("audit.witnesses", self.witnesses, 0, MOST_WITNESSES)
@@ -171,7 +180,7 @@ class Policy(WireObject):
         root = configuration.parse(text, source)
         root.expect(
             ["name", "threats", "on_excess", "limits", "allow", "insecure"],
-            ["transport", "workload", "audit", "enclave"],
+            ["transport", "workload", "audit", "enclave", "inference"],
         )
         allow, insecure = root.table("allow"), root.table("insecure")
         allow.expect(LAYERS)
@@ -196,6 +205,11 @@ class Policy(WireObject):
             enclave.expect(["appraisal"])
             with root.placing():
                 appraisal = _digest("enclave.appraisal", enclave.text("appraisal"))
+        drop = math.inf
+        if "inference" in root:
+            inference = root.table("inference")
+            inference.expect(["largest_accuracy_drop"])
+            drop = inference.number("largest_accuracy_drop")
         with root.placing():
             return cls(
                 name=root.text("name"),
@@ -209,6 +223,7 @@ class Policy(WireObject):
                 receipts=receipts,
                 witnesses=witnesses,
                 appraisal=appraisal,
+                largest_accuracy_drop=drop,
             )
 
     @property

@@ -133,7 +133,7 @@ class InferenceProver:
         self,
         program: bytes,
         openings: int,
-        weights: bytes,
+        weights: bytes | bytearray,
         seed: bytes | bytearray,
         *,
         threads: int = 1,
@@ -146,7 +146,7 @@ class InferenceProver:
         self._threads = threads
         self._random = random
         try:
-            self._kernel = _core.WeightsCommitment(program, openings, weights, bytes(seed), threads)
+            self._kernel = _core.WeightsCommitment(program, openings, weights, seed, threads)
         except ValueError as error:
             raise ModelRefused(
                 f"no proofs are made of this program and these weights: {error}",
@@ -236,7 +236,7 @@ def verify_commitment(commitment: WeightsCommitment) -> VerifiedCommitment:
     ]
     before = commitment.root
     for number, link in enumerate(commitment.links, 1):
-        given = (program, openings, before, openings, link.root, link.proof)
+        given = (program, openings, before, link.root, link.proof)
         bits.append(_checked(f"link {number} of the commitment", _core.verify_weights_link, *given)[1])
         before = link.root
     return VerifiedCommitment(commitment, _together(bits))

@@ -5,27 +5,25 @@ docs/audit-proofs.md specifies statement, file and check. Unaudited.
 
 from quatrefoil.proven.binding import Binding, Place
 from quatrefoil.proven.checking import VerifiedAnswers, verify_answers
-from quatrefoil.proven.exchanges import Exchange, Opened, open_exchange
 from quatrefoil.proven.folder import ModelFolder
 from quatrefoil.proven.logged import log_statement, places_of
-from quatrefoil.proven.proof_file import ProofFile, ProvenExchange
+from quatrefoil.proven.proof_file import ProofFile
 from quatrefoil.proven.proving import prove_answers
+from quatrefoil.proven.receipts import ProvenReceipt, Recorded
 from quatrefoil.proven.statement import Committed, CommittedModel, Port, verify_statement
 
 __all__ = [
     "Binding",
     "Committed",
     "CommittedModel",
-    "Exchange",
     "ModelFolder",
-    "Opened",
     "Place",
     "Port",
     "ProofFile",
-    "ProvenExchange",
+    "ProvenReceipt",
+    "Recorded",
     "VerifiedAnswers",
     "log_statement",
-    "open_exchange",
     "places_of",
     "prove_answers",
     "verify_answers",

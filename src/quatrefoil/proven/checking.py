@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from quatrefoil.audit import PartyLog
-from quatrefoil.errors import EvidenceRejected, MessageRefused, ModelRefused
+from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused
 from quatrefoil.proofs import inference
+from quatrefoil.proofs.field_hash import FieldHash, field_hash
 from quatrefoil.proofs.inference import VerifiedInference
-from quatrefoil.proven.batch import batch_of, inputs_of, outputs_of
-from quatrefoil.proven.exchanges import open_exchange
 from quatrefoil.proven.logged import require_logged
 from quatrefoil.proven.proof_file import ProofFile
+from quatrefoil.proven.receipts import open_receipt
 from quatrefoil.proven.statement import Committed, verify_statement
 from quatrefoil.quantised import entrance_of
 from quatrefoil.transport import TrustAnchor
@@ -24,13 +24,14 @@ _HINT = "Believe none of the answers, and keep the file as evidence"
 
 @dataclass(frozen=True)
 class VerifiedAnswers:
-    """A file of which every check passed. ``receipts``: how many are proven; ``batch``: samples in them; ``logged``:
-    whether they were looked up in the log, which a file alone does not show."""
+    """A file of which every check passed. ``receipts``: how many are proven; ``hidden``: whether their inputs stay
+    hidden; ``logged``: whether they were looked up in the log, which a file alone does not show."""
 
     inference: VerifiedInference
     model: Committed
     origin: str
     receipts: int
+    hidden: bool
     logged: bool
 
 
@@ -51,36 +52,37 @@ def verify_answers(
     committed = verify_statement(file.statement, trust, clock=clock)
     program = file.commitment.program
     committed.require(file.commitment, hashlib.sha256(program).digest())
-    try:
-        entrance = entrance_of(program)
-        binding = file.binding()
-    except ModelRefused as error:
-        raise EvidenceRejected(f"the program is none: {error.problem}", hint=_HINT, check="statement") from None
-    except MessageRefused as error:
-        raise EvidenceRejected(error.problem, hint=_HINT, check="receipts") from None
-    told(f"{len(file.exchanges)} receipts")
-    opened = []
-    for one in file.exchanges:
-        opened.append(open_exchange(one.exchange, committed.said))
-        if opened[-1].receipt.issuer != committed.signer:
+    hashed = _field_hash(program)
+    told(f"{len(file.receipts)} receipts")
+    for one in file.receipts:
+        receipt = open_receipt(one, committed.said, hashed, hidden=file.hidden)
+        if receipt.issuer != committed.signer:
             raise EvidenceRejected(
-                f"receipt {opened[-1].receipt.sequence} is of {opened[-1].receipt.issuer}, and the model of "
-                f"{committed.signer}",
+                f"receipt {receipt.sequence} is of {receipt.issuer}, and the model of {committed.signer}",
                 hint=_HINT,
                 check="receipts",
             )
-    inputs = inputs_of(opened, committed.said, entrance)
-    width = _width(file, committed, len(inputs), opened[0].answers.shape)
-    outputs = outputs_of(opened, committed.said, file.outputs, width)
+    try:
+        batch = file.batch()
+    except (MessageRefused, CallerError) as error:
+        raise EvidenceRejected(error.problem, hint=_HINT, check="receipts") from None
     if log is not None:
         told("the log")
         require_logged(log, file, committed)
     told("the commitment to the weights")
     verified = inference.verify_commitment(file.commitment)
-    told(f"the proof about {len(inputs)} samples")
-    batch = batch_of(inputs, outputs, binding.digest())
+    told(f"the proof about {batch.size:,} samples")
     shown = inference.verify(verified, batch, file.proof, threads=threads)
-    return VerifiedAnswers(shown, committed, file.origin, len(file.exchanges), log is not None)
+    return VerifiedAnswers(shown, committed, file.origin, len(file.receipts), file.hidden, log is not None)
+
+
+def _field_hash(program: bytes) -> FieldHash:
+    """Of the inputs that the program takes."""
+    try:
+        entrance = entrance_of(program)
+        return field_hash(entrance.size, entrance.low, entrance.high)
+    except CallerError as error:
+        raise EvidenceRejected(f"the program is none: {error.problem}", hint=_HINT, check="statement") from None
 
 
 def _read(data: bytes) -> ProofFile:
@@ -88,11 +90,6 @@ def _read(data: bytes) -> ProofFile:
         return ProofFile.decode(data)
     except MessageRefused as error:
         raise EvidenceRejected(f"the file is no proof of answers: {error.problem}", hint=_HINT, check="file") from None
-
-
-def _width(file: ProofFile, committed: Committed, batch: int, shape: tuple[int, ...]) -> int:
-    """Outputs of a sample; the proof's own check holds it to the program."""
-    return len(file.outputs) // (4 * batch) if committed.said.largest else shape[1]
 
 
 __all__ = ["VerifiedAnswers", "verify_answers"]

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from quatrefoil.errors import HostError, MessageRefused, StateCorrupt
+from quatrefoil.audit import ownership
+from quatrefoil.errors import HostError, MessageRefused, ModelRefused, StateCorrupt
 from quatrefoil.proofs.inference import InferenceProver, WeightsCommitment
 from quatrefoil.proofs.openings import Opening, Openings
 from quatrefoil.proven.statement import CommittedModel, sign_statement
@@ -75,6 +76,11 @@ class ModelFolder:
         content = _read(model)
         graph = decode(content)
         program = program_of(graph)
+        if program.takes_largest:
+            raise ModelRefused(
+                "the model ends in an ArgMax, and a server commits to what is before it",
+                hint="Take the ArgMax off before quantising: whoever reads an answer takes the largest",
+            )
         with reading(model, FILE, salt=None) as read:
             root = root_of(read)
         seed = random(SEED_BYTES)
@@ -110,7 +116,7 @@ class ModelFolder:
 
     def prover(self, threads: int = 1) -> InferenceProver:
         """The weights, committed to again in memory. ``StateCorrupt`` where the root is another."""
-        seed = _read(self.folder / SEED)
+        seed = files.read_private(self.folder / SEED, "seed")
         if len(seed) != SEED_BYTES:
             raise StateCorrupt(f"{self.folder / SEED} has {len(seed)} bytes, not {SEED_BYTES}", hint=_HINT)
         made = InferenceProver(
@@ -122,6 +128,11 @@ class ModelFolder:
     def claim(self, purpose: str, *, for_link: bool = False) -> Opening:
         """An opening, for one proof; other processes may claim at the same time."""
         return _claim(self.folder, self.commitment.openings, purpose, for_link=for_link)
+
+    @property
+    def server(self) -> str:
+        """The name in the certificate beside the statement: who serves the model."""
+        return ownership.named(self.statement)[1]
 
     @property
     def left(self) -> int:

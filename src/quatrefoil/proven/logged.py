@@ -13,7 +13,6 @@ from quatrefoil.audit.log import Log
 from quatrefoil.audit.serving_log import INFERENCE, KEYS, KEYSET, Served
 from quatrefoil.audit.verdict import Findings
 from quatrefoil.errors import CallerError, EvidenceRejected
-from quatrefoil.proven.exchanges import read_receipt
 from quatrefoil.proven.proof_file import ProofFile
 from quatrefoil.proven.statement import Committed, CommittedModel
 from quatrefoil.transport import statement
@@ -51,7 +50,7 @@ def require_logged(log: PartyLog, file: ProofFile, committed: Committed) -> None
     and no other about the model, and has every receipt at its place in a chain that holds."""
     if log.owner.origin != file.origin or log.owner.name != committed.signer:
         raise _wrong(f"the log is {log.owner.origin}, and the file is about {file.origin} of {committed.signer}")
-    wanted = {read_receipt(one.exchange).digest(): one.entry for one in file.exchanges}
+    wanted = {one.said.digest(): one.entry for one in file.receipts}
     places, statements = _read(log, set(wanted), committed.said.model.hex())
     if statements != {hashlib.sha256(file.statement).hexdigest()}:
         raise _wrong(f"the log has {len(statements)} statements about the model, and has to have this one alone")

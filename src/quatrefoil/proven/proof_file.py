@@ -3,45 +3,43 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from quatrefoil.proofs.inference import WeightsCommitment
+from quatrefoil.errors import CallerError
+from quatrefoil.proofs.inference import LARGEST_BATCH, Batch, WeightsCommitment
 from quatrefoil.proven.binding import Binding, Place
-from quatrefoil.proven.exchanges import Exchange
+from quatrefoil.proven.receipts import ProvenReceipt
 from quatrefoil.wire import WireObject
 
 
 @dataclass(frozen=True)
-class ProvenExchange(WireObject):
-    """An exchange, and the ``entry`` of its receipt in the log."""
-
-    TYPE: ClassVar[str] = "urn:quatrefoil:proven-exchange"
-    entry: int
-    exchange: Exchange
-
-
-@dataclass(frozen=True)
 class ProofFile(WireObject):
-    """``statement``: signed, about the model; ``origin``: of the log; ``outputs``: the program's (i32, little endian)
-    where answers are places of the largest, else empty: then they are the answers' own."""
+    """``statement``: signed, about the model; ``origin``: of the log; ``hidden``: whether inputs stay hidden."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:proof-of-answers"
     statement: bytes
     commitment: WeightsCommitment
     origin: str
-    exchanges: tuple[ProvenExchange, ...]
-    outputs: bytes
+    hidden: bool
+    receipts: tuple[ProvenReceipt, ...]
     proof: bytes
 
-    def binding(self) -> Binding:
-        """What the proof has to be bound to. ``MessageRefused`` where that is nothing."""
-        return binding_of(self.statement, self.origin, self.exchanges)
+    def batch(self) -> Batch:
+        """What the proof has to be about. ``MessageRefused`` where that is nothing, ``CallerError`` where too much."""
+        return batch_of(self.statement, self.origin, self.receipts, hidden=self.hidden)
 
 
-def binding_of(statement: bytes, origin: str, exchanges: tuple[ProvenExchange, ...]) -> Binding:
-    places = (Place(hashlib.sha256(one.exchange.receipt).digest(), one.entry) for one in exchanges)
-    return Binding(hashlib.sha256(statement).digest(), origin, tuple(places))
+def batch_of(statement: bytes, origin: str, receipts: Sequence[ProvenReceipt], *, hidden: bool) -> Batch:
+    """The samples of all receipts, in order, bound to these and to their places in the log."""
+    places = tuple(Place(hashlib.sha256(one.receipt).digest(), one.entry) for one in receipts)
+    binding = Binding(hashlib.sha256(statement).digest(), origin, places)
+    size = sum(one.rows for one in receipts)
+    if size > LARGEST_BATCH:
+        raise CallerError(f"the receipts are of {size:,} samples, over {LARGEST_BATCH:,}", hint="Prove fewer at once")
+    inputs, outputs = (b"".join(parts) for parts in ((r.inputs for r in receipts), (r.outputs for r in receipts)))
+    return Batch(size, inputs, outputs, binding.digest(), hidden)
 
 
-__all__ = ["ProofFile", "ProvenExchange", "binding_of"]
+__all__ = ["ProofFile", "batch_of"]

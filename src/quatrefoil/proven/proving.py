@@ -1,62 +1,81 @@
-"""Recorded exchanges to a file P, with one opening of the model's commitment."""
+"""Recorded answers to a file P, with one opening of the model's commitment."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from quatrefoil.audit.computations import rho_of
 from quatrefoil.errors import CallerError, ModelRefused
+from quatrefoil.proofs.field_hash import FieldHash, field_hash
 from quatrefoil.proofs.inference import Witness
-from quatrefoil.proven.batch import batch_of, inputs_of
-from quatrefoil.proven.exchanges import Exchange, Opened, open_exchange
 from quatrefoil.proven.folder import ModelFolder
-from quatrefoil.proven.proof_file import ProofFile, ProvenExchange, binding_of
+from quatrefoil.proven.proof_file import ProofFile, batch_of
+from quatrefoil.proven.receipts import ProvenReceipt, Recorded, open_receipt, require_answer
 from quatrefoil.quantised import Values, entrance_of, trace_of
 
 
 def prove_answers(
-    folder: ModelFolder, exchanges: Sequence[Exchange], *, origin: str, places: Mapping[bytes, int], threads: int = 1
+    folder: ModelFolder,
+    recorded: Sequence[Recorded],
+    *,
+    origin: str,
+    places: Mapping[bytes, int],
+    hidden: bool = False,
+    threads: int = 1,
 ) -> ProofFile:
-    """The proof about ``exchanges``, in this order. ``places``: the entry of each receipt in the log ``origin``, by its
-    digest.
+    """The proof about ``recorded``, in this order. ``places``: the entry of each receipt in the log ``origin``, by its
+    digest. ``hidden``: inputs are shown as their field hashes alone.
 
     ``EvidenceRejected`` where a record is not what its receipt says; ``ModelRefused`` where the model computes another
     answer than was given: nothing can be proven then, and no opening is used.
     """
-    said = folder.committed
-    opened = [open_exchange(one, said) for one in exchanges]
-    if not opened:
+    if not recorded:
         raise CallerError("there is nothing to prove", hint="Give receipts of answers of this model")
-    missing = [one.receipt for one in opened if one.receipt.digest() not in places]
-    if missing:
-        raise CallerError(
-            f"the log has no receipt {missing[0].sequence} of keyset {missing[0].keyset.hex()[:16]}",
-            hint="Give the server's log as it is now",
-        )
-    proven = tuple(
-        ProvenExchange(places[seen.receipt.digest()], one) for seen, one in zip(opened, exchanges, strict=True)
-    )
-    binding = binding_of(folder.statement, origin, proven)
-    graph = folder.graph
-    inputs = inputs_of(opened, said, entrance_of(folder.program.content))
-    found = trace_of(graph, inputs)
-    _require_answered(opened, found.outputs, largest=said.largest)
-    outputs = np.ascontiguousarray(found.outputs, "<i4").tobytes()
+    said = folder.committed
+    for one in recorded:
+        require_answer(one.receipt, said)
+        if one.receipt.digest() not in places:
+            raise CallerError(
+                f"the log has no receipt {one.receipt.sequence} of keyset {one.receipt.keyset.hex()[:16]}",
+                hint="Give the server's log as it is now",
+            )
+    entrance = entrance_of(folder.program.content)
+    hashed = field_hash(entrance.size, entrance.low, entrance.high)
+    shown = []
+    for one in recorded:
+        shown.append(ProvenReceipt.of(one, places[one.receipt.digest()], hashed, hidden=hidden))
+        open_receipt(shown[-1], said, hashed, hidden=hidden)
+    batch = batch_of(folder.statement, origin, shown, hidden=hidden)
+    inputs = np.concatenate([one.inputs for one in recorded])
+    found = trace_of(folder.graph, inputs)
+    _require_computed(recorded, found.outputs)
     prover = folder.prover(threads)
-    batch = batch_of(inputs, outputs, binding.digest())
-    proof = prover.prove(folder.claim("a proof of answers"), batch, Witness(inputs, found.sums))
-    return ProofFile(folder.statement, folder.commitment, origin, proven, outputs if said.largest else b"", proof)
+    randomness = _randomness(recorded, hashed) if hidden else None
+    proof = prover.prove(folder.claim("a proof of answers"), batch, Witness(inputs, found.sums, randomness))
+    return ProofFile(folder.statement, folder.commitment, origin, hidden, tuple(shown), proof)
 
 
-def _require_answered(opened: Sequence[Opened], outputs: Values, *, largest: bool) -> None:
-    """The model's outputs are what the receipts' answers say."""
-    computed = outputs.argmax(axis=1) if largest else outputs
+def _randomness(recorded: Sequence[Recorded], hashed: FieldHash) -> NDArray[np.int32]:
+    """rho of every sample, in order."""
+    return np.stack(
+        [
+            hashed.rho(rho_of(one.keys.inputs, row, hashed.rho_bytes))
+            for one in recorded
+            for row in range(len(one.inputs))
+        ]
+    )
+
+
+def _require_computed(recorded: Sequence[Recorded], outputs: Values) -> None:
+    """The model's outputs are those of the receipts."""
     start = 0
-    for one in opened:
-        ours = computed[start : start + len(one.inputs)]
+    for one in recorded:
+        ours = outputs[start : start + len(one.inputs)]
         start += len(one.inputs)
-        if not np.array_equal(ours, one.answers):
+        if not np.array_equal(ours, one.outputs):
             raise ModelRefused(
                 f"the committed model computes another answer than receipt {one.receipt.sequence} of keyset "
                 f"{one.receipt.keyset.hex()[:16]} has",

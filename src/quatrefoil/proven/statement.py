@@ -50,8 +50,7 @@ class Port(WireObject):
 @dataclass(frozen=True)
 class CommittedModel(WireObject):
     """The signer says at ``time`` (Unix seconds): the served file of Merkle root ``model`` holds the weights that
-    ``commitment`` (its first root) commits to, for the program of SHA-256 ``program``. ``largest``: its answers are the
-    first place of the program's largest output."""
+    ``commitment`` (its first root) commits to, for the program of SHA-256 ``program``."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:committed-model"
     model: bytes
@@ -60,7 +59,6 @@ class CommittedModel(WireObject):
     openings: int
     input: Port
     output: Port
-    largest: bool
     time: int
 
     def __post_init__(self) -> None:
@@ -81,7 +79,6 @@ class CommittedModel(WireObject):
             commitment.openings,
             Port(graph.input.name, graph.exponents[0] + ZERO),
             Port(graph.output, graph.exponents[program.steps] + ZERO),
-            program.takes_largest,
             int(at.timestamp()),
         )
 

@@ -6,6 +6,7 @@ docs/inference-proofs.md specifies both.
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from dataclasses import dataclass
 
@@ -67,6 +68,11 @@ class Entrance:
     shape: Shape
     low: int
     high: int
+
+    @property
+    def size(self) -> int:
+        """Integers of one input."""
+        return math.prod(self.shape)
 
     def enter(self, samples: Floats, exponent: int) -> NDArray[np.int32]:
         """The integers (B, F) of samples (B, ...) in float32, times 2^exponent: what is no number is 0, halves go to

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from quatrefoil.enclave.binding import Keyset
 from quatrefoil.errors import QuatrefoilError
 from quatrefoil.ohttp import Request, Response, ResponseHead
+from quatrefoil.serving.receipts import Computed
 
 EVENTS = b"text/event-stream"
 
@@ -36,6 +38,14 @@ class Streamed:
 
     head: ResponseHead
     pieces: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, repr=False)
+class Traced(Response):
+    """An answer whose receipt commits to what was computed. ``computed``: of the exchange's salt and keyset; takes
+    some time."""
+
+    computed: Callable[[bytes, Keyset], Computed] | None = None
 
 
 class Handler(Protocol):
@@ -72,4 +82,4 @@ class Handler(Protocol):
         ...
 
 
-__all__ = ["EVENTS", "Caller", "Handler", "Streamed"]
+__all__ = ["EVENTS", "Caller", "Handler", "Streamed", "Traced"]

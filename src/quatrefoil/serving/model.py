@@ -55,17 +55,8 @@ async def acquire(held: LeaseHolder, *, patience_s: float, report: Callable[[str
             return
 
 
-def load_model(
-    path: Path,
-    verifying: Callable[[bytes], Verifying],
-    key: bytearray,
-    policy: ServingPolicy,
-    *,
-    resource: bytes,
-    threads: int,
-) -> OnnxEngine:
-    """The engine of the model that :func:`read_model` gives."""
-    content = read_model(path, verifying, key, policy, resource=resource, threads=threads)
+def engine_of(content: bytes, policy: ServingPolicy, *, threads: int) -> OnnxEngine:
+    """What computes a model's file, under the name of the policy."""
     return OnnxEngine(content, name=policy.model.name, threads=threads)
 
 
@@ -100,4 +91,4 @@ def _expected(policy: ServingPolicy, front: Front) -> Expected:
     )
 
 
-__all__ = ["acquire", "load_model", "read_model", "require_named", "require_served"]
+__all__ = ["acquire", "engine_of", "read_model", "require_named", "require_served"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib import metadata
 
 from quatrefoil import inference
@@ -13,15 +14,18 @@ from quatrefoil.inference import Engine, Route
 from quatrefoil.inference.framing import Headers
 from quatrefoil.inference.limits import DEFAULT
 from quatrefoil.ohttp import Request, Response, ResponseHead
-from quatrefoil.serving.handler import Caller
+from quatrefoil.serving.handler import Caller, Traced
+from quatrefoil.serving.recording import Recorder
 
 
 class OipHandler:
     """``engine``'s answers, as many at once as ``policy`` lets compute. Reading and writing of tensors is in the
     threads too, so that the event loop stays free."""
 
-    def __init__(self, engine: Engine, policy: ServingPolicy) -> None:
+    def __init__(self, engine: Engine, policy: ServingPolicy, *, recorder: Recorder | None = None) -> None:
+        """``recorder``: of the model that ``engine`` computes, where the server is in audit mode."""
         self._engine = engine
+        self._recorder = recorder
         limits = policy.limits
         self._reading = _limits(limits.request_bytes)
         self._writing = _limits(limits.answer_bytes)
@@ -56,8 +60,13 @@ class OipHandler:
 
     def _infer(self, request: Request) -> Response:
         asked = inference.decode_infer(request.head.fields, request.content, limits=self._reading)
-        headers, body = inference.encode_infer(asked, self._engine.infer(asked), limits=self._writing)
-        return _response(200, headers, body)
+        answered = self._engine.infer(asked)
+        headers, body = inference.encode_infer(asked, answered, limits=self._writing)
+        if self._recorder is None:
+            return _response(200, headers, body)
+        trace = self._recorder.model.trace(asked, answered)
+        computed = partial(self._recorder.computed, trace) if len(trace.inputs) else None
+        return Traced(ResponseHead(200, tuple(headers)), body, computed=computed)
 
     def _document(self, found: Route) -> tuple[int, Headers, bytes]:
         if found.kind == "server-metadata":

@@ -22,9 +22,10 @@ from quatrefoil.exchange import ServingPolicy
 from quatrefoil.exchange.protocol import RECEIPT_FIELD
 from quatrefoil.ohttp import Response, ResponseHead, ResponseSealer, StreamEncoder
 from quatrefoil.ohttp.messages import Fields
-from quatrefoil.serving.handler import EVENTS, Streamed
+from quatrefoil.serving.handler import EVENTS, Streamed, Traced
 from quatrefoil.serving.opening import Opened
 from quatrefoil.serving.places import NoPlace, Places
+from quatrefoil.serving.receipts import Computed
 from quatrefoil.serving.streams import batches
 
 IN_THREAD = 1 << 20
@@ -42,7 +43,16 @@ Send = Callable[[bytes], Awaitable[None]]
 class Issuer(Protocol):
     """Signs receipts, in a chain for each keyset. May be called in two threads."""
 
-    def issue(self, request: bytes, answer: bytes, status: int, complete: bool, *, keyset: Keyset) -> bytes: ...
+    def issue(
+        self,
+        request: bytes,
+        answer: bytes,
+        status: int,
+        complete: bool,
+        *,
+        keyset: Keyset,
+        computed: Computed | None = None,
+    ) -> bytes: ...
 
 
 class StreamBroke(Exception):
@@ -73,11 +83,14 @@ class Sealing:
         """The encapsulated response, in the form of the request. ``QuatrefoilError`` where there can be no receipt:
         then there is no answer."""
         request, status = await self._request(opened), answer.head.status
+        computed = None
+        if isinstance(answer, Traced) and answer.computed is not None:
+            computed = await asyncio.to_thread(answer.computed, opened.response.salt, opened.held.keyset)
         if len(answer.content) < IN_THREAD:
             said = commit_answer(opened.response.salt, status, answer.content)
-            return self._sealed(opened, answer, await self._issued(opened, request, said, status, True))
+            return self._sealed(opened, answer, await self._issued(opened, request, said, status, True, computed))
         said = await asyncio.to_thread(commit_answer, opened.response.salt, status, answer.content)
-        receipt = await self._issued(opened, request, said, status, True)
+        receipt = await self._issued(opened, request, said, status, True, computed)
         return await asyncio.to_thread(self._sealed, opened, answer, receipt)
 
     async def stream(self, opened: Opened, answer: Streamed, send: Send, *, ends: float) -> None:
@@ -150,8 +163,18 @@ class Sealing:
     async def _broken(self, opened: Opened, answer: bytes, status: int) -> None:
         await self._issued(opened, await self._request(opened), answer, status, False)
 
-    async def _issued(self, opened: Opened, request: bytes, answer: bytes, status: int, complete: bool) -> bytes:
-        issue = functools.partial(self._issuer.issue, request, answer, status, complete, keyset=opened.held.keyset)
+    async def _issued(
+        self,
+        opened: Opened,
+        request: bytes,
+        answer: bytes,
+        status: int,
+        complete: bool,
+        computed: Computed | None = None,
+    ) -> bytes:
+        issue = functools.partial(
+            self._issuer.issue, request, answer, status, complete, keyset=opened.held.keyset, computed=computed
+        )
         if self._nobody_waits():
             return issue()
         try:
