@@ -79,7 +79,7 @@ def population(
             receipts[body["keyset"]] = []
         elif kind == "inference":
             said = {name: body.get(name, terms[body["keyset"]].get(name)) for name in inference_receipts.FIELDS}
-            for name in ("keyset", "previous", "model", "policy", "plan", "request", "answer"):
+            for name in ("keyset", "previous", "model", "policy", "plan", "request", "answer", "inputs", "outputs"):
                 said[name] = bytes.fromhex(said[name])
             digest = hashlib.sha256(inference_receipts.write_receipt(said)).hexdigest()
             receipts[body["keyset"]].append((body["keyset"], body["sequence"], index, digest))
