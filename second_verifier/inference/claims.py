@@ -161,7 +161,13 @@ class LinearClaims:
         return public
 
     def _hash(self, power: Ext) -> None:
-        raise NotImplementedError("hidden inputs")
+        """The hidden inputs are those of the hashes."""
+        hashed = self._shape.hash
+        assert hashed is not None
+        eq = truncated(self._ch.r_h, hashed.rows)
+        for feature, weight in enumerate(hashed.combination(eq)):
+            self._put("i", feature, power * weight)
+        self.sum = self.sum + power * inner(eq, self._samples.inputs)
 
     def _put(self, kind: str, feature: int, weight: Ext) -> None:
         self.weights[kind][feature] = self.weights[kind][feature] + weight

@@ -10,6 +10,7 @@ from typing import Final
 from bounded_update.shape import _CODES, SECURITY, ceil_log2, log2
 
 from .cells import Forms
+from .field_hash import FieldHash
 from .program import Program, Refused, need
 
 FRACTIONS_IN_A_CHUNK: Final = 7
@@ -217,14 +218,6 @@ class Table:
 
 
 @dataclass(frozen=True)
-class HashShape:
-    """What of the field hash a shape depends on (docs/field-hash.md)."""
-
-    randomness: int = 0  # F_rho
-    rows: int = 0
-
-
-@dataclass(frozen=True)
 class Fraction:
     """kind: q, r, i or uses. `column` counts the columns of that kind."""
 
@@ -237,7 +230,7 @@ class Shape:
     program: Program
     batch: int  # B
     openings: int  # T
-    hash: HashShape | None = None  # with hidden inputs
+    hash: FieldHash | None = None  # with hidden inputs
     parameters: Parameters = REAL
 
     def __post_init__(self) -> None:

@@ -24,8 +24,9 @@ from typing import Any, Final
 
 from bounded_update.errors import Rejected
 
+from .field_hash import FieldHash
 from .program import parse
-from .shape import HashShape, Shape
+from .shape import Shape
 from .statement import Statement, batch_bytes
 
 FILES: Final = {"program": 1 << 20, "inputs": 1 << 30, "outputs": 1 << 30}  # and their largest sizes
@@ -41,10 +42,6 @@ def load(path: Path) -> Statement:
     return statement_of(given, {name: _beside(path, given[name], largest) for name, largest in FILES.items()})
 
 
-def hash_shape(hidden: bool) -> HashShape | None:
-    return HashShape() if hidden else None
-
-
 def checked(given: object) -> dict[str, Any]:
     if not isinstance(given, dict) or set(given) != set(_FIELDS):
         raise ValueError(f"a statement has exactly the fields {', '.join(_FIELDS)}")
@@ -56,7 +53,8 @@ def checked(given: object) -> dict[str, Any]:
 
 def statement_of(given: dict[str, Any], files: dict[str, bytes]) -> Statement:
     """Of the fields, and what the files that they name hold."""
-    shape = Shape(parse(files["program"]), given["batch"], given["openings"], hash_shape(given["hidden"]))
+    program = parse(files["program"])
+    shape = Shape(program, given["batch"], given["openings"], FieldHash.of(program) if given["hidden"] else None)
     features = shape.program.values[0].features
     inputs, outputs = files["inputs"], files["outputs"]
     one = batch_of(inputs, "Q", shape.hash.rows) if shape.hash else batch_of(inputs, "i", features)

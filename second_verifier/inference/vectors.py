@@ -13,13 +13,14 @@ from bounded_update.errors import Rejected
 from bounded_update.transcript import Transcript
 
 from .commitment import Randomness, WeightsCommitment, WeightsRandomness
+from .field_hash import FieldHash
 from .model import Run, Trace, Weights
 from .mutations import Changed, apply, mutations
 from .program import AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Sum, Windows
 from .proof_bytes import Proof
 from .prover import Prover
 from .shape import Shape, WeightsShape
-from .statement import Statement
+from .statement import Statement, batch_bytes
 from .statement_file import FILES, statement_of, write
 from .verifier import verify
 from .weights_link import LinkRandomness, prove_link, verify_link
@@ -58,6 +59,7 @@ class Case:
     batch: int
     openings: int
     seed: int
+    hidden: bool = False
 
     def __post_init__(self) -> None:
         draw = random.Random(self.seed)  # noqa: S311 - no secret: anybody makes these again
@@ -71,7 +73,12 @@ class Case:
         self.inputs = [[draw.randint(program.low, program.high) for _ in range(features)] for _ in range(self.batch)]
         traces = self.trace(self.weights)
         self.outputs = [trace.values[-1] for trace in traces]
-        self.shape = Shape(program, self.batch, self.openings)
+        hashed = FieldHash.of(program) if self.hidden else None
+        self.shape = Shape(program, self.batch, self.openings, hashed)
+        self.secrets = []
+        if hashed:
+            rho = [hashed.rho(draw.randbytes(hashed.randomness)) for _ in self.inputs]  # the range has 256 integers
+            self.secrets = [x + more for x, more in zip(self.inputs, rho, strict=True)]
         for trace in traces:
             for cell, q in zip(self.shape.forms.cells, trace.q, strict=True):
                 if not all(-(1 << cell.q_bits) <= x < 1 << cell.q_bits for x in q):
@@ -85,17 +92,23 @@ class Case:
         return [Run(self.program, weights).trace(sample) for sample in self.inputs]
 
     def prove(self) -> tuple[Statement, Proof]:
-        committed = self.commit()
-        statement = Statement(self.shape, committed.root, self.inputs, self.outputs, BINDING)
-        prover = Prover(statement, committed, self.weights, Randomness.from_seed(self.shape, PROVER_SEED))
+        committed, shape = self.commit(), self.shape
+        inputs = self.inputs
+        if shape.hash:
+            features = shape.program.values[0].features
+            inputs = [shape.hash.hash(both[:features], both[features:]) for both in self.secrets]
+        statement = Statement(shape, committed.root, inputs, self.outputs, BINDING)
+        drawn = Randomness.from_seed(shape, PROVER_SEED)
+        prover = Prover(statement, committed, self.weights, drawn, self.secrets)
         return statement, prover.run(Transcript(statement.digest))
 
 
 ACCEPTED: Final = (
-    ("two-layers", TWO_LAYERS, 5, 1, 1),
-    ("images", IMAGES, 3, 1, 2),
-    ("one-layer-batch-of-1", ONE_LAYER, 1, 1, 3),
-    ("two-layers-16-openings", TWO_LAYERS, 1, 16, 4),
+    ("two-layers", TWO_LAYERS, 5, 1, 1, False),
+    ("images", IMAGES, 3, 1, 2, False),
+    ("one-layer-batch-of-1", ONE_LAYER, 1, 1, 3, False),
+    ("two-layers-16-openings", TWO_LAYERS, 1, 16, 4, False),
+    ("two-layers-hidden", TWO_LAYERS, 2, 1, 5, True),
 )
 
 
@@ -142,13 +155,16 @@ def write_vectors(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     accepted: list[dict[str, Any]] = []
     mutated: list[dict[str, Any]] = []
-    for name, program, batch, openings, seed in ACCEPTED:
-        case = Case(name, program, batch, openings, seed)
+    for given in ACCEPTED:
+        case = Case(*given)
+        name = case.name
         statement, proof = case.prove()
         data = proof.to_bytes()
         write(statement, directory, name)
         (directory / f"{name}.proof").write_bytes(data)
         (directory / f"{name}.weights").write_bytes(case.weights.to_bytes())
+        if case.hidden:
+            (directory / f"{name}.secrets").write_bytes(batch_bytes(case.secrets))
         verified = verify(statement, data)
         accepted.append(
             {

@@ -197,8 +197,8 @@ def verify_update(
     """The statement digest, or ``ProofRejected``."""
 
 class WeightsCommitment:
-    """A commitment to the weights of a model in integers (docs/inference-proofs.md), kept in memory for many proofs and wiped
-    when it is dropped. The same arguments give the same root, whatever the threads."""
+    """A commitment to the weights of a model in integers (docs/inference-proofs.md), kept in memory for many proofs and
+    wiped when it is dropped. The same arguments give the same root, whatever the threads."""
 
     def __new__(
         cls,
@@ -217,12 +217,10 @@ class WeightsCommitment:
     def openings(self) -> int: ...
 
 def inference_shape(program: bytes, openings: int, batch: int, hidden: bool) -> dict[str, float]:
-    """The numbers of the proofs about a batch, whole but for ``soundness_bits``; ``ValueError``, with the numbers, where there
-    are none."""
+    """The numbers of the proofs about a batch, whole but for ``soundness_bits``; ``ValueError``, with the numbers,
+    where there are none."""
 
-def inference_soundness_terms(
-    program: bytes, openings: int, batch: int, hidden: bool
-) -> list[tuple[str, str, float]]:
+def inference_soundness_terms(program: bytes, openings: int, batch: int, hidden: bool) -> list[tuple[str, str, float]]:
     """What is drawn, what can go wrong, and log2 of the error."""
 
 def prove_inference(
@@ -236,10 +234,11 @@ def prove_inference(
     seed: bytes | bytearray,
     threads: int,
 ) -> bytes:
-    """A proof that the committed model computes these outputs from these inputs; it uses up an opening of the commitment, which
-    the caller counts. All are little-endian i32, sample after sample. ``sums``: of every rounded Dense and Conv in the order of
-    steps, with the bias, before half a step is added. With ``randomness``, which their hashes were made with, the inputs stay
-    hidden. ``ValueError`` for what does not fit, and where the model does not compute these outputs."""
+    """A proof that the committed model computes these outputs from these inputs; it uses up an opening of the
+    commitment, which the caller counts. All are little-endian i32, sample after sample. ``sums``: of every rounded
+    Dense and Conv in the order of steps, with the bias, before half a step is added. With ``randomness``, the entries
+    that their field hashes were made with, the inputs stay hidden. ``ValueError`` for what does not fit, and where the
+    model does not compute these outputs."""
 
 def verify_inference(
     program: bytes,
@@ -253,24 +252,23 @@ def verify_inference(
     proof: bytes,
     threads: int,
 ) -> tuple[bytes, float]:
-    """The statement digest and -log2 of the soundness error, or ``ProofRejected``. ``inputs``: little-endian i32, or the
-    elements of their hashes, each a little-endian u64, where they are ``hidden``. ``ValueError`` for a statement that is none."""
+    """The statement digest and -log2 of the soundness error, or ``ProofRejected``. ``inputs``: little-endian i32, or
+    where they are ``hidden`` their field hashes, each word a little-endian u64. ``ValueError`` for a statement that is
+    none."""
 
 def prove_weights_range(commitment: WeightsCommitment, seed: bytes | bytearray, threads: int) -> bytes:
-    """A proof that the committed weights are in the program's range; it uses up an opening. ``ValueError`` for weights of more
-    than 16 bits."""
+    """A proof that the committed weights are in the program's range; it uses up an opening. ``ValueError`` where that
+    is more than 2^16 integers."""
 
 def verify_weights_range(program: bytes, openings: int, root: bytes, proof: bytes) -> tuple[bytes, float]:
     """The statement digest and -log2 of the soundness error, or ``ProofRejected``."""
 
-def prove_weights_link(
-    old: WeightsCommitment, new: WeightsCommitment, seed: bytes | bytearray, threads: int
-) -> bytes:
-    """A proof that two commitments, of one program and of as many openings, hold the same weights and biases; it uses up an
-    opening of each. ``ValueError`` where they do not."""
+def prove_weights_link(old: WeightsCommitment, new: WeightsCommitment, seed: bytes | bytearray, threads: int) -> bytes:
+    """A proof that two commitments, of one program and of as many openings, hold the same weights and biases; it uses
+    up an opening of each. ``ValueError`` where they do not."""
 
 def verify_weights_link(
-    program: bytes, openings: int, old_root: bytes, new_root: bytes, proof: bytes
+    program: bytes, openings_old: int, root_old: bytes, openings_new: int, root_new: bytes, proof: bytes
 ) -> tuple[bytes, float]:
     """The statement digest and -log2 of the soundness error, or ``ProofRejected``."""
 

@@ -1,5 +1,5 @@
-"""The kernel's proofs about committed weights: what is proven verifies, what is not true is not proven, and misuse is refused
-with the numbers. How proofs are attacked is tested in Rust and with the second verifier."""
+"""The kernel's proofs about committed weights: what is proven verifies, what is not true is not proven, and misuse is
+refused with the numbers. How proofs are attacked is tested in Rust and with the second verifier."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ class Model:
     def __init__(self, inputs: int, hidden: int, outputs: int, *, largest: int = 127, seed: int = 0) -> None:
         source = np.random.default_rng(seed)
         self.program = b"QFPROG01" + struct.pack("<IIiiII", 1, inputs, -128, 127, largest, 2)
-        self.program += struct.pack("<IIIIIiiI", 0, 0, hidden, 1, 8, 0, 127, 15) + struct.pack("<IIII", 0, 1, outputs, 0)
+        self.program += struct.pack("<IIIIIiiI", 0, 0, hidden, 1, 8, 0, 127, 15) + struct.pack(
+            "<IIII", 0, 1, outputs, 0
+        )
         self.layers = [
             (source.integers(-20, 21, (rows, columns)), source.integers(-500, 500, rows))
             for rows, columns in ((hidden, inputs), (outputs, hidden))
@@ -201,7 +203,7 @@ def test_the_range_of_weights_is_proven(inputs: int, hidden: int, openings: int,
     digest, bits = _core.verify_weights_range(model.program, openings, commitment.root, proof)
     assert digest == proof[12:44] and bits > 98
     smaller = Model(inputs, hidden, 2, largest=largest - 1).program
-    with pytest.raises(_core.ProofRejected, match="another statement|bytes"):
+    with pytest.raises(_core.ProofRejected, match=r"another statement|bytes"):
         _core.verify_weights_range(smaller, openings, commitment.root, proof)
     with pytest.raises(_core.ProofRejected, match="another statement"):
         _core.verify_weights_range(model.program, openings, bytes(32), proof)
@@ -216,10 +218,12 @@ def test_weights_of_more_than_sixteen_bits_have_no_proof_of_their_range() -> Non
 def test_two_commitments_to_the_same_weights_are_linked(model: Model) -> None:
     old, new = model.commit(2, seed=1), model.commit(2, seed=2)
     proof = _core.prove_weights_link(old, new, bytes(32), 2)
-    digest, bits = _core.verify_weights_link(model.program, 2, old.root, new.root, proof)
+    digest, bits = _core.verify_weights_link(model.program, 2, old.root, 2, new.root, proof)
     assert digest == proof[12:44] and bits > 98
     with pytest.raises(_core.ProofRejected, match="another statement"):
-        _core.verify_weights_link(model.program, 2, new.root, old.root, proof)
+        _core.verify_weights_link(model.program, 2, new.root, 2, old.root, proof)
+    with pytest.raises(ValueError, match="2 openings does not link to one to 3"):
+        _core.verify_weights_link(model.program, 2, old.root, 3, new.root, proof)
 
 
 def test_different_models_are_not_linked(model: Model) -> None:

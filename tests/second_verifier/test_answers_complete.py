@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from toy_answers import CONV, DENSE, LAST_IS_A_POOL, LINEAR, POOL_OF_INPUT, ROUNDED, Operator, run
+from toy_answers import CONV, DENSE, LAST_IS_A_POOL, LINEAR, POOL_OF_INPUT, ROUNDED, WIDE_POOL_OF_INPUT, Operator, run
 
 from inference import Verified, verify
 from inference.program import Program
@@ -27,3 +29,14 @@ def test_an_honest_proof_is_accepted(program: Program, batch: int, openings: int
     verified = verify(prover.statement, run(prover).to_bytes())
     assert isinstance(verified, Verified)
     assert verified.statement == prover.statement.digest
+
+
+HIDDEN = {"dense": DENSE, "a pool of the input": WIDE_POOL_OF_INPUT, "linear": replace(LINEAR, low=-8, high=7)}
+
+
+@pytest.mark.parametrize("program", HIDDEN.values(), ids=HIDDEN.keys())
+@pytest.mark.parametrize("batch", [1, 3])
+def test_an_honest_proof_with_hidden_inputs_is_accepted(program: Program, batch: int) -> None:
+    prover = Operator(program, batch, hidden=True).prover()
+    assert prover.shape.columns["i"]
+    verify(prover.statement, run(prover).to_bytes())

@@ -414,3 +414,74 @@ def test_another_number_of_samples_or_entries_is_seen() -> None:
     ):
         with pytest.raises(Rejected, match=r"another number|more than 32 bits"):
             verify(other, proof)
+
+
+# Hidden inputs.
+
+
+def with_secrets(change: Callable[[list[list[int]]], None]) -> Prover:
+    """The hashes are those of the operator's inputs; the proof is made with others, and the answers are theirs."""
+    operator = Operator(DENSE, hidden=True)
+    statement, secrets = operator.statement(), operator.secrets
+    change(secrets)
+    features = DENSE.values[0].features
+    outputs = [Run(DENSE, operator.weights).trace(sample[:features]).values[-1] for sample in secrets]
+    drawn = Randomness.from_seed(operator.shape, SEED)
+    return Prover(replace(statement, outputs=outputs), operator.commit(), operator.weights, drawn, secrets)
+
+
+def other_hidden_input(secrets: list[list[int]]) -> None:
+    secrets[0][1] = 15 - secrets[0][1]
+
+
+def other_rho(secrets: list[list[int]]) -> None:
+    secrets[2][-1] = 15 - secrets[2][-1]
+
+
+@pytest.mark.parametrize("change", [other_hidden_input, other_rho])
+def test_another_hidden_input_is_seen(change: Any, monkeypatch: Patch) -> None:
+    rejected(with_secrets(change), U)
+    monkeypatch.setattr(LinearClaims, "_hash", lambda *_: None)
+    accepted(with_secrets(change))
+
+
+@pytest.mark.parametrize("entry", [-1, 16])
+def test_a_hidden_input_outside_the_range_is_seen(entry: int, monkeypatch: Patch) -> None:
+    """The hash is that of what was used: only the table of the inputs' range speaks against it."""
+    operator = Operator(DENSE, hidden=True)
+    operator.inputs[0][0] = entry
+    rejected(operator.prover(), U)
+    without_lookups(monkeypatch)
+    accepted(operator.prover())
+
+
+def test_an_input_that_is_hidden_is_the_one_that_is_used(monkeypatch: Patch) -> None:
+    """The hash fits, but the first layer takes another input."""
+    operator = Operator(DENSE, hidden=True)
+    computed = [list(sample) for sample in operator.inputs]
+    computed[1][2] = 15 - computed[1][2]
+    traces = [Run(DENSE, operator.weights).trace(sample) for sample in computed]
+
+    class OtherInput(Prover):
+        def traces(self) -> list[Trace]:
+            return traces
+
+    liar = operator.prover(OtherInput, [trace.values[-1] for trace in traces])
+    rejected(liar, U)
+    monkeypatch.setattr(LinearClaims, "_source_of_layer", lambda *_: None)
+    accepted(unmasked(liar, "rho_X"))
+
+
+def test_an_element_of_a_hash_that_is_not_reduced_is_seen() -> None:
+    prover = Operator(DENSE, hidden=True).prover()
+    statement = prover.statement
+    inputs = [[*statement.inputs[0][:-1], statement.inputs[0][-1] + P], *statement.inputs[1:]]
+    with pytest.raises(Rejected, match="not below p"):
+        verify(replace(statement, inputs=inputs), run(prover).to_bytes())
+
+
+def test_hidden_and_public_inputs_are_two_statements() -> None:
+    prover = Operator(DENSE, hidden=True).prover()
+    public = Operator(DENSE).statement()
+    with pytest.raises(Rejected):
+        verify(public, run(prover).to_bytes())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bounded_update.transcript import Transcript
 from inference import Randomness, Statement, Weights, WeightsCommitment, WeightsRandomness
+from inference.field_hash import FieldHash
 from inference.model import Run
-from inference.program import AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Sum, Windows
+from inference.program import AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Step, Sum, Windows
 from inference.proof_bytes import Proof
 from inference.prover import Prover
 from inference.shape import Parameters, Shape, WeightsShape
@@ -62,6 +63,13 @@ POOL_OF_INPUT = Program(
         Sum((3, 5), (0, 2), Rounding(2, -4, 6, 5)),
     ),
 )
+
+
+def _wider(step: Step) -> Step:
+    return replace(step, rounding=replace(step.rounding, q_bits=9)) if isinstance(step, Dense | Sum) else step
+
+
+WIDE_POOL_OF_INPUT = replace(POOL_OF_INPUT, low=-9, high=6, steps=tuple(map(_wider, POOL_OF_INPUT.steps)))
 LAST_IS_A_POOL = Program(
     (1, 3, 2),
     -2,
@@ -83,8 +91,10 @@ class Operator:
     batch: int = 3
     openings: int = 1
     seed: int = 1
+    hidden: bool = False
     weights: Weights = field(init=False)
     inputs: list[list[int]] = field(init=False)
+    rho: list[list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
         draw = random.Random(self.seed)
@@ -101,9 +111,26 @@ class Operator:
         features = program.values[0].features
         self.inputs = [[draw.randint(program.low, program.high) for _ in range(features)] for _ in range(self.batch)]
 
+        hashed = self.hash
+        if hashed:
+            largest = (1 << hashed.bits) - 1
+            self.rho = [[program.low + draw.randint(0, largest) for _ in range(hashed.randomness)] for _ in self.inputs]
+
+    @property
+    def hash(self) -> FieldHash | None:
+        """Of two rows: anybody finds another sample with the same hash."""
+        program = self.program
+        features = program.values[0].features
+        return FieldHash(features, program.low, program.high, 2) if self.hidden else None
+
     @property
     def shape(self) -> Shape:
-        return Shape(self.program, self.batch, self.openings, None, TOY)
+        return Shape(self.program, self.batch, self.openings, self.hash, TOY)
+
+    @property
+    def secrets(self) -> list[list[int]]:
+        """Inputs and rho, where they are hidden."""
+        return [x + rho for x, rho in zip(self.inputs, self.rho, strict=True)] if self.hidden else []
 
     def outputs(self, weights: Weights | None = None) -> list[list[int]]:
         run = Run(self.program, weights or self.weights)
@@ -115,11 +142,14 @@ class Operator:
         return WeightsCommitment.make(shape, weights or self.weights, drawn)
 
     def statement(self, outputs: Sequence[Sequence[int]] | None = None) -> Statement:
-        return Statement(self.shape, self.commit().root, self.inputs, outputs or self.outputs(), BINDING)
+        hashed, inputs = self.hash, self.inputs
+        if hashed:
+            inputs = [hashed.hash(x, rho) for x, rho in zip(self.inputs, self.rho, strict=True)]
+        return Statement(self.shape, self.commit().root, inputs, outputs or self.outputs(), BINDING)
 
     def prover(self, kind: type[Prover] = Prover, outputs: Sequence[Sequence[int]] | None = None) -> Prover:
         randomness = Randomness.from_seed(self.shape, SEED)
-        return kind(self.statement(outputs), self.commit(), self.weights, randomness)
+        return kind(self.statement(outputs), self.commit(), self.weights, randomness, self.secrets)
 
 
 def run(prover: Prover) -> Proof:

@@ -7,7 +7,6 @@ mod combination;
 mod constraint;
 mod ext;
 mod further;
-#[allow(dead_code)] // Until the last part is there.
 mod inference;
 mod inverses;
 #[cfg(test)]

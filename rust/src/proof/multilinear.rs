@@ -44,7 +44,7 @@ pub fn ge_index(z: &[E], c: usize) -> E {
             from_index = z * (all_index + E::base(size)) + (E::ONE - z) * from_index;
             from = z + (E::ONE - z) * from;
         }
-        all_index = all_index + z.scale(size);
+        all_index += z.scale(size);
     }
     from_index
 }

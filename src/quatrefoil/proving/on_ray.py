@@ -7,13 +7,15 @@ believed no more than any other: the caller's check decides.
 from __future__ import annotations
 
 import os
+import secrets
+import sys
 from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from quatrefoil.errors import CallerError, DependencyMissing, HostError
-from quatrefoil.proving.task import Answer, Failed, Prove, Task, cores, reason, require_number, share_threads
+from quatrefoil.proving.task import Answer, Failed, Prove, Task, cores, one_line, reason, require_number, share_threads
 from quatrefoil.proving.task import thread_variables as variables
 
 _AHEAD = 2
@@ -38,27 +40,25 @@ class OnRay:
     def answers(self, prove: Prove, tasks: Sequence[Task]) -> Generator[Answer, None, None]:
         if not tasks:
             return
-        ray = _ray()
+        ray = load()
         own = not ray.is_initialized()
         if own:
-            self._start(ray)
+            self.start(ray)
         try:
             yield from self._answers(ray, prove, tasks)
         finally:
             if own:
                 ray.shutdown()
 
-    def _start(self, ray: Any) -> None:
-        # Ray reports its use to its makers unless it is told not to; and whoever reaches a Ray without a token runs
-        # code in it.
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    def start(self, ray: Any) -> None:
+        """Connect to the cluster, or start a Ray here; ``HostError`` where that fails."""
         given: dict[str, Any] = {"address": self.address}
         if self.address is None:
-            os.environ["RAY_AUTH_MODE"] = "token"
             given = {"num_cpus": cores(), "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         try:
             ray.init(log_to_driver=False, **given)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except Exception as error:  # it raises bare ones, of a start that took too long for example
+            ray.shutdown()
             raise HostError(
                 f"Ray does not start ({reason(error)})", hint="Check the address, or leave it out"
             ) from None
@@ -88,7 +88,9 @@ def _answer(ray: Any, one: Any) -> bytes | Failed:
     try:
         found = ray.get(one)
     except ray.exceptions.RayError as error:
-        return Failed(f"its process at the cluster is gone ({reason(error)[:200]})")
+        # The last line of what Ray says is the cause; before it, where in the cluster.
+        *_, cause = str(error).strip().splitlines() or [""]
+        return Failed(one_line(f"the cluster has no answer ({type(error).__name__}: {cause.strip()})"))
     return found if isinstance(found, bytes | Failed) else Failed("it gave no bytes")
 
 
@@ -101,7 +103,15 @@ def _work(prove: Prove, task: Task, threads: int) -> bytes | Failed:
         return Failed(reason(error))
 
 
-def _ray() -> Any:
+def load() -> Any:
+    """Ray, set up as it has to be before it is loaded; ``DependencyMissing`` where it is not installed.
+
+    It reports its use to its makers unless it is told not to. Whoever reaches one without a token runs code in it: the
+    token is of this process alone, since Ray would keep its own in the user's folder, for others to read.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     try:
         import ray
     except ModuleNotFoundError:

@@ -79,9 +79,13 @@ def cores() -> int:
 
 
 def reason(error: BaseException) -> str:
-    """In one line, without what moves a cursor."""
-    said = str(error) if isinstance(error, QuatrefoilError) else f"{type(error).__name__}: {error}"
-    return "".join(character if character.isprintable() else " " for character in said)[:2000]
+    """Why, for a report."""
+    return one_line(str(error) if isinstance(error, QuatrefoilError) else f"{type(error).__name__}: {error}")
+
+
+def one_line(text: str) -> str:
+    """Without what moves a cursor: reasons come from other processes."""
+    return "".join(character if character.isprintable() else " " for character in text)[:2000]
 
 
 def require_number(number: int | None, what: str) -> None:

@@ -80,8 +80,8 @@ def changed(original: bytes, changes: bytes) -> bytes:
 
 @cache
 def accepted() -> list[tuple[Verify, bytes]]:
-    """A verifier of each kind, and a proof that it accepts: of answers as it lies in the vectors, of a range and of a link
-    as they are made here."""
+    """A verifier of each kind, and a proof that it accepts: of answers as it lies in the vectors, of a range and of a
+    link as they are made here."""
     read = {kind: (FOLDER / f"{NAME}.{kind}").read_bytes() for kind in ("program", "inputs", "outputs", "proof")}
     said = json.loads((FOLDER / f"{NAME}.json").read_text())
     program, openings = read["program"], said["openings"]
@@ -98,7 +98,7 @@ def accepted() -> list[tuple[Verify, bytes]]:
         return _core.verify_weights_range(program, 1, old.root, proof)
 
     def linked(proof: bytes) -> tuple[bytes, float]:
-        return _core.verify_weights_link(program, 1, old.root, new.root, proof)
+        return _core.verify_weights_link(program, 1, old.root, 1, new.root, proof)
 
     return [
         (answers, read["proof"]),

@@ -1,7 +1,6 @@
 //! What is looked up, as columns: a virtual column for each fraction, the tables beside their uses, and the inverse columns.
 
 use super::shape::{Fraction, Shape};
-use crate::field;
 use crate::parallel;
 use crate::proof::column::Column;
 use crate::proof::combination::combine_onto;
@@ -211,7 +210,7 @@ mod tests {
     #[test]
     fn integers_and_entries_are_each_other() {
         for value in [0, 1, -1, 1 << 40, -(1 << 40), i64::from(i32::MIN), 77] {
-            assert_eq!(entry_of(value), field::add_signed(0, value));
+            assert_eq!(entry_of(value), crate::field::add_signed(0, value));
             assert_eq!(signed(entry_of(value)), value);
         }
         assert_eq!(signed(P - 1), -1);

@@ -243,13 +243,17 @@ fn prove_weights_link<'py>(
 fn verify_weights_link(
     py: Python<'_>,
     program: &[u8],
-    openings: usize,
-    old_root: &[u8],
-    new_root: &[u8],
+    openings_old: usize,
+    root_old: &[u8],
+    openings_new: usize,
+    root_new: &[u8],
     proof: &[u8],
 ) -> PyResult<(Digest, f64)> {
-    let (program, roots) = (parsed(program)?, [exactly(old_root, "old root")?, exactly(new_root, "new root")?]);
-    let weights = WeightsShape::new(&program, openings).map_err(PyValueError::new_err)?;
+    let (program, roots) = (parsed(program)?, [exactly(root_old, "old root")?, exactly(root_new, "new root")?]);
+    if openings_old != openings_new {
+        return Err(PyValueError::new_err(link::unlike(openings_old, openings_new)));
+    }
+    let weights = WeightsShape::new(&program, openings_old).map_err(PyValueError::new_err)?;
     let digest = py.detach(|| link::verify(&program, &weights, &roots, proof)).map_err(rejected)?;
     Ok((digest, link::bits(&weights)))
 }

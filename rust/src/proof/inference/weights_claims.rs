@@ -7,7 +7,7 @@ use super::shape::{Layer, Shape};
 use super::weights_shape::Place;
 use super::window::Window;
 use crate::field;
-use crate::proof::column::{Column, dot};
+use crate::proof::column::Column;
 use crate::proof::combination::combine;
 use crate::proof::ext::{E, powers};
 use crate::proof::multilinear::{eq_pair_from, eq_table};

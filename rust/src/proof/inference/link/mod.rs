@@ -31,6 +31,11 @@ fn transcript(program: &Program, shape: &WeightsShape, roots: &[Digest; 2]) -> T
     Transcript::new("quatrefoil/proof/weights-link/v1", &[&head[..], &codes, roots.as_flattened()].concat())
 }
 
+/// Why there is no link.
+pub fn unlike(old: usize, new: usize) -> String {
+    format!("a commitment to {old} openings does not link to one to {new}")
+}
+
 fn format(shape: &WeightsShape) -> Format {
     let (code, row_code) = (shape.code, shape.row_code);
     // sigma, t, and for each commitment the end of u, the rounds and the combined run.

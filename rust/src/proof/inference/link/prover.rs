@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{MAGIC, Point, transcript};
+use super::{MAGIC, Point, transcript, unlike};
 use crate::proof::blinding::{Blinding, Use};
 use crate::proof::column::{Column, dot};
 use crate::proof::ext::{E, bytes_of};
@@ -22,10 +22,7 @@ pub fn prove(old: &Commitment, new: &Commitment, seed: &[u8; 32], threads: usize
         return Err("the two commitments are of different programs".into());
     }
     if shape.openings != new.shape.openings {
-        return Err(format!(
-            "a commitment to {} openings does not link to one to {}",
-            shape.openings, new.shape.openings
-        ));
+        return Err(unlike(shape.openings, new.shape.openings));
     }
     #[cfg(not(test))]
     if !old.holds_the_same(new) {

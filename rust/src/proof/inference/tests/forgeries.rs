@@ -2,6 +2,7 @@
 
 use super::instances::Instance;
 use super::models::{Model, of_every_kind, others};
+use crate::field;
 use crate::proof::inference::lies::{self, Lie};
 use crate::proof::inference::prover::Attempt;
 use crate::proof::inference::verifier::verify;
@@ -165,4 +166,64 @@ fn threads_do_not_change_a_proof_and_seeds_do() {
     assert!(proof == instance.prove_on(&[9; 32], 3).proof);
     let other = instance.prove_on(&[8; 32], 1).proof;
     assert!(proof[..44] == other[..44] && proof[44..108] != other[44..108]);
+}
+
+#[test]
+fn hidden_inputs_that_are_not_those_of_the_hashes_are_rejected() {
+    for model in [two_layers(), of_every_kind()] {
+        let samples = model.inputs(2, 5);
+        let other = |more: i64| {
+            let mut samples = samples.clone();
+            samples[1][0] += if samples[1][0] < model.program.input.high { more } else { -more };
+            samples
+        };
+        // Of another input everything but its hash is right.
+        let mut instance = Instance::hidden(&model, 2, 2);
+        instance.compute(&model, &other(1));
+        let attempt = instance.prove();
+        assert!(!attempt.holds);
+        assert_eq!(check(&instance, &attempt), Err(Rejected::Row));
+        // Other randomness of the hash.
+        let mut instance = Instance::hidden(&model, 2, 2);
+        instance.randomness.as_mut().unwrap()[3] ^= 1;
+        let attempt = instance.prove();
+        assert!(!attempt.holds);
+        assert_eq!(check(&instance, &attempt), Err(Rejected::Row));
+        // The hash of another input.
+        let mut instance = Instance::hidden(&model, 2, 2);
+        instance.hashes[5] ^= 1;
+        let attempt = instance.prove();
+        assert!(!attempt.holds);
+        assert_eq!(check(&instance, &attempt), Err(Rejected::Row));
+    }
+}
+
+#[test]
+fn a_hidden_input_outside_its_range_is_rejected_even_if_its_hash_and_all_sums_fit() {
+    let model = two_layers();
+    let mut samples = model.inputs(2, 5);
+    samples[1][0] = model.program.input.high + 1;
+    let mut instance = Instance::hidden(&model, 2, 2);
+    let honest = instance.inputs.clone();
+    instance.compute(&model, &samples);
+    // The hash is linear: that of the input, and what the entry is more.
+    let outside = std::mem::replace(&mut instance.inputs, honest);
+    let more = i64::from(outside[6]) - i64::from(instance.inputs[6]);
+    let one = |entry: i32| {
+        let mut other = Instance::hidden(&model, 2, 2);
+        other.inputs.clone_from(&instance.inputs);
+        other.inputs[6] = entry;
+        other.hash();
+        other.hashes
+    };
+    let (zero, one) = (one(0), one(1));
+    instance.hash();
+    for (hash, (zero, one)) in instance.hashes.iter_mut().zip(zero.into_iter().zip(one)) {
+        let step = field::sub(one, zero);
+        *hash = field::add(*hash, field::mul(step, field::add_signed(0, more)));
+    }
+    instance.inputs = outside;
+    for lies in [vec![], vec![Lie::Balanced]] {
+        rejects(&instance, &lies, true);
+    }
 }

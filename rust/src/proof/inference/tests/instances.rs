@@ -1,6 +1,7 @@
 //! Batches of small models, with all that a prover and a verifier are given.
 
-use super::models::Model;
+use super::models::{Model, Random};
+use crate::field_hash::FieldHash;
 use crate::proof::inference::prover::{Attempt, prove};
 use crate::proof::inference::public::{Inputs, Public};
 use crate::proof::inference::shape::Shape;
@@ -15,6 +16,9 @@ pub struct Instance {
     pub outputs: Vec<i32>,
     /// Of the rounded Dense and Conv.
     pub sums: Vec<Vec<i32>>,
+    /// With hidden inputs: what blinds their hashes, and those.
+    pub randomness: Option<Vec<i32>>,
+    pub hashes: Vec<u64>,
 }
 
 pub fn weights_bytes(model: &Model) -> Vec<u8> {
@@ -32,9 +36,42 @@ impl Instance {
 
     /// Before anything is computed.
     pub fn empty(model: &Model, batch: usize, openings: usize) -> Self {
-        let shape = Shape::new(&model.program, batch, false, openings).unwrap();
+        Self::of(model, batch, openings, false)
+    }
+
+    /// With hidden inputs.
+    pub fn hidden(model: &Model, batch: usize, openings: usize) -> Self {
+        let mut instance = Self::of(model, batch, openings, true);
+        instance.compute(model, &model.inputs(batch, 5));
+        let (input, mut random) = (&model.program.input, Random::new(6));
+        let hash = FieldHash::new(input.features(), input.low as i32, input.high as i32).unwrap();
+        let entries = (0..batch * hash.blinds()).map(|_| random.between(input.low, input.low + 15) as i32);
+        instance.randomness = Some(entries.collect());
+        instance.hash();
+        instance
+    }
+
+    /// The hashes are those of the inputs.
+    pub fn hash(&mut self) {
+        let input = &self.shape.program.input;
+        let hash = FieldHash::new(input.features(), input.low as i32, input.high as i32).unwrap();
+        let blinds = self.randomness.as_ref().unwrap().chunks_exact(hash.blinds());
+        let samples = self.inputs.chunks_exact(input.features()).zip(blinds);
+        self.hashes = samples.flat_map(|(input, blind)| hash.hash_entries(input, blind).unwrap()).collect();
+    }
+
+    fn of(model: &Model, batch: usize, openings: usize, hidden: bool) -> Self {
+        let shape = Shape::new(&model.program, batch, hidden, openings).unwrap();
         let commitment = Commitment::new(&model.program, openings, &weights_bytes(model), &[7; 32], 2).unwrap();
-        Self { shape, commitment, inputs: Vec::new(), outputs: Vec::new(), sums: Vec::new() }
+        Self {
+            shape,
+            commitment,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            sums: Vec::new(),
+            randomness: None,
+            hashes: Vec::new(),
+        }
     }
 
     /// A batch of one sample, again and again.
@@ -58,7 +95,9 @@ impl Instance {
     }
 
     pub fn public(&self) -> Public<'_> {
-        Public::new(&self.shape, Inputs::Open(&self.inputs), &self.outputs).unwrap()
+        let open = Inputs::Open(&self.inputs);
+        let inputs = self.randomness.as_ref().map_or(open, |_| Inputs::Hashed(&self.hashes));
+        Public::new(&self.shape, inputs, &self.outputs).unwrap()
     }
 
     pub fn statement(&self) -> Statement<'_> {
@@ -68,7 +107,7 @@ impl Instance {
 
     pub fn witness(&self, threads: usize) -> Witness {
         let sums: Vec<&[i32]> = self.sums.iter().map(Vec::as_slice).collect();
-        let trace = Trace { inputs: &self.inputs, sums: &sums, randomness: None };
+        let trace = Trace { inputs: &self.inputs, sums: &sums, randomness: self.randomness.as_deref() };
         Witness::new(&self.shape, &trace, threads).unwrap()
     }
 

@@ -8,4 +8,7 @@ mod models;
 mod programs;
 mod proving;
 mod shapes;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod taint;
 mod verifying;
+mod wiping;

@@ -229,12 +229,15 @@ fn under(window: &Window, shape: &[usize], row: usize, column: usize) -> Vec<Opt
     places
 }
 
+/// A step, from 0, and the place of a pool's window.
+type CellKey = (usize, usize);
+
 /// What one sample comes to.
 pub struct Trace {
     /// The input, then what each step gives.
     pub values: Vec<Vec<i64>>,
     /// By step, from 0, and place of a pool's window: q, r and y of every feature.
-    pub cells: Vec<((usize, usize), Vec<[i64; 3]>)>,
+    pub cells: Vec<(CellKey, Vec<[i64; 3]>)>,
     /// Of each Dense and Conv, with its bias.
     pub layer_sums: Vec<Vec<i64>>,
 }
@@ -264,7 +267,7 @@ impl Trace {
         rounded
     }
 
-    pub fn by_cell(&self) -> HashMap<(usize, usize), &[[i64; 3]]> {
+    pub fn by_cell(&self) -> HashMap<CellKey, &[[i64; 3]]> {
         self.cells.iter().map(|(key, entries)| (*key, entries.as_slice())).collect()
     }
 }

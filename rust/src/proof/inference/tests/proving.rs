@@ -3,6 +3,7 @@
 use super::instances::Instance;
 use super::models::{Model, of_every_kind, others};
 use crate::field;
+use crate::proof::inference::verifier::verify;
 
 fn all() -> Vec<(&'static str, Model)> {
     [("every kind", of_every_kind())].into_iter().chain(others()).collect()
@@ -40,6 +41,23 @@ fn an_honest_proof_fits_its_witness() {
             let instance = Instance::new(&model, batch, 2);
             let attempt = instance.prove();
             assert!(attempt.holds, "{name} {batch}");
+        }
+    }
+}
+
+#[test]
+fn an_honest_proof_with_hidden_inputs_fits_its_witness_and_is_accepted() {
+    for (name, model) in all() {
+        let input = &model.program.input;
+        if input.high - input.low < 15 {
+            continue;
+        }
+        for batch in [1, 3] {
+            let instance = Instance::hidden(&model, batch, 2);
+            let attempt = instance.prove();
+            assert!(attempt.holds, "{name} {batch}");
+            let (statement, public) = (instance.statement(), instance.public());
+            assert!(verify(&statement, &public, &attempt.proof, 1).is_ok(), "{name} {batch}");
         }
     }
 }

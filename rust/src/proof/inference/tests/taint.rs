@@ -1,92 +1,39 @@
-//! Memcheck follows what proofs about committed weights hide through all of them (`crate::taint`): weights, biases, sums,
-//! and the seeds of commitments and of proofs. What is sent is public from then on, and so are answers that are told anyway:
-//! whether weights are in their range, whether two commitments hold the same, whether a proof holds.
+//! Memcheck follows what a proof of answers hides through all of it (`crate::taint`): weights, sums between the layers, and
+//! the seeds of commitment and blinding. What is sent is public from then on, and so are three answers that tell nothing or
+//! are told anyway: whether weights are in their range, whether the proof holds, and whether a word of the blinding stream
+//! is below p.
 
-use std::hint::black_box;
-
-use crate::proof::inference::link;
-use crate::proof::inference::program::Program;
-use crate::proof::inference::prover::prove;
-use crate::proof::inference::public::{Inputs, Public};
-use crate::proof::inference::range;
-use crate::proof::inference::shape::Shape;
-use crate::proof::inference::statement::Statement;
-use crate::proof::inference::weights::Commitment;
-use crate::proof::inference::weights::tests::{bytes, program};
-use crate::proof::inference::witness::{Trace, Witness};
+use super::instances::{Instance, weights_bytes};
+use super::models::{Model, of_every_kind, others};
 use crate::processor;
+use crate::proof::inference::prover::prove;
+use crate::proof::inference::weights::Commitment;
+use crate::proof::inference::witness::{Trace, Witness};
 use crate::taint::{at_each_level, dependent, secret, secret_seed};
 
-/// Of the program of two layers: weights of (2, 3) and 2 biases, weights of (2, 2) and 2 biases.
-const WEIGHTS: [i32; 14] = [1, -2, 3, 4, 5, -127, 100, -9, 10, 11, 12, 13, -14, 15];
-const INPUTS: [[i32; 3]; 2] = [[1, 2, 3], [-128, 127, 0]];
-
-/// The sums of the first layer, and the outputs, of every input.
-fn run() -> (Vec<i32>, Vec<i32>) {
-    let dense = |weights: &[i32], biases: &[i32], x: &[i32]| -> Vec<i32> {
-        let rows = weights.chunks_exact(x.len()).zip(biases);
-        rows.map(|(row, bias)| bias + row.iter().zip(x).map(|(weight, x)| weight * x).sum::<i32>()).collect()
-    };
-    let sums = INPUTS.map(|input| dense(&WEIGHTS[..6], &WEIGHTS[6..8], &input));
-    let outputs = sums.each_ref().map(|sums| {
-        let rounded: Vec<i32> = sums.iter().map(|sum| ((sum + 8) >> 4).clamp(0, 127)).collect();
-        dense(&WEIGHTS[8..12], &WEIGHTS[12..], &rounded)
-    });
-    (sums.concat(), outputs.concat())
-}
-
-fn committed(program: &Program, seed: u8) -> Commitment {
-    Commitment::new(program, 1, &secret(&bytes(&WEIGHTS)), &secret_seed(seed), 1).unwrap()
+/// The branches and addresses that depend on a secret.
+fn dependent_in_a_proof(instance: &mut Instance, model: &Model) -> usize {
+    let (weights, proof_seed) = (secret(&weights_bytes(model)), secret_seed(9));
+    let sums: Vec<Vec<i32>> = instance.sums.iter().map(|sums| secret(sums)).collect();
+    let openings = instance.shape.weights.openings;
+    dependent(|| {
+        instance.commitment = Commitment::new(&model.program, openings, &weights, &secret_seed(7), 1).unwrap();
+        let sums: Vec<&[i32]> = sums.iter().map(Vec::as_slice).collect();
+        let trace = Trace { inputs: &instance.inputs, sums: &sums, randomness: None };
+        let witness = Witness::new(&instance.shape, &trace, 1).unwrap();
+        let (statement, public) = (instance.statement(), instance.public());
+        assert!(prove(&statement, &instance.commitment, &public, &witness, &proof_seed, 1).holds);
+    })
 }
 
 #[test]
 #[ignore = "under valgrind: make constant-time"]
-fn nothing_depends_on_weights_sums_or_seeds() {
-    let program = program(127);
-    let shape = Shape::new(&program, INPUTS.len(), false, 1).unwrap();
-    let inputs = INPUTS.concat();
-    let (sums, outputs) = run();
-    at_each_level(|| {
-        println!("proofs of answers, of a range and of a link, the {} copy", processor::level().name());
-        let found = dependent(|| {
-            let (commitment, other) = (committed(&program, 1), committed(&program, 2));
-            let sums = secret(&sums);
-            let trace = Trace { inputs: &inputs, sums: &[&sums], randomness: None };
-            let witness = Witness::new(&shape, &trace, 1).unwrap();
-            let public = Public::new(&shape, Inputs::Open(&inputs), &outputs).unwrap();
-            let [of_inputs, of_outputs] = public.digests(1);
-            let root = commitment.root();
-            let statement =
-                Statement { shape: &shape, root, inputs: of_inputs, outputs: of_outputs, binding: [7; 32] };
-            assert!(prove(&statement, &commitment, &public, &witness, &secret_seed(3), 1).holds);
-            range::prove(&commitment, &secret_seed(4), 1).unwrap();
-            assert!(commitment.holds_the_same(&other));
-            link::prove(&commitment, &other, &secret_seed(5), 1).unwrap();
+fn of_a_proof_of_answers_nothing_but_the_proof() {
+    for model in [of_every_kind(), others().swap_remove(2).1] {
+        at_each_level(|| {
+            let mut instance = Instance::new(&model, 3, 2);
+            println!("a proof of answers, the {} copy", processor::level().name());
+            assert_eq!(dependent_in_a_proof(&mut instance, &model), 0);
         });
-        assert_eq!(found, 0);
-    });
-}
-
-/// What is hidden is marked where proofs begin.
-#[test]
-#[ignore = "under valgrind: make constant-time"]
-fn the_marks_reach_weights_and_what_is_appended() {
-    let program = program(127);
-    at_each_level(|| {
-        let commitment = committed(&program, 1);
-        let hidden = [
-            ("a weight", commitment.entry(0)),
-            ("a bias", commitment.bias(&commitment.shape.places[0], 1)),
-            ("an appended element", commitment.appended_to(0)[0]),
-            ("a salt", u64::from(commitment.salts().one(0)[0])),
-        ];
-        for (name, word) in hidden {
-            let looked_at = || {
-                if black_box(word) & 1 == 1 {
-                    black_box(name);
-                }
-            };
-            assert_eq!(dependent(looked_at), 1, "{name}");
-        }
-    });
+    }
 }
