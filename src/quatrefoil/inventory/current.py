@@ -390,6 +390,7 @@ CURRENT = (
             "ohttp",
             "proofs",
             "proven",
+            "proving",
             "resources",
             "services",
             "serving",
