@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,32 @@ def test_from_training_to_verdict(tmp_path: Path, trained: Callable[[], Trained]
     with pytest.raises(Rejected):
         second_opinion(replace(file, receipts=(moved, *file.receipts[1:])))
     refused_by_the_commands(found)
+    judged_with_the_logs(found)
+
+
+def judged_with_the_logs(found: Audited) -> None:
+    """The auditor's verdict on a bundle: with the proof of all that were drawn, without it, and with a changed one."""
+    folder, root = found.folder, consortium(TRUSTED).directory / "root.pem"
+    for name in sampled.NAMES:
+        (folder / name).write_text(sampled.witness_key(name).verifier.encode())
+    witnesses = [part for name in sampled.NAMES for part in ("--witness", folder / name)]
+    at = (sampled.SIGNED + timedelta(hours=1)).isoformat()
+    for name, given, right in (
+        ("all", ("--proof", folder / "P"), True),
+        ("none", (), False),
+        ("changed", ("--proof", folder / "P", "--proof", folder / "Q"), False),
+    ):
+        bundle, out = folder / f"{name}.zip", folder / f"{name}.json"
+        run("audit", "bundle", folder / "state", "--sample", folder / "may.sample", *given, "--out", bundle)
+        terms = ("--trust", root, "--at", at, *witnesses, "--count", 12, "--json", out)
+        assert main([str(one) for one in ("audit", "verify", bundle, *terms)]) == (0 if right else 1)
+        content = json.loads(out.read_text())
+        failed = {check["name"] for check in content["checks"] if not check["passed"]}
+        assert failed == (set() if right else {"proofs"})
+        assert content["samples"][0]["lacking"] == (12 if name == "none" else 0)
+        assert content["proofs"] == [] or found.verified["model_root"] in {
+            one["model_root"] for one in content["proofs"]
+        }
 
 
 def refused_by_the_commands(found: Audited) -> None:
