@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,8 +18,10 @@ from quatrefoil import _core
 from quatrefoil.audit.sampling import draw
 from quatrefoil.cli import archives, auditing, main, model_commit, proof_answers
 from quatrefoil.demo import data
+from quatrefoil.proven import ProofFile
 from quatrefoil.quantised import decode
 from quatrefoil.transport import sealed
+from second_opinion import Rejected, second_opinion
 from world import TRUSTED, consortium
 
 pytestmark = pytest.mark.skipif(
@@ -131,6 +133,11 @@ def test_from_training_to_verdict(tmp_path: Path, trained: Callable[[], Trained]
     assert found.verified["model_root"] == found.proved["model_root"]
     assert found.verified["log"].endswith("/ward") and found.verified["soundness_bits"] > 95
     assert found.proved["openings_left"] == 2 and found.verified["hidden"] is hidden
+    file = ProofFile.decode((found.folder / "P").read_bytes())
+    assert second_opinion(file).hex() == found.verified["statement"]
+    moved = replace(file.receipts[0], entry=file.receipts[0].entry + 1000)
+    with pytest.raises(Rejected):
+        second_opinion(replace(file, receipts=(moved, *file.receipts[1:])))
     refused_by_the_commands(found)
     judged_with_the_logs(found)
 
