@@ -323,7 +323,7 @@ fn round((rounded, sums, q, r, y): Rounding) {
         let quotient = raised >> shift;
         *q = entry_of(quotient);
         *r = (raised - (quotient << shift)) as u64;
-        *y = entry_of(quotient.max(low).min(high));
+        *y = entry_of(clamped(quotient, low, high));
     }
 }
 
@@ -332,8 +332,15 @@ fn clip((rounded, sums, q, y): (Rounded, &[i64], &mut [u64], &mut [u64])) {
     let Rounded { low, high, .. } = rounded;
     for (&sum, (q, y)) in sums.iter().zip(q.iter_mut().zip(y)) {
         *q = entry_of(sum);
-        *y = entry_of(sum.max(low).min(high));
+        *y = entry_of(clamped(sum, low, high));
     }
+}
+
+/// min(max(value, low), high), by masks: compilers make branches of the library's.
+#[inline(always)]
+fn clamped(value: i64, low: i64, high: i64) -> i64 {
+    let raised = value ^ ((value ^ low) & ((value - low) >> 63));
+    raised ^ ((raised ^ high) & ((high - raised) >> 63))
 }
 
 /// How often every entry of every table is used, one table after the other.
