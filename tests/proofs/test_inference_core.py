@@ -194,6 +194,60 @@ def test_commitments_are_refused_with_the_numbers(model: Model) -> None:
         _core.inference_shape(model.program + b"\0", 1, 1, False)
 
 
+@pytest.fixture(scope="module")
+def hidden(model: Model, commitment: _core.WeightsCommitment) -> tuple[bytes, bytes, bytes]:
+    """Hashes, outputs, proof of 3 hidden samples."""
+    inputs = batch_of(model, 3)
+    sums, outputs = model.run(inputs)
+    hashing = _core.FieldHash(20, -128, 127)
+    seeds = [bytes([number]) * hashing.rho_bytes for number in range(3)]
+    hashes = b"".join(hashing.hash(row.astype(np.int32), rho) for row, rho in zip(inputs, seeds, strict=True))
+    rho = b"".join(packed(hashing.rho(rho)) for rho in seeds)
+    proof = _core.prove_inference(commitment, packed(inputs), outputs, sums, 3, rho, BINDING, bytes(32), 2)
+    return hashes, outputs, proof
+
+
+def test_answers_to_hidden_inputs_are_proven(
+    model: Model, commitment: _core.WeightsCommitment, hidden: tuple[bytes, bytes, bytes]
+) -> None:
+    hashes, outputs, proof = hidden
+    public = (model.program, 2, commitment.root)
+    digest, bits = _core.verify_inference(*public, hashes, True, outputs, 3, BINDING, proof, 1)
+    assert digest == proof[12:44] and bits == _core.inference_shape(model.program, 2, 3, True)["soundness_bits"]
+
+
+def test_other_hashes_and_open_inputs_are_rejected(
+    model: Model, commitment: _core.WeightsCommitment, hidden: tuple[bytes, bytes, bytes]
+) -> None:
+    hashes, outputs, proof = hidden
+    one = len(hashes) // 3
+    swapped = hashes[one : 2 * one] + hashes[:one] + hashes[2 * one :]
+    for other in (swapped, bytes(8) + hashes[8:]):
+        with pytest.raises(_core.ProofRejected):
+            _core.verify_inference(model.program, 2, commitment.root, other, True, outputs, 3, BINDING, proof, 1)
+    inputs = packed(batch_of(model, 3))
+    with pytest.raises(_core.ProofRejected):
+        _core.verify_inference(model.program, 2, commitment.root, inputs, False, outputs, 3, BINDING, proof, 1)
+    with pytest.raises(ValueError, match="elements of hashes are not 3 times"):
+        _core.verify_inference(model.program, 2, commitment.root, hashes[:-8], True, outputs, 3, BINDING, proof, 1)
+    with pytest.raises(ValueError, match="element 0 of the hashes is not below the modulus"):
+        _core.verify_inference(
+            model.program, 2, commitment.root, b"\xff" * 8 + hashes[8:], True, outputs, 3, BINDING, proof, 1
+        )
+
+
+def test_hidden_inputs_outside_their_range_are_not_proven(model: Model, commitment: _core.WeightsCommitment) -> None:
+    inputs = batch_of(model, 1)
+    hashing = _core.FieldHash(20, -128, 127)
+    rho = np.zeros(hashing.rho_entries, np.int32)
+    sums, outputs = model.run(inputs)
+    for entered, blind in ((inputs + 256, rho), (inputs, rho + 200)):
+        with pytest.raises(ValueError, match="an input or its randomness is not -128 to 127"):
+            _core.prove_inference(commitment, packed(entered), outputs, sums, 1, packed(blind), BINDING, bytes(32), 1)
+    with pytest.raises(ValueError, match="are not 1 times"):
+        _core.prove_inference(commitment, packed(inputs), outputs, sums, 1, packed(rho[1:]), BINDING, bytes(32), 1)
+
+
 @settings(max_examples=5, deadline=None)
 @given(inputs=st.integers(2, 60), hidden=st.integers(2, 9), openings=st.integers(1, 9), largest=st.integers(20, 32767))
 def test_the_range_of_weights_is_proven(inputs: int, hidden: int, openings: int, largest: int) -> None:

@@ -1,7 +1,6 @@
 //! What is looked up, as columns: a virtual column for each fraction, the tables beside their uses, and the inverse columns.
 
 use super::shape::{Fraction, Shape};
-use crate::parallel;
 use crate::proof::column::Column;
 use crate::proof::combination::combine_onto;
 use crate::proof::ext::E;
@@ -172,34 +171,6 @@ pub fn signed(word: u64) -> i64 {
 #[inline(always)]
 pub fn entry_of(value: i64) -> u64 {
     (value as u64).wrapping_sub((value >> 63) as u64 & 0xFFFF_FFFF)
-}
-
-/// sum_b Omega_b V[f B' + b] for the features of every column of a vector.
-pub fn over_samples(columns: &[Column], omega: &Column, threads: usize) -> Vec<Column> {
-    use crate::proof::combination::combine_words;
-    /// Entries that are not worth a thread.
-    const LEAST: usize = 1 << 14;
-    let samples = omega.len();
-    let mut out: Vec<Column> = columns.iter().map(|column| Column::extension(column.len() / samples)).collect();
-    let entries: usize = columns.iter().map(Column::len).sum();
-    let block = (LEAST / samples).max(1);
-    let mut blocks = Vec::new();
-    for (column, out) in columns.iter().zip(&mut out) {
-        let out = out.re.chunks_mut(block).zip(out.im.chunks_mut(block));
-        blocks.extend(column.re.chunks(block * samples).zip(out));
-    }
-    let threads = threads.min(entries.div_ceil(LEAST)).max(1);
-    let share = parallel::share(blocks.len(), threads);
-    let done: Result<(), ()> = parallel::run(blocks.chunks_mut(share), |blocks| {
-        for (rows, (re, im)) in blocks {
-            for ((row, re), im) in rows.chunks_exact(samples).zip(re.iter_mut()).zip(im.iter_mut()) {
-                [*re, *im] = combine_words(row, omega).parts();
-            }
-        }
-        Ok(())
-    });
-    done.expect("no part fails");
-    out
 }
 
 #[cfg(test)]

@@ -23,9 +23,11 @@ mod public;
 pub mod python;
 mod range;
 mod rounds;
+mod rounds_end;
 mod shape;
 mod soundness;
 mod statement;
+mod sums;
 mod tables;
 #[cfg(test)]
 mod tests;

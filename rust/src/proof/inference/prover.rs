@@ -6,20 +6,19 @@ use super::blinded::{Blinded, degrees};
 use super::bytes::MAGIC;
 use super::claims::{LayerPoint, LayerSent, Linear, Maps, eq_of, outputs_at};
 use super::layers;
-use super::looked_up::{LookedUp, over_samples};
+use super::looked_up::LookedUp;
 use super::mask_weights::{MaskWeights, one_over};
 use super::opened::{self, Secrets};
-use super::program::Kind;
 use super::public::{Batch, Public};
 use super::rounds;
-use super::shape::{I, Q, R, Shape, VECTORS, Y};
+use super::shape::Shape;
 use super::statement::Statement;
+use super::sums::Sums;
 use super::weights::Commitment;
 use super::weights_claims::{WeightsClaims, layer_vector};
 use super::weights_group::groups;
 use super::weights_rounds;
 use super::witness::Witness;
-use crate::field;
 use crate::proof::blinding::{Blinding, Use};
 use crate::proof::codes::Code;
 use crate::proof::column::{Column, drop_all};
@@ -100,9 +99,6 @@ struct Prover<'a> {
     messages: Outgoing,
 }
 
-/// The sums over the samples with Omega: of the features of Q, R, Y and I, cut as the columns are.
-struct Sums([Vec<Column>; VECTORS]);
-
 /// What the layers leave to be proven.
 struct Layers {
     points: Vec<LayerPoint>,
@@ -138,10 +134,7 @@ impl Prover<'_> {
         let r_b = self.messages.transcript.draw("batch").elements(shape.log_batch);
         let batch = Batch::new(shape, self.public, &r_b, threads);
         lap!("public sums");
-        let sums =
-            Sums([Q, R, Y, I].map(|vector| {
-                over_samples(&self.witness.columns[shape.columns[vector].clone()], &batch.omega, threads)
-            }));
+        let sums = Sums::new(shape, &self.witness.columns, &batch, threads);
         lap!("sums");
         let layers = self.layers(&batch, &sums);
         lap!("layers");
@@ -385,73 +378,4 @@ type Transform = crate::proof::wide::code::Code;
 /// The parts of columns over E, as they are committed.
 fn parts_of(columns: &[Column]) -> impl Iterator<Item = &[u64]> {
     columns.iter().flat_map(|column| [column.re.as_slice(), column.im.as_slice()])
-}
-
-impl Sums {
-    /// A feature of a vector.
-    fn at(&self, shape: &Shape, vector: usize, feature: usize) -> E {
-        let room = shape.features_a_column();
-        self.0[vector][feature / room].at(feature % room)
-    }
-
-    /// A of a layer that is rounded, without its mask: its cell's sums as 2^shift q + r - half.
-    fn rounded(&self, shape: &Shape, cell: usize, outputs: &Column, batch: &Batch) -> E {
-        let cell = &shape.cells.all[cell];
-        let mut sum = -(batch.sum * outputs.iter().sum::<E>()).scale(cell.half());
-        for (feature, weight) in cell.range().zip(outputs.iter()) {
-            let mut value = self.at(shape, Q, feature).scale(1 << cell.shift);
-            if cell.shift > 0 {
-                value += self.at(shape, R, feature);
-            }
-            sum += weight * value;
-        }
-        sum
-    }
-
-    /// The features of a value.
-    fn value(&self, shape: &Shape, number: usize, batch: &Batch) -> Column {
-        let features = shape.program.value(number).features();
-        let Some(step) = number.checked_sub(1) else {
-            return match shape.hashing {
-                Some(_) => Column::of((0..features).map(|feature| self.at(shape, I, feature))),
-                None => batch.inputs.clone(),
-            };
-        };
-        let cells = &shape.cells.all[shape.cells.of_step[step].clone()];
-        let source = || self.value(shape, shape.program.steps[step].sources[0], batch);
-        match &shape.program.steps[step].kind {
-            Kind::Flatten => source(),
-            Kind::MaxPool { window } => {
-                let (from, source) = (shape.program.value(shape.program.steps[step].sources[0]), source());
-                let given = &shape.program.value(number).shape;
-                let (image, given) = ([from.shape[1], from.shape[2]], [given[1], given[2]]);
-                let least = batch.sum.scale(field::add_signed(0, from.low));
-                let first: Vec<Option<usize>> = window.under(0, image, given).collect();
-                Column::of((0..features).map(|feature| {
-                    let channel = feature / first.len() * image[0] * image[1];
-                    let under = first[feature % first.len()].map_or(least, |under| source.at(channel + under));
-                    cells.iter().fold(under, |sum, cell| sum + self.at(shape, Y, cell.offset + feature))
-                }))
-            }
-            _ => Column::of(cells[0].range().map(|feature| self.at(shape, Y, feature))),
-        }
-    }
-
-    /// The linear claims of every base column of Q, R, Y and I.
-    fn weighed(self, shape: &Shape, linear: &Linear) -> Vec<rounds::Linear> {
-        let room = shape.features_a_column();
-        let mut weighed = Vec::new();
-        for (weights, sums) in linear.weights.iter().zip(self.0) {
-            for (index, sums) in sums.into_iter().enumerate() {
-                let part = |part: &[u64]| {
-                    let mut out = part[index * room..part.len().min((index + 1) * room)].to_vec();
-                    out.resize(room, 0);
-                    out
-                };
-                let weights = Column { re: part(&weights.re), im: part(&weights.im) };
-                weighed.push(rounds::Linear { weights, sums });
-            }
-        }
-        weighed
-    }
 }

@@ -13,11 +13,10 @@ use super::layers::{at_three, products};
 use super::looked_up::{LookedUp, chunks};
 use super::shape::{Fraction, Shape, Y};
 use crate::parallel;
-use crate::proof::column::{Column, dot, drop_all, fold_all, folded_all};
+use crate::proof::column::{Column, drop_all, fold_all, folded_all};
 use crate::proof::combination::combine;
 use crate::proof::ext::E;
 use crate::proof::multilinear::eq_table;
-use crate::proof::opened::bump;
 use crate::proof::polynomial::{extrapolate, interpolate};
 use crate::proof::published::{hide, published};
 use crate::proof::wide::Width;
@@ -105,31 +104,31 @@ pub fn prove(
     Ending { point: std::mem::take(&mut state.point), values, holds: published(mismatch == 0) }
 }
 
-struct State<'a> {
-    claim: &'a Claim<'a>,
-    lookups: LookedUp<'a>,
+pub struct State<'a> {
+    pub claim: &'a Claim<'a>,
+    pub lookups: LookedUp<'a>,
     /// After the first round: what is looked up, entries, selectors, uses, inverse columns.
-    folded: Vec<Column>,
-    linear: Vec<Linear>,
-    omega: Column,
+    pub folded: Vec<Column>,
+    pub linear: Vec<Linear>,
+    pub omega: Column,
     /// From the first variable of the samples on.
-    samples: Option<Samples>,
+    pub samples: Option<Samples>,
     /// eq of the variables after this round's.
-    eq: Column,
-    zeros: Vec<u64>,
+    pub eq: Column,
+    pub zeros: Vec<u64>,
     /// eq of the variables before this round's.
-    before: E,
+    pub before: E,
     /// The claim about F, without g.
-    sum: E,
-    point: Vec<E>,
-    threads: usize,
+    pub sum: E,
+    pub point: Vec<E>,
+    pub threads: usize,
 }
 
 /// What the columns have been folded to.
-struct Samples {
-    y: Vec<Column>,
+pub struct Samples {
+    pub y: Vec<Column>,
     /// All columns with the weights of their linear claims.
-    combined: Column,
+    pub combined: Column,
 }
 
 impl Drop for State<'_> {
@@ -140,7 +139,7 @@ impl Drop for State<'_> {
 
 impl State<'_> {
     /// As [`chunks`] takes them, and then the inverse columns.
-    fn columns(&self) -> Vec<&Column> {
+    pub fn columns(&self) -> Vec<&Column> {
         if self.point.is_empty() {
             self.lookups.columns().into_iter().chain(self.claim.inverses).collect()
         } else {
@@ -263,72 +262,6 @@ impl State<'_> {
         self.samples = Some(Samples { y, combined });
     }
 
-    /// The last round, in which the masks of the columns show.
-    fn last_round(&self) -> Zeroizing<Vec<E>> {
-        let Claim { shape, tau, gamma, rho, .. } = *self.claim;
-        let tau = tau[shape.log_rows - 1];
-        let columns = self.columns();
-        let lookups = shape.lookups();
-        let values = (0..=shape.degree(shape.log_rows - 1) as u64).map(|x| {
-            let bump = E::base(x) * (E::ONE - E::base(x));
-            let base = Zeroizing::new(self.base_values(&columns, |column| line(column, x)));
-            let masked: Zeroizing<Vec<E>> =
-                Zeroizing::new(base.iter().zip(rho).map(|(&value, &rho)| value + rho * bump).collect());
-            let (mut under_eq, mut total) = (E::ZERO, E::ZERO);
-            let mut fraction = 0;
-            for (index, chunk) in shape.chunks().enumerate() {
-                // Numerator and denominator of the sum so far.
-                let mut sum = Zeroizing::new([E::ZERO, E::ONE]);
-                for part in chunk {
-                    let [numerator, denominator] = match *part {
-                        Fraction::Lookup { value, beside, .. } => {
-                            let beside = beside.map_or(E::ZERO, |beside| self.lookups.beta * masked[beside]);
-                            let tag = line(&self.lookups.tags[fraction], x);
-                            [E::ONE, self.lookups.at[fraction] - masked[value] - beside - tag]
-                        }
-                        Fraction::Table { column, index } => {
-                            let entry = line(columns[lookups + index], x);
-                            let selected = line(columns[lookups + shape.table_columns.len() + index], x);
-                            [-(selected * masked[column]), self.lookups.alpha - entry]
-                        }
-                    };
-                    *sum = [sum[0] * denominator + numerator * sum[1], sum[1] * denominator];
-                    fraction += 1;
-                }
-                let inverse = line(columns[columns.len() - shape.inverse_columns() + index], x);
-                let part = shape.base_columns() + 2 * index;
-                let inverse = inverse + (rho[part] + rho[part + 1].times_x()) * bump;
-                under_eq += gamma[index] * (inverse * sum[1] - sum[0]);
-                total += inverse;
-            }
-            let omega = line(&self.omega, x);
-            let terms = self.linear.iter().zip(masked.iter());
-            let linear: E = terms.map(|(linear, &value)| line(&linear.weights, x) * omega * value).sum();
-            let eq = self.before * (E::ONE - tau + (tau + tau - E::ONE).scale(x));
-            eq * under_eq + gamma[gamma.len() - 1] * total + linear
-        });
-        Zeroizing::new(values.collect())
-    }
-
-    /// The values of the base columns, without masks, where `at` gives those of a folded column.
-    fn base_values(&self, columns: &[&Column], at: impl Fn(&Column) -> E) -> Vec<E> {
-        let shape = self.claim.shape;
-        let mut values = vec![E::ZERO; shape.base_columns()];
-        let samples = self.samples.as_ref().expect("the last variable has come");
-        for (index, y) in shape.columns[Y].clone().zip(&samples.y) {
-            values[index] = at(y);
-        }
-        for (number, (value, beside)) in lookups_of(shape).enumerate() {
-            let of_y = beside.map_or(E::ZERO, |beside| self.lookups.beta * values[beside]);
-            values[value] = at(columns[number]) - of_y - at(&self.lookups.tags[number]);
-        }
-        let uses = shape.lookups() + 2 * shape.table_columns.len();
-        for (number, index) in shape.table_columns.clone().enumerate() {
-            values[index] = at(columns[uses + number]);
-        }
-        values
-    }
-
     /// Fix the round's variable to `z`.
     fn fold(&mut self, values: &[E], z: E) {
         let (tau, half, threads) = (self.claim.tau[self.point.len()], self.half(), self.threads);
@@ -362,43 +295,12 @@ impl State<'_> {
         self.eq.im.truncate(half / 2);
         self.point.push(z);
     }
-
-    /// y_V of all committed columns.
-    fn values(&self) -> Zeroizing<Vec<E>> {
-        let Claim { shape, rho, inverses, .. } = *self.claim;
-        // Of a size that is never outgrown: nothing is left behind unmasked.
-        let mut values = Zeroizing::new(Vec::with_capacity(shape.committed()));
-        let columns = self.columns();
-        let base = Zeroizing::new(self.base_values(&columns, |column| column.at(0)));
-        values.extend_from_slice(&base);
-        let (high, low) = self.point.split_at(shape.log_rows - shape.code.log_message);
-        let (high, low): (Vec<E>, Column) = (eq_table(high).iter().collect(), eq_table(low));
-        let combined = &columns[columns.len() - shape.inverse_columns()..];
-        for (column, combined) in inverses.iter().zip(combined) {
-            let rows: Vec<&[u64]> = column.re.chunks_exact(low.len()).collect();
-            let re = dot(&combine(&rows, &high, self.threads), &low);
-            values.extend([re, (combined.at(0) - re) * E::X.invert()]);
-        }
-        hide(values.iter().flat_map(|value| value.parts()));
-        let bump = bump(&self.point);
-        values.iter_mut().zip(rho).for_each(|(value, &rho)| *value += rho * bump);
-        values
-    }
 }
 
 /// What is looked up, in order: the column, and that of Y beside it.
-fn lookups_of(shape: &Shape) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
+pub fn lookups_of(shape: &Shape) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
     shape.fractions.iter().filter_map(|fraction| match *fraction {
         Fraction::Lookup { value, beside, .. } => Some((value, beside)),
         Fraction::Table { .. } => None,
     })
-}
-
-/// The line through the two values of a column at x, or its only one.
-fn line(column: &Column, x: u64) -> E {
-    if column.len() == 1 {
-        return column.at(0);
-    }
-    let (low, high) = (column.at(0), column.at(1));
-    low + (high - low).scale(x)
 }

@@ -17,7 +17,7 @@ pub fn bits(shape: &RangeShape) -> f64 {
     let [variables, weights_variables] = shape.column_variables();
     errors.over_field(variables + 1 + weights_variables);
     errors.over_field((variables + log2_ceil(looked_up.runs())) * code.length());
-    errors.over_field((log2_ceil(shape.weights_columns()) + log2_ceil(weights.runs())) * weights_code.length());
+    errors.over_field((log2_ceil(weights.columns) + log2_ceil(weights.runs())) * weights_code.length());
     errors.over_field(2 * code.length() + weights_code.length() + 2);
     errors.positions(3.0, looked_up.row_coefficients(), code);
     errors.positions(2.0, weights.row_coefficients(), weights_code);

@@ -7,6 +7,7 @@ use super::instances::{Instance, weights_bytes};
 use super::models::{Builder, Model, clip, window};
 use crate::proof::inference::laps;
 use crate::proof::inference::program::Program;
+use crate::proof::inference::verifier::verify;
 
 /// The classifier of small pictures: 784-128-10.
 pub fn digits() -> Program {
@@ -82,6 +83,7 @@ fn where_the_time_goes() {
             for _ in 0..2 {
                 let (public, statement) = (instance.public(), instance.statement());
                 laps::start();
+                let busy = laps::now();
                 let begun = Instant::now();
                 let witness = instance.witness(threads);
                 laps::lap("witness");
@@ -94,16 +96,27 @@ fn where_the_time_goes() {
                     threads,
                 );
                 let total = begun.elapsed();
+                let (laps, busy) = (laps::take(), laps::now() - busy);
                 println!(
-                    "  {threads} threads: {:.1} ms, {} bytes, holds {}, peak {}",
+                    "  {threads} threads: {:.1} ms, {:.1} ms of processors, {} bytes, holds {}, peak {}",
                     total.as_secs_f64() * 1e3,
+                    busy.as_secs_f64() * 1e3,
                     attempt.proof.len(),
                     attempt.holds,
                     memory("VmHWM:")
                 );
                 let laps: Vec<String> =
-                    laps::take().iter().map(|(name, time)| format!("{name} {:.1}", time.as_secs_f64() * 1e3)).collect();
+                    laps.iter().map(|(name, time)| format!("{name} {:.1}", time.as_secs_f64() * 1e3)).collect();
                 println!("    {}", laps.join(", "));
+                let begun = Instant::now();
+                let (public, statement) = (instance.public(), instance.statement());
+                let read = begun.elapsed();
+                let verdict = verify(&statement, &public, &attempt.proof, threads);
+                let [total, read] = [begun.elapsed(), read].map(|time| time.as_secs_f64() * 1e3);
+                println!(
+                    "    verified in {total:.1} ms, {read:.1} of them to hash what is public: {}",
+                    verdict.is_ok()
+                );
             }
         }
     }

@@ -10,5 +10,7 @@ mod proving;
 mod shapes;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod taint;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod taint_weights;
 mod verifying;
 mod wiping;

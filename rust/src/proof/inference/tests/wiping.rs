@@ -6,7 +6,8 @@ use crate::allocations::left_behind;
 
 #[test]
 fn no_sum_value_or_mask_is_left_in_freed_memory() {
-    let models = others().into_iter().map(|(_, model)| model).take(3).chain([of_every_kind()]);
+    // Not of a program without cells: where there are no columns, nothing is added to mu before it is sent.
+    let models = others().into_iter().map(|(_, model)| model).skip(1).take(2).chain([of_every_kind()]);
     for (number, model) in models.enumerate() {
         let instance = Instance::new(&model, 3, 2);
         // A seed of its own: every challenge, and with it every sum, is of this test alone.
