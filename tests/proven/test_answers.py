@@ -12,7 +12,6 @@ import pytest
 
 from float_models import everything, numbers
 from proven_answers import Ward, clock, small_graph, trust
-from quatrefoil import _core
 from quatrefoil.audit import PartyLog
 from quatrefoil.errors import (
     CallerError,
@@ -29,10 +28,6 @@ from quatrefoil.proven import ModelFolder, ProofFile, ProvenReceipt, Recorded, p
 from quatrefoil.quantised import enter, quantise, trace_of
 from second_opinion import Rejected, second_opinion
 from world import START
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(_core, "verify_weights_link"), reason="the kernel here has no proofs of answers yet: merge and build it"
-)
 
 OPENINGS = 8
 

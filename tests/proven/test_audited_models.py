@@ -14,7 +14,6 @@ import pytest
 import sampled
 from float_models import digits, model, node
 from proven_answers import Ward, clock
-from quatrefoil import _core
 from quatrefoil.audit.sampling import draw
 from quatrefoil.cli import archives, auditing, main, model_commit, proof_answers
 from quatrefoil.demo import data
@@ -23,10 +22,6 @@ from quatrefoil.quantised import decode
 from quatrefoil.transport import sealed
 from second_opinion import Rejected, second_opinion
 from world import TRUSTED, consortium
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(_core, "verify_weights_link"), reason="the kernel here has no proofs of answers yet: merge and build it"
-)
 
 Trained = tuple[bytes, np.ndarray, np.ndarray]
 """The float model, inputs, and the place of each right answer."""

@@ -9,16 +9,11 @@ import pytest
 
 from float_models import numbers
 from proven_answers import Ward, clock, small_graph, trust
-from quatrefoil import _core
 from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused, ProofRejected
 from quatrefoil.proven import ModelFolder, ProofFile, places_of, verify_answers
 from quatrefoil.proven.tasks import CheckAnswers, ProveAnswers, tasks_of
 from quatrefoil.proving import Processes, Step, Task, run
 from world import START
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(_core, "verify_weights_link"), reason="the kernel here has no proofs of answers yet: merge and build it"
-)
 
 
 def test_what_is_there_and_holds_is_not_proven_again(tmp_path: Path):
