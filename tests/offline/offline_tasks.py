@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from quatrefoil.errors import EvidenceRejected, ProofRejected
-from quatrefoil.proving import Processes, Step, Task, run, threads
+from quatrefoil.offline import Processes, Step, Task, run, threads
 
 
 def task(content: str, label: str = "") -> Task:

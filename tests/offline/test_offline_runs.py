@@ -17,8 +17,8 @@ import pytest
 from offline_tasks import by_content, hashed, holds, quiet, task
 
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError
-from quatrefoil.proving import Failed, Outcome, Processes, Step, Task, run, threads
-from quatrefoil.proving.task import cores
+from quatrefoil.offline import Failed, Outcome, Processes, Step, Task, run, threads
+from quatrefoil.offline.task import cores
 
 TWO = Processes(2, 1)
 
@@ -80,7 +80,7 @@ def test_threads_are_shared_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("available", [1, 2, 3, 8, 64])
 @pytest.mark.parametrize("tasks", [0, 1, 3, 1000])
 def test_processes_by_threads_are_the_machine(available: int, tasks: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("quatrefoil.proving.processes.cores", lambda: available)
+    monkeypatch.setattr("quatrefoil.offline.processes.cores", lambda: available)
     for given in (Processes(), Processes(2), Processes(None, 2)):
         number, each = given.shared(tasks)
         assert 1 <= number <= max(1, tasks) and each >= 1

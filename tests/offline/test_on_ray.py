@@ -17,9 +17,9 @@ import pytest
 from offline_tasks import by_content, hashed, holds, task
 
 from quatrefoil.errors import CallerError, DependencyMissing, HostError
-from quatrefoil.proving import Step, on_ray, run
-from quatrefoil.proving.on_ray import OnRay
-from quatrefoil.proving.task import cores
+from quatrefoil.offline import Step, on_ray, run
+from quatrefoil.offline.on_ray import OnRay
+from quatrefoil.offline.task import cores
 
 
 def test_ray_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

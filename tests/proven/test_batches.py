@@ -10,9 +10,9 @@ import pytest
 from float_models import numbers
 from proven_answers import Ward, clock, small_graph, trust
 from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused, ProofRejected
+from quatrefoil.offline import Processes, Step, Task, run
 from quatrefoil.proven import ModelFolder, ProofFile, places_of, verify_answers
 from quatrefoil.proven.tasks import CheckAnswers, ProveAnswers, tasks_of
-from quatrefoil.proving import Processes, Step, Task, run
 from world import START
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from float_models import digits, everything, model, node, numbers, perceptron
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from float_models import digits, everything, model, node, numbers, perceptron
 from quatrefoil.errors import CallerError, ModelRefused, PolicyInvalid
 from quatrefoil.inference import InferRequest, OnnxEngine
 from quatrefoil.quantised import Widths, decode, encode, measure_accuracy, quantise

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import onnx
 import pytest
-from float_models import FLOAT, everything, model, node, numbers, perceptron
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from float_models import FLOAT, everything, model, node, numbers, perceptron
 from quatrefoil.errors import CallerError, ModelRefused
 from quatrefoil.quantised import Widths, decode, encode, measure_accuracy, quantise
 from quatrefoil.quantised.onnx_reader import read

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from float_models import digits, everything, numbers, perceptron
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from float_models import digits, everything, numbers, perceptron
 from quatrefoil.errors import CallerError
 from quatrefoil.quantised import IntegerGraph, Widths, encode, enter, outputs_of, quantise, trace_of
 from quatrefoil.quantised import trace as trace_module

@@ -17,12 +17,12 @@ from quatrefoil.cli import containers, output
 from quatrefoil.cli.auditing import open_logs
 from quatrefoil.cli.parties import count
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, PeerError
+from quatrefoil.offline import Processes, Step, run
 from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proven import ModelFolder, Recorded, places_of, prove_answers, verify_answers
-from quatrefoil.proven.recorded import drawn_of
+from quatrefoil.proven.drawn import drawn_of
 from quatrefoil.proven.statement import ROLE
 from quatrefoil.proven.tasks import CheckAnswers, ProveAnswers, tasks_of
-from quatrefoil.proving import Processes, Step, run
 from quatrefoil.quantised import entrance_of
 from quatrefoil.serving.recorded import recorded
 from quatrefoil.transport import TrustAnchor, files, sealed, system_clock

@@ -1,4 +1,4 @@
-"""Many answers in batches, each a task of ``quatrefoil.proving`` whose result is a file P."""
+"""Many answers in batches, each a task of ``quatrefoil.offline`` whose result is a file P."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from quatrefoil.audit.computations import OpeningKeys
 from quatrefoil.errors import CallerError, EvidenceRejected
+from quatrefoil.offline import Task, threads
 from quatrefoil.proofs import inference
 from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proofs.inference import VerifiedCommitment, WeightsCommitment
@@ -20,7 +21,6 @@ from quatrefoil.proven.folder import ModelFolder
 from quatrefoil.proven.proof_file import ProofFile
 from quatrefoil.proven.proving import prove_answers
 from quatrefoil.proven.receipts import ProvenReceipt, Recorded
-from quatrefoil.proving import Task, threads
 from quatrefoil.quantised import entrance_of
 from quatrefoil.wire import WireObject
 

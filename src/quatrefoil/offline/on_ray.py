@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from quatrefoil.errors import CallerError, DependencyMissing, HostError
-from quatrefoil.proving.task import Answer, Failed, Prove, Task, cores, one_line, reason, require_number, share_threads
-from quatrefoil.proving.task import thread_variables as variables
+from quatrefoil.offline.task import Answer, Failed, Prove, Task, cores, one_line, reason, require_number, share_threads
+from quatrefoil.offline.task import thread_variables as variables
 
 _AHEAD = 2
 """Tasks that wait at the cluster for each that it can compute."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from quatrefoil.errors import HostError
-from quatrefoil.proving.task import Task
+from quatrefoil.offline.task import Task
 from quatrefoil.transport import files
 
 ENDING, LOCK = ".result", ".lock"

@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 
 from quatrefoil.errors import CallerError, QuatrefoilError
 
-_LABEL = b"quatrefoil proving task 1\n"
+_LABEL = b"quatrefoil offline task 1\n"
 
 
 @dataclass(frozen=True)

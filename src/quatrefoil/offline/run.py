@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from quatrefoil.errors import EvidenceRejected, HostError, QuatrefoilError
-from quatrefoil.proving.results import Results, opened
-from quatrefoil.proving.task import Executor, Failed, Prove, Task
+from quatrefoil.offline.results import Results, opened
+from quatrefoil.offline.task import Executor, Failed, Prove, Task
 
 Check: TypeAlias = Callable[[Task, bytes], object]
 """Raises a ``QuatrefoilError`` where these bytes are not the result of this task; what it returns is not looked at."""

@@ -19,7 +19,7 @@ from multiprocessing.context import SpawnProcess
 from pickle import PicklingError
 
 from quatrefoil.errors import CallerError
-from quatrefoil.proving.task import (
+from quatrefoil.offline.task import (
     Answer,
     Failed,
     Prove,
