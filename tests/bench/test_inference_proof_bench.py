@@ -20,6 +20,7 @@ from quatrefoil.bench import ezkl_peer, inference_proof, inference_prover
 from quatrefoil.bench.ezkl_peer import measure_ezkl
 from quatrefoil.bench.inference_models import MODELS, Case, lenet, perceptron, wide
 from quatrefoil.bench.inference_proof import SHAPES, Shape, measure_inference_proofs, measure_row, measure_with_peer
+from quatrefoil.bench.report.figures import load
 from quatrefoil.cli import bench_inference_proof as command
 from quatrefoil.errors import CallerError, DependencyMissing, HostError, ProofRejected
 from quatrefoil.quantised import measure_accuracy, quantise
@@ -28,6 +29,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")
 
+FIGURES = Path(__file__).parents[2] / "docs" / "figures.json"
 SMALL = {"784-128-10": partial(perceptron, 4, epochs=1), "wide": partial(wide, 16)}
 HAS_PROVER = all(hasattr(_core, name) for name in ("prove_inference", "prove_weights_range"))
 
@@ -86,6 +88,15 @@ def test_rows_hold_together_and_each_is_of_a_process_of_its_own() -> None:
         assert row["reach"] == shape.reach and row["made"]
     assert sum("quantise" in text for text in said) == 2  # a model is made once
     assert dict(os.environ) == before
+
+
+def test_the_readme_claims_what_rows_have() -> None:
+    (row,) = measure_inference_proofs(StandIn, 1, 1, lambda _: None, shapes=(Shape("wide", 2),), models=SMALL)
+    result = {"rows": [row | {"model": shape.model, "batch": shape.batch} for shape in SHAPES]}
+    claims = [claim for claim in load(FIGURES).rows if claim.part.name == "inference-proof"]
+    assert claims and all(source.read(result) for claim in claims for source in claim.values.values())
+    lacking = {"rows": [one for one in result["rows"] if one["model"] != "lenet-5"]}
+    assert not all(source.read(lacking) for claim in claims for source in claim.values.values())
 
 
 @pytest.mark.parametrize(
