@@ -3,7 +3,7 @@
 //! The sums of Dense and Conv come from whoever has run the model; those of Sums and pools follow from them. Nothing here
 //! branches on a value or has one as an index.
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroizing, optimization_barrier};
 
 use super::looked_up::{entry_of, signed};
 use super::program::{Kind, Step};
@@ -315,24 +315,43 @@ type Rounding<'b> = (Rounded, &'b [i64], &'b mut [u64], &'b mut [u64], &'b mut [
 
 #[inline(always)]
 fn round((rounded, sums, q, r, y): Rounding) {
-    let Rounded { shift, low, high } = rounded;
+    let shift = rounded.shift;
     let half = (1i64 << shift) >> 1;
-    let rows = q.iter_mut().zip(r).zip(y);
-    for (&sum, ((q, r), y)) in sums.iter().zip(rows) {
-        let raised = sum + half;
-        let quotient = raised >> shift;
-        *q = entry_of(quotient);
-        *r = (raised - (quotient << shift)) as u64;
-        *y = entry_of(quotient.max(low).min(high));
+    let rows = q.chunks_mut(RUN).zip(r.chunks_mut(RUN)).zip(y.chunks_mut(RUN));
+    for (sums, ((q, r), y)) in sums.chunks(RUN).zip(rows) {
+        let mut quotients = [0; RUN];
+        for ((&sum, quotient), r) in sums.iter().zip(&mut quotients).zip(r) {
+            let raised = sum + half;
+            *quotient = raised >> shift;
+            *r = (raised - (*quotient << shift)) as u64;
+        }
+        clip_run(rounded, &quotients[..sums.len()], q, y);
     }
 }
 
 #[inline(always)]
 fn clip((rounded, sums, q, y): (Rounded, &[i64], &mut [u64], &mut [u64])) {
-    let Rounded { low, high, .. } = rounded;
-    for (&sum, (q, y)) in sums.iter().zip(q.iter_mut().zip(y)) {
-        *q = entry_of(sum);
-        *y = entry_of(sum.max(low).min(high));
+    for (sums, (q, y)) in sums.chunks(RUN).zip(q.chunks_mut(RUN).zip(y.chunks_mut(RUN))) {
+        clip_run(rounded, sums, q, y);
+    }
+}
+
+/// Sums that are clipped together.
+const RUN: usize = 64;
+
+/// By masks of which the compiler does not know what they are: of anything plainer it makes branches.
+#[inline(always)]
+fn clip_run(Rounded { low, high, .. }: Rounded, values: &[i64], q: &mut [u64], y: &mut [u64]) {
+    let mut masks = [[0; RUN]; 2];
+    let [below, above] = &mut masks;
+    for ((&value, below), above) in values.iter().zip(below).zip(above) {
+        (*below, *above) = ((value - low) >> 63, (high - value) >> 63);
+    }
+    optimization_barrier(&masks);
+    let [below, above] = &masks;
+    for ((&value, (below, above)), (q, y)) in values.iter().zip(below.iter().zip(above)).zip(q.iter_mut().zip(y)) {
+        *q = entry_of(value);
+        *y = entry_of((value & !(below | above)) | (low & below) | (high & above));
     }
 }
 
