@@ -6,6 +6,7 @@ It imports the standard library and `bounded_update` beside it, and shares no co
 from bounded_update.errors import Rejected
 
 from .commitment import Randomness, WeightsCommitment, WeightsRandomness
+from .field_hash import FieldHash
 from .model import Weights
 from .program import Program, Refused, parse
 from .prover import prove
@@ -14,6 +15,7 @@ from .statement import Statement
 from .verifier import Verified, verify
 
 __all__ = [
+    "FieldHash",
     "Program",
     "Randomness",
     "Refused",

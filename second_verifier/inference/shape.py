@@ -204,8 +204,10 @@ class WeightsShape:
 
 @dataclass(frozen=True)
 class Table:
-    """`v0` goes through first .. end - 1. v1 is its clipped value, or 0 where `clip` is None."""
+    """`v0` goes through first .. end - 1. v1 is its clipped value, or 0 where `clip` is None. Tables of two kinds are
+    two, even where their entries are the same."""
 
+    kind: str
     first: int
     end: int
     clip: tuple[int, int] | None
@@ -294,12 +296,12 @@ class Shape:
             tags[kind] += [tables.setdefault(table, len(tables))] * features
 
         for cell in cells:
-            use("q", Table(-(1 << cell.q_bits), 1 << cell.q_bits, (cell.low, cell.high)), cell.features)
+            use("q", Table("clip", -(1 << cell.q_bits), 1 << cell.q_bits, (cell.low, cell.high)), cell.features)
         for cell in cells:
             if cell.shift:
-                use("r", Table(0, 1 << cell.shift, None), cell.features)
+                use("r", Table("range", 0, 1 << cell.shift, None), cell.features)
         if self.hidden:
-            use("i", Table(self.program.low, self.program.high + 1, None), self.features["i"])
+            use("i", Table("interval", self.program.low, self.program.high + 1, None), self.features["i"])
         return list(tables), tags
 
     @property

@@ -13,9 +13,8 @@ from .shape import Code, Shape
 
 
 def linear_claims(shape: Shape) -> int:
-    """How many there are over L rows."""
-    count = sum(layer.rounded + (not layer.public) for layer in shape.layers)
-    return count + len(shape.linear_cells) + shape.hidden + shape.program.last_is_rounded
+    """How many powers of gamma they take over L rows, those of claims that are not there too."""
+    return 2 * len(shape.layers) + len(shape.linear_cells) + shape.hidden + shape.program.last_is_rounded
 
 
 def terms(shape: Shape) -> dict[str, Fraction]:

@@ -29,6 +29,8 @@ def test_a_verdict_as_json(job: Path) -> None:
         "checks",
         "logs",
         "not_made",
+        "samples",
+        "proofs",
         "pinned",
         "roots",
         "schema",

@@ -134,3 +134,59 @@ def test_a_share_that_is_none(given: str, place: Path, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit):
         run(capsys, place, "--fraction", given, "--out", "x")
     assert "argument --fraction" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------------------------- in a bundle, and in a verdict
+
+
+def bundled(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Path, Sample]:
+    out = tmp_path / "one.sample"
+    assert run(capsys, place, "--count", 3, "--challenge", CHALLENGE, "--out", out)[0] == 0
+    bundle = tmp_path / "evidence.zip"
+    arguments = ("audit", "bundle", place / "state", "--sample", out, "--out", bundle)
+    assert cli.main([str(one) for one in arguments]) == 0
+    capsys.readouterr()
+    return bundle, Sample.decode(out.read_bytes())
+
+
+def judged(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = cli.main([str(one) for one in ("audit", *arguments)])
+    return code, *capsys.readouterr()
+
+
+def test_drawn_receipts_without_a_proof_show_in_verdict_and_report(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, sample = bundled(place, tmp_path, capsys)
+    (tmp_path / "p.proof").write_bytes(b"a proof of another program")
+    trusted = ("--trust", ROOT, "--at", AT.isoformat())
+    terms = ("--witness", place / "north.witness", "--witness", place / "south.vkey", "--challenge", CHALLENGE)
+    code, out, err = judged(capsys, "verify", bundle, *trusted, *terms, "--count", 3, "--json", "-")
+    content = json.loads(out)
+    checks = {check["name"]: check for check in content["checks"]}
+    assert (code, content["valid"], checks["samples"]["passed"], checks["proofs"]["passed"]) == (1, False, True, False)
+    assert "check proofs did not pass" in err and [one["lacking"] for one in content["samples"]] == [3]
+    assert [one["digest"] for one in content["samples"][0]["missing"]] == [one.digest.hex() for one in sample.drawn]
+    page = tmp_path / "report.html"
+    more = ("--proof", tmp_path / "p.proof", "--out", page)
+    code, _, _ = judged(capsys, "report", bundle, *trusted, *terms, "--count", 3, *more)
+    assert code == 1 and "does not hold: the file is no proof of answers" in page.read_text()
+    code, out, _ = judged(capsys, "verify", bundle, *trusted, "--json", "-")
+    assert code == 0 and {one["name"] for one in json.loads(out)["not_made"]} >= {"samples", "proofs"}
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (("--count", 3), "samples are judged by the witnesses"),
+        (("--sample", "x"), "samples are judged by the witnesses"),
+        (("--witness", "{place}/north.vkey"), "by how many receipts were to be drawn"),
+        (("--witness", "{place}/north.vkey", "--count", 3), "under a root of one's own"),
+    ],
+)
+def test_terms_that_are_not_whole_are_refused(
+    given: tuple[object, ...], problem: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled = [str(one).format(place=place) for one in given]
+    code, out, err = judged(capsys, "verify", place / "state", *filled)
+    assert (code, out, len(err.splitlines())) == (1, "", 1) and problem in err

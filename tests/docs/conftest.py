@@ -14,7 +14,7 @@ from pages import ROOT
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A folder with what blocks need, as in a fresh clone."""
-    for folder in ("examples", "second_verifier", "tests/vectors/proofs"):
+    for folder in ("examples", "second_verifier", "tests/vectors/proofs", "tests/vectors/inference_proofs"):
         shutil.copytree(ROOT / folder, tmp_path / "clone" / folder, ignore=shutil.ignore_patterns("run", "__pycache__"))
     return tmp_path / "clone"
 

@@ -12,7 +12,6 @@ import pytest
 
 from float_models import everything, numbers
 from proven_answers import Ward, clock, small_graph, trust
-from quatrefoil import _core
 from quatrefoil.audit import PartyLog
 from quatrefoil.errors import (
     CallerError,
@@ -27,11 +26,8 @@ from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proofs.inference import Batch, Link, WeightsCommitment, Witness, verify, verify_commitment
 from quatrefoil.proven import ModelFolder, ProofFile, ProvenReceipt, Recorded, places_of, prove_answers, verify_answers
 from quatrefoil.quantised import enter, quantise, trace_of
+from second_opinion import Rejected, second_opinion
 from world import START
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(_core, "verify_weights_link"), reason="the kernel here has no proofs of answers yet: merge and build it"
-)
 
 OPENINGS = 8
 
@@ -99,6 +95,8 @@ def test_a_proof_is_for_its_receipts(served: Served):
             served.check(replace(served.file, receipts=receipts))
         with pytest.raises(ProofRejected):
             verify_answers(replace(served.file, receipts=receipts).encode(), trust(), clock=clock, log=None)
+        with pytest.raises(Rejected):
+            second_opinion(replace(served.file, receipts=receipts))
     with pytest.raises(ProofRejected):
         verify_answers(replace(served.file, origin="other").encode(), trust(), clock=clock, log=None)
 
@@ -220,6 +218,7 @@ def test_a_fresh_commitment_proves_under_the_same_name(served: Served, tmp_path:
     assert linked.commitment.root == served.folder.commitment.root != linked.commitment.current
     file = served.prove(served.records[3:], linked)
     found = served.check(file)
+    assert second_opinion(file) == found.inference.statement
     assert found.inference.model_root == served.folder.commitment.root
     with pytest.raises(ProofRejected):
         served.check(replace(file, commitment=served.folder.commitment))
@@ -231,8 +230,11 @@ def test_a_link_to_other_weights_is_refused(served: Served, tmp_path: Path):
     theirs = ModelFolder.create(tmp_path / "other", other.model, OPENINGS, other.identity, at=START)
     honest = served.folder.link(tmp_path / "fresh")
     stolen = replace(honest.commitment.links[0], root=theirs.commitment.root)
+    wrong = replace(served.folder.commitment, links=(stolen,))
     with pytest.raises(ProofRejected, match="link 1"):
-        verify_commitment(replace(served.folder.commitment, links=(stolen,)))
+        verify_commitment(wrong)
+    with pytest.raises(Rejected):
+        second_opinion(replace(served.file, commitment=wrong))
     if theirs.commitment.program == served.folder.commitment.program:
         with pytest.raises((CallerError, ProofRejected)):
             link = served.folder.prover().prove_link(_Free(), theirs.prover(), _Free())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +14,14 @@ import pytest
 import sampled
 from float_models import digits, model, node
 from proven_answers import Ward, clock
-from quatrefoil import _core
 from quatrefoil.audit.sampling import draw
 from quatrefoil.cli import archives, auditing, main, model_commit, proof_answers
 from quatrefoil.demo import data
+from quatrefoil.proven import ProofFile
 from quatrefoil.quantised import decode
 from quatrefoil.transport import sealed
+from second_opinion import Rejected, second_opinion
 from world import TRUSTED, consortium
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(_core, "verify_weights_link"), reason="the kernel here has no proofs of answers yet: merge and build it"
-)
 
 Trained = tuple[bytes, np.ndarray, np.ndarray]
 """The float model, inputs, and the place of each right answer."""
@@ -130,7 +128,38 @@ def test_from_training_to_verdict(tmp_path: Path, trained: Callable[[], Trained]
     assert found.verified["model_root"] == found.proved["model_root"]
     assert found.verified["log"].endswith("/ward") and found.verified["soundness_bits"] > 95
     assert found.proved["openings_left"] == 2 and found.verified["hidden"] is hidden
+    file = ProofFile.decode((found.folder / "P").read_bytes())
+    assert second_opinion(file).hex() == found.verified["statement"]
+    moved = replace(file.receipts[0], entry=file.receipts[0].entry + 1000)
+    with pytest.raises(Rejected):
+        second_opinion(replace(file, receipts=(moved, *file.receipts[1:])))
     refused_by_the_commands(found)
+    judged_with_the_logs(found)
+
+
+def judged_with_the_logs(found: Audited) -> None:
+    """The auditor's verdict on a bundle: with the proof of all that were drawn, without it, and with a changed one."""
+    folder, root = found.folder, consortium(TRUSTED).directory / "root.pem"
+    for name in sampled.NAMES:
+        (folder / name).write_text(sampled.witness_key(name).verifier.encode())
+    witnesses = [part for name in sampled.NAMES for part in ("--witness", folder / name)]
+    at = (sampled.SIGNED + timedelta(hours=1)).isoformat()
+    for name, given, right in (
+        ("all", ("--proof", folder / "P"), True),
+        ("none", (), False),
+        ("changed", ("--proof", folder / "P", "--proof", folder / "Q"), False),
+    ):
+        bundle, out = folder / f"{name}.zip", folder / f"{name}.json"
+        run("audit", "bundle", folder / "state", "--sample", folder / "may.sample", *given, "--out", bundle)
+        terms = ("--trust", root, "--at", at, *witnesses, "--count", 12, "--json", out)
+        assert main([str(one) for one in ("audit", "verify", bundle, *terms)]) == (0 if right else 1)
+        content = json.loads(out.read_text())
+        failed = {check["name"] for check in content["checks"] if not check["passed"]}
+        assert failed == (set() if right else {"proofs"})
+        assert content["samples"][0]["lacking"] == (12 if name == "none" else 0)
+        assert content["proofs"] == [] or found.verified["model_root"] in {
+            one["model_root"] for one in content["proofs"]
+        }
 
 
 def refused_by_the_commands(found: Audited) -> None:

@@ -12,7 +12,7 @@ import pytest
 import policy_text
 from float_models import digits, model, node, numbers
 from quatrefoil.cli import main
-from quatrefoil.quantised import decode
+from quatrefoil.quantised import Rule, decode
 
 
 @pytest.fixture
@@ -39,6 +39,12 @@ def test_a_model_is_compiled_and_what_it_loses_is_said(here, capsys):
     assert said["accuracy"]["samples"] == 597 and said["accuracy"]["drop"] < 0.01
     assert [step["step"] for step in said["steps"]] == ["Dense", "Dense"]
     assert decode((here / "integers.onnx").read_bytes()).weights == said["weights"] == 2410
+
+
+def test_the_rule_for_clients_is_that_of_the_graph(here):
+    assert main(command(here, "--rule", str(here / "rule.json"))) == 0
+    rule = Rule.decode((here / "rule.json").read_bytes())
+    assert rule == Rule.of(decode((here / "integers.onnx").read_bytes()))
 
 
 def test_a_bare_array_serves_as_samples(here, capsys):

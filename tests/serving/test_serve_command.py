@@ -15,11 +15,15 @@ import numpy as np
 import pytest
 
 from broker_room import SOON, Room, Running, said
+from float_models import numbers, perceptron
 from quatrefoil import cli, exchange
 from quatrefoil.client import Client
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import QuatrefoilError
-from quatrefoil.transport import TrustAnchor
+from quatrefoil.quantised import Rule, onnx_form, quantise
+from quatrefoil.serving.audited import AuditedModel
+from quatrefoil.serving.recorded import recorded
+from quatrefoil.transport import TrustAnchor, sealed, system_clock
 from serving_policies import serving_policy
 from small_models import B, W, linear
 from software_tpm import needs_tpm, software_tpm
@@ -116,6 +120,42 @@ def test_a_sealed_model_is_served_by_measured_code_until_it_changes(ward: Ward) 
     assert cli.main(["audit", "verify", "server-quick/log", "--trust", "root.pem", "--json", "audit.json"]) == 0
     for text in ("4711", "0.5"):
         assert text not in said(server)
+
+
+def test_an_integer_graph_is_served_in_audit_mode(ward: Ward, capsys: pytest.CaptureFixture[str]) -> None:
+    graph = quantise(perceptron(), numbers(7, 40, 6))
+    (ward.folder / "integers.onnx").write_bytes(onnx_form.encode(graph))
+    (ward.folder / "rule.json").write_bytes(Rule.of(graph).encode())
+    root = ward.model_sealed("integers.onnx", "graph", 3600)
+    (ward.folder / "serving.toml").write_text(serving_policy("linear", root))
+    ward.asks("register graph.sealed")
+    key = sealed.RecipientKey.generate(sealed.HYBRID_768)
+    (ward.folder / "prover.cert").write_bytes(sealed.certify(key, ward.people.identity("hospital", "silo")))
+    server = ward.serving("graph", "--audit recorded --audit-to prover.cert")
+    url = ward.url(server)
+    assert "answers are recorded in recorded for hospital (silo)" in said(server)
+    np.save(ward.folder / "x.npy", samples := numbers(11, 3, 6))
+    ward.people.identity("hospital", "silo")
+    asked = f"predict {url} --input x.npy --policy serving.toml --identity hospital --root root.pem"
+    assert cli.main([*asked.split(), "--collateral", "collateral", "--computes", "rule.json"]) == 0
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(SOON) == 0
+    (found,) = recorded(
+        ward.folder / "recorded",
+        AuditedModel(onnx_form.encode(graph)).field_hash,
+        key=key,
+        trust=TrustAnchor.load(ward.root),
+        sender="worker",
+        clock=system_clock,
+        report=pytest.fail,
+    )
+    assert (found.inputs == Rule.of(graph).entered(samples)).all()
+    assert cli.main(["audit", "verify", "server-graph/log", "--trust", "root.pem", "--json", "audit.json"]) == 0
+    # What is no integer graph is not served so.
+    ward.seal_model("plain", 3600)
+    ward.asks("register plain.sealed")
+    refused = ward.serving("plain", "--audit other --audit-to prover.cert")
+    assert refused.wait(SOON) == 1 and "quatrefoil model quantise" in said(refused)
 
 
 def test_a_server_drains_and_ends_well_and_says_why_it_does_not_begin(

@@ -8,6 +8,7 @@ files.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,26 @@ from cryptography import x509
 
 from quatrefoil.audit import entries, ownership
 from quatrefoil.audit.archive import write_archive
-from quatrefoil.audit.evidence import LISTS, LOGS, POLICY, README, ROOTS, log_folder
+from quatrefoil.audit.evidence import (
+    LARGEST_PROOF,
+    LISTS,
+    LOGS,
+    POLICY,
+    PROOFS,
+    README,
+    ROOTS,
+    SAMPLES,
+    log_folder,
+)
 from quatrefoil.audit.log import OWNER, PAYLOADS, WITNESSED
+from quatrefoil.audit.sampling import Sample
+from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError
 from quatrefoil.policy import Policy
 from quatrefoil.tlog import Checkpoint, FolderSource, LogReader, Note, SignedCheckpoint, Source
 from quatrefoil.tlog.sweep import sweep
 from quatrefoil.tlog.tiles import CHECKPOINT, ENTRIES, Tile, levels_of, tiles_of
+from quatrefoil.transport import files
 from quatrefoil.transport.revocation import read_lists
 
 Load = Callable[[], bytes]
@@ -48,6 +62,8 @@ What is here:
     trust/root.pem      the root certificate, as the parties have it
     trust/crl.pem       which certificates it has taken back
     policy.toml         the policy, where it was added
+    samples/            which inference receipts were drawn, where some were
+    proofs/             proofs of the answers that they are about
     logs/ROLE-NAME/     the log of one party:
         checkpoint      its size and root, signed by the log's two keys
         witnessed       the newest checkpoint that witnesses cosigned, if any
@@ -70,9 +86,18 @@ class Bundled:
     size: int
 
 
-def make_bundle(states: Sequence[Path], out: Path, policy: Path | None = None) -> Bundled:
-    """Bundle the logs of these parties' folders. ``HostError`` where ``out`` exists or cannot be written;
-    ``EvidenceRejected`` where a log lacks what its own checkpoint needs."""
+def make_bundle(
+    states: Sequence[Path],
+    out: Path,
+    policy: Path | None = None,
+    *,
+    samples: Sequence[Path] = (),
+    proofs: Sequence[Path] = (),
+) -> Bundled:
+    """Bundle the logs of these parties' folders, with samples of receipts and files of proofs beside them.
+
+    ``HostError`` where ``out`` exists or cannot be written; ``EvidenceRejected`` where a log lacks what its own
+    checkpoint needs."""
     if out.exists():
         raise HostError(f"{out} exists already", hint="Name another file; a bundle is never written over")
     members: dict[str, Load] = {README: lambda: README_TEXT.encode()}
@@ -88,6 +113,7 @@ def make_bundle(states: Sequence[Path], out: Path, policy: Path | None = None) -
             raise CallerError(f"{state} is a second log of {log.label}", hint="Name each party's folder once")
         sizes[log.label] = log.size
         members |= {f"{LOGS}/{log.label}/{name}": load for name, load in log.files()}
+    members |= _extras(SAMPLES, samples, LARGEST_SAMPLE) | _extras(PROOFS, proofs, LARGEST_PROOF)
     count = _write(out, members)
     return Bundled(sizes, count, out.stat().st_size)
 
@@ -147,6 +173,29 @@ def _trust(sources: Sequence[Source]) -> dict[str, Load]:
         newest = max(lists, key=lambda one: max(got.number for got in read_lists(one, "revocation list", certificates)))
         found[LISTS] = lambda: newest
     return found
+
+
+def _extras(folder: str, given: Sequence[Path], limit: int) -> dict[str, Load]:
+    """Each under its SHA-256; read again when it is written, and refused where it changed meanwhile."""
+    found: dict[str, Load] = {}
+    for file in given:
+        content = files.read(file, folder[:-1])
+        if len(content) > limit:
+            raise CallerError(
+                f"{file} has {len(content):,} bytes, over the limit of {limit:,}", hint="Name such a file"
+            )
+        if folder == SAMPLES:
+            Sample.decode(content)  # one that cannot be read is no evidence
+        digest = hashlib.sha256(content).hexdigest()
+        found[f"{folder}/{digest}.{folder[:-1]}"] = partial(_same, file, digest, folder[:-1])
+    return found
+
+
+def _same(file: Path, digest: str, what: str) -> bytes:
+    content = files.read(file, what)
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise HostError(f"{file} changed while the bundle was made", hint="Make the bundle again")
+    return content
 
 
 def _policy(file: Path) -> bytes:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from quatrefoil.audit.archive import ArchiveReader
+from quatrefoil.audit.checks.samples import Extra
 from quatrefoil.audit.log import LOG_FOLDER, TRUST_FOLDER
+from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
 from quatrefoil.errors import CallerError, EvidenceRejected, PolicyInvalid
 from quatrefoil.policy import Policy
 from quatrefoil.tlog import FolderSource, Source
@@ -17,6 +21,7 @@ from quatrefoil.tlog.tiles import CHECKPOINT
 from quatrefoil.transport.identity import LIST_FILE, ROOT_FILE
 
 README, POLICY, LOGS = "README.txt", "policy.toml", "logs"
+SAMPLES, PROOFS = "samples", "proofs"
 ROOTS, LISTS = f"{TRUST_FOLDER}/{ROOT_FILE}", f"{TRUST_FOLDER}/{LIST_FILE}"
 
 MOST_LOGS = 4096
@@ -25,9 +30,14 @@ _PARTY = r"(aggregator|broker|keeper|silo|workload)-[A-Za-z0-9][A-Za-z0-9._-]{0,
 _INDEX = r"(x[0-9]{3}/)*[0-9]{3}(\.p/[1-9][0-9]{0,2})?"
 _MEMBER = re.compile(
     rf"README\.txt|policy\.toml|trust/(root|crl)\.pem"
+    rf"|(?P<extra>{SAMPLES}|{PROOFS})/[0-9a-f]{{64}}\.(?P<what>sample|proof)"
     rf"|logs/(?P<log>{_PARTY})/(checkpoint|owner|witnessed|payload/[0-9a-f]{{64}}|tile/([0-9]|[1-5][0-9]|6[0-3]|entries)/{_INDEX})"
 )
 """Every name that a bundle can hold."""
+
+LARGEST_PROOF = 64 << 20
+_LARGEST = {PROOFS: LARGEST_PROOF, SAMPLES: LARGEST_SAMPLE}
+"""Bytes of a member, where it is not one of a log."""
 
 _ORDER = {"aggregator": 0, "keeper": 1, "broker": 2, "workload": 3, "silo": 4}
 
@@ -35,13 +45,16 @@ _ORDER = {"aggregator": 0, "keeper": 1, "broker": 2, "workload": 3, "silo": 4}
 @dataclass(frozen=True)
 class Evidence:
     """``logs``: by label, "" for a folder, ROLE-NAME in a bundle; aggregators first. ``roots`` and ``lists``: PEM that
-    came along. ``policy``: the policy file that came along. ``bundle``: the file, where it is one."""
+    came along. ``policy``: the policy file that came along. ``bundle``: the file, where it is one; ``samples`` and
+    ``proofs``: what it has of inference receipts."""
 
     logs: Mapping[str, Source]
     roots: bytes | None
     lists: bytes | None
     policy: bytes | None
     bundle: Bundle | None
+    samples: tuple[Extra, ...] = ()
+    proofs: tuple[Extra, ...] = ()
 
     @classmethod
     def open(cls, path: Path) -> Evidence:
@@ -89,8 +102,10 @@ class Bundle:
             match = _MEMBER.fullmatch(name)
             if match is None:
                 raise _rejected(f"holds {name!r}, which no bundle has")
-            if member.size > LARGEST_FILE:
-                raise _rejected(f"holds {name!r} with {member.size} bytes, more than any file of a log has")
+            if match["extra"] is not None and match["extra"] != f"{match['what']}s":
+                raise _rejected(f"holds {name!r}, which no bundle has")
+            if member.size > _LARGEST.get(str(match["extra"]), LARGEST_FILE):
+                raise _rejected(f"holds {name!r} with {member.size} bytes, more than any such file has")
             if match["log"]:
                 found.add(match["log"])
         if not found or len(found) > MOST_LOGS:
@@ -100,7 +115,20 @@ class Bundle:
     def evidence(self) -> Evidence:
         """What is damaged here is missing, and told of by :meth:`read_rest`: the logs can be checked all the same."""
         logs = {label: _LogInBundle(self, label) for label in self._logs}
-        return Evidence(logs, self._whole(ROOTS), self._whole(LISTS), self._whole(POLICY), self)
+        extras = {folder: self._extras(folder) for folder in (SAMPLES, PROOFS)}
+        lists, policy = self._whole(LISTS), self._whole(POLICY)
+        return Evidence(logs, self._whole(ROOTS), lists, policy, self, extras[SAMPLES], extras[PROOFS])
+
+    def _extras(self, folder: str) -> tuple[Extra, ...]:
+        names = [name for name in self._archive.members if name.startswith(f"{folder}/")]
+        return tuple(Extra(name, partial(self._extra, name)) for name in names)
+
+    def _extra(self, name: str) -> bytes:
+        """Named by its SHA-256, so that a bundle holds nothing twice."""
+        content = self.read(name) or b""
+        if hashlib.sha256(content).hexdigest() != name.partition("/")[2].partition(".")[0]:
+            raise _rejected(f"holds something else than {name!r} names")
+        return content
 
     def _whole(self, name: str) -> bytes | None:
         try:
@@ -114,8 +142,9 @@ class Bundle:
         return content
 
     def read_rest(self) -> list[str]:
-        """Read what nobody has read, held to its checksum: the names of what no log needs, the README aside."""
-        rest = sorted(self._unread - {README})
+        """Read what nobody has read, held to its checksum: the names of what no log needs, README and what
+        may be checked on its own aside."""
+        rest = sorted(name for name in self._unread - {README} if not name.startswith((f"{SAMPLES}/", f"{PROOFS}/")))
         for name in sorted(self._unread):
             self.read(name)
         return rest

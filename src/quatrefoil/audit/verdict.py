@@ -23,13 +23,16 @@ CHECKS: dict[str, str] = {
     "contributors": "roster, key release and result of an attempt name the same contributors, and nobody refused",
     "voids": "no attempt that was voided is opened again, answered or finished",
     "inferences": "receipts of answers are numbered without gaps, each names the one before, and signatures cover them",
+    "samples": "every sample of receipts is what the terms that were given draw from a witnessed checkpoint of the log",
+    "proofs": "proofs verify, and every receipt that was drawn is proven, unless there was no answer to prove",
     "measurements": "the evidence of what held a job's keys is accepted by the appraisal policy that was given",
     "statements": "every signed statement that the log attaches verifies",
     "agreement": "the logs of several parties say the same of every attempt",
 }
 """What each check shows where it passed. docs/audit.md prints this table."""
 
-OF_A_LOG = tuple(name for name in CHECKS if name not in ("bundle", "trust", "policy", "agreement", "measurements"))
+_OTHERS = ("bundle", "trust", "policy", "agreement", "measurements", "samples", "proofs")
+OF_A_LOG = tuple(name for name in CHECKS if name not in _OTHERS)
 """Checks that every log of a bundle has of its own; where an appraisal policy is given, ``measurements`` as well."""
 
 _TOLD = 3

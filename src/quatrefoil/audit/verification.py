@@ -20,11 +20,13 @@ from quatrefoil.audit.checks.inferences import NAME as INFERENCES
 from quatrefoil.audit.checks.inferences import Inferences
 from quatrefoil.audit.checks.measurements import NAME as MEASUREMENTS
 from quatrefoil.audit.checks.measurements import Measurements
+from quatrefoil.audit.checks.samples import PROOFS, SAMPLES, Sampled, Sampling, check_samples
 from quatrefoil.audit.checks.statements import Attested, Context, Said
 from quatrefoil.audit.checks.story import Accounts, Story, Unreadable
 from quatrefoil.audit.checks.witnesses import MOST_KNOWN, check_witnesses
 from quatrefoil.audit.entries import Entry
 from quatrefoil.audit.evidence import Evidence
+from quatrefoil.audit.party_log import PartyLog
 from quatrefoil.audit.trusted import Trusted
 from quatrefoil.audit.verdict import CHECKS, OF_A_LOG, Findings, Head, NotMade, Verdict, count
 from quatrefoil.audit.witnesses import KnownWitness
@@ -53,6 +55,7 @@ class Examined:
     verdict: Verdict
     facts: tuple[Facts, ...]
     trusted: Trusted | None
+    sampled: Sampled = field(default_factory=Sampled)
 
 
 def verify(source: Source, trusted: Trusted | None, policy: Policy | None = None, *, at: datetime) -> Verdict:
@@ -61,9 +64,18 @@ def verify(source: Source, trusted: Trusted | None, policy: Policy | None = None
     return _Examination(evidence, trusted, policy, None, at).run().verdict
 
 
-def examine(path: Path, *, trust: Path | None, policy: Policy | None, relied: Relied | None, at: datetime) -> Examined:
+def examine(
+    path: Path,
+    *,
+    trust: Path | None,
+    policy: Policy | None,
+    relied: Relied | None,
+    at: datetime,
+    sampling: Sampling | None = None,
+) -> Examined:
     """The verdict on a folder or a bundle. ``trust``: the auditor's root certificate; None: what lies beside.
-    ``relied``: what evidence of enclaves is held to; None: the verdict names the check as not made.
+    ``relied``: what evidence of enclaves is held to, ``sampling``: what samples of receipts are; None: the
+    verdict names the check as not made.
 
     A file that is no bundle has a verdict too: the check that failed, and that nothing else could be run.
     """
@@ -78,7 +90,7 @@ def examine(path: Path, *, trust: Path | None, policy: Policy | None, relied: Re
         except EvidenceRejected as error:
             trusted = None
             findings.reject(error)
-        return _Examination(evidence, trusted, policy, relied, at, findings).run()
+        return _Examination(evidence, trusted, policy, relied, at, findings, sampling).run()
 
 
 def _unopened(error: EvidenceRejected) -> Examined:
@@ -99,11 +111,13 @@ class _Examination:
         relied: Relied | None,
         at: datetime,
         findings: Findings | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         self._evidence = evidence
         self._trusted = trusted
         self._given = policy
         self._relied = relied
+        self._sampling = sampling
         self._at = at
         self._findings = findings or Findings()
         self._logs = [_Log(label, source) for label, source in evidence.logs.items()]
@@ -118,7 +132,8 @@ class _Examination:
         facts = tuple(self._read(log, classical) for log in self._logs)
         self._policy()
         self._agreement()
-        names = ["trust", "policy"]
+        sampled = self._samples()
+        names = ["trust", "policy"] if self._sampling is None else ["trust", "policy", SAMPLES, PROOFS]
         if self._evidence.bundle is not None:
             self._bundle()
             names.insert(0, "bundle")
@@ -130,15 +145,38 @@ class _Examination:
         order = {name: place for place, name in enumerate(CHECKS)}
         checks.sort(key=lambda check: order[check.name])
         verdict = Verdict(tuple(checks), tuple(map(_head, self._logs)), self._not_made())
-        return Examined(verdict, facts, self._trusted)
+        return Examined(verdict, facts, self._trusted, sampled)
 
     def _of_a_log(self) -> tuple[str, ...]:
         return OF_A_LOG if self._relied is None else (*OF_A_LOG, MEASUREMENTS)
 
     def _not_made(self) -> tuple[NotMade, ...]:
-        if self._relied is not None:
-            return ()
-        return (NotMade(MEASUREMENTS, "no appraisal policy was given to hold the evidence of enclaves to"),)
+        left = []
+        if self._relied is None:
+            left.append(NotMade(MEASUREMENTS, "no appraisal policy was given to hold the evidence of enclaves to"))
+        if self._sampling is None and (self._evidence.samples or self._evidence.proofs):
+            why = "no terms were given by which samples are judged"
+            left += [NotMade(SAMPLES, why), NotMade(PROOFS, why)]
+        return tuple(left)
+
+    def _samples(self) -> Sampled:
+        if self._sampling is None:
+            return Sampled()
+        if self._trusted is None:
+            for check in (SAMPLES, PROOFS):
+                self._findings.not_run(check, "there is no root certificate to hold logs to")
+            return Sampled()
+        anchor, logs = self._trusted.anchor, dict[str, PartyLog]()
+        for log in self._logs:
+            try:
+                found = PartyLog(log.source, anchor, clock=lambda: self._at)
+            except EvidenceRejected:
+                continue  # told of by the log's own checks
+            if found.owner.role == "workload":
+                logs[found.owner.origin] = found
+        samples, proofs = self._evidence.samples, self._evidence.proofs
+        samples, proofs = samples + self._sampling.samples, proofs + self._sampling.proofs
+        return check_samples(self._sampling, samples, proofs, logs, anchor, self._at, self._findings)
 
     def _trust(self) -> None:
         if self._trusted is None:

@@ -32,8 +32,8 @@ _WITHIN_S = 0.5
 
 
 def measure_audit_mode(shapes: tuple[tuple[int, int], ...] = SHAPES) -> dict[str, Any]:
-    """A row for each shape, on one thread, medians in microseconds: ``trace_us``, the integers again; ``commit_us``, both
-    commitments; ``keep_us``, the record encrypted and written; ``receipt_us``, signing, which every mode does;
+    """A row for each shape, on one thread, medians in microseconds: ``trace_us``, the integers again; ``commit_us``,
+    both commitments; ``keep_us``, the record encrypted and written; ``receipt_us``, signing, which every mode does;
     ``record_bytes``."""
     if not shapes:
         raise ParametersRefused("no shapes measure nothing", hint="Choose pairs like 784 inputs, 1 sample")

@@ -185,6 +185,7 @@ def measure_row(case: Case, graph: IntegerGraph, batch: int, prover: Prover, thr
         "ratio": proving.ms / plain.ms,
         "per_inference_ms": proving.ms / batch,
         "verify_ms": verifying.ms,
+        "verify_cpu_ms": verifying.cpu_ms,
         "proof_bytes": len(proving.result),
         "soundness_bits": verifying.result,
         "start_rss_mb": start / 1e6,

@@ -6,6 +6,7 @@ import argparse
 
 from quatrefoil.cli import (
     audit_bundle,
+    audit_cosign,
     audit_monitor,
     audit_prove,
     audit_receipt,
@@ -23,6 +24,7 @@ _COMMANDS = (
     audit_show,
     audit_prove,
     audit_receipt,
+    audit_cosign,
     audit_sample,
     audit_bundle,
     audit_report,

@@ -15,13 +15,19 @@ HELP = "put the logs of one or several parties into one file for an auditor"
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("states", nargs="+", type=Path, metavar="STATE", help="a party's --state folder")
     parser.add_argument("--policy", type=Path, metavar="FILE", help="the job's policy file, to put beside the logs")
+    parser.add_argument(
+        "--sample", type=Path, metavar="FILE", action="append", default=[], help="a sample of receipts to add"
+    )
+    parser.add_argument(
+        "--proof", type=Path, metavar="P", action="append", default=[], help="a proof of answers to add"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the bundle to make")
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     require_writable(options.json)
-    made = make_bundle(options.states, options.out, options.policy)
+    made = make_bundle(options.states, options.out, options.policy, samples=options.sample, proofs=options.proof)
     content = {"logs": made.logs, "files": made.files, "bytes": made.size}
     write_json(options.json, "quatrefoil.audit-bundle/1", content)
     if not only_json(options):

@@ -7,7 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from quatrefoil.audit.report import render
-from quatrefoil.cli.audit_verify import add_policy_option, add_relying_options, as_json, examined
+from quatrefoil.cli.audit_verify import (
+    add_policy_option,
+    add_relying_options,
+    add_sampling_options,
+    as_json,
+    examined,
+)
 from quatrefoil.cli.auditing import add_at_option, add_log_argument, add_trust_option
 from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, write_json
 from quatrefoil.transport import files, system_clock
@@ -22,6 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_trust_option(parser)
     add_policy_option(parser)
     add_relying_options(parser)
+    add_sampling_options(parser)
     add_at_option(parser)
     add_json_option(parser)
 

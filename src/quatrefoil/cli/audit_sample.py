@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
-from datetime import UTC
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from quatrefoil.audit import PartyLog, witnesses
+from quatrefoil.audit import PartyLog
 from quatrefoil.audit.log import LOG_FOLDER, WITNESSED
-from quatrefoil.audit.sampling import Caught, Sample, Terms, caught, draw, population_size, verify
+from quatrefoil.audit.sampling import Caught, Sample, caught, draw, population_size, verify
 from quatrefoil.audit.sampling.catching import SHARES, TRIES
 from quatrefoil.audit.sampling.rule import MOST_DRAWN
 from quatrefoil.cli.auditing import (
@@ -20,10 +19,8 @@ from quatrefoil.cli.auditing import (
     add_log_argument,
     add_party_option,
     add_trust_option,
-    moment,
     open_logs,
 )
-from quatrefoil.cli.hexadecimal import octets
 from quatrefoil.cli.output import (
     add_json_option,
     console,
@@ -34,6 +31,7 @@ from quatrefoil.cli.output import (
     write_json,
 )
 from quatrefoil.cli.parties import count
+from quatrefoil.cli.sampling import add_terms, read_witnesses, terms_of
 from quatrefoil.errors import CallerError, EvidenceRejected
 from quatrefoil.policy import Policy
 from quatrefoil.tlog import VerifierKey
@@ -46,30 +44,12 @@ SCHEMA = "quatrefoil.audit-sample/1"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_log_argument(parser)
-    parser.add_argument(
-        "--witness",
-        type=Path,
-        metavar="FILE",
-        action="append",
-        required=True,
-        help="a witness that has to have cosigned: its signed statement, or its verifier key; once for each",
-    )
+    add_terms(parser, required=True)
     number = parser.add_mutually_exclusive_group(required=True)
     number.add_argument("--count", type=count, metavar="N", help="how many receipts to draw")
     number.add_argument("--fraction", type=share, metavar="P", help="or which share of them, as 0.01; rounded up")
     parser.add_argument(
-        "--challenge",
-        metavar="HEX",
-        help="16 to 64 bytes that the auditor drew after it was shown the checkpoint: nobody can try out samples then",
-    )
-    parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="the cosigned checkpoint (default: the log's own 'witnessed')"
-    )
-    parser.add_argument(
-        "--not-before", type=moment, metavar="TIME", help="refuse cosignatures of before this agreed time"
-    )
-    parser.add_argument(
-        "--after", type=int, default=0, metavar="SIZE", help="only keysets that ended from this entry on (default: 0)"
     )
     parser.add_argument("--policy", type=Path, metavar="FILE", help="refuse fewer witnesses than this policy demands")
     outcome = parser.add_mutually_exclusive_group(required=True)
@@ -83,14 +63,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     require_writable(options.json)
-    challenge = None if options.challenge is None else octets("--challenge", options.challenge)
     with open_logs(options) as logs:
         log = _only_server(logs)
         keys = _witnesses(options, log.trust)
         note = _checkpoint(options, log)
         sampled = note if note is not None else Sample.decode(files.read(options.check, "sample")).checkpoint.encode()
-        number = _count(options, log, sampled, keys, challenge)
-        terms = _terms(options, keys, number, challenge)
+        number = _count(options, log, sampled, keys)
+        terms = terms_of(options, keys, number)
         if options.check is None:
             assert note is not None
             sample = draw(log, note, terms, _progress())
@@ -126,24 +105,13 @@ def _only_server(logs: dict[str, PartyLog]) -> PartyLog:
 
 
 def _witnesses(options: argparse.Namespace, trust: TrustAnchor) -> tuple[VerifierKey, ...]:
-    at = options.at or system_clock()
-    found = []
-    for file in options.witness:
-        content = files.read(file, "witness")
-        try:
-            text = content.decode("ascii").strip()
-        except UnicodeDecodeError:
-            text = ""
-        if text:
-            found.append(VerifierKey.decode(text))
-        else:
-            found.append(witnesses.verify(content, trust, clock=lambda: at).key)
+    found = read_witnesses(options.witness, trust, options.at or system_clock())
     if options.policy is not None and len(found) < (wanted := Policy.load(options.policy).witnesses):
         raise CallerError(
             f"{len(found)} witnesses are fewer than the {wanted} that the policy demands",
             hint="Name all that were agreed on with --witness",
         )
-    return tuple(found)
+    return found
 
 
 def _checkpoint(options: argparse.Namespace, log: PartyLog) -> bytes | None:
@@ -166,11 +134,10 @@ def _count(
     log: PartyLog,
     checkpoint: bytes,
     keys: tuple[VerifierKey, ...],
-    challenge: bytes | None,
 ) -> int:
     if options.count is not None:
         return int(options.count)
-    population = population_size(log, checkpoint, _terms(options, keys, 1, challenge), _progress())
+    population = population_size(log, checkpoint, terms_of(options, keys, 1), _progress())
     number: int = math.ceil(options.fraction * population)
     if not 1 <= number <= MOST_DRAWN:
         raise CallerError(
@@ -178,11 +145,6 @@ def _count(
             hint="Give another --fraction, or --count",
         )
     return number
-
-
-def _terms(options: argparse.Namespace, keys: tuple[VerifierKey, ...], number: int, challenge: bytes | None) -> Terms:
-    earliest = None if options.not_before is None else options.not_before.astimezone(UTC)
-    return Terms(keys, number, options.after, earliest, challenge)
 
 
 def _progress() -> Callable[[int, int], None]:

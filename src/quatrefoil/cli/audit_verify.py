@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 
+from quatrefoil.audit.checks.samples import Extra, Sampling
 from quatrefoil.audit.verdict import Verdict
 from quatrefoil.audit.verification import Examined, examine
 from quatrefoil.cli.auditing import add_at_option, add_log_argument, add_trust_option, warn_of_root
 from quatrefoil.cli.enclaves import read_relied
 from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
+from quatrefoil.cli.parties import count
+from quatrefoil.cli.sampling import add_terms, read_witnesses, terms_of
+from quatrefoil.errors import CallerError
 from quatrefoil.policy import Policy
-from quatrefoil.transport import system_clock
+from quatrefoil.proven.evidence import proven_by
+from quatrefoil.transport import TrustAnchor, files, system_clock
 
 NAME = "verify"
 HELP = "check everything that a log or a bundle says of itself, without trusting whoever made it"
@@ -26,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_trust_option(parser)
     add_policy_option(parser)
     add_relying_options(parser)
+    add_sampling_options(parser)
     add_at_option(parser)
     add_json_option(parser)
 
@@ -46,6 +54,23 @@ def add_relying_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--collateral", type=Path, metavar="DIR", help="collateral of the time of the entries")
 
 
+def add_sampling_options(parser: argparse.ArgumentParser) -> None:
+    """Terms of samples; without a witness none is judged."""
+    add_terms(parser, required=False)
+    parser.add_argument("--count", type=count, metavar="N", help="how many receipts a sample has to have drawn")
+    parser.add_argument(
+        "--sample", type=Path, metavar="FILE", action="append", default=[], help="a sample beside those of a bundle"
+    )
+    parser.add_argument(
+        "--proof",
+        type=Path,
+        metavar="P",
+        action="append",
+        default=[],
+        help="a proof of answers beside those of a bundle",
+    )
+
+
 def run(options: argparse.Namespace) -> None:
     require_writable(options.json)
     found = examined(options)
@@ -59,9 +84,32 @@ def examined(options: argparse.Namespace) -> Examined:
     policy = None if options.policy is None else Policy.load(options.policy)
     # Collateral of the past may have expired since: evidence is judged as of its entry.
     relied = read_relied(options.appraisal, options.collateral)
-    found = examine(options.log, trust=options.trust, policy=policy, relied=relied, at=options.at or system_clock())
+    at = options.at or system_clock()
+    sampling = _sampling(options, at)
+    found = examine(options.log, trust=options.trust, policy=policy, relied=relied, at=at, sampling=sampling)
     warn_of_root(found.trusted)
     return found
+
+
+def _sampling(options: argparse.Namespace, at: datetime) -> Sampling | None:
+    if options.witness is None:
+        if options.count or options.challenge or options.sample or options.proof:
+            raise CallerError(
+                "samples are judged by the witnesses that had to cosign their checkpoint",
+                hint="Give --witness for each, and --count",
+            )
+        return None
+    if options.trust is None or options.count is None:
+        raise CallerError(
+            "samples are judged under a root of one's own and by how many receipts were to be drawn",
+            hint="Give --trust and --count beside --witness",
+        )
+    keys = read_witnesses(options.witness, TrustAnchor.load(options.trust), at)
+    samples, proofs = (
+        tuple(Extra(file.name, partial(files.read, file, what)) for file in given)
+        for what, given in (("sample", options.sample), ("proof", options.proof))
+    )
+    return Sampling(terms_of(options, keys, options.count), proven_by, samples, proofs)
 
 
 def as_json(found: Examined) -> dict[str, Any]:
@@ -74,8 +122,16 @@ def as_json(found: Examined) -> dict[str, Any]:
         "roots": list(found.trusted.fingerprints) if found.trusted is not None else [],
         "logs": [asdict(head) for head in verdict.heads],
         "checks": [asdict(check) for check in verdict.checks],
+        "samples": [_plain(asdict(one)) for one in found.sampled.samples],
+        "proofs": [asdict(one) for one in found.sampled.proofs],
         "not_made": [asdict(one) for one in verdict.not_made],
     }
+
+
+def _plain(sample: dict[str, Any]) -> dict[str, Any]:
+    """With digests as text."""
+    missing = [one | {name: one[name].hex() for name in ("keyset", "digest")} for one in sample["missing"]]
+    return sample | {"missing": missing}
 
 
 def _print(verdict: Verdict) -> None:

@@ -24,7 +24,7 @@ from quatrefoil.cli.output import (
 from quatrefoil.cli.predict_input import read_arrays
 from quatrefoil.errors import CallerError, HostError, PolicyInvalid
 from quatrefoil.policy import Policy
-from quatrefoil.quantised import Accuracy, IntegerGraph, Widths, encode, measure_accuracy, quantise
+from quatrefoil.quantised import Accuracy, IntegerGraph, Rule, Widths, encode, measure_accuracy, quantise
 
 SCHEMA = "quatrefoil.model-quantise/1"
 INPUTS, LABELS = "inputs", "labels"
@@ -46,6 +46,9 @@ def add_quantise(commands: Any) -> None:
         "--held-out", type=Path, metavar="FILE", help="other inputs to compare answers on (default: the samples)"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", required=True, help="the integer model, an .onnx file")
+    parser.add_argument(
+        "--rule", type=Path, metavar="FILE", help="what clients hold receipts of audit mode to: no weights are in it"
+    )
     parser.add_argument("--weight-bits", type=int, default=8, metavar="N", help="bits a weight (default: %(default)s)")
     parser.add_argument("--value-bits", type=int, default=8, metavar="N", help="bits a value (default: %(default)s)")
     parser.add_argument(
@@ -71,7 +74,7 @@ def _run(options: argparse.Namespace) -> None:
     told = progress_console()
     told.print(f"choosing scales on {len(samples):,} samples")
     graph = quantise(model, samples, widths)
-    file = encode(graph)
+    file, rule = encode(graph), Rule.of(graph).encode() if options.rule else b""
     if options.held_out:
         samples, labels = _samples(options.held_out)
     told.print(f"comparing answers on {len(samples):,} samples")
@@ -80,6 +83,8 @@ def _run(options: argparse.Namespace) -> None:
         _show(graph, found)
     found.require(largest_drop)
     _write(options.out, file)
+    if options.rule:
+        _write(options.rule, rule)
     if not only_json(options):
         console().print(f"{escape(str(options.out))}: {len(file):,} bytes")
     steps = [

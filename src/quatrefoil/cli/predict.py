@@ -16,7 +16,8 @@ from quatrefoil.cli.parties import report, seconds
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import CallerError, RequestRefused
 from quatrefoil.inference.datatypes import Array, datatype_of, to_binary, to_json
-from quatrefoil.transport import TrustAnchor
+from quatrefoil.quantised import Rule
+from quatrefoil.transport import TrustAnchor, files
 
 if TYPE_CHECKING:
     from quatrefoil.client import Client, Inferred, Pinned, Receipt
@@ -43,6 +44,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--collateral", type=Path, metavar="DIR", help="what to verify the server's evidence with")
     parser.add_argument("--relay", metavar="URL", help="send everything to this relay in place of the server")
     parser.add_argument("--server", metavar="NAME", help="refuse receipts that name another server than this")
+    parser.add_argument(
+        "--computes", type=Path, metavar="FILE", help="the model's --rule: refuse receipts that commit to anything else"
+    )
     parser.add_argument("--output", action="append", metavar="NAME", help="ask for this output only; repeat for more")
     parser.add_argument("--receipts", type=Path, metavar="DIR", help="keep receipts here, with what verifies them")
     parser.add_argument("--timeout", type=seconds, metavar="S", help="seconds for each answer (default: the policy's)")
@@ -68,6 +72,7 @@ def run(options: argparse.Namespace) -> None:
         relay=options.relay,
         server=options.server,
         timeout=options.timeout,
+        computes=_rule(options.computes) if options.computes else None,
         on_receipt=ReceiptFolder(options.receipts) if options.receipts else None,
     )
     with client:
@@ -75,6 +80,10 @@ def run(options: argparse.Namespace) -> None:
     write_json(options.json, SCHEMA, _as_json(found, pinned))
     if not only_json(options):
         _show(found, policy.model.name)
+
+
+def _rule(file: Path) -> Rule:
+    return Rule.decode(files.read(file, "rule"))
 
 
 def _asked(client: Client, options: argparse.Namespace) -> tuple[Inferred, Pinned]:

@@ -15,11 +15,14 @@ from quatrefoil.audit.computations import OpeningKeys
 from quatrefoil.audit.sampling import Sample
 from quatrefoil.cli import containers, output
 from quatrefoil.cli.auditing import open_logs
+from quatrefoil.cli.parties import count
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, PeerError
 from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proven import ModelFolder, Recorded, places_of, prove_answers, verify_answers
 from quatrefoil.proven.recorded import drawn_of
 from quatrefoil.proven.statement import ROLE
+from quatrefoil.proven.tasks import CheckAnswers, ProveAnswers, tasks_of
+from quatrefoil.proving import Processes, Step, run
 from quatrefoil.quantised import entrance_of
 from quatrefoil.serving.recorded import recorded
 from quatrefoil.transport import TrustAnchor, files, sealed, system_clock
@@ -44,7 +47,13 @@ def add_prove(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hidden", action="store_true", help="show the inputs as the hashes in the receipts, and not themselves"
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="P", help="new file for the proof")
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="P", help="new file for the proof; with --batch a folder of them"
+    )
+    parser.add_argument(
+        "--batch", type=count, metavar="N", help="a proof for every N receipts, in processes; run again, it goes on"
+    )
+    parser.add_argument("--processes", type=count, metavar="N", help="of --batch (default: one a core)")
     containers.add_threads(parser)
     output.add_json_option(parser)
     parser.set_defaults(action_of=_prove)
@@ -57,7 +66,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
 
 def _prove(options: argparse.Namespace) -> None:
     output.require_writable(options.json)
-    if options.out.exists():
+    if options.batch is None and options.out.exists():
         raise HostError(f"{options.out} exists already", hint="Name another place; nothing is overwritten")
     told = output.progress_console()
     folder = ModelFolder(options.model)
@@ -67,6 +76,9 @@ def _prove(options: argparse.Namespace) -> None:
         places = places_of(log, {one.receipt.digest() for one in records})
         origin = log.owner.origin
     told.print(f"proving their answers; {folder.left} openings are left before")
+    if options.batch is not None:
+        _prove_batches(options, folder, records, origin, places, told.print)
+        return
     proof = prove_answers(folder, records, origin=origin, places=places, hidden=options.hidden, threads=options.threads)
     content = proof.encode()
     if len(content) > LARGEST_FILE:
@@ -86,6 +98,38 @@ def _prove(options: argparse.Namespace) -> None:
     output.write_json(options.json, "quatrefoil.proof-prove/1", found)
     if not output.only_json(options):
         output.console().print(output.table(escape(str(options.out)), ("", ""), _rows(found)))
+
+
+def _prove_batches(
+    options: argparse.Namespace,
+    folder: ModelFolder,
+    records: list[Recorded],
+    origin: str,
+    places: dict[bytes, int],
+    told: Callable[[str], None],
+) -> None:
+    """Every batch by itself, each result kept: what is there and holds is not proven again."""
+    tasks = tasks_of(folder, records, origin=origin, places=places, hidden=options.hidden, batch=options.batch)
+
+    def say(step: Step) -> None:
+        told(f"{step.task}: {step.what}{': ' if step.detail else ''}{step.detail} ({step.done} of {step.total})")
+
+    executor = Processes(options.processes)
+    check = CheckAnswers(folder.commitment.root)
+    outcome = run(tasks, ProveAnswers(options.model), options.out, say, check=check, executor=executor)
+    results = outcome.require()
+    found = {
+        "receipts": len(records),
+        "hidden": options.hidden,
+        "files": [str(results[task]) for task in tasks],
+        "kept": len(outcome.kept),
+        "openings_left": folder.left,
+        "model_root": folder.commitment.root.hex(),
+    }
+    output.write_json(options.json, "quatrefoil.proof-prove/1", found)
+    if not output.only_json(options):
+        shown = {name: value for name, value in found.items() if name != "files"} | {"files": len(results)}
+        output.console().print(output.table(escape(str(options.out)), ("", ""), _rows(shown)))
 
 
 def verify(options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@
 from quatrefoil.client.aio import AsyncClient
 from quatrefoil.client.answers import Answer, Headers, Inferred
 from quatrefoil.client.blocking import Client, Stream
+from quatrefoil.client.computations import require_computed
 from quatrefoil.client.pinning import Pinned
 from quatrefoil.client.receipt_folder import ReceiptFolder
 from quatrefoil.client.receipts import Receipt
@@ -25,4 +26,5 @@ __all__ = [
     "Receipt",
     "ReceiptFolder",
     "Stream",
+    "require_computed",
 ]

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 from quatrefoil.attested import LARGEST_ATTESTATION
 from quatrefoil.client import tensors
 from quatrefoil.client.answers import Answer, Inferred
+from quatrefoil.client.computations import require_computed
 from quatrefoil.client.exchanges import Asked, StreamExchange, WholeExchange, sealed_limit
 from quatrefoil.client.outer import Outer, Unopened, Web
 from quatrefoil.client.pinning import ANSWER_S, Pinned, Pins
@@ -23,6 +24,7 @@ from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import CallerError, KeyUnknown, MessageRefused, PeerUnreachable
 from quatrefoil.exchange import ServingPolicy, protocol
 from quatrefoil.inference import ModelMetadata
+from quatrefoil.quantised.rule import Rule
 from quatrefoil.transport import (
     Clock,
     Credentials,
@@ -64,6 +66,7 @@ class AsyncClient:
         server: str | None = None,
         timeout: float | None = None,
         on_receipt: Callable[[Receipt], None] | None = None,
+        computes: Rule | None = None,
         clock: Clock = system_clock,
         web: Web | None = None,
     ) -> None:
@@ -76,7 +79,9 @@ class AsyncClient:
         ``collateral``: what evidence is verified with; a function is asked each time. ``timeout``: seconds until an
         answer has come, or a streamed one has begun; by default what the policy gives the server, and 10.
         ``on_receipt``: called with each receipt in a thread of its own, before the answer is given out; what it raises
-        is raised. ``web``: in place of one over our TLS: as strict as that.
+        is raised. ``computes``: the rule of the integer graph that is served in audit mode: the receipt of each answer
+        to :meth:`infer` then has to commit to what was sent and answered; None where a client does not know one, and
+        takes what receipts say of it as it is. ``web``: in place of one over our TLS: as strict as that.
         """
         self._place = place(url)
         outer = self._place if relay is None else place(relay, "the relay's URL")
@@ -84,6 +89,7 @@ class AsyncClient:
         self._clock = clock
         self._timeout = policy.limits.seconds + MARGIN_S if timeout is None else _seconds(timeout)
         self._on_receipt = on_receipt
+        self._computes = computes
         self._web = web if web is not None else _over_tls(_standing(identity, trust, credentials), policy, clock)
         self._outer = Outer(self._web, outer.origin)
         given = (lambda: collateral) if isinstance(collateral, Collateral) else collateral
@@ -167,7 +173,10 @@ class AsyncClient:
         fields, content = tensors.encode(inputs, outputs, signature, self._policy)
         answer = await self.request("POST", f"{path}/infer", headers=fields, content=content, timeout=timeout)
         answer.raise_for_status()
-        return tensors.decode(answer, self._policy)
+        found = tensors.decode(answer, self._policy)
+        if self._computes is not None:
+            await asyncio.to_thread(require_computed, answer.receipt, self._computes, inputs, found.outputs)
+        return found
 
     async def metadata(self, *, timeout: float | None = None) -> ModelMetadata:
         """The model's signature: names, types and shapes of inputs and outputs. Asked for once."""

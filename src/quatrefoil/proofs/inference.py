@@ -236,7 +236,7 @@ def verify_commitment(commitment: WeightsCommitment) -> VerifiedCommitment:
     ]
     before = commitment.root
     for number, link in enumerate(commitment.links, 1):
-        given = (program, openings, before, link.root, link.proof)
+        given = (program, openings, before, openings, link.root, link.proof)
         bits.append(_checked(f"link {number} of the commitment", _core.verify_weights_link, *given)[1])
         before = link.root
     return VerifiedCommitment(commitment, _together(bits))

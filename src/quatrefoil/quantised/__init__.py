@@ -9,6 +9,7 @@ from quatrefoil.quantised.compiler import Widths, quantise
 from quatrefoil.quantised.graph import IntegerGraph
 from quatrefoil.quantised.onnx_form import decode, encode
 from quatrefoil.quantised.program import Entrance, Program, entrance_of, program_of, weights_of
+from quatrefoil.quantised.rule import Rule
 from quatrefoil.quantised.trace import Trace, Values, enter, trace_of
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Entrance",
     "IntegerGraph",
     "Program",
+    "Rule",
     "Trace",
     "Values",
     "Widths",

@@ -65,8 +65,7 @@ class OipHandler:
         if self._recorder is None:
             return _response(200, headers, body)
         trace = self._recorder.model.trace(asked, answered)
-        computed = partial(self._recorder.computed, trace) if len(trace.inputs) else None
-        return Traced(ResponseHead(200, tuple(headers)), body, computed=computed)
+        return Traced(ResponseHead(200, tuple(headers)), body, computed=partial(self._recorder.computed, trace))
 
     def _document(self, found: Route) -> tuple[int, Headers, bytes]:
         if found.kind == "server-metadata":

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from quatrefoil.audit.report import sections
 from quatrefoil.audit.report.document import document
 from quatrefoil.audit.report.markup import element
+from quatrefoil.audit.report.sampled import sampled
 from quatrefoil.audit.verification import Examined
 
 
@@ -26,6 +27,7 @@ def render(found: Examined, *, name: str, at: datetime, version: str) -> str:
         sections.rounds(found),
         sections.leases(found),
         sections.served(found),
+        sampled(found),
         sections.refusals(found),
         sections.terms(found),
         sections.checks(found),

@@ -113,6 +113,43 @@ TRAINING: tuple[Panel, ...] = (
         "Milliseconds to encrypt, prove, verify and train",
     ),
     Panel(
+        "inference-proof",
+        "Proofs that answers are what committed weights compute, inputs and outputs public, beside ONNX Runtime on the "
+        "float model with as many threads. A ratio is of its shape alone.",
+        (
+            Shown(
+                (
+                    Column("Model and batch", "shape"),
+                    Column("Weights", "weights", ",d"),
+                    Column("Threads", "threads", ",d"),
+                    Column("Plain ms", "plain_ms", ",.3f"),
+                    Column("Prove ms", "prove_ms", ",.1f"),
+                    Column("Of plain", "ratio", ",.0f"),
+                    Column("An inference, ms", "per_inference_ms", ",.3f"),
+                    Column("Verify ms", "verify_ms", ",.1f"),
+                    Column("Bytes", "proof_bytes", ",d"),
+                    Column("Soundness, bits", "soundness_bits", ".2f"),
+                    Column("Peak MB", "peak_rss_mb", ",.0f"),
+                    Column("Accuracy drop", "accuracy_drop", ".4f"),
+                    Column("EZKL, of ours", "ezkl_over_ours", ",.0f"),
+                )
+            ),
+            Shown(
+                (
+                    Column("Peer, one inference", "peer"),
+                    Column("Model", "model"),
+                    *ms(("Prove ms", "prove_ms"), ("Verify ms", "verify_ms"), ("Setup, once, ms", "setup_ms")),
+                    Column("Bytes", "proof_bytes", ",d"),
+                    Column("Peak MB", "peak_rss_mb", ",.0f"),
+                ),
+                "peer",
+                once=True,
+            ),
+        ),
+        grouped("A batch", "ms", "rows", "shape", {"prove": "prove_ms", "verify": "verify_ms", "plain": "plain_ms"}),
+        "Milliseconds to prove, verify and compute a batch, by model and batch",
+    ),
+    Panel(
         "accuracy",
         "Federated training on real digits, with clear sums and with sums in fewer bits a value.",
         (

@@ -108,6 +108,15 @@ PARTS: tuple[Part, ...] = (
         peerless="no package proves norms of ring-LWE ciphertexts; the encryption and a training stand beside it",
     ),
     Part(
+        "inference-proof",
+        "Proofs of a model's answers",
+        "bench inference-proof --threads 2",
+        "bench inference-proof --model 784-128-10 --repeats 1",
+        (150, 60),
+        "quatrefoil.bench-inference-proof/1",
+        peers=(Peer("ONNX Runtime, without a proof", "onnxruntime"), Peer("EZKL, one inference", "ezkl")),
+    ),
+    Part(
         "transport",
         "Post-quantum channels",
         "bench transport --repeats 7",

@@ -1,6 +1,7 @@
 //! Links: honest ones are accepted, and no two models are linked.
 
 use super::{bits, format, prove, verify};
+use crate::allocations::left_behind;
 use crate::proof::inference::weights::Commitment;
 use crate::proof::inference::weights::tests::{WEIGHTS, bytes, program};
 use crate::proof::rejected::Rejected;
@@ -80,4 +81,13 @@ fn every_changed_word_is_rejected() {
     assert_eq!(verdict(&old, &new, &longer), Err(Rejected::Trailing { bytes: 1 }));
     let most = format(&old.shape).most;
     assert_eq!(verdict(&old, &new, &vec![0; most + 1]), Err(Rejected::Long { bytes: most + 1, most }));
+}
+
+#[test]
+fn nothing_hidden_is_left_in_freed_memory() {
+    let (old, new) = (committed(1, &WEIGHTS, 1), committed(1, &WEIGHTS, 2));
+    // A seed of its own: what it expands to is of this test alone.
+    let (hidden, found) = left_behind(|| assert!(prove(&old, &new, &[102; 32], 1).is_ok()));
+    assert!(hidden >= 4 * old.shape.row_coefficients(), "{hidden}");
+    assert_eq!(found, 0);
 }

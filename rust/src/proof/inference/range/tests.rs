@@ -1,6 +1,7 @@
 //! Ranges of weights: honest proofs are accepted, what is false is not.
 
 use super::{RangeShape, bits, prove, verify};
+use crate::allocations::left_behind;
 use crate::proof::inference::lies::{self, Lie};
 use crate::proof::inference::program::Program;
 use crate::proof::inference::weights::Commitment;
@@ -94,4 +95,19 @@ fn weights_of_more_than_16_bits_are_refused_with_the_numbers() {
     let program = program((1 << 15) - 1);
     let commitment = committed(&program, 1, 32767);
     verdict(&program, &commitment, &prove(&commitment, &[9; 32], 1).unwrap()).unwrap();
+}
+
+#[test]
+fn nothing_hidden_is_left_in_freed_memory() {
+    let program = program(127);
+    let commitment = committed(&program, 1, -6);
+    // Seeds of their own: every challenge, and with it every sum, is of this test alone.
+    let (hidden, found) = left_behind(|| assert!(prove(&commitment, &[101; 32], 1).is_ok()));
+    let shape = RangeShape::new(&program, &commitment.shape);
+    let least = 2 * (shape.looked_up.row_coefficients() + 2 * shape.mask_row() + 3 * shape.looked_up.log_rows);
+    assert!(hidden > least, "{hidden} {least}");
+    assert_eq!(found, 0);
+    let (hidden, found) = left_behind(|| drop(committed(&program, 1, -7)));
+    assert!(hidden >= commitment.rows().len() * commitment.shape.appended(), "{hidden}");
+    assert_eq!(found, 0);
 }

@@ -1,0 +1,252 @@
+"""Proofs of answers through both verifiers, which share no code: what one makes, the other takes."""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import inference as second
+from inference.model import Run
+from inference.mutations import Changed, apply
+from inference.program import AveragePool, Conv, Dense, Flatten, MaxPool, Program, Refused, Rounding, Sum, Windows
+from inference.proof_bytes import fixed_length, largest_length
+from inference.soundness import linear_claims, soundness_bits
+from inference.statement import batch_bytes
+from inference.statement_file import FILES, load
+from inference.vectors import ACCEPTED, BINDING, Case
+from inference.weights_link import verify_link
+from inference.weights_range import verify_range
+from quatrefoil import _core
+
+FOLDER = Path(__file__).parents[1] / "vectors" / "inference_proofs"
+INDEX = json.loads((FOLDER / "index.json").read_text())
+SEED = bytes(range(32))
+
+
+def names(entries: list[dict[str, Any]]) -> list[Any]:
+    return [pytest.param(entry, id=entry["name"]) for entry in entries]
+
+
+def verified(changed: Changed) -> tuple[bytes, float]:
+    """By the kernel."""
+    fields, files = changed.statement, changed.files
+    root, binding = bytes.fromhex(fields["root"]), bytes.fromhex(fields["binding"])
+    return _core.verify_inference(
+        files["program"],
+        fields["openings"],
+        root,
+        files["inputs"],
+        fields["hidden"],
+        files["outputs"],
+        fields["batch"],
+        binding,
+        changed.proof,
+        1,
+    )
+
+
+def loaded(name: str) -> Changed:
+    fields = json.loads((FOLDER / f"{name}.json").read_text())
+    files = {file: (FOLDER / fields[file]).read_bytes() for file in FILES}
+    return Changed(fields, files, (FOLDER / f"{name}.proof").read_bytes())
+
+
+@pytest.mark.parametrize("entry", names(INDEX["accepted"]))
+def test_the_kernel_accepts_what_the_second_prover_made(entry: dict[str, Any]) -> None:
+    digest, bits = verified(loaded(entry["name"]))
+    assert digest.hex() == entry["statement_digest"]
+    assert bits == pytest.approx(entry["soundness_bits"], abs=1e-5)
+
+
+@pytest.mark.parametrize("entry", names(INDEX["forged"]))
+def test_the_kernel_rejects_the_forged_ones(entry: dict[str, Any]) -> None:
+    with pytest.raises(_core.ProofRejected):
+        verified(loaded(entry["name"]))
+
+
+@pytest.mark.parametrize("entry", names(INDEX["mutated"]))
+def test_the_kernel_rejects_the_mutated_ones(entry: dict[str, Any]) -> None:
+    of = loaded(entry["of"])
+    with pytest.raises((_core.ProofRejected, ValueError)):
+        verified(apply(entry, of.statement, of.files, of.proof))
+
+
+def test_the_kernel_accepts_the_range_and_the_link() -> None:
+    entry = INDEX["accepted"][0]
+    vector = loaded(entry["name"])
+    program, root = vector.files["program"], bytes.fromhex(vector.statement["root"])
+    linked = bytes.fromhex(entry["link"]["linked_root"])
+    in_range, link = ((FOLDER / entry[kind]["file"]).read_bytes() for kind in ("range", "link"))
+    digest, _ = _core.verify_weights_range(program, 1, root, in_range)
+    assert digest.hex() == entry["range"]["statement_digest"]
+    digest, _ = _core.verify_weights_link(program, 1, root, 1, linked, link)
+    assert digest.hex() == entry["link"]["statement_digest"]
+    with pytest.raises(_core.ProofRejected):
+        _core.verify_weights_range(program, 1, linked, in_range)
+    with pytest.raises(_core.ProofRejected):
+        _core.verify_weights_link(program, 1, linked, 1, root, link)
+
+
+def kernel_proof(case: Case) -> tuple[second.Statement, bytes]:
+    """Made by the kernel, and the statement as the second verifier reads it."""
+    program, shape = case.program, case.shape
+    commitment = _core.WeightsCommitment(program.to_bytes(), case.openings, case.weights.to_bytes(), SEED, 1)
+    sums = []
+    features = program.values[0].features
+    for place, (number, layer) in enumerate(program.layers):
+        if layer.rounding is not None:
+            source = layer.sources[0]
+            given = [trace.values[source] for trace in case.trace(case.weights)]
+            run = Run(program, case.weights)
+            sums.append(batch_bytes([run.sums(number, place, layer, values) for values in given]))
+    rho = batch_bytes([sample[features:] for sample in case.secrets]) if case.hidden else None
+    inputs: Any = case.inputs
+    if shape.hash:
+        inputs = [shape.hash.hash(sample[:features], sample[features:]) for sample in case.secrets]
+    plain, outputs = batch_bytes(case.inputs), batch_bytes(case.outputs)
+    proof = _core.prove_inference(commitment, plain, outputs, sums, case.batch, rho, BINDING, SEED, 1)
+    return second.Statement(shape, commitment.root, inputs, case.outputs, BINDING), proof
+
+
+@pytest.mark.parametrize("arguments", [pytest.param(one, id=one[0]) for one in ACCEPTED])
+def test_the_second_verifier_accepts_what_the_kernel_proves(arguments: Any) -> None:
+    statement, proof = kernel_proof(Case(*arguments))
+    assert second.verify(statement, proof).statement == statement.digest
+    spoilt = bytearray(proof)
+    spoilt[len(proof) // 2] ^= 1
+    with pytest.raises(second.Rejected):
+        second.verify(statement, bytes(spoilt))
+
+
+def test_the_second_verifier_accepts_the_kernels_range_and_link() -> None:
+    case = Case(*ACCEPTED[0])
+    program, weights = case.program.to_bytes(), case.weights.to_bytes()
+    old, new = (_core.WeightsCommitment(program, 2, weights, bytes([i]) * 32, 1) for i in (1, 2))
+    shape = second.WeightsShape(case.program, 2)
+    verify_range(shape, old.root, _core.prove_weights_range(old, SEED, 1))
+    verify_link(shape, old.root, new.root, _core.prove_weights_link(old, new, SEED, 1))
+
+
+# Programs: both read them, refuse them and count their proofs alike.
+
+
+def random_program(seed: int) -> Program | None:
+    """Of steps that may fit each other; None where they do not, by what the second verifier says."""
+    draw = random.Random(seed)
+
+    def rounding() -> Rounding:
+        low, high = draw.choice([(0, 255), (-128, 127), (0, 15), (-8, 7), (0, 0)])
+        return Rounding(draw.randint(0, 12), low, high, draw.randint(1, 13))
+
+    def windows(pads: bool) -> Windows:
+        kernel = draw.randint(1, 3), draw.randint(1, 3)
+        around = tuple(draw.randint(0, 2) if pads else 0 for _ in range(4))
+        return Windows(kernel, (draw.randint(1, 2), draw.randint(1, 2)), around)  # type: ignore[arg-type]
+
+    shape = draw.choice([(draw.randint(1, 40),), (draw.randint(1, 3), draw.randint(1, 9), draw.randint(1, 9))])
+    steps: list[Any] = []
+    for number in range(draw.randint(1, 7)):
+        source, other = (draw.randint(max(0, number - 2), number) for _ in range(2))
+        end = None if draw.random() < 0.2 else rounding()
+        steps.append(
+            draw.choice(
+                [
+                    lambda s=source, r=end: Dense(s, draw.randint(1, 20), r),
+                    lambda s=source, r=end: Conv(s, draw.randint(1, 4), windows(True), r),
+                    lambda s=source, o=other: Sum((s, o), (draw.randint(0, 24), draw.randint(0, 8)), rounding()),
+                    lambda s=source: AveragePool(s, windows(False), draw.randint(1, 500), rounding()),
+                    lambda s=source: MaxPool(s, windows(True)),
+                    lambda s=source: Flatten(s),
+                ]
+            )()
+        )
+    try:
+        return Program(shape, *draw.choice([(-128, 127), (0, 255), (0, 1023)]), draw.randint(1, 200), tuple(steps))
+    except Refused:
+        return None
+
+
+def counted(program: bytes, openings: int, batch: int, hidden: bool) -> dict[str, float] | None:
+    try:
+        return _core.inference_shape(program, openings, batch, hidden)
+    except ValueError:
+        return None
+
+
+COUNTED: dict[str, Callable[[second.Shape], int]] = {
+    "rows": lambda s: s.L,
+    "base_columns": lambda s: s.c,
+    "table_columns": lambda s: s.columns["uses"],
+    "tables": lambda s: len(s.tables),
+    "table_entries": lambda s: len(s.entries),
+    "inverse_columns": lambda s: s.m_q,
+    "linear_claims": linear_claims,
+    "mask_row": lambda s: s.M,
+    "code_message": lambda s: s.code.C,
+    "code_length": lambda s: s.code.n,
+    "queries": lambda s: s.code.Q,
+    "row_code_message": lambda s: s.row_code.C,
+    "row_code_length": lambda s: s.row_code.n,
+    "row_queries": lambda s: s.row_code.Q,
+    "weights_rows": lambda s: s.weights.WL,
+    "weights_columns": lambda s: s.weights.n_W,
+    "weights_code_message": lambda s: s.weights.code.C,
+    "weights_code_length": lambda s: s.weights.code.n,
+    "weights_queries": lambda s: s.weights.code.Q,
+    "weights_appended": lambda s: s.weights.code.appended,
+    "least_proof_bytes": fixed_length,
+    "largest_proof_bytes": largest_length,
+}
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.integers(0, 1 << 32), st.sampled_from([1, 2, 16, 64]), st.sampled_from([1, 3, 64, 4097]), st.booleans())
+def test_both_count_alike(seed: int, openings: int, batch: int, hidden: bool) -> None:
+    program = random_program(seed)
+    if program is None:
+        return
+    assert second.parse(program.to_bytes()) == program
+    try:
+        hashed = second.FieldHash.of(program) if hidden else None
+        shape = second.Shape(program, batch, openings, hashed)
+        shape.weights.code  # noqa: B018 - refuses what does not fit
+    except Refused:
+        assert counted(program.to_bytes(), openings, batch, hidden) is None
+        return
+    found = counted(program.to_bytes(), openings, batch, hidden)
+    assert found is not None
+    assert found["soundness_bits"] == pytest.approx(soundness_bits(shape), abs=1e-6)
+    assert {key: found[key] for key in COUNTED} == {key: count(shape) for key, count in COUNTED.items()}
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(0, 1 << 32), st.integers(0, 1 << 32))
+def test_both_refuse_the_same_programs(seed: int, change: int) -> None:
+    program = random_program(seed)
+    if program is None:
+        return
+    draw = random.Random(change)
+    data = bytearray(program.to_bytes())
+    at = 4 * draw.randrange(len(data) // 4)
+    data[at : at + 4] = struct.pack("<I", draw.choice([0, 1, 2, 3, 5, 17, 255, 1 << 16, (1 << 32) - 1]))
+    changed = bytes(data[: draw.choice([len(data), len(data), len(data), len(data) - 4])])
+    try:
+        shape = second.Shape(second.parse(changed), 1, 1)
+        shape.weights.code  # noqa: B018 - refuses what does not fit
+    except Refused:
+        assert counted(changed, 1, 1, False) is None
+    else:
+        assert counted(changed, 1, 1, False) is not None
+
+
+def test_the_files_of_the_vectors_are_read_by_both() -> None:
+    for name, *_ in ACCEPTED:
+        assert load(FOLDER / f"{name}.json").digest == verified(loaded(name))[0]
