@@ -5,6 +5,7 @@
 //! of all three. It says nothing about instructions whose own time depends on what they work on.
 
 use crate::encryption::Encryption;
+use crate::field_hash::FieldHash;
 use crate::key::{self, Secrets};
 use crate::layout::{BLOCK_BYTES, Layout};
 use crate::ntt::{self, N, Polynomial};
@@ -187,6 +188,20 @@ fn of_the_values_only_whether_one_is_refused() {
             let (key_seed, noise_seed) = (secret_seed(10), secret_seed(11));
             let found = dependent(|| encrypt(&values, &key_seed, &noise_seed, layout));
             assert_eq!(found, values.len().div_ceil(TILE));
+        });
+    }
+}
+
+/// One branch: whether any input is out of its range. It is taken alike for all that are accepted.
+#[test]
+#[ignore = "under valgrind: make constant-time"]
+fn of_a_field_hash_only_whether_an_input_is_refused() {
+    for (low, high) in [(-128, 127), (0, 255), (-32768, 32767)] {
+        let hash = FieldHash::new(300, low, high).expect("it is a size and a range");
+        at_each_level(|| {
+            let (inputs, rho) = (secret(&[low + 3; 300]), secret(&vec![7u8; hash.blind_bytes()]));
+            let found = dependent(|| _ = std::hint::black_box(hash.hash(&inputs, &rho)));
+            assert_eq!(found, 1);
         });
     }
 }

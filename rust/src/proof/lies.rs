@@ -33,8 +33,9 @@ pub enum Constraint {
 pub enum Opened {
     /// An element behind the mask row, where the claim does not see it.
     MaskRow,
-    /// An element of the end of u.
+    /// An element of the end of u, or of that of another row.
     Appended,
+    SecondAppended,
     /// The combined run, with the same value at the point of the second sum-check.
     Run,
 }
@@ -85,13 +86,20 @@ pub fn binding() -> E {
 }
 
 /// u_m and the end of u.
-pub fn opened(shape: &Shape, mut mask_row: Vec<E>, mut appended: Vec<E>) -> (Vec<E>, Vec<E>) {
+pub fn opened(masks: usize, mut mask_row: Vec<E>, mut appended: Vec<E>) -> (Vec<E>, Vec<E>) {
     match LIES.with_borrow(|lies| lies.opened) {
-        Some(Opened::MaskRow) => mask_row[shape.mask_row()] += E::ONE,
+        Some(Opened::MaskRow) => mask_row[masks] += E::ONE,
         Some(Opened::Appended) => appended[0] += E::ONE,
-        Some(Opened::Run) | None => (),
+        Some(Opened::SecondAppended | Opened::Run) | None => (),
     }
     (mask_row, appended)
+}
+
+/// The end of another row.
+pub fn second_appended(appended: &mut [E]) {
+    if LIES.with_borrow(|lies| lies.opened) == Some(Opened::SecondAppended) {
+        appended[0] += E::ONE;
+    }
 }
 
 /// u_2, of which <eq(r_lo), u_2> is claimed.

@@ -229,7 +229,7 @@ impl Prover<'_> {
         let Combined { message, appended } = self.combine(&opened, witness, inverses, &masks.mu);
         let mask_row = self.opened_mask_row(masks, epsilon);
         #[cfg(test)]
-        let (mask_row, appended) = super::lies::opened(shape, mask_row, appended);
+        let (mask_row, appended) = super::lies::opened(shape.mask_row(), mask_row, appended);
         let third_tree = opened.commit(&message, threads);
         self.messages.send("opening", &[&bytes_of(&mask_row), &bytes_of(&appended), &third_tree.root()]);
 

@@ -64,10 +64,16 @@ pub fn prove(messages: &mut Outgoing, [claim, claim_w]: [&Claim; 2], secrets: Se
     let epsilon = messages.transcript.draw("epsilon").element();
     let (row, row_w) = (claim.opened(epsilon), claim_w.opened(epsilon));
     let u = row.combine(mu, secrets.rows, secrets.appended, threads);
-    let u_w = secrets.weights.combine(&row_w, mu_w, threads);
+    #[allow(unused_mut)]
+    let mut u_w = secrets.weights.combine(&row_w, mu_w, threads);
     let mask_row: Vec<E> = secrets.nu.iter().zip(secrets.mask_row).map(|(&nu, &mask)| nu + epsilon * mask).collect();
     let (tree, tree_w) = (row.commit(&u.message, threads), row_w.commit(&u_w.message, threads));
-    let elements = [&mask_row, &u.appended, &u_w.appended].map(|elements| bytes_of(elements));
+    let appended = u.appended;
+    #[cfg(test)]
+    let (mask_row, appended) = crate::proof::lies::opened(claim.masks.len(), mask_row, appended);
+    #[cfg(test)]
+    crate::proof::lies::second_appended(&mut u_w.appended);
+    let elements = [&mask_row, &appended, &u_w.appended].map(|elements| bytes_of(elements));
     let [mask_row, appended, appended_w] = elements.each_ref().map(Vec::as_slice);
     messages.send("opening", &[mask_row, appended, appended_w, &tree.root(), &tree_w.root()]);
 

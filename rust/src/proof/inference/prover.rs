@@ -222,7 +222,8 @@ impl Prover<'_> {
             None => outputs_at(batch, layer, &r_o),
         });
         let b = Zeroizing::new(self.biases(number, &outputs) * batch.sum);
-        hide([*a, *b].into_iter().flat_map(E::parts));
+        // Of sums that come out A is public.
+        hide(layer.cell.map(|_| *a).into_iter().chain([*b]).flat_map(E::parts));
         let (v_a, v_b) = (*a + rho_a, *b + rho_b);
         #[cfg(test)]
         let (v_a, v_b) = match number {

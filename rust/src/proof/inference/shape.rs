@@ -350,7 +350,7 @@ fn tables(program: &Program, cells: &Cells, inputs: usize) -> (Vec<Table>, [Vec<
         tag(R, cell.offset, Table::Range { shift: cell.shift });
     }
     if inputs > 0 {
-        tag(I, 0, Table::interval(program.input.low, program.input.high));
+        tag(I, 0, Table::Interval { low: program.input.low, high: program.input.high });
     }
     (tables, tags)
 }

@@ -22,14 +22,6 @@ pub struct Piece {
 }
 
 impl Table {
-    /// The integers from `low` to `high`, as a range where they are one: the same entries are one table.
-    pub fn interval(low: i64, high: i64) -> Self {
-        match (high + 1) as u64 {
-            count if low == 0 && count.is_power_of_two() => Self::Range { shift: count.ilog2() },
-            _ => Self::Interval { low, high },
-        }
-    }
-
     /// v0 of the first entry.
     pub fn least(self) -> i64 {
         match self {
@@ -80,15 +72,6 @@ fn element(value: i64) -> E {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_interval_with_the_entries_of_a_range_is_that_range() {
-        assert_eq!(Table::interval(0, 255), Table::Range { shift: 8 });
-        assert_eq!(Table::interval(0, 0), Table::Range { shift: 0 });
-        for (low, high) in [(0, 254), (0, 256), (-1, 255), (-1, 0)] {
-            assert_eq!(Table::interval(low, high), Table::Interval { low, high });
-        }
-    }
 
     #[test]
     fn pieces_give_every_entry() {

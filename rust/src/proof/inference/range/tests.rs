@@ -6,6 +6,7 @@ use crate::proof::inference::lies::{self, Lie};
 use crate::proof::inference::program::Program;
 use crate::proof::inference::weights::Commitment;
 use crate::proof::inference::weights::tests::{bytes, program};
+use crate::proof::lies::Opened;
 use crate::proof::rejected::Rejected;
 
 /// Weights within 127, and the last one of the first layer a given one.
@@ -54,6 +55,21 @@ fn a_weight_over_the_range_is_rejected() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_opened_is_held_to_what_was_committed_to() {
+    let program = program(127);
+    let commitment = committed(&program, 1, -6);
+    let verdict = |opened| {
+        let lies = crate::proof::lies::Lies { opened: Some(opened), ..crate::proof::lies::NONE };
+        let proof = crate::proof::lies::with(lies, || prove(&commitment, &[9; 32], 1).unwrap());
+        verdict(&program, &commitment, &proof)
+    };
+    assert!(matches!(verdict(Opened::MaskRow), Err(Rejected::MaskRow { .. })));
+    assert_eq!(verdict(Opened::Appended), Err(Rejected::Row));
+    assert_eq!(verdict(Opened::SecondAppended), Err(Rejected::Row));
+    assert!(matches!(verdict(Opened::Run), Err(Rejected::Run { .. })));
 }
 
 #[test]
