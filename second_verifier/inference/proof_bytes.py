@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -214,6 +215,11 @@ def regions(proof: Proof) -> list[tuple[str, int, int]]:
     sizes += [("root 3", DIGEST), ("root 4", DIGEST)]
     sizes += opened_regions(proof.openings)
     sizes += row_regions(proof.rows)
+    return placed(sizes)
+
+
+def placed(sizes: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
+    """Each part with its offset."""
     result, at = [], 0
     for name, size in sizes:
         result.append((name, at, size))

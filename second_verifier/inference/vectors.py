@@ -19,12 +19,14 @@ from .mutations import Changed, apply, mutations
 from .program import AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Sum, Windows
 from .proof_bytes import Proof
 from .prover import Prover
+from .range_prover import RangeRandomness, prove_range
+from .range_shape import RangeShape
 from .shape import Shape, WeightsShape
 from .statement import Statement, batch_bytes
 from .statement_file import FILES, statement_of, write
 from .verifier import verify
 from .weights_link import LinkRandomness, prove_link, verify_link
-from .weights_range import RangeRandomness, RangeShape, prove_range, verify_range
+from .weights_range import verify_range
 
 BINDING: Final = bytes(range(100, 132))
 WEIGHTS_SEED: Final = bytes([1]) * 32

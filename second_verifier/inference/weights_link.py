@@ -32,9 +32,9 @@ from .opened import (
     shortest_row,
     verify_rows,
 )  # fmt: skip
+from .proof_bytes import placed
 from .shape import WeightsShape
 from .soundness import bits_of, missed
-from .weights_range import placed
 
 MAGIC: Final = b"QFPROOFL"
 PROTOCOL: Final = b"quatrefoil/proof/weights-link/v1"

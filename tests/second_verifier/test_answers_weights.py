@@ -11,8 +11,11 @@ from toy_answers import CONV, DENSE, LINEAR, SEED, TOY, WEIGHTS_SEED, Operator
 from inference import Rejected, WeightsCommitment, WeightsRandomness, WeightsShape
 from inference.model import Weights
 from inference.program import Program
+from inference.range_bytes import RangeProof
+from inference.range_prover import RangeRandomness, prove_range
+from inference.range_shape import RangeShape
 from inference.weights_link import LinkProof, LinkRandomness, prove_link, verify_link
-from inference.weights_range import RangeProof, RangeRandomness, RangeShape, prove_range, verify_range
+from inference.weights_range import verify_range
 
 PROGRAMS = {"dense": DENSE, "linear": LINEAR, "convolutions": CONV}
 each_program = pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
