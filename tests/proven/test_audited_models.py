@@ -122,7 +122,7 @@ def audited(folder: Path, trained: Trained, *, drawn: int, hidden: bool) -> Audi
 
 
 @pytest.mark.parametrize(("trained", "hidden"), [(digits, False), (hearts, True)], ids=["digits", "heart"])
-def test_from_training_to_verdict(tmp_path: Path, trained: Callable[[], Trained], hidden: bool):
+def test_from_training_to_verdict(tmp_path: Path, trained: Callable[[], Trained], hidden: bool, capsys):
     found = audited(tmp_path, trained(), drawn=12, hidden=hidden)
     assert found.verified["valid"] is True and found.verified["batch"] == 12
     assert found.verified["model_root"] == found.proved["model_root"]
@@ -134,6 +134,7 @@ def test_from_training_to_verdict(tmp_path: Path, trained: Callable[[], Trained]
     with pytest.raises(Rejected):
         second_opinion(replace(file, receipts=(moved, *file.receipts[1:])))
     refused_by_the_commands(found)
+    told_no_more_than_was_checked(found, capsys)
     judged_with_the_logs(found)
 
 
@@ -160,6 +161,21 @@ def judged_with_the_logs(found: Audited) -> None:
         assert content["proofs"] == [] or found.verified["model_root"] in {
             one["model_root"] for one in content["proofs"]
         }
+
+
+def told_no_more_than_was_checked(found: Audited, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a log nobody is said to have answered; with one, whose word the weights of the served file are."""
+    verify = ("proof", "verify", found.folder / "P", "--trust", consortium(TRUSTED).directory / "root.pem")
+    told = []
+    for more in ((), ("--log", found.folder / "state")):
+        capsys.readouterr()
+        run(*verify, *more)
+        told.append(" ".join(capsys.readouterr().out.split()))
+    alone, logged = told
+    assert "that a server answered so is NOT shown" in alone and "whoever made the file can have made them" in alone
+    assert "logged" not in alone and "Every answer" not in alone
+    assert "Every answer in these logged receipts" in logged and "NOT shown" not in logged
+    assert all("is the word of ward: no proof shows it" in one for one in told)
 
 
 def refused_by_the_commands(found: Audited) -> None:

@@ -19,7 +19,7 @@ from quatrefoil.cli.parties import count
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, PeerError
 from quatrefoil.offline import Processes, Step, run
 from quatrefoil.proofs.field_hash import field_hash
-from quatrefoil.proven import ModelFolder, Recorded, places_of, prove_answers, verify_answers
+from quatrefoil.proven import ModelFolder, Recorded, VerifiedAnswers, places_of, prove_answers, verify_answers
 from quatrefoil.proven.drawn import drawn_of
 from quatrefoil.proven.statement import ROLE
 from quatrefoil.proven.tasks import CheckAnswers, ProveAnswers, tasks_of
@@ -27,7 +27,9 @@ from quatrefoil.quantised import entrance_of
 from quatrefoil.serving.recorded import recorded
 from quatrefoil.transport import TrustAnchor, files, sealed, system_clock
 
-NOT_LOOKED_UP = "not looked up: give --log, the server's log or a bundle of it"
+NOT_LOOKED_UP = (
+    "not looked up: nothing shows that a server gave these receipts; give --log, the server's log or a bundle of it"
+)
 LARGEST_FILE = 64 << 20
 
 
@@ -165,8 +167,22 @@ def verify(options: argparse.Namespace) -> None:
     }
     output.write_json(options.json, schema, {"valid": True, **said})
     if not output.only_json(options):
-        title = "Every answer is what the committed weights compute"
-        output.console().print(output.table(title, ("", ""), _rows(said)))
+        output.console().print(output.table(_title(logged=found.logged), ("", ""), _rows(said)))
+        output.console().print(_limits(found), markup=False)
+
+
+def _title(*, logged: bool) -> str:
+    """No more than was checked: readers stop here."""
+    if logged:
+        return "Every answer in these logged receipts is what the committed weights compute"
+    return "The committed weights compute these outputs; that a server answered so is NOT shown"
+
+
+def _limits(found: VerifiedAnswers) -> str:
+    said = f"That the served file has the committed weights is the word of {found.model.signer}: no proof shows it."
+    if found.logged:
+        return said
+    return f"The receipts are unsigned and were looked up in no log: whoever made the file can have made them. {said}"
 
 
 def _recorded(options: argparse.Namespace, folder: ModelFolder, report: Callable[[str], None]) -> list[Recorded]:
