@@ -81,6 +81,12 @@ def test_it_is_drawn_from_a_bundle_too(place: Path, tmp_path: Path, capsys: pyte
     assert (code, again) == (0, 0) and "is what the rule draws" in said
 
 
+def test_a_sample_without_end_is_read_no_further_than_one_goes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for more in ((), ("--checkpoint", place / "cosigned")):
+        code, _, told = run(capsys, place, "--count", 3, "--check", "/dev/zero", *more)
+        assert code == 1 and "has over 33,554,432 bytes" in told
+
+
 def test_a_swapped_sample_ends_with_exit_code_1(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,7 +27,7 @@ from quatrefoil.audit.log import LOG_FOLDER, WITNESSED
 from quatrefoil.audit.report import render
 from quatrefoil.audit.sampling import Sample, Terms, draw
 from quatrefoil.audit.verification import Examined, examine
-from quatrefoil.errors import CallerError, EvidenceRejected, ProofRejected
+from quatrefoil.errors import EvidenceRejected, MessageRefused, ProofRejected
 from quatrefoil.transport import TrustAnchor
 from sampled import Cosigners, quiet, serve, server, terms
 
@@ -243,5 +243,5 @@ def test_a_file_larger_than_any_proof_is_not_bundled(
 ) -> None:
     assert LARGEST_PROOF == 64 << 20
     monkeypatch.setattr("quatrefoil.audit.bundling.LARGEST_PROOF", 10)
-    with pytest.raises(CallerError, match="over the limit of 10"):
+    with pytest.raises(MessageRefused, match="has over 10 bytes"):
         bundle(tmp_path, state, [], [b"x" * 11])

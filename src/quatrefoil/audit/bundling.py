@@ -179,11 +179,7 @@ def _extras(folder: str, given: Sequence[Path], limit: int) -> dict[str, Load]:
     """Each under its SHA-256; read again when it is written, and refused where it changed meanwhile."""
     found: dict[str, Load] = {}
     for file in given:
-        content = files.read(file, folder[:-1])
-        if len(content) > limit:
-            raise CallerError(
-                f"{file} has {len(content):,} bytes, over the limit of {limit:,}", hint="Name such a file"
-            )
+        content = files.read(file, folder[:-1], largest=limit)
         if folder == SAMPLES:
             Sample.decode(content)  # one that cannot be read is no evidence
         digest = hashlib.sha256(content).hexdigest()

@@ -14,6 +14,7 @@ from quatrefoil.audit.log import LOG_FOLDER, WITNESSED
 from quatrefoil.audit.sampling import Caught, Sample, caught, draw, population_size, verify
 from quatrefoil.audit.sampling.catching import SHARES, TRIES
 from quatrefoil.audit.sampling.rule import MOST_DRAWN
+from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
 from quatrefoil.cli.auditing import (
     add_at_option,
     add_log_argument,
@@ -67,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
         log = _only_server(logs)
         keys = _witnesses(options, log.trust)
         note = _checkpoint(options, log)
-        sampled = note if note is not None else Sample.decode(files.read(options.check, "sample")).checkpoint.encode()
+        sampled = note if note is not None else Sample.decode(_given(options)).checkpoint.encode()
         number = _count(options, log, sampled, keys)
         terms = terms_of(options, keys, number)
         if options.check is None:
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
             sample = draw(log, note, terms, _progress())
             files.write_new(options.out, sample.encode())
         else:
-            sample = verify(files.read(options.check, "sample"), log, terms, _progress(), checkpoint=note)
+            sample = verify(_given(options), log, terms, _progress(), checkpoint=note)
     _say(options, sample)
 
 
@@ -102,6 +103,10 @@ def _only_server(logs: dict[str, PartyLog]) -> PartyLog:
         )
     (found,) = servers.values()
     return found
+
+
+def _given(options: argparse.Namespace) -> bytes:
+    return files.read(options.check, "sample", largest=LARGEST_SAMPLE)
 
 
 def _witnesses(options: argparse.Namespace, trust: TrustAnchor) -> tuple[VerifierKey, ...]:

@@ -12,6 +12,8 @@ from typing import Any
 from rich.markup import escape
 
 from quatrefoil.audit.checks.samples import Extra, Sampling
+from quatrefoil.audit.evidence import LARGEST_PROOF
+from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
 from quatrefoil.audit.verdict import Verdict
 from quatrefoil.audit.verification import Examined, examine
 from quatrefoil.cli.auditing import add_at_option, add_log_argument, add_trust_option, warn_of_root
@@ -106,8 +108,11 @@ def _sampling(options: argparse.Namespace, at: datetime) -> Sampling | None:
         )
     keys = read_witnesses(options.witness, TrustAnchor.load(options.trust), at)
     samples, proofs = (
-        tuple(Extra(file.name, partial(files.read, file, what)) for file in given)
-        for what, given in (("sample", options.sample), ("proof", options.proof))
+        tuple(Extra(file.name, partial(files.read, file, what, largest=largest)) for file in given)
+        for what, largest, given in (
+            ("sample", LARGEST_SAMPLE, options.sample),
+            ("proof", LARGEST_PROOF, options.proof),
+        )
     )
     return Sampling(terms_of(options, keys, options.count), proven_by, samples, proofs)
 

@@ -12,7 +12,9 @@ from rich.markup import escape
 
 from quatrefoil.audit import PartyLog
 from quatrefoil.audit.computations import OpeningKeys
+from quatrefoil.audit.evidence import LARGEST_PROOF
 from quatrefoil.audit.sampling import Sample
+from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
 from quatrefoil.cli import containers, output
 from quatrefoil.cli.auditing import open_logs
 from quatrefoil.cli.parties import count
@@ -30,7 +32,6 @@ from quatrefoil.transport import TrustAnchor, files, sealed, system_clock
 NOT_LOOKED_UP = (
     "not looked up: nothing shows that a server gave these receipts; give --log, the server's log or a bundle of it"
 )
-LARGEST_FILE = 64 << 20
 
 
 def add_prove(parser: argparse.ArgumentParser) -> None:
@@ -83,10 +84,6 @@ def _prove(options: argparse.Namespace) -> None:
         return
     proof = prove_answers(folder, records, origin=origin, places=places, hidden=options.hidden, threads=options.threads)
     content = proof.encode()
-    if len(content) > LARGEST_FILE:
-        raise CallerError(
-            f"a file of {len(content):,} bytes is over {LARGEST_FILE:,}", hint="Prove fewer receipts at once"
-        )
     files.write_new(options.out, content)
     found = {
         "receipts": len(records),
@@ -140,10 +137,10 @@ def verify(options: argparse.Namespace) -> None:
     if options.trust is None:
         raise CallerError("nobody is trusted", hint="Give --trust, the consortium's root certificate")
     told = output.progress_console()
-    data = files.read(options.file, "proof")
     trust = TrustAnchor.load(options.trust)
     schema = "quatrefoil.proof-verify/2"
     try:
+        data = files.read(options.file, "proof", largest=LARGEST_PROOF)
         if options.log is None:
             found = verify_answers(data, trust, clock=system_clock, log=None, threads=options.threads, told=told.print)
         else:
@@ -202,7 +199,7 @@ def _recorded(options: argparse.Namespace, folder: ModelFolder, report: Callable
     ]
     if options.sample is None:
         return records
-    return drawn_of(records, Sample.decode(files.read(options.sample, "sample")))
+    return drawn_of(records, Sample.decode(files.read(options.sample, "sample", largest=LARGEST_SAMPLE)))
 
 
 @contextmanager

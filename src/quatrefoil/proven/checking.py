@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from quatrefoil.audit import PartyLog
+from quatrefoil.audit.evidence import LARGEST_PROOF
 from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused
 from quatrefoil.proofs import inference
 from quatrefoil.proofs.field_hash import FieldHash, field_hash
@@ -86,6 +87,8 @@ def _field_hash(program: bytes) -> FieldHash:
 
 
 def _read(data: bytes) -> ProofFile:
+    if len(data) > LARGEST_PROOF:
+        raise EvidenceRejected(f"the file has over {LARGEST_PROOF:,} bytes", hint=_HINT, check="file")
     try:
         return ProofFile.decode(data)
     except MessageRefused as error:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.audit.computations import rho_of
+from quatrefoil.audit.evidence import LARGEST_PROOF
 from quatrefoil.errors import CallerError, ModelRefused
 from quatrefoil.proofs.field_hash import FieldHash, field_hash
-from quatrefoil.proofs.inference import Witness
+from quatrefoil.proofs.inference import Batch, Witness, shape
 from quatrefoil.proven.folder import ModelFolder
 from quatrefoil.proven.proof_file import ProofFile, batch_of
 from quatrefoil.proven.receipts import ProvenReceipt, Recorded, open_receipt, require_answer
@@ -30,7 +31,7 @@ def prove_answers(
     digest. ``hidden``: inputs are shown as their field hashes alone.
 
     ``EvidenceRejected`` where a record is not what its receipt says; ``ModelRefused`` where the model computes another
-    answer than was given: nothing can be proven then, and no opening is used.
+    answer than was given, ``CallerError`` where the file can become larger than one may be: no opening is used then.
     """
     if not recorded:
         raise CallerError("there is nothing to prove", hint="Give receipts of answers of this model")
@@ -49,6 +50,7 @@ def prove_answers(
         shown.append(ProvenReceipt.of(one, places[one.receipt.digest()], hashed, hidden=hidden))
         open_receipt(shown[-1], said, hashed, hidden=hidden)
     batch = batch_of(folder.statement, origin, shown, hidden=hidden)
+    _require_fits(ProofFile(folder.statement, folder.commitment, origin, hidden, tuple(shown), b""), batch)
     inputs = np.concatenate([one.inputs for one in recorded])
     found = trace_of(folder.graph, inputs)
     _require_computed(recorded, found.outputs)
@@ -56,6 +58,18 @@ def prove_answers(
     randomness = _randomness(recorded, hashed) if hidden else None
     proof = prover.prove(folder.claim("a proof of answers"), batch, Witness(inputs, found.sums, randomness))
     return ProofFile(folder.statement, folder.commitment, origin, hidden, tuple(shown), proof)
+
+
+def _require_fits(file: ProofFile, batch: Batch) -> None:
+    """Before an opening is claimed: the file has no more than it may have, also with the largest proof there is."""
+    commitment = file.commitment
+    sizes = shape(commitment.program, commitment.openings, batch.size, hidden=batch.hidden)
+    most = len(file.encode()) + sizes["largest_proof_bytes"]
+    if most > LARGEST_PROOF:
+        raise CallerError(
+            f"a file of up to {most:,} bytes about {len(file.receipts):,} receipts is over {LARGEST_PROOF:,}",
+            hint="Prove fewer receipts at once: no opening was used",
+        )
 
 
 def _randomness(recorded: Sequence[Recorded], hashed: FieldHash) -> NDArray[np.int32]:

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from quatrefoil.errors import HostError
+from quatrefoil.errors import HostError, MessageRefused
 
 PRIVATE, PUBLIC = 0o600, 0o644
 
@@ -120,14 +120,21 @@ def locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def read(file: Path, what: str) -> bytes:
-    """The content of a file that must be there."""
+def read(file: Path, what: str, *, largest: int | None = None) -> bytes:
+    """The content of a file that must be there. ``largest``: bytes that its format allows, for what others wrote: of
+    more no more than one is read, and ``MessageRefused`` says so."""
     try:
-        return file.read_bytes()
+        with file.open("rb") as stream:
+            content = stream.read(-1 if largest is None else largest + 1)
     except OSError as error:
         raise HostError(
             f"{what} {file} cannot be read ({error.strerror})", hint="Check the path and its rights"
         ) from None
+    if largest is not None and len(content) > largest:
+        raise MessageRefused(
+            f"{what} {file} has over {largest:,} bytes, the most that one has", hint="Name another file, or ask for it"
+        )
+    return content
 
 
 def read_private(file: Path, what: str) -> bytes:
