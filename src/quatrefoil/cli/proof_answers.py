@@ -11,6 +11,7 @@ from typing import Any
 from rich.markup import escape
 
 from quatrefoil.audit import PartyLog
+from quatrefoil.audit.checks.samples import MOST_TOLD
 from quatrefoil.audit.computations import OpeningKeys
 from quatrefoil.audit.evidence import LARGEST_PROOF
 from quatrefoil.audit.sampling import Sample
@@ -22,7 +23,7 @@ from quatrefoil.errors import CallerError, EvidenceRejected, HostError, PeerErro
 from quatrefoil.offline import Processes, Step, run
 from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proven import ModelFolder, Recorded, VerifiedAnswers, places_of, prove_answers, verify_answers
-from quatrefoil.proven.drawn import drawn_of
+from quatrefoil.proven.drawn import NotProven, drawn_of, explained
 from quatrefoil.proven.statement import ROLE
 from quatrefoil.proven.tasks import CheckAnswers, ProveAnswers, tasks_of
 from quatrefoil.quantised import entrance_of
@@ -73,14 +74,16 @@ def _prove(options: argparse.Namespace) -> None:
         raise HostError(f"{options.out} exists already", hint="Name another place; nothing is overwritten")
     told = output.progress_console()
     folder = ModelFolder(options.model)
-    records = _recorded(options, folder, told.print)
+    records, left = _recorded(options, folder, told.print)
     told.print(f"looking {len(records):,} receipts up in the log")
     with _log_of(options, folder.server) as log:
         places = places_of(log, {one.receipt.digest() for one in records})
-        origin = log.owner.origin
+        origin, left = log.owner.origin, explained(left, log)
+    for one in left[:MOST_TOLD]:
+        told.print(f"not proven: {one}", markup=False)
     told.print(f"proving their answers; {folder.left} openings are left before")
     if options.batch is not None:
-        _prove_batches(options, folder, records, origin, places, told.print)
+        _prove_batches(options, folder, records, left, origin, places, told.print)
         return
     proof = prove_answers(folder, records, origin=origin, places=places, hidden=options.hidden, threads=options.threads)
     content = proof.encode()
@@ -94,15 +97,34 @@ def _prove(options: argparse.Namespace) -> None:
         "openings_left": folder.left,
         "model_root": proof.commitment.root.hex(),
     }
-    output.write_json(options.json, "quatrefoil.proof-prove/1", found)
+    _say(options, found, {}, left)
+
+
+def _say(options: argparse.Namespace, found: dict[str, Any], files_made: dict[str, Any], left: list[NotProven]) -> None:
+    """What was proven; then ``CallerError`` where a receipt is drawn, was answered and is not proven."""
+    lacking = [one for one in left if not one.unanswered]
+    said = found | {"unanswered": len(left) - len(lacking)} if options.sample else found
+    listed = [
+        {"keyset": one.drawn.keyset.hex(), "sequence": one.drawn.sequence, "entry": one.drawn.entry, "why": one.why}
+        for one in lacking
+    ]
+    output.write_json(options.json, "quatrefoil.proof-prove/1", said | files_made | {"not_proven": listed})
     if not output.only_json(options):
-        output.console().print(output.table(escape(str(options.out)), ("", ""), _rows(found)))
+        shown = said | {name: len(made) for name, made in files_made.items()} | {"not_proven": len(lacking)}
+        output.console().print(output.table(escape(str(options.out)), ("", ""), _rows(shown)))
+    if lacking:
+        more = f", and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
+        raise CallerError(
+            f"the others are proven, and of those drawn is not {lacking[0]}{more}",
+            hint="Give the records that lack and prove again, or tell the auditor, who sees it, why there are none",
+        )
 
 
 def _prove_batches(
     options: argparse.Namespace,
     folder: ModelFolder,
     records: list[Recorded],
+    left: list[NotProven],
     origin: str,
     places: dict[bytes, int],
     told: Callable[[str], None],
@@ -120,15 +142,11 @@ def _prove_batches(
     found = {
         "receipts": len(records),
         "hidden": options.hidden,
-        "files": [str(results[task]) for task in tasks],
         "kept": len(outcome.kept),
         "openings_left": folder.left,
         "model_root": folder.commitment.root.hex(),
     }
-    output.write_json(options.json, "quatrefoil.proof-prove/1", found)
-    if not output.only_json(options):
-        shown = {name: value for name, value in found.items() if name != "files"} | {"files": len(results)}
-        output.console().print(output.table(escape(str(options.out)), ("", ""), _rows(shown)))
+    _say(options, found, {"files": [str(results[task]) for task in tasks]}, left)
 
 
 def verify(options: argparse.Namespace) -> None:
@@ -182,8 +200,13 @@ def _limits(found: VerifiedAnswers) -> str:
     return f"The receipts are unsigned and were looked up in no log: whoever made the file can have made them. {said}"
 
 
-def _recorded(options: argparse.Namespace, folder: ModelFolder, report: Callable[[str], None]) -> list[Recorded]:
-    """The records of answers, or those of them that a sample has drawn."""
+def _recorded(
+    options: argparse.Namespace, folder: ModelFolder, report: Callable[[str], None]
+) -> tuple[list[Recorded], list[NotProven]]:
+    """The records of answers, or those of them that a sample has drawn, and what of it is not proven."""
+    sample = None
+    if options.sample is not None:
+        sample = Sample.decode(files.read(options.sample, "sample", largest=LARGEST_SAMPLE))
     entrance = entrance_of(folder.program.content)
     found = recorded(
         options.receipts,
@@ -194,12 +217,13 @@ def _recorded(options: argparse.Namespace, folder: ModelFolder, report: Callable
         clock=system_clock,
         report=report,
     )
-    records = [
+    records = (
         Recorded(one.said, one.inputs, one.outputs, OpeningKeys(one.inputs_key, one.output_key)) for one in found
-    ]
-    if options.sample is None:
-        return records
-    return drawn_of(records, Sample.decode(files.read(options.sample, "sample", largest=LARGEST_SAMPLE)))
+    )
+    if sample is None:
+        return [*records], []
+    drawn = drawn_of(records, sample, folder.committed)
+    return [*drawn.records], [*drawn.left]
 
 
 @contextmanager

@@ -1,0 +1,142 @@
+"""Of the receipts that a sample draws all are proven that can be, and each other one is named."""
+
+from __future__ import annotations
+
+import json
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+import sampled
+from float_models import numbers
+from proven_answers import Ward, clock, small_graph, trust
+from quatrefoil.audit.sampling import Sample, draw
+from quatrefoil.cli import archives, auditing, main, model_commit, proof_answers
+from quatrefoil.errors import CallerError
+from quatrefoil.proven import ModelFolder, ProofFile, Recorded, verify_answers
+from quatrefoil.proven.drawn import drawn_of
+from quatrefoil.transport import sealed
+from world import START, TRUSTED, consortium
+
+ROOT = consortium(TRUSTED).directory / "root.pem"
+RECORDED = 4
+
+
+@dataclass
+class Served:
+    folder: Path
+    model: ModelFolder
+    records: list[Recorded]
+    sample: Sample
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """Four answers on the record, two off it, one that failed; all are drawn."""
+    folder = tmp_path_factory.mktemp("drawn")
+    ward = Ward(folder, small_graph())
+    model = ModelFolder.create(folder / "committed", ward.model, 8, ward.identity, at=START)
+    ward.state(model.statement)
+    key = sealed.RecipientKey.generate(sealed.HYBRID_768)
+    key.save(folder / "prover", b"whoever needs it")
+    ward.audit(folder / "records", key.recipient)
+    records = [ward.answer(numbers(seed, 1, 6), number=seed) for seed in range(RECORDED)]
+    ward.recorder.close()
+    ward.recorder = None
+    ward.answer(numbers(8, 1, 6), number=8)
+    ward.answer(numbers(9, 1, 6), number=9, status=500, audit=False)
+    ward.answer(numbers(10, 1, 6), number=10)
+    ward.end()
+    ward.close()
+    state = folder / "state"
+    sample = draw(sampled.server(state), sampled.Cosigners().cosigned(state), sampled.terms(7), sampled.quiet)
+    (folder / "may.sample").write_bytes(sample.encode())
+    return Served(folder, model, records, sample)
+
+
+@pytest.fixture(autouse=True)
+def tests_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (model_commit, proof_answers, archives, auditing):
+        monkeypatch.setattr(module, "system_clock", clock)
+
+
+@pytest.mark.parametrize("batch", [(), ("--batch", "3", "--processes", "1")], ids=["one", "batches"])
+def test_the_others_are_proven_and_what_is_not_is_named(served: Served, batch, tmp_path: Path, capsys):
+    folder, out = served.folder, tmp_path / "P"
+    given = ("--model", folder / "committed", "--receipts", folder / "records", "--key", folder / "prover")
+    chosen = ("--sample", folder / "may.sample", "--log", folder / "state", "--trust", ROOT)
+    said = ("--out", out, "--json", tmp_path / "p.json", *batch)
+    assert main([str(one) for one in ("proof", "prove", *given, *chosen, *said)]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    content = json.loads((tmp_path / "p.json").read_text())
+    assert (content["receipts"], content["unanswered"]) == (RECORDED, 1)
+    off = [one for one in served.sample.drawn if one.sequence in (RECORDED, RECORDED + 2)]
+    assert content["not_proven"] == [
+        {
+            "keyset": one.keyset.hex(),
+            "sequence": one.sequence,
+            "entry": one.entry,
+            "why": "there is no record of it",
+        }
+        for one in off
+    ]
+    name = served.sample.drawn[0].keyset.hex()[:16]
+    for one in off:
+        assert f"not proven: receipt {one.sequence} of keyset {name}: there is no record of it" in told
+    assert f"not proven: receipt {RECORDED + 1} of keyset {name}: no whole answer went out" in told
+    assert "the others are proven" in told and ", and 1 more" in told
+    made = [Path(one) for one in content["files"]] if batch else [out]
+    proven = set()
+    for file in made:
+        verify_answers(file.read_bytes(), trust(), clock=clock, log=sampled.server(folder / "state"))
+        proven |= {one.said.digest() for one in ProofFile.decode(file.read_bytes()).receipts}
+    assert proven == {one.receipt.digest() for one in served.records}
+
+
+def test_only_what_is_drawn_is_held_in_memory(served: Served):
+    """However many records there are."""
+    known = list[weakref.ref[Recorded]]()
+    wanted = replace(served.sample, drawn=tuple(one for one in served.sample.drawn if one.sequence == 1))
+    (one,) = [record for record in served.records if record.receipt.sequence == 1]
+    most = 0
+
+    def many() -> Iterator[Recorded]:
+        nonlocal most
+        for number in range(50):
+            yielded = Recorded(
+                one.receipt if number == 7 else replace(one.receipt, sequence=100 + number),
+                one.inputs,
+                one.outputs,
+                one.keys,
+            )
+            known.append(weakref.ref(yielded))
+            most = max(most, sum(one() is not None for one in known))
+            yield yielded
+            del yielded
+
+    found = drawn_of(many(), wanted, served.model.committed)
+    assert [record.receipt for record in found.records] == [one.receipt] and found.left == ()
+    assert most <= 3
+
+
+def test_what_cannot_be_proven_is_told_apart(served: Served):
+    """No record, an answer that broke off, another model; and where nothing is left, nothing is proven."""
+    changed = []
+    for record in served.records:
+        changes = {1: {"complete": False}, 2: {"model": b"n" * 32}}.get(record.receipt.sequence, {})
+        changed.append(replace(record, receipt=replace(record.receipt, **changes)))
+    drawn = tuple(
+        replace(served.sample.drawn[0], sequence=one.receipt.sequence, digest=one.receipt.digest()) for one in changed
+    )
+    sample = replace(served.sample, drawn=drawn)
+    found = drawn_of(changed[:3], sample, served.model.committed)
+    assert [one.receipt.sequence for one in found.records] == [0]
+    assert [(one.drawn.sequence, one.unanswered) for one in found.left] == [(1, True), (2, False), (3, False)]
+    whys = ("no whole answer went out", "it is of the model 6e6e", "there is no record of it")
+    assert all(one.why.startswith(why) for one, why in zip(found.left, whys, strict=True))
+    for records in ([], changed[1:3]):
+        with pytest.raises(CallerError, match="none of 4 receipts drawn can be proven; receipt 0 of keyset"):
+            drawn_of(records, sample, served.model.committed)
