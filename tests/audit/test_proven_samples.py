@@ -95,6 +95,7 @@ def test_every_drawn_receipt_is_proven(state: Path, sample: Sample, tmp_path: Pa
     assert said["samples"] == "1 sample as the terms draw it" and said["proofs"] == "6 of 6 receipts drawn are proven"
     (facts,) = found.sampled.samples
     assert (facts.party, facts.drawn, facts.proven, facts.lacking, facts.challenged) == ("ward", 6, 6, 0, True)
+    assert "no checkpoint was named by the auditor" in page(found), "the sample has named one"
     shown = page(found)
     assert "Which answers were proven" in shown and "101.5 bits" in shown and "not proven." not in shown
 
@@ -206,6 +207,7 @@ def test_an_answer_that_failed_needs_no_proof_and_is_counted(tmp_path: Path) -> 
     said = {check.name: check.detail for check in found.verdict.checks}["proofs"]
     assert said == "1 of 3 receipts drawn are proven; 2 have no answer to prove"
     assert "could try out samples" in page(found), "there was no challenge"
+    assert "named by the auditor" not in page(found)
 
 
 # ---------------------------------------------------------------------------------------------------------- the bundle

@@ -7,6 +7,7 @@ from quatrefoil.audit.verification import Examined
 
 _DRAWN = ("Server", "Entries", "Receipts", "Drawn", "Proven", "No answer", "Not proven", "Challenge")
 _PROOFS = ("Proof", "Receipts", "Committed weights", "Soundness", "Result")
+_CHALLENGED = "yes; no checkpoint was named by the auditor: it counts if the auditor had this one before the challenge"
 
 
 def sampled(found: Examined) -> Markup:
@@ -23,7 +24,7 @@ def sampled(found: Examined) -> Markup:
             f"{one.proven:,}",
             f"{one.unanswered:,}",
             element("b", f"{one.lacking:,}", class_="warn") if one.lacking else "0",
-            "yes" if one.challenged else "none: whoever asked for cosignatures could try out samples",
+            _CHALLENGED if one.challenged else "none: whoever asked for cosignatures could try out samples",
         ]
         for one in samples
     ]
