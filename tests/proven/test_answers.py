@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -258,8 +259,35 @@ def test_a_folder_that_was_altered_is_refused(served: Served, tmp_path: Path):
         with pytest.raises(StateCorrupt, match="do not fit"):
             ModelFolder(made.folder)
     (made.folder / "commitment").unlink()
+    (made.folder / "seed").unlink()
     with pytest.raises(HostError, match="cannot be read"):
         ModelFolder(made.folder)
+
+
+@pytest.mark.parametrize("linking", [False, True])
+def test_a_commitment_that_was_killed_says_so_and_what_to_do(served: Served, tmp_path: Path, linking: bool):
+    """The folder is not taken for one that is whole, nor written into; once deleted, all is as before."""
+    ward, out = served.ward, tmp_path / "out"
+
+    def commit(told: Callable[[str], None] = lambda _what: None) -> ModelFolder:
+        if linking:
+            return served.folder.link(out, told=told)
+        return ModelFolder.create(out, ward.model, OPENINGS, ward.identity, at=START, told=told)
+
+    def killed(what: str) -> None:
+        if what.startswith("proving"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        commit(killed)
+    assert {"model.onnx", "seed"} <= {file.name for file in out.iterdir()}
+    left = served.folder.left
+    for attempt in (lambda: ModelFolder(out), commit):
+        with pytest.raises(StateCorrupt, match=r"(?s)was not finished.*delete the folder and commit again"):
+            attempt()
+    assert served.folder.left == left
+    shutil.rmtree(out)
+    assert commit().commitment.root
 
 
 def test_nothing_and_what_the_log_lacks_is_not_proven(served: Served):

@@ -45,6 +45,7 @@ class ModelFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        _require_finished(folder)
         commitment, self.statement = _read(folder / COMMITMENT), _read(folder / STATEMENT)
         try:
             self.commitment = WeightsCommitment.decode(commitment)
@@ -73,6 +74,7 @@ class ModelFolder:
     ) -> ModelFolder:
         """Commit to the weights of ``model``, an integer graph as it is served, and prove their range with the first
         opening. ``identity`` signs that they are those of the file's Merkle root."""
+        _require_new(folder)
         content = _read(model)
         graph = decode(content)
         program = program_of(graph)
@@ -103,6 +105,7 @@ class ModelFolder:
         told: Told = _quiet,
     ) -> ModelFolder:
         """A fresh commitment to the same weights in ``folder``, shown to be that with one opening of each."""
+        _require_new(folder)
         seed = random(SEED_BYTES)
         openings = self.commitment.openings
         old = self.prover(threads)
@@ -166,6 +169,21 @@ def _openings(folder: Path, total: int) -> Iterator[Openings]:
 
 def _begin(folder: Path, model: bytes, seed: bytes) -> None:
     files.write_new_directory(folder, {MODEL: (model, files.PRIVATE), SEED: (seed, files.PRIVATE)})
+
+
+def _require_new(folder: Path) -> None:
+    """Before anything is computed, or an opening used."""
+    _require_finished(folder)
+    files.require_absent(folder)
+
+
+def _require_finished(folder: Path) -> None:
+    """A commitment is written last: a folder that holds a seed and none was left by a process that ended before."""
+    if (folder / SEED).exists() and not (folder / COMMITMENT).exists():
+        raise StateCorrupt(
+            f"the commitment in {folder} was not finished: its process was ended, or still computes",
+            hint="If none computes, delete the folder and commit again: nothing was proven with it",
+        )
 
 
 def _finish(folder: Path, commitment: WeightsCommitment, signed: bytes) -> None:
