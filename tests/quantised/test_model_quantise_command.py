@@ -47,6 +47,22 @@ def test_the_rule_for_clients_is_that_of_the_graph(here):
     assert rule == Rule.of(decode((here / "integers.onnx").read_bytes()))
 
 
+@pytest.mark.parametrize("there", ["integers.onnx", "rule.json"])
+def test_what_is_there_is_not_overwritten(here, capsys, there: str):
+    """Found before anything is computed, and nothing is written beside it."""
+    (here / there).write_bytes(b"kept")
+    assert main(command(here, "--rule", str(here / "rule.json"))) == 1
+    told = capsys.readouterr().err
+    assert f"{there} exists already" in told and "choosing scales" not in told
+    assert (here / there).read_bytes() == b"kept"
+    assert sum((here / one).exists() for one in ("integers.onnx", "rule.json")) == 1
+
+
+def test_model_and_rule_are_two_files(here, capsys):
+    assert main(command(here, "--rule", str(here / "integers.onnx"))) == 1
+    assert "would be one file" in capsys.readouterr().err and not (here / "integers.onnx").exists()
+
+
 def test_a_bare_array_serves_as_samples(here, capsys):
     assert main([*command(here, samples="bare.npy"), "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["accuracy"]["accuracy"] is None
@@ -101,7 +117,7 @@ def test_a_share_is_a_share(here, capsys):
 
 
 def test_an_output_that_cannot_be_written_is_said(here, capsys):
-    where = str(here / "none" / "integers.onnx")
+    where = "/proc/none/integers.onnx"
     files = [str(here / "model.onnx"), "--samples", str(here / "samples.npz"), "--out", where]
     assert main(["model", "quantise", *files]) == 1
     assert "cannot be written" in capsys.readouterr().err

@@ -25,6 +25,7 @@ from quatrefoil.cli.predict_input import read_arrays
 from quatrefoil.errors import CallerError, HostError, PolicyInvalid
 from quatrefoil.policy import Policy
 from quatrefoil.quantised import Accuracy, IntegerGraph, Rule, Widths, encode, measure_accuracy, quantise
+from quatrefoil.transport import files
 
 SCHEMA = "quatrefoil.model-quantise/1"
 INPUTS, LABELS = "inputs", "labels"
@@ -67,6 +68,7 @@ def add_quantise(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     require_writable(options.json)
+    _require_new(options)
     largest_drop = _largest_drop(options)
     widths = Widths(options.weight_bits, options.value_bits)
     model = archives.read_whole(options.model, LARGEST_MODEL, hint="Use a smaller model")
@@ -82,9 +84,9 @@ def _run(options: argparse.Namespace) -> None:
     if not only_json(options):
         _show(graph, found)
     found.require(largest_drop)
-    _write(options.out, file)
+    files.write_new(options.out, file)
     if options.rule:
-        _write(options.rule, rule)
+        files.write_new(options.rule, rule)
     if not only_json(options):
         console().print(f"{escape(str(options.out))}: {len(file):,} bytes")
     steps = [
@@ -93,6 +95,15 @@ def _run(options: argparse.Namespace) -> None:
     ]
     accuracy = asdict(found) | {"drop": found.drop}
     write_json(options.json, SCHEMA, {"weights": graph.weights, "accuracy": accuracy, "steps": steps})
+
+
+def _require_new(options: argparse.Namespace) -> None:
+    """A model that is there may be committed to, and its rule be in clients' hands."""
+    for file in (options.out, options.rule):
+        if file is not None and file.exists():
+            raise HostError(f"{file} exists already", hint="Name another place; nothing is overwritten")
+    if options.out == options.rule:
+        raise CallerError("model and rule would be one file", hint="Name a place for each")
 
 
 def _largest_drop(options: argparse.Namespace) -> float:
@@ -146,15 +157,6 @@ def _samples(file: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | N
     if labels is not None and (np.asarray(labels).dtype.kind not in "iu" or np.shape(labels) != inputs.shape[:1]):
         raise CallerError(f"{LABELS} of {file} are not one integer a sample", hint="Give the place of the right output")
     return inputs, labels
-
-
-def _write(file: Path, data: bytes) -> None:
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise HostError(
-            f"{file} cannot be written ({error.strerror})", hint="Name a file in a folder that exists"
-        ) from None
 
 
 __all__ = ["add_quantise"]
