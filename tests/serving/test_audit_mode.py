@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -420,8 +421,10 @@ def test_records_need_a_reader_and_a_folder(tmp_path: Path, consortium: Consorti
     with pytest.raises(CallerError, match="nobody can read"):
         Recorder(tmp_path / "a", model, recipients=[], sender=sender, clock=system_clock)
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(HostError, match="cannot be written"):
+    with pytest.raises(HostError, match="cannot be made"):
         Recorder(tmp_path / "file" / "b", model, recipients=[KEY.recipient], sender=sender, clock=system_clock)
+    Recorder(tmp_path / "new", model, recipients=[KEY.recipient], sender=sender, clock=system_clock).close()
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700, "which keysets there are is for the owner alone"
     (tmp_path / "empty").mkdir()
     with pytest.raises(CallerError, match="no records"):
         list(

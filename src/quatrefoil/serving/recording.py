@@ -27,7 +27,7 @@ from quatrefoil.errors import CallerError, HostError
 from quatrefoil.serving.audited import AuditedModel, Trace
 from quatrefoil.serving.receipts import Computed
 from quatrefoil.tlog import disk, records
-from quatrefoil.transport import Clock, Identity, sealed
+from quatrefoil.transport import Clock, Identity, files, sealed
 from quatrefoil.wire import WireObject
 
 MAGIC = b"quatrefoil recorded 1\n"
@@ -87,10 +87,7 @@ class Recorder:
         self._folder, self._recipients, self._sender, self._clock = folder, recipients, sender, clock
         self._lock = threading.Lock()
         self._files: dict[bytes, _File] = {}
-        try:
-            disk.make_folders(folder)
-        except OSError as error:
-            raise _unwritable(folder, error) from None
+        files.make_private(folder)
 
     def begin(self, keyset: Keyset) -> None:
         """A file for this keyset, durably there when this returns."""
