@@ -181,9 +181,26 @@ def test_drawn_receipts_without_a_proof_show_in_verdict_and_report(
     assert code == 0 and {one["name"] for one in json.loads(out)["not_made"]} >= {"samples", "proofs"}
 
 
+def test_a_sample_of_a_share_is_judged_by_the_share(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """3 of 19 receipts are 0.15 of them, rounded up, and no other share that is tried."""
+    bundle, _ = bundled(place, tmp_path, capsys)
+    terms = ("--witness", place / "north.witness", "--witness", place / "south.vkey", "--challenge", CHALLENGE)
+    trusted = ("--trust", ROOT, "--at", AT.isoformat())
+    for given, right in (("0.15", True), ("0.2", False), ("0.1", False), ("1", False)):
+        code, out, _ = judged(capsys, "verify", bundle, *trusted, *terms, "--fraction", given, "--json", "-")
+        checks = {check["name"]: check for check in json.loads(out)["checks"]}
+        assert code == 1 and checks["samples"]["passed"] is right, "its proofs lack"
+    with pytest.raises(SystemExit):
+        judged(capsys, "verify", bundle, *trusted, *terms, "--fraction", "0.15", "--count", 3)
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
+        (("--fraction", "0.1"), "samples are judged by the witnesses"),
         (("--count", 3), "samples are judged by the witnesses"),
         (("--sample", "x"), "samples are judged by the witnesses"),
         (("--witness", "{place}/north.vkey"), "by how many receipts were to be drawn"),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ from quatrefoil.audit import PartyLog
 from quatrefoil.audit.log import LOG_FOLDER, WITNESSED
 from quatrefoil.audit.sampling import Caught, Sample, caught, draw, population_size, verify
 from quatrefoil.audit.sampling.catching import SHARES, TRIES
-from quatrefoil.audit.sampling.rule import MOST_DRAWN
+from quatrefoil.audit.sampling.rule import share_of
 from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
 from quatrefoil.cli.auditing import (
     add_at_option,
@@ -31,8 +29,7 @@ from quatrefoil.cli.output import (
     table,
     write_json,
 )
-from quatrefoil.cli.parties import count
-from quatrefoil.cli.sampling import add_terms, read_witnesses, terms_of
+from quatrefoil.cli.sampling import add_number, add_terms, read_witnesses, terms_of
 from quatrefoil.errors import CallerError, EvidenceRejected
 from quatrefoil.policy import Policy
 from quatrefoil.tlog import VerifierKey
@@ -46,9 +43,7 @@ SCHEMA = "quatrefoil.audit-sample/1"
 def configure(parser: argparse.ArgumentParser) -> None:
     add_log_argument(parser)
     add_terms(parser, required=True)
-    number = parser.add_mutually_exclusive_group(required=True)
-    number.add_argument("--count", type=count, metavar="N", help="how many receipts to draw")
-    number.add_argument("--fraction", type=share, metavar="P", help="or which share of them, as 0.01; rounded up")
+    add_number(parser, required=True, count_help="how many receipts to draw")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="the cosigned checkpoint (default: the log's own 'witnessed')"
     )
@@ -81,17 +76,6 @@ def run(options: argparse.Namespace) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------- given
-
-
-def share(text: str) -> Fraction:
-    """A share above 0 and up to 1, for argparse, as it is written: no rounding moves the number that is drawn."""
-    try:
-        found = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no share like 0.01") from None
-    if not 0 < found <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not above 0 and up to 1")
-    return found
 
 
 def _only_server(logs: dict[str, PartyLog]) -> PartyLog:
@@ -143,13 +127,7 @@ def _count(
     if options.count is not None:
         return int(options.count)
     population = population_size(log, checkpoint, terms_of(options, keys, 1), _progress())
-    number: int = math.ceil(options.fraction * population)
-    if not 1 <= number <= MOST_DRAWN:
-        raise CallerError(
-            f"that share of {population:,} receipts is {number:,}, not 1 to {MOST_DRAWN:,}",
-            hint="Give another --fraction, or --count",
-        )
-    return number
+    return share_of(options.fraction, population)
 
 
 def _progress() -> Callable[[int, int], None]:

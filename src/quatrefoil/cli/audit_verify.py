@@ -19,8 +19,7 @@ from quatrefoil.audit.verification import Examined, examine
 from quatrefoil.cli.auditing import add_at_option, add_log_argument, add_trust_option, warn_of_root
 from quatrefoil.cli.enclaves import read_relied
 from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
-from quatrefoil.cli.parties import count
-from quatrefoil.cli.sampling import add_terms, read_witnesses, terms_of
+from quatrefoil.cli.sampling import add_number, add_terms, read_witnesses, terms_of
 from quatrefoil.errors import CallerError
 from quatrefoil.policy import Policy
 from quatrefoil.proven.evidence import proven_by
@@ -59,7 +58,7 @@ def add_relying_options(parser: argparse.ArgumentParser) -> None:
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     """Terms of samples; without a witness none is judged."""
     add_terms(parser, required=False)
-    parser.add_argument("--count", type=count, metavar="N", help="how many receipts a sample has to have drawn")
+    add_number(parser, required=False, count_help="how many receipts a sample has to have drawn")
     parser.add_argument(
         "--sample", type=Path, metavar="FILE", action="append", default=[], help="a sample beside those of a bundle"
     )
@@ -94,17 +93,18 @@ def examined(options: argparse.Namespace) -> Examined:
 
 
 def _sampling(options: argparse.Namespace, at: datetime) -> Sampling | None:
+    numbered = options.count is not None or options.fraction is not None
     if options.witness is None:
-        if options.count or options.challenge or options.sample or options.proof:
+        if numbered or options.challenge or options.sample or options.proof:
             raise CallerError(
                 "samples are judged by the witnesses that had to cosign their checkpoint",
-                hint="Give --witness for each, and --count",
+                hint="Give --witness for each, and --count or --fraction",
             )
         return None
-    if options.trust is None or options.count is None:
+    if options.trust is None or not numbered:
         raise CallerError(
             "samples are judged under a root of one's own and by how many receipts were to be drawn",
-            hint="Give --trust and --count beside --witness",
+            hint="Give --trust, and --count or --fraction, beside --witness",
         )
     keys = read_witnesses(options.witness, TrustAnchor.load(options.trust), at)
     samples, proofs = (
@@ -114,7 +114,7 @@ def _sampling(options: argparse.Namespace, at: datetime) -> Sampling | None:
             ("proof", LARGEST_PROOF, options.proof),
         )
     )
-    return Sampling(terms_of(options, keys, options.count), proven_by, samples, proofs)
+    return Sampling(terms_of(options, keys, options.count or 1), proven_by, samples, proofs, options.fraction)
 
 
 def as_json(found: Examined) -> dict[str, Any]:

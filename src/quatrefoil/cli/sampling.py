@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 
 from quatrefoil.audit import witnesses
 from quatrefoil.audit.sampling import Terms
 from quatrefoil.cli.auditing import moment
 from quatrefoil.cli.hexadecimal import octets
+from quatrefoil.cli.parties import count
 from quatrefoil.tlog import VerifierKey
 from quatrefoil.transport import TrustAnchor, files
 
@@ -38,6 +40,24 @@ def add_terms(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
 
 
+def add_number(parser: argparse.ArgumentParser, *, required: bool, count_help: str) -> None:
+    """How many receipts: one of ``--count`` and ``--fraction``."""
+    number = parser.add_mutually_exclusive_group(required=required)
+    number.add_argument("--count", type=count, metavar="N", help=count_help)
+    number.add_argument("--fraction", type=share, metavar="P", help="or which share of them, as 0.01; rounded up")
+
+
+def share(text: str) -> Fraction:
+    """A share above 0 and up to 1, for argparse, as it is written: no rounding moves the number that is drawn."""
+    try:
+        found = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no share like 0.01") from None
+    if not 0 < found <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0 and up to 1")
+    return found
+
+
 def read_witnesses(given: Sequence[Path], trust: TrustAnchor, at: datetime) -> tuple[VerifierKey, ...]:
     """Their keys: a statement is verified under ``trust``, a key is taken as it stands."""
     found = []
@@ -60,4 +80,4 @@ def terms_of(options: argparse.Namespace, keys: tuple[VerifierKey, ...], number:
     return Terms(keys, number, options.after, earliest, challenge)
 
 
-__all__ = ["add_terms", "read_witnesses", "terms_of"]
+__all__ = ["add_number", "add_terms", "read_witnesses", "terms_of"]

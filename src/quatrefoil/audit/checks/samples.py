@@ -7,13 +7,15 @@ made it. How one proof is verified is injected: a typed value, or it raises.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fractions import Fraction
 from typing import TypeAlias
 
 from quatrefoil.audit.party_log import PartyLog
-from quatrefoil.audit.sampling import DrawnReceipt, Sample, Terms
+from quatrefoil.audit.sampling import DrawnReceipt, Sample, Terms, population_size
 from quatrefoil.audit.sampling import verify as verify_sample
+from quatrefoil.audit.sampling.rule import share_of
 from quatrefoil.audit.verdict import Findings, count
 from quatrefoil.errors import EvidenceRejected, QuatrefoilError
 from quatrefoil.tlog import Checkpoint, Note
@@ -50,12 +52,20 @@ hold."""
 
 @dataclass(frozen=True)
 class Sampling:
-    """What an auditor asks of samples. ``samples`` and ``proofs``: given beside what came along."""
+    """What an auditor asks of samples. ``samples`` and ``proofs``: given beside what came along. ``share``: instead of
+    the terms' count, of the population at each sample's checkpoint."""
 
     terms: Terms
     verify_proof: VerifyProof
     samples: tuple[Extra, ...] = ()
     proofs: tuple[Extra, ...] = ()
+    share: Fraction | None = None
+
+    def terms_at(self, log: PartyLog, checkpoint: bytes) -> Terms:
+        """``QuatrefoilError`` where the checkpoint gives no population."""
+        if self.share is None:
+            return self.terms
+        return replace(self.terms, count=share_of(self.share, population_size(log, checkpoint, self.terms, _quiet)))
 
 
 @dataclass(frozen=True)
@@ -106,7 +116,7 @@ def check_samples(
 ) -> Sampled:
     """``logs``: of servers, by origin. Every sample has to be what the terms draw, and every receipt drawn proven."""
     found = Sampled()
-    held = [one for extra in samples if (one := _held(extra, sampling.terms, logs, findings)) is not None]
+    held = [one for extra in samples if (one := _held(extra, sampling, logs, findings)) is not None]
     if not samples:
         findings.problem(SAMPLES, "no sample came along, and terms of one were given")
     findings.say(SAMPLES, f"{count(len(held), 'sample')} as the terms draw it")
@@ -123,13 +133,15 @@ def check_samples(
 
 
 def _held(
-    extra: Extra, terms: Terms, logs: Mapping[str, PartyLog], findings: Findings
+    extra: Extra, sampling: Sampling, logs: Mapping[str, PartyLog], findings: Findings
 ) -> tuple[Extra, Sample, PartyLog] | None:
     try:
         content = extra.read()
-        origin = Checkpoint.parse(Note.decode(Sample.decode(content).checkpoint.encode()).text).origin
+        checkpoint = Sample.decode(content).checkpoint.encode()
+        origin = Checkpoint.parse(Note.decode(checkpoint).text).origin
         if origin not in logs:
             raise EvidenceRejected(f"is of {origin}, and no such log of a server is here", hint="Ask for that log")
+        terms = sampling.terms_at(logs[origin], checkpoint)
         return extra, verify_sample(content, logs[origin], terms, _quiet, checkpoint=None), logs[origin]
     except QuatrefoilError as error:
         findings.problem(SAMPLES, f"{extra.name}: {error.problem}")

@@ -8,10 +8,12 @@ which specifies all of this to the byte.
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 
 from quatrefoil.errors import CallerError, EvidenceRejected
 from quatrefoil.tlog.checkpoints import (
@@ -33,6 +35,17 @@ SHORTEST_CHALLENGE, LONGEST_CHALLENGE = 16, 64
 _SEED_LABEL = b"quatrefoil audit sample seed 1\n"
 _DRAW_LABEL = b"quatrefoil audit sample draw 1\n"
 _NUMBER = struct.Struct(">Q")
+
+
+def share_of(share: Fraction, population: int) -> int:
+    """How many receipts ``share`` of a population is, rounded up. ``CallerError`` where as many cannot be drawn."""
+    number = math.ceil(share * population)
+    if not 1 <= number <= MOST_DRAWN:
+        raise CallerError(
+            f"that share of {population:,} receipts is {number:,}, not 1 to {MOST_DRAWN:,}",
+            hint="Give another --fraction, or --count",
+        )
+    return number
 
 
 @dataclass(frozen=True)
