@@ -17,7 +17,7 @@ from quatrefoil.audit import witness_folder, witnesses
 from quatrefoil.audit.log import LOG_FOLDER
 from quatrefoil.audit.sampling import Terms, draw
 from quatrefoil.audit.witness_folder import Cosigned, cosign
-from quatrefoil.cli import archives, audit_cosign
+from quatrefoil.cli import archives, audit_cosign, audit_sample, auditing
 from quatrefoil.errors import CallerError, EvidenceRejected, StateCorrupt
 from quatrefoil.tlog import FolderSource
 from quatrefoil.tlog.evidence import Evidence
@@ -138,3 +138,24 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert cli.main([str(one) for one in [*line, "--out", tmp_path / "again"]]) == 0
     assert "0 of them new" in capsys.readouterr().out
     assert witness_folder.STATE_FILE in {file.name for file in (tmp_path / "w").iterdir()}
+
+
+def test_the_first_example_of_samples_works_in_the_order_of_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/audit-sampling.md: two witnesses cosign, one draws, another draws again from a bundle."""
+    for module in (archives, auditing, audit_cosign, audit_sample):
+        monkeypatch.setattr(module, "system_clock", lambda: SIGNED)
+    serve(tmp_path)
+    for name in ("root.pem", "crl.pem"):
+        (tmp_path / name).write_bytes((consortium(TRUSTED).directory / name).read_bytes())
+    for name in ("north", "south"):
+        identity(name, "silo")
+        (tmp_path / name).symlink_to(consortium(TRUSTED).folder(name, "silo"))
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "audit-sampling.md").read_text().partition("## What is agreed")[0]
+    lines = [line.strip() for line in page.replace("\\\n", " ").splitlines() if line.startswith("    quatrefoil")]
+    assert len(lines) == 5
+    for line in lines:
+        printed = line.replace("6d2f...c1", "6d" * 32).replace("--count 300", "--count 3").split()
+        assert cli.main(printed[1:]) == 0
