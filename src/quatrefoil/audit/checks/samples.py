@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from quatrefoil.audit.party_log import PartyLog
-from quatrefoil.audit.sampling import DrawnReceipt, Sample, Terms
+from quatrefoil.audit.sampling import DrawnReceipt, Sample, Terms, answered
 from quatrefoil.audit.sampling import verify as verify_sample
 from quatrefoil.audit.verdict import Findings, count
 from quatrefoil.errors import EvidenceRejected, QuatrefoilError
@@ -61,7 +61,8 @@ class Sampling:
 @dataclass(frozen=True)
 class SampleFacts:
     """A sample that is what its terms draw. ``unanswered``: receipts of answers that failed or broke off, of which
-    there is nothing to prove. ``missing``: without a proof, the first :data:`MOST_TOLD`; ``lacking``: how many."""
+    there is nothing to prove; ``silent``: of code in audit mode, that say nothing of a computation. ``missing``: without a
+    proof, the first :data:`MOST_TOLD`; ``lacking``: how many."""
 
     name: str
     party: str
@@ -70,6 +71,7 @@ class SampleFacts:
     drawn: int
     proven: int
     unanswered: int
+    silent: int
     missing: tuple[DrawnReceipt, ...]
     lacking: int
     seed: str
@@ -117,8 +119,10 @@ def check_samples(
         findings.not_run(PROOFS, "no sample holds that would say what has to be proven")
     drawn, shown = sum(one.drawn for one in found.samples), sum(one.proven for one in found.samples)
     unanswered = sum(one.unanswered for one in found.samples)
+    silent = sum(one.silent for one in found.samples)
     said = f"{shown:,} of {count(drawn, 'receipt')} drawn are proven"
-    findings.say(PROOFS, said + (f"; {unanswered:,} have no answer to prove" if unanswered else ""))
+    said += f"; {unanswered:,} have no answer to prove" if unanswered else ""
+    findings.say(PROOFS, said + (f"; {silent:,} say nothing of a computation" if silent else ""))
     return found
 
 
@@ -162,15 +166,8 @@ def _verified(
 
 
 def _compared(name: str, sample: Sample, log: PartyLog, proven: set[bytes], findings: Findings) -> SampleFacts:
-    missing, unanswered = list[DrawnReceipt](), 0
-    for one in sample.drawn:
-        if one.digest in proven:
-            continue
-        body = log.entry(one.entry).body
-        if body["status"] == 200 and body["complete"]:
-            missing.append(one)
-        else:
-            unanswered += 1
+    left = answered(log, sample.drawn)
+    missing = [one for one in left.provable if one.digest not in proven]
     for one in missing:
         findings.problem(
             PROOFS,
@@ -182,8 +179,9 @@ def _compared(name: str, sample: Sample, log: PartyLog, proven: set[bytes], find
         Checkpoint.parse(Note.decode(sample.checkpoint.encode()).text).size,
         sample.population,
         len(sample.drawn),
-        len(sample.drawn) - len(missing) - unanswered,
-        unanswered,
+        len(left.provable) - len(missing),
+        left.failed,
+        left.silent,
         tuple(missing[:MOST_TOLD]),
         len(missing),
         sample.seed.hex(),
