@@ -50,19 +50,21 @@ hold."""
 
 @dataclass(frozen=True)
 class Sampling:
-    """What an auditor asks of samples. ``samples`` and ``proofs``: given beside what came along."""
+    """What an auditor asks of samples. ``samples`` and ``proofs``: given beside what came along. ``checkpoint``: that
+    the auditor had before the challenge; None takes each sample's own, which whoever made it has chosen."""
 
     terms: Terms
     verify_proof: VerifyProof
     samples: tuple[Extra, ...] = ()
     proofs: tuple[Extra, ...] = ()
+    checkpoint: bytes | None = None
 
 
 @dataclass(frozen=True)
 class SampleFacts:
     """A sample that is what its terms draw. ``unanswered``: receipts of answers that failed or broke off, of which
-    there is nothing to prove; ``silent``: of code in audit mode, that say nothing of a computation. ``missing``: without a
-    proof, the first :data:`MOST_TOLD`; ``lacking``: how many."""
+    there is nothing to prove; ``silent``: of code in audit mode, that say nothing of a computation.
+    ``missing``: without a proof, the first :data:`MOST_TOLD`; ``lacking``: how many."""
 
     name: str
     party: str
@@ -108,10 +110,11 @@ def check_samples(
 ) -> Sampled:
     """``logs``: of servers, by origin. Every sample has to be what the terms draw, and every receipt drawn proven."""
     found = Sampled()
-    held = [one for extra in samples if (one := _held(extra, sampling.terms, logs, findings)) is not None]
+    held = [one for extra in samples if (one := _held(extra, sampling, logs, findings)) is not None]
     if not samples:
         findings.problem(SAMPLES, "no sample came along, and terms of one were given")
-    findings.say(SAMPLES, f"{count(len(held), 'sample')} as the terms draw it")
+    own = "" if sampling.checkpoint is not None else "; at the checkpoint that the sample names: none was given"
+    findings.say(SAMPLES, f"{count(len(held), 'sample')} as the terms draw it{own}")
     proven = _verified(proofs, sampling.verify_proof, logs, anchor, at, findings, found)
     for extra, sample, log in held:
         found.samples.append(_compared(extra.name, sample, log, proven, findings))
@@ -127,14 +130,15 @@ def check_samples(
 
 
 def _held(
-    extra: Extra, terms: Terms, logs: Mapping[str, PartyLog], findings: Findings
+    extra: Extra, sampling: Sampling, logs: Mapping[str, PartyLog], findings: Findings
 ) -> tuple[Extra, Sample, PartyLog] | None:
     try:
         content = extra.read()
         origin = Checkpoint.parse(Note.decode(Sample.decode(content).checkpoint.encode()).text).origin
         if origin not in logs:
             raise EvidenceRejected(f"is of {origin}, and no such log of a server is here", hint="Ask for that log")
-        return extra, verify_sample(content, logs[origin], terms, _quiet, checkpoint=None), logs[origin]
+        log = logs[origin]
+        return extra, verify_sample(content, log, sampling.terms, _quiet, checkpoint=sampling.checkpoint), log
     except QuatrefoilError as error:
         findings.problem(SAMPLES, f"{extra.name}: {error.problem}")
         return None
