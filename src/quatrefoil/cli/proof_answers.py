@@ -68,6 +68,7 @@ def _prove(options: argparse.Namespace) -> None:
     output.require_writable(options.json)
     if options.batch is None and options.out.exists():
         raise HostError(f"{options.out} exists already", hint="Name another place; nothing is overwritten")
+    output.require_writable(options.out if options.batch is None else None)  # before an opening is used up
     told = output.progress_console()
     folder = ModelFolder(options.model)
     records = _recorded(options, folder, told.print)
