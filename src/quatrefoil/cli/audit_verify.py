@@ -59,6 +59,9 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     add_terms(parser, required=False)
     parser.add_argument("--count", type=count, metavar="N", help="how many receipts a sample has to have drawn")
     parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="the cosigned checkpoint that you had before --challenge"
+    )
+    parser.add_argument(
         "--sample", type=Path, metavar="FILE", action="append", default=[], help="a sample beside those of a bundle"
     )
     parser.add_argument(
@@ -93,7 +96,7 @@ def examined(options: argparse.Namespace) -> Examined:
 
 def _sampling(options: argparse.Namespace, at: datetime) -> Sampling | None:
     if options.witness is None:
-        if options.count or options.challenge or options.sample or options.proof:
+        if options.count or options.challenge or options.sample or options.proof or options.checkpoint:
             raise CallerError(
                 "samples are judged by the witnesses that had to cosign their checkpoint",
                 hint="Give --witness for each, and --count",
@@ -109,7 +112,8 @@ def _sampling(options: argparse.Namespace, at: datetime) -> Sampling | None:
         tuple(Extra(file.name, partial(files.read, file, what)) for file in given)
         for what, given in (("sample", options.sample), ("proof", options.proof))
     )
-    return Sampling(terms_of(options, keys, options.count), proven_by, samples, proofs)
+    checkpoint = None if options.checkpoint is None else files.read(options.checkpoint, "checkpoint")
+    return Sampling(terms_of(options, keys, options.count), proven_by, samples, proofs, checkpoint)
 
 
 def as_json(found: Examined) -> dict[str, Any]:

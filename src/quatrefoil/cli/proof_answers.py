@@ -68,11 +68,14 @@ def _prove(options: argparse.Namespace) -> None:
     output.require_writable(options.json)
     if options.batch is None and options.out.exists():
         raise HostError(f"{options.out} exists already", hint="Name another place; nothing is overwritten")
+    output.require_writable(options.out if options.batch is None else None)  # before an opening is used up
     told = output.progress_console()
     folder = ModelFolder(options.model)
     records = _recorded(options, folder, told.print)
-    told.print(f"looking {len(records):,} receipts up in the log")
     with _log_of(options, folder.server) as log:
+        if options.sample is not None:
+            records = drawn_of(records, Sample.decode(files.read(options.sample, "sample")), log)
+        told.print(f"looking {len(records):,} receipts up in the log")
         places = places_of(log, {one.receipt.digest() for one in records})
         origin = log.owner.origin
     told.print(f"proving their answers; {folder.left} openings are left before")
@@ -170,7 +173,7 @@ def verify(options: argparse.Namespace) -> None:
 
 
 def _recorded(options: argparse.Namespace, folder: ModelFolder, report: Callable[[str], None]) -> list[Recorded]:
-    """The records of answers, or those of them that a sample has drawn."""
+    """The records of answers, each held to its receipt."""
     entrance = entrance_of(folder.program.content)
     found = recorded(
         options.receipts,
@@ -181,12 +184,7 @@ def _recorded(options: argparse.Namespace, folder: ModelFolder, report: Callable
         clock=system_clock,
         report=report,
     )
-    records = [
-        Recorded(one.said, one.inputs, one.outputs, OpeningKeys(one.inputs_key, one.output_key)) for one in found
-    ]
-    if options.sample is None:
-        return records
-    return drawn_of(records, Sample.decode(files.read(options.sample, "sample")))
+    return [Recorded(one.said, one.inputs, one.outputs, OpeningKeys(one.inputs_key, one.output_key)) for one in found]
 
 
 @contextmanager
@@ -204,10 +202,15 @@ def _log_of(options: argparse.Namespace, name: str | None) -> Iterator[PartyLog]
 
 
 def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
-    return [
-        (name.replace("_", " "), f"{value:,}" if isinstance(value, int) else escape(str(value)))
-        for name, value in found.items()
-    ]
+    return [(name.replace("_", " "), _shown(value)) for name, value in found.items()]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    return f"{value:,}" if isinstance(value, int) else escape(str(value))
 
 
 __all__ = ["add_prove", "add_verify", "verify"]

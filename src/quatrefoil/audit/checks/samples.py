@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from quatrefoil.audit.party_log import PartyLog
-from quatrefoil.audit.sampling import DrawnReceipt, Sample, Terms
+from quatrefoil.audit.sampling import DrawnReceipt, Sample, Terms, answered
 from quatrefoil.audit.sampling import verify as verify_sample
 from quatrefoil.audit.verdict import Findings, count
 from quatrefoil.errors import EvidenceRejected, QuatrefoilError
@@ -50,18 +50,21 @@ hold."""
 
 @dataclass(frozen=True)
 class Sampling:
-    """What an auditor asks of samples. ``samples`` and ``proofs``: given beside what came along."""
+    """What an auditor asks of samples. ``samples`` and ``proofs``: given beside what came along. ``checkpoint``: that
+    the auditor had before the challenge; None takes each sample's own, which whoever made it has chosen."""
 
     terms: Terms
     verify_proof: VerifyProof
     samples: tuple[Extra, ...] = ()
     proofs: tuple[Extra, ...] = ()
+    checkpoint: bytes | None = None
 
 
 @dataclass(frozen=True)
 class SampleFacts:
     """A sample that is what its terms draw. ``unanswered``: receipts of answers that failed or broke off, of which
-    there is nothing to prove. ``missing``: without a proof, the first :data:`MOST_TOLD`; ``lacking``: how many."""
+    there is nothing to prove; ``silent``: of code in audit mode, that say nothing of a computation.
+    ``missing``: without a proof, the first :data:`MOST_TOLD`; ``lacking``: how many."""
 
     name: str
     party: str
@@ -70,6 +73,7 @@ class SampleFacts:
     drawn: int
     proven: int
     unanswered: int
+    silent: int
     missing: tuple[DrawnReceipt, ...]
     lacking: int
     seed: str
@@ -106,10 +110,11 @@ def check_samples(
 ) -> Sampled:
     """``logs``: of servers, by origin. Every sample has to be what the terms draw, and every receipt drawn proven."""
     found = Sampled()
-    held = [one for extra in samples if (one := _held(extra, sampling.terms, logs, findings)) is not None]
+    held = [one for extra in samples if (one := _held(extra, sampling, logs, findings)) is not None]
     if not samples:
         findings.problem(SAMPLES, "no sample came along, and terms of one were given")
-    findings.say(SAMPLES, f"{count(len(held), 'sample')} as the terms draw it")
+    own = "" if sampling.checkpoint is not None else "; at the checkpoint that the sample names: none was given"
+    findings.say(SAMPLES, f"{count(len(held), 'sample')} as the terms draw it{own}")
     proven = _verified(proofs, sampling.verify_proof, logs, anchor, at, findings, found)
     for extra, sample, log in held:
         found.samples.append(_compared(extra.name, sample, log, proven, findings))
@@ -117,20 +122,23 @@ def check_samples(
         findings.not_run(PROOFS, "no sample holds that would say what has to be proven")
     drawn, shown = sum(one.drawn for one in found.samples), sum(one.proven for one in found.samples)
     unanswered = sum(one.unanswered for one in found.samples)
+    silent = sum(one.silent for one in found.samples)
     said = f"{shown:,} of {count(drawn, 'receipt')} drawn are proven"
-    findings.say(PROOFS, said + (f"; {unanswered:,} have no answer to prove" if unanswered else ""))
+    said += f"; {unanswered:,} have no answer to prove" if unanswered else ""
+    findings.say(PROOFS, said + (f"; {silent:,} say nothing of a computation" if silent else ""))
     return found
 
 
 def _held(
-    extra: Extra, terms: Terms, logs: Mapping[str, PartyLog], findings: Findings
+    extra: Extra, sampling: Sampling, logs: Mapping[str, PartyLog], findings: Findings
 ) -> tuple[Extra, Sample, PartyLog] | None:
     try:
         content = extra.read()
         origin = Checkpoint.parse(Note.decode(Sample.decode(content).checkpoint.encode()).text).origin
         if origin not in logs:
             raise EvidenceRejected(f"is of {origin}, and no such log of a server is here", hint="Ask for that log")
-        return extra, verify_sample(content, logs[origin], terms, _quiet, checkpoint=None), logs[origin]
+        log = logs[origin]
+        return extra, verify_sample(content, log, sampling.terms, _quiet, checkpoint=sampling.checkpoint), log
     except QuatrefoilError as error:
         findings.problem(SAMPLES, f"{extra.name}: {error.problem}")
         return None
@@ -162,15 +170,8 @@ def _verified(
 
 
 def _compared(name: str, sample: Sample, log: PartyLog, proven: set[bytes], findings: Findings) -> SampleFacts:
-    missing, unanswered = list[DrawnReceipt](), 0
-    for one in sample.drawn:
-        if one.digest in proven:
-            continue
-        body = log.entry(one.entry).body
-        if body["status"] == 200 and body["complete"]:
-            missing.append(one)
-        else:
-            unanswered += 1
+    left = answered(log, sample.drawn)
+    missing = [one for one in left.provable if one.digest not in proven]
     for one in missing:
         findings.problem(
             PROOFS,
@@ -182,8 +183,9 @@ def _compared(name: str, sample: Sample, log: PartyLog, proven: set[bytes], find
         Checkpoint.parse(Note.decode(sample.checkpoint.encode()).text).size,
         sample.population,
         len(sample.drawn),
-        len(sample.drawn) - len(missing) - unanswered,
-        unanswered,
+        len(left.provable) - len(missing),
+        left.failed,
+        left.silent,
         tuple(missing[:MOST_TOLD]),
         len(missing),
         sample.seed.hex(),

@@ -5,7 +5,17 @@ from __future__ import annotations
 from quatrefoil.audit.report.markup import Content, Markup, digest, element, table
 from quatrefoil.audit.verification import Examined
 
-_DRAWN = ("Server", "Entries", "Receipts", "Drawn", "Proven", "No answer", "Not proven", "Challenge")
+_DRAWN = (
+    "Server",
+    "Entries",
+    "Receipts",
+    "Drawn",
+    "Proven",
+    "No answer",
+    "Nothing computed",
+    "Not proven",
+    "Challenge",
+)
 _PROOFS = ("Proof", "Receipts", "Committed weights", "Soundness", "Result")
 
 
@@ -22,6 +32,7 @@ def sampled(found: Examined) -> Markup:
             f"{one.drawn:,}",
             f"{one.proven:,}",
             f"{one.unanswered:,}",
+            f"{one.silent:,}",
             element("b", f"{one.lacking:,}", class_="warn") if one.lacking else "0",
             "yes" if one.challenged else "none: whoever asked for cosignatures could try out samples",
         ]
