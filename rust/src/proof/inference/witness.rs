@@ -156,6 +156,12 @@ impl<'a> Filling<'a> {
             let [q, r, y] = self.rows_of(0..1, cell.shift > 0);
             super::lies::witness(cell.shift, &mut q[0][0], r.first_mut().map(|r| &mut r[0]), &mut y[0][0]);
         }
+        #[cfg(test)]
+        if let Some((feature, sample)) = super::lies::remainder() {
+            let cell = shape.cells.all.iter().find(|cell| cell.range().contains(&feature)).expect("a cell's feature");
+            let [q, r, y] = self.rows_of(feature..feature + 1, cell.shift > 0);
+            super::lies::other_sum(cell, &mut q[0][sample], r.first_mut().map(|r| &mut r[sample]), &mut y[0][sample]);
+        }
     }
 
     fn fill_layer(&mut self, number: usize, sums: &[i32]) {
