@@ -291,9 +291,13 @@ fn hidden_inputs_must_have_a_hash() {
 fn proofs_of_the_second_prover_are_accepted() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/inference_proofs");
     let mut found = 0;
-    for (name, batch, openings) in
-        [("one-layer-batch-of-1", 1, 1), ("two-layers", 5, 1), ("two-layers-16-openings", 1, 16), ("images", 3, 1)]
-    {
+    for (name, batch, openings, hidden) in [
+        ("one-layer-batch-of-1", 1, 1, false),
+        ("two-layers", 5, 1, false),
+        ("two-layers-16-openings", 1, 16, false),
+        ("images", 3, 1, false),
+        ("two-layers-hidden", 2, 1, true),
+    ] {
         let read = |end: &str| std::fs::read(format!("{folder}/{name}.{end}")).unwrap();
         let integers = |end: &str| -> Vec<i32> {
             read(end).chunks_exact(4).map(|word| i32::from_le_bytes(word.try_into().unwrap())).collect()
@@ -304,9 +308,12 @@ fn proofs_of_the_second_prover_are_accepted() {
             let byte = |index: usize| u8::from_str_radix(&described[start + 2 * index..][..2], 16).unwrap();
             std::array::from_fn(byte)
         };
-        let shape = Shape::new(&Program::parse(&read("program")).unwrap(), batch, false, openings).unwrap();
+        let shape = Shape::new(&Program::parse(&read("program")).unwrap(), batch, hidden, openings).unwrap();
         let (inputs, outputs) = (integers("inputs"), integers("outputs"));
-        let public = Public::new(&shape, Inputs::Open(&inputs), &outputs).unwrap();
+        let hashes: Vec<u64> =
+            read("inputs").chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect();
+        let inputs = if hidden { Inputs::Hashed(&hashes) } else { Inputs::Open(&inputs) };
+        let public = Public::new(&shape, inputs, &outputs).unwrap();
         let [inputs, outputs] = public.digests(1);
         let statement = Statement { shape: &shape, root: digest("root"), inputs, outputs, binding: digest("binding") };
         let proof = read("proof");
@@ -317,5 +324,5 @@ fn proofs_of_the_second_prover_are_accepted() {
         assert!(verify(&statement, &public, &changed, 1).is_err(), "{name}");
         found += 1;
     }
-    assert_eq!(found, 4);
+    assert_eq!(found, 5);
 }
