@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from quatrefoil.proven.recorded import drawn_of
 
 import sampled
 from float_models import numbers
@@ -12,7 +13,6 @@ from made_inferences import ANSWER, REQUEST
 from proven_answers import Ward, small_graph
 from quatrefoil.audit.sampling import draw
 from quatrefoil.errors import CallerError
-from quatrefoil.proven.recorded import drawn_of
 
 
 def test_failures_and_questions_about_the_model_are_drawn_and_not_proven(tmp_path: Path) -> None:
