@@ -14,6 +14,7 @@ MOST_STEPS: Final = 1024
 MOST_FEATURES: Final = 1 << 24
 LARGEST_MAGNITUDE: Final = 1 << 16
 LARGEST_SUM: Final = 1 << 50
+LARGEST_WORK: Final = 1 << 36
 LARGEST_LEFT_SHIFT: Final = 24
 MOST_PLACES: Final = 1 << 12  # of a window of a MaxPool
 LARGEST_WEIGHT: Final = 1 << 16
@@ -335,9 +336,20 @@ class Program:
             need(value.features <= MOST_FEATURES, f"step {number} gives {value.features} features, above 2^24")
             largest = step.largest_sum(self.given(number), self.w_max)
             need(largest < LARGEST_SUM, f"sums of step {number} may reach {largest}, not below 2^50")
+        need(self.work <= LARGEST_WORK, f"Convs and AveragePools have {self.work} products, above 2^36")
         need(self.values[0].features <= MOST_FEATURES, "the input has more than 2^24 features")
         need(bool(self.layers), "no step is a Dense or a Conv")
         need(not self.is_input(len(self.steps)), "the last step only flattens the input")
+
+    @property
+    def work(self) -> int:
+        """Products of all Convs and AveragePools."""
+        products = 0
+        for number, (step, value) in enumerate(zip(self.steps, self.values[1:], strict=True), 1):
+            if isinstance(step, Conv | AveragePool):
+                deep = self.given(number)[0].shape[0] if isinstance(step, Conv) else 1
+                products += value.features * deep * step.windows.places
+        return products
 
     @cached_property
     def values(self) -> list[Value]:

@@ -22,12 +22,14 @@ from quatrefoil.audit import PartyLog
 from quatrefoil.audit.archive import write_archive
 from quatrefoil.audit.bundling import make_bundle
 from quatrefoil.audit.checks.samples import MOST_TOLD, Extra, Proven, Sampling
+from quatrefoil.audit.computations import Computation
 from quatrefoil.audit.evidence import LARGEST_PROOF
 from quatrefoil.audit.log import LOG_FOLDER, WITNESSED
 from quatrefoil.audit.report import render
 from quatrefoil.audit.sampling import Sample, Terms, draw
 from quatrefoil.audit.verification import Examined, examine
 from quatrefoil.errors import EvidenceRejected, MessageRefused, ProofRejected
+from quatrefoil.serving.receipts import Computed
 from quatrefoil.transport import TrustAnchor
 from sampled import Cosigners, quiet, serve, server, terms
 
@@ -92,7 +94,10 @@ def test_every_drawn_receipt_is_proven(state: Path, sample: Sample, tmp_path: Pa
     found = examined(bundle(tmp_path, state, [sample.encode()], parts))
     assert failed(found) == {}
     said = {check.name: check.detail for check in found.verdict.checks}
-    assert said["samples"] == "1 sample as the terms draw it" and said["proofs"] == "6 of 6 receipts drawn are proven"
+    assert (
+        said["samples"].startswith("1 sample as the terms draw it")
+        and said["proofs"] == "6 of 6 receipts drawn are proven"
+    )
     (facts,) = found.sampled.samples
     assert (facts.party, facts.drawn, facts.proven, facts.lacking, facts.challenged) == ("ward", 6, 6, 0, True)
     assert "no checkpoint was named by the auditor" in page(found), "the sample has named one"
@@ -166,7 +171,7 @@ REFUSED = {
     "other witnesses": (lambda s: s, terms(6, names=["east"], challenge=CHALLENGE), "has no ML-DSA-44 cosignature"),
     "more than there are": (lambda s: s, terms(600, challenge=CHALLENGE), "600 receipts cannot be drawn from 19"),
     "a receipt swapped": (
-        lambda s: replace(s, drawn=(*s.drawn[:5], replace(s.drawn[5], sequence=0))),
+        lambda s: replace(s, drawn=(*s.drawn[:5], replace(s.drawn[5], sequence=s.drawn[5].sequence + 1))),
         TERMS,
         "in place 5, and the rule draws",
     ),
@@ -182,6 +187,29 @@ def test_a_sample_that_the_terms_do_not_draw_shows(name: str, state: Path, sampl
     found = examined(bundle(tmp_path, state, [alter(sample).encode()], [proof]), by)
     assert failed(found).keys() == {"samples", "proofs"} and re.search(problem, failed(found)["samples"])
     assert "no sample holds" in failed(found)["proofs"]
+
+
+def test_a_sample_at_another_checkpoint_than_the_auditor_had_shows(tmp_path: Path) -> None:
+    """Whoever knows the challenge could let the log grow until a sample suits."""
+    with made.server_log(tmp_path / "state") as log:
+        issuer = made.issuer(tmp_path / "journal", log)
+        given = []
+        for number in range(2):
+            made.begun(issuer, number)
+            for _ in range(6):
+                issuer.issue(made.REQUEST, made.ANSWER, 200, True)
+            issuer.flush()
+            issuer.end()
+            given.append(Cosigners().cosigned(tmp_path / "state"))
+    state = tmp_path / "state"
+    chosen = draw(server(state), given[1], TERMS, quiet)
+    proof = proof_of([one.digest for one in chosen.drawn], state)
+    path = bundle(tmp_path, state, [chosen.encode()], [proof])
+    for checkpoint, problem in ((given[0], "is of another checkpoint"), (given[1], ""), (None, "")):
+        by = Sampling(TERMS, listed, checkpoint=checkpoint)
+        found = examine(path, trust=ROOT, policy=None, relied=None, at=AT, sampling=by)
+        assert problem in failed(found).get("samples", "") and bool(problem) == ("samples" in failed(found))
+    assert "none was given" in {check.name: check.detail for check in found.verdict.checks}["samples"]
 
 
 def test_a_sample_of_a_log_that_is_not_there_shows(sample: Sample, state: Path, tmp_path: Path) -> None:
@@ -208,6 +236,29 @@ def test_an_answer_that_failed_needs_no_proof_and_is_counted(tmp_path: Path) -> 
     assert said == "1 of 3 receipts drawn are proven; 2 have no answer to prove"
     assert "could try out samples" in page(found), "there was no challenge"
     assert "named by the auditor" not in page(found)
+
+
+def test_a_question_about_the_model_needs_no_proof_and_answers_off_the_record_do(tmp_path: Path) -> None:
+    folder = tmp_path / "server"
+    said = Computed(Computation(b"i" * 32, b"o" * 32), lambda _receipt: None)
+    with made.server_log(folder / "state") as log:
+        issuer = made.issuer(folder / "journal", log)
+        for number, computed in enumerate((said, None)):
+            made.begun(issuer, number)
+            issuer.issue(made.REQUEST, made.ANSWER, 200, True, computed=computed)
+            issuer.issue(made.REQUEST, made.ANSWER, 200, True)
+            issuer.flush()
+            issuer.end()
+    state = folder / "state"
+    drawn = draw(server(state), Cosigners().cosigned(state), terms(4), quiet)
+    audited = made.keyset(0).digest()
+    (committed,) = [one.digest for one in drawn.drawn if (one.keyset, one.sequence) == (audited, 0)]
+    found = examined(bundle(tmp_path, state, [drawn.encode()], [proof_of([committed], state)]), terms(4))
+    assert failed(found).keys() == {"proofs"}
+    assert "1 of 4 receipts drawn are proven; 1 say nothing of a computation" in failed(found)["proofs"]
+    (facts,) = found.sampled.samples
+    assert (facts.proven, facts.silent, facts.lacking) == (1, 1, 2)
+    assert {one.keyset for one in facts.missing} == {made.keyset(1).digest()}
 
 
 # ---------------------------------------------------------------------------------------------------------- the bundle

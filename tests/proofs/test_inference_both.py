@@ -247,6 +247,21 @@ def test_both_refuse_the_same_programs(seed: int, change: int) -> None:
         assert counted(changed, 1, 1, False) is not None
 
 
+def test_programs_that_would_hold_up_a_verifier_are_refused_by_both() -> None:
+    def pools(size: int, count: int) -> bytes:
+        """Windows of 2^9 by 2^9 over an image: 2^36 products, if there are as many of them."""
+        head = b"QFPROG01" + struct.pack("<4I2i2I", 3, 1, size, size, 0, 1, 1, count + 2)
+        pool = struct.pack("<9I2iI", 3, 0, 512, 512, 1, 1, 1, 1, 16, 0, 1, 15)
+        return head + pool * count + struct.pack("<2I", 5, count) + struct.pack("<4I", 0, count + 1, 1, 0)
+
+    assert second.parse(pools(1023, 1)).work == 1 << 36
+    assert counted(pools(1023, 1), 1, 1, False) is not None
+    for size, count in ((1024, 1), (1023, 2)):
+        with pytest.raises(Refused, match="above 2\\^36"):
+            second.parse(pools(size, count))
+        assert counted(pools(size, count), 1, 1, False) is None
+
+
 def test_the_files_of_the_vectors_are_read_by_both() -> None:
     for name, *_ in ACCEPTED:
         assert load(FOLDER / f"{name}.json").digest == verified(loaded(name))[0]

@@ -81,3 +81,5 @@ def test_nothing_is_overwritten_by_a_proof(here: Path, capsys):
     options = "--model HERE/none --receipts HERE/none --key HERE/none --log HERE/none --trust HERE/ca/root.pem"
     refused(here, capsys, f"proof prove {options} --out HERE/P", "exists already")
     refused(here, capsys, f"proof prove {options} --out HERE/Q", "cannot be read")
+    refused(here, capsys, f"proof prove {options} --out HERE/P/x", "cannot be written")
+    refused(here, capsys, f"proof prove {options} --out HERE/nowhere/x", "cannot be written")

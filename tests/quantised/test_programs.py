@@ -137,6 +137,17 @@ def test_sums_that_could_pass_fifty_bits_are_refused():
         program_of(graph(HIDDEN, big, high=(1 << 16) - 1))
 
 
+def test_models_that_would_hold_up_a_verifier_are_refused():
+    # Windows of 2^9 by 2^9, 2^9 by 2^9 of them: 2^36 products.
+    pool = AveragePool("p", (0,), (512, 512), (1, 1), 1, Requantise(16, 0, 255))
+    rest = (Flatten("f", (1,)), Dense("y", (2,), np.zeros((1, 1 << 18), np.int64), np.array([2]), None))
+    program_of(graph(pool, *rest, shape=(1, 1023, 1023), high=1))
+    conv = Conv("c", (0,), np.ones((2, 1, 512, 512), np.int64), np.zeros(2), (1, 1), (0,) * 4, Requantise(16, 0, 255))
+    rest = (Flatten("f", (1,)), Dense("y", (2,), np.zeros((1, 1 << 19), np.int64), np.array([2]), None))
+    with pytest.raises(ModelRefused, match="have 137,438,953,472 products an inference, over 68,719,476,736"):
+        program_of(graph(conv, *rest, shape=(1, 1023, 1023), high=1))
+
+
 def test_a_shift_beyond_what_proofs_have_is_refused_by_its_node():
     made = quantise(perceptron(2, 2, 1, seed=813), numbers(813, 20, 2), Widths(16, 15))
     shifts = [step.requantise.shift for step in made.steps if getattr(step, "requantise", None)]

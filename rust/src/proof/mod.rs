@@ -4,6 +4,7 @@ mod blinding;
 mod codes;
 mod column;
 mod combination;
+mod committing;
 mod constraint;
 mod ext;
 mod further;

@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 use super::blinding::{Blinding, Use};
 use super::column::{Column, dot, drop_all};
 use super::combination::{combine, combine_onto};
+use super::committing::Committing;
 use super::constraint::{Relation, Weights, table_columns};
 use super::ext::{E, bytes_of};
 use super::further::Further;
@@ -21,7 +22,6 @@ use super::shape::Shape;
 use super::statement::{First, Statement};
 use super::sumcheck::{self, Claim, Ending};
 use super::tree::Tree;
-use super::wide::code::Code as Transform;
 use super::witness::Witness;
 use crate::ntt::N;
 
@@ -79,9 +79,9 @@ impl Prover<'_> {
             mu: self.blinding.elements(Use::Mu, shape.row_coefficients()),
             nu: self.blinding.elements(Use::Nu, shape.mask_row() + queries),
         };
-        let transform = shape.code.transform();
+        let committing = Committing::new(&self.blinding, shape.code, self.threads);
         hide([&masks.row, &masks.mu, &masks.nu].into_iter().flat_map(|mask| mask.iter().flat_map(|mask| mask.parts())));
-        let first_tree = self.commit_columns(&transform, witness, &masks);
+        let first_tree = self.commit_columns(&committing, witness, &masks);
         self.messages.proof.extend(first_tree.root());
         let First { zeta, alpha } = First::draw(&mut self.messages.transcript, &first_tree.root());
 
@@ -92,8 +92,8 @@ impl Prover<'_> {
         #[cfg(test)]
         super::lies::balance(&mut inverses);
         hide(inverses.iter().flat_map(|column| column.re.iter().chain(&column.im).copied()));
-        let second_tree = self.commit_inverses(&transform, &inverses);
-        drop(transform);
+        let second_tree = self.commit_inverses(&committing, &inverses);
+        drop(committing);
         let v = self.binding_value(witness, &zeta);
         #[cfg(test)]
         let v = v + super::lies::binding();
@@ -108,34 +108,22 @@ impl Prover<'_> {
         Attempt { proof: self.messages.proof, holds: ending.holds }
     }
 
-    fn commit_columns(&self, transform: &Transform, witness: &Witness, masks: &Masks) -> Tree {
+    fn commit_columns(&self, committing: &Committing, witness: &Witness, masks: &Masks) -> Tree {
         let mut rows = self.rows_of(witness.columns.iter().map(|column| column.re.as_slice()));
         let parts: Vec<Column> = [&masks.row, &masks.nu, &masks.mu].map(|mask| Column::of(mask.iter().copied())).into();
         rows.extend(parts.iter().flat_map(|part| [part.re.as_slice(), part.im.as_slice()]));
         // The mask row has elements appended as the columns' rows have; mu and nu are uniform already.
         let appended = rows.len() - 4;
-        self.commit(transform, 1, &rows, appended)
+        committing.tree(1, &rows, appended)
     }
 
-    fn commit_inverses(&self, transform: &Transform, inverses: &[Column]) -> Tree {
+    fn commit_inverses(&self, committing: &Committing, inverses: &[Column]) -> Tree {
         let rows = self.rows_of(inverses.iter().flat_map(|column| [column.re.as_slice(), column.im.as_slice()]));
-        self.commit(transform, 2, &rows, rows.len())
+        committing.tree(2, &rows, rows.len())
     }
 
     pub fn rows_of<'b>(&self, columns: impl Iterator<Item = &'b [u64]>) -> Vec<&'b [u64]> {
         columns.flat_map(|column| column.chunks_exact(self.shape.code.message())).collect()
-    }
-
-    /// A tree over the code words of rows; to the first `appended` of them, uniform elements are appended.
-    fn commit(&self, transform: &Transform, tree: u64, rows: &[&[u64]], appended: usize) -> Tree {
-        let code = self.shape.code;
-        let behind = |row| {
-            let count = if row < appended { code.queries } else { 0 };
-            self.blinding.words(Use::Row { tree, row }, count)
-        };
-        let words = code.encode(transform, rows, behind, self.threads);
-        let salts = || self.blinding.salts(tree);
-        Tree::commit(words, code.log_length, Some(&salts), self.threads)
     }
 
     /// v = s~(zeta) + pi

@@ -60,6 +60,9 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     add_terms(parser, required=False)
     add_number(parser, required=False, count_help="how many receipts a sample has to have drawn")
     parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="the cosigned checkpoint that you had before --challenge"
+    )
+    parser.add_argument(
         "--sample", type=Path, metavar="FILE", action="append", default=[], help="a sample beside those of a bundle"
     )
     parser.add_argument(
@@ -95,7 +98,7 @@ def examined(options: argparse.Namespace) -> Examined:
 def _sampling(options: argparse.Namespace, at: datetime) -> Sampling | None:
     numbered = options.count is not None or options.fraction is not None
     if options.witness is None:
-        if numbered or options.challenge or options.sample or options.proof:
+        if numbered or options.challenge or options.sample or options.proof or options.checkpoint:
             raise CallerError(
                 "samples are judged by the witnesses that had to cosign their checkpoint",
                 hint="Give --witness for each, and --count or --fraction",
@@ -114,7 +117,9 @@ def _sampling(options: argparse.Namespace, at: datetime) -> Sampling | None:
             ("proof", LARGEST_PROOF, options.proof),
         )
     )
-    return Sampling(terms_of(options, keys, options.count or 1), proven_by, samples, proofs, options.fraction)
+    checkpoint = None if options.checkpoint is None else files.read(options.checkpoint, "checkpoint")
+    terms = terms_of(options, keys, options.count or 1)
+    return Sampling(terms, proven_by, samples, proofs, checkpoint, options.fraction)
 
 
 def as_json(found: Examined) -> dict[str, Any]:

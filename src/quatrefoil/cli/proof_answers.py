@@ -23,7 +23,7 @@ from quatrefoil.errors import CallerError, EvidenceRejected, HostError, PeerErro
 from quatrefoil.offline import Processes, Step, run
 from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proven import ModelFolder, Recorded, VerifiedAnswers, places_of, prove_answers, verify_answers
-from quatrefoil.proven.drawn import NotProven, drawn_of, explained
+from quatrefoil.proven.drawn import Drawn, drawn_of
 from quatrefoil.proven.statement import ROLE
 from quatrefoil.proven.tasks import CheckAnswers, ProveAnswers, tasks_of
 from quatrefoil.quantised import entrance_of
@@ -72,23 +72,27 @@ def _prove(options: argparse.Namespace) -> None:
     output.require_writable(options.json)
     if options.batch is None and options.out.exists():
         raise HostError(f"{options.out} exists already", hint="Name another place; nothing is overwritten")
+    output.require_writable(options.out if options.batch is None else None)  # before an opening is used up
     told = output.progress_console()
     folder = ModelFolder(options.model)
-    records, left = _recorded(options, folder, told.print)
-    told.print(f"looking {len(records):,} receipts up in the log")
+    sample = _sample(options)
+    found = _recorded(options, folder, told.print)
     with _log_of(options, folder.server) as log:
+        drawn = Drawn(tuple(found)) if sample is None else drawn_of(found, sample, log, folder.committed)
+        records = drawn.records
+        told.print(f"looking {len(records):,} receipts up in the log")
         places = places_of(log, {one.receipt.digest() for one in records})
-        origin, left = log.owner.origin, explained(left, log)
-    for one in left[:MOST_TOLD]:
+        origin = log.owner.origin
+    for one in drawn.left[:MOST_TOLD]:
         told.print(f"not proven: {one}", markup=False)
     told.print(f"proving their answers; {folder.left} openings are left before")
     if options.batch is not None:
-        _prove_batches(options, folder, records, left, origin, places, told.print)
+        _prove_batches(options, folder, drawn, origin, places, told.print)
         return
     proof = prove_answers(folder, records, origin=origin, places=places, hidden=options.hidden, threads=options.threads)
     content = proof.encode()
     files.write_new(options.out, content)
-    found = {
+    made = {
         "receipts": len(records),
         "hidden": options.hidden,
         "file_bytes": len(content),
@@ -97,13 +101,13 @@ def _prove(options: argparse.Namespace) -> None:
         "openings_left": folder.left,
         "model_root": proof.commitment.root.hex(),
     }
-    _say(options, found, {}, left)
+    _say(options, made, {}, drawn)
 
 
-def _say(options: argparse.Namespace, found: dict[str, Any], files_made: dict[str, Any], left: list[NotProven]) -> None:
+def _say(options: argparse.Namespace, found: dict[str, Any], files_made: dict[str, Any], drawn: Drawn) -> None:
     """What was proven; then ``CallerError`` where a receipt is drawn, was answered and is not proven."""
-    lacking = [one for one in left if not one.unanswered]
-    said = found | {"unanswered": len(left) - len(lacking)} if options.sample else found
+    lacking = drawn.left
+    said = found | {"failed": drawn.failed, "silent": drawn.silent} if options.sample else found
     listed = [
         {"keyset": one.drawn.keyset.hex(), "sequence": one.drawn.sequence, "entry": one.drawn.entry, "why": one.why}
         for one in lacking
@@ -123,14 +127,13 @@ def _say(options: argparse.Namespace, found: dict[str, Any], files_made: dict[st
 def _prove_batches(
     options: argparse.Namespace,
     folder: ModelFolder,
-    records: list[Recorded],
-    left: list[NotProven],
+    drawn: Drawn,
     origin: str,
     places: dict[bytes, int],
     told: Callable[[str], None],
 ) -> None:
     """Every batch by itself, each result kept: what is there and holds is not proven again."""
-    tasks = tasks_of(folder, records, origin=origin, places=places, hidden=options.hidden, batch=options.batch)
+    tasks = tasks_of(folder, drawn.records, origin=origin, places=places, hidden=options.hidden, batch=options.batch)
 
     def say(step: Step) -> None:
         told(f"{step.task}: {step.what}{': ' if step.detail else ''}{step.detail} ({step.done} of {step.total})")
@@ -140,13 +143,13 @@ def _prove_batches(
     outcome = run(tasks, ProveAnswers(options.model), options.out, say, check=check, executor=executor)
     results = outcome.require()
     found = {
-        "receipts": len(records),
+        "receipts": len(drawn.records),
         "hidden": options.hidden,
         "kept": len(outcome.kept),
         "openings_left": folder.left,
         "model_root": folder.commitment.root.hex(),
     }
-    _say(options, found, {"files": [str(results[task]) for task in tasks]}, left)
+    _say(options, found, {"files": [str(results[task]) for task in tasks]}, drawn)
 
 
 def verify(options: argparse.Namespace) -> None:
@@ -200,13 +203,14 @@ def _limits(found: VerifiedAnswers) -> str:
     return f"The receipts are unsigned and were looked up in no log: whoever made the file can have made them. {said}"
 
 
-def _recorded(
-    options: argparse.Namespace, folder: ModelFolder, report: Callable[[str], None]
-) -> tuple[list[Recorded], list[NotProven]]:
-    """The records of answers, or those of them that a sample has drawn, and what of it is not proven."""
-    sample = None
-    if options.sample is not None:
-        sample = Sample.decode(files.read(options.sample, "sample", largest=LARGEST_SAMPLE))
+def _sample(options: argparse.Namespace) -> Sample | None:
+    if options.sample is None:
+        return None
+    return Sample.decode(files.read(options.sample, "sample", largest=LARGEST_SAMPLE))
+
+
+def _recorded(options: argparse.Namespace, folder: ModelFolder, report: Callable[[str], None]) -> Iterator[Recorded]:
+    """The records of answers, each held to its receipt, one after the other."""
     entrance = entrance_of(folder.program.content)
     found = recorded(
         options.receipts,
@@ -217,13 +221,8 @@ def _recorded(
         clock=system_clock,
         report=report,
     )
-    records = (
-        Recorded(one.said, one.inputs, one.outputs, OpeningKeys(one.inputs_key, one.output_key)) for one in found
-    )
-    if sample is None:
-        return [*records], []
-    drawn = drawn_of(records, sample, folder.committed)
-    return [*drawn.records], [*drawn.left]
+    for one in found:
+        yield Recorded(one.said, one.inputs, one.outputs, OpeningKeys(one.inputs_key, one.output_key))
 
 
 @contextmanager
@@ -241,10 +240,15 @@ def _log_of(options: argparse.Namespace, name: str | None) -> Iterator[PartyLog]
 
 
 def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
-    return [
-        (name.replace("_", " "), f"{value:,}" if isinstance(value, int) else escape(str(value)))
-        for name, value in found.items()
-    ]
+    return [(name.replace("_", " "), _shown(value)) for name, value in found.items()]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    return f"{value:,}" if isinstance(value, int) else escape(str(value))
 
 
 __all__ = ["add_prove", "add_verify", "verify"]

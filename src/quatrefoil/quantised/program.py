@@ -40,6 +40,9 @@ LARGEST_FEATURES = 1 << 24
 LARGEST_SUM = 1 << 50
 """Every sum of products stays below this, whatever weights of its range a prover commits to."""
 
+LARGEST_WORK = 1 << 36
+"""Products of all Convs and AveragePools, which a verifier goes through."""
+
 _FEWER = "Quantise with fewer bits a weight or a value, on samples that are more like what will come"
 
 
@@ -115,6 +118,12 @@ def program_of(graph: IntegerGraph) -> Program:
             )
     if not any(isinstance(step, Dense | Conv) for step in steps):
         raise ModelRefused("the model has no weights: there is nothing to commit to", hint="Prove a model that learned")
+    work = sum(_work(step, values[number + 1]) for number, step in enumerate(steps))
+    if work > LARGEST_WORK:
+        raise ModelRefused(
+            f"the model's convolutions and pools have {work:,} products an inference, over {LARGEST_WORK:,}",
+            hint="Prove a smaller model: who checks its proofs goes through all of them",
+        )
     largest = max(1, *(_magnitude(step.weights) for step in steps if isinstance(step, Dense | Conv)))
     entry, shape = graph.input, graph.input.shape
     header = struct.pack(f"<I{len(shape)}I2i2I", len(shape), *shape, entry.low, entry.high, largest, len(steps))
@@ -179,6 +188,13 @@ def _step(step: Step, given: list[Value], found: Value, largest: int) -> bytes:
         return fields + struct.pack("<8I", *step.kernel, *step.strides, *step.pads)
     assert isinstance(step, Flatten) and found.shape
     return fields
+
+
+def _work(step: Step, found: Value) -> int:
+    """Products of a Conv or an AveragePool."""
+    if isinstance(step, Conv):
+        return features(found) * math.prod(step.weights.shape[1:])
+    return features(found) * math.prod(step.kernel) if isinstance(step, AveragePool) else 0
 
 
 def _fits(step: Step, products: int, weight: int, given: list[Value]) -> None:

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use super::cells::Cell;
+use super::looked_up::{entry_of, signed};
 use crate::proof::column::Column;
 use crate::proof::ext::E;
 
@@ -12,6 +14,12 @@ pub enum Lie {
     Rounding(i64),
     /// The first clipped value is this much more, whatever that does to what follows.
     Activation(i64),
+    /// The sum of this feature is another one for this sample, and what is clipped from it the same where there is another
+    /// such sum: all that stands in a row is in its table.
+    Remainder {
+        feature: usize,
+        sample: usize,
+    },
     /// The inverse columns are made to add up to zero, whatever they are.
     Balanced,
     /// Of the first entry of the first table one use more is stated.
@@ -53,7 +61,7 @@ pub fn sum() -> E {
 }
 
 fn element(value: i64) -> E {
-    E::base(super::looked_up::entry_of(value))
+    E::base(entry_of(value))
 }
 
 /// The first entries of Q, R and Y.
@@ -68,6 +76,24 @@ pub fn witness(shift: u32, q: &mut u64, r: Option<&mut u64>, y: &mut u64) {
     if let Some(more) = told(|lie| if let Lie::Activation(more) = lie { Some(more) } else { None }) {
         add(y, more);
     }
+}
+
+/// The feature and the sample of which the sum is another one.
+pub fn remainder() -> Option<(usize, usize)> {
+    told(|lie| if let Lie::Remainder { feature, sample } = lie { Some((feature, sample)) } else { None })
+}
+
+/// Another sum of a cell: entries of Q, R and Y.
+pub fn other_sum(cell: &Cell, q: &mut u64, r: Option<&mut u64>, y: &mut u64) {
+    if let Some(r) = r {
+        *r ^= 1;
+        return;
+    }
+    let old = signed(*q);
+    let more = if old <= -(1 << cell.q_bits) || old > cell.high { 1 } else { -1 };
+    let new = if old + more < 1 << cell.q_bits { old + more } else { old - 1 };
+    *q = entry_of(new);
+    *y = entry_of(new.clamp(cell.low, cell.high));
 }
 
 pub fn uses(uses: &mut [u64]) {

@@ -4,10 +4,10 @@ mod blinded;
 mod bytes;
 mod cells;
 mod claims;
-mod committing;
 mod errors;
 #[cfg(test)]
 mod laps;
+mod layer_vector;
 mod layers;
 #[cfg(test)]
 mod lies;
@@ -16,12 +16,14 @@ mod looked_up;
 mod lookups;
 mod mask_row;
 mod mask_weights;
+mod masks;
 mod opened;
 mod program;
 mod prover;
 mod public;
 pub mod python;
 mod range;
+mod rounded;
 mod rounds;
 mod rounds_end;
 mod shape;
@@ -31,6 +33,7 @@ mod sums;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod uses;
 mod verifier;
 mod weights;
 mod weights_claims;

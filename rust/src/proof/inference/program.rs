@@ -17,6 +17,9 @@ const LARGEST_COMPARED: i64 = 1 << 15;
 /// Sums of products are below this, so that equality modulo p is equality.
 const LARGEST_SUM: u128 = 1 << 50;
 
+/// Products of all Convs and AveragePools: a verifier goes through them, whatever the proof.
+const LARGEST_WORK: u128 = 1 << 36;
+
 /// What flows between steps: its shape without the batch, and the least and the largest integer that it can hold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Value {
@@ -92,6 +95,16 @@ impl Step {
         matches!(self.kind, Kind::Dense { .. } | Kind::Conv { .. })
     }
 
+    /// Products of a Conv or an AveragePool.
+    fn work(&self, source: &Value) -> u128 {
+        let products = match &self.kind {
+            Kind::Conv { window, .. } => source.shape[0] as u128 * window.places() as u128,
+            Kind::AveragePool { window, .. } => window.places() as u128,
+            _ => 0,
+        };
+        self.value.features() as u128 * products
+    }
+
     pub fn rounding(&self) -> Option<&Rounding> {
         match &self.kind {
             Kind::Dense { rounding, .. } | Kind::Conv { rounding, .. } => rounding.as_ref(),
@@ -116,8 +129,15 @@ impl Program {
         let mut reader = Reader { all: bytes, rest: bytes };
         let (input, largest_weight, count) = reader.head()?;
         let mut program = Self { bytes: bytes.to_vec(), input, largest_weight, steps: Vec::with_capacity(count) };
+        let mut work = 0;
         for number in 1..=count {
             let step = reader.step(&program, number == count).map_err(|reason| format!("step {number} {reason}"))?;
+            work += step.work(program.value(step.sources[0]));
+            if work > LARGEST_WORK {
+                return Err(format!(
+                    "Convs and AveragePools up to step {number} have {work} products, 2^36 are the most"
+                ));
+            }
             program.steps.push(step);
         }
         if !reader.rest.is_empty() {

@@ -3,16 +3,15 @@
 //! The sums of Dense and Conv come from whoever has run the model; those of Sums and pools follow from them. Nothing here
 //! branches on a value or has one as an index.
 
-use zeroize::{Zeroizing, optimization_barrier};
+use zeroize::Zeroizing;
 
 use super::looked_up::{entry_of, signed};
 use super::program::{Kind, Step};
+use super::rounded::Rounded;
 use super::shape::{I, Q, R, Shape, VECTORS, Y};
-use super::tables::Table;
+use super::uses::uses;
 use crate::parallel;
-use crate::processor::at_its_best;
 use crate::proof::column::Column;
-use crate::proof::multiplicity;
 
 /// What a model has computed for a batch, sample after sample.
 pub struct Trace<'a> {
@@ -156,6 +155,12 @@ impl<'a> Filling<'a> {
             let [q, r, y] = self.rows_of(0..1, cell.shift > 0);
             super::lies::witness(cell.shift, &mut q[0][0], r.first_mut().map(|r| &mut r[0]), &mut y[0][0]);
         }
+        #[cfg(test)]
+        if let Some((feature, sample)) = super::lies::remainder() {
+            let cell = shape.cells.all.iter().find(|cell| cell.range().contains(&feature)).expect("a cell's feature");
+            let [q, r, y] = self.rows_of(feature..feature + 1, cell.shift > 0);
+            super::lies::other_sum(cell, &mut q[0][sample], r.first_mut().map(|r| &mut r[sample]), &mut y[0][sample]);
+        }
     }
 
     fn fill_layer(&mut self, number: usize, sums: &[i32]) {
@@ -292,105 +297,4 @@ fn enter(entries: &[i32], features: usize, rows: &mut [&mut [u64]], _threads: us
             row[sample] = entry_of(i64::from(entry));
         }
     }
-}
-
-/// sum + half = 2^shift q + r, y = min(max(q, low), high)
-#[derive(Clone, Copy)]
-struct Rounded {
-    shift: u32,
-    low: i64,
-    high: i64,
-}
-
-impl Rounded {
-    fn fill(self, sums: &[i64], q: &mut [u64], r: Option<&mut [u64]>, y: &mut [u64]) {
-        match r {
-            Some(r) => at_its_best(round, (self, sums, q, r, y)),
-            None => at_its_best(clip, (self, sums, q, y)),
-        }
-    }
-}
-
-type Rounding<'b> = (Rounded, &'b [i64], &'b mut [u64], &'b mut [u64], &'b mut [u64]);
-
-#[inline(always)]
-fn round((rounded, sums, q, r, y): Rounding) {
-    let shift = rounded.shift;
-    let half = (1i64 << shift) >> 1;
-    let rows = q.chunks_mut(RUN).zip(r.chunks_mut(RUN)).zip(y.chunks_mut(RUN));
-    for (sums, ((q, r), y)) in sums.chunks(RUN).zip(rows) {
-        let mut quotients = [0; RUN];
-        for ((&sum, quotient), r) in sums.iter().zip(&mut quotients).zip(r) {
-            let raised = sum + half;
-            *quotient = raised >> shift;
-            *r = (raised - (*quotient << shift)) as u64;
-        }
-        clip_run(rounded, &quotients[..sums.len()], q, y);
-    }
-}
-
-#[inline(always)]
-fn clip((rounded, sums, q, y): (Rounded, &[i64], &mut [u64], &mut [u64])) {
-    for (sums, (q, y)) in sums.chunks(RUN).zip(q.chunks_mut(RUN).zip(y.chunks_mut(RUN))) {
-        clip_run(rounded, sums, q, y);
-    }
-}
-
-/// Sums that are clipped together.
-const RUN: usize = 64;
-
-/// By masks of which the compiler does not know what they are: of anything plainer it makes branches.
-#[inline(always)]
-fn clip_run(Rounded { low, high, .. }: Rounded, values: &[i64], q: &mut [u64], y: &mut [u64]) {
-    let mut masks = [[0; RUN]; 2];
-    let [below, above] = &mut masks;
-    for ((&value, below), above) in values.iter().zip(below).zip(above) {
-        (*below, *above) = ((value - low) >> 63, (high - value) >> 63);
-    }
-    optimization_barrier(&masks);
-    let [below, above] = &masks;
-    for ((&value, (below, above)), (q, y)) in values.iter().zip(below.iter().zip(above)).zip(q.iter_mut().zip(y)) {
-        *q = entry_of(value);
-        *y = entry_of((value & !(below | above)) | (low & below) | (high & above));
-    }
-}
-
-/// How often every entry of every table is used, one table after the other.
-fn uses(shape: &Shape, columns: &[Column], threads: usize) -> Vec<u64> {
-    let (samples, room) = (shape.samples(), shape.features_a_column());
-    let mut uses = Vec::with_capacity(shape.entries());
-    for (number, &table) in shape.tables.iter().enumerate() {
-        // The rows of the features with this tag; those filled up are 0 in every vector.
-        let (mut rows, mut filled) = (Vec::new(), 0);
-        for vector in [Q, R, I] {
-            let tags = &shape.tags[vector];
-            for (index, tag) in tags.iter().enumerate().filter(|(_, tag)| tag.table == number) {
-                let end = tags.get(index + 1).map_or(shape.features[vector], |next| next.first);
-                if index + 1 == tags.len() {
-                    filled += (shape.columns[vector].len() * room - end) * samples;
-                }
-                let mut first = tag.first;
-                while first < end {
-                    let (column, from) = (first / room, first % room);
-                    let to = room.min(from + end - first);
-                    let column = &columns[shape.columns[vector].start + column];
-                    rows.push(&column.re[from * samples..to * samples]);
-                    first += to - from;
-                }
-            }
-        }
-        let of_table = of_table(table, &rows, threads);
-        uses.extend_from_slice(&of_table);
-        let zero = uses.len() - of_table.len() + (-table.least()) as usize;
-        uses[zero] += filled as u64;
-    }
-    uses
-}
-
-/// How often each entry of a table stands in some rows: v0 says which it is.
-fn of_table(table: Table, rows: &[&[u64]], threads: usize) -> Zeroizing<Vec<u64>> {
-    let raised = (-table.least()) as u64;
-    let mut uses = multiplicity::count(rows, raised, table.len().next_power_of_two(), threads);
-    uses.truncate(table.len());
-    uses
 }

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from quatrefoil.audit.party_log import PartyLog
-from quatrefoil.audit.sampling import DrawnReceipt, Sample, Terms, population_size
+from quatrefoil.audit.sampling import DrawnReceipt, Sample, Terms, answered, population_size
 from quatrefoil.audit.sampling import verify as verify_sample
 from quatrefoil.audit.sampling.rule import share_of
 from quatrefoil.audit.verdict import Findings, count
@@ -52,13 +52,15 @@ hold."""
 
 @dataclass(frozen=True)
 class Sampling:
-    """What an auditor asks of samples. ``samples`` and ``proofs``: given beside what came along. ``share``: instead of
-    the terms' count, of the population at each sample's checkpoint."""
+    """What an auditor asks of samples. ``samples`` and ``proofs``: given beside what came along. ``checkpoint``: that
+    the auditor had before the challenge; None takes each sample's own, which whoever made it has chosen. ``share``:
+    instead of the terms' count, of the population at each sample's checkpoint."""
 
     terms: Terms
     verify_proof: VerifyProof
     samples: tuple[Extra, ...] = ()
     proofs: tuple[Extra, ...] = ()
+    checkpoint: bytes | None = None
     share: Fraction | None = None
 
     def terms_at(self, log: PartyLog, checkpoint: bytes) -> Terms:
@@ -71,7 +73,8 @@ class Sampling:
 @dataclass(frozen=True)
 class SampleFacts:
     """A sample that is what its terms draw. ``unanswered``: receipts of answers that failed or broke off, of which
-    there is nothing to prove. ``missing``: without a proof, the first :data:`MOST_TOLD`; ``lacking``: how many."""
+    there is nothing to prove; ``silent``: of code in audit mode, that say nothing of a computation.
+    ``missing``: without a proof, the first :data:`MOST_TOLD`; ``lacking``: how many."""
 
     name: str
     party: str
@@ -80,10 +83,12 @@ class SampleFacts:
     drawn: int
     proven: int
     unanswered: int
+    silent: int
     missing: tuple[DrawnReceipt, ...]
     lacking: int
     seed: str
     challenged: bool
+    checkpoint_given: bool
 
 
 @dataclass(frozen=True)
@@ -119,16 +124,21 @@ def check_samples(
     held = [one for extra in samples if (one := _held(extra, sampling, logs, findings)) is not None]
     if not samples:
         findings.problem(SAMPLES, "no sample came along, and terms of one were given")
-    findings.say(SAMPLES, f"{count(len(held), 'sample')} as the terms draw it")
+    own = "" if sampling.checkpoint is not None else "; at the checkpoint that the sample names: none was given"
+    findings.say(SAMPLES, f"{count(len(held), 'sample')} as the terms draw it{own}")
     proven = _verified(proofs, sampling.verify_proof, logs, anchor, at, findings, found)
     for extra, sample, log in held:
-        found.samples.append(_compared(extra.name, sample, log, proven, findings))
+        found.samples.append(
+            _compared(extra.name, sample, log, proven, findings, given=sampling.checkpoint is not None)
+        )
     if not held:
         findings.not_run(PROOFS, "no sample holds that would say what has to be proven")
     drawn, shown = sum(one.drawn for one in found.samples), sum(one.proven for one in found.samples)
     unanswered = sum(one.unanswered for one in found.samples)
+    silent = sum(one.silent for one in found.samples)
     said = f"{shown:,} of {count(drawn, 'receipt')} drawn are proven"
-    findings.say(PROOFS, said + (f"; {unanswered:,} have no answer to prove" if unanswered else ""))
+    said += f"; {unanswered:,} have no answer to prove" if unanswered else ""
+    findings.say(PROOFS, said + (f"; {silent:,} say nothing of a computation" if silent else ""))
     return found
 
 
@@ -141,8 +151,9 @@ def _held(
         origin = Checkpoint.parse(Note.decode(checkpoint).text).origin
         if origin not in logs:
             raise EvidenceRejected(f"is of {origin}, and no such log of a server is here", hint="Ask for that log")
-        terms = sampling.terms_at(logs[origin], checkpoint)
-        return extra, verify_sample(content, logs[origin], terms, _quiet, checkpoint=None), logs[origin]
+        log = logs[origin]
+        terms = sampling.terms_at(log, checkpoint)
+        return extra, verify_sample(content, log, terms, _quiet, checkpoint=sampling.checkpoint), log
     except QuatrefoilError as error:
         findings.problem(SAMPLES, f"{extra.name}: {error.problem}")
         return None
@@ -173,16 +184,11 @@ def _verified(
     return proven
 
 
-def _compared(name: str, sample: Sample, log: PartyLog, proven: set[bytes], findings: Findings) -> SampleFacts:
-    missing, unanswered = list[DrawnReceipt](), 0
-    for one in sample.drawn:
-        if one.digest in proven:
-            continue
-        body = log.entry(one.entry).body
-        if body["status"] == 200 and body["complete"]:
-            missing.append(one)
-        else:
-            unanswered += 1
+def _compared(
+    name: str, sample: Sample, log: PartyLog, proven: set[bytes], findings: Findings, *, given: bool
+) -> SampleFacts:
+    left = answered(log, sample.drawn)
+    missing = [one for one in left.provable if one.digest not in proven]
     for one in missing:
         findings.problem(
             PROOFS,
@@ -194,12 +200,14 @@ def _compared(name: str, sample: Sample, log: PartyLog, proven: set[bytes], find
         Checkpoint.parse(Note.decode(sample.checkpoint.encode()).text).size,
         sample.population,
         len(sample.drawn),
-        len(sample.drawn) - len(missing) - unanswered,
-        unanswered,
+        len(left.provable) - len(missing),
+        left.failed,
+        left.silent,
         tuple(missing[:MOST_TOLD]),
         len(missing),
         sample.seed.hex(),
         sample.challenge is not None,
+        given,
     )
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from quatrefoil.audit.checks.samples import SampleFacts
 from quatrefoil.audit.report.markup import Content, Markup, digest, element, table
 from quatrefoil.audit.verification import Examined
 
-_DRAWN = ("Server", "Entries", "Receipts", "Drawn", "Proven", "No answer", "Not proven", "Challenge")
+_DRAWN = (
+    "Server",
+    "Entries",
+    "Receipts",
+    "Drawn",
+    "Proven",
+    "No answer",
+    "Nothing computed",
+    "Not proven",
+    "Challenge",
+)
 _PROOFS = ("Proof", "Receipts", "Committed weights", "Soundness", "Result")
-_CHALLENGED = "yes; no checkpoint was named by the auditor: it counts if the auditor had this one before the challenge"
 
 
 def sampled(found: Examined) -> Markup:
@@ -23,8 +33,9 @@ def sampled(found: Examined) -> Markup:
             f"{one.drawn:,}",
             f"{one.proven:,}",
             f"{one.unanswered:,}",
+            f"{one.silent:,}",
             element("b", f"{one.lacking:,}", class_="warn") if one.lacking else "0",
-            _CHALLENGED if one.challenged else "none: whoever asked for cosignatures could try out samples",
+            _challenge(one),
         ]
         for one in samples
     ]
@@ -59,3 +70,11 @@ def sampled(found: Examined) -> Markup:
         *(element("p", line, class_="warn") for line in lines),
         table(_PROOFS, shown, "proofs") if shown else element("p", "No proof came along."),
     )
+
+
+def _challenge(one: SampleFacts) -> str:
+    if not one.challenged:
+        return "none: whoever asked for cosignatures could try out samples"
+    if one.checkpoint_given:
+        return "yes"
+    return "yes; no checkpoint was named by the auditor: it counts if the auditor had this one before the challenge"

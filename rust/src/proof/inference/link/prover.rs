@@ -5,8 +5,8 @@ use zeroize::Zeroizing;
 use super::{MAGIC, Point, transcript, unlike};
 use crate::proof::blinding::{Blinding, Use};
 use crate::proof::column::{Column, dot};
+use crate::proof::committing::Committing;
 use crate::proof::ext::{E, bytes_of};
-use crate::proof::inference::committing::commit;
 use crate::proof::inference::weights::Commitment;
 use crate::proof::messages::Outgoing;
 use crate::proof::multilinear::eq_table;
@@ -35,7 +35,7 @@ pub fn prove(old: &Commitment, new: &Commitment, seed: &[u8; 32], threads: usize
     hide(mu.iter().flat_map(|mu| mu.iter().flat_map(|mu| mu.parts())));
     let parts = mu.each_ref().map(|mu| Column::of(mu.iter().copied()));
     let rows = parts.each_ref().map(|part| part.parts());
-    let mu_tree = commit(&blinding, MU, shape.code, rows.as_flattened(), 0, threads);
+    let mu_tree = Committing::new(&blinding, shape.code, threads).tree(MU, rows.as_flattened(), 0);
     messages.send("roots", &[&mu_tree.root()]);
 
     let point = Point::draw(shape, &mut messages.transcript);

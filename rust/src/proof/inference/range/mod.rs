@@ -113,12 +113,6 @@ impl RangeShape {
         [log2_ceil(self.fresh()), log2_ceil(self.weights_columns()).max(1)]
     }
 
-    /// rho in the order of `looked_up`'s columns: of the weights, then of the fresh columns.
-    pub fn rho(&self, mask_row: &[E]) -> Vec<E> {
-        let (fresh, weights) = mask_row[self.round_masks()..self.mask_row()].split_at(self.fresh());
-        [weights, fresh].concat()
-    }
-
     pub fn format(&self) -> Format {
         let (shape, weights) = (&self.looked_up, &self.looked_up.weights);
         let (codes, row_codes) = ([shape.code, weights.code], [shape.row_code, weights.row_code]);

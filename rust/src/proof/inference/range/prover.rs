@@ -5,10 +5,11 @@ use zeroize::Zeroizing;
 use super::{Claims, MAGIC, RangeShape};
 use crate::proof::blinding::{Blinding, Use};
 use crate::proof::column::{Column, drop_all};
+use crate::proof::committing::Committing;
 use crate::proof::ext::{E, powers};
 use crate::proof::inference::blinded::{Blinded, degrees};
-use crate::proof::inference::committing::commit;
 use crate::proof::inference::looked_up::LookedUp;
+use crate::proof::inference::masks::{FIRST, MU_W, Masks, SECOND};
 use crate::proof::inference::opened::{self, Secrets};
 use crate::proof::inference::rounds;
 use crate::proof::inference::weights::Commitment;
@@ -18,10 +19,6 @@ use crate::proof::published::hide;
 
 /// Tables that uses are counted of have at most so many entries: see `multiplicity`.
 const LARGEST_TABLE: usize = 1 << 16;
-
-const FIRST: u64 = 1;
-const SECOND: u64 = 2;
-const MU_W: u64 = 3;
 
 /// Prove the range of the weights of a commitment, by one of its openings. The reason where that cannot be done.
 pub fn prove(commitment: &Commitment, seed: &[u8; 32], threads: usize) -> Result<Vec<u8>, String> {
@@ -37,7 +34,8 @@ pub fn prove(commitment: &Commitment, seed: &[u8; 32], threads: usize) -> Result
     let blinding = Blinding::new(seed, &transcript.state());
     let columns = base_columns(&shape, commitment, threads);
     let messages = Outgoing::new(MAGIC, transcript);
-    let masks = Masks::new(&shape, &blinding);
+    let mu = [shape.looked_up.row_coefficients(), commitment.shape.row_coefficients()];
+    let masks = Masks::new(&blinding, shape.mask_row() + shape.looked_up.code.queries, mu);
     let prover = Prover { shape: &shape, commitment, columns: &columns, blinding, masks, threads, messages };
     let proof = prover.run();
     drop_all(columns, threads);
@@ -61,29 +59,6 @@ fn base_columns(shape: &RangeShape, commitment: &Commitment, threads: usize) -> 
     columns
 }
 
-struct Masks {
-    row: Zeroizing<Vec<E>>,
-    nu: Zeroizing<Vec<E>>,
-    mu: Zeroizing<Vec<E>>,
-    mu_w: Zeroizing<Vec<E>>,
-}
-
-impl Masks {
-    fn new(shape: &RangeShape, blinding: &Blinding) -> Self {
-        let length = shape.mask_row() + shape.looked_up.code.queries;
-        let masks = Self {
-            row: blinding.elements(Use::MaskRow, length),
-            nu: blinding.elements(Use::Nu, length),
-            mu: blinding.elements(Use::Mu, shape.looked_up.row_coefficients()),
-            mu_w: blinding.elements(Use::MuW, shape.looked_up.weights.row_coefficients()),
-        };
-        for mask in [&masks.row, &masks.nu, &masks.mu, &masks.mu_w] {
-            hide(mask.iter().flat_map(|mask| mask.parts()));
-        }
-        masks
-    }
-}
-
 struct Prover<'a> {
     shape: &'a RangeShape,
     commitment: &'a Commitment,
@@ -98,16 +73,11 @@ impl Prover<'_> {
     /// The proof, unless what is claimed does not hold.
     fn run(mut self) -> Option<Vec<u8>> {
         let (shape, threads) = (&self.shape.looked_up, self.threads);
-        let (code, weights_code) = (shape.code, shape.weights.code);
+        let code = shape.code;
         let uses = self.rows_of(self.columns[self.shape.weights_columns()..].iter().map(|column| column.re.as_slice()));
-        let Masks { row, nu, mu, mu_w } = &self.masks;
-        let parts: Vec<Column> = [row, nu, mu].map(|mask| Column::of(mask.iter().copied())).into();
-        let of_masks = parts.iter().flat_map(|part| [part.re.as_slice(), part.im.as_slice()]);
-        let rows: Vec<&[u64]> = uses.iter().copied().chain(of_masks).collect();
-        // The mask row has its appended elements already; mu and nu are uniform.
-        let first_tree = commit(&self.blinding, FIRST, code, &rows, uses.len(), threads);
-        let mu_w = Column::of(mu_w.iter().copied());
-        let mu_tree = commit(&self.blinding, MU_W, weights_code, &mu_w.parts(), 0, threads);
+        let committing = Committing::new(&self.blinding, code, threads);
+        let first_tree = self.masks.first_tree(&committing, &uses);
+        let mu_tree = self.masks.mu_tree(&self.blinding, shape.weights.code, threads);
         self.messages.send("roots", &[&first_tree.root(), &mu_tree.root()]);
         let alpha = self.messages.transcript.draw("lookup").element();
 
@@ -118,7 +88,8 @@ impl Prover<'_> {
         crate::proof::inference::lies::balance(&mut inverses);
         hide(inverses.iter().flat_map(|column| column.re.iter().chain(&column.im).copied()));
         let inverse_rows = self.rows_of(inverses.iter().flat_map(|column| [column.re.as_slice(), &column.im]));
-        let second_tree = commit(&self.blinding, SECOND, code, &inverse_rows, usize::MAX, threads);
+        let second_tree = committing.tree(SECOND, &inverse_rows, usize::MAX);
+        drop(committing);
         self.messages.send("root2", &[&second_tree.root()]);
 
         let ending = self.rounds(looked_up, &inverses);
@@ -155,7 +126,7 @@ impl Prover<'_> {
         let shape = &self.shape.looked_up;
         let tau = self.messages.transcript.draw("point").elements(shape.log_rows);
         let gamma = self.messages.transcript.draw("gamma").element();
-        let rho = Zeroizing::new(self.shape.rho(&self.masks.row));
+        let rho = self.rho();
         let omega = Column::extension(shape.samples());
         let claim = rounds::Claim {
             shape,
@@ -180,5 +151,12 @@ impl Prover<'_> {
         let (weights, fresh) = ending.values.split_at(self.shape.weights_columns());
         self.messages.send_elements("values", &[fresh, weights].concat());
         ending
+    }
+
+    /// rho of the weights' columns, then of the fresh ones: in the mask row they are the other way round.
+    fn rho(&self) -> Zeroizing<Vec<E>> {
+        let (first, end) = (self.shape.round_masks(), self.shape.mask_row());
+        let (fresh, weights) = self.masks.row[first..end].split_at(self.shape.fresh());
+        Zeroizing::new([weights, fresh].concat())
     }
 }

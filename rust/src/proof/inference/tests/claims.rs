@@ -5,10 +5,11 @@ use crate::field;
 use crate::proof::column::{Column, dot};
 use crate::proof::ext::E;
 use crate::proof::inference::claims::{LayerPoint, LayerSent, Linear, Maps, eq_of, inputs_at, outputs_at};
+use crate::proof::inference::layer_vector::layer_vector;
 use crate::proof::inference::program::Kind;
 use crate::proof::inference::public::{Batch, Inputs, Public};
 use crate::proof::inference::shape::{Q, R, Shape, VECTORS, Y};
-use crate::proof::inference::weights_claims::{WeightsClaims, layer_vector};
+use crate::proof::inference::weights_claims::WeightsClaims;
 use crate::proof::multilinear::{eq_index, eq_table};
 use crate::proof::transcript::Transcript;
 

@@ -36,6 +36,17 @@ fn a_sum_that_is_rounded_otherwise_is_rejected_even_if_the_fractions_add_up() {
 }
 
 #[test]
+fn another_sum_of_any_cell_is_rejected_though_all_rows_are_in_their_tables() {
+    for model in others().into_iter().map(|(_, model)| model).chain([of_every_kind()]) {
+        let instance = Instance::new(&model, 3, 2);
+        for (number, cell) in instance.shape.cells.all.iter().enumerate() {
+            let feature = cell.offset + 7 * number % cell.features;
+            rejects(&instance, &[Lie::Remainder { feature, sample: number % 3 }], true);
+        }
+    }
+}
+
+#[test]
 fn another_activation_is_rejected_even_if_the_fractions_add_up() {
     for model in [two_layers(), of_every_kind()] {
         let instance = Instance::new(&model, 2, 2);

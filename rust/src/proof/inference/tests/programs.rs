@@ -113,6 +113,20 @@ fn numbers_that_do_not_fit_are_refused() {
 }
 
 #[test]
+fn programs_that_would_hold_up_a_verifier_are_refused() {
+    // Windows of 2^9 by 2^9, 2^9 by 2^9 of them: 2^36 products.
+    let at_once =
+        |builder: Builder, source| builder.average(source, window([512, 512], [1, 1], [0; 4]), 1, clip(16, 0, 1, 15));
+    let image = || Builder::new(&[1, 1023, 1023], 0, 1, 1);
+    let dense = |builder: Builder, source| builder.flatten(source).dense(source + 1, 1, None).bytes();
+    Program::parse(&dense(at_once(image(), 0), 1)).unwrap();
+    let one_more = image().average(0, window([1, 1], [1023, 1023], [0; 4]), 1, clip(16, 0, 1, 15));
+    refused(&dense(at_once(one_more, 0), 2), "up to step 2 have 68719476737 products, 2^36 are the most");
+    let conv = image().conv(0, 2, window([512, 512], [1, 1], [0; 4]), clip(16, 0, 1, 15));
+    refused(&dense(conv, 1), "up to step 1 have 137438953472 products, 2^36 are the most");
+}
+
+#[test]
 fn steps_that_do_not_fit_their_sources_are_refused() {
     refused(&image().dense(1, 3, None).bytes(), "step 2 takes a vector, not a value of shape [2, 4, 3]");
     refused(
