@@ -279,6 +279,16 @@ def test_what_is_not_what_its_name_says_shows(state: Path, sample: Sample, tmp_p
     assert "holds something else than" in failed(found)["samples"]
 
 
+def test_the_report_says_whose_the_checkpoint_is(state: Path, sample: Sample) -> None:
+    extra = (Extra("one.sample", sample.encode),)
+    for checkpoint, told in ((sample.checkpoint.encode(), False), (None, True)):
+        by = Sampling(TERMS, listed, extra, checkpoint=checkpoint)
+        found = examine(state, trust=ROOT, policy=None, relied=None, at=AT, sampling=by)
+        (facts,) = found.sampled.samples
+        assert facts.checkpoint_given is not told
+        assert ("no checkpoint was named by the auditor" in page(found)) is told
+
+
 @pytest.mark.parametrize("name", [f"samples/{'0' * 64}.proof", f"proofs/{'0' * 64}.sample", "samples/one.sample"])
 def test_other_names_are_in_no_bundle(name: str, state: Path, tmp_path: Path) -> None:
     found = examined(rewritten(bundle(tmp_path, state, [], []), {name: b"x"}))
