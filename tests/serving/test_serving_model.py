@@ -19,7 +19,7 @@ from quatrefoil.inference import InferRequest
 from quatrefoil.resources import ReleasePolicy, Stage
 from quatrefoil.resources.container import FILE, TENSORS, About, Owner, claimed_time, opened_front, reading, seal
 from quatrefoil.resources.container.front import Verifying
-from quatrefoil.serving.model import acquire, load_model, require_served
+from quatrefoil.serving.model import acquire, engine_of, read_model, require_served
 from quatrefoil.transport import system_clock
 from quatrefoil.transport.sealed import SUITES, Judged, RecipientKey
 from serving_world import serving_policy
@@ -68,7 +68,8 @@ class Sealed:
             return front.open_key(BROKER)
 
     def loaded(self, path: Path, policy: ServingPolicy, key: bytearray, resource: bytes) -> Any:
-        return load_model(path, self.verifying, key, policy, resource=resource, threads=2)
+        content = read_model(path, self.verifying, key, policy, resource=resource, threads=2)
+        return engine_of(content, policy, threads=2)
 
 
 @pytest.fixture
