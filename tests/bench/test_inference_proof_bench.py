@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from inference_stand_in import Rejecting, StandIn, dying, refusing
 
-from quatrefoil import _core
 from quatrefoil.bench import ezkl_peer, inference_proof, inference_prover
 from quatrefoil.bench.ezkl_peer import measure_ezkl
 from quatrefoil.bench.inference_models import MODELS, Case, lenet, perceptron, wide
@@ -31,7 +30,6 @@ pytest.importorskip("sklearn")
 
 FIGURES = Path(__file__).parents[2] / "docs" / "figures.json"
 SMALL = {"784-128-10": partial(perceptron, 4, epochs=1), "wide": partial(wide, 16)}
-HAS_PROVER = all(hasattr(_core, name) for name in ("prove_inference", "prove_weights_range"))
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +115,6 @@ def test_nothing_cannot_be_measured(threads: int, repeats: int) -> None:
 # ---------------------------------------------------------------------------------------------------------- our prover
 
 
-@pytest.mark.skipif(not HAS_PROVER, reason="the kernel has no prover of inferences")
 def test_our_prover_proves_and_another_answer_is_rejected(small) -> None:
     graph = quantise(small.model, small.samples)
     row = measure_row(small, graph, 3, inference_prover.commit, 1, 1)
