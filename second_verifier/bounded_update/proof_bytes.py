@@ -6,7 +6,6 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from .errors import Rejected
 from .field import Ext
 from .reading import DIGEST, SALT, Pieces, largest_path
 from .shape import Shape, log2
@@ -86,10 +85,7 @@ class Reader(Pieces):
         self._shape = shape
 
     def head(self) -> Head:
-        if self._take(len(MAGIC)) != MAGIC:
-            raise Rejected("these bytes are no proof of a bounded update")
-        if struct.unpack("<2H", self._take(4)) != (VERSION, 0):
-            raise Rejected("the version or the reserved field of the proof is unknown")
+        self._begin(MAGIC, VERSION, "proof of a bounded update")
         shape = self._shape
         return Head(
             statement=self._take(DIGEST),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
 from .errors import Rejected
@@ -29,6 +30,13 @@ class Pieces:
             raise Rejected("the proof ends early")
         self._at += count
         return piece
+
+    def _begin(self, magic: bytes, version: int, what: str) -> None:
+        """``what``: the kind of proof that begins so."""
+        if self._take(len(magic)) != magic:
+            raise Rejected(f"these bytes are no {what}")
+        if struct.unpack("<2H", self._take(4)) != (version, 0):
+            raise Rejected("the version or the reserved field of the proof is unknown")
 
     def _base(self) -> int:
         value = int.from_bytes(self._take(8), "little")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bounded_update.errors import Rejected
 from bounded_update.field import Ext
 from bounded_update.reading import DIGEST, Pieces
 from bounded_update.transcript import serialize
@@ -155,10 +154,7 @@ class Reader(Pieces):
         self._shape = shape
 
     def head(self) -> Head:
-        if self._take(len(MAGIC)) != MAGIC:
-            raise Rejected("these bytes are no proof of answers")
-        if struct.unpack("<2H", self._take(4)) != (VERSION, 0):
-            raise Rejected("the version or the reserved field of the proof is unknown")
+        self._begin(MAGIC, VERSION, "proof of answers")
         shape, weights = self._shape, self._shape.weights
         return Head(
             statement=self._take(DIGEST),

@@ -6,7 +6,6 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from bounded_update.errors import Rejected
 from bounded_update.field import Ext
 from bounded_update.reading import DIGEST, Pieces
 from bounded_update.transcript import serialize
@@ -93,10 +92,7 @@ class RangeReader(Pieces):
         self._shape = shape
 
     def head(self) -> Head:
-        if self._take(len(MAGIC)) != MAGIC:
-            raise Rejected("these bytes are no proof of the range of weights")
-        if struct.unpack("<2H", self._take(4)) != (VERSION, 0):
-            raise Rejected("the version or the reserved field of the proof is unknown")
+        self._begin(MAGIC, VERSION, "proof of the range of weights")
         shape = self._shape
         return Head(
             statement=self._take(DIGEST),

@@ -222,10 +222,7 @@ class LinkReader(Pieces):
         self._shape = shape
 
     def head(self) -> Head:
-        if self._take(len(MAGIC)) != MAGIC:
-            raise Rejected("these bytes are no link between commitments")
-        if struct.unpack("<2H", self._take(4)) != (VERSION, 0):
-            raise Rejected("the version or the reserved field of the proof is unknown")
+        self._begin(MAGIC, VERSION, "link between commitments")
         appended = self._shape.code.appended
         return Head(
             statement=self._take(DIGEST),
