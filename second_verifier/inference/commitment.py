@@ -6,13 +6,14 @@ import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from bounded_update.commitment import Commitment, Rows, cut, parts
 from bounded_update.field import Ext
 from bounded_update.transcript import Drawn
 
 from .model import Weights, weights_columns
-from .shape import Shape, WeightsShape
+from .shape import Code, Shape, WeightsShape
 
 
 class Source:
@@ -52,6 +53,21 @@ class WeightsRandomness:
         return WeightsRandomness(appended, source.salts("weights-salts", shape.code.n))
 
 
+class Blinded(Protocol):
+    """What a shape says of how much a proof draws."""
+
+    @property
+    def code(self) -> Code: ...
+    @property
+    def weights(self) -> WeightsShape: ...
+    @property
+    def R(self) -> int: ...
+    @property
+    def M(self) -> int: ...
+    @property
+    def m_q(self) -> int: ...
+
+
 @dataclass
 class Randomness:
     """All that one proof draws."""
@@ -69,9 +85,14 @@ class Randomness:
 
     @staticmethod
     def from_seed(shape: Shape, seed: bytes) -> Randomness:
+        return Randomness.of(shape, shape.c, seed)
+
+    @staticmethod
+    def of(shape: Blinded, base_columns: int, seed: bytes) -> Randomness:
+        """Of a proof of answers, or of the range of weights."""
         source, code, code_W = Source(seed), shape.code, shape.weights.code
         return Randomness(
-            appended1=source.rows("appended1", shape.c * shape.R, code.Q),
+            appended1=source.rows("appended1", base_columns * shape.R, code.Q),
             mask=source.elements("mask", shape.M),
             mask_appended=source.elements("mask-appended", code.Q),
             nu=source.elements("nu", shape.M + code.Q),

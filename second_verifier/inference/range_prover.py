@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 from bounded_update.columns import as_elements
 from bounded_update.commitment import Commitment, cut, parts
@@ -12,7 +11,7 @@ from bounded_update.field import ZERO, Ext, P, base, inner, total
 from bounded_update.prover import combine
 from bounded_update.transcript import Challenger, Transcript, serialize
 
-from .commitment import Source, WeightsCommitment, row_commitment, runs
+from .commitment import Randomness, WeightsCommitment, row_commitment, runs
 from .opened import RowWeights, prove_rows
 from .proof_bytes import Openings
 from .prover import follow
@@ -22,37 +21,11 @@ from .sumcheck import SumCheck
 from .weights_range import Constraint, Kappa, sides
 
 
-@dataclass
-class RangeRandomness:
-    appended1: Columns
-    mask: list[Ext]
-    mask_appended: list[Ext]
-    nu: list[Ext]
-    mu: list[Ext]
-    appended2: Columns
-    mu_W: list[Ext]
-    salts1: list[bytes]
-    salts2: list[bytes]
-    salts_M: list[bytes]
-
-    @staticmethod
-    def from_seed(shape: RangeShape, seed: bytes) -> RangeRandomness:
-        source, code, code_W = Source(seed), shape.code, shape.weights.code
-        return RangeRandomness(
-            appended1=source.rows("appended1", shape.A * shape.R, code.Q),
-            mask=source.elements("mask", shape.M),
-            mask_appended=source.elements("mask-appended", code.Q),
-            nu=source.elements("nu", shape.M + code.Q),
-            mu=source.elements("mu", code.K),
-            appended2=source.rows("appended2", 2 * shape.m_q * shape.R, code.Q),
-            mu_W=source.elements("mu_W", code_W.K),
-            salts1=source.salts("salts1", code.n),
-            salts2=source.salts("salts2", code.n),
-            salts_M=source.salts("salts_M", code_W.n),
-        )
+def range_randomness(shape: RangeShape, seed: bytes) -> Randomness:
+    return Randomness.of(shape, shape.A, seed)
 
 
-def prove_range(committed: WeightsCommitment, drawn: RangeRandomness) -> RangeProof:
+def prove_range(committed: WeightsCommitment, drawn: Randomness) -> RangeProof:
     """Nothing is checked about the weights: a liar can use it as well."""
     shape = RangeShape(committed.shape)
     digest = statement_digest(shape, committed.root)
@@ -60,7 +33,7 @@ def prove_range(committed: WeightsCommitment, drawn: RangeRandomness) -> RangePr
 
 
 def run_range(
-    shape: RangeShape, committed: WeightsCommitment, drawn: RangeRandomness, digest: bytes, challenger: Challenger
+    shape: RangeShape, committed: WeightsCommitment, drawn: Randomness, digest: bytes, challenger: Challenger
 ) -> RangeProof:
     weights = committed.columns[: shape.n_1]
     uses = count_uses(shape, weights)

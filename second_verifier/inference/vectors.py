@@ -19,7 +19,7 @@ from .mutations import Changed, apply, mutations
 from .program import AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Sum, Windows
 from .proof_bytes import Proof
 from .prover import Prover
-from .range_prover import RangeRandomness, prove_range
+from .range_prover import prove_range, range_randomness
 from .range_shape import RangeShape
 from .shape import Shape, WeightsShape
 from .statement import Statement, batch_bytes
@@ -226,7 +226,7 @@ def _reason(statement: Statement, proof: bytes) -> str:
 def _of_weights(case: Case, directory: Path) -> dict[str, Any]:
     """A proof of the range of a commitment's weights, and a link to a fresh one."""
     old, new = case.commit(), case.commit(LINKED_SEED)
-    in_range = prove_range(old, RangeRandomness.from_seed(RangeShape(old.shape), PROVER_SEED)).to_bytes()
+    in_range = prove_range(old, range_randomness(RangeShape(old.shape), PROVER_SEED)).to_bytes()
     link = prove_link(old, new, LinkRandomness.from_seed(old.shape, PROVER_SEED)).to_bytes()
     (directory / f"{case.name}.range").write_bytes(in_range)
     (directory / f"{case.name}.link").write_bytes(link)

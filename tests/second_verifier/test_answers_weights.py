@@ -12,7 +12,7 @@ from inference import Rejected, WeightsCommitment, WeightsRandomness, WeightsSha
 from inference.model import Weights
 from inference.program import Program
 from inference.range_bytes import RangeProof
-from inference.range_prover import RangeRandomness, prove_range
+from inference.range_prover import prove_range, range_randomness
 from inference.range_shape import RangeShape
 from inference.weights_link import LinkProof, LinkRandomness, prove_link, verify_link
 from inference.weights_range import verify_range
@@ -28,7 +28,7 @@ def committed(operator: Operator, weights: Weights | None = None, seed: bytes = 
 
 
 def range_of(commitment: WeightsCommitment) -> RangeProof:
-    return prove_range(commitment, RangeRandomness.from_seed(RangeShape(commitment.shape), SEED))
+    return prove_range(commitment, range_randomness(RangeShape(commitment.shape), SEED))
 
 
 def link_of(old: WeightsCommitment, new: WeightsCommitment) -> LinkProof:
