@@ -32,12 +32,12 @@ from quatrefoil.errors import (
 from quatrefoil.quantised import onnx_form
 from quatrefoil.quantised.compiler import Widths, quantise
 from quatrefoil.quantised.rule import Rule
-from quatrefoil.serving import recording
+from quatrefoil.serving import record_writer
 from quatrefoil.serving.audited import AuditedModel, Trace
 from quatrefoil.serving.model import engine_of
 from quatrefoil.serving.oip import OipHandler
-from quatrefoil.serving.recorded import Recorded, recorded
-from quatrefoil.serving.recording import MAGIC, Recorder
+from quatrefoil.serving.record_reader import AnswerRecord, read_records
+from quatrefoil.serving.record_writer import MAGIC, Recorder
 from quatrefoil.tlog import disk, records
 from quatrefoil.transport import sealed, system_clock
 from serving_world import COMMITMENT, ISSUER, Running, running, serving_policy
@@ -74,10 +74,10 @@ class Audited:
         with self.client() as client:
             return [client.infer({"x": batch}) for batch in batches]
 
-    def read(self, **changes: Any) -> list[Recorded]:
+    def read(self, **changes: Any) -> list[AnswerRecord]:
         given: dict[str, Any] = {"key": KEY, "trust": self.people.trust, "sender": ISSUER, "clock": system_clock}
         self.told: list[str] = []
-        return list(recorded(self.folder, self.model.field_hash, report=self.told.append, **(given | changes)))
+        return list(read_records(self.folder, self.model.field_hash, report=self.told.append, **(given | changes)))
 
     @property
     def file(self) -> Path:
@@ -357,9 +357,9 @@ def test_a_record_that_does_not_fit_its_receipt_is_refused_by_its_number(
     room: Audited, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """Whoever holds the key could write what was never answered: a proof of it would be about nothing."""
-    honest = recording.Record
+    honest = record_writer.Record
 
-    def lying(*fields: Any) -> recording.Record:
+    def lying(*fields: Any) -> record_writer.Record:
         record = honest(*fields)
         values = dict(vars(record))
         if what == "rows":
@@ -372,7 +372,7 @@ def test_a_record_that_does_not_fit_its_receipt_is_refused_by_its_number(
             values[what] = bytes(altered)
         return honest(**values)
 
-    monkeypatch.setattr(recording, "Record", lying)
+    monkeypatch.setattr(record_writer, "Record", lying)
     room.answers(SAMPLES)
     with pytest.raises(EvidenceRejected) as told:
         room.read()
@@ -401,7 +401,7 @@ def test_no_answer_goes_out_where_no_record_can_be_written(room: Audited, monkey
             write(descriptor, content)
 
         with monkeypatch.context() as patched:
-            patched.setattr(recording.disk, "write", full)
+            patched.setattr(record_writer.disk, "write", full)
             with pytest.raises(QuatrefoilError):
                 client.infer({"x": SAMPLES})
         client.infer({"x": SAMPLES})
@@ -443,7 +443,7 @@ def test_records_need_a_reader_and_a_folder(tmp_path: Path, consortium: Consorti
     (tmp_path / "empty").mkdir()
     with pytest.raises(CallerError, match="no records"):
         list(
-            recorded(
+            read_records(
                 tmp_path / "empty",
                 model.field_hash,
                 key=KEY,
@@ -456,7 +456,7 @@ def test_records_need_a_reader_and_a_folder(tmp_path: Path, consortium: Consorti
     (tmp_path / "empty" / "x.recorded").write_bytes(b"something else")
     with pytest.raises(StateCorrupt, match="no records of answers of this version"):
         list(
-            recorded(
+            read_records(
                 tmp_path / "empty",
                 model.field_hash,
                 key=KEY,

@@ -35,7 +35,7 @@ from quatrefoil.proven.drawn import Drawn, drawn_of
 from quatrefoil.proven.statement import ROLE
 from quatrefoil.proven.tasks import CheckAnswers, ProveAnswers, tasks_of
 from quatrefoil.quantised import entrance_of
-from quatrefoil.serving.recorded import recorded
+from quatrefoil.serving.record_reader import read_records
 from quatrefoil.transport import TrustAnchor, files, sealed, system_clock
 
 NOT_LOOKED_UP = (
@@ -220,7 +220,7 @@ def _recorded(
 ) -> Iterator[Recorded]:
     """The records of answers that ``server`` sealed, each held to its receipt, one after the other."""
     entrance = entrance_of(folder.program.content)
-    found = recorded(
+    found = read_records(
         options.receipts,
         field_hash(entrance.size, entrance.low, entrance.high),
         key=sealed.RecipientKey.load(options.key),

@@ -29,9 +29,9 @@ from quatrefoil.serving.handler import Handler
 from quatrefoil.serving.keys import ServingKeys
 from quatrefoil.serving.model import acquire, engine_of, read_model, require_named, require_served
 from quatrefoil.serving.oip import OipHandler
+from quatrefoil.serving.receipt_log import ReceiptLog
 from quatrefoil.serving.receipts import ReceiptIssuer
-from quatrefoil.serving.recording import Recorder
-from quatrefoil.serving.records import Records
+from quatrefoil.serving.record_writer import Recorder
 from quatrefoil.transport import ROLES, Dialer, HybridContext, files, policy_named, system_clock
 
 NAME = "serve"
@@ -308,7 +308,7 @@ def _server(
     left = issuer.recovered
     if left.ended:
         report(f"an earlier process was killed: {left.logged} of its receipts are in the log now")
-    records = Records(issuer, policy.attestation.appraisal, report, recorder=recorder)
+    records = ReceiptLog(issuer, policy.attestation.appraisal, report, recorder=recorder)
     keys = ServingKeys(collector, policy, collateral=collateral, events=records, clock=system_clock)
     refusals = Refusals(party.log)
     tls = HybridContext(
