@@ -48,6 +48,7 @@ from quatrefoil.federation.proving import JobProofs, Verified
 from quatrefoil.federation.publishing import FinishedRound, Publishing
 from quatrefoil.federation.receipt_office import ReceiptOffice, receipts_event
 from quatrefoil.federation.receiving import Arrived, Receiving
+from quatrefoil.federation.spool import MemorySpool, Spool
 from quatrefoil.federation.vectors import Arrays, decode_arrays, model_digest
 from quatrefoil.policy import Policy
 from quatrefoil.state import State
@@ -69,8 +70,10 @@ class Aggregator:
         log: Log,
         clock: Callable[[], datetime],
         receipt_key: Ed25519PrivateKey | None,
+        make_spool: Callable[[], Spool] = MemorySpool,
     ) -> None:
-        """``receipt_key``: signs receipts beside this party's identity, exactly where the policy asks for it."""
+        """``receipt_key``: signs receipts beside this party's identity, exactly where the policy asks for it.
+        ``make_spool``: where the ciphertexts and proofs of an attempt lie, made anew for each."""
         self._job = job
         self._security = security
         self._aggregation = aggregation
@@ -80,6 +83,7 @@ class Aggregator:
         self._state = state
         self._log = log
         self._attempt: Gathering | None = None
+        self._make_spool = make_spool
         self._receipts = ReceiptOffice(
             job, security=security, policy=policy, state=state, clock=clock, classical=receipt_key
         )
@@ -153,7 +157,10 @@ class Aggregator:
         current = self._current()
         self._job.norm_matches(context, current.norm)
         self._job.direction_matches(context, self._proofs.direction_digest(current.direction))
-        self._attempt = Gathering(context, offer, self._aggregation, current.direction, self._proposed(context))
+        self._forget_attempt()
+        self._attempt = Gathering(
+            context, offer, self._aggregation, self._make_spool(), current.direction, self._proposed(context)
+        )
         self._log.append(
             "round-opened", {"round": context.round, "attempt": context.attempt, "context": context.digest().hex()}
         )
@@ -316,7 +323,7 @@ class Aggregator:
         self._state.replace({**changes, f"{self._voids_prefix()}{end.attempt:04d}": void})
         body = {"round": end.round, "attempt": end.attempt, "context": end.context.hex(), "reason": end.reason}
         self._log.append_all([Event("round-void", body), receipts_event(end.round, end.attempt, end.context, batch)])
-        self._attempt = None
+        self._forget_attempt()
 
     def finished(self, number: int) -> FinishedRound | None:
         """A finished round, for silos that come late; None if it is not finished."""
@@ -350,8 +357,13 @@ class Aggregator:
         self, attempt: Gathering, contributors: tuple[str, ...], release: bytes, mean: bytes, error_bound: float
     ) -> FinishedRound:
         finished = self._publishing.publish(attempt, contributors, release, mean, error_bound)
-        self._attempt = None
+        self._forget_attempt()
         return finished
+
+    def _forget_attempt(self) -> None:
+        if self._attempt is not None:
+            self._attempt.spool.close()
+        self._attempt = None
 
 
 def _proposal_name(context: RoundContext) -> str:
