@@ -19,10 +19,12 @@ Rules (docs/protocol.md, "The aggregator"):
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from numpy.typing import NDArray
 
 from quatrefoil.audit import Event, Log
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, TransportSecurity
@@ -52,6 +54,18 @@ from quatrefoil.federation.spool import MemorySpool, Spool
 from quatrefoil.federation.vectors import Arrays, decode_arrays, model_digest
 from quatrefoil.policy import Policy
 from quatrefoil.state import State
+
+
+@dataclass(frozen=True)
+class OpenedSum:
+    """The decrypted sum of an attempt. ``contributors`` and the signed ``release`` are the keeper's answer;
+    ``samples``: the contributors' counts together."""
+
+    contributors: tuple[str, ...]
+    release: bytes
+    values: NDArray[np.float64]
+    error_bound: float
+    samples: int
 
 
 class Aggregator:
@@ -288,7 +302,22 @@ class Aggregator:
         return self._security.sign(KeyRequest(attempt.context.digest(), attempt.sealed(), confirmations).encode())
 
     def finish(self, answer: bytes) -> FinishedRound:
-        """Decrypt the sum with the keeper's answer, and publish the mean: durable before it is returned."""
+        """Decrypt the sum with the keeper's answer, and publish the mean: durable before it is returned.
+
+        ``CallerError`` in a group of a tree, whose own mean is published to nobody: ``tree``.
+        """
+        if self._job.job.upper:
+            raise CallerError(
+                f"group {self._job.job.name} goes up to another job, which its mean comes from",
+                hint="Drive it with tree.GroupAggregator",
+            )
+        opened = self.open_sum(answer)
+        weight = sum(self._job.weight(name) for name in opened.contributors)
+        mean = np.ascontiguousarray(opened.values / weight, dtype="<f8").tobytes()
+        return self.publish(opened, mean, opened.error_bound / weight)
+
+    def open_sum(self, answer: bytes) -> OpenedSum:
+        """The sum of the contributions that the keeper answered for, decrypted with its answer."""
         attempt = self._current_attempt()
         signed, key = parts.split(answer, 2)
         release = read(self._security, signed, KeyRelease, self._job.job.keeper, "keeper")
@@ -306,9 +335,16 @@ class Aggregator:
         shape = shape_of(attempt.context)
         total = attempt.total(release.contributors)
         decrypted = self._aggregation.decrypt(total, key, shape=shape, count=len(release.contributors))
-        weight = sum(self._job.weight(name) for name in release.contributors)
-        mean = np.ascontiguousarray(decrypted.values / weight, dtype="<f8").tobytes()
-        return self._publish(attempt, release.contributors, signed, mean, decrypted.error_bound / weight)
+        samples = sum(self._job.member(name).samples for name in release.contributors)
+        return OpenedSum(release.contributors, signed, decrypted.values, decrypted.error_bound, samples)
+
+    def publish(self, opened: OpenedSum, mean: bytes, error_bound: float) -> FinishedRound:
+        """Publish ``mean``, little-endian float64, as that of the open attempt, whose sum was opened: durable before it
+        is returned. ``error_bound``: of its entries."""
+        attempt = self._current_attempt()
+        finished = self._publishing.publish(attempt, opened.contributors, opened.release, mean, error_bound)
+        self._forget_attempt()
+        return finished
 
     def voided(self, void: bytes) -> None:
         """Take the keeper's signed :class:`RoundVoid` of the attempt that is next or open; the one after it is next."""
@@ -352,13 +388,6 @@ class Aggregator:
 
     def _voids_prefix(self) -> str:
         return f"void/{self.rounds_done + 1:08d}/"
-
-    def _publish(
-        self, attempt: Gathering, contributors: tuple[str, ...], release: bytes, mean: bytes, error_bound: float
-    ) -> FinishedRound:
-        finished = self._publishing.publish(attempt, contributors, release, mean, error_bound)
-        self._forget_attempt()
-        return finished
 
     def _forget_attempt(self) -> None:
         if self._attempt is not None:
