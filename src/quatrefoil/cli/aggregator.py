@@ -37,6 +37,7 @@ from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.messages import Member
 from quatrefoil.federation.provenance import AggregatorProvenance, read_parent
+from quatrefoil.federation.spool import FileSpool
 from quatrefoil.federation.user_code import load_model, save_model
 from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
@@ -251,6 +252,7 @@ class AggregatorProgram:
             log=self.files.log,
             clock=system_clock,
             receipt_key=self.receipt_key,
+            make_spool=lambda: FileSpool(self.options.state / "spool"),
         )
 
     def _cosigning(self, job: AgreedJob) -> Cosigning:
