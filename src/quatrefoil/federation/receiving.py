@@ -14,7 +14,7 @@ from quatrefoil.contracts import TransportSecurity
 from quatrefoil.errors import MessageRefused, PeerError
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, require_author, sha256
-from quatrefoil.federation.gathering import Gathering, Received
+from quatrefoil.federation.gathering import Gathering
 from quatrefoil.federation.messages import Contribution
 from quatrefoil.federation.proving import JobProofs, Verified
 from quatrefoil.federation.receipt_office import ReceiptOffice, contribution_in
@@ -97,7 +97,7 @@ class Receiving:
         try:
             verified()
             if not self._is_repeated(attempt, name, arrived.contribution):
-                attempt.add(name, Received(arrived.signed, arrived.sealed_key, arrived.ciphertext, arrived.proof))
+                attempt.add(name, arrived.signed, arrived.sealed_key, arrived.ciphertext, arrived.proof)
                 self._receipts.delivered(arrived.contribution.context, name, sha256(arrived.signed))
         except PeerError as error:
             self._refuse(attempt, name, error.problem, arrived.proof, sha256(arrived.signed))
