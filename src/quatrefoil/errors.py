@@ -44,6 +44,16 @@ class QuatrefoilError(Exception):
         self.hint = _one_line(hint)
         super().__init__(f"{self.problem.rstrip('.')}. {self.hint}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors are raised in one process and shown in another; an exception alone would forget its keywords."""
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(kind: type[QuatrefoilError], args: tuple[object, ...], fields: dict[str, object]) -> QuatrefoilError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
+
 
 def _one_line(text: str) -> str:
     """``text`` without line breaks and what else moves a terminal's cursor: names and reasons come from peers."""
