@@ -59,7 +59,9 @@ class Job(WireObject):
     the scheme of proofs that every contribution must bring, "" for none, ``update_norm`` the largest norm that any
     round's may show, ``receipt_key`` the aggregator's Ed25519 key for receipts (32 bytes), empty where the policy asks
     for none.
-    ``parent``: SHA-256 of the statement of provenance about the initial model, empty for none."""
+    ``parent``: SHA-256 of the statement of provenance about the initial model, empty for none. ``members``: the silos
+    of the committee that holds keys, sorted; empty in a job with a keeper. ``keeper`` has no name in a job with a
+    committee."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:job"
     name: str
@@ -78,6 +80,7 @@ class Job(WireObject):
     aggregator: Member
     keeper: Member
     roster: tuple[Member, ...]
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,8 @@ class VoidRequest(WireObject):
 class RoundContext(WireObject):
     """What a round's ciphertexts are bound to. Its digest is the ``ctx`` of docs/protocol.md. ``update_norm``: what the
     proofs of this round show, infinite in a job without a bound; at most the job's. ``direction``: the digest of what
-    its updates agree with, empty for nothing."""
+    its updates agree with, empty for nothing. ``sealing_key``: the keeper's; with a committee, the encoded
+    ``MemberKeys``."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:round-context"
     job: bytes
