@@ -75,6 +75,7 @@ class CommitteeWorld(World):
     rounds: int = 3
     down: set[str] = field(default_factory=set)
     lies: dict[str, Callable[[bytes], bytes]] = field(default_factory=dict)
+    after: Callable[[], None] = lambda: None
 
     def make_policy(self) -> Policy:
         return committee_policy(**self.limits)
@@ -121,7 +122,7 @@ class CommitteeWorld(World):
     def answer_of(self, name: str) -> bytes:
         """A member's answer, as it sends it."""
         message = self.silos[name].member_answer(self.offer, self.desk.answer_request(name, self.proposal))
-        return self.lies.get(name, lambda one: one)(message)
+        return self.lies[name](message) if name in self.lies else message
 
     def answer(self, confirming: Collection[str] | None = None) -> bytes:
         """The release and the key, with answers of these members (default: all that are not down)."""

@@ -32,6 +32,7 @@ from quatrefoil.federation.messages import (
     RoundOffer,
     RoundVoid,
 )
+from quatrefoil.state import MemoryState
 from world import body_of, changed, damaged, expected_mean, identity, speaking_as
 
 
@@ -254,11 +255,11 @@ def dealt_wrong(world: CommitteeWorld, dealer: str, victim: str, *, shown: str) 
             return getattr(silo._aggregation, name)
 
         def deal_key(self, *arguments: object) -> object:
-            found = deal(*arguments)  # type: ignore[arg-type]
+            found = deal(*arguments)
             true = bytes(found.shares[number])
             found.shares[number][-1] ^= 1
             if shown == "right":
-                world.after = lambda: found.shares[number].__setitem__(slice(None), true)  # type: ignore[attr-defined]
+                world.after = lambda: found.shares[number].__setitem__(slice(None), true)
             return found
 
     silo._dealer._aggregation = Lying()  # type: ignore[assignment]
@@ -268,7 +269,7 @@ def test_a_dealer_that_shows_the_right_share_stays_and_the_member_answers_with_i
     world = started()
     dealt_wrong(world, "faro", "bari", shown="right")
     world.send(world.open())
-    world.after()  # type: ignore[attr-defined]
+    world.after()
     finished = world.finish()
     assert "faro" in finished.contributors and close_to_the_mean(world)
     (complaint,) = world.logged("complaint")
@@ -403,9 +404,15 @@ def test_a_void_takes_as_many_members_as_an_answer(votes: int) -> None:
             read_void(world.silos["ambon"]._agreed(), world.hub_security, CommitteeVoid(forged).encode())
 
 
+def disk_of(world: CommitteeWorld, name: str) -> MemoryState:
+    state = world.states[name]
+    assert isinstance(state, MemoryState)
+    return state.copy()
+
+
 def test_an_old_disk_of_a_member_buys_no_second_answer() -> None:
     world = started()
-    old = {name: world.states[name].copy() for name in EIGHT}  # type: ignore[attr-defined]
+    old = {name: disk_of(world, name) for name in EIGHT}
     offer = world.open()
     world.send(offer)
     first, second = two_rosters(world)
@@ -421,7 +428,7 @@ def test_an_old_disk_of_a_member_buys_no_second_answer() -> None:
 
 def test_a_member_that_finds_its_disk_to_be_old_signs_no_void() -> None:
     world = started()
-    old = world.states["ambon"].copy()  # type: ignore[attr-defined]
+    old = disk_of(world, "ambon")
     offer = world.open()
     world.states["ambon"] = old
     world.restart("ambon")
