@@ -64,6 +64,8 @@ class _Asked:
     failed: CiphertextRefused | None = None
     void_request: bytes | None = None
     voids: dict[str, bytes] = field(default_factory=dict)
+    unwilling: set[str] = field(default_factory=set)
+    shows_nothing: set[str] = field(default_factory=set)
 
 
 class Desk:
@@ -136,12 +138,8 @@ class Desk:
         now = self._current()
         with self._refusing(name):
             key = read(self._security, signed, MemberKey, self._member(name), "silo")
-            if now.offer is not None:
+            if now.offer is not None or key.opening != now.opening.digest():
                 return
-            if key.opening != now.opening.digest():
-                raise MessageRefused(
-                    f"{name} gives its key for another attempt", hint="Take the current offer", party=name
-                )
             if any(key.key == other for member, (other, _) in now.keys.items() if member != name):
                 raise MessageRefused(f"{name} gives the key of another member", hint="Make one", party=name)
             now.keys.setdefault(name, (key.key, signed))
@@ -186,6 +184,16 @@ class Desk:
             now.silent[name] = reason
             self._log.append("refusal", {**_numbers(now.opening), "silo": name, "reason": f"is silent: {reason}"})
 
+    def declines(self, name: str, what: str, reason: str) -> None:
+        """A silo has nothing to say to what it was asked for: ``key``, ``shares``, ``show``, ``answer`` or ``void``."""
+        now = self._current()
+        if what == "show":
+            now.shows_nothing.add(name)
+        elif what == "void":
+            now.unwilling.add(name)
+        else:
+            self.is_silent(name, reason)
+
     @property
     def usable(self) -> list[str]:
         """Members that have a key in the attempt and are not silent, sorted."""
@@ -223,8 +231,10 @@ class Desk:
         now, attempt = self._current(), self._attempt()
         with self._refusing(name):
             report = read(self._security, signed, ShareReport, self._member(name), "silo")
-            if (report.context, report.member) != (attempt.context.digest(), self._members.index(name) + 1):
-                raise MessageRefused(f"{name} reports on another attempt", hint="Take the current offer", party=name)
+            if report.context != attempt.context.digest():
+                return
+            if report.member != self._members.index(name) + 1:
+                raise MessageRefused(f"{name} reports as another member", hint="Report for yourself", party=name)
             known = {sha256(one.signed): silo for silo, one in attempt.received.items()}
             for complaint in report.complaints:
                 if known.get(complaint.contribution, complaint.silo) != complaint.silo:
@@ -239,7 +249,7 @@ class Desk:
 
     def is_complained_of(self, silo: str) -> bool:
         """Whether this silo, as a dealer, is to show shares."""
-        return bool(self._unanswered_complaints(silo))
+        return silo not in self._current().shows_nothing and bool(self._unanswered_complaints(silo))
 
     def complaints(self, silo: str) -> bytes:
         """The signed reports in which members complain of this silo, and to which it has shown nothing, joined."""
@@ -276,6 +286,20 @@ class Desk:
             if asked := self._unanswered_complaints(silo):
                 member, complaint = asked[0][0]
                 found[silo] = f"member {member} complains, and it showed no share that fits: {complaint.reason}"
+        return found
+
+    def lacking(self) -> dict[str, str]:
+        """Silos of the roster of whose contributions fewer than ``recovery`` members have a share, and why they are to
+        be left out: nobody could answer for them."""
+        now, attempt = self._current(), self._attempt()
+        found = {}
+        for silo, received in attempt.received.items():
+            digest = sha256(received.signed)
+            having = [
+                name for name in self.usable if digest in now.accepted.get(name, set()) or (digest, name) in now.shown
+            ]
+            if len(having) < self.recovery:
+                found[silo] = f"{len(having)} members have a share of it in time, and {self.recovery} must"
         return found
 
     # --------------------------------------------------------------------------------------------------------- answers
@@ -369,7 +393,9 @@ class Desk:
     def wants_void(self, name: str) -> bool:
         """Whether this member is to void the attempt."""
         now = self._now
-        return now is not None and now.void_request is not None and name in self._members and name not in now.voids
+        if now is None or now.void_request is None or name not in self._members:
+            return False
+        return name not in now.voids and name not in now.unwilling
 
     def take_void(self, name: str, signed: bytes) -> None:
         """A member's signed :class:`RoundVoid` of the attempt."""
@@ -378,7 +404,7 @@ class Desk:
             void = read(self._security, signed, RoundVoid, self._member(name), "silo")
             opening = now.opening
             if (void.job, void.round, void.attempt) != (opening.job, opening.round, opening.attempt):
-                raise MessageRefused(f"{name} voids another attempt", hint="Take the current offer", party=name)
+                return
             if void.context != self._context().digest():
                 raise MessageRefused(f"{name} voids another context", hint="Take the current offer", party=name)
             now.voids.setdefault(name, signed)
