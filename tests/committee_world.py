@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import world
-from quatrefoil.aggregation import ParameterSet
-from quatrefoil.contracts import IntegrityProof, PrivateAggregation
 from quatrefoil.federation import parts
 from quatrefoil.federation.authorities import NOBODY
 from quatrefoil.federation.committees import Members, gather_shares, run_void
@@ -17,7 +14,6 @@ from quatrefoil.federation.desk import Desk
 from quatrefoil.federation.enrolment import JobTerms
 from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.policy import Policy
-from reference_committee import SharingAggregation, SharingProofs
 from world import World
 
 EIGHT = ("ambon", "bari", "cusco", "dakar", "elba", "faro", "graz", "huesca")
@@ -57,16 +53,6 @@ def committee_policy(**changes: object) -> Policy:
     return Policy.parse(POLICY.format(**given), source="test")
 
 
-@cache
-def sharing() -> PrivateAggregation:
-    return SharingAggregation(ParameterSet.named("sum-256-w16"))
-
-
-@cache
-def sharing_proofs() -> IntegrityProof:
-    return SharingProofs(ParameterSet.named("sum-256-w16"))
-
-
 @dataclass
 class CommitteeWorld(World):
     """``down``: silos that nothing is asked of. ``lies``: by member, what becomes of the answer that it gives."""
@@ -79,12 +65,6 @@ class CommitteeWorld(World):
 
     def make_policy(self) -> Policy:
         return committee_policy(**self.limits)
-
-    def aggregation(self) -> PrivateAggregation:
-        return sharing()
-
-    def proofs(self) -> IntegrityProof | None:
-        return sharing_proofs()
 
     def appraiser(self) -> Any:
         return None
