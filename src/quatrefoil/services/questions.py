@@ -13,6 +13,7 @@ from concurrent.futures import Executor
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.enrolment import Enrolments
+from quatrefoil.services.member_questions import MemberQuestions
 from quatrefoil.services.rpc import SMALL, Asked, Method, OnRefused, answer_all
 from quatrefoil.services.standing import Standing
 from quatrefoil.services.waiting import wait_until, wake
@@ -21,6 +22,9 @@ PATIENCE = 20.0
 MOST_REASON = 400
 LARGEST_EXPANSION = 16
 """Bytes a parameter that a contribution may have, beside what every message may."""
+
+LARGEST_SHARE = 1 << 16
+"""Bytes that it may have for each member of a committee: a sealed share of one block of the key."""
 
 
 class Questions:
@@ -63,6 +67,7 @@ class Questions:
             "sign": self._sign,
             "object": self._object,
         }
+        methods |= MemberQuestions(self._standing, self._report).methods
         silo = channel.peer.name
         checked = {name: self._for_invited(method) for name, method in methods.items()}
         await answer_all(channel, checked, limit=self._limit, on_refused=self._on_refused)
@@ -175,7 +180,9 @@ class Questions:
         return b""
 
     def _limit(self) -> int:
-        return SMALL + LARGEST_EXPANSION * (len(self._model) // 4)  # at least four bytes each
+        aggregator = self._standing.aggregator
+        members = 0 if aggregator is None else len(aggregator.job.members)
+        return SMALL + LARGEST_EXPANSION * (len(self._model) // 4) + LARGEST_SHARE * members  # at least four bytes each
 
 
 def _size(silo: str, body: bytes) -> int:

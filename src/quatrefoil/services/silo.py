@@ -26,6 +26,7 @@ from quatrefoil.federation.vectors import Arrays
 from quatrefoil.federation.witnessing import SiloWitness
 from quatrefoil.services.questions import LARGEST_EXPANSION
 from quatrefoil.services.rpc import FIRST_PAUSE, Asking, ask, longer
+from quatrefoil.services.seat import KINDS, Seat
 from quatrefoil.wire import LARGEST_MESSAGE
 
 MOST_VOIDS = 1 << 10
@@ -68,6 +69,7 @@ class SiloService:
         self._give_up = give_up
         self._report = report
         self._channel: Asking | None = None
+        self._seat = Seat(silo, self._ask, report)
         self._peer = ("", "")
 
     def run(self, train: Train) -> Finished:
@@ -93,6 +95,8 @@ class SiloService:
                 elif kind == b"confirm":
                     offer, proposal, voids = parts.split(content, 3)
                     self._confirm(offer, proposal, parts.split_list(voids, MOST_VOIDS))
+                elif kind in KINDS:
+                    self._seat.take(kind, content)
                 elif kind == b"provenance":
                     self._sign(*parts.split(content, 1))
                 else:
