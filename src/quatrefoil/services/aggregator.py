@@ -18,6 +18,7 @@ from quatrefoil.services.keeper_link import KeeperLink
 from quatrefoil.services.questions import Questions
 from quatrefoil.services.rpc import Asked, OnRefused
 from quatrefoil.services.standing import Standing
+from quatrefoil.services.vitals import Vitals
 from quatrefoil.services.waiting import Waiting, wait_until, wake
 
 MOST_ATTEMPTS = 16
@@ -44,6 +45,7 @@ class AggregatorService:
         on_received: Callable[[int, str, bytes], None],
         on_refused: OnRefused,
         report: Callable[[str], None],
+        vitals: Vitals | None = None,
     ) -> None:
         self._enrolments = enrolments
         self._make_aggregator = make_aggregator
@@ -52,6 +54,10 @@ class AggregatorService:
         self._waiting = waiting
         self._report = report
         self._standing = Standing.before(enrolments, provenance, rounds)
+        self._vitals = vitals or Vitals("aggregator")
+        self._vitals.check("keeper", keeper.problem)
+        self._vitals.gauge("rounds", "Rounds of the job", lambda: self._standing.rounds)
+        self._vitals.gauge("rounds_done", "Rounds of the job that are done", lambda: self._standing.rounds_done)
         self._questions = Questions(
             self._standing,
             enrolments,
@@ -60,6 +66,7 @@ class AggregatorService:
             on_received=on_received,
             on_refused=on_refused,
             report=report,
+            vitals=self._vitals,
         )
         self.round_ms: dict[int, float] = {}
         """Wall-clock milliseconds of each round that this process ran, attempts and waiting included."""
@@ -82,6 +89,7 @@ class AggregatorService:
             while self._standing.rounds_done < self._standing.rounds:
                 begin = time.perf_counter()
                 finished = await self._round(aggregator)
+                self._vitals.count("rounds_finished")
                 self.round_ms[finished.number] = (time.perf_counter() - begin) * 1e3
                 self._report(
                     f"round {finished.number}/{self._standing.rounds}: {len(finished.contributors)} silos added"
@@ -161,6 +169,7 @@ class AggregatorService:
             except RoundVoided as void:
                 self._standing.offer = self._standing.proposal = None
                 self._report(f"{void.problem}: trying again")
+                self._vitals.count("attempts_voided")
                 aggregator.voided(await self._keeper.ask("void", aggregator.void_request(void.problem)))
         raise PolicyError(
             f"a round was voided {MOST_ATTEMPTS} times", hint="Look at the keeper: it restarts in every round"

@@ -15,6 +15,7 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.enrolment import Enrolments
 from quatrefoil.services.rpc import SMALL, Asked, Method, OnRefused, answer_all
 from quatrefoil.services.standing import Standing
+from quatrefoil.services.vitals import Vitals, watched
 from quatrefoil.services.waiting import wait_until, wake
 
 PATIENCE = 20.0
@@ -36,6 +37,7 @@ class Questions:
         on_received: Callable[[int, str, bytes], None],
         on_refused: OnRefused,
         report: Callable[[str], None],
+        vitals: Vitals,
     ) -> None:
         self._standing = standing
         self._enrolments = enrolments
@@ -44,6 +46,7 @@ class Questions:
         self._on_received = on_received
         self._on_refused = on_refused
         self._report = report
+        self._vitals = vitals
 
     async def handle(self, channel: Asked) -> None:
         """Serve one connected silo until it leaves."""
@@ -64,7 +67,7 @@ class Questions:
             "object": self._object,
         }
         silo = channel.peer.name
-        checked = {name: self._for_invited(method) for name, method in methods.items()}
+        checked = watched({name: self._for_invited(method) for name, method in methods.items()}, self._vitals)
         await answer_all(channel, checked, limit=self._limit, on_refused=self._on_refused)
         if silo in self._standing.told and channel.closed_by_peer:
             # It has read that the job is done, and has said goodbye.
