@@ -5,12 +5,16 @@ what must never change (``sent``). Each life dies, with SIGKILL, at the first st
 in a later life, after it. A life dies at nothing before a step that begins with the text in ``spared``, if that is
 there; and at nothing but the lines of ``only``, if that is there.
 
+Each life is a process of its own, forked by this one, which has everything imported and runs nothing of it: so a life
+costs no more than its work. This one ends as the life does that was not killed.
+
 A step is a write to the state, an entry of the log, or a message of ``services.rpc`` sent or received. It is named by
 what is written or asked, without digests and numbers, so that it is the same step in every round.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import hashlib
 import os
@@ -30,7 +34,12 @@ from quatrefoil.transport import AsyncChannel, Channel
 from quatrefoil.transport.statement import Signed
 
 FOLDER = Path(sys.argv[1])
-DIED, SENT, SPARED, ONLY = (FOLDER / name for name in ("died", "sent", "spared", "only"))
+DIED, SENT, SPARED, ONLY, LIVES = (FOLDER / name for name in ("died", "sent", "spared", "only", "lives"))
+
+
+prctl = ctypes.CDLL(None).prctl
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): a life ends with this program."""
 
 
 class Fate:
@@ -57,9 +66,6 @@ class Fate:
             file.flush()
             os.fsync(file.fileno())
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-FATE = Fate()
 
 
 def stepping(name_of: Callable[..., str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -192,7 +198,14 @@ def tell_of(channel: type[Any]) -> None:
     channel.send, channel.receive = send_async, receive_async
 
 
+FATE: Fate
+
+
 def main() -> int:
+    global FATE  # of this life
+    FATE = Fate()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     states: list[Any] = [SqliteState]
     if "--database" in sys.argv:
         from quatrefoil.state.postgres import PostgresState
@@ -208,5 +221,36 @@ def main() -> int:
     return cli.main(sys.argv[2:])
 
 
+def live() -> int:
+    """One life after the other, each started again where it was killed; how the last one ended."""
+    cli.parser()  # everything is imported now
+    while True:
+        _spare()
+        if (child := os.fork()) == 0:
+            os._exit(_flushed(main()))
+        _, status = os.waitpid(child, 0)
+        if not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):
+            return os.waitstatus_to_exitcode(status)
+        with LIVES.open("a") as file:
+            file.write("killed\n")
+
+
+def _spare() -> None:
+    """What is given up when it fails too often gets a life in which it gets so far, now and then."""
+    every, _, step = os.environ.get("MORTAL_SPARES", "").partition(" ")
+    lives = len(LIVES.read_text().splitlines()) if LIVES.exists() else 0
+    if every and lives % int(every) == int(every) - 1:
+        SPARED.write_text(step)
+    else:
+        SPARED.unlink(missing_ok=True)
+
+
+def _flushed(code: int) -> int:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    sys.exit(live())
