@@ -277,6 +277,11 @@ REFUSED = {
         " --audit {tmp}/a --audit-to {tmp}/c",
         "cannot be proven",
     ),
+    "serve what an upstream computes with committed weights": (
+        f"serve {ASKING} --listen 127.0.0.1:0 --state {{tmp}}/s --collect tpm --upstream http://127.0.0.1:1"
+        " --committed {tmp}/c",
+        "cannot be proven",
+    ),
     "serve under a policy that is none": (
         f"serve {ASKING} --listen 127.0.0.1:0 --state {{tmp}}/s --collect tpm --upstream http://127.0.0.1:1",
         "hospitals.toml:",

@@ -39,7 +39,7 @@ from quatrefoil.federation.messages import Member
 from quatrefoil.federation.provenance import AggregatorProvenance, read_parent
 from quatrefoil.federation.spool import FileSpool
 from quatrefoil.federation.user_code import load_model, save_model
-from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
+from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
 from quatrefoil.planner import Costs, Plan
 from quatrefoil.planner.host import availability
@@ -55,18 +55,24 @@ HELP = "plan a job, enrol its silos, and add their updates without reading them"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    add_job_options(parser)
+    parser.add_argument("--listen", required=True, type=address, metavar="HOST:PORT", help="where silos connect to")
+    parser.add_argument(
+        "--initial", required=True, metavar="SOURCE", help="first model: an .npz file or module:function"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the final model (.npz)")
+
+
+def add_job_options(parser: argparse.ArgumentParser) -> None:
+    """All that an aggregator needs but where its silos come from, and the model that it begins with."""
     add_party_options(parser)
     parser.add_argument(
         "--workload", required=True, type=Path, metavar="FILE", help="the workload whose collect phase is run"
     )
-    parser.add_argument("--listen", required=True, type=address, metavar="HOST:PORT", help="where silos connect to")
     parser.add_argument("--keeper", required=True, type=address, metavar="HOST:PORT", help="where the keeper listens")
     add_pin_option(parser, "the keeper")
     add_keeper_enclave_option(parser, "default: none")
     parser.add_argument("--silos", required=True, metavar="NAME,NAME,...", help="whom to invite")
-    parser.add_argument(
-        "--initial", required=True, metavar="SOURCE", help="first model: an .npz file or module:function"
-    )
     parser.add_argument(
         "--parent-provenance",
         type=Path,
@@ -84,27 +90,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--record", type=Path, metavar="DIR", help="keep contributions as received: what crosses the wire"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the final model (.npz)")
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     require_writable(options.out)
     with PartyFiles(options, "aggregator") as files:
-        asyncio.run(_Run(options, files).serve())
+        asyncio.run(AggregatorProgram(options, files, load_model(options.initial)).serve())
 
 
-class _Run:
+class AggregatorProgram:
     """One aggregator process: its parts, put together from the options."""
 
-    def __init__(self, options: argparse.Namespace, files: PartyFiles) -> None:
+    def __init__(self, options: argparse.Namespace, files: PartyFiles, initial: Arrays) -> None:
         self.options = options
         self.files = files
         self.refusals = Refusals(self.files.log)
         self.meter = Meter()
         self.channels: list[dict[str, str]] = []
         self.silos = tuple(check_name(name.strip()) for name in options.silos.split(",") if name.strip())
-        self.initial = load_model(options.initial)
+        self.initial = initial
         self.layout = layout_of(self.initial)
         self._require_job()
         self.receipt_key = files.receipt_key()
@@ -148,7 +153,7 @@ class _Run:
             # As many proofs at once as there are threads for the kernel, each in one of them.
             with ThreadPoolExecutor(self.options.threads, thread_name_prefix="proofs") as verify_in:
                 service = self._service(await link.introduce(self.security, os.urandom(16)), link, verify_in)
-                aggregator = await self._serve(service)
+                aggregator = await self.attend(service)
         finally:
             await link.close()
         if self.options.record is not None:
@@ -171,7 +176,9 @@ class _Run:
             report=report,
         )
 
-    async def _serve(self, service: AggregatorService) -> Aggregator:
+    async def attend(self, service: AggregatorService) -> Aggregator:
+        """Let silos ask the service, until the job is over."""
+
         async def handle(channel: AsyncChannel) -> None:
             self._record(channel)
             await service.handle(channel)
@@ -283,7 +290,7 @@ class _Run:
             ) from None
 
     def _show(self, aggregator: Aggregator, round_ms: dict[int, float], elapsed: float) -> None:
-        if self.options.out is not None:
+        if getattr(self.options, "out", None) is not None:
             save_model(self.options.out, aggregator.model)
         envelope = self.provenance.envelope()
         report(f"statement of provenance: {self.files.keep_provenance(envelope)}")

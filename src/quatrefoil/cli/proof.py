@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from quatrefoil.aggregation import ParameterSet
 from quatrefoil.aggregation.ciphertext import HEADER_BYTES, stated_shape
 from quatrefoil.cli import output, proof_answers
-from quatrefoil.contracts import BoundedUpdate, FurtherClaims, PartNorm
+from quatrefoil.contracts import BoundedUpdate, FurtherClaims, KeyClaim, PartNorm
 from quatrefoil.errors import CallerError, HostError, ParametersRefused, ProofRejected
 from quatrefoil.proofs import BoundedUpdateProofs, ProofShape
 
@@ -124,6 +124,7 @@ def _run_verify(args: argparse.Namespace) -> None:
     except ProofRejected as error:
         output.write_json(args.json, schema, {"verdict": "rejected", "reason": error.reason})
         raise
+    claim = verified.key_claim
     found = {
         "statement": verified.statement.hex(),
         "soundness_bits": verified.soundness_bits,
@@ -131,8 +132,8 @@ def _run_verify(args: argparse.Namespace) -> None:
         "bound": args.bound,
         "parts": [[part.first, part.end, part.bound] for part in args.part],
         "direction": None if direction is None else direction.digest.hex(),
-        "root": verified.key_claim.root.hex(),
-        "key_value": verified.key_claim.value.hex(),
+        "root": claim.root.hex(),
+        "key_value": (claim.value if isinstance(claim, KeyClaim) else claim.values).hex(),
     }
     output.write_json(args.json, schema, {"verdict": "accepted", **found})
     if not output.only_json(args):

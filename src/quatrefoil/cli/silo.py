@@ -81,12 +81,12 @@ def run(options: argparse.Namespace) -> None:
 
         samples = options.samples if options.samples is not None else count_samples(data)
         commits = Commitments(_data_commitment(options, files), code_digest(train) or b"")
-        provenance = _provenance(files)
+        provenance = provenance_of(files)
         service = SiloService(
-            _silo(options, files, samples, commits),
+            silo_of(options, files, samples, commits),
             provenance,
             _dialer(options, files).connect,
-            witness=_witness(options, files),
+            witness=witness_of(options, files),
             give_up=options.give_up,
             report=report,
         )
@@ -114,7 +114,7 @@ def _data_commitment(options: argparse.Namespace, files: PartyFiles) -> bytes:
     return data_commitment(list_files([options.data, *options.commit]), salt)
 
 
-def _provenance(files: PartyFiles) -> SiloProvenance:
+def provenance_of(files: PartyFiles) -> SiloProvenance:
     return SiloProvenance(
         security=files.security,
         notary=files.notary,
@@ -125,7 +125,7 @@ def _provenance(files: PartyFiles) -> SiloProvenance:
     )
 
 
-def _silo(options: argparse.Namespace, files: PartyFiles, samples: int, commits: Commitments) -> Silo:
+def silo_of(options: argparse.Namespace, files: PartyFiles, samples: int, commits: Commitments) -> Silo:
     policy = files.policy
     enclave, relied = stack.only_allowed(policy, "enclave", options.enclave), relied_of(options)
     appraiser = stack.appraiser_of(policy, enclave, relied, clock=system_clock)
@@ -146,7 +146,7 @@ def _silo(options: argparse.Namespace, files: PartyFiles, samples: int, commits:
     )
 
 
-def _witness(options: argparse.Namespace, files: PartyFiles) -> SiloWitness:
+def witness_of(options: argparse.Namespace, files: PartyFiles) -> SiloWitness:
     return SiloWitness(
         witnesses.key_of(options.state, files.identity, files.trust),
         security=files.security,

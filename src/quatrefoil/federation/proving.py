@@ -125,6 +125,7 @@ class JobProofs:
         proof = self._backend.prove(statement, hidden)
         # A silo verifies what it sends: a fault of its own machine would else be called a forgery by others.
         claim = self._backend.verify(statement, proof).key_claim
+        assert isinstance(claim, KeyClaim)  # the statement has no shares
         return Proven((ProofClaim(_digest_of(proof), claim.content, claim.root, claim.value),), proof)
 
     # ------------------------------------------------------------------------------------------------- the aggregator

@@ -16,10 +16,9 @@ from quatrefoil.federation.provenance import AggregatorProvenance
 from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.services.keeper_link import KeeperLink
 from quatrefoil.services.questions import Questions
-from quatrefoil.services.rpc import OnRefused
+from quatrefoil.services.rpc import Asked, OnRefused
 from quatrefoil.services.standing import Standing
 from quatrefoil.services.waiting import Waiting, wait_until, wake
-from quatrefoil.transport import AsyncChannel
 
 MOST_ATTEMPTS = 16
 
@@ -65,7 +64,12 @@ class AggregatorService:
         self.round_ms: dict[int, float] = {}
         """Wall-clock milliseconds of each round that this process ran, attempts and waiting included."""
 
-    async def handle(self, channel: AsyncChannel) -> None:
+    @property
+    def standing(self) -> Standing:
+        """Where the job stands, for whoever carries questions in other ways than channels; read only."""
+        return self._standing
+
+    async def handle(self, channel: Asked) -> None:
         """Serve one connected silo until it leaves."""
         await self._questions.handle(channel)
 

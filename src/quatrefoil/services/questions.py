@@ -13,10 +13,9 @@ from concurrent.futures import Executor
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.enrolment import Enrolments
-from quatrefoil.services.rpc import SMALL, Method, OnRefused, answer_all
+from quatrefoil.services.rpc import SMALL, Asked, Method, OnRefused, answer_all
 from quatrefoil.services.standing import Standing
 from quatrefoil.services.waiting import wait_until, wake
-from quatrefoil.transport import AsyncChannel
 
 PATIENCE = 20.0
 MOST_REASON = 400
@@ -46,7 +45,7 @@ class Questions:
         self._on_refused = on_refused
         self._report = report
 
-    async def handle(self, channel: AsyncChannel) -> None:
+    async def handle(self, channel: Asked) -> None:
         """Serve one connected silo until it leaves."""
         methods: dict[str, Method] = {
             "invitation": self._invitation,

@@ -25,8 +25,7 @@ from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.federation.witnessing import SiloWitness
 from quatrefoil.services.questions import LARGEST_EXPANSION
-from quatrefoil.services.rpc import FIRST_PAUSE, ask, longer
-from quatrefoil.transport import Channel
+from quatrefoil.services.rpc import FIRST_PAUSE, Asking, ask, longer
 from quatrefoil.wire import LARGEST_MESSAGE
 
 MOST_VOIDS = 1 << 10
@@ -55,7 +54,7 @@ class SiloService:
         self,
         silo: Silo,
         provenance: SiloProvenance,
-        dial: Callable[[], Channel],
+        dial: Callable[[], Asking],
         *,
         witness: SiloWitness | None,
         give_up: float,
@@ -68,7 +67,7 @@ class SiloService:
         self._dial = dial
         self._give_up = give_up
         self._report = report
-        self._channel: Channel | None = None
+        self._channel: Asking | None = None
         self._peer = ("", "")
 
     def run(self, train: Train) -> Finished:
@@ -187,7 +186,7 @@ class SiloService:
                 time.sleep(pause)
                 pause = longer(pause)
 
-    def _connected(self) -> Channel:
+    def _connected(self) -> Asking:
         if self._channel is None or self._channel.due:
             fresh = self._dial()
             self._close()  # between two questions, so that none is lost
