@@ -103,7 +103,8 @@ class FlowerRoom(Processes):
         for name, (_, samples) in SILOS.items():
             self.write_silo(name, samples=samples)
         (folder / "aggregator.toml").write_text(
-            'identity = "identities/aggregator"\nroot = "root.pem"\npolicy = "policy.toml"\nworkload = "workload.toml"\n'
+            'identity = "identities/aggregator"\nroot = "root.pem"\npolicy = "policy.toml"\n'
+            'workload = "workload.toml"\n'
             f'state = "state/aggregator"\nkeeper = "127.0.0.1:{self.keeper_port}"\nsilos = {sorted(SILOS)}\n'
             f'job = "toy"\ncosts = "{costs}"\ndeadline = {SOON}\ngive-up = {SOON}\n'
         )

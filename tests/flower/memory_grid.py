@@ -1,4 +1,4 @@
-"""A grid of Flower in memory: nodes are real ClientApps, messages are serialised as Flower does, and tests may meddle."""
+"""A grid of Flower in memory: nodes are real ClientApps, messages go through Flower's bytes, and tests may meddle."""
 
 from __future__ import annotations
 

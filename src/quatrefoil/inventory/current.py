@@ -335,7 +335,7 @@ CURRENT = (
         ("digest",),
         4,
         ("enclave", "flower", "resources", "transport", "transport.cms", "transport.sealed"),
-        "what the sender of a sealed file signs; evidence of hardware; TLS; keys of messages inside Flower (FIPS 180-4)",
+        "what the sender of a sealed file signs; evidence of hardware; TLS; keys inside Flower (FIPS 180-4)",
         parameters="384",
         oid=f"{NIST}.2.2",
     ),
