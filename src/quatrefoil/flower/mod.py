@@ -60,13 +60,17 @@ def confidential_mod(message: Message, context: Context, call_next: ClientAppCal
             return Message(content=Carried(answer, hello=True).record(), reply_to=message)
         kind = message.metadata.message_type
         opened = session.kept_session(node.files.state, carried.session, os.urandom)
-        sent = ForSilo.decode(opened.open(carried.payload, number=carried.number, kind=kind))
+        with node.meter.timed("flower.open"):
+            sent = ForSilo.decode(opened.open(carried.payload, number=carried.number, kind=kind))
         app = _App(message, context, call_next, sent, node)
         reply = node.converse(sent, app)
         if not reply.question and not reply.fault:
             session.forget_sessions(node.files.state)
-        sealed = opened.seal(reply.encode(), number=carried.number, kind=kind)
+        with node.meter.timed("flower.seal") as cost:
+            sealed = opened.seal(reply.encode(), number=carried.number, kind=kind)
+            cost.bytes += len(sealed)
         opened.wipe()
+        node.keep_costs()
         content = Carried(sealed, session=carried.session, number=carried.number).record()
         return Message(content=content, reply_to=message)
 
@@ -100,7 +104,6 @@ class _Node:
         except QuatrefoilError as error:
             report(str(error))
             fault = f"{type(error).__name__}: {error}"
-        self._keep_costs()
         return FromSilo(question, channel.done, self._shown(app.metrics), fault)
 
     def _commits(self) -> Commitments:
@@ -111,7 +114,8 @@ class _Node:
         """What this silo's own file lets go."""
         return {name: value for name, value in metrics.items() if name in self.options.metrics}
 
-    def _keep_costs(self) -> None:
+    def keep_costs(self) -> None:
+        """Append what the layers took, where the silo's file asks for it."""
         if self.options.costs is not None and (rows := self.meter.as_rows()):
             with self.options.costs.open("a") as file:
                 file.writelines(json.dumps(row) + "\n" for row in rows)
