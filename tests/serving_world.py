@@ -53,6 +53,8 @@ from support import Consortium
 
 MODEL = "linear"
 INFER = f"/v2/models/{MODEL}/infer".encode()
+COMMITMENT = b"c" * 32
+"""Of the weights of a model that is served in audit mode."""
 ISSUER = "server"
 
 
@@ -150,6 +152,7 @@ class MemoryReceipts:
             previous=previous,
             time=int(datetime.now(UTC).timestamp() * 1000),
             model=self._policy.model.root,
+            commitment=b"",
             measurement="test",
             policy=self._policy.digest(),
             plan=self._policy.plan,
@@ -435,6 +438,7 @@ class Running:
         self.issuer = ReceiptIssuer(
             issuer=ISSUER,
             model=policy.model.root,
+            commitment=COMMITMENT if recorder else b"",
             measurement="",
             policy=policy.digest(),
             plan=policy.plan,

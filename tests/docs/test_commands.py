@@ -128,6 +128,9 @@ WRONG_USAGE = [
     ["attest"],
     ["attest", "verify", "evidence"],
     ["attest", "policy"],
+    ["flower"],
+    ["flower", "new"],
+    ["bench", "flower", "--silos", "0"],
     ["score", "--scheme", "paillier"],
     ["table-key"],
     ["table-key", "new", "--name", "one"],
@@ -196,6 +199,8 @@ REFUSED = {
         "where.json cannot be written",
     ),
     "bench of all into a file": ("bench all --report {policy}", "hospitals.toml cannot be used"),
+    "bench of two silos in Flower": ("bench flower --silos 2", "measured with at least 3 silos"),
+    "app for Flower under no name": ("flower new {tmp}/1st", "cannot be the name of an app"),
     "bench of one silo": ("bench aggregation --silos 1", "1 silos are in no parameter set"),
     "score of rows that are not there": (f"score --model {WORKLOAD} --data {{tmp}}/none.csv", "is not strict JSON"),
     "table key of nobody": ("table-key show {policy} --root {root}", "is not a"),
@@ -272,6 +277,11 @@ REFUSED = {
     "serve in audit mode what an upstream computes": (
         f"serve {ASKING} --listen 127.0.0.1:0 --state {{tmp}}/s --collect tpm --upstream http://127.0.0.1:1"
         " --audit {tmp}/a --audit-to {tmp}/c",
+        "cannot be proven",
+    ),
+    "serve what an upstream computes with committed weights": (
+        f"serve {ASKING} --listen 127.0.0.1:0 --state {{tmp}}/s --collect tpm --upstream http://127.0.0.1:1"
+        " --committed {tmp}/c",
         "cannot be proven",
     ),
     "serve under a policy that is none": (

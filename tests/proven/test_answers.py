@@ -20,12 +20,23 @@ from quatrefoil.errors import (
     EvidenceRejected,
     HostError,
     ModelRefused,
+    ParametersRefused,
     ProofRejected,
     StateCorrupt,
 )
 from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proofs.inference import Batch, Link, WeightsCommitment, Witness, verify, verify_commitment
-from quatrefoil.proven import ModelFolder, ProofFile, ProvenReceipt, Recorded, places_of, prove_answers, verify_answers
+from quatrefoil.proven import (
+    Logged,
+    ModelFolder,
+    ProofFile,
+    ProvenReceipt,
+    Recorded,
+    logged_answers,
+    prove_answers,
+    verify_answers,
+)
+from quatrefoil.proven.statement import sign_statement
 from quatrefoil.quantised import enter, quantise, trace_of
 from second_opinion import Rejected, second_opinion
 from world import START
@@ -39,13 +50,11 @@ class Served:
     folder: ModelFolder
     records: list[Recorded]
     log: PartyLog
-    places: dict[bytes, int]
+    logged: Logged
     file: ProofFile
 
     def prove(self, records: list[Recorded], folder: ModelFolder | None = None, **changes: bool) -> ProofFile:
-        return prove_answers(
-            folder or self.folder, records, origin=self.log.owner.origin, places=self.places, **changes
-        )
+        return prove_answers(folder or self.folder, records, self.logged, **changes)
 
     def check(self, file: ProofFile) -> object:
         return verify_answers(file.encode(), trust(), clock=clock, log=self.log)
@@ -59,9 +68,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     ward.state(committed.statement)
     records = [ward.answer(2 * numbers(seed, 2, 6), number=seed) for seed in range(4)]
     log = ward.logged()
-    places = places_of(log, {one.receipt.digest() for one in records})
-    file = prove_answers(committed, records[:3], origin=log.owner.origin, places=places)
-    yield Served(ward, committed, records, log, places, file)
+    logged = logged_answers(log, {one.receipt.digest() for one in records}, committed.committed)
+    file = prove_answers(committed, records[:3], logged)
+    yield Served(ward, committed, records, log, logged, file)
     ward.close()
 
 
@@ -85,7 +94,7 @@ def test_a_proof_is_for_its_receipts(served: Served):
     first, second, third = served.file.receipts
     last = served.records[3]
     hashed = field_hash(6, served.ward.graph.input.low, served.ward.graph.input.high)
-    fourth = ProvenReceipt.of(last, served.places[last.receipt.digest()], hashed, hidden=False)
+    fourth = ProvenReceipt.of(last, served.logged.places[last.receipt.digest()], hashed, hidden=False)
     for receipts in (
         (first, second),
         (first, second, fourth),
@@ -144,17 +153,14 @@ def test_an_answer_of_other_weights_is_not_proven(served: Served, tmp_path: Path
     """Another model answered, or this one something else; and no opening is used up."""
     other = Ward(tmp_path, small_graph(seed=2))
     record = other.answer(numbers(1, 2, 6))
-    log = other.logged()
     left = served.folder.left
     with pytest.raises(EvidenceRejected, match="is of the model"):
-        prove_answers(
-            served.folder, [record], origin=log.owner.origin, places=places_of(log, {record.receipt.digest()})
-        )
+        prove_answers(served.folder, [record], replace(served.logged, places={record.receipt.digest(): 1}))
     inputs, outputs = served.records[0].inputs, served.records[1].outputs
     wrong = served.ward.recorded(inputs, outputs, number=77)
-    places = places_of(served.ward.logged(), {wrong.receipt.digest()})
+    logged = logged_answers(served.ward.logged(), {wrong.receipt.digest()}, served.folder.committed)
     with pytest.raises(ModelRefused, match="computes another answer"):
-        prove_answers(served.folder, [wrong], origin=served.log.owner.origin, places=places)
+        prove_answers(served.folder, [wrong], logged)
     assert served.folder.left == left
     other.close()
 
@@ -202,16 +208,95 @@ class _Free:
 
 
 def test_no_more_openings_than_are_allowed(served: Served, tmp_path: Path):
-    folder = ModelFolder.create(tmp_path / "few", served.ward.model, 3, served.ward.identity, at=START)
+    """And what was answered under an exhausted commitment is proven with fresh ones, which keep its name."""
+    ward = Ward(tmp_path, small_graph())
+    folder = ModelFolder.create(tmp_path / "few", ward.model, 3, ward.identity, at=START)
+    ward.state(folder.statement)
+    record = ward.answer(numbers(1, 2, 6))
+    log = ward.logged()
+    logged = logged_answers(log, {record.receipt.digest()}, folder.committed)
+    ward.close()
     assert folder.left == 2
-    served.prove(served.records[:1], folder)
+    prove_answers(folder, [record], logged)
     with pytest.raises(CommitmentExhausted, match="the last is kept for a link"):
-        served.prove(served.records[:1], folder)
+        prove_answers(folder, [record], logged)
     linked = folder.link(tmp_path / "fresh")
     assert (folder.left, linked.left) == (0, 2)
     with pytest.raises(CommitmentExhausted):
         folder.link(tmp_path / "again")
     assert not (tmp_path / "again" / "commitment").exists()
+    twice = linked.link(tmp_path / "fresher")
+    file = prove_answers(twice, [record], logged)
+    found = verify_answers(file.encode(), trust(), clock=clock, log=log)
+    assert record.receipt.commitment == found.inference.model_root == folder.commitment.root
+    assert len({folder.commitment.root, *(link.root for link in twice.commitment.links)}) == 3
+    # What is opened has a name of its own, which no receipt names: the chain of links leads from one to the other.
+    last, middle = twice.commitment.links[::-1]
+    alone = replace(twice.commitment, root=last.root, links=())
+    for commitment in (alone, replace(twice.commitment, root=middle.root, links=(last,))):
+        with pytest.raises(EvidenceRejected, match="not the one that ward says"):
+            verify_answers(replace(file, commitment=commitment).encode(), trust(), clock=clock, log=log)
+    for links in ((last,), (last, middle), ()):
+        broken = replace(file, commitment=replace(twice.commitment, links=links))
+        with pytest.raises(ProofRejected):
+            verify_answers(broken.encode(), trust(), clock=clock, log=log)
+
+
+@pytest.mark.parametrize("openings", [0, 1, 2, 65])
+def test_a_commitment_that_could_prove_nothing_is_not_made(served: Served, tmp_path: Path, openings: int):
+    with pytest.raises(ParametersRefused, match=f"{openings} openings are not 3 to 64"):
+        ModelFolder.create(tmp_path / "few", served.ward.model, openings, None, at=START)
+    assert not (tmp_path / "few").exists()
+
+
+def test_a_receipt_that_names_other_weights_is_not_proven(served: Served):
+    """By the prover, before an opening is used; by the verifier, with the log and without; and one that names none."""
+    left = served.folder.left
+    for root in (b"o" * 32, b""):
+        record = served.records[0]
+        other = replace(record, receipt=replace(record.receipt, commitment=root))
+        with pytest.raises(EvidenceRejected, match=r"names .* committed weights"):
+            served.prove([other])
+        shown = replace(served.file.receipts[0], receipt=other.receipt.encode())
+        file = replace(served.file, receipts=(shown, *served.file.receipts[1:]))
+        for log in (served.log, None):
+            with pytest.raises(EvidenceRejected, match="and the proof is against"):
+                verify_answers(file.encode(), trust(), clock=clock, log=log)
+    assert served.folder.left == left
+
+
+def test_a_log_that_would_not_hold_a_proof_costs_no_opening(served: Served, tmp_path: Path):
+    """One without the statement, with one about another commitment, or with two."""
+    said, digests = served.folder.committed, {served.records[0].receipt.digest()}
+    ward, left = Ward(tmp_path, small_graph()), served.folder.left
+    with pytest.raises(EvidenceRejected, match=r"has 0 statements about the model .*, not one"):
+        logged_answers(ward.logged(), digests, said)
+    ward.state()
+    with pytest.raises(EvidenceRejected, match="names another commitment than this one"):
+        logged_answers(ward.logged(), digests, said)
+    body = {name: getattr(said, name).hex() for name in ("model", "commitment", "program")}
+    ward.log.append("committed-model", body, {"committed": served.folder.statement})
+    with pytest.raises(EvidenceRejected, match=r"the receipts in the log do not hold: .* names the commitment"):
+        logged_answers(ward.logged(), digests, said)
+    theirs = replace(served.logged, statement=sign_statement(ward.said(), ward.identity))
+    with pytest.raises(CallerError, match="about another commitment"):
+        prove_answers(served.folder, served.records[:1], theirs)
+    assert served.folder.left == left
+    ward.close()
+
+
+def test_a_folder_that_no_server_signed_proves_what_the_owner_committed_to(tmp_path: Path):
+    """The server's log has the statement then, signed by itself."""
+    ward = Ward(tmp_path, small_graph())
+    folder = ModelFolder.create(tmp_path / "committed", ward.model, 4, None, at=START)
+    assert folder.statement is None and folder.server is None
+    ward.state(sign_statement(replace(folder.committed, time=int(START.timestamp())), ward.identity))
+    record = ward.answer(numbers(1, 2, 6))
+    log = ward.logged()
+    linked = folder.link(tmp_path / "linked")
+    file = prove_answers(linked, [record], logged_answers(log, {record.receipt.digest()}, linked.committed))
+    assert verify_answers(file.encode(), trust(), clock=clock, log=log).model.signer == "ward"
+    ward.close()
 
 
 def test_a_fresh_commitment_proves_under_the_same_name(served: Served, tmp_path: Path):
@@ -294,7 +379,7 @@ def test_nothing_and_what_the_log_lacks_is_not_proven(served: Served):
     with pytest.raises(CallerError, match="nothing to prove"):
         served.prove([])
     with pytest.raises(CallerError, match="the log has no receipt"):
-        prove_answers(served.folder, served.records[:1], origin=served.log.owner.origin, places={})
+        prove_answers(served.folder, served.records[:1], replace(served.logged, places={}))
 
 
 def test_every_operator(tmp_path: Path):
@@ -303,8 +388,7 @@ def test_every_operator(tmp_path: Path):
     ward.state(folder.statement)
     record = ward.answer(numbers(5, 3, 2, 8, 8))
     log = ward.logged()
-    places = places_of(log, {record.receipt.digest()})
-    file = prove_answers(folder, [record], origin=log.owner.origin, places=places)
+    file = prove_answers(folder, [record], logged_answers(log, {record.receipt.digest()}, folder.committed))
     assert verify_answers(file.encode(), trust(), clock=clock, log=log).inference.batch == 3
     ward.close()
 

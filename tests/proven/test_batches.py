@@ -11,7 +11,7 @@ from float_models import numbers
 from proven_answers import Ward, clock, small_graph, trust
 from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused, ProofRejected
 from quatrefoil.offline import Processes, Step, Task, run
-from quatrefoil.proven import ModelFolder, ProofFile, places_of, verify_answers
+from quatrefoil.proven import ModelFolder, ProofFile, logged_answers, verify_answers
 from quatrefoil.proven.tasks import CheckAnswers, ProveAnswers, tasks_of
 from world import START
 
@@ -22,8 +22,8 @@ def test_what_is_there_and_holds_is_not_proven_again(tmp_path: Path):
     ward.state(folder.statement)
     records = [ward.answer(numbers(seed, 1, 6), number=seed) for seed in range(5)]
     log = ward.logged()
-    places = places_of(log, {one.receipt.digest() for one in records})
-    tasks = tasks_of(folder, records, origin=log.owner.origin, places=places, hidden=True, batch=2)
+    logged = logged_answers(log, {one.receipt.digest() for one in records}, folder.committed)
+    tasks = tasks_of(folder, records, logged, hidden=True, batch=2)
     assert [str(task) for task in tasks] == ["receipts 1 to 2", "receipts 3 to 4", "receipts 5 to 5"]
     check, steps = CheckAnswers(folder.commitment.root), list[Step]()
 
@@ -40,9 +40,9 @@ def test_what_is_there_and_holds_is_not_proven_again(tmp_path: Path):
         assert found.hidden and found.inference.model_root == folder.commitment.root
     refused(check, tasks, first[tasks[0]].read_bytes())
     with pytest.raises(CallerError, match="batches of 0"):
-        tasks_of(folder, records, origin="x", places=places, hidden=True, batch=0)
+        tasks_of(folder, records, logged, hidden=True, batch=0)
     with pytest.raises(CallerError, match="the log has no receipt"):
-        tasks_of(folder, records, origin="x", places={}, hidden=True, batch=2)
+        tasks_of(folder, records, replace(logged, places={}), hidden=True, batch=2)
     ward.close()
 
 

@@ -7,7 +7,7 @@ import json
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from quatrefoil.serving.recorded import Recorded, recorded
 from quatrefoil.serving.recording import MAGIC, Recorder
 from quatrefoil.tlog import disk, records
 from quatrefoil.transport import sealed, system_clock
-from serving_world import ISSUER, Running, running, serving_policy
+from serving_world import COMMITMENT, ISSUER, Running, running, serving_policy
 from small_models import linear
 from support import Consortium
 
@@ -159,6 +159,21 @@ def test_a_client_that_knows_the_rule_holds_receipts_to_it(room: Audited) -> Non
         require_computed(answer.receipt, rule, {"x": SAMPLES}, {"y": answer.outputs["y"] + np.float32(0.3)})
     with pytest.raises(MessageRefused, match="was asked"):
         require_computed(answer.receipt, rule, {"z": SAMPLES}, {"y": answer.outputs["y"]})
+
+
+def test_a_client_holds_receipts_to_the_committed_weights_that_it_knows(room: Audited) -> None:
+    with room.client(committed=COMMITMENT) as client:
+        answer = client.infer({"x": SAMPLES})
+    assert answer.receipt is not None and answer.receipt.fields.commitment == COMMITMENT
+    assert COMMITMENT.hex()[:16] in answer.receipt.line()
+    with room.client(committed=b"d" * 32) as client, pytest.raises(EvidenceRejected, match="other committed") as told:
+        client.infer({"x": SAMPLES})
+    assert told.value.check == "commitment"
+    with pytest.raises(CallerError, match="32 bytes, not 31"):
+        room.client(committed=bytes(31))
+    none = replace(answer.receipt, fields=replace(answer.receipt.fields, commitment=b""))
+    with pytest.raises(EvidenceRejected, match="names no committed weights"):
+        require_computed(none, room.model.rule, {"x": SAMPLES}, {"y": answer.outputs["y"]})
 
 
 def test_a_server_that_commits_to_another_computation_is_caught(room: Audited, monkeypatch: pytest.MonkeyPatch) -> None:

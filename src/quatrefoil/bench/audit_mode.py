@@ -95,6 +95,7 @@ def _receipt(keyset: Keyset, inputs: bytes, outputs: bytes) -> InferenceReceipt:
         name,
         keyset.not_before * 1000,
         name,
+        name,
         "",
         name,
         b"",

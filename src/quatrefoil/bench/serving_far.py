@@ -70,7 +70,7 @@ async def serve_layered(
     machine = Quoting.load(folder / serving_site.MACHINE)
     container = folder / serving_site.SEALED
     verifying = claimed_time(trust, judged=Judged.NOW, clock=system_clock)
-    owned = require_served(container, verifying, policy)
+    owned = require_served(container, verifying, policy).owned
     holder = Holder(
         owned,
         serving_site.STAGE,
@@ -113,6 +113,7 @@ def _serving(
     issuer = ReceiptIssuer(
         issuer=identity.name,
         model=policy.model.root,
+        commitment=b"",
         measurement="",
         policy=policy.digest(),
         plan=policy.plan,

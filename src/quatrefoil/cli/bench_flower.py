@@ -12,7 +12,7 @@ WHAT = "an app inside Flower, plain and confidential, over a real SuperLink and 
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--silos", type=count, default=8, metavar="K", help="SuperNodes (default: 8)")
+    parser.add_argument("--silos", type=count, default=8, metavar="K", help="silos, each with a SuperNode (default: 8)")
     parser.add_argument(
         "--parameters",
         type=count,

@@ -14,18 +14,17 @@ from quatrefoil.broker import recovery, sealing_key
 from quatrefoil.broker.deciding import Judge
 from quatrefoil.broker.machine import ROLE, Broker
 from quatrefoil.cli import archives, collecting, output
-from quatrefoil.cli.parties import TIMEOUT, Party, Refusals, address, report, report_failures
+from quatrefoil.cli.parties import TIMEOUT, Party, Refusals, add_database_option, address, report, report_failures
 from quatrefoil.cli.root_place import add_root_key, open_root_key
 from quatrefoil.enclave.binding import Keyset
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import CallerError, HostError
 from quatrefoil.services.broker import BrokerService
-from quatrefoil.state import SqliteState
+from quatrefoil.services.keeping import opened_state
 from quatrefoil.transport import ROLES, TrustAnchor, files, policy_named, sealed, serve, system_clock
 from quatrefoil.transport.policies import POLICIES
 from quatrefoil.transport.sealed import RecipientKey
 
-STATE_FILE = "state.sqlite"
 _DAY = 86400.0
 """Seconds between two warnings of what ends soon."""
 
@@ -36,6 +35,7 @@ def configure(commands: argparse._SubParsersAction[Any]) -> None:
     archives.add_identity(new)
     archives.add_root(new)
     new.add_argument("--state", required=True, type=Path, metavar="DIR", help="new folder for what it remembers")
+    add_database_option(new)
     archives.add_suite(new)
     add_root_key(new)
     output.add_json_option(new)
@@ -46,6 +46,7 @@ def configure(commands: argparse._SubParsersAction[Any]) -> None:
     archives.add_identity(run)
     archives.add_root(run)
     run.add_argument("--state", required=True, type=Path, metavar="DIR", help="the folder that `broker new` made")
+    add_database_option(run)
     run.add_argument("--listen", required=True, type=address, metavar="HOST:PORT", help="where others connect to")
     run.add_argument(
         "--collateral",
@@ -83,7 +84,7 @@ def _new(options: argparse.Namespace) -> None:
     root = open_root_key(options)
     try:
         files.make_private(options.state)
-        state = SqliteState(options.state / STATE_FILE)
+        state = opened_state(options.state, options.database, identity, report=report)
         try:
             public = sealing_key.create(state, root, broker=identity.name, suite=sealed.named(options.suite))
         finally:
@@ -100,7 +101,8 @@ def _new(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    with Party(options, ROLE, policy_named(options.channels), renewing=True) as party:
+    channels = policy_named(options.channels)
+    with Party(options, ROLE, channels, renewing=True, database=options.database) as party:
         root = open_root_key(options)
         try:
             key = sealing_key.load(party.state, root, broker=party.identity.name)
@@ -182,4 +184,4 @@ class CollateralFolder:
         return self._loaded
 
 
-__all__ = ["STATE_FILE", "CollateralFolder", "add_channels", "configure"]
+__all__ = ["CollateralFolder", "add_channels", "configure"]

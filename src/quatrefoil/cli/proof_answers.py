@@ -22,7 +22,15 @@ from quatrefoil.cli.parties import count
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, PeerError
 from quatrefoil.offline import Processes, Step, run
 from quatrefoil.proofs.field_hash import field_hash
-from quatrefoil.proven import ModelFolder, Recorded, VerifiedAnswers, places_of, prove_answers, verify_answers
+from quatrefoil.proven import (
+    Logged,
+    ModelFolder,
+    Recorded,
+    VerifiedAnswers,
+    logged_answers,
+    prove_answers,
+    verify_answers,
+)
 from quatrefoil.proven.drawn import Drawn, drawn_of
 from quatrefoil.proven.statement import ROLE
 from quatrefoil.proven.tasks import CheckAnswers, ProveAnswers, tasks_of
@@ -76,20 +84,19 @@ def _prove(options: argparse.Namespace) -> None:
     told = output.progress_console()
     folder = ModelFolder(options.model)
     sample = _sample(options)
-    found = _recorded(options, folder, told.print)
     with _log_of(options, folder.server) as log:
+        found = _recorded(options, folder, log.owner.name, told.print)
         drawn = Drawn(tuple(found)) if sample is None else drawn_of(found, sample, log, folder.committed)
         records = drawn.records
         told.print(f"looking {len(records):,} receipts up in the log")
-        places = places_of(log, {one.receipt.digest() for one in records})
-        origin = log.owner.origin
+        logged = logged_answers(log, {one.receipt.digest() for one in records}, folder.committed)
     for one in drawn.left[:MOST_TOLD]:
         told.print(f"not proven: {one}", markup=False)
     told.print(f"proving their answers; {folder.left} openings are left before")
     if options.batch is not None:
-        _prove_batches(options, folder, drawn, origin, places, told.print)
+        _prove_batches(options, folder, drawn, logged, told.print)
         return
-    proof = prove_answers(folder, records, origin=origin, places=places, hidden=options.hidden, threads=options.threads)
+    proof = prove_answers(folder, records, logged, hidden=options.hidden, threads=options.threads)
     content = proof.encode()
     files.write_new(options.out, content)
     made = {
@@ -128,12 +135,11 @@ def _prove_batches(
     options: argparse.Namespace,
     folder: ModelFolder,
     drawn: Drawn,
-    origin: str,
-    places: dict[bytes, int],
+    logged: Logged,
     told: Callable[[str], None],
 ) -> None:
     """Every batch by itself, each result kept: what is there and holds is not proven again."""
-    tasks = tasks_of(folder, drawn.records, origin=origin, places=places, hidden=options.hidden, batch=options.batch)
+    tasks = tasks_of(folder, drawn.records, logged, hidden=options.hidden, batch=options.batch)
 
     def say(step: Step) -> None:
         told(f"{step.task}: {step.what}{': ' if step.detail else ''}{step.detail} ({step.done} of {step.total})")
@@ -209,15 +215,17 @@ def _sample(options: argparse.Namespace) -> Sample | None:
     return Sample.decode(files.read(options.sample, "sample", largest=LARGEST_SAMPLE))
 
 
-def _recorded(options: argparse.Namespace, folder: ModelFolder, report: Callable[[str], None]) -> Iterator[Recorded]:
-    """The records of answers, each held to its receipt, one after the other."""
+def _recorded(
+    options: argparse.Namespace, folder: ModelFolder, server: str, report: Callable[[str], None]
+) -> Iterator[Recorded]:
+    """The records of answers that ``server`` sealed, each held to its receipt, one after the other."""
     entrance = entrance_of(folder.program.content)
     found = recorded(
         options.receipts,
         field_hash(entrance.size, entrance.low, entrance.high),
         key=sealed.RecipientKey.load(options.key),
         trust=TrustAnchor.load(options.trust),
-        sender=folder.server,
+        sender=server,
         clock=system_clock,
         report=report,
     )

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import signal
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,11 @@ from quatrefoil.errors import CallerError
 from quatrefoil.exchange import ServingPolicy, load
 from quatrefoil.exchange.protocol import SERVER_ROLE
 from quatrefoil.inference import OnnxEngine
-from quatrefoil.proven import log_statement, verify_statement
+from quatrefoil.proven import Committed, log_statement, verify_statement
 from quatrefoil.resources import OwnedResource
 from quatrefoil.services.lease_holder import LeaseHolder
 from quatrefoil.serving.audited import AuditedModel
+from quatrefoil.serving.committed import CommittedWeights, committed_weights, log_served, require_audited
 from quatrefoil.serving.handler import Handler
 from quatrefoil.serving.keys import ServingKeys
 from quatrefoil.serving.model import acquire, engine_of, read_model, require_named, require_served
@@ -83,7 +85,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="what clients verify evidence with",
     )
     parser.add_argument(
-        "--committed", type=Path, metavar="FILE", help="the statement of `model commit` about MODEL, to be logged"
+        "--committed",
+        type=Path,
+        metavar="FILE",
+        help="the statement of `model commit` about MODEL; not needed where MODEL is sealed with a commitment",
     )
     parser.add_argument("--threads", type=count, default=1, metavar="N", help="threads of one answer (default: 1)")
     parser.add_argument(
@@ -104,28 +109,43 @@ def run(options: argparse.Namespace) -> None:
     secrecy.no_core_file()
     _require_one(options)
     policy = load(options.policy)
-    owned = None if options.upstream else require_served(options.model, containers.verifying(options), policy)
+    front = None if options.upstream else require_served(options.model, containers.verifying(options), policy)
     if options.upstream and options.model:
         require_named(options.model, containers.verifying(options), policy)
     collateral = CollateralFolder(options.collateral)
     collector = collecting.chosen(options)
     assert collector is not None  # the option is required
     with Party(options, SERVER_ROLE, policy_named(options.channels), renewing=True) as party:
-        _log_committed(options, party, policy)
-        asyncio.run(_served(options, party, policy, owned, collector, collateral))
+        stated = _stated(options, party, policy)
+        weights = committed_weights(None if front is None else front.manifest, stated)
+        model = None if front is None else _Model(front.owned, stated, weights)
+        if options.audit:
+            require_audited(weights)
+        elif stated is not None:
+            log_statement(party.log, stated.signed)
+        asyncio.run(_served(options, party, policy, model, collector, collateral))
 
 
-def _log_committed(options: argparse.Namespace, party: Party, policy: ServingPolicy) -> None:
-    """Which committed weights the model has, before anything is answered."""
+@dataclass(frozen=True)
+class _Model:
+    """What is served: the resource, and which committed weights it has by this server's statement or by its owner."""
+
+    owned: OwnedResource
+    stated: Committed | None
+    weights: CommittedWeights | None
+
+
+def _stated(options: argparse.Namespace, party: Party, policy: ServingPolicy) -> Committed | None:
+    """What this server signed of the model's committed weights."""
     if options.committed is None:
-        return
+        return None
     committed = verify_statement(files.read(options.committed, "statement"), party.trust, clock=system_clock)
     if committed.said.model != policy.model.root or committed.signer != party.identity.name:
         raise CallerError(
             f"{options.committed} is of {committed.signer} about the model {committed.said.model.hex()[:16]}",
             hint="Give the statement that this server signed about the model that it serves",
         )
-    log_statement(party.log, committed.signed)
+    return committed
 
 
 def _require_one(options: argparse.Namespace) -> None:
@@ -137,7 +157,7 @@ def _require_one(options: argparse.Namespace) -> None:
     of_broker = [options.broker, options.broker_name, options.stage]
     if options.upstream:
         wrong = any(one is not None for one in of_broker)
-        if options.audit:
+        if options.audit or options.committed:
             raise CallerError(
                 "what an upstream computes cannot be proven",
                 hint="Serve an integer graph of `quatrefoil model quantise`",
@@ -155,7 +175,7 @@ async def _served(
     options: argparse.Namespace,
     party: Party,
     policy: ServingPolicy,
-    owned: OwnedResource | None,
+    model: _Model | None,
     collector: Collector,
     collateral: CollateralFolder,
 ) -> None:
@@ -163,8 +183,8 @@ async def _served(
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    if owned is not None:
-        await _with_model(options, party, policy, owned, collector, collateral, stop)
+    if model is not None:
+        await _with_model(options, party, policy, model, collector, collateral, stop)
         return
     from quatrefoil.serving.upstream import UpstreamHandler  # an extra, which other commands do without
 
@@ -172,7 +192,7 @@ async def _served(
     await handler.open()
     if not handler.ready:
         report(f"{options.upstream} does not list the model {policy.model.name} yet: not ready until it does")
-    server = _server(options, party, policy, handler, collector, collateral)
+    server = _server(options, party, policy, handler, collector, collateral, commitment=b"")
     await server.run(stop, started=lambda: _started(options, party, policy, server))
 
 
@@ -180,14 +200,14 @@ async def _with_model(
     options: argparse.Namespace,
     party: Party,
     policy: ServingPolicy,
-    owned: OwnedResource,
+    model: _Model,
     collector: Collector,
     collateral: CollateralFolder,
     stop: asyncio.Event,
 ) -> None:
     """Serve it under a lease, which ends the server when it is over."""
     holder = Holder(
-        owned,
+        model.owned,
         options.stage,
         broker=options.broker_name,
         security=party.security,
@@ -201,9 +221,10 @@ async def _with_model(
             return
         keeping = asyncio.ensure_future(held.keep())
         try:
-            engine, recorder = await asyncio.to_thread(_engine, options, party, held, policy, owned)
+            engine, recorder = await asyncio.to_thread(_engine, options, party, held, policy, model)
             handler = OipHandler(engine, policy, recorder=recorder)
-            server = _server(options, party, policy, handler, collector, collateral, recorder)
+            root = b"" if model.weights is None else model.weights.root
+            server = _server(options, party, policy, handler, collector, collateral, commitment=root, recorder=recorder)
             await server.run(stop, keeping=lambda: keeping, started=lambda: _started(options, party, policy, server))
         finally:
             keeping.cancel()
@@ -217,9 +238,11 @@ def _started(options: argparse.Namespace, party: Party, policy: ServingPolicy, s
 
 
 def _engine(
-    options: argparse.Namespace, party: Party, held: LeaseHolder, policy: ServingPolicy, owned: OwnedResource
+    options: argparse.Namespace, party: Party, held: LeaseHolder, policy: ServingPolicy, model: _Model
 ) -> tuple[OnnxEngine, Recorder | None]:
-    """What computes the model, and in audit mode what records its answers."""
+    """What computes the model, and in audit mode what records its answers, once the log says what they are proven
+    against."""
+    owned = model.owned
     content = read_model(
         options.model,
         containers.verifying(options),
@@ -229,7 +252,19 @@ def _engine(
         threads=options.threads,
     )
     report(f"{owned.resource.name} {owned.resource.content.hex()[:16]} is in memory, verified")
-    recorder = _recorder(options, party, AuditedModel(content)) if options.audit else None
+    recorder = None
+    if options.audit:
+        audited = AuditedModel(content)
+        log_served(
+            party.log,
+            content,
+            model=policy.model.root,
+            weights=require_audited(model.weights),
+            stated=model.stated,
+            identity=party.identity,
+            clock=system_clock,
+        )
+        recorder = _recorder(options, party, audited)
     return engine_of(content, policy, threads=options.threads), recorder
 
 
@@ -253,6 +288,8 @@ def _server(
     handler: Handler,
     collector: Collector,
     collateral: CollateralFolder,
+    *,
+    commitment: bytes,
     recorder: Recorder | None = None,
 ) -> Serving:
     from quatrefoil.serving.server import Serving  # an extra, which other commands do without
@@ -260,6 +297,7 @@ def _server(
     issuer = ReceiptIssuer(
         issuer=party.identity.name,
         model=policy.model.root,
+        commitment=commitment,
         measurement="",  # each keyset has its own, from its own evidence
         policy=policy.digest(),
         plan=policy.plan,

@@ -16,14 +16,28 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, require_author, sha256
 from quatrefoil.federation.gathering import Gathering
 from quatrefoil.federation.messages import Contribution
-from quatrefoil.federation.proving import JobProofs, Verified
+from quatrefoil.federation.proving import JobProofs, Subject, Verified
 from quatrefoil.federation.receipt_office import ReceiptOffice, contribution_in
 
 
 @dataclass(frozen=True)
+class Verification:
+    """Looks at the proof of one contribution when it is called: heavy, free of the aggregator's state, and so for any
+    thread; with backends that can be pickled, for any process."""
+
+    proofs: JobProofs
+    subject: Subject
+    contribution: Contribution
+    ciphertext: bytes
+    proof: bytes
+
+    def __call__(self) -> Verified:
+        return self.proofs.verify(self.subject, self.contribution, self.ciphertext, self.proof)
+
+
+@dataclass(frozen=True)
 class Arrived:
-    """A contribution as its silo signed it, with a proof that has not been looked at yet. ``verify`` looks at it:
-    heavy, free of the aggregator's state, and so for any thread."""
+    """A contribution as its silo signed it, with a proof that has not been looked at yet: ``verify`` does."""
 
     name: str
     contribution: Contribution
@@ -80,7 +94,7 @@ class Receiving:
             signed,
             sealed_key,
             ciphertext,
-            lambda: self._proofs.verify(subject, contribution, ciphertext, proof),
+            Verification(self._proofs, subject, contribution, ciphertext, proof),
             proof,
         )
 

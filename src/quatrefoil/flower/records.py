@@ -125,8 +125,8 @@ def encode_values(values: Mapping[str, Value]) -> bytes:
 def decode_values(data: bytes) -> Values:
     """The same from outside, or ``MessageRefused``."""
     values = parse_cbor(data, "record")
-    if not isinstance(values, dict):
-        raise MessageRefused("a record is no table of values", hint=_HINT)
+    if not isinstance(values, dict) or cbor2.dumps(values, canonical=True) != data:
+        raise MessageRefused("a record is no table of values in deterministic form", hint=_HINT)
     for key, value in values.items():
         if not isinstance(key, str) or not _is_value(value):
             raise MessageRefused("a record holds what no record of Flower does", hint=_HINT)

@@ -18,6 +18,7 @@ from quatrefoil.proofs import inference
 from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proofs.inference import VerifiedCommitment, WeightsCommitment
 from quatrefoil.proven.folder import ModelFolder
+from quatrefoil.proven.logged import Logged
 from quatrefoil.proven.proof_file import ProofFile
 from quatrefoil.proven.proving import prove_answers
 from quatrefoil.proven.receipts import ProvenReceipt, Recorded
@@ -51,9 +52,8 @@ class AnswersTask(WireObject):
 def tasks_of(
     folder: ModelFolder,
     recorded: Sequence[Recorded],
+    logged: Logged,
     *,
-    origin: str,
-    places: Mapping[bytes, int],
     hidden: bool,
     batch: int,
 ) -> list[Task]:
@@ -65,8 +65,8 @@ def tasks_of(
     found = []
     for start in range(0, len(recorded), batch):
         some = recorded[start : start + batch]
-        shown = tuple(ProvenReceipt.of(one, _place(one, places), hashed, hidden=False) for one in some)
-        content = AnswersTask(folder.statement, origin, hidden, shown).encode()
+        shown = tuple(ProvenReceipt.of(one, _place(one, logged.places), hashed, hidden=False) for one in some)
+        content = AnswersTask(logged.statement, logged.origin, hidden, shown).encode()
         found.append(Task(content, f"receipts {start + 1:,} to {start + len(some):,}"))
     return found
 
@@ -79,12 +79,8 @@ class ProveAnswers:
 
     def __call__(self, task: Task) -> bytes:
         said, folder = AnswersTask.decode(task.content), ModelFolder(self.folder)
-        if said.statement != folder.statement:
-            raise CallerError("the task is about another model", hint="Give the folder that the tasks were made with")
-        places = {one.said.digest(): one.entry for one in said.receipts}
-        return prove_answers(
-            folder, said.recorded(), origin=said.origin, places=places, hidden=said.hidden, threads=threads()
-        ).encode()
+        logged = Logged(said.origin, said.statement, {one.said.digest(): one.entry for one in said.receipts})
+        return prove_answers(folder, said.recorded(), logged, hidden=said.hidden, threads=threads()).encode()
 
 
 @dataclass(frozen=True)
