@@ -16,7 +16,7 @@ from quatrefoil.errors import QuatrefoilError
 
 COMMANDS = (
     *("demo", "plan", "calibrate", "bench", "doctor", "security-level"),
-    *("ca", "keeper", "aggregator", "silo", "audit", "simulate"),
+    *("ca", "keeper", "aggregator", "silo", "flower", "audit", "simulate"),
     *("seal-key", "seal", "open", "rewrap"),
     *("proof", "model", "data", "attest", "broker"),
     *("serve", "predict", "proxy", "relay", "score", "table-key"),

@@ -19,7 +19,13 @@ from typing import Protocol
 from quatrefoil import errors
 from quatrefoil.errors import HostError, MessageRefused, PeerError, PeerUnreachable, QuatrefoilError
 from quatrefoil.federation import parts
-from quatrefoil.transport import Party
+
+
+class Named(Protocol):
+    """A party by the name that it is certified for."""
+
+    @property
+    def name(self) -> str: ...
 
 
 class Asking(Protocol):
@@ -32,20 +38,13 @@ class Asking(Protocol):
     def group(self) -> str: ...
 
     @property
-    def peer(self) -> Party: ...
+    def peer(self) -> Named: ...
 
     def send(self, frame: bytes) -> None: ...
 
     def receive(self, limit: int) -> bytes: ...
 
     def close(self) -> None: ...
-
-
-class Named(Protocol):
-    """A party by the name that it is certified for."""
-
-    @property
-    def name(self) -> str: ...
 
 
 class AsyncConversing(Protocol):
