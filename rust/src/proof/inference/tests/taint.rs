@@ -24,7 +24,8 @@ fn dependent_in_a_proof(instance: &mut Instance, model: &Model) -> usize {
     dependent(|| {
         instance.commitment = Commitment::new(&model.program, openings, &weights, &secret_seed(7), 1).unwrap();
         let sums: Vec<&[i32]> = sums.iter().map(Vec::as_slice).collect();
-        let trace = Trace { inputs: &inputs, sums: &sums, randomness: randomness.as_deref() };
+        let trace =
+            Trace { inputs: &inputs, sums: &sums, outputs: &instance.outputs, randomness: randomness.as_deref() };
         let witness = Witness::new(&instance.shape, &trace, 1).unwrap();
         let (statement, public) = (instance.statement(), instance.public());
         assert!(prove(&statement, &instance.commitment, &public, &witness, &proof_seed, 1).holds);
