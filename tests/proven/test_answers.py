@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from float_models import everything, numbers
+from float_models import classifier, everything, numbers
 from proven_answers import Ward, clock, small_graph, trust
 from quatrefoil.audit import PartyLog
 from quatrefoil.errors import (
@@ -309,8 +309,69 @@ def test_every_operator(tmp_path: Path):
     ward.close()
 
 
-def test_a_model_that_ends_in_an_arg_max_is_not_committed_to(tmp_path: Path):
-    ward = Ward(tmp_path, quantise(everything(), numbers(1, 30, 2, 8, 8)))
-    with pytest.raises(ModelRefused, match="ends in an ArgMax"):
-        ModelFolder.create(tmp_path / "committed", ward.model, 4, ward.identity, at=START)
-    ward.close()
+@dataclass
+class Placed:
+    """A server of a model that answers with places."""
+
+    ward: Ward
+    folder: ModelFolder
+    record: Recorded
+    log: PartyLog
+    places: dict[bytes, int]
+
+    def prove(self, record: Recorded | None = None, **changes: bool) -> ProofFile:
+        return prove_answers(
+            self.folder, [record or self.record], origin=self.log.owner.origin, places=self.places, **changes
+        )
+
+
+def placed(folder: Path, float_model: bytes, *shape: int) -> Placed:
+    ward = Ward(folder, quantise(float_model, numbers(1, 30, *shape)))
+    committed = ModelFolder.create(folder / "committed", ward.model, 4, ward.identity, at=START)
+    ward.state(committed.statement)
+    record = ward.answer(2 * numbers(5, 3, *shape))
+    log = ward.logged()
+    return Placed(ward, committed, record, log, places_of(log, {record.receipt.digest()}))
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_model_that_ends_in_an_arg_max_is_proven_by_its_places(tmp_path: Path, hidden: bool):
+    """Of every operator, and of what it compares nothing is in the file but the place."""
+    made = placed(tmp_path, everything(), 2, 8, 8)
+    assert made.record.outputs.shape == (3, 1) and made.record.outputs.max() < 4
+    file = made.prove(hidden=hidden)
+    found = verify_answers(file.encode(), trust(), clock=clock, log=made.log)
+    assert (found.inference.batch, found.hidden) == (3, hidden) and found.inference.soundness_bits > 95
+    (shown,) = file.receipts
+    assert shown.outputs == made.record.outputs.astype("<i4").tobytes()
+    for row in range(3):
+        for other in range(4):
+            outputs = made.record.outputs.copy()
+            outputs[row] = other
+            if other != made.record.outputs[row]:
+                with pytest.raises((ProofRejected, EvidenceRejected)):
+                    changed = replace(shown, outputs=outputs.astype("<i4").tobytes())
+                    verify_answers(replace(file, receipts=(changed,)).encode(), trust(), clock=clock, log=made.log)
+    made.ward.close()
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("options", [{}, {"keepdims": 1, "select_last_index": 1}])
+def test_places_of_sums_and_of_values_with_ties_are_proven_as_the_model_takes_them(tmp_path: Path, options, relu):
+    made = placed(tmp_path, classifier(3, relu=relu, **options), 16)
+    found = verify_answers(made.prove().encode(), trust(), clock=clock, log=made.log)
+    assert found.inference.batch == 3
+    made.ward.close()
+
+
+def test_another_place_in_a_receipt_has_no_proof(tmp_path: Path):
+    """Be it the other of a tie, or none at all: the model's owner finds it before an opening is used."""
+    made = placed(tmp_path, classifier(3), 16)
+    inputs, outputs = made.record.inputs, made.record.outputs
+    for wrong in ((outputs + 1) % 5, outputs * 0 + 5, outputs * 0 - 1):
+        record = made.ward.recorded(inputs, wrong.astype(np.int32), number=7)
+        log = made.ward.logged()
+        places = places_of(log, {record.receipt.digest()})
+        with pytest.raises(ModelRefused, match="computes another answer"):
+            prove_answers(made.folder, [record], origin=log.owner.origin, places=places)
+    made.ward.close()

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from quatrefoil.audit import ownership
-from quatrefoil.errors import HostError, MessageRefused, ModelRefused, StateCorrupt
+from quatrefoil.errors import HostError, MessageRefused, StateCorrupt
 from quatrefoil.proofs.inference import InferenceProver, WeightsCommitment
 from quatrefoil.proofs.openings import Opening, Openings
 from quatrefoil.proven.statement import CommittedModel, sign_statement
@@ -78,11 +78,6 @@ class ModelFolder:
         content = _read(model)
         graph = decode(content)
         program = program_of(graph)
-        if program.takes_largest:
-            raise ModelRefused(
-                "the model ends in an ArgMax, and a server commits to what is before it",
-                hint="Take the ArgMax off before quantising: whoever reads an answer takes the largest",
-            )
         with reading(model, FILE, salt=None) as read:
             root = root_of(read)
         seed = random(SEED_BYTES)
