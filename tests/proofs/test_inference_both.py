@@ -16,7 +16,19 @@ from hypothesis import strategies as st
 import inference as second
 from inference.model import Run
 from inference.mutations import Changed, apply
-from inference.program import AveragePool, Conv, Dense, Flatten, MaxPool, Program, Refused, Rounding, Sum, Windows
+from inference.program import (
+    ArgMax,
+    AveragePool,
+    Conv,
+    Dense,
+    Flatten,
+    MaxPool,
+    Program,
+    Refused,
+    Rounding,
+    Sum,
+    Windows,
+)
 from inference.proof_bytes import fixed_length, largest_length
 from inference.soundness import linear_claims, soundness_bits
 from inference.statement import batch_bytes
@@ -102,7 +114,7 @@ def kernel_proof(case: Case) -> tuple[second.Statement, bytes]:
     sums = []
     features = program.values[0].features
     for place, (number, layer) in enumerate(program.layers):
-        if layer.rounding is not None:
+        if shape.layers[place].stated:
             source = layer.sources[0]
             given = [trace.values[source] for trace in case.trace(case.weights)]
             run = Run(program, case.weights)
@@ -168,6 +180,8 @@ def random_program(seed: int) -> Program | None:
                 ]
             )()
         )
+    if draw.random() < 0.3:
+        steps.append(ArgMax(len(steps), draw.randint(0, 1), draw.randint(0, 16), draw.randint(1, 16)))
     try:
         return Program(shape, *draw.choice([(-128, 127), (0, 255), (0, 1023)]), draw.randint(1, 200), tuple(steps))
     except Refused:
