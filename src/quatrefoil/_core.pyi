@@ -61,6 +61,39 @@ def encrypt(
 def combine_keys(layout: Layout, header: bytes, seeds: Sequence[bytes | bytearray]) -> bytes:
     """``header`` followed by the sum of the secret polynomials that the seeds expand to."""
 
+class ShareRefused(Exception):
+    """A word of a share is not below the modulus. ``args``: the index of the share."""
+
+def share_words(threshold: tuple[int, int, int]) -> int:
+    """Words of a member's answer. ``threshold``: members, privacy, packing; ``ValueError`` for none."""
+
+def share_bytes(threshold: tuple[int, int, int]) -> int:
+    """Bytes of a share: salt, words, share of the mask."""
+
+def deal_key(
+    layout: Layout, threshold: tuple[int, int, int], key_seed: bytes | bytearray, sharing_seed: bytes | bytearray
+) -> tuple[list[bytearray], list[bytes]]:
+    """Each member's share, and its commitment."""
+
+def add_shares(header: bytes, threshold: tuple[int, int, int], shares: Sequence[bytes | bytearray]) -> bytes:
+    """``header`` followed by the sum of the shares' words, or ``ShareRefused``."""
+
+def words_below_modulus(words: bytes) -> bool:
+    """Whether every little-endian u64 is."""
+
+def recover_key(
+    header: bytes,
+    threshold: tuple[int, int, int],
+    answers: list[tuple[int, bytes]],
+    *,
+    largest: int,
+    first: int,
+    end: int,
+) -> tuple[int, bytes, list[int]] | None:
+    """The next trial from ``first`` on, and before ``end``, in which a set of answers gives a secret with no
+    coefficient further from zero than ``largest``: its number, ``header`` followed by the secret, and the members whose
+    answers are not those of the set. ``answers``: by member, in ascending order, words without a header."""
+
 def decrypt(
     layout: Layout,
     total: bytes,
@@ -128,6 +161,9 @@ class ProofShape:
     """The shape of the proofs about a number of values, or ``ProofUnavailable``."""
 
     def __new__(cls, layout: Layout, values: int) -> ProofShape: ...
+    def shared(self, threshold: tuple[int, int, int]) -> ProofShape:
+        """The same with the key in shares: members, privacy, packing. ``ProofUnavailable`` where they are too long."""
+
     def numbers(self) -> list[tuple[str, int]]: ...
     def soundness_terms(self, further: int = 0) -> list[tuple[str, str, float]]:
         """What is drawn, what can go wrong, and log2 of the error, with so many further claims."""
@@ -155,6 +191,15 @@ class ProofStatement:
     ) -> ProofStatement:
         """``norms``: first, end and bound of parts. Of a direction its entries, or the digest alone for a statement's
         digest and the key; ``ValueError`` for claims that are none."""
+
+    def shared(self, commitments: list[bytes]) -> ProofStatement:
+        """The same, of a shape with the key in shares, with each member's commitment to its share."""
+
+    def share_refused(
+        self, share: bytes | bytearray, member: int, ciphertext: bytes, root: bytes, values: bytes
+    ) -> str | None:
+        """Why the share of a member, from 1 on, is not the one that a proof with this root 1 and these values is about;
+        nothing when it is."""
 
     def digest(self, ciphertext: bytes) -> bytes:
         """The statement digest for the ciphertext with this content digest."""
@@ -184,6 +229,24 @@ def prove_update(
     threads: int,
 ) -> bytes:
     """A proof that the blocks at ``offset`` are what ``encrypt`` makes of these values and seeds, within the bound."""
+
+def prove_shared_update(
+    statement: ProofStatement,
+    context: ProofContext,
+    ciphertext: bytes,
+    values: NDArray[np.float32] | NDArray[np.float64],
+    *,
+    offset: int,
+    layout: Layout,
+    clip: float,
+    factor: float,
+    key_seed: bytes | bytearray,
+    noise_seed: bytes | bytearray,
+    sharing_seed: bytes | bytearray,
+    proof_seed: bytes | bytearray,
+    threads: int,
+) -> bytes:
+    """The same, and that the key is shared as :func:`deal_key` does with this seed."""
 
 def verify_update(
     statement: ProofStatement,

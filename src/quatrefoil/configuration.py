@@ -89,6 +89,10 @@ class Table:
         """The keys that are there, sorted: for tables of which the file chooses the keys."""
         return tuple(sorted(self._values))
 
+    def is_list(self, key: str) -> bool:
+        """Whether the value is a list, for a key that takes one or something else."""
+        return isinstance(self._values[key], list)
+
     def text(self, key: str) -> str:
         value = self._values[key]
         if not isinstance(value, str):

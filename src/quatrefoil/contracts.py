@@ -7,13 +7,16 @@ backends with their constructor signatures; ``tests/contracts`` holds the suite 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from quatrefoil.errors import ParametersRefused, PolicyInvalid
 
 FloatVector = NDArray[np.float32] | NDArray[np.float64]
 
@@ -190,6 +193,102 @@ class DecryptedSum:
     error_bound: float
 
 
+LARGEST_COMMITTEE = 64
+"""Members of a committee. Shares go through the aggregator, one for each member and contribution."""
+
+LARGEST_TRIALS = 100_000
+"""Sets of answers that are tried, at the most, to find one without a lie."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Who of a committee it takes to have the sum of keys (docs/committee.md). ``members`` (n): who holds a share.
+    ``privacy`` (t_p): so many together learn nothing of a key. ``packing`` (l): values that one polynomial shares, a
+    power of two. ``recovery`` (t_rec): so many answers give the sum; any two such sets have a member in common.
+
+    ``ParametersRefused`` for what is no threshold; :meth:`fitting` finds the one for what may go wrong.
+    """
+
+    members: int
+    privacy: int
+    packing: int
+
+    def __post_init__(self) -> None:
+        n, privacy, packing = numbers = (self.members, self.privacy, self.packing)
+        whole = all(type(number) is int and number >= 1 for number in numbers)
+        if not (whole and n <= LARGEST_COMMITTEE and packing & (packing - 1) == 0 and n < 2 * self.recovery <= 2 * n):
+            raise ParametersRefused(
+                f"{n} members with privacy {privacy} and packing {packing} are no threshold: packing is a power of "
+                "two, privacy + packing are more than half of the members and not more than all, "
+                f"and those are at most {LARGEST_COMMITTEE}",
+                hint="Take the threshold from the signed round context, or from Threshold.fitting",
+            )
+
+    @property
+    def recovery(self) -> int:
+        return self.privacy + self.packing
+
+    @classmethod
+    def fitting(cls, *, members: int, silent: int, liars: int, colluding: int) -> Threshold:
+        """The threshold for a committee of which ``silent`` members may not answer, ``liars`` others may answer
+        anything, and ``colluding`` may put together what they hold. It takes as many answers as are sure to come and to
+        be true, the largest packing that the privacy leaves, and what is over for privacy.
+
+        ``PolicyInvalid``, with the numbers, where there is none.
+        """
+        for what, number in (("members", members), ("silent", silent), ("liars", liars), ("colluding", colluding)):
+            if type(number) is not int or not 0 <= number <= LARGEST_COMMITTEE:
+                raise PolicyInvalid(
+                    f"{number} {what} are not 0 to {LARGEST_COMMITTEE}", hint="Correct the policy's key authority"
+                )
+        private = max(liars, colluding, 1)
+        # With less packing, as many liars could answer so that an honest member seems to be one.
+        least_packing = 1 << max(liars - 1, 0).bit_length()
+        recovery = members - silent - liars
+        least = max(2 * silent + 3 * liars + 1, silent + liars + private + least_packing)
+        asked = f"a committee of {members}, of whom {silent} may be silent, {liars} lie and {colluding} collude"
+        if members < least:
+            raise PolicyInvalid(
+                f"there are no keys for {asked}: {recovery} answers are sure to come and to be true, of which any two "
+                f"sets must share an honest member, and which hide keys from {private}",
+                hint=f"Appoint at least {least} members, or allow for fewer who are silent, lie or collude"
+                if least <= LARGEST_COMMITTEE
+                else f"Allow for fewer: it would take {least} members, and there are at most {LARGEST_COMMITTEE}",
+            )
+        trials = math.comb(members - silent, liars)
+        if trials > LARGEST_TRIALS:
+            raise PolicyInvalid(
+                f"{asked}: it would take {trials} trials to find the lies, over {LARGEST_TRIALS}",
+                hint="Allow for fewer liars, or appoint fewer members",
+            )
+        packing = 1 << ((recovery - private).bit_length() - 1)
+        return cls(members, recovery - packing, packing)
+
+
+@dataclass(frozen=True)
+class DealtKey:
+    """One contribution's key in shares: member k, from 1 on, gets ``shares[k - 1]``, which fits ``commitments[k - 1]``,
+    32 public bytes. ``hidden`` is for the proof only. The holder wipes ``shares`` once they are sealed, and
+    ``hidden``."""
+
+    threshold: Threshold
+    shares: tuple[bytearray, ...]
+    commitments: tuple[bytes, ...]
+    hidden: bytearray
+
+    def __repr__(self) -> str:
+        return f"DealtKey({self.threshold}, shares=<{len(self.shares)} secrets>)"
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """The sum of keys that a committee's answers give, and whose answers were not the sums of their shares, by
+    number."""
+
+    combined_key: bytes
+    liars: tuple[int, ...]
+
+
 class Accumulator(Protocol):
     """A sum of ciphertexts that grows as they arrive."""
 
@@ -221,6 +320,21 @@ class PrivateAggregation(Protocol):
 
     def combine_keys(self, keys: Sequence[bytes | bytearray]) -> bytes:
         """What decrypts the sum of exactly these keys' ciphertexts, and no single one of them."""
+
+    def deal_key(self, key: bytes | bytearray, threshold: Threshold) -> DealtKey:
+        """The key of one contribution, shared among a committee under fresh randomness. ``ParametersRefused`` where
+        keys of this scheme cannot be shared."""
+
+    def add_shares(self, shares: Sequence[bytes | bytearray], threshold: Threshold) -> bytes:
+        """A member's answer: the sum of its shares of exactly these contributions, and of no single one. The shares
+        have been checked (:meth:`IntegrityProof.check_share`). ``CiphertextRefused`` for what is no share."""
+
+    def recover_key(
+        self, answers: Mapping[int, bytes], threshold: Threshold, *, total: bytes, shape: SumShape, count: int
+    ) -> Recovered:
+        """The key that decrypts the sum of ``count`` contributions, from members' answers by number, 1 to n; and whose
+        answers were no sums of their shares. ``CiphertextRefused``, which names nobody, when no ``threshold.recovery``
+        of them give a key that does."""
 
     def decrypt(self, total: bytes, combined_key: bytes, *, shape: SumShape, count: int) -> DecryptedSum:
         """The sum of ``count`` contributions; ``CiphertextRefused`` when key and ciphertext do not belong together."""
@@ -260,10 +374,20 @@ NOTHING_FURTHER = FurtherClaims()
 
 
 @dataclass(frozen=True)
+class Sharing:
+    """That the key of a ciphertext is shared among a committee: each member's share fits its commitment, and all shares
+    lie on polynomials that hold this key."""
+
+    threshold: Threshold
+    commitments: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
 class BoundedUpdate:
     """The public side of a proof about one silo's contribution: ``ciphertext`` encrypts ``shape.length`` values that
     round to integers of which the squares add up to at most ``bound``, and is well formed. ``binding``: 32 bytes of
-    whatever else the proof must not be moved away from (the silo, its sealed key, its weight).
+    whatever else the proof must not be moved away from (the silo, its sealed key, its weight). ``sharing``: what is
+    proven of the key's shares, where a committee is the key authority.
     """
 
     shape: SumShape
@@ -271,17 +395,19 @@ class BoundedUpdate:
     bound: int
     binding: bytes
     further: FurtherClaims = NOTHING_FURTHER
+    sharing: Sharing | None = None
 
 
 @dataclass(frozen=True)
 class HiddenUpdate:
     """What an encryption was made from: all of it secret, and none of it leaves the silo but ``key``, for the key
-    authority. The holder wipes ``key`` and ``noise``."""
+    authority. The holder wipes ``key`` and ``noise``. ``dealt``: the key's shares, where they are proven to be that."""
 
     values: FloatVector
     weight: float
     key: bytearray
     noise: bytearray
+    dealt: DealtKey | None = None
 
     def __repr__(self) -> str:
         return f"HiddenUpdate(<{len(self.values)} secret values, a key and a noise seed>)"
@@ -298,13 +424,26 @@ class KeyClaim:
 
 
 @dataclass(frozen=True)
+class ShareClaim:
+    """What a verified proof says of the shares of its ciphertext's key, for whoever holds one. ``content`` and ``root``
+    as in :class:`KeyClaim`; ``values``: V, 16 bytes of the proof for each of ``threshold.recovery``."""
+
+    threshold: Threshold
+    commitments: tuple[bytes, ...]
+    content: bytes
+    root: bytes
+    values: bytes
+
+
+@dataclass(frozen=True)
 class VerifiedProof:
     """A statement (by digest) that a proof has been verified for, the soundness it was verified with, and what the
-    proof says of the key: checked by :meth:`IntegrityProof.check_key` only, by whoever holds the key."""
+    proof says of the key: checked by :meth:`IntegrityProof.check_key` only, by whoever holds the key; or of its shares,
+    where the statement has them: by :meth:`IntegrityProof.check_share`, by each member."""
 
     statement: bytes
     soundness_bits: float
-    key_claim: KeyClaim
+    key_claim: KeyClaim | ShareClaim
 
 
 @runtime_checkable
@@ -338,3 +477,18 @@ class IntegrityProof(Protocol):
     ) -> None:
         """``ProofRejected`` unless ``key`` is the one of the ciphertext that ``claim`` is about. It says something only
         together with a verified proof of the same statement with the same claim."""
+
+    def check_share(
+        self,
+        share: bytes | bytearray,
+        member: int,
+        claim: ShareClaim,
+        *,
+        shape: SumShape,
+        bound: int,
+        binding: bytes,
+        further: FurtherClaims = NOTHING_FURTHER,
+    ) -> None:
+        """``ProofRejected`` unless ``share`` is the one of ``member``, 1 to n, of the key that ``claim`` is about. It
+        says something only together with a verified proof of the same statement with the same claim; then any
+        ``threshold.recovery`` shares that pass give this ciphertext's key."""

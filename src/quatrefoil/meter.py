@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +19,7 @@ from quatrefoil.contracts import (
     NOTHING_FURTHER,
     Accumulator,
     BoundedUpdate,
+    DealtKey,
     DecryptedSum,
     Direction,
     Encrypted,
@@ -29,8 +30,11 @@ from quatrefoil.contracts import (
     KeyClaim,
     PrivateAggregation,
     Recipient,
+    Recovered,
     SchemeIdentity,
+    ShareClaim,
     SumShape,
+    Threshold,
     TransportSecurity,
     VerifiedProof,
     VerifiedStatement,
@@ -109,6 +113,26 @@ class MeteredAggregation:
             cost.bytes += len(combined)
         return combined
 
+    def deal_key(self, key: bytes | bytearray, threshold: Threshold) -> DealtKey:
+        with self._meter.timed("aggregation.deal key") as cost:
+            dealt = self._inner.deal_key(key, threshold)
+            cost.bytes += sum(len(share) for share in dealt.shares)
+        return dealt
+
+    def add_shares(self, shares: Sequence[bytes | bytearray], threshold: Threshold) -> bytes:
+        with self._meter.timed("aggregation.add shares") as cost:
+            answer = self._inner.add_shares(shares, threshold)
+            cost.bytes += len(answer)
+        return answer
+
+    def recover_key(
+        self, answers: Mapping[int, bytes], threshold: Threshold, *, total: bytes, shape: SumShape, count: int
+    ) -> Recovered:
+        with self._meter.timed("aggregation.recover key") as cost:
+            recovered = self._inner.recover_key(answers, threshold, total=total, shape=shape, count=count)
+            cost.bytes += len(recovered.combined_key)
+        return recovered
+
     def decrypt(self, total: bytes, combined_key: bytes, *, shape: SumShape, count: int) -> DecryptedSum:
         with self._meter.timed("aggregation.decrypt"):
             return self._inner.decrypt(total, combined_key, shape=shape, count=count)
@@ -167,6 +191,20 @@ class MeteredProofs:
     ) -> None:
         with self._meter.timed("proofs.check key"):
             self._inner.check_key(key, claim, shape=shape, bound=bound, binding=binding, further=further)
+
+    def check_share(
+        self,
+        share: bytes | bytearray,
+        member: int,
+        claim: ShareClaim,
+        *,
+        shape: SumShape,
+        bound: int,
+        binding: bytes,
+        further: FurtherClaims = NOTHING_FURTHER,
+    ) -> None:
+        with self._meter.timed("proofs.check share"):
+            self._inner.check_share(share, member, claim, shape=shape, bound=bound, binding=binding, further=further)
 
 
 class MeteredTransport:

@@ -93,7 +93,7 @@ def test_rosters_that_may_nearly_repeat_weaken_the_claim_in_words(group: int, co
 
 def test_a_majority_that_must_confirm_is_said() -> None:
     (how,) = [a.how for a in made().phase("keys").threats if a.threat == "curious-aggregator"]
-    assert "only when more than half of the job's silos have confirmed it" in how
+    assert "only when more than half of the job's silos have confirmed" in how
 
 
 def test_a_real_backend_is_preferred_to_an_accepted_stand_in_however_cheap() -> None:

@@ -20,7 +20,7 @@ from quatrefoil.wire import LARGEST_MESSAGE
 from quatrefoil.workload import Phase, Workload
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-KINDS = tuple(name for name in BACKENDS["enclave"] if name not in ("software", *host.UNCOLLECTED))
+KINDS = tuple(name for name in BACKENDS["enclave"] if name not in ("software", "committee", *host.UNCOLLECTED))
 OPENED = "physical-access"
 """What no enclave answers."""
 EXPOSED = tuple(threat for threat in threats.EXPOSED["infer", "record"] if threat != OPENED)

@@ -56,9 +56,10 @@ impl Verifier<'_> {
     fn run(mut self) -> Result<(), Rejected> {
         let first_root = self.messages.bytes.digest()?;
         let First { zeta, alpha } = First::draw(&mut self.messages.transcript, &first_root);
-        let (v, second_root) = self.messages.read("root2", |bytes| Ok((bytes.element()?, bytes.digest()?)))?;
+        let count = self.shape.key_values();
+        let (v, second_root) = self.messages.read("root2", |bytes| Ok((bytes.elements(count)?, bytes.digest()?)))?;
 
-        let values = self.sum_check(&zeta, alpha, v)?;
+        let values = self.sum_check(&zeta, alpha, &v)?;
         let mut draw = self.messages.transcript.draw("kappa");
         let kappa = draw.elements(self.shape.column_variables());
         let opening = Opening::new(self.shape, &kappa, draw.element(), &values.z);
@@ -66,7 +67,7 @@ impl Verifier<'_> {
         self.messages.bytes.finish()
     }
 
-    fn sum_check(&mut self, zeta: &[E], alpha: E, v: E) -> Result<Values, Rejected> {
+    fn sum_check(&mut self, zeta: &[E], alpha: E, v: &[E]) -> Result<Values, Rejected> {
         let shape = self.shape;
         let mut draw = self.messages.transcript.draw("point");
         #[allow(unused_mut)]

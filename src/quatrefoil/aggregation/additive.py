@@ -8,7 +8,7 @@ unaudited.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from quatrefoil import _core
 from quatrefoil.aggregation import ciphertext as form
+from quatrefoil.aggregation import sharing
 from quatrefoil.aggregation.ciphertext import HEADER_BYTES, KEY_HEADER_BYTES, WRONG_KEY, Form
 from quatrefoil.aggregation.encryption import (
     LARGEST_LENGTH,
@@ -35,7 +36,17 @@ from quatrefoil.aggregation.streams import (
     decrypted,
     write_all,
 )
-from quatrefoil.contracts import DecryptedSum, Encrypted, FloatVector, HiddenUpdate, SchemeIdentity, SumShape
+from quatrefoil.contracts import (
+    DealtKey,
+    DecryptedSum,
+    Encrypted,
+    FloatVector,
+    HiddenUpdate,
+    Recovered,
+    SchemeIdentity,
+    SumShape,
+    Threshold,
+)
 from quatrefoil.errors import CiphertextRefused, ParametersRefused
 
 RandomBytes = Callable[[int], bytes]
@@ -43,6 +54,10 @@ RandomBytes = Callable[[int], bytes]
 
 SEED_BYTES = 32
 LARGEST_THREADS = 256
+
+
+class WrongKey(CiphertextRefused):
+    """A combined key under which a sum leaves what no sum leaves."""
 
 
 class AdditiveAggregation:
@@ -153,6 +168,41 @@ class AdditiveAggregation:
         form.check_keys(keys, SEED_BYTES)
         return _core.combine_keys(self._parameters.layout, form.key_header(self._parameters, len(keys)), keys)
 
+    def deal_key(self, key: bytes | bytearray, threshold: Threshold) -> DealtKey:
+        """The secret that a key's seed expands to, in packed Shamir shares under 32 bytes of fresh randomness: fewer
+        than ``threshold.privacy`` + 1 of them say nothing of it."""
+        return sharing.deal(self._parameters, key, threshold, self._seed())
+
+    def add_shares(self, shares: Sequence[bytes | bytearray], threshold: Threshold) -> bytes:
+        """A member's share of the sum of the secrets. Salts and shares of masks are left out: nothing is said of
+        them."""
+        return sharing.add(self._parameters, shares, threshold)
+
+    def recover_key(
+        self, answers: Mapping[int, bytes], threshold: Threshold, *, total: bytes, shape: SumShape, count: int
+    ) -> Recovered:
+        """What :meth:`combine_keys` gives for the seeds that the shares were dealt from, and who answered something
+        else. A key counts when the first block of ``total`` decrypts under it, which one of 2^2400 wrong ones does."""
+        check_shape(shape)
+        form.check_roster(self._parameters, count)
+        Form(self._parameters, shape).check(total, count=count, what="the sum")
+        return sharing.recover(
+            self._parameters,
+            answers,
+            threshold,
+            count=count,
+            decrypts=lambda key: self._begins_to_decrypt(total, key, shape, count),
+        )
+
+    def _begins_to_decrypt(self, total: bytes, combined_key: bytes, shape: SumShape, count: int) -> bool:
+        first = total[HEADER_BYTES : HEADER_BYTES + self._parameters.block_bytes(1)]
+        length = min(shape.length, self._block_values)
+        try:
+            self._decrypted(first, combined_key, shape, count, length=length)
+        except WrongKey:
+            return False
+        return True
+
     def decrypt(self, total: bytes, combined_key: bytes, *, shape: SumShape, count: int) -> DecryptedSum:
         """The sum of ``count`` contributions, exact up to their rounding.
 
@@ -221,7 +271,7 @@ class AdditiveAggregation:
         except _core.WordRefused as error:
             raise _word_refused("the sum", error) from None
         except _core.SumRefused as error:
-            raise CiphertextRefused(f"the key does not belong to this sum: {error.args[0]}", hint=WRONG_KEY) from None
+            raise WrongKey(f"the key does not belong to this sum: {error.args[0]}", hint=WRONG_KEY) from None
 
     @contextmanager
     def _encryption(self, weight: float, shape: SumShape) -> Iterator[OneEncryption]:

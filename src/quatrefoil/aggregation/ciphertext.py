@@ -132,17 +132,18 @@ def check_roster(parameters: Summed, count: int) -> None:
         )
 
 
-def check_keys(keys: Sequence[bytes | bytearray], length: int) -> None:
-    """Raise ``CiphertextRefused`` unless each key of a roster has its length and no two are the same."""
+def check_keys(keys: Sequence[bytes | bytearray], length: int, *, what: str = "key") -> None:
+    """Raise ``CiphertextRefused`` unless each key of a roster, or a member's share of it, has its length and no two are
+    the same."""
     seen = set()
     for position, key in enumerate(keys):
         if len(key) != length:
-            raise CiphertextRefused(f"key {position} has {len(key)} bytes, not {length}", hint=WRONG_KEY)
+            raise CiphertextRefused(f"{what} {position} has {len(key)} bytes, not {length}", hint=WRONG_KEY)
         name = hashlib.sha256(key).digest()
         if name in seen:
             raise CiphertextRefused(
-                f"key {position} is the same as an earlier one",
-                hint="Void the round: a silo repeats another's key, or two share one source of randomness",
+                f"{what} {position} is the same as an earlier one",
+                hint=f"Void the round: a silo repeats another's {what}, or two share one source of randomness",
             )
         seen.add(name)
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from quatrefoil.audit import Log
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, TransportSecurity, VerifiedStatement
 from quatrefoil.errors import CallerError, MessageRefused
-from quatrefoil.federation.agreement import AgreedJob, agree, check_job, read, statement_digest
+from quatrefoil.federation.agreement import AgreedJob, agree, check_job, heaviest, read, statement_digest
 from quatrefoil.federation.commitments import require_commitments
 from quatrefoil.federation.messages import Consent, EnrolledJob, Enrolment, Invitation, Job, Member
 from quatrefoil.federation.proving import JobProofs
@@ -25,8 +25,9 @@ INVITATION_LIFE = timedelta(days=7)
 
 @dataclass(frozen=True)
 class JobTerms:
-    """What the operator decides: the job's name, whom to invite, who keeps keys, what is trained for how long.
-    ``parent``: SHA-256 of the statement about the model that it starts from, empty for none."""
+    """What the operator decides: the job's name, whom to invite, who keeps keys (``authorities.NOBODY`` where a
+    committee does), what is trained for how long. ``parent``: SHA-256 of the statement about the model that it starts
+    from, empty for none."""
 
     name: str
     silos: tuple[str, ...]
@@ -38,6 +39,8 @@ class JobTerms:
     receipt_key: bytes
     """The aggregator's public Ed25519 key for receipts, raw; empty where the policy asks for none."""
     parent: bytes = b""
+    upper: bytes = b""
+    """The digest of the job that this group's sums go up to, empty for none."""
 
 
 class Enrolments:
@@ -171,6 +174,7 @@ class Enrolments:
 
     def _job_of_terms(self) -> Job:
         scheme = self._aggregation.scheme
+        roster = tuple(self._member(self._enrolment(silo)) for silo in sorted(self._terms.silos))
         return Job(
             name=self._terms.name,
             policy=self._policy.digest(),
@@ -185,10 +189,17 @@ class Enrolments:
             model=self._terms.model,
             receipt_key=self._terms.receipt_key,
             parent=self._terms.parent,
+            heaviest=heaviest(roster, self._policy, self._terms.upper),
+            upper=self._terms.upper,
             aggregator=Member(self._own.signer, self._own.fingerprint, 0),
             keeper=self._terms.keeper,
-            roster=tuple(self._member(self._enrolment(silo)) for silo in sorted(self._terms.silos)),
+            roster=roster,
+            members=self._members(),
         )
+
+    def _members(self) -> tuple[str, ...]:
+        authority = self._policy.key_authority
+        return authority.appointed(tuple(sorted(self._terms.silos))) if authority.is_committee else ()
 
     def _job(self) -> Job:
         self.job()

@@ -59,7 +59,11 @@ class Job(WireObject):
     the scheme of proofs that every contribution must bring, "" for none, ``update_norm`` the largest norm that any
     round's may show, ``receipt_key`` the aggregator's Ed25519 key for receipts (32 bytes), empty where the policy asks
     for none.
-    ``parent``: SHA-256 of the statement of provenance about the initial model, empty for none."""
+    ``parent``: SHA-256 of the statement of provenance about the initial model, empty for none. ``heaviest``: the
+    sample count that weighs 1. ``upper``: the digest of the job that this group's sums go up to (``tree``), empty for
+    a job that stands alone. ``members``: the silos
+    of the committee that holds keys, sorted; empty in a job with a keeper. ``keeper`` has no name in a job with a
+    committee."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:job"
     name: str
@@ -75,9 +79,12 @@ class Job(WireObject):
     model: bytes
     receipt_key: bytes
     parent: bytes
+    heaviest: int
+    upper: bytes
     aggregator: Member
     keeper: Member
     roster: tuple[Member, ...]
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,8 @@ class VoidRequest(WireObject):
 class RoundContext(WireObject):
     """What a round's ciphertexts are bound to. Its digest is the ``ctx`` of docs/protocol.md. ``update_norm``: what the
     proofs of this round show, infinite in a job without a bound; at most the job's. ``direction``: the digest of what
-    its updates agree with, empty for nothing."""
+    its updates agree with, empty for nothing. ``sealing_key``: the keeper's; with a committee, the encoded
+    ``MemberKeys``."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:round-context"
     job: bytes

@@ -7,13 +7,23 @@ from __future__ import annotations
 import math
 import secrets
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quatrefoil.contracts import DecryptedSum, Encrypted, FloatVector, HiddenUpdate, SchemeIdentity, SumShape
+from quatrefoil.contracts import (
+    DealtKey,
+    DecryptedSum,
+    Encrypted,
+    FloatVector,
+    HiddenUpdate,
+    Recovered,
+    SchemeIdentity,
+    SumShape,
+    Threshold,
+)
 from quatrefoil.errors import CiphertextRefused, ParametersRefused, PolicyInvalid, UpdateRefused
 
 PLAIN_AGGREGATION = "plain-aggregation"
@@ -73,6 +83,21 @@ class PlainAggregation:
                 raise CiphertextRefused(f"key {position} is the same as an earlier one", hint=_HINT)
         return _KEY.pack(_sum(keys), len(keys))
 
+    def deal_key(self, key: bytes | bytearray, threshold: Threshold) -> DealtKey:
+        """Refused, and so is what would follow: a committee checks shares against proofs, and there are none here."""
+        del key, threshold
+        raise _no_committee()
+
+    def add_shares(self, shares: Sequence[bytes | bytearray], threshold: Threshold) -> bytes:
+        del shares, threshold
+        raise _no_committee()
+
+    def recover_key(
+        self, answers: Mapping[int, bytes], threshold: Threshold, *, total: bytes, shape: SumShape, count: int
+    ) -> Recovered:
+        del answers, threshold, total, shape, count
+        raise _no_committee()
+
     def decrypt(self, total: bytes, combined_key: bytes, *, shape: SumShape, count: int) -> DecryptedSum:
         """``error_bound``: one rounding a product and one an addition, each 2^-53 of a sum within count * clip."""
         _check_shape(shape)
@@ -108,6 +133,13 @@ class PlainAccumulator:
     def total(self) -> bytes:
         _check_roster(self._count)
         return _header(self._shape, self._count, self._key) + self._values.tobytes()
+
+
+def _no_committee() -> ParametersRefused:
+    return ParametersRefused(
+        "keys of sums in the clear cannot be shared among a committee: nothing can be proven of their shares",
+        hint="Use additive-rlwe with proofs, or a keeper as the key authority",
+    )
 
 
 def _header(shape: SumShape, count: int, key: bytes) -> bytes:

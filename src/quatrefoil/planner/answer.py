@@ -33,11 +33,25 @@ class Answer:
             "colluders": _colluders(policy),
             "minimum_silos": limits.minimum_silos,
             "rosters": _rosters(policy),
+            "apart": _apart(policy),
+            "answered": _answered(policy),
             "norm": f"{limits.update_norm:g}",
             "appraisal": policy.appraisal.hex()[:16] or "that it would have to name",
         }
         how, condition = self.how.format(**given), self.condition.format(**given)
         return replace(self, how=how, condition=condition)
+
+
+def _apart(policy: Policy) -> str:
+    if (threshold := policy.threshold) is None:
+        return "the keeper and the aggregator are run by parties that do not pool what they know"
+    return f"at most {threshold.privacy} of the committee's {threshold.members} members pool what they know"
+
+
+def _answered(policy: Policy) -> str:
+    if (threshold := policy.threshold) is None:
+        return "the keeper answers once a round, and only when more than half of the job's silos have confirmed"
+    return f"{threshold.recovery} of {threshold.members} members have to answer, each of them once a round"
 
 
 def _colluders(policy: Policy) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from quatrefoil import machine
-from quatrefoil.contracts import BoundedUpdate, IntegrityProof, PrivateAggregation, SumShape
+from quatrefoil.contracts import BoundedUpdate, IntegrityProof, KeyClaim, PrivateAggregation, SumShape
 from quatrefoil.errors import CallerError, HostError, PeerError
 from quatrefoil.planner import host
 from quatrefoil.planner.availability import Availability
@@ -159,6 +159,7 @@ def _measure_proof(proofs: IntegrityProof, scheme: PrivateAggregation, length: i
     statement = BoundedUpdate(shape, encrypted.ciphertext, bound, binding)
     proof = proofs.prove(statement, hidden)  # the first one also expands what all proofs of a round share
     claim = proofs.verify(statement, proof).key_claim
+    assert isinstance(claim, KeyClaim)  # the statement has no shares
     return {
         "prove": watch.ms(lambda: proofs.prove(statement, hidden)),
         "verify": watch.ms(lambda: proofs.verify(statement, proof)),

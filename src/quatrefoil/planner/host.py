@@ -14,7 +14,7 @@ from quatrefoil.contracts import IntegrityProof, PrivateAggregation
 from quatrefoil.enclave import devices
 from quatrefoil.errors import CallerError, QuatrefoilError
 from quatrefoil.planner.availability import Availability
-from quatrefoil.policy import BACKENDS, VALUE_BITS
+from quatrefoil.policy import BACKENDS, COMMITTEE, VALUE_BITS
 
 PARAMETER_SETS: Mapping[int, str] = {12: "sum-32-w12", 16: "sum-256-w16", 32: "sum-2048-w32"}
 """Value bits of a policy -> the additive parameter set for them."""
@@ -49,7 +49,7 @@ def availability(
     present = [backend for backend in ADDING if ("aggregation", backend) not in absent]
     largest = {(b, bits): aggregation(b, bits).scheme.largest_roster for b in present for bits in VALUE_BITS}
     proofs = {} if ("proofs", "bounded-update") in absent else _largest_proofs()
-    return Availability(absent, largest, proofs, {**servers, "software": NO_STAND_IN})
+    return Availability(absent, largest, proofs, {**servers, "software": NO_STAND_IN, COMMITTEE: NO_COMMITTEE})
 
 
 def aggregation(backend: str, value_bits: int, *, threads: int = 1) -> PrivateAggregation:
@@ -124,6 +124,8 @@ UNCOLLECTED: Mapping[str, str] = {
 NO_STAND_IN = "nothing stands in for a server that gives evidence: a request could be sealed to anybody"
 """Why a model is never served without an enclave."""
 
+NO_COMMITTEE = "a committee holds keys of rounds, and serves no model"
+
 _DEVICES: Mapping[str, tuple[str, ...]] = {
     "tdx": ("tdx", "tsm"),
     "sev-snp": ("sev-snp", "tsm"),
@@ -150,7 +152,7 @@ def _enclaves(root: Path) -> dict[str, str]:
 def _said(kinds: Collection[str], who: str) -> dict[str, str]:
     if unknown := sorted(set(kinds) - set(_DEVICES)):
         raise CallerError(f"no {who} gives {unknown[0]} evidence", hint=f"Name one of {', '.join(_DEVICES)}")
-    other = [name for name in BACKENDS["enclave"] if name != "software" and name not in kinds]
+    other = [name for name in BACKENDS["enclave"] if name not in ("software", COMMITTEE, *kinds)]
     return {name: UNCOLLECTED.get(name, f"the {who} is not said to give such evidence") for name in other}
 
 

@@ -13,7 +13,7 @@ from string import Formatter
 
 from quatrefoil.planner import computing, serving
 from quatrefoil.planner.answer import AUTHORITY, HYBRID, MUTUAL, Answer
-from quatrefoil.policy import ISOLATING
+from quatrefoil.policy import COMMITTEE, ISOLATING
 from quatrefoil.workload import Phase
 
 _COMPUTED = ("recorder", "network", "curious-host", "physical-access")
@@ -85,7 +85,7 @@ COMPUTING: Mapping[str, tuple[str, ...]] = {
 """kind -> backends of aggregation that do there what it is about; those of one round are the same ones."""
 
 _SIGNED = "messages are signed with ML-DSA and bound to the round"
-_APART = "the keeper and the aggregator are run by parties that do not pool what they know"
+_APART = "{apart}"
 _COLLUDING = (
     "{colluders}, of at least {minimum_silos} in a round; each silo is an institution of its own; "
     + _APART
@@ -95,10 +95,7 @@ _DAMAGE = (
     "what a silo can do with an update of a norm up to {norm}, and a sample count up to the cap, is accepted as damage"
 )
 _ONE_SUM = "each update is encrypted under a fresh key; only the key of the sum of all of them is ever released"
-_ONE_ANSWER = (
-    "keys travel sealed to the keeper, which answers once a round, for one roster of at least the minimum, and only "
-    "when more than half of the job's silos have confirmed it"
-)
+_ONE_ANSWER = "keys travel sealed, and {answered}, for one roster of at least the minimum"
 
 
 def _pq_tls(kind: str) -> tuple[Answer, ...]:
@@ -140,6 +137,13 @@ def _attested(threat: str, how: str) -> tuple[Answer, ...]:
     return tuple(Answer("enclave", name, "keys", threat, how, _ATTESTED) for name in ISOLATING)
 
 
+_MEMBERS = "{apart}; of the members, no more lie or are silent than the policy allows for"
+
+
+def _shared_out(threat: str, how: str) -> Answer:
+    return Answer("enclave", COMMITTEE, "keys", threat, how, _MEMBERS)
+
+
 ANSWERS: tuple[Answer, ...] = (
     *_pq_tls("transport"),
     *_pq_tls("collect"),
@@ -166,6 +170,8 @@ ANSWERS: tuple[Answer, ...] = (
     *_bounded("keys", "a sealed key that is not the one of the proven ciphertext is refused by name"),
     *_attested("curious-host", "keys are released only to attested code in memory that the host cannot read"),
     *_attested("malicious-server", "attested code answers once a round, for one roster"),
+    _shared_out("curious-host", "each key is shared among the members, and no one machine ever holds one"),
+    _shared_out("malicious-server", "two rosters of a round would need an honest member who answers twice"),
     *serving.ANSWERS,
     *computing.ANSWERS,
 )

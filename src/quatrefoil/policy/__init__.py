@@ -5,11 +5,13 @@ The value checks itself when it is built, whoever builds it, so that nothing is 
 whatever order and with whatever comments, give the same digest. docs/policy.md explains every field.
 """
 
+from quatrefoil.policy.authority import KEEPER, KEY_AUTHORITIES, KeyAuthority
 from quatrefoil.policy.limits import CLIP_RANGE, MOST_SILOS, VALUE_BITS, Limits
 from quatrefoil.policy.protection import MOST_WITNESSES, Allow, Policy
 from quatrefoil.policy.vocabulary import (
     BACKENDS,
     CHANNEL_POLICIES,
+    COMMITTEE,
     ISOLATED_FROM,
     ISOLATING,
     ISOLATION,
@@ -24,9 +26,12 @@ __all__ = [
     "BACKENDS",
     "CHANNEL_POLICIES",
     "CLIP_RANGE",
+    "COMMITTEE",
     "ISOLATED_FROM",
     "ISOLATING",
     "ISOLATION",
+    "KEEPER",
+    "KEY_AUTHORITIES",
     "LAYERS",
     "MOST_SILOS",
     "MOST_WITNESSES",
@@ -36,6 +41,7 @@ __all__ = [
     "THREATS",
     "VALUE_BITS",
     "Allow",
+    "KeyAuthority",
     "Limits",
     "Policy",
 ]

@@ -10,14 +10,18 @@ from typing import Any, ClassVar, Self
 
 from quatrefoil import configuration
 from quatrefoil.configuration import FieldInvalid, check_choice, check_name, check_range, shown
+from quatrefoil.contracts import Threshold
 from quatrefoil.errors import MessageRefused, PolicyInvalid
+from quatrefoil.policy.authority import KEEPER, KeyAuthority, read_authority
 from quatrefoil.policy.limits import Limits, read_limits
 from quatrefoil.policy.vocabulary import (
     BACKENDS,
     CHANNEL_POLICIES,
+    COMMITTEE,
     ISOLATED_FROM,
     ISOLATION,
     LAYERS,
+    NO_ENCLAVE,
     ON_EXCESS,
     PROVEN,
     RECEIPTS,
@@ -83,6 +87,8 @@ class Policy(WireObject):
     largest_accuracy_drop: float = math.inf
     """``[inference] largest_accuracy_drop``: the share of right answers that a model may lose by being quantised;
     infinite when not given, and then every command says its own."""
+    key_authority: KeyAuthority = KEEPER
+    """``[key_authority]``: who learns the sum of the keys of a round; a keeper when not given."""
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -125,6 +131,7 @@ class Policy(WireObject):
         check_choice("audit.receipts", self.receipts, RECEIPTS)
         self._check_witnesses()
         self._check_appraisal()
+        self._check_authority()
         if math.isnan(self.max_latency_ms) or self.max_latency_ms <= 0:
             raise FieldInvalid("workload.max_latency_ms", f"is {self.max_latency_ms}", hint="Give milliseconds above 0")
         if self.largest_accuracy_drop != math.inf and not 0 <= self.largest_accuracy_drop <= 1:
@@ -144,7 +151,7 @@ class Policy(WireObject):
             )
 
     def _check_appraisal(self) -> None:
-        attested = [name for name in self.allow.enclave if ("enclave", name) not in STAND_INS.values()]
+        attested = [name for name in self.allow.enclave if ("enclave", name) not in (*STAND_INS.values(), NO_ENCLAVE)]
         if len(self.appraisal) not in (0, 32):
             raise FieldInvalid(
                 "enclave.appraisal",
@@ -164,10 +171,41 @@ class Policy(WireObject):
                 hint=f"Take it out, or allow one of {', '.join(ISOLATION)}",
             )
 
+    def _check_authority(self) -> None:
+        """A committee holds keys in place of an enclave, and needs proofs of what is shared."""
+        appointed, allowed = self.key_authority.is_committee, COMMITTEE in self.allow.enclave
+        if appointed != allowed or (appointed and len(self.allow.enclave) > 1):
+            raise FieldInvalid(
+                "allow.enclave",
+                f"is {', '.join(self.allow.enclave)}, and the key authority is a {self.key_authority.kind}",
+                hint=f'Allow "{COMMITTEE}" alone exactly where [key_authority] appoints one',
+            )
+        if not appointed:
+            return
+        if PROVEN not in self.threats or self.limits.update_norm == math.inf:
+            raise FieldInvalid(
+                "key_authority.kind",
+                f"is a committee, and threats do not name {PROVEN!r}, or there is no update_norm",
+                hint="Only proofs show that a key was shared as it should be: ask for them, or appoint a keeper",
+            )
+        if self.allow.aggregation != ("additive-rlwe",):
+            raise FieldInvalid(
+                "allow.aggregation",
+                f"allows {', '.join(self.allow.aggregation)}, and the key authority is a committee",
+                hint="Only keys of additive-rlwe can be shared among a committee: allow it alone, or appoint a keeper",
+            )
+        assert self.threshold is not None
+
+    @property
+    def threshold(self) -> Threshold | None:
+        """How a round's keys are shared among the committee; None where a keeper holds them."""
+        return self.key_authority.threshold(self.limits.colluding_silos)
+
     @property
     def wants_isolation(self) -> bool:
-        """Whether a keeper that its host can read is against this policy, whatever ``allow`` names."""
-        return any(threat in self.threats for threat in ISOLATED_FROM)
+        """Whether a keeper that its host can read is against this policy, whatever ``allow`` names. A committee has no
+        one host."""
+        return not self.key_authority.is_committee and any(threat in self.threats for threat in ISOLATED_FROM)
 
     @classmethod
     def load(cls, file: Path | str) -> Self:
@@ -180,7 +218,7 @@ class Policy(WireObject):
         root = configuration.parse(text, source)
         root.expect(
             ["name", "threats", "on_excess", "limits", "allow", "insecure"],
-            ["transport", "workload", "audit", "enclave", "inference"],
+            ["transport", "workload", "audit", "enclave", "inference", "key_authority"],
         )
         allow, insecure = root.table("allow"), root.table("insecure")
         allow.expect(LAYERS)
@@ -224,6 +262,7 @@ class Policy(WireObject):
                 witnesses=witnesses,
                 appraisal=appraisal,
                 largest_accuracy_drop=drop,
+                key_authority=read_authority(root.table("key_authority")) if "key_authority" in root else KEEPER,
             )
 
     @property

@@ -36,6 +36,7 @@ BACKENDS: Mapping[str, Mapping[str, str]] = {
         "nitro": "AWS Nitro enclave with attestation",
         "nvidia-cc": "NVIDIA GPU in confidential-computing mode with attestation",
         "tpm": "TPM 2.0 with measured boot and quotes; no isolation from the host's own memory",
+        "committee": "no enclave: keys are shared among silos of the job, so that no one machine holds any",
     },
     "aggregation": {
         "additive-rlwe": "additive ring-LWE encryption under a fresh key per silo and round",
@@ -57,9 +58,16 @@ ISOLATION: Mapping[str, str] = {
     "nitro": "vm",
     "nvidia-cc": "none",
     "tpm": "none",
+    "committee": "none",
 }
 """Backend of ``enclave`` -> what it can show to separate a keeper from its host. A TPM measures what was started, and a
 GPU isolates what runs on it: neither keeps the host's operator from a keeper's memory."""
+
+COMMITTEE = "committee"
+"""The backend of ``enclave`` under which nobody's machine is relied on alone: docs/committee.md."""
+
+NO_ENCLAVE = ("enclave", COMMITTEE)
+"""It gives no evidence, and is no stand-in for something that does."""
 
 ISOLATING: tuple[str, ...] = tuple(name for name, isolation in ISOLATION.items() if isolation != "none")
 
@@ -94,10 +102,12 @@ def check_names(field: str, names: tuple[str, ...], known: Mapping[str, object])
 __all__ = [
     "BACKENDS",
     "CHANNEL_POLICIES",
+    "COMMITTEE",
     "ISOLATED_FROM",
     "ISOLATING",
     "ISOLATION",
     "LAYERS",
+    "NO_ENCLAVE",
     "ON_EXCESS",
     "PROVEN",
     "RECEIPTS",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import threading
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from quatrefoil.contracts import (
     FurtherClaims,
     HiddenUpdate,
     KeyClaim,
+    ShareClaim,
+    Sharing,
     SumShape,
     VerifiedProof,
 )
@@ -36,7 +40,7 @@ statement holds everything in it that a proof depends on."""
 _AGREED = "All parties take the statement from the signed round context"
 
 ROOT_OFFSET, VALUE_OFFSET, VALUE_BYTES = 44, 76, 16
-"""Where root 1 and v are in a proof (docs/proofs.md)."""
+"""Where root 1 and v, or the first element of V, are in a proof (docs/proofs.md)."""
 
 
 class BoundedUpdateProofs:
@@ -58,6 +62,13 @@ class BoundedUpdateProofs:
         self._random = random
         self._lock = threading.Lock()
         self._expanded: tuple[bytes, int, _core.ProofContext] | None = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """One object a process and set, so that a round's polynomials are expanded there once. With other randomness
+        than the system's it stays where it is."""
+        if self._random is not os.urandom:
+            raise TypeError("proofs with randomness of their own cannot be given to another process")
+        return _of_process, (self._parameters, self._threads)
 
     @property
     def scheme(self) -> str:
@@ -111,8 +122,17 @@ class BoundedUpdateProofs:
             raise UpdateRefused(
                 f"{len(hidden.values)} values are not {shape.length}", hint="Prove what was encrypted, as it was"
             )
+        dealt = hidden.dealt
+        if (dealt and Sharing(dealt.threshold, dealt.commitments)) != statement.sharing:
+            raise UpdateRefused(
+                "the key was not dealt as the statement says",
+                hint="State the commitments of the shares that were dealt",
+            )
+        prove = _core.prove_update
+        if dealt is not None:
+            prove = functools.partial(_core.prove_shared_update, sharing_seed=dealt.hidden)
         try:
-            return _core.prove_update(
+            return prove(
                 proven,
                 context,
                 statement.ciphertext,
@@ -159,8 +179,9 @@ class BoundedUpdateProofs:
         except _core.WordRefused as error:
             raise _word_refused(error) from None
         claims = len(statement.further.parts) + (statement.further.direction is not None)
-        bits = ProofShape(self._parameters, shape.length, claims).soundness_bits
-        return VerifiedProof(digest, bits, self._key_claim(statement, proof))
+        threshold = None if statement.sharing is None else statement.sharing.threshold
+        bits = ProofShape(self._parameters, shape.length, claims, threshold).soundness_bits
+        return VerifiedProof(digest, bits, _key_claim(statement, proof))
 
     def check_key(
         self,
@@ -182,17 +203,48 @@ class BoundedUpdateProofs:
                 f"a key and a claim of {lengths} bytes are not {(SEED_BYTES, DIGEST_BYTES, DIGEST_BYTES, VALUE_BYTES)}",
                 hint="Ask the silo again; the message was damaged",
             )
-        kernel = ProofShape(self._parameters, shape.length).kernel
-        statement = self._kernel_statement(kernel, shape, bound, binding, further)
+        statement = self._kernel_statement(shape, bound, binding, further, None)
         if statement.key_binding(key, claim.content, claim.root) != claim.value:
             raise ProofRejected(
                 "the key does not belong to the ciphertext that the proof is about",
                 hint="Leave the silo out: with its key in the sum, nothing decrypts",
             )
 
-    def _key_claim(self, statement: BoundedUpdate, proof: bytes) -> KeyClaim:
-        root, value = proof[ROOT_OFFSET:VALUE_OFFSET], proof[VALUE_OFFSET : VALUE_OFFSET + VALUE_BYTES]
-        return KeyClaim(_core.content_digest(statement.ciphertext, HEADER_BYTES), root, value)
+    def check_share(
+        self,
+        share: bytes | bytearray,
+        member: int,
+        claim: ShareClaim,
+        *,
+        shape: SumShape,
+        bound: int,
+        binding: bytes,
+        further: FurtherClaims = NOTHING_FURTHER,
+    ) -> None:
+        """Nothing, when ``share`` is what ``member`` has of the key of the ciphertext that the claim is about: else
+        ``ProofRejected``.
+
+        A share that is not passes with probability 12 / p^2. The claim must be that of a verified proof.
+        """
+        threshold = claim.threshold
+        if type(member) is not int or not 1 <= member <= threshold.members:
+            raise ParametersRefused(
+                f"there is no member {member} in a committee of {threshold.members}", hint="Number members from 1 on"
+            )
+        lengths = (len(claim.content), len(claim.root), len(claim.values))
+        if lengths != (expected := (DIGEST_BYTES, DIGEST_BYTES, VALUE_BYTES * threshold.recovery)):
+            raise ProofRejected(
+                f"a claim of {lengths} bytes is not {expected}", hint="Ask the silo again; the message was damaged"
+            )
+        sharing = Sharing(threshold, claim.commitments)
+        statement = self._kernel_statement(shape, bound, binding, further, sharing)
+        reason = statement.share_refused(share, member, claim.content, claim.root, claim.values)
+        if reason is not None:
+            raise ProofRejected(
+                f"member {member}'s share is refused: {reason}",
+                hint="Complain: the silo publishes the share and its salt, or is left out",
+                reason=reason,
+            )
 
     def _statement(self, statement: BoundedUpdate) -> tuple[_core.ProofStatement, _core.ProofContext, SumShape]:
         shape = statement.shape
@@ -203,14 +255,14 @@ class BoundedUpdateProofs:
                 f"a ciphertext of {len(statement.ciphertext)} bytes is not {expected} bytes for {shape.length} values",
                 hint="Ask the sender again; the bytes were damaged or forged",
             )
-        kernel = self._kernel_statement(
-            proof_shape.kernel, shape, statement.bound, statement.binding, statement.further
-        )
+        kernel = self._kernel_statement(shape, statement.bound, statement.binding, statement.further, statement.sharing)
         return kernel, self._context(proof_shape, shape), shape
 
     def _kernel_statement(
-        self, kernel: _core.ProofShape, shape: SumShape, bound: int, binding: bytes, further: FurtherClaims
+        self, shape: SumShape, bound: int, binding: bytes, further: FurtherClaims, sharing: Sharing | None
     ) -> _core.ProofStatement:
+        threshold = None if sharing is None else sharing.threshold
+        kernel = ProofShape(self._parameters, shape.length, sharing=threshold).kernel
         for one in (bound, *(part.bound for part in further.parts)):
             if type(one) is not int or not 0 <= one <= _core.LARGEST_PROOF_BOUND:
                 raise ParametersRefused(f"a bound of {one} is not 0 to {_core.LARGEST_PROOF_BOUND}", hint=_AGREED)
@@ -221,9 +273,18 @@ class BoundedUpdateProofs:
         for what, digest in digests.items():
             if len(digest) != DIGEST_BYTES:
                 raise ParametersRefused(f"a {what} of {len(digest)} bytes is not {DIGEST_BYTES} bytes", hint=_AGREED)
+        if (
+            sharing is not None
+            and [len(one) for one in sharing.commitments] != [DIGEST_BYTES] * sharing.threshold.members
+        ):
+            raise ParametersRefused(
+                f"{len(sharing.commitments)} commitments are not {DIGEST_BYTES} bytes for each of "
+                f"{sharing.threshold.members} members",
+                hint="Take the threshold from the signed round context, and the commitments as they were dealt",
+            )
         entries = None if direction is None else direction.entries
         try:
-            return _core.ProofStatement(
+            made = _core.ProofStatement(
                 kernel,
                 bound=bound,
                 context=shape.context,
@@ -232,6 +293,7 @@ class BoundedUpdateProofs:
                 direction=entries,
                 direction_digest=direction.digest if direction is not None and entries is None else None,
             )
+            return made if sharing is None else made.shared(list(sharing.commitments))
         except (ValueError, OverflowError, TypeError) as error:
             raise ParametersRefused(f"the further claims are none: {error}", hint=_AGREED) from None
 
@@ -242,6 +304,20 @@ class BoundedUpdateProofs:
                 expanded = _core.ProofContext(proof_shape.kernel, shape.context, self._threads)
                 self._expanded = (shape.context, blocks, expanded)
             return self._expanded[2]
+
+
+def _key_claim(statement: BoundedUpdate, proof: bytes) -> KeyClaim | ShareClaim:
+    content = _core.content_digest(statement.ciphertext, HEADER_BYTES)
+    root, sharing = proof[ROOT_OFFSET:VALUE_OFFSET], statement.sharing
+    if sharing is None:
+        return KeyClaim(content, root, proof[VALUE_OFFSET : VALUE_OFFSET + VALUE_BYTES])
+    values = proof[VALUE_OFFSET : VALUE_OFFSET + VALUE_BYTES * sharing.threshold.recovery]
+    return ShareClaim(sharing.threshold, sharing.commitments, content, root, values)
+
+
+@cache
+def _of_process(parameters: Parameters, threads: int) -> BoundedUpdateProofs:
+    return BoundedUpdateProofs(parameters, threads=threads)
 
 
 def _word_refused(error: _core.WordRefused) -> CiphertextRefused:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from quatrefoil import _core
+from quatrefoil.contracts import Threshold
 from quatrefoil.errors import ParametersRefused
 
 
@@ -37,15 +38,16 @@ class SoundnessTerm:
 @dataclass(frozen=True)
 class ProofShape:
     """How large the proofs about ``values`` values under a parameter set are, and how sound, with so many further
-    ``claims``.
+    ``claims``, and with the key in shares where ``sharing`` says how.
 
-    ``ParametersRefused`` where there are none: for other value widths than 12 and 16 bits, and for more than 2,048
-    blocks. docs/proofs.md names the numbers.
+    ``ParametersRefused`` where there are none: for other value widths than 12 and 16 bits, for more than 2,048 blocks,
+    and for shares too long to be proven. docs/proofs.md names the numbers.
     """
 
     parameters: Parameters
     values: int
     claims: int = 0
+    sharing: Threshold | None = None
     kernel: _core.ProofShape = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -59,6 +61,8 @@ class ProofShape:
             )
         try:
             kernel = _core.ProofShape(self.parameters.layout, self.values)
+            if self.sharing is not None:
+                kernel = kernel.shared((self.sharing.members, self.sharing.privacy, self.sharing.packing))
         except _core.ProofUnavailable as error:
             raise ParametersRefused(f"{self.parameters.name}: {error.args[0]}", hint=hint) from None
         object.__setattr__(self, "kernel", kernel)

@@ -6,7 +6,7 @@ nothing else. docs/ckks-sums.md defines it, and says what it rests on; unaudited
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,17 @@ from quatrefoil.aggregation.ckks.parameters import ETA, CkksSumSet
 from quatrefoil.aggregation.ckks.polynomials import OneKey, Words, fresh_secret, reference
 from quatrefoil.aggregation.encryption import check_shape, check_values, check_weight, wipe
 from quatrefoil.aggregation.he.context import Context, context
-from quatrefoil.contracts import DecryptedSum, Encrypted, FloatVector, HiddenUpdate, SchemeIdentity, SumShape
+from quatrefoil.contracts import (
+    DealtKey,
+    DecryptedSum,
+    Encrypted,
+    FloatVector,
+    HiddenUpdate,
+    Recovered,
+    SchemeIdentity,
+    SumShape,
+    Threshold,
+)
 from quatrefoil.errors import CiphertextRefused, ParametersRefused, UpdateRefused
 
 
@@ -94,6 +104,21 @@ class CkksAggregation:
             secret.fill(0)
         return form.key_header(p, len(keys)) + total.tobytes()
 
+    def deal_key(self, key: bytes | bytearray, threshold: Threshold) -> DealtKey:
+        """Refused, and so is what would follow: a committee checks shares against proofs, and there are none here."""
+        del key, threshold
+        raise _no_committee()
+
+    def add_shares(self, shares: Sequence[bytes | bytearray], threshold: Threshold) -> bytes:
+        del shares, threshold
+        raise _no_committee()
+
+    def recover_key(
+        self, answers: Mapping[int, bytes], threshold: Threshold, *, total: bytes, shape: SumShape, count: int
+    ) -> Recovered:
+        del answers, threshold, total, shape, count
+        raise _no_committee()
+
     def decrypt(self, total: bytes, combined_key: bytes, *, shape: SumShape, count: int) -> DecryptedSum:
         """The sum of ``count`` contributions, rounded to a step that is above what their noise can be.
 
@@ -164,6 +189,13 @@ class CkksAccumulator:
         """The ciphertext of the sum so far."""
         form.check_roster(self._parameters, self._count)
         return self._form.header(self._count) + self._sum.astype("<u8").tobytes()
+
+
+def _no_committee() -> ParametersRefused:
+    return ParametersRefused(
+        "keys of CKKS cannot be shared among a committee: nothing can be proven of their shares",
+        hint="Use additive-rlwe with proofs, or a keeper as the key authority",
+    )
 
 
 def _scaled(values: FloatVector, weight: float, shape: SumShape) -> NDArray[np.float64]:
