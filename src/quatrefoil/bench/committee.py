@@ -69,7 +69,7 @@ def measure_committee(
     def recover(given: dict[int, bytes]) -> tuple[int, ...]:
         return aggregation.recover_key(given, threshold, total=total.total(), shape=shape, count=ROSTER).liars
 
-    held = in_turns(REPETITIONS, check, lambda: answer(1))
+    serving = in_turns(REPETITIONS, check, lambda: answer(1))
     recovering = in_turns(REPETITIONS, lambda: recover(answers), lambda: recover(few))
     _wipe([hidden for _, hidden in made])
     return {
@@ -88,8 +88,8 @@ def measure_committee(
         "proof_bytes": len(proofs[0]),
         "proof_shared_bytes": len(proofs[1]),
         "sealed_bytes": sum(len(share) for share in dealt[0].shares),
-        "check_share_ms": held[0].best_ms,
-        "add_shares_ms": held[1].best_ms,
+        "check_share_ms": serving[0].best_ms,
+        "add_shares_ms": serving[1].best_ms,
         "answer_bytes": len(answers[1]),
         "recover_ms": recovering[0].best_ms,
         "recover_with_liars_ms": recovering[1].best_ms,
