@@ -25,12 +25,15 @@ from quatrefoil.cli.parties import (
     seconds,
     warn_insecure,
 )
+from quatrefoil.contracts import IsolationAppraiser
+from quatrefoil.errors import CallerError
 from quatrefoil.federation.commitments import Commitments
 from quatrefoil.federation.provenance import SiloProvenance
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.user_code import as_arrays, call, count_samples, load_data, load_function, save_model
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.federation.witnessing import SiloWitness
+from quatrefoil.policy import Policy
 from quatrefoil.services.silo import SiloService
 from quatrefoil.transport import Dialer, system_clock
 
@@ -127,16 +130,13 @@ def _provenance(files: PartyFiles) -> SiloProvenance:
 
 def _silo(options: argparse.Namespace, files: PartyFiles, samples: int, commits: Commitments) -> Silo:
     policy = files.policy
-    enclave, relied = stack.only_allowed(policy, "enclave", options.enclave), relied_of(options)
-    appraiser = stack.appraiser_of(policy, enclave, relied, clock=system_clock)
-    report_relied(enclave, relied)
     return Silo(
         security=files.security,
         aggregation=stack.aggregation_of(
             policy, options.backend or stack.only_allowed(policy, "aggregation"), threads=options.threads
         ),
         proofs=stack.proofs_of(policy, stack.proofs_named(policy), threads=options.threads),
-        appraiser=appraiser,
+        appraiser=_appraiser(options, policy),
         policy=policy,
         samples=samples,
         state=files.state,
@@ -144,6 +144,23 @@ def _silo(options: argparse.Namespace, files: PartyFiles, samples: int, commits:
         clock=system_clock,
         commits=commits,
     )
+
+
+def _appraiser(options: argparse.Namespace, policy: Policy) -> IsolationAppraiser | None:
+    """What the keeper's evidence is held to; None where the policy appoints a committee, which gives none."""
+    relied = relied_of(options)
+    if policy.key_authority.is_committee:
+        if relied is not None or options.enclave is not None:
+            raise CallerError(
+                f"policy {policy.name} has a committee, and evidence of a keeper is to be appraised",
+                hint="Leave --enclave, --appraisal and --collateral out",
+            )
+        report("no keeper: a committee of silos holds the keys of each round in shares")
+        return None
+    enclave = stack.only_allowed(policy, "enclave", options.enclave)
+    appraiser = stack.appraiser_of(policy, enclave, relied, clock=system_clock)
+    report_relied(enclave, relied)
+    return appraiser
 
 
 def _witness(options: argparse.Namespace, files: PartyFiles) -> SiloWitness:
