@@ -47,6 +47,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What Flower's programs are told goes no further than a test, and they look for work often."""
+    monkeypatch.setenv("PATH", os.environ["PATH"])
     monkeypatch.setenv("FLWR_HOME", "")
     monkeypatch.setenv("FLWR_TELEMETRY_ENABLED", "0")
     monkeypatch.setenv("FLWR_SUPEREXEC_TASK_POLL_INTERVAL", "0.1")
