@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +14,6 @@ from memory_grid import Node
 from quatrefoil.errors import CallerError, MessageRefused, PolicyInvalid
 from quatrefoil.flower.records import Carried, ForSilo, FromSilo, decode_values, encode_values
 from quatrefoil.flower.settings import SIMULATED, aggregator_settings, silo_file, silo_settings
-
-
-@pytest.fixture(scope="session")
-def costs_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from quatrefoil.planner.calibration import calibrate
-    from quatrefoil.planner.host import availability
-
-    file = tmp_path_factory.mktemp("costs") / "costs.json"
-    calibrate(availability(), lambda: None, bytes, seconds=0.1).save(file)
-    return file
-
-
-@pytest.fixture
-def room(tmp_path: Path, costs_file: Path) -> Iterator[FlowerRoom]:
-    with FlowerRoom(tmp_path, costs_file) as made:
-        yield made
 
 
 def altered(message: Message) -> Message:
