@@ -99,6 +99,9 @@ WRONG_USAGE = [
     ["plan"],
     ["plan", str(WORKLOAD)],
     ["calibrate", "--seconds", "long"],
+    ["simulate", "--silos", "10"],
+    ["simulate", "--silos", "ten", "--parameters", "10"],
+    ["simulate", "--silos", "10", "--parameters", "10", "--executor", "fibres"],
     ["bench"],
     ["bench", "everything"],
     ["bench", "all"],
@@ -358,6 +361,8 @@ REFUSED = {
     ),
     "bundle of nothing": ("audit bundle {tmp} --out {tmp}/x.zip", "there is no log at"),
     "report with nowhere to write": (f"audit report {WORKLOAD} --out {WORKLOAD}", "exists already"),
+    "simulation of nobody": ("simulate --silos 0 --parameters 10", "0 silos cannot be simulated"),
+    "simulation without a quorum": ("simulate --silos 10 --parameters 9 --dropout 0.9", "6 must confirm"),
     "bench of a log that is too short": ("bench audit --leaves 10", "a log of 10 entries is not measured"),
 }
 WARNING = "INSECURE stand-in accepted by the policy: software-keeper"

@@ -65,6 +65,18 @@ def test_a_group_that_stays_away_is_a_silo_that_does() -> None:
     assert tree.groups["west"].aggregator.rounds_done == 0
 
 
+def test_a_group_that_comes_too_late_takes_the_mean_of_the_others() -> None:
+    tree = Tree({"north": NORTH, "south": SOUTH[:2], "west": SOUTH[2:]})
+    sent = updates(*NORTH, *SOUTH)
+    tree.run_round(sent, away=["west"])
+    done = tree.upper.aggregator.finished(1)
+    assert done is not None
+    tree.groups["west"].accept(tree.nodes["west"].finish(tree.gather("west", sent), *given(done, "west")))
+    assert (tree.groups["west"].aggregator.model[0] == tree.groups["north"].aggregator.model[0]).all()
+    tree.run_round(updates(*NORTH, *SOUTH, seed=1))
+    assert (tree.groups["west"].silos["graz"].model[0] == tree.groups["north"].silos["bari"].model[0]).all()
+
+
 def test_too_few_groups_are_no_sum() -> None:
     tree = Tree(GROUPS, rounds=1)
     with pytest.raises(PolicyError, match="1 of at least 2"):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import pickle
 import sys
-import warnings
 
 import pytest
 
 from quatrefoil.aggregation import ParameterSet
 from quatrefoil.errors import CallerError, DependencyMissing, ProofRejected
-from quatrefoil.offline.pools import KINDS, pool
+from quatrefoil.offline.pools import pool
 from quatrefoil.proofs import BoundedUpdateProofs
 
 
@@ -24,17 +22,10 @@ def refuse(party: str) -> None:
     raise ProofRejected("it does not hold", hint="Leave it out", party=party)
 
 
-def opened(kind: str):
-    if kind == "ray":
-        if importlib.util.find_spec("ray") is None:
-            pytest.skip("Ray is not installed: calls on it were not tried")
-        warnings.simplefilter("ignore")
-    return pool(kind, None if kind == "ray" else 2)
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["threads", "processes"])
 def test_values_and_errors_come_back_as_they_were(kind: str) -> None:
-    with opened(kind) as executor:
+    """On Ray: test_on_ray.py."""
+    with pool(kind, 2) as executor:
         values = [executor.submit(product, one, by=3) for one in range(9)]
         refused = executor.submit(refuse, "bari")
         assert [one.result() for one in values] == [3 * one for one in range(9)]
@@ -43,9 +34,8 @@ def test_values_and_errors_come_back_as_they_were(kind: str) -> None:
         assert caught.value.party == "bari"
 
 
-@pytest.mark.parametrize("kind", ["processes"])
-def test_what_cannot_be_pickled_is_its_callers_fault_and_stops_no_other(kind: str) -> None:
-    with opened(kind) as executor:
+def test_what_cannot_be_pickled_is_its_callers_fault_and_stops_no_other() -> None:
+    with pool("processes", 2) as executor:
         bad, good = executor.submit(lambda: 1), executor.submit(product, 2, by=2)
         with pytest.raises(CallerError, match="another process"):
             bad.result()

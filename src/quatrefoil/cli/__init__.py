@@ -7,11 +7,11 @@ Exit codes: 0 done, 1 refused or failed with one readable line on standard error
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from importlib import import_module, metadata
 
 from quatrefoil.cli.output import require_writable
+from quatrefoil.cli.reports import fail, shape
 from quatrefoil.errors import QuatrefoilError
 
 COMMANDS = (
@@ -26,16 +26,17 @@ COMMANDS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code."""
     options = parser().parse_args(arguments)
+    shape(getattr(options, "log_format", "text"), command=options.run.__module__.rpartition(".")[2])
     try:
         require_writable(getattr(options, "json", None))
         options.run(options)
     except QuatrefoilError as error:
-        print(f"quatrefoil: {error}", file=sys.stderr)
+        fail(str(error), error=type(error).__name__)
         return 1
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt:
-        print("quatrefoil: interrupted", file=sys.stderr)
+        fail("interrupted")
         return 1
     return 0
 

@@ -20,6 +20,7 @@ from quatrefoil.cli import (
     bench_planner,
     bench_proof,
     bench_routing,
+    bench_scale,
     bench_score,
     bench_serving,
     bench_transport,
@@ -49,6 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("planner", bench_planner.WHAT, bench_planner.add_options),
         ("score", bench_score.WHAT, bench_score.add_options),
         ("routing", bench_routing.WHAT, bench_routing.add_options),
+        ("scale", bench_scale.WHAT, bench_scale.add_options),
     ):
         add_options(benches.add_parser(name, help=what, description=what))
 

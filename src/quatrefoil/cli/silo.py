@@ -21,10 +21,11 @@ from quatrefoil.cli.parties import (
     add_party_options,
     add_pin_option,
     address,
+    patience,
     report,
-    seconds,
     warn_insecure,
 )
+from quatrefoil.cli.running import Service, Stopped, add_running_options, ended_by_signal
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.federation.commitments import Commitments
 from quatrefoil.federation.provenance import SiloProvenance
@@ -34,6 +35,7 @@ from quatrefoil.federation.vectors import Arrays
 from quatrefoil.federation.witnessing import SiloWitness
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
 from quatrefoil.services.silo import SiloService
+from quatrefoil.services.vitals import Vitals
 from quatrefoil.transport import Dialer, system_clock
 
 NAME = "silo"
@@ -66,8 +68,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, metavar="N", help="number of samples, if the data has no length")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the final model (.npz)")
     parser.add_argument(
-        "--give-up", type=seconds, default=600.0, metavar="S", help="seconds without the aggregator (default: 600)"
+        "--give-up",
+        type=patience,
+        default=600.0,
+        metavar="S",
+        help="seconds without the aggregator, or `never` (default: 600)",
     )
+    add_running_options(parser)
     add_json_option(parser)
 
 
@@ -84,6 +91,7 @@ def run(options: argparse.Namespace) -> None:
         samples = options.samples if options.samples is not None else count_samples(data)
         commits = Commitments(data_commitment_of([options.data, *options.commit], files), code_digest(train) or b"")
         provenance = provenance_of(files)
+        vitals = Vitals("silo")
         service = SiloService(
             silo_of(options, files, samples, commits),
             provenance,
@@ -91,8 +99,15 @@ def run(options: argparse.Namespace) -> None:
             witness=witness_of(options, files),
             give_up=options.give_up,
             report=report,
+            vitals=vitals,
         )
-        finished = service.run(train_once)
+        try:
+            with Service(options, vitals, files.state) as running, ended_by_signal():
+                running.manager.ready()
+                finished = service.run(train_once)
+        except Stopped:
+            report("stopped: started again with the same --state it goes on")
+            return
         if (envelope := provenance.envelope()) is not None:
             report(f"statement of provenance: {files.keep_provenance(envelope)}")
     if options.out is not None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
@@ -103,6 +104,11 @@ async def ask_async(channel: AsyncConversing, method: str, body: bytes = b"", *,
 def longer(pause: float) -> float:
     """The pause after this one."""
     return min(1.5 * pause, LONGEST_PAUSE)
+
+
+def jittered(pause: float) -> float:
+    """How long to wait this time: not what all others wait who lost the same party at the same moment."""
+    return pause * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 async def answer_all(
