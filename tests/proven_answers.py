@@ -23,7 +23,7 @@ from quatrefoil.quantised import IntegerGraph, encode, enter, program_of, quanti
 from quatrefoil.resources.container import FILE, reading, root_of
 from quatrefoil.serving.audited import AuditedModel, Trace
 from quatrefoil.serving.receipts import Computed, ReceiptIssuer
-from quatrefoil.serving.recording import Recorder
+from quatrefoil.serving.record_writer import Recorder
 from quatrefoil.transport import sealed
 from world import START, TRUSTED, consortium, identity
 

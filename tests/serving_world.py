@@ -43,9 +43,9 @@ from quatrefoil.serving.gateway import Gateway
 from quatrefoil.serving.handler import Handler
 from quatrefoil.serving.keys import InForce, ServingKeys
 from quatrefoil.serving.oip import OipHandler
+from quatrefoil.serving.receipt_log import ReceiptLog
 from quatrefoil.serving.receipts import Computed, ReceiptIssuer
-from quatrefoil.serving.recording import Recorder
-from quatrefoil.serving.records import Records
+from quatrefoil.serving.record_writer import Recorder
 from quatrefoil.serving.server import Serving
 from quatrefoil.transport import ROLES, FixedCredentials, HybridContext, system_clock
 from quatrefoil.web.guard import CutOff
@@ -446,7 +446,7 @@ class Running:
             log=self.log,
             clock=system_clock,
         )
-        self.records = Records(self.issuer, policy.attestation.appraisal, self.said.append, recorder=recorder)
+        self.records = ReceiptLog(self.issuer, policy.attestation.appraisal, self.said.append, recorder=recorder)
         self.keys = ServingKeys(
             machine, policy, collateral=lambda: self.collateral, events=self.records, clock=system_clock
         )

@@ -31,6 +31,7 @@ mod proof;
 mod rounding;
 mod sampling;
 mod shared;
+mod sharing;
 mod steps;
 mod stream;
 mod sum;
@@ -410,5 +411,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(timing::timed_steps, module)?)?;
     module.add_function(wrap_pyfunction!(timing::time_step, module)?)?;
     field_hash::python::add_to(module)?;
+    sharing::python::add_to(module)?;
     proof::python::add_to(module)
 }

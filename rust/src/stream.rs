@@ -34,6 +34,10 @@ pub enum Purpose {
     Blinding,
     /// The salts of one proof's trees.
     Salt,
+    /// What hides a key in its shares.
+    Sharing,
+    /// The salts of members' shares.
+    ShareSalt,
 }
 
 impl Purpose {
@@ -46,6 +50,8 @@ impl Purpose {
             Self::Pad => b"quatrefoil/proof/v1/pad",
             Self::Blinding => b"quatrefoil/proof/v1/blinding",
             Self::Salt => b"quatrefoil/proof/v1/salt",
+            Self::Sharing => b"quatrefoil/committee/v1/sharing",
+            Self::ShareSalt => b"quatrefoil/committee/v1/salt",
         }
     }
 }
@@ -201,7 +207,8 @@ mod tests {
     fn purpose_and_context_separate_streams() {
         let mut seen = Vec::new();
         let additive = [Purpose::Mask, Purpose::Secret, Purpose::Noise, Purpose::Rounding];
-        for purpose in additive.into_iter().chain([Purpose::Pad, Purpose::Blinding, Purpose::Salt]) {
+        let proof = [Purpose::Pad, Purpose::Blinding, Purpose::Salt];
+        for purpose in additive.into_iter().chain(proof).chain([Purpose::Sharing, Purpose::ShareSalt]) {
             for context in [b"one", b"two"] {
                 let mut reader = Stream::new(&[1; 32], purpose, &[context]).reader();
                 let mut bytes = [0u8; 32];

@@ -10,6 +10,7 @@ from .errors import Rejected
 from .prover import prove
 from .shape import PARAMETER_SETS, SUM_32_W12, SUM_256_W16, ParameterSet, Shape
 from .statement import Statement
+from .threshold import Threshold
 from .verifier import Verified, verify
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Rejected",
     "Shape",
     "Statement",
+    "Threshold",
     "Verified",
     "Witness",
     "prove",

@@ -9,6 +9,7 @@ from pathlib import Path
 from .errors import Rejected
 from .proof_bytes import largest_length
 from .statement_file import load
+from .transcript import serialize
 from .vectors import write_vectors
 from .verifier import verify
 
@@ -40,7 +41,8 @@ def _verify(statement_path: Path, proof_path: Path) -> int:
     except (OSError, ValueError) as error:
         print(f"cannot read the statement or the proof: {error}", file=sys.stderr)
         return 2
-    print(f"accepted: v = {verified.v.to_bytes().hex()}")
+    name = "v" if statement.shape.threshold is None else "V"
+    print(f"accepted: {name} = {serialize(verified.key_values).hex()}")
     return 0
 
 

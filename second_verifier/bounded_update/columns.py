@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .field import ONE, Ext, P, X, base, total
 from .shape import SLACK_BITS, Shape
+from .shares import Dealt
 from .statement import Statement
 
 Columns = list[list[int]]
@@ -21,6 +22,7 @@ class Witness:
     pad: Ext
     errors: Sequence[Sequence[int]]
     values: Sequence[Sequence[Sequence[int]]]
+    dealt: Dealt | None = None  # in place of the pad, where the key is in shares
 
     def norm(self) -> int:
         return sum(q * q for block in self.values for slot in block for q in slot)
@@ -56,9 +58,13 @@ def base_columns(shape: Shape, witness: Witness, slacks: Sequence[int]) -> Colum
                 for limb in range(shape.limbs):
                     entry = limb_of(shape, witness.values[j][t][i], limb)
                     columns[shape.limb_column(group, t, limb)][first + i] = entry
-    set_auxiliary(shape, columns, shape.T_P, [witness.pad.a, witness.pad.b])
+    if witness.dealt is None:
+        set_auxiliary(shape, columns, shape.T_P, [witness.pad.a, witness.pad.b])
     for number, slack in enumerate(slacks):
         set_auxiliary(shape, columns, shape.slack_start(number), [slack >> i & 1 for i in range(SLACK_BITS)])
+    if witness.dealt is not None:
+        set_auxiliary(shape, columns, shape.T_S, [x for values in witness.dealt.values for x in values])
+        set_auxiliary(shape, columns, shape.T_M, [part for x in witness.dealt.mask for part in (x.a, x.b)])
     set_auxiliary(shape, columns, shape.T_S, [x % P for x in witness.key])
     count_uses(shape, columns)
     return columns

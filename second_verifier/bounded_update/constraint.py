@@ -72,19 +72,23 @@ class Constraint:
         self._tau_high, self._tau_low = challenges.tau[:split], challenges.tau[split:]
         self._group_weights = eq_vector(challenges.theta)
         self._first_claim = shape.m_q + 66 + shape.parameters.k
-        self.gamma = powers(challenges.gamma, self._first_claim + CLAIM_POWERS * statement.further.count)
+        self._first_share = self._first_claim + CLAIM_POWERS * statement.further.count
+        self.gamma = powers(challenges.gamma, self._first_share + (shape.key_values if shape.threshold else 0))
         self._fractions = fraction_order(shape)
         self._pieces = self._public_pieces(statement)
 
     # What F must add up to.
 
-    def claim(self, v: Ext) -> Ext:
+    def claim(self, v: Ext, *more: Ext) -> Ext:
+        """With v, or with V at the base points."""
         first = self.shape.m_q
         low = eq_vector(self._tau_low)
         ciphertext = total(
             weight * inner_base(low, block) for weight, block in zip(self._block_weights(), self._blocks, strict=True)
         )
         norm, key = self.gamma[first + 2] * base(self._bound), self.gamma[first + 3] * v
+        if self.shape.threshold is not None:
+            key = inner(self._shares(), [v, *more])
         further = total(weight * base(part.bound) for weight, part in zip(self._claims(), self._parts, strict=False))
         if self._direction is not None:
             further -= self._claims()[-1] * base(self._direction.magnitude)
@@ -92,7 +96,11 @@ class Constraint:
 
     def _claims(self) -> list[Ext]:
         """The power of gamma of each further claim."""
-        return self.gamma[self._first_claim :: CLAIM_POWERS]
+        return self.gamma[self._first_claim : self._first_share : CLAIM_POWERS]
+
+    def _shares(self) -> list[Ext]:
+        """The power of gamma of V at each base point."""
+        return self.gamma[self._first_share :]
 
     def _block_weights(self) -> list[Ext]:
         """eq(theta, j / S) eq(tau_hi, j mod S) of every block j."""
@@ -113,7 +121,7 @@ class Constraint:
 
         bits = self.gamma[first + 4 : first + 4 + SLACK_BITS]
         slack = [self.gamma[first + 2].scale(1 << i) - bit for i, bit in enumerate(bits)]
-        binding = self.gamma[first + 3]
+        binding = self.gamma[first + 3] if shape.threshold is None else ZERO
         add("linear", shape.T_P, [binding, binding * X, *slack])
         add("square", shape.T_P, [ZERO, ZERO, *bits])
         for claim, weight in enumerate(self._claims()):
@@ -125,6 +133,12 @@ class Constraint:
             add("square", start, [ZERO, ZERO, *bits])
         key = zip(self.key_weights(statement), eq_vector(self.challenges.zeta), strict=True)
         add("linear", shape.T_S, [self.gamma[first] * w + binding * e for w, e in key])
+        if shape.threshold is not None:
+            across = eq_vector(self.challenges.zeta[log2(shape.parameters.N) - log2(shape.share_length) :])
+            for i, weight in enumerate(self._shares()):
+                add("linear", shape.T_S + i * shape.share_length, [weight * z for z in across])
+            mask = [part for weight in self._shares() for part in (weight, weight * X)]
+            add("linear", shape.T_M, mask + [ZERO] * (shape.mask_space - len(mask)))
         last = shape.J - 1
         N, k = shape.parameters.N, shape.parameters.k
         low = eq_vector(self._tau_low)

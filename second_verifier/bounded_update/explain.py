@@ -6,7 +6,7 @@ and simulated ones, are equally distributed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .columns import Columns, Witness, as_elements, base_columns, inverse_columns
@@ -16,9 +16,11 @@ from .field import HALF, ONE, ZERO, Ext, P, evaluate, total
 from .opening import Weights, Words, code_points
 from .polynomials import interpolate, interpolating
 from .prover import combine
-from .simulator import Coins, View
+from .shares import Dealt, key_blocks, values_of
+from .simulator import Coins, OpenShare, View
 from .statement import Blocks, Statement
 from .sumcheck import SumCheck, mask_value
+from .threshold import Threshold, interpolation
 from .verifier import draw_challenges, follow_rounds
 
 
@@ -28,21 +30,33 @@ class Explained:
 
     pad: Ext
     randomness: Randomness
+    dealt: Dealt | None = None  # in place of the pad, where the key is in shares
 
 
 def explain(
-    statement: Statement, blocks: Blocks, coins: bytes, view: View, witness: Witness, free: Randomness
+    statement: Statement,
+    blocks: Blocks,
+    coins: bytes,
+    view: View,
+    witness: Witness,
+    free: Randomness,
+    corrupted: Mapping[int, OpenShare] | None = None,
 ) -> Explained:
-    """The randomness with which a prover of `witness` sends `view`; salts, and what is free, are those of `free`."""
+    """The randomness with which a prover of `witness` sends `view`; salts, and what is free, are those of `free`. Where
+    the key is in shares, those of the corrupted members are as given, and what else is free is as `witness` has it
+    dealt."""
     shape, challenger, head = statement.shape, Coins(coins), view.proof.head
     challenges = draw_challenges(shape, head, challenger)
     key = [ONE.scale(x % P) for x in witness.key]
-    pad = head.v - evaluate(key, challenges.zeta)
-    padded = Witness(witness.key, pad, witness.errors, witness.values)
+    if shape.threshold is None:
+        pad, dealt = head.v - evaluate(key, challenges.zeta), None
+    else:
+        pad, dealt = ZERO, _dealt(shape.threshold, witness, challenges.zeta, head.key_values, corrupted or {})
+    padded = Witness(witness.key, pad, witness.errors, witness.values, dealt)
     columns = base_columns(shape, padded, witness.slacks(statement))
     inverses = inverse_columns(shape, columns, challenges.alpha)
     constraint = Constraint(statement, blocks, challenges)
-    claim = constraint.claim(head.v)
+    claim = constraint.claim(*head.key_values)
     z, _ = follow_rounds(claim, head, challenger)
     rho = _column_masks(columns + inverses, head.y, z)
     mask = _round_masks(constraint, columns + inverses, rho, head.rounds, z, claim) + rho
@@ -71,7 +85,33 @@ def explain(
     return Explained(
         pad,
         Randomness(appended[:split], mask, mask_appended, nu, mu, appended[split:], free.salts1, free.salts2),
+        dealt,
     )
+
+
+def _dealt(
+    threshold: Threshold,
+    witness: Witness,
+    zeta: Sequence[Ext],
+    values: Sequence[Ext],
+    corrupted: Mapping[int, OpenShare],
+) -> Dealt:
+    """Polynomials that hold the key of the witness and are what the corrupted members have; and the mask that makes V
+    of them."""
+    assert witness.dealt is not None
+    blocks = key_blocks(witness.key, threshold.packing)
+    known = dict(zip(threshold.base_points, blocks, strict=False)) | {k: list(at) for k, (at, _) in corrupted.items()}
+    for point, dealt in zip(threshold.base_points, witness.dealt.values, strict=True):
+        if len(known) < threshold.recovery and point not in known:
+            known[point] = dealt
+    points, rows = list(known), list(known.values())
+    found = []
+    for at in threshold.base_points:
+        weights = interpolation(points, at)
+        found.append([sum(w * x for w, x in zip(weights, row, strict=True)) % P for row in zip(*rows, strict=True)])
+    unmasked = values_of(Dealt(threshold, found, [ZERO] * threshold.recovery, []), zeta)
+    mask = [value - without for value, without in zip(values, unmasked, strict=True)]
+    return Dealt(threshold, found, mask, witness.dealt.salts)
 
 
 def _column_masks(columns: Columns, y: Sequence[Ext], z: Sequence[Ext]) -> list[Ext]:

@@ -30,12 +30,18 @@ class Head:
     u_m: list[Ext]
     u_end: list[Ext]
     root3: bytes
+    more: tuple[Ext, ...] = ()  # where the key is in shares, v is V at the first base point, and these are the others
+
+    @property
+    def key_values(self) -> list[Ext]:
+        """v, or V."""
+        return [self.v, *self.more]
 
     def to_bytes(self) -> bytes:
         return b"".join(
             (
                 MAGIC + struct.pack("<2H", VERSION, 0),
-                self.statement + self.root1 + self.v.to_bytes() + self.root2,
+                self.statement + self.root1 + serialize(self.key_values) + self.root2,
                 *(serialize(round_) for round_ in self.rounds),
                 serialize([*self.y, self.sigma, *self.u_m, *self.u_end]),
                 self.root3,
@@ -65,7 +71,12 @@ def tree_widths(shape: Shape) -> tuple[int, int, int]:
 
 def fixed_length(shape: Shape) -> int:
     """Bytes of all but the openings."""
-    head = len(MAGIC) + 4 + 4 * DIGEST + 16 * (1 + sum(shape.degrees) + shape.m + 1 + shape.M + 2 * shape.code.Q)
+    head = (
+        len(MAGIC)
+        + 4
+        + 4 * DIGEST
+        + 16 * (shape.key_values + sum(shape.degrees) + shape.m + 1 + shape.M + 2 * shape.code.Q)
+    )
     return head + 32 * log2(shape.code.C) + 16 * shape.row_code.C
 
 
@@ -91,6 +102,7 @@ class Reader(Pieces):
             statement=self._take(DIGEST),
             root1=self._take(DIGEST),
             v=self._element(),
+            more=tuple(self._elements(shape.key_values - 1)),
             root2=self._take(DIGEST),
             rounds=[self._elements(degree) for degree in shape.degrees],
             y=self._elements(shape.m),
@@ -108,7 +120,7 @@ def regions(shape: Shape, proof: Proof) -> list[tuple[str, int, int]]:
     """Name, offset and length of every part of a proof, in order: what a test of mutations goes through."""
     head, p1, p2, p3 = proof.head, proof.opening1, proof.opening2, proof.opening3
     sizes = [("magic", 8), ("version", 2), ("reserved", 2), ("statement", DIGEST), ("root 1", DIGEST)]
-    sizes += [("v", 16), ("root 2", DIGEST)]
+    sizes += [("v", 16 * shape.key_values), ("root 2", DIGEST)]
     sizes += [(f"round {i}", 16 * len(sent)) for i, sent in enumerate(head.rounds)]
     sizes += [("y", 16 * shape.m), ("sigma", 16), ("u_m", 16 * len(head.u_m)), ("end of u", 16 * len(head.u_end))]
     sizes.append(("root 3", DIGEST))

@@ -52,17 +52,17 @@ class Prover:
         challenger.absorb("root1", first.root)
         stream = challenger.draw("zeta")
         zeta, alpha = stream.elements(log2(shape.parameters.N)), stream.lookup_challenge()
-        v = self.key_value(zeta)
+        v, *more = self.key_values(zeta)
         inverses = self.inverses(alpha)
         second = second_commitment(shape, inverses, drawn)
-        challenger.absorb("root2", v.to_bytes() + second.root)
+        challenger.absorb("root2", serialize([v, *more]) + second.root)
         stream = challenger.draw("point")
         tau, theta = stream.elements(shape.ell), stream.elements(ceil_log2(shape.G))
         challenges = Challenges(zeta, alpha, tau, theta, challenger.draw("gamma").element())
         constraint = Constraint(self.statement, self.blocks, challenges)
 
         sums = SumCheck(constraint, self.columns + inverses, drawn.mask)
-        claim = constraint.claim(v)
+        claim = constraint.claim(v, *more)
         rounds, z = [], []
         for i, degree in enumerate(shape.degrees):
             values = sums.round(i)
@@ -76,8 +76,22 @@ class Prover:
         y = sums.committed_values(z)
         challenger.absorb("values", serialize(y))
         mask_value = claim - constraint.evaluate(y, constraint.values(z))
-        sent = Sent(self.statement.digest(self.blocks), first, v, second, rounds, y, z, mask_value)
+        sent = Sent(self.statement.digest(self.blocks), first, v, second, rounds, y, z, mask_value, tuple(more))
         return self._open(sent, challenger)
+
+    def key_values(self, zeta: Sequence[Ext]) -> list[Ext]:
+        """v, or V at the base points."""
+        shape = self.shape
+        if shape.threshold is None:
+            return [self.key_value(zeta)]
+        m = shape.share_length
+        across = eq_vector(zeta[len(zeta) - log2(m) :])
+
+        def value(i: int) -> Ext:
+            mask = Ext(*(self._auxiliary(shape.T_M + 2 * i + part) for part in (0, 1)))
+            return mask + inner(across, as_elements([self._auxiliary(shape.T_S + i * m + j) for j in range(m)]))
+
+        return [value(i) for i in range(shape.key_values)]
 
     def key_value(self, zeta: Sequence[Ext]) -> Ext:
         """v = s~(zeta) + pi, from the columns."""
@@ -114,6 +128,7 @@ class Prover:
             u_m,
             u[C:],
             third.root,
+            sent.more,
         )
         positions = challenger.draw("positions").positions(shape.code.n, shape.code.Q)
         openings = sent.first.open(positions), sent.second.open(positions)
@@ -143,6 +158,7 @@ class Sent:
     y: list[Ext]
     z: list[Ext]
     mask_value: Ext
+    more: tuple[Ext, ...] = ()
 
 
 def combine(blind: Sequence[Ext], epsilon: Ext, weights: Sequence[Ext], rows: Sequence[Sequence[int]]) -> list[Ext]:

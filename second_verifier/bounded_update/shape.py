@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Final
 
 from .field import P
+from .threshold import Threshold
 
 FRACTIONS_IN_A_CHUNK: Final = 7
 SLACK_BITS: Final = 62
@@ -16,6 +17,7 @@ LARGEST_BLOCKS: Final = 2048
 SECURITY: Final = 102  # bits that the positions of one code give
 ERROR_TABLE_SPACE: Final = 128
 PAD_AND_SLACK_SPACE: Final = 64
+LARGEST_WORD: Final = 124  # entries of a word of tree 1
 CLAIM_POWERS: Final = 1 + SLACK_BITS  # powers of gamma that a further claim takes: its own, and one for each bit
 
 
@@ -103,9 +105,10 @@ class Shape:
     code: Code
     row_code: Code  # of the opened row
     slack_space: int = PAD_AND_SLACK_SPACE  # toys have no room for further claims, unless they make some
+    threshold: Threshold | None = None  # where the key is in shares
 
     @staticmethod
-    def of(parameters: ParameterSet, values: int) -> Shape:
+    def of(parameters: ParameterSet, values: int, threshold: Threshold | None = None) -> Shape:
         w, k, N = parameters.w, parameters.k, parameters.N
         if w not in (12, 16) or N != 4096:
             raise ValueError("there are proofs for w = 12 and w = 16 at N = 4096")
@@ -117,7 +120,11 @@ class Shape:
         S = 1 << max(s, ceil_log2(-(-J // g)))
         C, n, C2, n2 = (1 << x for x in _CODES[log2(S * N)])
         code = Code(C, n, least_queries(C, n, True), True)
-        return Shape(parameters, values, 8 if narrow else w, S, code, Code(C2, n2, least_queries(C2, n2, False), False))
+        row = Code(C2, n2, least_queries(C2, n2, False), False)
+        shape = Shape(parameters, values, 8 if narrow else w, S, code, row, threshold=threshold)
+        if shape.c * shape.R + 6 > LARGEST_WORD:
+            raise ValueError(f"a word of tree 1 would have more than {LARGEST_WORD} entries")
+        return shape
 
     def __post_init__(self) -> None:
         p = self.parameters
@@ -187,9 +194,32 @@ class Shape:
         """Where the bits of a slack begin: 0 for that of the norm of all values, c + 1 for that of further claim c."""
         return self.T_P + PAD_AND_SLACK_SPACE * number + 2
 
+    # Where the key is in shares.
+
+    @cached_property
+    def share_length(self) -> int:
+        """m: polynomials, and entries of y for each base point."""
+        return self.parameters.N // self.threshold.packing if self.threshold else self.parameters.N
+
+    @cached_property
+    def T_M(self) -> int:
+        """A multiple of 2^mu: in real shapes as it is, in toys rounded up."""
+        return -(-(self.T_S + self.key_values * self.share_length) // self.mask_space) * self.mask_space
+
+    @cached_property
+    def mask_space(self) -> int:
+        """2^mu."""
+        return 1 << ceil_log2(2 * self.key_values)
+
+    @cached_property
+    def key_values(self) -> int:
+        """Elements in place of v: t_rec, or one."""
+        return self.threshold.recovery if self.threshold else 1
+
     @cached_property
     def A(self) -> int:
-        return -(-(self.T_S + self.parameters.N) // self.L)
+        end = self.T_M + self.mask_space if self.threshold else self.T_S + self.parameters.N
+        return -(-end // self.L)
 
     @cached_property
     def A_T(self) -> int:

@@ -7,21 +7,25 @@ What is uniform in a real view is drawn, and the verifier's equations are solved
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from .commitment import row_commitment
 from .constraint import Constraint
-from .field import ZERO, Ext, inner, total
+from .field import ZERO, Ext, eq_vector, inner, inner_base, total
 from .opening import Weights, code_points
 from .polynomials import horner
 from .proof_bytes import Head, Proof, tree_widths
 from .prover import finish
-from .shape import Shape
+from .shape import Shape, log2
 from .statement import Blocks, Statement
+from .threshold import interpolation
 from .transcript import Drawn, Transcript
 from .tree import Opening, Tree, leaf
 from .verifier import draw_challenges, follow_rounds
+
+OpenShare = tuple[Sequence[int], Ext]
+"""Of a member: the elements, and the share of the mask."""
 
 
 class Coins(Transcript):
@@ -43,16 +47,20 @@ class View:
     row: list[Ext]
 
 
-def simulate(statement: Statement, blocks: Blocks, coins: bytes, seed: bytes) -> View:
-    """A view that holds under these coins, without any witness."""
+def simulate(
+    statement: Statement, blocks: Blocks, coins: bytes, seed: bytes, corrupted: Mapping[int, OpenShare] | None = None
+) -> View:
+    """A view that holds under these coins, without any witness. Where the key is in shares, ``corrupted`` are those of
+    at most t_p members: anything, as what these members have is uniform."""
     shape, challenger, drawn = statement.shape, Coins(coins), _drawn(seed)
     # What is uniform: v, the rounds, y, u and u_m. What is not known yet, roots and sigma, the coins do not depend on.
     blank = bytes(32)
+    v, *more = _key_values(shape, coins, corrupted or {}, drawn)
     rounds = [drawn.elements(degree) for degree in shape.degrees]
     head = Head(
         statement=statement.digest(blocks),
         root1=blank,
-        v=drawn.element(),
+        v=v,
         root2=blank,
         rounds=rounds,
         y=drawn.elements(shape.m),
@@ -60,10 +68,11 @@ def simulate(statement: Statement, blocks: Blocks, coins: bytes, seed: bytes) ->
         u_m=drawn.elements(shape.M + shape.code.Q),
         u_end=drawn.elements(shape.code.Q),
         root3=blank,
+        more=tuple(more),
     )
     u = drawn.elements(shape.code.C)
     constraint = Constraint(statement, blocks, draw_challenges(shape, head, challenger))
-    z, claim = follow_rounds(constraint.claim(head.v), head, challenger)
+    z, claim = follow_rounds(constraint.claim(*head.key_values), head, challenger)
     mask_value = claim - constraint.evaluate(head.y, constraint.values(z))
     weights = Weights.draw(shape, challenger, z)
     epsilon = challenger.draw("epsilon").element()
@@ -76,9 +85,32 @@ def simulate(statement: Statement, blocks: Blocks, coins: bytes, seed: bytes) ->
     trees = [_simulated_tree(shape, positions, side, drawn) for side in zip(*words, strict=True)]
     roots, openings = zip(*trees, strict=True)
     third = row_commitment(shape, u)
-    head = Head(head.statement, roots[0], head.v, roots[1], rounds, head.y, sigma, head.u_m, head.u_end, third.root)
+    head = replace(head, root1=roots[0], root2=roots[1], sigma=sigma, root3=third.root)
     opened = openings[0], openings[1]
     return View(finish(shape, head, opened, positions, (u, third), weights, epsilon, claim, challenger), u)
+
+
+def _key_values(shape: Shape, coins: bytes, corrupted: Mapping[int, OpenShare], drawn: Drawn) -> list[Ext]:
+    """v, uniform; or V, uniform among the polynomials that fit the shares of the corrupted members."""
+    threshold = shape.threshold
+    if threshold is None:
+        return [drawn.element()]
+    if len(corrupted) > threshold.privacy:
+        raise ValueError("more members than the threshold hides a key from")
+    N = shape.parameters.N
+    zeta = Coins(coins).draw("zeta").elements(log2(N))
+    across = eq_vector(zeta[log2(N) - log2(shape.share_length) :])
+    known = {k: mask + inner_base(across, elements) for k, (elements, mask) in corrupted.items()}
+    # V is known where they are, and free at as many of the key's points and of the others' as are missing.
+    for point in [*threshold.base_points, *range(1, threshold.members + 1)]:
+        if len(known) < threshold.recovery and point not in known:
+            known[point] = drawn.element()
+    points = list(known)
+    values = [known[point] for point in points]
+    return [
+        total(value.scale(weight) for value, weight in zip(values, interpolation(points, at), strict=True))
+        for at in threshold.base_points
+    ]
 
 
 def _drawn(seed: bytes) -> Drawn:

@@ -16,10 +16,10 @@ def terms(shape: Shape, claims: int = 0) -> dict[str, Fraction]:
     lookups = shape.lookups * shape.L + (1 << shape.b) + 2 * p.eta + 1
     columns = ceil_log2(shape.m)
     return {
-        "zeta": log2(p.N) / field,
+        "zeta": _zeta(shape) / field,
         "alpha": lookups / (field - 2 * P),
         "tau, theta": (shape.ell + ceil_log2(shape.G)) / field,
-        "gamma": (shape.m_q + 65 + p.k + CLAIM_POWERS * claims) / field,
+        "gamma": (shape.m_q + 65 + p.k + CLAIM_POWERS * claims + _shares(shape)) / field,
         "z": sum(shape.degrees) / field,
         "kappa": (columns + 1) / field,
         "z_hi, kappa": (columns + log2(shape.R)) * code.n / field,
@@ -30,6 +30,16 @@ def terms(shape: Shape, claims: int = 0) -> dict[str, Fraction]:
         "r_hi": log2(code.C // row.C) * row.n / field,
         "positions2": 2 * missed(row),
     }
+
+
+def _zeta(shape: Shape) -> int:
+    """v is right for another key, or V for a share that does not fit."""
+    threshold = shape.threshold
+    return threshold.members * log2(shape.share_length) if threshold else log2(shape.parameters.N)
+
+
+def _shares(shape: Shape) -> int:
+    return shape.key_values if shape.threshold else 0
 
 
 def missed(code: Code) -> Fraction:

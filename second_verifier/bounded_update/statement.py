@@ -28,6 +28,7 @@ class Statement:
     context: bytes
     binding: bytes
     further: Further = NOTHING_FURTHER
+    commitments: tuple[bytes, ...] = ()  # h_k of each member, where the key is in shares
 
     def __post_init__(self) -> None:
         if not 0 <= self.bound < 1 << SLACK_BITS:
@@ -35,6 +36,9 @@ class Statement:
         if len(self.context) != 32 or len(self.binding) != 32:
             raise ValueError("the context digest and the binding have 32 bytes each")
         self.further.check(self.shape)
+        members = self.shape.threshold.members if self.shape.threshold else 0
+        if [len(one) for one in self.commitments] != [32] * members:
+            raise ValueError("each member has a commitment of 32 bytes, and nobody else has one")
 
     def to_bytes(self, blocks_digest: bytes) -> bytes:
         shape, p = self.shape, self.shape.parameters
@@ -50,7 +54,14 @@ class Statement:
             + self.binding
             + blocks_digest
             + self.further.to_bytes()
+            + self._sharing()
         )
+
+    def _sharing(self) -> bytes:
+        if self.shape.threshold is None:
+            return b""
+        none = b"" if self.further.count else bytes(8)
+        return none + self.shape.threshold.to_bytes() + b"".join(self.commitments)
 
     def digest(self, blocks: Blocks) -> bytes:
         return self.digest_over(content(blocks_bytes(blocks)))

@@ -1,6 +1,6 @@
 """A statement as a file: JSON with exactly the fields below, and the blocks in a binary file beside it.
 
-The last two are there where the statement has such further claims, and only there.
+The last three are there where the statement has such further claims, or a key in shares, and only there.
 
     {
       "parameters": {"name": "sum-256-w16", "w": 16, "k": 2, "silos": 256, "delta": 15},
@@ -10,7 +10,8 @@ The last two are there where the statement has such further claims, and only the
       "binding": "64 hexadecimal digits",
       "blocks": "one-block.blocks",
       "parts": [[0, 100, 5000], [100, 545, 70000]],
-      "direction": "one-block.direction"
+      "direction": "one-block.direction",
+      "sharing": {"members": 8, "privacy": 3, "packing": 2, "commitments": ["64 hexadecimal digits", ..]}
     }
 
 The blocks are the coefficients of b_0, b_1, .., each a u64, little endian: a ciphertext without its header. A part is
@@ -28,10 +29,12 @@ from .claims import Direction, Further, PartNorm
 from .errors import Rejected
 from .shape import LARGEST_BLOCKS, ParameterSet, Shape
 from .statement import Statement
+from .threshold import Threshold
 
 LARGEST_VALUES = LARGEST_BLOCKS * 3 * 4096  # at w = 12
 _FIELDS = {"parameters": dict, "values": int, "bound": int, "context": str, "binding": str, "blocks": str}
-_CLAIMS = {"parts": list, "direction": str}
+_CLAIMS = {"parts": list, "direction": str, "sharing": dict}
+_SHARING = {"members": int, "privacy": int, "packing": int, "commitments": list}
 _PARAMETERS = {"name": str, "w": int, "k": int, "silos": int, "delta": int}
 
 
@@ -57,8 +60,18 @@ def parse(given: object, read: Callable[[str], bytes]) -> tuple[Statement, str]:
     context, binding = bytes.fromhex(fields["context"]), bytes.fromhex(fields["binding"])
     parts = _parts(fields["parts"]) if "parts" in fields else ()
     direction = parse_direction(read(fields["direction"])) if "direction" in fields else None
-    shape = Shape.of(parameters, fields["values"])
-    return Statement(shape, fields["bound"], context, binding, Further(parts, direction)), fields["blocks"]
+    threshold, commitments = _sharing(fields["sharing"]) if "sharing" in fields else (None, ())
+    shape = Shape.of(parameters, fields["values"], threshold)
+    further = Further(parts, direction)
+    return Statement(shape, fields["bound"], context, binding, further, commitments), fields["blocks"]
+
+
+def _sharing(given: object) -> tuple[Threshold, tuple[bytes, ...]]:
+    fields = _checked(given, _SHARING)
+    commitments = fields.pop("commitments")
+    if not all(isinstance(one, str) for one in commitments):
+        raise ValueError("a commitment is hexadecimal digits")
+    return Threshold(**fields), tuple(bytes.fromhex(one) for one in commitments)
 
 
 def _parts(given: list[object]) -> tuple[PartNorm, ...]:
@@ -93,6 +106,9 @@ def fields_of(statement: Statement, name: str) -> dict[str, Any]:
         claims["parts"] = [[part.first, part.end, part.bound] for part in further.parts]
     if further.direction is not None:
         claims["direction"] = f"{name}.direction"
+    if (threshold := statement.shape.threshold) is not None:
+        numbers = {"members": threshold.members, "privacy": threshold.privacy, "packing": threshold.packing}
+        claims["sharing"] = numbers | {"commitments": [one.hex() for one in statement.commitments]}
     return {
         "parameters": {"name": p.name, "w": p.w, "k": p.k, "silos": p.silos, "delta": p.delta},
         "values": statement.shape.D,

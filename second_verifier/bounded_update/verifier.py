@@ -34,6 +34,12 @@ class Verified:
     root1: bytes
     zeta: tuple[Ext, ...]
     v: Ext
+    more: tuple[Ext, ...] = ()
+
+    @property
+    def key_values(self) -> list[Ext]:
+        """v, or V where the key is in shares: each member must still check it against its own."""
+        return [self.v, *self.more]
 
 
 def verify(statement: Statement, blocks: Blocks, proof: bytes) -> Verified:
@@ -51,7 +57,7 @@ def verify_under(statement: Statement, blocks: Blocks, head: Head, reader: Reade
     shape = statement.shape
     challenges = draw_challenges(shape, head, challenger)
     constraint = Constraint(statement, blocks, challenges)
-    z, claim = follow_rounds(constraint.claim(head.v), head, challenger)
+    z, claim = follow_rounds(constraint.claim(*head.key_values), head, challenger)
     mask_value = claim - constraint.evaluate(head.y, constraint.values(z))
 
     challenger.absorb("values", serialize(head.y))
@@ -71,7 +77,7 @@ def verify_under(statement: Statement, blocks: Blocks, head: Head, reader: Reade
     z_low = z[shape.ell - log2(shape.code.C) :]
     verify_row(shape, head.root3, reader, row_claim, values, points, z_low, challenger)
     reader.end()
-    return Verified(head.statement, head.root1, tuple(challenges.zeta), head.v)
+    return Verified(head.statement, head.root1, tuple(challenges.zeta), head.v, head.more)
 
 
 def check_statement(head: Head, digest: bytes) -> None:
@@ -84,7 +90,7 @@ def draw_challenges(shape: Shape, head: Head, challenger: Challenger) -> Challen
     challenger.absorb("root1", head.root1)
     drawn = challenger.draw("zeta")
     zeta, alpha = drawn.elements(log2(shape.parameters.N)), drawn.lookup_challenge()
-    challenger.absorb("root2", head.v.to_bytes() + head.root2)
+    challenger.absorb("root2", serialize(head.key_values) + head.root2)
     drawn = challenger.draw("point")
     tau, theta = drawn.elements(shape.ell), drawn.elements(ceil_log2(shape.G))
     return Challenges(zeta, alpha, tau, theta, challenger.draw("gamma").element())

@@ -133,7 +133,7 @@ def both_sides(
     rows: tuple[RowWeights, RowWeights],
     claims: tuple[Ext, Ext],
 ) -> tuple[Side, Side]:
-    """What is opened of the columns and of the weights: u with tree 3, u_W with tree 4."""
+    """What is opened of the columns and of the weights: u, and u_W."""
     weights = shape.weights
     words = [
         (Ext(*first[-2:]), first[:-MASK_WORDS] + second)
@@ -141,6 +141,6 @@ def both_sides(
     ]
     words_W = [(Ext(*mask), opened) for mask, opened in zip(openings.mask.words, openings.weights.words, strict=True)]
     return (
-        Side("u", shape.code, shape.row_code, rows[0], claims[0], head.u_end, at[0], words, head.root3),
-        Side("u_W", weights.code, weights.row_code, rows[1], claims[1], head.u_W_end, at[1], words_W, head.root4),
+        Side("u", shape.code, rows[0], claims[0], head.u_end, at[0], words),
+        Side("u_W", weights.code, rows[1], claims[1], head.u_W_end, at[1], words_W),
     )

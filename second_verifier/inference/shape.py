@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, Protocol
 
 from bounded_update.shape import _CODES, SECURITY, ceil_log2, log2
 
@@ -70,12 +70,17 @@ def _row_code(parameters: Parameters, log_C: int) -> Code:
     raise Refused(f"no code of the table has runs of 2^{log_C}")
 
 
-def column_code(parameters: Parameters, ell: int) -> tuple[Code, Code]:
-    """That of columns of 2^ell entries, and that of the opened row."""
+def opened_code(parameters: Parameters, codes: tuple[Code, Code]) -> Code:
+    """That of the runs of two opened rows."""
+    return _row_code(parameters, log2(max(code.C for code in codes)))
+
+
+def column_code(parameters: Parameters, ell: int) -> Code:
+    """That of columns of 2^ell entries."""
     run, length, _, _ = parameters.codes[ell]
     C, n = 1 << run, 1 << length
     Q = least_queries(C, n, 1, parameters.security)
-    return Code(C, n, Q, Q), _row_code(parameters, run)
+    return Code(C, n, Q, Q)
 
 
 @dataclass(frozen=True)
@@ -182,13 +187,14 @@ class WeightsShape:
     @cached_property
     def code(self) -> Code:
         C = 1 << self._run(self.omega)
-        n = 4 * C
+        n = 8 * C
         Q = least_queries(C, n, self.openings, self.parameters.security)
         return Code(C, n, Q, self.openings * Q)
 
     @cached_property
     def row_code(self) -> Code:
-        return _row_code(self.parameters, log2(self.code.C))
+        """Of the runs of both opened rows of a link."""
+        return opened_code(self.parameters, (self.code, self.code))
 
     @cached_property
     def R(self) -> int:
@@ -199,7 +205,7 @@ class WeightsShape:
         return [2] * (self.omega - 1) + [3]
 
     def to_numbers(self) -> tuple[int, ...]:
-        return self.omega, *self.code.to_numbers(), *self.row_code.to_numbers()
+        return self.omega, *self.code.to_numbers()
 
 
 @dataclass(frozen=True)
@@ -327,7 +333,7 @@ class Shape:
         for ell in sorted(p.codes):
             if ell < self.beta:
                 continue
-            code = column_code(p, ell)[0]
+            code = column_code(p, ell)
             sizes = Sizes(self, ell)
             runs = (1 << ell) // code.C
             first, second, mask = sizes.c * runs + MASK_WORDS, 2 * sizes.m_q * runs, sizes.M + code.Q
@@ -346,11 +352,12 @@ class Shape:
 
     @cached_property
     def code(self) -> Code:
-        return column_code(self.parameters, self.ell)[0]
+        return column_code(self.parameters, self.ell)
 
     @cached_property
     def row_code(self) -> Code:
-        return column_code(self.parameters, self.ell)[1]
+        """Of the runs of both opened rows."""
+        return opened_code(self.parameters, (self.code, self.weights.code))
 
     @cached_property
     def R(self) -> int:
@@ -437,6 +444,19 @@ class LayerShape:
     @property
     def degrees(self) -> list[int]:
         return [2] * (self.variables - 1) + [4]
+
+
+class RangeOrAnswers(Protocol):
+    """A shape of which two rows are opened: of fresh columns, and of weights."""
+
+    @property
+    def code(self) -> Code: ...
+
+    @property
+    def row_code(self) -> Code: ...
+
+    @property
+    def weights(self) -> WeightsShape: ...
 
 
 class Sizes:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from bounded_update.field import P
 from bounded_update.shape import ceil_log2, log2
 
+from .joint import Joint
 from .shape import Code, Shape
 
 
@@ -21,7 +22,7 @@ def terms(shape: Shape) -> dict[str, Fraction]:
     """What can go wrong in each round, by the name of what is drawn; probabilities."""
     field = Fraction(P * P)
     code, row, weights = shape.code, shape.row_code, shape.weights
-    code_W, row_W = weights.code, weights.row_code
+    code_W, joint = weights.code, Joint.of(shape)
     L, layers = shape.L, len(shape.layers)
     lookups = sum(shape.columns[kind] for kind in ("q", "r", "i"))
     columns, columns_W = ceil_log2(max(shape.m, 1)), max(1, ceil_log2(weights.n_W))
@@ -44,12 +45,10 @@ def terms(shape: Shape) -> dict[str, Fraction]:
         "epsilon": (2 * code.n + code_W.n + 2) / field,
         "positions": 3 * missed(code),
         "places": 2 * missed(code_W),
-        "chi": code.Q / field,
-        "chi_W": code_W.Q / field,
-        "r": 2 * (log2(code.C) + log2(code_W.C)) / field,
-        "r_hi": log2(code.C // row.C) * row.n / field + log2(code_W.C // row_W.C) * row_W.n / field,
+        "chi": (code.Q + 1 + code_W.Q) / field,
+        "r": 2 * joint.variables / field,
+        "r_hi": (joint.variables - log2(row.C)) * row.n / field,
         "positions2": 2 * missed(row),
-        "places2": 2 * missed(row_W),
     }
 
 

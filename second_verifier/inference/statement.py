@@ -40,8 +40,8 @@ class Statement:
         numbers = (
             *(shape.batch, shape.openings, int(shape.hidden), shape.ell),
             *shape.code.to_numbers(),
-            *shape.row_code.to_numbers(),
             *shape.weights.to_numbers(),
+            *shape.row_code.to_numbers(),
         )
         return (
             struct.pack("<I", len(program))

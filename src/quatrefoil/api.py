@@ -124,9 +124,7 @@ def run(
             workload.name,
             silos={name: (parties.make(name, "silo"), count) for name, count in counts.items()},
             aggregator=parties.make(_AGGREGATOR, "aggregator"),
-            keeper=parties.make(_KEEPER, "keeper"),
-            attester=stack.attester_of(policy, chosen.backend("enclave"), None),
-            appraiser=stack.appraiser_of(policy, chosen.backend("enclave"), None, clock=system_clock),
+            **_keeping(parties, policy, chosen),
             policy=policy,
             witnesses=None if signed_log is None else parties.witnesses(signed_log),
             plan=chosen.digest(),
@@ -159,6 +157,18 @@ def run(
         return Outcome(
             job.aggregator.model, chosen, tuple(rounds), meter.as_rows(), entries, envelope, parties.trust, salts
         )
+
+
+def _keeping(parties: _Parties, policy: Policy, chosen: Plan) -> dict[str, Any]:
+    """The keeper and what it is believed by; nobody where a committee of silos holds the keys."""
+    if policy.key_authority.is_committee:
+        return dict.fromkeys(("keeper", "attester", "appraiser"))
+    backend = chosen.backend("enclave")
+    return {
+        "keeper": parties.make(_KEEPER, "keeper"),
+        "attester": stack.attester_of(policy, backend, None),
+        "appraiser": stack.appraiser_of(policy, backend, None, clock=system_clock),
+    }
 
 
 def _signed_log(parties: _Parties, given: Log | None, begun: Log, opened: contextlib.ExitStack) -> TileLog:

@@ -24,7 +24,7 @@ from quatrefoil.isolation import CollectingAttester, PolicyAppraiser
 from quatrefoil.planner import Availability, Costs
 from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import CKKS_SUMS, PARAMETER_SETS, UNCOLLECTED
-from quatrefoil.policy import BACKENDS, ISOLATING, PROVEN, STAND_INS, Policy
+from quatrefoil.policy import BACKENDS, COMMITTEE, ISOLATING, PROVEN, STAND_INS, Policy
 from quatrefoil.proofs import BoundedUpdateProofs
 from quatrefoil.tlog import LogKeys, LogWriter
 from quatrefoil.transport import ChannelPolicy, Clock, policy_named, system_clock
@@ -65,9 +65,18 @@ SOFTWARE = "software"
 """The enclave backend that needs no evidence, because it has none."""
 
 
+def _require_keeper(policy: Policy, backend: str) -> None:
+    if backend == COMMITTEE:
+        raise PolicyInvalid(
+            f"policy {policy.name} appoints a committee of silos: there is no keeper, and no evidence of one",
+            hint="Start aggregator and silos alone, or agree on a policy with a keeper",
+        )
+
+
 def attester_of(policy: Policy, backend: str, collector: Collector | None) -> IsolationAttester:
     """What a keeper gives as evidence. ``collector``: None for the stand-in, and for nothing else."""
     _require_allowed(policy, "enclave", backend)
+    _require_keeper(policy, backend)
     _require_isolation(policy, backend)
     if backend == SOFTWARE:
         if collector is not None:
@@ -83,6 +92,7 @@ def attester_of(policy: Policy, backend: str, collector: Collector | None) -> Is
 def appraiser_of(policy: Policy, backend: str, relied: Relied | None, *, clock: Clock) -> IsolationAppraiser:
     """What a silo holds the keeper's evidence to. ``relied``: None for the stand-in, and for nothing else."""
     _require_allowed(policy, "enclave", backend)
+    _require_keeper(policy, backend)
     _require_isolation(policy, backend)
     if backend == SOFTWARE:
         if relied is not None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from proven_answers import Ward, clock, small_graph, trust
-from quatrefoil.cli import serve
+from quatrefoil.cli import serve_model
 from quatrefoil.errors import CallerError, EvidenceRejected
 from quatrefoil.proven import Committed, Port, log_statement, verify_statement
 from quatrefoil.proven.statement import read_statement, sign_statement
@@ -26,7 +26,7 @@ OWNERS = CommittedWeights(b"w" * 32, 8)
 
 @pytest.fixture
 def ward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(serve, "system_clock", clock)
+    monkeypatch.setattr(serve_model, "system_clock", clock)
     found = Ward(tmp_path, small_graph())
     yield found
     found.close()
@@ -43,7 +43,7 @@ def given(ward: Ward, statement: bytes | None) -> Committed | None:
         file.write_bytes(statement)
     party: Any = SimpleNamespace(trust=trust(), identity=ward.identity, log=ward.log)
     policy: Any = SimpleNamespace(model=SimpleNamespace(root=ward.root))
-    return serve._stated(Namespace(committed=None if statement is None else file), party, policy)
+    return serve_model.stated(Namespace(committed=None if statement is None else file), party, policy)
 
 
 def said_of(ward: Ward, weights: CommittedWeights, stated: Committed | None) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from bounded_update import Direction, Further, ParameterSet, PartNorm, Randomness, Shape, Statement, Witness
+from bounded_update import Direction, Further, ParameterSet, PartNorm, Randomness, Shape, Statement, Threshold, Witness
 from bounded_update.claims import NOTHING_FURTHER
 from bounded_update.columns import Columns, base_columns
 from bounded_update.encryption import encrypt, slots
@@ -13,6 +13,7 @@ from bounded_update.field import Ext, P
 from bounded_update.proof_bytes import Proof
 from bounded_update.prover import Prover
 from bounded_update.shape import PAD_AND_SLACK_SPACE, Code
+from bounded_update.shares import Dealt, deal
 from bounded_update.transcript import Transcript
 from bounded_update.vectors import direction_leaving
 
@@ -24,11 +25,11 @@ BINDING = bytes(range(32, 64))
 SEED = bytes(32)
 
 
-def toy_shape(k: int, b: int, values: int, S: int = 4, claims: int = 0) -> Shape:
-    """With room for the slacks of that many further claims."""
+def toy_shape(k: int, b: int, values: int, S: int = 4, claims: int = 0, threshold: Threshold | None = None) -> Shape:
+    """With room for the slacks of that many further claims, and with the key in shares where there is a threshold."""
     parameters = ParameterSet(f"toy-k{k}", W, k, 4, 5, ETA, N)
     space = PAD_AND_SLACK_SPACE * (1 + claims)
-    return Shape(parameters, values, b, S, Code(32, 128, 12, True), Code(8, 64, 16, False), space)
+    return Shape(parameters, values, b, S, Code(32, 128, 12, True), Code(8, 64, 16, False), space, threshold)
 
 
 @dataclass
@@ -45,6 +46,7 @@ class Silo:
     errors: list[list[int]] = field(init=False)
     q: list[list[list[int]]] = field(init=False)
     pad: Ext = field(init=False)
+    dealt: Dealt | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         draw = random.Random(self.seed)
@@ -53,6 +55,8 @@ class Silo:
         largest = 2 ** (W - 1)
         self.q = slots(self.shape.parameters, [draw.randrange(-largest, largest) for _ in range(self.shape.D)])
         self.pad = Ext(draw.randrange(P), draw.randrange(P))
+        if self.shape.threshold is not None:
+            self.dealt = deal(self.shape.parameters, self.shape.threshold, self.key, draw.randbytes(32))
 
     @property
     def values(self) -> list[int]:
@@ -68,13 +72,14 @@ class Silo:
 
     @property
     def witness(self) -> Witness:
-        return Witness(self.key, self.pad, self.errors, self.q)
+        return Witness(self.key, self.pad, self.errors, self.q, self.dealt)
 
     def blocks(self) -> list[list[int]]:
         return encrypt(self.shape.parameters, self.context, self.key, self.errors, self.q)
 
     def statement(self) -> Statement:
-        return Statement(self.shape, self.witness.norm() + self.slack, CONTEXT, BINDING, self.further)
+        commitments = () if self.dealt is None else self.dealt.commitments
+        return Statement(self.shape, self.witness.norm() + self.slack, CONTEXT, BINDING, self.further, commitments)
 
     def columns(self) -> Columns:
         slacks = [max(slack, 0) for slack in self.witness.differences(self.statement())]

@@ -111,7 +111,9 @@ class Loopback:
             world.model_bytes,
             world.provenance,
             make_cosigning=self._make_cosigning,
-            keeper=KeeperLink(self._dial_keeper, self.waiting.give_up, self.reports.append),
+            keeper=None
+            if world.policy.key_authority.is_committee
+            else KeeperLink(self._dial_keeper, self.waiting.give_up, self.reports.append),
             verify_in=self.threads,
             rounds=world.rounds,
             waiting=self.waiting,

@@ -20,7 +20,7 @@ from quatrefoil import cli, exchange
 from quatrefoil.errors import QuatrefoilError
 from quatrefoil.quantised import Rule, onnx_form, quantise
 from quatrefoil.serving.audited import AuditedModel
-from quatrefoil.serving.recorded import recorded
+from quatrefoil.serving.record_reader import read_records
 from quatrefoil.transport import TrustAnchor, sealed, system_clock
 from serving_policies import serving_policy
 from serving_room import Ward, serving_room
@@ -100,7 +100,7 @@ def test_an_integer_graph_is_served_in_audit_mode(ward: Ward, capsys: pytest.Cap
     assert cli.main([*asked.split(), "--collateral", "collateral", "--computes", "rule.json"]) == 0
     server.send_signal(signal.SIGTERM)
     assert server.wait(SOON) == 0
-    (found,) = recorded(
+    (found,) = read_records(
         ward.folder / "recorded",
         AuditedModel(onnx_form.encode(graph)).field_hash,
         key=key,

@@ -77,8 +77,9 @@ pub fn pad(key_seed: &[u8; 32], parameters: &Digest) -> E {
     E::new(words[0], words[1])
 }
 
-/// What is refused is independent of what is kept, so the branch tells nothing of it.
-fn uniform(reader: &mut Reader, part: u64, count: usize) -> Zeroizing<Vec<u64>> {
+/// Uniform elements of F_p: the words of a part of a stream that are below p, in order. What is refused is independent of
+/// what is kept, so the branch tells nothing of it.
+pub fn uniform(reader: &mut Reader, part: u64, count: usize) -> Zeroizing<Vec<u64>> {
     reader.seek(part, 0);
     let mut words = Zeroizing::new(Vec::with_capacity(count));
     let mut bytes = Zeroizing::new([0; 1024]);

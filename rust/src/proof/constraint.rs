@@ -33,7 +33,7 @@ impl<'a> Weights<'a> {
             error: alpha - E::new(0, 2),
             offset: E::base(shape.offset()),
             radix: E::base(1 << shape.limb_bits),
-            gamma: powers(gamma, shape.weights() + further.weights()),
+            gamma: powers(gamma, share_weight(shape, further, shape.sharing.map_or(0, |sharing| sharing.recovery()))),
         };
         #[cfg(test)]
         super::lies::leave_out(shape, &mut weights);
@@ -50,6 +50,7 @@ impl<'a> Weights<'a> {
             Constraint::Total => first + 1,
             Constraint::Norm => first + 2,
             Constraint::Binding => first + 3,
+            Constraint::Share(point) => share_weight(shape, self.further, point),
             Constraint::Bit(bit) => first + 4 + bit,
             Constraint::Cut(slot) => first + 4 + SLACK_BITS + slot,
             Constraint::Further(claim) => claim_weight(shape, claim),
@@ -72,8 +73,14 @@ impl Weights<'_> {
         self.gamma[shape.inverse_columns() + 2]
     }
 
+    /// Of v, which there is only where a keeper has the key.
     pub fn binding(&self, shape: &Shape) -> E {
-        self.gamma[shape.inverse_columns() + 3]
+        if shape.sharing.is_some() { E::ZERO } else { self.gamma[shape.inverse_columns() + 3] }
+    }
+
+    /// Of V at each base point, where a committee has it.
+    pub fn shares(&self, shape: &Shape) -> &[E] {
+        &self.gamma[share_weight(shape, self.further, 0)..]
     }
 
     pub fn bit(&self, shape: &Shape, bit: usize) -> E {
@@ -92,6 +99,10 @@ impl Weights<'_> {
     pub fn claim_bit(&self, shape: &Shape, claim: usize, bit: usize) -> E {
         self.gamma[claim_weight(shape, claim) + 1 + bit]
     }
+}
+
+fn share_weight(shape: &Shape, further: &Further, point: usize) -> usize {
+    shape.weights() + further.weights() + point
 }
 
 fn claim_weight(shape: &Shape, claim: usize) -> usize {

@@ -19,6 +19,8 @@ pub enum Constraint {
     Total,
     Norm,
     Binding,
+    /// That V is what it is said to be at a base point.
+    Share(usize),
     /// That a bit of the slack is one.
     Bit(usize),
     /// That a slot is empty behind the last value.
@@ -45,6 +47,8 @@ pub struct Lies {
     pub left_out: Option<Constraint>,
     /// What is added to v.
     pub binding: E,
+    /// What is added to V at a base point.
+    pub share: Option<(usize, E)>,
     /// Whether the inverse columns are made to add up to zero, whatever they are.
     pub balanced: bool,
     /// A coordinate of tau that is drawn as zero.
@@ -55,7 +59,7 @@ pub struct Lies {
 }
 
 pub const NONE: Lies =
-    Lies { left_out: None, binding: E::ZERO, balanced: false, zero: None, opened: None, leaky: false };
+    Lies { left_out: None, binding: E::ZERO, share: None, balanced: false, zero: None, opened: None, leaky: false };
 
 thread_local! {
     static LIES: RefCell<Lies> = const { RefCell::new(NONE) };
@@ -81,8 +85,14 @@ pub fn draw(tau: &mut [E]) {
     }
 }
 
-pub fn binding() -> E {
-    LIES.with_borrow(|lies| lies.binding)
+/// v, or V at the base points.
+pub fn key_values(v: &mut [E]) {
+    LIES.with_borrow(|lies| {
+        v[0] += lies.binding;
+        if let Some((point, what)) = lies.share {
+            v[point] += what;
+        }
+    });
 }
 
 /// u_m and the end of u.

@@ -28,6 +28,7 @@ mod relation;
 mod rounds;
 mod runs;
 mod shape;
+mod share_check;
 mod sorting;
 mod soundness;
 mod statement;
@@ -41,5 +42,8 @@ pub mod wide;
 mod witness;
 mod words;
 
+pub use blinding::uniform;
 pub use ext::{E, ELEMENT_BYTES};
 pub use multilinear::eq_table;
+pub use published::{hide, published};
+pub use transcript::share_commitment;

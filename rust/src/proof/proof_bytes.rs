@@ -21,7 +21,7 @@ pub const HEAD_BYTES: usize = 8 + 2 + 2 + 2 * DIGEST_BYTES + ELEMENT_BYTES;
 pub fn fixed_bytes(shape: &Shape) -> usize {
     let elements = shape.round_masks()
         + shape.committed()
-        + 1
+        + shape.key_values()
         + shape.mask_row()
         + 2 * shape.code.queries
         + 2 * shape.code.log_message

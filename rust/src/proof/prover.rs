@@ -12,7 +12,7 @@ use super::further::Further;
 use super::inverses::inverse_columns;
 use super::messages::Outgoing;
 use super::multilinear::eq_table;
-use super::opened::{Combined, OpenedRow, bump, inner_product, split};
+use super::opened::{Combined, OpenedRow, OpenedRows, bump, inner_product, split};
 use super::opening::Opening;
 use super::proof_bytes::MAGIC;
 use super::published::hide;
@@ -94,12 +94,13 @@ impl Prover<'_> {
         hide(inverses.iter().flat_map(|column| column.re.iter().chain(&column.im).copied()));
         let second_tree = self.commit_inverses(&committing, &inverses);
         drop(committing);
-        let v = self.binding_value(witness, &zeta);
+        #[allow(unused_mut)]
+        let mut v = self.key_values(witness, &zeta);
         #[cfg(test)]
-        let v = v + super::lies::binding();
-        self.messages.send("root2", &[&v.to_bytes(), &second_tree.root()]);
+        super::lies::key_values(&mut v);
+        self.messages.send("root2", &[&bytes_of(&v), &second_tree.root()]);
 
-        let ending = self.sum_check(witness, &inverses, tables, &zeta, alpha, v, &masks);
+        let ending = self.sum_check(witness, &inverses, tables, &zeta, alpha, &v, &masks);
         let values = self.masked_values(&ending, &inverses, &masks.row);
         self.messages.send_elements("values", &values);
         self.open(witness, &inverses, [&first_tree, &second_tree], &masks, &ending.point);
@@ -126,12 +127,23 @@ impl Prover<'_> {
         columns.flat_map(|column| column.chunks_exact(self.shape.code.message())).collect()
     }
 
-    /// v = s~(zeta) + pi
-    fn binding_value(&self, witness: &Witness, zeta: &[E]) -> E {
+    /// v = s~(zeta) + pi, or V at the base points.
+    fn key_values(&self, witness: &Witness, zeta: &[E]) -> Vec<E> {
         let entry = |index: usize| witness.auxiliary(self.shape, index);
+        if let Some(sharing) = self.shape.sharing {
+            let across = eq_table(&zeta[zeta.len() - sharing.words().ilog2() as usize..]);
+            let value = |point: usize| {
+                let mask = self.shape.mask_share_row() + 2 * point;
+                let values = (0..sharing.words()).map(|index| entry(self.shape.share_row(point) + index));
+                values
+                    .zip(across.iter())
+                    .fold(E::new(entry(mask), entry(mask + 1)), |sum, (value, across)| sum + across.scale(value))
+            };
+            return (0..sharing.recovery()).map(value).collect();
+        }
         let pad = E::new(entry(self.shape.pad_row), entry(self.shape.pad_row + 1));
         let weights = eq_table(zeta);
-        (0..N).fold(pad, |sum, i| sum + weights.at(i).scale(entry(self.shape.secret_row + i)))
+        vec![(0..N).fold(pad, |sum, i| sum + weights.at(i).scale(entry(self.shape.secret_row + i)))]
     }
 
     /// The masked sum-check.
@@ -143,7 +155,7 @@ impl Prover<'_> {
         tables: Vec<(Column, Column)>,
         zeta: &[E],
         alpha: E,
-        v: E,
+        v: &[E],
         masks: &Masks,
     ) -> Ending {
         let shape = self.shape;
@@ -213,11 +225,12 @@ impl Prover<'_> {
         self.messages.send_elements("sigma", &[sigma]);
         let epsilon = self.messages.transcript.draw("epsilon").element();
 
-        let opened = OpenedRow { code, appended: code.queries, row_code, weights: &opening.rows, low, epsilon };
+        let opened = OpenedRow { code, appended: code.queries, weights: &opening.rows, low, epsilon };
         let Combined { message, appended } = self.combine(&opened, witness, inverses, &masks.mu);
         let mask_row = self.opened_mask_row(masks, epsilon);
         #[cfg(test)]
         let (mask_row, appended) = super::lies::opened(shape.mask_row(), mask_row, appended);
+        let opened = OpenedRows { rows: vec![opened], row_code };
         let third_tree = opened.commit(&message, threads);
         self.messages.send("opening", &[&bytes_of(&mask_row), &bytes_of(&appended), &third_tree.root()]);
 
@@ -226,7 +239,7 @@ impl Prover<'_> {
         let trees = trees.into_iter().zip(salts).map(|(tree, salts)| (tree, positions.as_slice(), salts));
         self.messages.open("opened", trees);
         let chi = self.messages.transcript.draw("chi").element();
-        opened.prove(&mut self.messages, &message, &code.points(&positions), chi, threads);
+        opened.prove(&mut self.messages, &message, [&code.points(&positions)], chi, threads);
         let positions = self.messages.transcript.draw("positions2").positions(row_code.queries, row_code.log_length);
         third_tree.open(&positions, None, &mut self.messages.proof);
     }
@@ -256,7 +269,11 @@ impl Prover<'_> {
 }
 
 /// The sum of F over the cube: the public side of all claims.
-pub fn claimed_sum(shape: &Shape, weights: &Weights, ciphertext: E, bound: u64, v: E) -> E {
+pub fn claimed_sum(shape: &Shape, weights: &Weights, ciphertext: E, bound: u64, v: &[E]) -> E {
+    let key = match shape.sharing {
+        Some(_) => v.iter().zip(weights.shares(shape)).map(|(&v, &weight)| v * weight).sum(),
+        None => weights.binding(shape) * v[0],
+    };
     let norms = weights.further.norms.iter().enumerate();
     let further: E = norms.map(|(claim, norm)| weights.claim(shape, claim).scale(norm.bound)).sum();
     let tolerance = weights
@@ -264,6 +281,5 @@ pub fn claimed_sum(shape: &Shape, weights: &Weights, ciphertext: E, bound: u64, 
         .direction
         .as_ref()
         .map_or(E::ZERO, |direction| weights.claim(shape, weights.further.norms.len()).scale(direction.tolerance));
-    weights.relation(shape) * ciphertext + weights.norm(shape).scale(bound) + weights.binding(shape) * v + further
-        - tolerance
+    weights.relation(shape) * ciphertext + weights.norm(shape).scale(bound) + key + further - tolerance
 }

@@ -8,7 +8,7 @@ use pyo3::types::PyBytes;
 
 use super::blinding;
 use super::column::drop_all;
-use super::ext::E;
+use super::ext::{E, ELEMENT_BYTES};
 use super::further::{self, Direction, Further, LARGEST_CLAIMS, PartNorm};
 use super::inference;
 use super::masks::Masks;
@@ -16,16 +16,20 @@ use super::multilinear::eq_table;
 use super::proof_bytes::{fixed_bytes, largest_bytes};
 use super::prover::{Attempt, Ciphertext, prove};
 use super::shape::Shape;
+use super::share_check::Check;
 use super::soundness;
 use super::statement::{First, LARGEST_BOUND, Statement};
 use super::transcript::{Digest, content, content_on};
 use super::verifier::verify;
 use super::witness::{Unprovable, Witness};
 use crate::encryption::Encryption;
-use crate::layout::BLOCK_BYTES;
+use crate::field::P;
+use crate::layout::{BLOCK_BYTES, read_word};
 use crate::ntt::N;
 use crate::rounding::Value;
 use crate::shared::Shared;
+use crate::sharing::Polynomials;
+use crate::sharing::python::{self as sharing, Numbers};
 use crate::{
     PyLayout, ValueRefused, blocks_of, checked_encryption, checked_threads, exactly, key, seed, sum, word_refused,
 };
@@ -52,6 +56,12 @@ impl PyShape {
     fn new(layout: &PyLayout, values: usize) -> PyResult<Self> {
         let shape = Shape::new(layout.layout, values).map_err(ProofUnavailable::new_err)?;
         Ok(Self { shape, parameters: layout.digest })
+    }
+
+    /// The same with the key in shares.
+    fn shared(&self, threshold: Numbers) -> PyResult<Self> {
+        let shape = self.shape.shared(sharing::checked(threshold)?).map_err(ProofUnavailable::new_err)?;
+        Ok(Self { shape, parameters: self.parameters })
     }
 
     /// Names and numbers, in the order of docs/proofs.md.
@@ -113,6 +123,7 @@ impl PyContext {
 
 /// Everything public but the ciphertext.
 #[pyclass(frozen, name = "ProofStatement", module = "quatrefoil._core")]
+#[derive(Clone)]
 struct PyStatement {
     shape: Shape,
     bound: u64,
@@ -120,6 +131,7 @@ struct PyStatement {
     parameters: Digest,
     context: Digest,
     binding: Digest,
+    commitments: Vec<Digest>,
 }
 
 #[pymethods]
@@ -166,7 +178,17 @@ impl PyStatement {
             parameters: shape.parameters,
             context: exactly(context, "context")?,
             binding: exactly(binding, "binding")?,
+            commitments: Vec::new(),
         })
+    }
+
+    /// The same with each member's commitment to its share.
+    fn shared(&self, commitments: Vec<Vec<u8>>) -> PyResult<Self> {
+        if self.shape.sharing.is_none_or(|sharing| sharing.members != commitments.len()) {
+            return Err(PyValueError::new_err(format!("{} commitments are not one a member", commitments.len())));
+        }
+        let commitments = commitments.iter().map(|one| exactly(one, "commitment")).collect::<PyResult<_>>()?;
+        Ok(Self { commitments, ..self.clone() })
     }
 
     /// The statement digest for a ciphertext of which this is the content digest.
@@ -183,6 +205,9 @@ impl PyStatement {
         root: &[u8],
     ) -> PyResult<[u8; 16]> {
         let key_seed = seed(py, &key_seed)?;
+        if self.shape.sharing.is_some() {
+            return Err(PyValueError::new_err("a key in shares is not one party's to check"));
+        }
         let statement = self.about(exactly(ciphertext, "content digest")?);
         let root = exactly(root, "root")?;
         let v = py.detach(|| {
@@ -192,6 +217,40 @@ impl PyStatement {
             (0..N).fold(pad, |sum, index| sum + weights.at(index).scale(secret[index]))
         });
         Ok(E::to_bytes(v))
+    }
+
+    /// Why a member's share is not what a proof about this ciphertext, with this root 1 and these values, is about.
+    fn share_refused(
+        &self,
+        py: Python<'_>,
+        share: PyBuffer<u8>,
+        member: usize,
+        ciphertext: &[u8],
+        root: &[u8],
+        values: &[u8],
+    ) -> PyResult<Option<&'static str>> {
+        let statement = self.about(exactly(ciphertext, "content digest")?);
+        let root = exactly(root, "root")?;
+        let Some(threshold) = self.shape.sharing.filter(|sharing| (1..=sharing.members).contains(&member)) else {
+            return Err(PyValueError::new_err(format!("there is no member {member}")));
+        };
+        let words = values.chunks_exact(8).map(read_word).collect::<Vec<_>>();
+        if values.len() != ELEMENT_BYTES * threshold.recovery() || words.iter().any(|&word| word >= P) {
+            return Ok(Some("V is none"));
+        }
+        if share.len_bytes() != threshold.share_bytes() {
+            return Ok(Some("it has another length"));
+        }
+        if self.commitments.is_empty() {
+            return Err(PyValueError::new_err("the statement has no commitments"));
+        }
+        let share = sharing::checked_share(py, threshold, &share)?;
+        Ok(py.detach(|| {
+            let First { zeta, .. } = First::draw(&mut statement.transcript(), &root);
+            let values: Vec<E> = words.chunks_exact(2).map(|pair| E::new(pair[0], pair[1])).collect();
+            Check { threshold, commitment: &self.commitments[member - 1], zeta: &zeta, values: &values }
+                .refused(member, &share)
+        }))
     }
 }
 
@@ -205,6 +264,7 @@ impl PyStatement {
             context: self.context,
             binding: self.binding,
             ciphertext,
+            commitments: &self.commitments,
         }
     }
 
@@ -215,6 +275,9 @@ impl PyStatement {
             return Err(PyValueError::new_err(format!("{} bytes are not {} blocks", blocks.len(), self.shape.blocks)));
         }
         sum::check(blocks).map_err(word_refused)?;
+        if self.shape.sharing.is_some() && self.commitments.is_empty() {
+            return Err(PyValueError::new_err("the statement has no commitments to shares"));
+        }
         if !self.further.is_known() {
             return Err(PyValueError::new_err("of the direction only the digest is known"));
         }
@@ -259,14 +322,44 @@ fn prove_update<'py>(
     proof_seed: PyBuffer<u8>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let (key_seed, noise_seed) = (seed(py, &key_seed)?, seed(py, &noise_seed)?);
-    let (proof_seed, threads) = (seed(py, &proof_seed)?, checked_threads(threads)?);
+    let seeds = Seeds { key: key_seed, noise: noise_seed, sharing: None, proof: proof_seed };
+    proven(py, statement, context, ciphertext, values, offset, layout, [clip, factor], seeds, threads)
+}
+
+struct Seeds {
+    key: PyBuffer<u8>,
+    noise: PyBuffer<u8>,
+    sharing: Option<PyBuffer<u8>>,
+    proof: PyBuffer<u8>,
+}
+
+#[allow(clippy::too_many_arguments)]
+fn proven<'py>(
+    py: Python<'py>,
+    statement: &PyStatement,
+    context: &PyContext,
+    ciphertext: &[u8],
+    values: &Bound<'py, PyAny>,
+    offset: usize,
+    layout: &PyLayout,
+    [clip, factor]: [f64; 2],
+    seeds: Seeds,
+    threads: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let (key_seed, noise_seed) = (seed(py, &seeds.key)?, seed(py, &seeds.noise)?);
+    let (proof_seed, threads) = (seed(py, &seeds.proof)?, checked_threads(threads)?);
+    let sharing_seed = seeds.sharing;
     if layout.digest != statement.parameters {
         return Err(PyValueError::new_err("the parameters are not those of the statement"));
     }
+    if statement.shape.sharing.is_some() != sharing_seed.is_some() {
+        return Err(PyValueError::new_err("shares are proven where the statement has them, and nowhere else"));
+    }
+    let sharing_seed = sharing_seed.map(|sharing_seed| seed(py, &sharing_seed)).transpose()?;
     let encryption = checked_encryption(layout, &statement.context, clip, factor, 0, &key_seed, &noise_seed)?;
     let ciphertext = statement.ciphertext(context, ciphertext, offset)?;
-    let prover = UpdateProver { statement, encryption, ciphertext, proof_seed: &proof_seed, threads };
+    let sharing_seed = sharing_seed.as_deref();
+    let prover = UpdateProver { statement, encryption, ciphertext, sharing_seed, proof_seed: &proof_seed, threads };
     if let Ok(values) = values.extract::<PyReadonlyArray1<'py, f32>>() {
         prover.run(py, &values)
     } else if let Ok(values) = values.extract::<PyReadonlyArray1<'py, f64>>() {
@@ -280,6 +373,7 @@ struct UpdateProver<'a> {
     statement: &'a PyStatement,
     encryption: Encryption<'a>,
     ciphertext: Ciphertext<'a>,
+    sharing_seed: Option<&'a [u8; 32]>,
     proof_seed: &'a [u8; 32],
     threads: usize,
 }
@@ -298,8 +392,15 @@ impl UpdateProver<'_> {
         // SAFETY: contiguous, aligned and held by `array`; all bits are a float.
         let values = unsafe { Shared::new(values.as_ptr(), values.len()) };
         let attempt = py.detach(|| {
-            let witness =
-                Witness::new(shape, &self.encryption, values, self.statement.bound, &self.statement.further, threads)?;
+            let Encryption { key_seed, parameters, .. } = self.encryption;
+            let dealt = shape.sharing.zip(self.sharing_seed);
+            let dealt = dealt.map(|(threshold, seed)| Polynomials::new(threshold, key_seed, seed, parameters));
+            let statement = self.statement;
+            if dealt.as_ref().is_some_and(|dealt| dealt.commitments() != statement.commitments) {
+                return Err(Unprovable::Shares);
+            }
+            let (bound, further) = (statement.bound, &statement.further);
+            let witness = Witness::new(shape, &self.encryption, values, bound, further, dealt.as_ref(), threads)?;
             let statement = self.statement.about(content_on(self.ciphertext.blocks, threads));
             let attempt = prove(&statement, &self.ciphertext, &witness, self.proof_seed, threads);
             drop_all(witness.columns, threads);
@@ -309,6 +410,9 @@ impl UpdateProver<'_> {
             Ok(Attempt { proof, holds: true }) => Ok(PyBytes::new(py, &proof)),
             Ok(_) => Err(UpdateUnprovable::new_err("the ciphertext is not what these values and seeds give")),
             Err(Unprovable::Value(index)) => Err(ValueRefused::new_err(index)),
+            Err(Unprovable::Shares) => {
+                Err(UpdateUnprovable::new_err("the commitments are not those of the shares that were dealt"))
+            }
             Err(Unprovable::Norm) => Err(UpdateUnprovable::new_err("the sum of squares is over the bound")),
             Err(Unprovable::Further(claim)) => {
                 Err(UpdateUnprovable::new_err(match self.statement.further.norms.get(claim) {
@@ -318,6 +422,31 @@ impl UpdateProver<'_> {
             }
         }
     }
+}
+
+/// The same, and that the key is shared as `deal_key` does with this seed.
+#[pyfunction]
+#[pyo3(signature = (statement, context, ciphertext, values, *, offset, layout, clip, factor, key_seed, noise_seed,
+                    sharing_seed, proof_seed, threads))]
+#[allow(clippy::too_many_arguments)]
+fn prove_shared_update<'py>(
+    py: Python<'py>,
+    statement: &PyStatement,
+    context: &PyContext,
+    ciphertext: &[u8],
+    values: &Bound<'py, PyAny>,
+    offset: usize,
+    layout: &PyLayout,
+    clip: f64,
+    factor: f64,
+    key_seed: PyBuffer<u8>,
+    noise_seed: PyBuffer<u8>,
+    sharing_seed: PyBuffer<u8>,
+    proof_seed: PyBuffer<u8>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let seeds = Seeds { key: key_seed, noise: noise_seed, sharing: Some(sharing_seed), proof: proof_seed };
+    proven(py, statement, context, ciphertext, values, offset, layout, [clip, factor], seeds, threads)
 }
 
 /// The statement digest, or `ProofRejected`.
@@ -352,6 +481,7 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(content_digest, module)?)?;
     module.add_function(wrap_pyfunction!(direction_digest, module)?)?;
     module.add_function(wrap_pyfunction!(prove_update, module)?)?;
+    module.add_function(wrap_pyfunction!(prove_shared_update, module)?)?;
     module.add_function(wrap_pyfunction!(verify_update, module)?)?;
     inference::python::add_to(module)
 }

@@ -17,6 +17,7 @@ use super::wide::column::products;
 use super::wide::combine::dot_base;
 use super::wide::{Width, tables};
 use crate::ntt::N;
+use crate::sharing::Threshold;
 
 /// What the weights of a run are multiplied with.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,6 +55,11 @@ pub struct Points<'a> {
 }
 
 impl Points<'_> {
+    /// The point that gives z_j: the last entries of zeta.
+    fn across(&self, sharing: Threshold) -> &[E] {
+        &self.zeta[self.zeta.len() - sharing.words().ilog2() as usize..]
+    }
+
     /// tau_lo
     fn coefficient(&self) -> &[E] {
         &self.tau[self.tau.len() - N.ilog2() as usize..]
@@ -64,9 +70,16 @@ impl Points<'_> {
 pub fn runs(shape: &Shape, weights: &Weights, points: &Points) -> Vec<Run> {
     let binding = eq_table(points.zeta);
     let (relation_weight, binding_weight) = (weights.relation(shape), weights.binding(shape));
-    let key = (0..N).map(|row| relation_weight * points.key.at(row) + binding_weight * binding.at(row));
+    let mut key = Column::of((0..N).map(|row| relation_weight * points.key.at(row) + binding_weight * binding.at(row)));
+    if let Some(sharing) = shape.sharing {
+        let (shares, across) = (weights.shares(shape), eq_table(points.across(sharing)));
+        for row in 0..N {
+            let (point, index) = (row / sharing.words(), row % sharing.words());
+            key.set(row, key.at(row) + shares[point] * across.at(index));
+        }
+    }
     let (linear, squares) = small_weights(shape, weights);
-    let mut laid_out = vec![(0, Column::of(key)), (0, Column::of(linear)), (0, Column::of(squares))];
+    let mut laid_out = vec![(0, key), (0, Column::of(linear)), (0, Column::of(squares))];
     let coefficients = eq_table(points.coefficient());
     for slot in 0..shape.layout.slots {
         let (weight, cut) = (weights.cut(shape, slot), shape.cut(slot));
@@ -86,6 +99,15 @@ pub fn runs(shape: &Shape, weights: &Weights, points: &Points) -> Vec<Run> {
             let entries = direction.column(shape, group, slot);
             (0, Column::of(entries.iter().map(|&entry| weight.scale(entry))))
         }));
+    }
+    if let Some(sharing) = shape.sharing {
+        let (shares, across) = (weights.shares(shape), eq_table(points.across(sharing)));
+        laid_out.extend(
+            shares[sharing.packing..]
+                .iter()
+                .map(|&weight| (0, Column::of(across.iter().map(|across| weight * across)))),
+        );
+        laid_out.push((0, Column::of(mask_share_weights(shape, weights).into_iter())));
     }
     let places = places(shape, weights.further).into_iter().zip(laid_out);
     places
@@ -140,6 +162,18 @@ pub fn runs_at(shape: &Shape, weights: &Weights, points: &Points, z: &[E]) -> Ve
             weight * E::from(dot_base(Width::best(), direction.column(shape, group, slot), rows.parts()))
         }));
     }
+    if let Some(sharing) = shape.sharing {
+        let (shares, across) = (weights.shares(shape), points.across(sharing));
+        let (above, below) = low.split_at(low.len() - across.len());
+        let at = eq(across, below);
+        values[0] += (0..sharing.packing).map(|point| shares[point] * at * eq_index(above, point)).sum::<E>();
+        values.extend(shares[sharing.packing..].iter().map(|&weight| weight * at));
+        let mask = mask_share_weights(shape, weights);
+        values.push(dot(
+            &Column::of(mask.into_iter()),
+            &eq_table(&z[z.len() - shape.mask_share_rows().ilog2() as usize..]),
+        ));
+    }
     for (value, place) in values.iter_mut().zip(places(shape, weights.further)) {
         let variables = place.length.ilog2() as usize;
         *value = *value * eq_index(&z[..z.len() - variables], place.first >> variables);
@@ -155,7 +189,8 @@ struct Place {
 }
 
 /// In the order of the runs: s; pi and the bits, twice; each slot of the last block; the bits of each further claim,
-/// twice; all squares, where parts have norms; all values, where there is a direction.
+/// twice; all squares, where parts have norms; all values, where there is a direction; where the key is in shares, what
+/// hides it, for each base point, and the mask.
 fn places(shape: &Shape, further: &Further) -> Vec<Place> {
     let column = |index: usize| (shape.auxiliary_column(index / shape.rows()), index % shape.rows());
     let ((key, first), length) = (column(shape.secret_row), N);
@@ -177,7 +212,21 @@ fn places(shape: &Shape, further: &Further) -> Vec<Place> {
     if further.direction.is_some() {
         places.extend(further::places(shape).map(|(group, slot)| dense(Target::Rounded { group, slot })));
     }
+    if let Some(sharing) = shape.sharing {
+        let hiding = (sharing.packing..sharing.recovery()).map(|point| (shape.share_row(point), sharing.words()));
+        places.extend(hiding.chain([(shape.mask_share_row(), shape.mask_share_rows())]).map(|(row, length)| {
+            let (column, first) = column(row);
+            Place { target: Target::Linear(column), first, length }
+        }));
+    }
     places
+}
+
+/// The weights of the mask's values at the base points, part of 1 and part of X each.
+fn mask_share_weights(shape: &Shape, weights: &Weights) -> Vec<E> {
+    let mut laid_out: Vec<E> = weights.shares(shape).iter().flat_map(|&weight| [weight, weight.times_x()]).collect();
+    laid_out.resize(shape.mask_share_rows(), E::ZERO);
+    laid_out
 }
 
 /// Bits of a slack and what is before them, and their squares.
@@ -354,13 +403,21 @@ mod tests {
     #[test]
     fn runs_fold_to_their_closed_form() {
         let layout = Layout::new(16, 2, 24, 15).unwrap();
-        for values in [5, 2 * 2 * N + N + 9, 9 * 2 * N] {
+        let sharings = [None, Some((8, 3, 2)), Some((5, 2, 1)), Some((8, 1, 4))];
+        let sizes = [5, 2 * 2 * N + N + 9, 9 * 2 * N];
+        for (values, sharing) in sizes.into_iter().flat_map(|size| sharings.map(|sharing| (size, sharing))) {
             let shape = Shape::new(layout, values).unwrap();
             let element = |seed: usize, i: usize| E::new((seed * 1000 + 7 * i + 1) as u64, (seed + i * i) as u64);
             let norm = |first, end| PartNorm { first, end, bound: 7 };
             let norms = vec![norm(0, values), norm(3, 4), norm(values / 3, values - 1)];
             let entries: Vec<i16> = (0..values).map(|i| (i * i * 31) as i16).collect();
             let further = Further::new(&shape, norms, Some(Direction::new(&shape, &entries))).unwrap();
+            let shape = match sharing {
+                Some((members, privacy, packing)) => {
+                    shape.shared(Threshold::new(members, privacy, packing).unwrap()).unwrap()
+                }
+                None => shape,
+            };
             let weights = Weights::new(&shape, &further, element(1, 1), element(2, 2));
             let key = Column::of((0..N).map(|i| element(3, i)));
             let tau: Vec<E> = (0..shape.log_rows).map(|i| element(4, i)).collect();

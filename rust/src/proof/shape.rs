@@ -7,6 +7,7 @@ use super::codes::{self, Code};
 use crate::layout::Layout;
 use crate::ntt::N;
 use crate::sampling::ETA;
+use crate::sharing::Threshold;
 
 /// Blocks that one proof may cover.
 pub const LARGEST_BLOCKS: usize = 2048;
@@ -61,14 +62,25 @@ pub struct Shape {
     pub auxiliary: usize,
     pub tables: usize,
     pub fractions: Vec<Fraction>,
+    /// Whose shares of the key are proven, where a committee has it.
+    pub sharing: Option<Threshold>,
     /// The code of the columns, and that of the opened row.
     pub code: Code,
     pub row_code: Code,
 }
 
 impl Shape {
-    /// The shape, or why there is none.
+    /// The shape where a keeper has the key, or why there is none.
     pub fn new(layout: Layout, values: usize) -> Result<Self, String> {
+        Self::of(layout, values, None)
+    }
+
+    /// The same with the key in shares.
+    pub fn shared(&self, threshold: Threshold) -> Result<Self, String> {
+        Self::of(self.layout, self.values, Some(threshold))
+    }
+
+    fn of(layout: Layout, values: usize, sharing: Option<Threshold>) -> Result<Self, String> {
         let bits = layout.value_bits;
         if bits != 12 && bits != 16 {
             let wrapping = if bits > 16 {
@@ -118,18 +130,41 @@ impl Shape {
             errors_row,
             pad_row,
             secret_row,
-            auxiliary: (secret_row + N).div_ceil(rows),
+            auxiliary: 0,
             tables,
             fractions: Vec::new(),
+            sharing,
             code,
             row_code,
         };
+        let end = sharing.map_or(secret_row + N, |_| shape.mask_share_row() + shape.mask_share_rows());
+        shape.auxiliary = end.div_ceil(rows);
         shape.fractions = shape.all_fractions();
         let words = shape.base_columns() * shape.runs() + 6;
         if words > LARGEST_LEAF {
-            return Err(format!("{} slots make leaves of {words} words, not {LARGEST_LEAF}", layout.slots));
+            let shares = sharing.map_or(String::new(), |sharing| format!(" and shares of {} words", sharing.words()));
+            return Err(format!("{} slots{shares} make leaves of {words} words, over {LARGEST_LEAF}", layout.slots));
         }
         Ok(shape)
+    }
+
+    /// Where values of the key's polynomials at base point i are: the first l blocks are the key.
+    pub fn share_row(&self, point: usize) -> usize {
+        self.secret_row + point * self.sharing.map_or(N, |sharing| sharing.words())
+    }
+
+    /// Where the mask's values at the base points are, and the rows kept for them.
+    pub fn mask_share_row(&self) -> usize {
+        self.share_row(self.key_values())
+    }
+
+    pub fn mask_share_rows(&self) -> usize {
+        (2 * self.key_values()).next_power_of_two()
+    }
+
+    /// Elements that a proof says of the key: v, or V at the base points.
+    pub fn key_values(&self) -> usize {
+        self.sharing.map_or(1, |sharing| sharing.recovery())
     }
 
     fn all_fractions(&self) -> Vec<Fraction> {
@@ -239,7 +274,7 @@ impl Shape {
         log2_ceil(self.committed())
     }
 
-    /// Powers of gamma that are used.
+    /// Powers of gamma that are used, without those of further claims and of shares.
     pub fn weights(&self) -> usize {
         self.inverse_columns() + 4 + SLACK_BITS + self.layout.slots
     }

@@ -19,16 +19,24 @@ pub fn terms(shape: &Shape, further: usize) -> Vec<Term> {
     let hit = |coefficients: usize, length: usize, queries: usize| {
         queries as f64 * ((1.0 + coefficients as f64 / length as f64) / 2.0).log2()
     };
+    let shares = shape.sharing.map_or(0, |sharing| sharing.recovery());
     let term = |drawn, failure, log2_error| Term { drawn, failure, log2_error };
     let mut terms = vec![
-        term("zeta", "v is right for another key", out_of_field(12)),
+        match shape.sharing {
+            None => term("zeta", "v is right for another key", out_of_field(12)),
+            Some(sharing) => term(
+                "zeta",
+                "V is right for a share that does not fit",
+                out_of_field(sharing.members * sharing.words().ilog2() as usize),
+            ),
+        },
         term(
             "alpha",
             "the sum of fractions vanishes although an entry is in no table",
             out_of_field(shape.lookups() * shape.rows() + table),
         ),
         term("tau, theta", "a wrong row or block is not seen", out_of_field(shape.log_rows + shape.group_variables())),
-        term("gamma", "wrong claims cancel", out_of_field(shape.weights() - 1 + further * (1 + SLACK_BITS))),
+        term("gamma", "wrong claims cancel", out_of_field(shape.weights() - 1 + further * (1 + SLACK_BITS) + shares)),
         term("z", "a round polynomial agrees by chance", out_of_field(shape.round_masks())),
         term("kappa", "wrong values cancel", out_of_field(shape.column_variables() + 1)),
         term(

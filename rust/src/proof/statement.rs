@@ -23,6 +23,8 @@ pub struct Statement<'a> {
     pub binding: Digest,
     /// H_CONTENT(b_0 || b_1 || ..)
     pub ciphertext: Digest,
+    /// h_k of each member, where the key is in shares.
+    pub commitments: &'a [Digest],
 }
 
 impl Statement<'_> {
@@ -53,6 +55,14 @@ impl Statement<'_> {
             bytes.extend(digest);
         }
         bytes.extend(self.further.bytes());
+        if let Some(sharing) = shape.sharing {
+            // Nothing can be taken for the end of something else: then there are always further claims, if none.
+            if self.further.count() == 0 {
+                bytes.extend([0; 8]);
+            }
+            bytes.extend(sharing.numbers().iter().flat_map(|number| number.to_le_bytes()));
+            self.commitments.iter().for_each(|commitment| bytes.extend(commitment));
+        }
         Transcript::new("quatrefoil/proof/bounded-update/v1", &bytes)
     }
 }
@@ -89,6 +99,7 @@ mod tests {
     use super::*;
     use crate::layout::Layout;
     use crate::proof::further::{Direction, PartNorm};
+    use crate::sharing::Threshold;
 
     #[test]
     fn every_part_of_the_statement_changes_its_digest() {
@@ -102,6 +113,7 @@ mod tests {
             context: [2; 32],
             binding: [3; 32],
             ciphertext: [4; 32],
+            commitments: &[],
         };
         let norm = |first, end, bound| PartNorm { first, end, bound };
         let further = |norms, direction| Further::new(&shape, norms, direction).unwrap();
@@ -132,6 +144,15 @@ mod tests {
             digest(Statement { shape: &other_values, ..statement.clone() }),
             digest(Statement { shape: &other_width, ..statement.clone() }),
             digest(Statement { shape: &other_shift, ..statement.clone() }),
+        ]);
+        let threshold = |privacy, packing| shape.shared(Threshold::new(5, privacy, packing).unwrap()).unwrap();
+        let (one, two) = (threshold(2, 1), threshold(3, 1));
+        let commitments = |last: u8| [[5; 32], [6; 32], [7; 32], [8; 32], [last; 32]];
+        digests.extend([
+            digest(Statement { shape: &one, commitments: &commitments(9), ..statement.clone() }),
+            digest(Statement { shape: &one, commitments: &commitments(1), ..statement.clone() }),
+            digest(Statement { shape: &two, commitments: &commitments(9), ..statement.clone() }),
+            digest(Statement { shape: &one, commitments: &commitments(9), further: &claims[0], ..statement.clone() }),
         ]);
         for (index, one) in digests.iter().enumerate() {
             assert!(digests[index + 1..].iter().all(|other| one != other));

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
 use super::ext::E;
+use super::published::published;
 use crate::field::P;
 use crate::parallel;
 
@@ -16,16 +17,28 @@ pub struct Keys {
     pub node: Digest,
     content: Digest,
     transcript: Digest,
+    share: Digest,
 }
 
 pub static KEYS: LazyLock<Keys> = LazyLock::new(|| {
     let key = |name: &str| *blake3::hash(format!("quatrefoil/proof/v1 {name}").as_bytes()).as_bytes();
-    Keys { leaf: key("leaf"), node: key("node"), content: key("content"), transcript: key("transcript") }
+    Keys {
+        leaf: key("leaf"),
+        node: key("node"),
+        content: key("content"),
+        transcript: key("transcript"),
+        share: key("share"),
+    }
 });
 
 /// H_CONTENT
 pub fn content(data: &[u8]) -> Digest {
     *blake3::keyed_hash(&KEYS.content, data).as_bytes()
+}
+
+/// h_k: H_SHARE of a member's salt and share.
+pub fn share_commitment(share: &[u8]) -> Digest {
+    published(*blake3::keyed_hash(&KEYS.share, share).as_bytes())
 }
 
 /// The same by several threads: BLAKE3 is a tree.

@@ -5,7 +5,7 @@ use super::ext::E;
 use super::further::Further;
 use super::messages::Incoming;
 use super::multilinear::{eq, eq_table};
-use super::opened::{OpenedRow, check_mask_row, inner_product, split};
+use super::opened::{OpenedRow, OpenedRows, check_mask_row, inner_product, split};
 use super::opening::Opening;
 use super::polynomial::interpolate;
 use super::proof_bytes::{Bytes, Format};
@@ -56,9 +56,10 @@ impl Verifier<'_> {
     fn run(mut self) -> Result<(), Rejected> {
         let first_root = self.messages.bytes.digest()?;
         let First { zeta, alpha } = First::draw(&mut self.messages.transcript, &first_root);
-        let (v, second_root) = self.messages.read("root2", |bytes| Ok((bytes.element()?, bytes.digest()?)))?;
+        let count = self.shape.key_values();
+        let (v, second_root) = self.messages.read("root2", |bytes| Ok((bytes.elements(count)?, bytes.digest()?)))?;
 
-        let values = self.sum_check(&zeta, alpha, v)?;
+        let values = self.sum_check(&zeta, alpha, &v)?;
         let mut draw = self.messages.transcript.draw("kappa");
         let kappa = draw.elements(self.shape.column_variables());
         let opening = Opening::new(self.shape, &kappa, draw.element(), &values.z);
@@ -66,7 +67,7 @@ impl Verifier<'_> {
         self.messages.bytes.finish()
     }
 
-    fn sum_check(&mut self, zeta: &[E], alpha: E, v: E) -> Result<Values, Rejected> {
+    fn sum_check(&mut self, zeta: &[E], alpha: E, v: &[E]) -> Result<Values, Rejected> {
         let shape = self.shape;
         let mut draw = self.messages.transcript.draw("point");
         #[allow(unused_mut)]
@@ -127,10 +128,11 @@ impl Verifier<'_> {
         check_mask_row(&opened[0], first - 6, &mask_row, epsilon, &positions, &points)?;
 
         let (_, low) = split(&values.z, code);
-        let row = OpenedRow { code, appended: code.queries, row_code, weights: &opening.rows, low, epsilon };
+        let row = OpenedRow { code, appended: code.queries, weights: &opening.rows, low, epsilon };
         let at_points = row.values(&[&opened[0], &opened[1]], &opened[0].elements(first - 2), &appended, &points);
-        let run = row.check(messages, claim, &at_points, &points, chi)?;
+        let rows = OpenedRows { rows: vec![row], row_code };
+        let run = rows.check(messages, [(claim, &at_points)], [&points], chi)?;
         let positions = messages.transcript.draw("positions2").positions(row_code.queries, row_code.log_length);
-        row.check_run(messages, "3", root, &run, &positions)
+        rows.check_run(messages, root, &run, &positions)
     }
 }

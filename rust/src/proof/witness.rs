@@ -4,7 +4,6 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::blinding;
 use super::column::Column;
-use super::ext::E;
 use super::further::{Further, slack_row};
 use super::multiplicity;
 use super::published::published;
@@ -19,6 +18,7 @@ use crate::parallel;
 use crate::rounding::{Rounding, Value};
 use crate::sampling::{ETA, Noise, TILE};
 use crate::shared::Shared;
+use crate::sharing::Polynomials;
 use crate::stream::{Purpose, Reader, Stream};
 
 /// Why there is nothing to prove.
@@ -28,6 +28,8 @@ pub enum Unprovable {
     Value(usize),
     /// The sum of squares is over the bound.
     Norm,
+    /// The commitments are not those of the shares.
+    Shares,
     /// The further claim with this number is not true.
     Further(usize),
 }
@@ -44,6 +46,7 @@ impl Witness {
         values: Shared<'_, V>,
         bound: u64,
         further: &Further,
+        dealt: Option<&Polynomials>,
         threads: usize,
     ) -> Result<Self, Unprovable> {
         let mut columns = empty_columns(shape);
@@ -57,9 +60,11 @@ impl Witness {
         if let Some(claim) = slacks.iter().position(|&slack| published(slack < 0)) {
             return Err(Unprovable::Further(claim));
         }
-        let secret = key::secret(encryption.key_seed, encryption.parameters);
-        let pad = blinding::pad(encryption.key_seed, encryption.parameters);
-        let mut auxiliary = auxiliary(shape, &columns, &secret, pad, threads);
+        let mut auxiliary = auxiliary(shape, &columns, threads);
+        match dealt {
+            Some(dealt) => set_shares(shape, &mut auxiliary, dealt),
+            None => set_key(shape, &mut auxiliary, encryption),
+        }
         set_slack(&mut auxiliary, shape.pad_row + SMALL_RUN - SLACK_BITS, slack);
         for (claim, &slack) in slacks.iter().enumerate() {
             set_slack(&mut auxiliary, slack_row(shape, claim), slack as u64);
@@ -189,8 +194,23 @@ fn set_slack(y: &mut [u64], row: usize, slack: u64) {
     y[row..][..SLACK_BITS].iter_mut().enumerate().for_each(|(bit, entry)| *entry = slack >> bit & 1);
 }
 
-/// The long auxiliary vector: uses of the tables, pi, s. The slacks are still to come.
-fn auxiliary(shape: &Shape, groups: &[Column], secret: &[u64; N], pad: E, threads: usize) -> Zeroizing<Vec<u64>> {
+/// pi and s, where a keeper has them.
+fn set_key(shape: &Shape, y: &mut [u64], encryption: &Encryption) {
+    let pad = blinding::pad(encryption.key_seed, encryption.parameters);
+    (y[shape.pad_row], y[shape.pad_row + 1]) = (pad.re, pad.im);
+    y[shape.secret_row..][..N].copy_from_slice(&*key::secret(encryption.key_seed, encryption.parameters));
+}
+
+/// s, what hides it in its shares, and the mask of these.
+fn set_shares(shape: &Shape, y: &mut [u64], dealt: &Polynomials) {
+    y[shape.secret_row..][..dealt.values.len()].copy_from_slice(&dealt.values);
+    for (entry, mask) in y[shape.mask_share_row()..].chunks_exact_mut(2).zip(dealt.mask.iter()) {
+        entry.copy_from_slice(&mask.parts());
+    }
+}
+
+/// The long auxiliary vector: uses of the tables. What the key is, and the slacks, are still to come.
+fn auxiliary(shape: &Shape, groups: &[Column], threads: usize) -> Zeroizing<Vec<u64>> {
     let mut y = Zeroizing::new(vec![0; shape.auxiliary * shape.rows()]);
     let group_columns = groups.len() / shape.groups;
     let limbs: Vec<&[u64]> = groups
@@ -201,7 +221,5 @@ fn auxiliary(shape: &Shape, groups: &[Column], secret: &[u64; N], pad: E, thread
     y[..table].copy_from_slice(&multiplicity::count(&limbs, 0, table, threads));
     let errors: Vec<&[u64]> = groups.iter().step_by(group_columns).map(|column| column.re.as_slice()).collect();
     y[shape.errors_row..][..ERRORS].copy_from_slice(&multiplicity::count(&errors, u64::from(ETA), ERRORS, threads));
-    (y[shape.pad_row], y[shape.pad_row + 1]) = (pad.re, pad.im);
-    y[shape.secret_row..][..N].copy_from_slice(secret);
     y
 }

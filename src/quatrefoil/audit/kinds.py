@@ -50,6 +50,28 @@ KINDS: dict[str, Kind] = {
         ("keeper",),
         ("round", "attempt", "context", "contributors", "enclave", "isolation"),
     ),
+    "member-key": Kind("a member of a committee makes its key for an attempt", ("silo",), ("round", "attempt", "key")),
+    "shares-checked": Kind(
+        "a member checked its shares of what was sent", ("silo",), ("round", "attempt", "context", "accepted")
+    ),
+    "complaint": Kind(
+        "a member complains of a share that a silo dealt",
+        ("aggregator",),
+        ("round", "attempt", "context", "member", "silo"),
+    ),
+    "share-opened": Kind(
+        "a silo that was complained of showed that share",
+        ("aggregator", "silo"),
+        ("round", "attempt", "context", "member"),
+    ),
+    "member-answer": Kind(
+        "the one answer of a member in an attempt",
+        ("aggregator", "silo"),
+        ("round", "attempt", "context", "contributors"),
+    ),
+    "member-void": Kind(
+        "a member answers an attempt no more", ("silo",), ("round", "attempt", "context", "unanswered")
+    ),
     "resource": Kind("the key of a resource is with the broker", ("broker",), ("resource", "what", "name", "policy")),
     "lease": Kind(
         "a resource's key was released, or its lease renewed, on accepted evidence",

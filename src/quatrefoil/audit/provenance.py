@@ -25,6 +25,7 @@ PREDICATE_TYPE = "urn:quatrefoil:predicate:training:v1"
 
 NO_PARENT = "none: initial model given as is"
 NO_BOUND = "no bound"
+COMMITTEE = "a committee of silos, as the job names them"
 NOT_COMMITTED = "not committed"
 NOT_STATED = "not stated"
 
@@ -149,12 +150,12 @@ class Training:
     layout: Header
     initial: Initial
     aggregator: Signer
-    keeper: Signer
     silos: tuple[Silo, ...]
     rounds: tuple[Round, ...]
     software: Software
     started_on: datetime
     finished_on: datetime
+    keeper: Signer | None = said_as(COMMITTEE)  # noqa: RUF009
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def check(statement: Statement) -> None:
     job, parameters = training.job, training.parameters
     _require_digests(job.digest, job.policy, job.plan, parameters.scheme_digest, training.initial.digest)
     _require_digests(training.initial.statement, training.software.kernel)
-    _require_digests(training.aggregator.certificate, training.keeper.certificate)
+    _require_digests(training.aggregator.certificate, None if training.keeper is None else training.keeper.certificate)
     if not 1 <= parameters.rounds <= MOST_ROUNDS or len(training.rounds) != parameters.rounds:
         raise _wrong(f"{len(training.rounds)} rounds are listed of {parameters.rounds}")
     if training.finished_on < training.started_on:

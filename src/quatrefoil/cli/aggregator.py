@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,14 @@ from quatrefoil.cli.parties import (
     add_party_options,
     add_pin_option,
     address,
+    patience,
     report,
     report_failures,
     seconds,
     warn_insecure,
 )
-from quatrefoil.errors import CallerError, HostError
+from quatrefoil.cli.running import Service, add_running_options
+from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import AgreedJob
@@ -45,6 +48,7 @@ from quatrefoil.planner import Costs, Plan
 from quatrefoil.planner.host import availability
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.keeper_link import KeeperLink
+from quatrefoil.services.vitals import Vitals
 from quatrefoil.services.waiting import Waiting
 from quatrefoil.transport import AsyncChannel, Dialer, serve, system_clock
 from quatrefoil.transport.profile import check_name
@@ -85,18 +89,26 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
         "--deadline", type=seconds, default=60.0, metavar="S", help="seconds a round waits for every silo (default: 60)"
     )
     parser.add_argument(
-        "--give-up", type=seconds, default=600.0, metavar="S", help="seconds it waits for the minimum (default: 600)"
+        "--give-up",
+        type=patience,
+        default=600.0,
+        metavar="S",
+        help="seconds it waits for the minimum, or `never` (default: 600)",
     )
     parser.add_argument(
         "--record", type=Path, metavar="DIR", help="keep contributions as received: what crosses the wire"
     )
+    add_running_options(parser)
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     require_writable(options.out)
     with PartyFiles(options, "aggregator") as files:
-        asyncio.run(AggregatorProgram(options, files, load_model(options.initial)).serve())
+        program = AggregatorProgram(options, files, load_model(options.initial))
+        with Service(options, program.vitals, files.state) as service:
+            program.listens, program.noticed = service.manager.ready, service.notice
+            asyncio.run(service.run(program.serve()))
 
 
 class AggregatorProgram:
@@ -106,6 +118,11 @@ class AggregatorProgram:
         self.options = options
         self.files = files
         self.refusals = Refusals(self.files.log)
+        self.vitals = Vitals("aggregator")
+        self.listens: Callable[[], None] = lambda: None
+        """Called once silos can connect."""
+        self.noticed: Callable[[QuatrefoilError], None] = lambda _: None
+        """Called with what a silo was refused, or what failed here."""
         self.meter = Meter()
         self.channels: list[dict[str, str]] = []
         self.silos = tuple(check_name(name.strip()) for name in options.silos.split(",") if name.strip())
@@ -172,8 +189,9 @@ class AggregatorProgram:
             rounds=self.rounds,
             waiting=Waiting(self.options.deadline, self.options.give_up),
             on_received=self._keep,
-            on_refused=self.refusals.question,
+            on_refused=self._question_refused,
             report=report,
+            vitals=self.vitals,
         )
 
     async def attend(self, service: AggregatorService) -> Aggregator:
@@ -189,12 +207,22 @@ class AggregatorProgram:
             policy=self.files.channel_policy,
             allow_roles=("silo",),
             handler=handle,
-            on_refused=self.refusals.connection,
+            on_refused=self._connection_refused,
             timeout=TIMEOUT,
             clock=system_clock,
         ) as server:
             report(f"aggregator {self.files.identity.name} listens on {self.options.listen[0]}:{server.port}")
+            self.vitals.gauge("channels", "Channels that are open", lambda: server.channels)
+            self.listens()
             return await service.run()
+
+    def _question_refused(self, asker: str, error: QuatrefoilError) -> None:
+        self.refusals.question(asker, error)
+        self.noticed(error)
+
+    def _connection_refused(self, where: str, error: PeerError) -> None:
+        self.vitals.count("connections_refused")
+        self.refusals.connection(where, error)
 
     def _require_job(self) -> None:
         """One job for one state: the invitations and the job in it are signed, and go on after a restart."""

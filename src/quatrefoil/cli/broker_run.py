@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +14,16 @@ from quatrefoil.broker.machine import ROLE, Broker
 from quatrefoil.cli import archives, collecting, output
 from quatrefoil.cli.parties import TIMEOUT, Party, Refusals, add_database_option, address, report, report_failures
 from quatrefoil.cli.root_place import add_root_key, open_root_key
+from quatrefoil.cli.running import Service, add_running_options
 from quatrefoil.enclave.binding import Keyset
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import CallerError, HostError
 from quatrefoil.services.broker import BrokerService
 from quatrefoil.services.keeping import opened_state
+from quatrefoil.services.vitals import Vitals
 from quatrefoil.transport import ROLES, TrustAnchor, files, policy_named, sealed, serve, system_clock
 from quatrefoil.transport.policies import POLICIES
 from quatrefoil.transport.sealed import RecipientKey
-
-_DAY = 86400.0
-"""Seconds between two warnings of what ends soon."""
 
 
 def configure(commands: argparse._SubParsersAction[Any]) -> None:
@@ -62,6 +59,7 @@ def configure(commands: argparse._SubParsersAction[Any]) -> None:
     )
     add_root_key(run)
     collecting.add_options(run, required=False, why="show owners evidence of what this broker runs on, of this kind")
+    add_running_options(run)
     run.set_defaults(action=_run)
 
 
@@ -120,7 +118,8 @@ def _run(options: argparse.Namespace) -> None:
             log=party.log,
             clock=system_clock,
         )
-        asyncio.run(_serve(party, broker, options))
+        with Service(options, Vitals(ROLE), party.state) as service:
+            asyncio.run(_serve(service, party, broker, options))
 
 
 def _keyset(party: Party, key: RecipientKey) -> Keyset:
@@ -135,30 +134,24 @@ def _keyset(party: Party, key: RecipientKey) -> Keyset:
     )
 
 
-async def _serve(party: Party, broker: Broker, options: argparse.Namespace) -> None:
+async def _serve(service: Service, party: Party, broker: Broker, options: argparse.Namespace) -> None:
     report_failures()
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    service.begin()
     refusals = Refusals(party.log)
     async with await serve(
         *options.listen,
         credentials=party.credentials,
         policy=party.channel_policy,
         allow_roles=ROLES,
-        handler=BrokerService(broker, on_refused=refusals.question).handle,
-        on_refused=refusals.connection,
+        handler=BrokerService(broker, on_refused=service.refused(refusals.question), vitals=service.vitals).handle,
+        on_refused=service.connection_refused(refusals.connection),
         timeout=TIMEOUT,
         clock=system_clock,
     ) as server:
         shows = f"shows {options.collect} evidence" if options.collect else "shows no evidence of what it runs on"
         report(f"broker {party.identity.name} listens on {options.listen[0]}:{server.port} and {shows}")
-        while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_DAY):
-                    await stop.wait()
-            if not stop.is_set():
-                party.warn()
+        service.vitals.gauge("channels", "Channels that are open", lambda: server.channels)
+        await service.until_stopped(party.warn)
 
 
 class CollateralFolder:

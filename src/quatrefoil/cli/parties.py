@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from quatrefoil.api import log_policy
 from quatrefoil.audit import Log, TileLog
 from quatrefoil.audit.dsse import Envelope, Notary
 from quatrefoil.cli.output import progress_console
+from quatrefoil.cli.reports import report as report  # for the commands that import it from here
 from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
 from quatrefoil.policy import Policy
 from quatrefoil.services.keeping import opened_state
@@ -265,6 +265,11 @@ def address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def patience(text: str) -> float:
+    """A time to wait for others, for argparse: ``never`` is given up by a service that is always to run."""
+    return math.inf if text == "never" else seconds(text)
+
+
 def seconds(text: str) -> float:
     """A time to wait, for argparse: finite; 0 means one attempt."""
     value = float(text)
@@ -279,11 +284,6 @@ def count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not at least 1")
     return value
-
-
-def report(text: str) -> None:
-    """A line of progress, on standard error."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def warn_insecure(policy: Policy) -> None:

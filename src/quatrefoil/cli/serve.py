@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import signal
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,25 +13,21 @@ from quatrefoil.broker.holder import Holder
 from quatrefoil.cli import archives, collecting, containers, secrecy
 from quatrefoil.cli.broker_run import CollateralFolder, add_channels
 from quatrefoil.cli.parties import TIMEOUT, Party, Refusals, address, count, pin, report, report_failures, seconds
+from quatrefoil.cli.serve_model import ServedModel, model_of, opened
 from quatrefoil.enclave.collectors import Collector
 from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import CallerError
 from quatrefoil.exchange import ServingPolicy, load
 from quatrefoil.exchange.protocol import SERVER_ROLE
-from quatrefoil.inference import OnnxEngine
-from quatrefoil.proven import Committed, log_statement, verify_statement
-from quatrefoil.resources import OwnedResource
 from quatrefoil.services.lease_holder import LeaseHolder
-from quatrefoil.serving.audited import AuditedModel
-from quatrefoil.serving.committed import CommittedWeights, committed_weights, log_served, require_audited
 from quatrefoil.serving.handler import Handler
 from quatrefoil.serving.keys import ServingKeys
-from quatrefoil.serving.model import acquire, engine_of, read_model, require_named, require_served
+from quatrefoil.serving.model import acquire, require_named, require_served
 from quatrefoil.serving.oip import OipHandler
+from quatrefoil.serving.receipt_log import ReceiptLog
 from quatrefoil.serving.receipts import ReceiptIssuer
-from quatrefoil.serving.recording import Recorder
-from quatrefoil.serving.records import Records
-from quatrefoil.transport import ROLES, Dialer, HybridContext, files, policy_named, system_clock
+from quatrefoil.serving.record_writer import Recorder
+from quatrefoil.transport import ROLES, Dialer, HybridContext, policy_named, system_clock
 
 NAME = "serve"
 HELP = "answer requests to a sealed model, encrypted to attested keys"
@@ -116,36 +111,8 @@ def run(options: argparse.Namespace) -> None:
     collector = collecting.chosen(options)
     assert collector is not None  # the option is required
     with Party(options, SERVER_ROLE, policy_named(options.channels), renewing=True) as party:
-        stated = _stated(options, party, policy)
-        weights = committed_weights(None if front is None else front.manifest, stated)
-        model = None if front is None else _Model(front.owned, stated, weights)
-        if options.audit:
-            require_audited(weights)
-        elif stated is not None:
-            log_statement(party.log, stated.signed)
+        model = None if front is None else model_of(options, party, policy, front)
         asyncio.run(_served(options, party, policy, model, collector, collateral))
-
-
-@dataclass(frozen=True)
-class _Model:
-    """What is served: the resource, and which committed weights it has by this server's statement or by its owner."""
-
-    owned: OwnedResource
-    stated: Committed | None
-    weights: CommittedWeights | None
-
-
-def _stated(options: argparse.Namespace, party: Party, policy: ServingPolicy) -> Committed | None:
-    """What this server signed of the model's committed weights."""
-    if options.committed is None:
-        return None
-    committed = verify_statement(files.read(options.committed, "statement"), party.trust, clock=system_clock)
-    if committed.said.model != policy.model.root or committed.signer != party.identity.name:
-        raise CallerError(
-            f"{options.committed} is of {committed.signer} about the model {committed.said.model.hex()[:16]}",
-            hint="Give the statement that this server signed about the model that it serves",
-        )
-    return committed
 
 
 def _require_one(options: argparse.Namespace) -> None:
@@ -175,7 +142,7 @@ async def _served(
     options: argparse.Namespace,
     party: Party,
     policy: ServingPolicy,
-    model: _Model | None,
+    model: ServedModel | None,
     collector: Collector,
     collateral: CollateralFolder,
 ) -> None:
@@ -200,7 +167,7 @@ async def _with_model(
     options: argparse.Namespace,
     party: Party,
     policy: ServingPolicy,
-    model: _Model,
+    model: ServedModel,
     collector: Collector,
     collateral: CollateralFolder,
     stop: asyncio.Event,
@@ -221,10 +188,11 @@ async def _with_model(
             return
         keeping = asyncio.ensure_future(held.keep())
         try:
-            engine, recorder = await asyncio.to_thread(_engine, options, party, held, policy, model)
+            engine, recorder = await asyncio.to_thread(opened, options, party, held, policy, model)
             handler = OipHandler(engine, policy, recorder=recorder)
-            root = b"" if model.weights is None else model.weights.root
-            server = _server(options, party, policy, handler, collector, collateral, commitment=root, recorder=recorder)
+            server = _server(
+                options, party, policy, handler, collector, collateral, commitment=model.commitment, recorder=recorder
+            )
             await server.run(stop, keeping=lambda: keeping, started=lambda: _started(options, party, policy, server))
         finally:
             keeping.cancel()
@@ -235,50 +203,6 @@ def _started(options: argparse.Namespace, party: Party, policy: ServingPolicy, s
     report(f"server {party.identity.name} answers for model {policy.model.name} on {options.listen[0]}:{server.port}")
     if options.metrics:
         report(f"counts are read on {options.metrics[0]}:{server.metrics_port}")
-
-
-def _engine(
-    options: argparse.Namespace, party: Party, held: LeaseHolder, policy: ServingPolicy, model: _Model
-) -> tuple[OnnxEngine, Recorder | None]:
-    """What computes the model, and in audit mode what records its answers, once the log says what they are proven
-    against."""
-    owned = model.owned
-    content = read_model(
-        options.model,
-        containers.verifying(options),
-        held.key,
-        policy,
-        resource=owned.digest,
-        threads=options.threads,
-    )
-    report(f"{owned.resource.name} {owned.resource.content.hex()[:16]} is in memory, verified")
-    recorder = None
-    if options.audit:
-        audited = AuditedModel(content)
-        log_served(
-            party.log,
-            content,
-            model=policy.model.root,
-            weights=require_audited(model.weights),
-            stated=model.stated,
-            identity=party.identity,
-            clock=system_clock,
-        )
-        recorder = _recorder(options, party, audited)
-    return engine_of(content, policy, threads=options.threads), recorder
-
-
-def _recorder(options: argparse.Namespace, party: Party, model: AuditedModel) -> Recorder:
-    recipients = [archives.certified(file, party.credentials.current().trust) for file in options.audit_to]
-    found = Recorder(
-        options.audit,
-        model,
-        recipients=recipients,
-        sender=lambda: party.credentials.current().identity,
-        clock=system_clock,
-    )
-    report(f"answers are recorded in {options.audit} for {', '.join(map(archives.named, recipients))}")
-    return found
 
 
 def _server(
@@ -308,7 +232,7 @@ def _server(
     left = issuer.recovered
     if left.ended:
         report(f"an earlier process was killed: {left.logged} of its receipts are in the log now")
-    records = Records(issuer, policy.attestation.appraisal, report, recorder=recorder)
+    records = ReceiptLog(issuer, policy.attestation.appraisal, report, recorder=recorder)
     keys = ServingKeys(collector, policy, collateral=collateral, events=records, clock=system_clock)
     refusals = Refusals(party.log)
     tls = HybridContext(

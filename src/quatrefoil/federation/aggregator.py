@@ -30,7 +30,10 @@ from quatrefoil.audit import Event, Log
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, TransportSecurity
 from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyError
 from quatrefoil.federation import parts
+from quatrefoil.federation.accounts import accounts
 from quatrefoil.federation.agreement import AgreedJob, read, sha256, shape_of
+from quatrefoil.federation.authorities import read_contributors, read_offer, read_void
+from quatrefoil.federation.desk import Desk
 from quatrefoil.federation.gathering import Gathering
 from quatrefoil.federation.leaves import job_event, roster_events
 from quatrefoil.federation.messages import (
@@ -41,8 +44,6 @@ from quatrefoil.federation.messages import (
     OpenRound,
     RosterProposal,
     RoundContext,
-    RoundOffer,
-    RoundVoid,
     VoidRequest,
 )
 from quatrefoil.federation.progress import NAME, Progress
@@ -50,6 +51,7 @@ from quatrefoil.federation.proving import JobProofs, Verified
 from quatrefoil.federation.publishing import FinishedRound, Publishing
 from quatrefoil.federation.receipt_office import ReceiptOffice, receipts_event
 from quatrefoil.federation.receiving import Arrived, Receiving
+from quatrefoil.federation.rosters import check_rosters
 from quatrefoil.federation.spool import MemorySpool, Spool
 from quatrefoil.federation.vectors import Arrays, decode_arrays, model_digest
 from quatrefoil.policy import Policy
@@ -105,6 +107,18 @@ class Aggregator:
         self._publishing = Publishing(
             job, security=security, policy=policy, state=state, log=log, receipts=self._receipts
         )
+        self.desk: Desk | None = None
+        """Where members of a committee are asked; None in a job with a keeper."""
+        if job.threshold is not None:
+            self.desk = Desk(
+                job,
+                security=security,
+                aggregation=aggregation,
+                proofs=self._proofs,
+                state=state,
+                log=log,
+                attempt=self._current_attempt,
+            )
         initial = decode_arrays(model, job.job.layout)
         if model_digest(initial, job.job.layout) != job.job.model:
             raise CallerError(
@@ -160,7 +174,7 @@ class Aggregator:
 
     def opened(self, offer: bytes) -> RoundContext:
         """Take the keeper's signed :class:`RoundOffer`; contributions to it can be received from now on."""
-        context = read(self._security, offer, RoundOffer, self._job.job.keeper, "keeper").context
+        context = read_offer(self._job, self._security, offer).context
         self._job.context_matches(context)
         expected = (self.rounds_done + 1, len(self.voids), model_digest(self.model, self._job.job.layout))
         if (context.round, context.attempt, context.model) != expected:
@@ -175,9 +189,8 @@ class Aggregator:
         self._attempt = Gathering(
             context, offer, self._aggregation, self._make_spool(), current.direction, self._proposed(context)
         )
-        self._log.append(
-            "round-opened", {"round": context.round, "attempt": context.attempt, "context": context.digest().hex()}
-        )
+        body = {"round": context.round, "attempt": context.attempt, "context": context.digest().hex()}
+        self._log.append("round-opened", body, {} if self.desk is None else {"opened": offer})
         return context
 
     # ------------------------------------------------------------------------------------------------------ receiving
@@ -288,16 +301,19 @@ class Aggregator:
 
     # ------------------------------------------------------------------------------------------------------- finishing
 
+    def check_roster(self) -> None:
+        """``PolicyError`` for what no committee answers for: fewer contributions at hand than the policy's minimum, and
+        a roster that sets a small group apart. A keeper checks it by itself (``key_request``)."""
+        attempt, limits = self._current_attempt(), self._policy.limits
+        self._require_minimum(attempt)
+        earlier = [one.contributors for one in accounts(self._state)]
+        check_rosters(earlier, attempt.roster().contributors, limits.minimum_roster_group)
+
     def key_request(self) -> bytes:
         """A signed :class:`KeyRequest` for the proposed roster with its confirmations; before there is a proposal, for
         everything received, which the keeper can only check. ``PolicyError`` under the policy's minimum."""
         attempt = self._current_attempt()
-        minimum = self._policy.limits.minimum_silos
-        if len(attempt.received) < minimum:
-            raise PolicyError(
-                f"{len(attempt.received)} of at least {minimum} silos contributed to round {attempt.context.round}",
-                hint="Wait for more, or void the round",
-            )
+        self._require_minimum(attempt)
         confirmations = tuple(attempt.confirmations[name] for name in sorted(attempt.confirmations))
         return self._security.sign(KeyRequest(attempt.context.digest(), attempt.sealed(), confirmations).encode())
 
@@ -320,23 +336,18 @@ class Aggregator:
         """The sum of the contributions that the keeper answered for, decrypted with its answer."""
         attempt = self._current_attempt()
         signed, key = parts.split(answer, 2)
-        release = read(self._security, signed, KeyRelease, self._job.job.keeper, "keeper")
-        digest = attempt.context.digest()
-        if release.context != digest or release.key != sha256(key):
-            raise MessageRefused(
-                "the keeper's answer belongs to another round, or its key was changed", hint="Ask the keeper again"
-            )
-        missing = [name for name in release.contributors if name not in attempt.received]
+        contributors = self._answered(signed, key, attempt.context.digest())
+        missing = [name for name in contributors if name not in attempt.received]
         if missing:
             raise MessageRefused(
                 f"the keeper answered for {', '.join(missing)}, whose contribution is not here",
                 hint="Receive it again first",
             )
         shape = shape_of(attempt.context)
-        total = attempt.total(release.contributors)
-        decrypted = self._aggregation.decrypt(total, key, shape=shape, count=len(release.contributors))
-        samples = sum(self._job.member(name).samples for name in release.contributors)
-        return OpenedSum(release.contributors, signed, decrypted.values, decrypted.error_bound, samples)
+        total = attempt.total(contributors)
+        decrypted = self._aggregation.decrypt(total, key, shape=shape, count=len(contributors))
+        samples = sum(self._job.member(name).samples for name in contributors)
+        return OpenedSum(contributors, signed, decrypted.values, decrypted.error_bound, samples)
 
     def publish(self, opened: OpenedSum, mean: bytes, error_bound: float) -> FinishedRound:
         """Publish ``mean``, little-endian float64, as that of the open attempt, whose sum was opened: durable before it
@@ -348,7 +359,7 @@ class Aggregator:
 
     def voided(self, void: bytes) -> None:
         """Take the keeper's signed :class:`RoundVoid` of the attempt that is next or open; the one after it is next."""
-        end = read(self._security, void, RoundVoid, self._job.job.keeper, "keeper")
+        end = read_void(self._job, self._security, void)
         if (end.job, end.round, end.attempt) != (self._job.digest, self.rounds_done + 1, len(self.voids)):
             raise MessageRefused(
                 f"the void is of round {end.round} attempt {end.attempt}, which is not open",
@@ -371,10 +382,29 @@ class Aggregator:
 
     # --------------------------------------------------------------------------------------------------------- details
 
+    def _answered(self, release: bytes, key: bytes, context: bytes) -> tuple[str, ...]:
+        """Whom the key authority answered for with this key."""
+        if self._job.threshold is not None:  # a committee's key is shown by decrypting with it
+            return read_contributors(self._job, self._security, release, context)
+        said = read(self._security, release, KeyRelease, self._job.job.keeper, "keeper")
+        if said.context != context or said.key != sha256(key):
+            raise MessageRefused(
+                "the keeper's answer belongs to another round, or its key was changed", hint="Ask the keeper again"
+            )
+        return said.contributors
+
     def _current(self) -> Progress:
         found = Progress.of(self._state)
         assert found is not None
         return found
+
+    def _require_minimum(self, attempt: Gathering) -> None:
+        minimum = self._policy.limits.minimum_silos
+        if len(attempt.received) < minimum:
+            raise PolicyError(
+                f"{len(attempt.received)} of at least {minimum} silos contributed to round {attempt.context.round}",
+                hint="Wait for more, or void the round",
+            )
 
     def _current_attempt(self) -> Gathering:
         if self._attempt is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from quatrefoil.contracts import PrivateAggregation, SumShape, TransportSecurity, VerifiedStatement
+from quatrefoil.contracts import PrivateAggregation, SumShape, Threshold, TransportSecurity, VerifiedStatement
 from quatrefoil.errors import MessageRefused, ParametersRefused, PolicyError
 from quatrefoil.federation.commitments import require_commitments
 from quatrefoil.federation.messages import Consent, EnrolledJob, Job, Member, RoundContext
@@ -28,11 +28,14 @@ _RECEIPT_KEY = 32
 
 @dataclass(frozen=True)
 class AgreedJob:
-    """A job that has passed every check of :func:`agree`. ``encoded`` is the enrolled job it came from."""
+    """A job that has passed every check of :func:`agree`. ``encoded`` is the enrolled job it came from. ``threshold``:
+    of its committee, of whom ``silent`` may not answer; None in a job with a keeper."""
 
     job: Job
     digest: bytes
     encoded: bytes
+    threshold: Threshold | None = None
+    silent: int = 0
 
     def member(self, name: str) -> Member:
         """The silo of this name, or ``MessageRefused``."""
@@ -151,6 +154,7 @@ def check_job(job: Job, policy: Policy, aggregation: PrivateAggregation, proofs:
     if len(job.parent) not in (0, hashlib.sha256().digest_size):
         raise MessageRefused(f"job {job.name} names its parent in {len(job.parent)} bytes", hint="Check its version")
     _check_receipt_key(job, policy)
+    _check_authority(job, policy)
     _check_roster(job.roster, policy, scheme.largest_roster)
     _check_upper(job, policy)
 
@@ -175,7 +179,7 @@ def agree(
     for member, signed in zip(job.roster, enrolled.consents, strict=True):
         if read(security, signed, Consent, member, "silo").job != digest:
             raise MessageRefused(f"{member.name} signed another job than {job.name}", hint="Ask it to sign this one")
-    return AgreedJob(job, digest, encoded)
+    return AgreedJob(job, digest, encoded, policy.threshold, policy.key_authority.silent)
 
 
 def open_job(
@@ -229,6 +233,23 @@ def heaviest(roster: Collection[Member], policy: Policy, upper: bytes) -> int:
     """The sample count that weighs 1: the largest on the roster; in a group of a tree the largest that the policy
     takes, which all groups have in common, so that their sums can be added."""
     return policy.limits.largest_sample_count if upper else max(member.samples for member in roster)
+
+
+def _check_authority(job: Job, policy: Policy) -> None:
+    """A keeper with a name, or the committee that the policy appoints among the roster."""
+    if not policy.key_authority.is_committee:
+        if job.members or not job.keeper.name:
+            raise PolicyError(
+                f"job {job.name} has no keeper, and the policy asks for one", hint="Make the job under the same policy"
+            )
+        return
+    appointed = policy.key_authority.appointed(tuple(member.name for member in job.roster))
+    if (job.members, job.keeper.name) != (appointed, ""):
+        raise PolicyError(
+            f"job {job.name} has {', '.join(job.members) or 'nobody'} for its committee, and the policy appoints "
+            f"{', '.join(appointed)}, and no keeper",
+            hint="Make the job under the same policy",
+        )
 
 
 def _check_roster(roster: Collection[Member], policy: Policy, largest: int) -> None:

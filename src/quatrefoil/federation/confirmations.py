@@ -73,7 +73,7 @@ class Confirmations:
                     f"keeper was started again; another roster of the same updates is refused",
                     hint="Wait for exactly these silos, or agree on a new job",
                 )
-        check_rosters(self._rosters(), proposal.contributors, minimum_group)
+        check_rosters(self.rosters(), proposal.contributors, minimum_group)
 
     def _of_round(self, number: int) -> Iterator[tuple[bytes, RosterProposal]]:
         for name in self._state.names(_prefix(number)):
@@ -82,7 +82,8 @@ class Confirmations:
             proposal = RosterProposal.decode(parts.split(stored, 2)[0])
             yield proposal.context, proposal
 
-    def _rosters(self) -> list[list[str]]:
+    def rosters(self) -> list[list[str]]:
+        """The contributors of every result that this silo has taken, once for each set of them."""
         stored = [self._state.get(name) for name in self._state.names("roster/")]
         return [[name.decode() for name in parts.split_list(one, MOST_SILOS)] for one in stored if one is not None]
 

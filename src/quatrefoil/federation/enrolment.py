@@ -25,8 +25,9 @@ INVITATION_LIFE = timedelta(days=7)
 
 @dataclass(frozen=True)
 class JobTerms:
-    """What the operator decides: the job's name, whom to invite, who keeps keys, what is trained for how long.
-    ``parent``: SHA-256 of the statement about the model that it starts from, empty for none."""
+    """What the operator decides: the job's name, whom to invite, who keeps keys (``authorities.NOBODY`` where a
+    committee does), what is trained for how long. ``parent``: SHA-256 of the statement about the model that it starts
+    from, empty for none."""
 
     name: str
     silos: tuple[str, ...]
@@ -193,7 +194,12 @@ class Enrolments:
             aggregator=Member(self._own.signer, self._own.fingerprint, 0),
             keeper=self._terms.keeper,
             roster=roster,
+            members=self._members(),
         )
+
+    def _members(self) -> tuple[str, ...]:
+        authority = self._policy.key_authority
+        return authority.appointed(tuple(sorted(self._terms.silos))) if authority.is_committee else ()
 
     def _job(self) -> Job:
         self.job()

@@ -25,7 +25,9 @@ from quatrefoil.contracts import (
 from quatrefoil.errors import CallerError, PeerError
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.authorities import NOBODY
 from quatrefoil.federation.commitments import NOTHING, Commitments
+from quatrefoil.federation.committees import Members, gather_shares
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.keeper import Keeper
 from quatrefoil.federation.local_witnesses import LocalWitnesses
@@ -62,9 +64,9 @@ class LocalJob:
         *,
         silos: Mapping[str, tuple[Party, int]],
         aggregator: Party,
-        keeper: Party,
-        attester: IsolationAttester,
-        appraiser: IsolationAppraiser,
+        keeper: Party | None,
+        attester: IsolationAttester | None,
+        appraiser: IsolationAppraiser | None,
         policy: Policy,
         plan: bytes,
         initial: Sequence[NDArray[np.floating]],
@@ -78,11 +80,11 @@ class LocalJob:
         ancestors: Verifier | None = None,
         witnesses: Callable[[Job], LocalWitnesses] | None = None,
     ) -> None:
-        """``attester``: the keeper's. ``appraiser``: what every silo holds its evidence to. ``kinds``: silos, by name,
-        that are of a class of their own: one that does not keep to the protocol, to show what it gets. ``commits``:
-        what silos commit to; one that is not named, to nothing. ``parent``: the envelope about ``initial``, and
-        ``ancestors`` whom to believe of it. ``witnesses``: makes the witnesses of the agreed job, where the policy asks
-        for any."""
+        """``attester``: the keeper's. ``appraiser``: what every silo holds its evidence to. All three are None where
+        the policy appoints a committee. ``kinds``: silos, by name, that are of a class of their own: one that does not
+        keep to the protocol, to show what it gets. ``commits``: what silos commit to; one that is not named, to
+        nothing. ``parent``: the envelope about ``initial``, and ``ancestors`` whom to believe of it. ``witnesses``:
+        makes the witnesses of the agreed job, where the policy asks for any."""
         if policy.witnesses and witnesses is None:
             raise CallerError(
                 f"policy {policy.name} asks for {policy.witnesses} witnesses, and this job is given none",
@@ -105,7 +107,7 @@ class LocalJob:
         terms = JobTerms(
             name,
             tuple(sorted(silos)),
-            _member(keeper.security),
+            NOBODY if keeper is None else _member(keeper.security),
             layout,
             model_digest(initial, layout),
             rounds,
@@ -141,15 +143,19 @@ class LocalJob:
             for silo, (party, samples) in sorted(silos.items())
         }
         job = _enrol_all(enrolments, self.silos)
-        self.keeper = Keeper(
-            security=keeper.security,
-            aggregation=keeper.aggregation,
-            proofs=keeper.proofs,
-            attester=attester,
-            policy=policy,
-            state=MemoryState(),
-            log=log,
-        )
+        self._keeper: Keeper | None = None
+        if keeper is not None:
+            if attester is None:
+                raise CallerError("a keeper attests what it runs on, and nothing is given to", hint="Give an attester")
+            self._keeper = Keeper(
+                security=keeper.security,
+                aggregation=keeper.aggregation,
+                proofs=keeper.proofs,
+                attester=attester,
+                policy=policy,
+                state=MemoryState(),
+                log=log,
+            )
         self.aggregator = Aggregator(
             job,
             model,
@@ -194,8 +200,8 @@ class LocalJob:
         to ``on_refused``, and the others go on.
         """
         aggregator = self.aggregator
-        offer = self.keeper.open_round(aggregator.enrolled_job, aggregator.open_request())
-        aggregator.opened(offer)
+        present = {name: silo for name, silo in self.silos.items() if name not in away}
+        offer = self._open(present)
         for name, silo in self.silos.items():
             if name in away:
                 continue
@@ -211,17 +217,42 @@ class LocalJob:
                 on_refused(name, error)
             else:
                 silo.acknowledged(context)
-        check_keys(self.keeper.check, aggregator)
-        proposal = aggregator.propose()
-        for name, silo in self.silos.items():
-            if name not in away:
-                aggregator.confirm(name, silo.confirm(offer, proposal, aggregator.voids))
-        finished = aggregator.finish(self.keeper.answer(aggregator.key_request()))
+        finished = aggregator.finish(self._answer(offer, present))
         for name, silo in self.silos.items():
             silo.accept(finished.offer, finished.release, finished.result, finished.receipts.of(name))
         if self._witnesses is not None:
             self._witnesses.round_finished(finished.number)
         return finished
+
+    @property
+    def keeper(self) -> Keeper:
+        """The keeper of a job that has one."""
+        if self._keeper is None:
+            raise CallerError("the job has a committee, and no keeper", hint="Ask its members")
+        return self._keeper
+
+    def _open(self, present: Mapping[str, Silo]) -> bytes:
+        """The offer of the next attempt, which the aggregator has taken. ``present``: silos that can be asked."""
+        aggregator = self.aggregator
+        if aggregator.desk is not None:
+            return Members(aggregator, present).open()
+        offer = self.keeper.open_round(aggregator.enrolled_job, aggregator.open_request())
+        aggregator.opened(offer)
+        return offer
+
+    def _answer(self, offer: bytes, present: Mapping[str, Silo]) -> bytes:
+        """The key authority's answer for what was received."""
+        aggregator = self.aggregator
+        if aggregator.desk is not None:
+            members = Members(aggregator, present)
+            gather_shares(members)
+            aggregator.check_roster()
+            return members.answers(offer, aggregator.propose())
+        check_keys(self.keeper.check, aggregator)
+        proposal = aggregator.propose()
+        for name, silo in present.items():
+            aggregator.confirm(name, silo.confirm(offer, proposal, aggregator.voids))
+        return self.keeper.answer(aggregator.key_request())
 
     def provenance(self) -> Envelope:
         """The statement about the job, once its last round is done, signed by the aggregator and every silo."""

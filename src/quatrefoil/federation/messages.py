@@ -61,7 +61,9 @@ class Job(WireObject):
     for none.
     ``parent``: SHA-256 of the statement of provenance about the initial model, empty for none. ``heaviest``: the
     sample count that weighs 1. ``upper``: the digest of the job that this group's sums go up to (``tree``), empty for
-    a job that stands alone."""
+    a job that stands alone. ``members``: the silos
+    of the committee that holds keys, sorted; empty in a job with a keeper. ``keeper`` has no name in a job with a
+    committee."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:job"
     name: str
@@ -82,6 +84,7 @@ class Job(WireObject):
     aggregator: Member
     keeper: Member
     roster: tuple[Member, ...]
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,8 @@ class VoidRequest(WireObject):
 class RoundContext(WireObject):
     """What a round's ciphertexts are bound to. Its digest is the ``ctx`` of docs/protocol.md. ``update_norm``: what the
     proofs of this round show, infinite in a job without a bound; at most the job's. ``direction``: the digest of what
-    its updates agree with, empty for nothing."""
+    its updates agree with, empty for nothing. ``sealing_key``: the keeper's; with a committee, the encoded
+    ``MemberKeys``."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:round-context"
     job: bytes

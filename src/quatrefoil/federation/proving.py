@@ -23,9 +23,13 @@ from quatrefoil.contracts import (
     KeyClaim,
     PartNorm,
     PrivateAggregation,
+    ShareClaim,
+    Sharing,
     SumShape,
 )
-from quatrefoil.errors import CiphertextRefused, PolicyError, ProofRejected
+from quatrefoil.errors import CiphertextRefused, MessageRefused, PolicyError, ProofRejected
+from quatrefoil.federation import parts
+from quatrefoil.federation.committee_messages import SealedShares, SharesValue
 from quatrefoil.federation.directions import read_entries
 from quatrefoil.federation.messages import Contribution, Job, ProofBinding, ProofClaim
 from quatrefoil.policy import PROVEN, Policy
@@ -76,6 +80,13 @@ class JobProofs:
             raise PolicyError(
                 f"policy {policy.name} bounds no norm that could be proven", hint="Give limits.update_norm in it"
             )
+        self.threshold = policy.threshold
+        """How keys are shared among the committee that holds them; None where a keeper does."""
+        if self.threshold is not None and backend is None:
+            raise PolicyError(
+                f"policy {policy.name} appoints a committee, and this party has no proofs of what is shared",
+                hint="Build the party with the proofs that the policy allows",
+            )
         self._backend = backend
         self._norm = policy.limits.update_norm
         self._shares = policy.limits.update_layer_norms
@@ -101,6 +112,13 @@ class JobProofs:
                 hint="Give limits.update_layer_norms one share for each array of the model",
             )
 
+    def sealed_digest(self, sealed: bytes) -> bytes:
+        """What a contribution names its sealed key by: SHA-256; with a committee, where ``sealed`` joins a share for
+        each member, the digest of their :class:`SealedShares`. ``MessageRefused`` for what is not that."""
+        if self.threshold is None:
+            return _digest_of(sealed)
+        return SealedShares(share_digests(sealed, self.threshold.members)).digest()
+
     def direction_digest(self, entries: bytes) -> bytes:
         """What names a direction in a round's context; empty for none."""
         if not entries or self._backend is None:
@@ -118,15 +136,18 @@ class JobProofs:
         return aggregation.encrypt_for_proof(update, weight=subject.weight, shape=subject.shape)
 
     def prove(self, subject: Subject, ciphertext: bytes, sealed_key: bytes, hidden: HiddenUpdate | None) -> Proven:
-        """The proof of a contribution; ``UpdateRefused`` where there is nothing to prove."""
+        """The proof of a contribution; ``UpdateRefused`` where there is nothing to prove. ``sealed_key``: as it
+        travels."""
         if self._backend is None or hidden is None:
             return Proven((), b"")
-        statement = self._statement(self._backend, subject, ciphertext, _digest_of(sealed_key))
+        commitments = () if hidden.dealt is None else hidden.dealt.commitments
+        named = self.sealed_digest(sealed_key)
+        statement = self._statement(self._backend, subject, ciphertext, named, self._sharing(commitments))
         proof = self._backend.prove(statement, hidden)
         # A silo verifies what it sends: a fault of its own machine would else be called a forgery by others.
         claim = self._backend.verify(statement, proof).key_claim
-        assert isinstance(claim, KeyClaim)  # the statement has no shares
-        return Proven((ProofClaim(_digest_of(proof), claim.content, claim.root, claim.value),), proof)
+        value = claim.value if isinstance(claim, KeyClaim) else SharesValue(claim.commitments, claim.values).encode()
+        return Proven((ProofClaim(_digest_of(proof), claim.content, claim.root, value),), proof)
 
     # ------------------------------------------------------------------------------------------------- the aggregator
 
@@ -144,7 +165,9 @@ class JobProofs:
         if _digest_of(proof) != claim.proof:
             raise _rejected(subject, "sent another proof than it signed" if proof else "sent no proof")
         assert self._backend is not None
-        statement = self._statement(self._backend, subject, ciphertext, contribution.sealed_key)
+        expected = self._key_claim(subject, claim)
+        sharing = None if isinstance(expected, KeyClaim) else Sharing(expected.threshold, expected.commitments)
+        statement = self._statement(self._backend, subject, ciphertext, contribution.sealed_key, sharing)
         try:
             verified = self._backend.verify(statement, proof)
         except ProofRejected as error:
@@ -153,7 +176,7 @@ class JobProofs:
             ) from None
         except CiphertextRefused as error:
             raise CiphertextRefused(f"{subject.name}: {error.problem}", hint=error.hint, party=subject.name) from None
-        if verified.key_claim != _key_claim(claim):
+        if verified.key_claim != expected:
             raise _rejected(subject, "signed another claim of its key than its proof makes")
         return Verified(claim.proof)
 
@@ -165,12 +188,14 @@ class JobProofs:
         if claim is None:
             return
         assert self._backend is not None
+        key_claim = self._key_claim(subject, claim)
+        assert isinstance(key_claim, KeyClaim), "with a committee nobody has a key to check"
         bound = self._backend.bound(subject.norm, weight=subject.weight, shape=subject.shape)
         binding = subject.binding(contribution.sealed_key)
         try:
             self._backend.check_key(
                 key,
-                _key_claim(claim),
+                key_claim,
                 shape=subject.shape,
                 bound=bound,
                 binding=binding,
@@ -179,7 +204,44 @@ class JobProofs:
         except ProofRejected as error:
             raise _rejected(subject, f"sealed a key that its proof is not about ({error.problem})") from None
 
+    # ------------------------------------------------------------------------------------------------------- a member
+
+    def check_share(self, subject: Subject, contribution: Contribution, member: int, share: bytes | bytearray) -> None:
+        """``ProofRejected``, naming the silo, unless ``share`` is that of ``member``, from 1 on, of the key which its
+        proof is about."""
+        claim = self._claim(subject, contribution)
+        assert self._backend is not None and claim is not None, "a committee has proofs"
+        share_claim = self._key_claim(subject, claim)
+        assert isinstance(share_claim, ShareClaim)
+        try:
+            self._backend.check_share(
+                share,
+                member,
+                share_claim,
+                shape=subject.shape,
+                bound=self._backend.bound(subject.norm, weight=subject.weight, shape=subject.shape),
+                binding=subject.binding(contribution.sealed_key),
+                further=self._further(self._backend, subject),
+            )
+        except ProofRejected as error:
+            raise _rejected(subject, f"sealed a share that its proof is not about ({error.problem})") from None
+
     # -------------------------------------------------------------------------------------------------------- details
+
+    def _sharing(self, commitments: tuple[bytes, ...]) -> Sharing | None:
+        return None if self.threshold is None else Sharing(self.threshold, commitments)
+
+    def _key_claim(self, subject: Subject, claim: ProofClaim) -> KeyClaim | ShareClaim:
+        """What was signed of the key, or of its shares."""
+        if self.threshold is None:
+            return KeyClaim(claim.content, claim.root, claim.value)
+        try:
+            said = SharesValue.decode(claim.value)
+        except MessageRefused as error:
+            raise _rejected(subject, f"claims nothing of shares that can be read ({error.problem})") from None
+        if len(said.commitments) != self.threshold.members:
+            raise _rejected(subject, f"claims {len(said.commitments)} shares, not {self.threshold.members}")
+        return ShareClaim(self.threshold, said.commitments, claim.content, claim.root, said.values)
 
     def _claim(self, subject: Subject, contribution: Contribution) -> ProofClaim | None:
         """The one claim of a contribution in a job with proofs; None, and none signed, in a job without."""
@@ -190,20 +252,20 @@ class JobProofs:
         return contribution.claims[0] if wanted else None
 
     def _statement(
-        self, backend: IntegrityProof, subject: Subject, ciphertext: bytes, sealed_key: bytes
+        self, backend: IntegrityProof, subject: Subject, ciphertext: bytes, sealed_key: bytes, sharing: Sharing | None
     ) -> BoundedUpdate:
         bound = backend.bound(subject.norm, weight=subject.weight, shape=subject.shape)
         further = self._further(backend, subject)
-        return BoundedUpdate(subject.shape, ciphertext, bound, subject.binding(sealed_key), further)
+        return BoundedUpdate(subject.shape, ciphertext, bound, subject.binding(sealed_key), further, sharing)
 
     def _further(self, backend: IntegrityProof, subject: Subject) -> FurtherClaims:
-        parts, first = [], 0
+        norms, first = [], 0
         if self._shares:
             for size, share in zip(subject.layers, self._shares, strict=True):
                 if size:
                     shape = replace(subject.shape, length=size)
                     bound = backend.bound(share * subject.norm, weight=subject.weight, shape=shape)
-                    parts.append(PartNorm(first, first + size, bound))
+                    norms.append(PartNorm(first, first + size, bound))
                 first += size
         direction = None
         if subject.direction:
@@ -211,7 +273,7 @@ class JobProofs:
             entries = read_entries(subject.entries) if subject.entries else None
             direction = Direction(subject.direction) if entries is None else backend.direction(entries)
             assert direction.digest == subject.direction, "a round is checked against it before it is taken part in"
-        return FurtherClaims(tuple(parts), direction)
+        return FurtherClaims(tuple(norms), direction)
 
 
 @dataclass(frozen=True)
@@ -221,8 +283,9 @@ class Verified:
     proof: bytes
 
 
-def _key_claim(claim: ProofClaim) -> KeyClaim:
-    return KeyClaim(claim.content, claim.root, claim.value)
+def share_digests(sealed: bytes, members: int) -> tuple[bytes, ...]:
+    """SHA-256 of each member's sealed share, empty where there is none."""
+    return tuple(_digest_of(share) if share else b"" for share in parts.split(sealed, members))
 
 
 def _digest_of(data: bytes) -> bytes:
@@ -233,4 +296,4 @@ def _rejected(subject: Subject, what: str) -> ProofRejected:
     return ProofRejected(f"{subject.name} {what}", hint="Leave it out and go on", party=subject.name)
 
 
-__all__ = ["JobProofs", "Proven", "Subject", "Verified"]
+__all__ = ["JobProofs", "Proven", "Subject", "Verified", "share_digests"]

@@ -13,9 +13,10 @@ from quatrefoil.contracts import TransportSecurity
 from quatrefoil.federation import parts
 from quatrefoil.federation.accounts import account_of, refusals_of
 from quatrefoil.federation.agreement import AgreedJob, sha256
+from quatrefoil.federation.authorities import read_contributors
 from quatrefoil.federation.directions import next_direction
 from quatrefoil.federation.gathering import Gathering
-from quatrefoil.federation.messages import KeyRelease, RoundContext, RoundResult
+from quatrefoil.federation.messages import RoundContext, RoundOffer, RoundResult
 from quatrefoil.federation.norms import next_norm
 from quatrefoil.federation.progress import NAME, Progress
 from quatrefoil.federation.receipt_office import ReceiptOffice, RoundReceipts, receipts_event
@@ -86,7 +87,8 @@ class Publishing:
             "model": digest.hex(),
         }
         issued = receipts_event(context.round, context.attempt, context.digest(), batch)
-        self._log.append_all([Event("round-finished", body, {"release": release, "result": signed}), issued])
+        attached = {"release" if self._job.threshold is None else "answers": release, "result": signed}
+        self._log.append_all([Event("round-finished", body, attached), issued])
         self._state.replace(
             {
                 **self._receipts.changes(context.round, context.attempt, context.digest(), batch),
@@ -108,7 +110,8 @@ class Publishing:
         if stored is None:
             return None
         offer, release, result, bound = parts.split(stored, 4)
-        contributors = KeyRelease.decode(self._security.verify(release).body).contributors
+        context = RoundOffer.decode(self._security.verify(offer).body).context.digest()
+        contributors = read_contributors(self._job, self._security, release, context)
         error_bound = float(np.frombuffer(bound, "<f8")[0])
         return FinishedRound(number, offer, release, result, contributors, error_bound, self._receipts.of_round(number))
 

@@ -78,7 +78,8 @@ class Receiving:
                 raise MessageRefused(
                     f"{name} contributes to another round or attempt", hint="Take the current offer", party=name
                 )
-            if (contribution.ciphertext, contribution.sealed_key) != (sha256(ciphertext), sha256(sealed_key)):
+            named = sha256(ciphertext), self._proofs.sealed_digest(sealed_key)
+            if (contribution.ciphertext, contribution.sealed_key) != named:
                 raise MessageRefused(
                     f"what {name} sent is not what it signed", hint="Send the recorded bytes again", party=name
                 )

@@ -10,8 +10,9 @@ from quatrefoil.contracts import TransportSecurity
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, read, sha256
+from quatrefoil.federation.authorities import read_contributors
 from quatrefoil.federation.directions import next_direction
-from quatrefoil.federation.messages import KeyRelease, RoundContext, RoundResult
+from quatrefoil.federation.messages import RoundContext, RoundResult
 from quatrefoil.federation.norms import next_norm
 from quatrefoil.federation.vectors import Arrays, model_digest, next_model
 from quatrefoil.policy import Policy
@@ -71,24 +72,16 @@ def require_model(found: bytes, expected: bytes, what: str) -> None:
 
 
 def _contributors(
-    job: AgreedJob, context: RoundContext, signed: bytes, security: TransportSecurity, minimum: int
+    job: AgreedJob, context: RoundContext, release: bytes, security: TransportSecurity, minimum: int
 ) -> tuple[str, ...]:
-    """Whom the keeper answered for: silos of the job, each once, and not too few."""
-    release = read(security, signed, KeyRelease, job.job.keeper, "keeper")
-    if release.context != context.digest():
-        raise MessageRefused("the key release belongs to another round", hint="Ask the aggregator for this round's")
-    roster = {member.name for member in job.job.roster}
-    if len(set(release.contributors) & roster) != len(release.contributors):
+    """Whom the key authority answered for: silos of the job, each once, and not too few."""
+    contributors = read_contributors(job, security, release, context.digest())
+    if len(contributors) < minimum:
         raise MessageRefused(
-            "the key release names a silo twice, or one that is not on the roster",
-            hint="Ask the keeper's operator; nothing more should be sent to this keeper",
+            f"the key authority answered for {len(contributors)} silos, the policy's minimum is {minimum}",
+            hint="Ask the operator of the key authority; nothing more should be sent to it",
         )
-    if len(release.contributors) < minimum:
-        raise MessageRefused(
-            f"the keeper answered for {len(release.contributors)} silos, the policy's minimum is {minimum}",
-            hint="Ask the keeper's operator; nothing more should be sent to this keeper",
-        )
-    return release.contributors
+    return contributors
 
 
 __all__ = ["Taken", "require_model", "take_result"]

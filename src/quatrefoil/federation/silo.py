@@ -16,7 +16,7 @@ Rules (docs/protocol.md, "The silo"):
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -36,16 +36,19 @@ from quatrefoil.errors import CallerError, MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.accounts import account_of
 from quatrefoil.federation.agreement import AgreedJob, agree, read, sha256
+from quatrefoil.federation.authorities import read_offer, read_void
 from quatrefoil.federation.commitments import NOTHING, Commitments
 from quatrefoil.federation.confirmations import Confirmations, check_proposal
+from quatrefoil.federation.dealing import Dealer
 from quatrefoil.federation.holding import Bounds, held
 from quatrefoil.federation.joining import Joining
+from quatrefoil.federation.member import Member
 from quatrefoil.federation.messages import (
     Contribution,
     Job,
+    OpenRound,
     RosterProposal,
     RoundContext,
-    RoundOffer,
     RoundVoid,
 )
 from quatrefoil.federation.outbox import Outbox
@@ -68,21 +71,23 @@ from quatrefoil.state import State
 
 @dataclass(frozen=True)
 class _Checked:
-    """An offer after every check, and what its evidence was found to show."""
+    """An offer after every check, and what its evidence was found to show: None with a committee, which gives none."""
 
     context: RoundContext
     evidence: bytes
-    appraisal: Appraisal
+    appraisal: Appraisal | None
 
-    def measurement(self) -> Event:
+    def measurements(self) -> list[Event]:
         """For the log: where the keeper's evidence shows that it holds keys, and by which appraisal policy."""
+        if self.appraisal is None:
+            return []
         body = {
             "context": self.context.digest().hex(),
             "enclave": self.appraisal.kind,
             "isolation": self.appraisal.isolation,
             "appraisal": self.appraisal.policy.hex(),
         }
-        return Event("measurement", body, {"evidence": self.evidence})
+        return [Event("measurement", body, {"evidence": self.evidence})]
 
 
 class Silo:
@@ -95,7 +100,7 @@ class Silo:
         security: TransportSecurity,
         aggregation: PrivateAggregation,
         proofs: IntegrityProof | None,
-        appraiser: IsolationAppraiser,
+        appraiser: IsolationAppraiser | None,
         policy: Policy,
         samples: int,
         state: State,
@@ -103,6 +108,13 @@ class Silo:
         clock: Callable[[], datetime],
         commits: Commitments = NOTHING,
     ) -> None:
+        """``appraiser``: of the keeper's evidence; None exactly where the policy appoints a committee."""
+        if (appraiser is None) != policy.key_authority.is_committee:
+            raise CallerError(
+                f"policy {policy.name} has a {policy.key_authority.kind}, and evidence of it is "
+                f"{'not ' if appraiser is None else ''}to be appraised",
+                hint="Give an appraiser of a keeper's evidence, and none of a committee's",
+            )
         self._security = security
         self._aggregation = aggregation
         self._proofs = JobProofs(proofs, policy)
@@ -123,6 +135,10 @@ class Silo:
             state=state,
             log=log,
             clock=clock,
+        )
+        self._dealer = Dealer(security, aggregation, log, most=policy.key_authority.liars)
+        self._member = Member(
+            security=security, aggregation=aggregation, proofs=self._proofs, policy=policy, state=state, log=log
         )
         self._job: AgreedJob | None = None
         self._length = 0
@@ -222,7 +238,7 @@ class Silo:
                 "context": context.digest().hex(),
                 "bytes": len(message),
             }
-            self._log.append_all([checked.measurement(), Event("contribution", sent)])
+            self._log.append_all([*checked.measurements(), Event("contribution", sent)])
             return recorded
 
     def confirm(self, offer: bytes, signed_proposal: bytes, voids: Sequence[bytes] = ()) -> bytes:
@@ -256,6 +272,37 @@ class Silo:
             )
             return signed
 
+    # ----------------------------------------------------------------------------------------------- in a committee
+
+    def member_key(self, request: bytes) -> bytes:
+        """As a member: a signed ``MemberKey`` for the aggregator's signed ``OpenRound``."""
+        with refusals_logged(self._log, "key"):
+            return self._member.key(self._agreed(), self._next(), request)
+
+    def check_shares(self, offer: bytes, request: bytes) -> bytes:
+        """As a member: a signed ``ShareReport`` for the aggregator's signed ``ShareRequest``."""
+        with refusals_logged(self._log, "shares"):
+            return self._member.check_shares(self._agreed(), self._next(), offer, request)
+
+    def open_shares(self, offer: bytes, reports: Sequence[bytes]) -> bytes:
+        """As a dealer: a signed ``OpenedShare`` for each of these reports, in which members complain of this silo."""
+        with refusals_logged(self._log, "open"):
+            job = self._agreed()
+            context = read_offer(job, self._security, offer).context
+            if (recorded := self.recorded(context)) is None:
+                raise MessageRefused("this silo has sent nothing in that attempt", hint="Ask the aggregator's operator")
+            return self._dealer.open(job, context, sha256(parts.split(recorded, 4)[0]), reports)
+
+    def member_answer(self, offer: bytes, request: bytes) -> bytes:
+        """As a member: signed ``MemberAnswer`` and the sum of its shares, joined, for a ``MemberRequest``."""
+        with refusals_logged(self._log, "answer"):
+            return self._member.answer(self._agreed(), self._next(), offer, request)
+
+    def member_void(self, offer: bytes, request: bytes) -> bytes:
+        """As a member: a signed ``RoundVoid`` for the aggregator's signed ``VoidRequest``."""
+        with refusals_logged(self._log, "void"):
+            return self._member.void(self._agreed(), self._next(), offer, request)
+
     def acknowledged(self, context: RoundContext) -> None:
         """The aggregator has taken this silo's contribution to this attempt, and owes a receipt of it. Durable."""
         self._shelf().acknowledge(context)
@@ -278,7 +325,7 @@ class Silo:
         """
         with refusals_logged(self._log, "result"):
             job = self._agreed()
-            context = read(self._security, offer, RoundOffer, job.job.keeper, "keeper").context
+            context = read_offer(job, self._security, offer).context
             job.context_matches(context)
             if context.round == self.rounds_done:
                 return self.model
@@ -313,7 +360,7 @@ class Silo:
 
     def _check_offer(self, offer: bytes, voids: Sequence[bytes]) -> _Checked:
         job = self._agreed()
-        wanted = read(self._security, offer, RoundOffer, job.job.keeper, "keeper")
+        wanted = read_offer(job, self._security, offer)
         context = wanted.context
         job.context_matches(context)
         if context.round != self.rounds_done + 1:
@@ -324,7 +371,9 @@ class Silo:
         self._require_bounds(job, context)
         self._outbox.require_voids(context, {void.context for void in self._read_voids(voids)})
         # Last, since what is appraised is the key of exactly this context.
-        appraisal = self._appraiser.appraise(wanted.evidence, report_data=context.digest())
+        appraisal = None
+        if self._appraiser is not None:
+            appraisal = self._appraiser.appraise(wanted.evidence, report_data=context.digest())
         return _Checked(context, wanted.evidence, appraisal)
 
     def _require_bounds(self, job: AgreedJob, context: RoundContext) -> None:
@@ -353,8 +402,14 @@ class Silo:
         return found
 
     def _read_voids(self, voids: Sequence[bytes]) -> list[RoundVoid]:
-        keeper = self._agreed().job.keeper
-        return [read(self._security, void, RoundVoid, keeper, "keeper") for void in voids]
+        return [read_void(self._agreed(), self._security, void) for void in voids]
+
+    def _next(self) -> OpenRound:
+        """What the next round is opened with, by what this silo knows; the attempt aside."""
+        job, current = self._agreed(), self._current()
+        digest = model_digest(self.model, job.job.layout)
+        direction = self._proofs.direction_digest(current.direction)
+        return OpenRound(job.digest, current.rounds + 1, 0, digest, current.norm, direction)
 
     def _difference(self, trained: Sequence[NDArray[np.floating]]) -> FloatVector:
         layout = self.job.layout
@@ -393,13 +448,21 @@ class Silo:
         subject = self._agreed().subject(context, self._security.name, self._current().direction)
         encrypted, hidden = self._proofs.encrypt(self._aggregation, update, subject)
         try:
-            sealed = self._security.seal(context.sealing_key, encrypted.key, context=digest)
+            if self._proofs.threshold is None:
+                sealed = self._security.seal(context.sealing_key, encrypted.key, context=digest)
+            else:
+                assert hidden is not None, "a committee has proofs"
+                dealt, sealed = self._dealer.deal(self._agreed(), context, encrypted.key)
+                hidden = replace(hidden, dealt=dealt)
             proven = self._proofs.prove(subject, encrypted.ciphertext, sealed, hidden)
         finally:
             encrypted.key[:] = bytes(len(encrypted.key))
             if hidden is not None:
                 hidden.noise[:] = bytes(len(hidden.noise))
-        contribution = Contribution(digest, sha256(encrypted.ciphertext), sha256(sealed), proven.claims)
+                if hidden.dealt is not None:
+                    hidden.dealt.hidden[:] = bytes(len(hidden.dealt.hidden))
+        named = self._proofs.sealed_digest(sealed)
+        contribution = Contribution(digest, sha256(encrypted.ciphertext), named, proven.claims)
         return parts.join([self._security.sign(contribution.encode()), sealed, encrypted.ciphertext, proven.proof])
 
     def _shelf(self) -> ReceiptShelf:
@@ -414,4 +477,7 @@ class Silo:
         kept: Mapping[str, bytes | None],
     ) -> None:
         changes = {**self._outbox.emptied(), **self._confirmations.after_round(context.round, contributors)}
+        changes |= self._member.after_round(context.round)
         self._state.replace({**changes, **kept, NAME: progress.encode()})
+        self._member.wipe()
+        self._dealer.forget()

@@ -61,7 +61,7 @@ def statement_of(
         layout=final.header,
         initial=provenance.Initial(job.model, provenance.ModelDigests.of(initial), job.parent or None),
         aggregator=provenance.Signer(job.aggregator.name, job.aggregator.fingerprint),
-        keeper=provenance.Signer(job.keeper.name, job.keeper.fingerprint),
+        keeper=None if job.members else provenance.Signer(job.keeper.name, job.keeper.fingerprint),
         silos=tuple(
             provenance.Silo(one.name, one.fingerprint, one.samples, one.data or None, one.code or None)
             for one in job.roster

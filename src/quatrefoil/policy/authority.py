@@ -99,7 +99,8 @@ def read_authority(table: Table) -> KeyAuthority:
     table.expect(["kind"], ["members", "silent", "liars"])
     kind = table.text("kind")
     if kind != "committee":
-        return KeyAuthority(kind, **{key: table.integer(key) for key in ("silent", "liars") if key in table})
+        silent, liars = (table.integer(key) if key in table else 0 for key in ("silent", "liars"))
+        return KeyAuthority(kind, silent=silent, liars=liars)
     table.expect(["kind", "members", "silent", "liars"])
     named = table.is_list("members")
     return KeyAuthority(

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 from quatrefoil.errors import MessageRefused, PeerError, PolicyError, RoundVoided
-from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.cosigning import Cosigning
@@ -15,9 +14,11 @@ from quatrefoil.federation.enrolment import Enrolments
 from quatrefoil.federation.provenance import AggregatorProvenance
 from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.services.keeper_link import KeeperLink
+from quatrefoil.services.key_authorities import CommitteeAuthority, KeeperAuthority, KeyAuthority
 from quatrefoil.services.questions import Questions
 from quatrefoil.services.rpc import Asked, OnRefused
 from quatrefoil.services.standing import Standing
+from quatrefoil.services.vitals import Vitals
 from quatrefoil.services.waiting import Waiting, wait_until, wake
 
 MOST_ATTEMPTS = 16
@@ -26,7 +27,8 @@ MOST_ATTEMPTS = 16
 class AggregatorService:
     """Enrols silos, then runs the rounds of the job, and goes on until the silos have taken the last result.
 
-    ``verify_in``: threads in which proofs are verified as they arrive.
+    ``verify_in``: threads in which proofs are verified as they arrive. ``keeper``: None exactly where the job has a
+    committee.
     """
 
     def __init__(
@@ -37,21 +39,29 @@ class AggregatorService:
         provenance: AggregatorProvenance,
         *,
         make_cosigning: Callable[[AgreedJob], Cosigning] | None,
-        keeper: KeeperLink,
+        keeper: KeeperLink | None,
         verify_in: Executor,
         rounds: int,
         waiting: Waiting,
         on_received: Callable[[int, str, bytes], None],
         on_refused: OnRefused,
         report: Callable[[str], None],
+        vitals: Vitals | None = None,
     ) -> None:
         self._enrolments = enrolments
         self._make_aggregator = make_aggregator
         self._make_cosigning = make_cosigning
-        self._keeper = keeper
         self._waiting = waiting
         self._report = report
         self._standing = Standing.before(enrolments, provenance, rounds)
+        self._keys: KeyAuthority = (
+            CommitteeAuthority(self._standing, waiting) if keeper is None else KeeperAuthority(keeper)
+        )
+        self._vitals = vitals or Vitals("aggregator")
+        if keeper is not None:
+            self._vitals.check("keeper", keeper.problem)
+        self._vitals.gauge("rounds", "Rounds of the job", lambda: self._standing.rounds)
+        self._vitals.gauge("rounds_done", "Rounds of the job that are done", lambda: self._standing.rounds_done)
         self._questions = Questions(
             self._standing,
             enrolments,
@@ -60,6 +70,7 @@ class AggregatorService:
             on_received=on_received,
             on_refused=on_refused,
             report=report,
+            vitals=self._vitals,
         )
         self.round_ms: dict[int, float] = {}
         """Wall-clock milliseconds of each round that this process ran, attempts and waiting included."""
@@ -82,6 +93,7 @@ class AggregatorService:
             while self._standing.rounds_done < self._standing.rounds:
                 begin = time.perf_counter()
                 finished = await self._round(aggregator)
+                self._vitals.count("rounds_finished")
                 self.round_ms[finished.number] = (time.perf_counter() - begin) * 1e3
                 self._report(
                     f"round {finished.number}/{self._standing.rounds}: {len(finished.contributors)} silos added"
@@ -96,7 +108,7 @@ class AggregatorService:
             )
             return aggregator
         finally:
-            await self._keeper.close()
+            await self._keys.close()
 
     # ---------------------------------------------------------------------------------------------------- the rounds
 
@@ -136,17 +148,16 @@ class AggregatorService:
     async def _round(self, aggregator: Aggregator) -> FinishedRound:
         for _ in range(MOST_ATTEMPTS):
             try:
-                request = parts.join([aggregator.enrolled_job, aggregator.open_request()])
-                offer = await self._keeper.ask("open", request)
+                offer = await self._keys.open(aggregator)
                 aggregator.opened(offer)
                 self._standing.offered.clear()
                 self._standing.offer = offer
                 await wake(self._standing.for_silos)
                 await self._gather(aggregator)
                 await self._propose(aggregator)
-                await self._confirm(aggregator)
-                answer = await self._keeper.ask("answer", aggregator.key_request())
-                finished = aggregator.finish(answer)
+                if aggregator.desk is None:  # a committee's members answer once, and confirm nothing before
+                    await self._confirm(aggregator)
+                finished = aggregator.finish(await self._keys.answer(aggregator))
                 if (
                     finished.number == self._standing.rounds
                 ):  # before the last checkpoint that is cosigned, which covers it
@@ -161,7 +172,8 @@ class AggregatorService:
             except RoundVoided as void:
                 self._standing.offer = self._standing.proposal = None
                 self._report(f"{void.problem}: trying again")
-                aggregator.voided(await self._keeper.ask("void", aggregator.void_request(void.problem)))
+                self._vitals.count("attempts_voided")
+                aggregator.voided(await self._keys.void(aggregator, void.problem))
         raise PolicyError(
             f"a round was voided {MOST_ATTEMPTS} times", hint="Look at the keeper: it restarts in every round"
         )
@@ -229,7 +241,7 @@ class AggregatorService:
     async def _check(self, aggregator: Aggregator) -> None:
         while True:
             try:
-                await self._keeper.ask("check", aggregator.key_request())
+                await self._keys.check(aggregator)
                 return
             except RoundVoided:
                 raise

@@ -13,14 +13,19 @@ from concurrent.futures import Executor
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.enrolment import Enrolments
+from quatrefoil.services.member_questions import MemberQuestions
 from quatrefoil.services.rpc import SMALL, Asked, Method, OnRefused, answer_all
 from quatrefoil.services.standing import Standing
+from quatrefoil.services.vitals import Vitals, watched
 from quatrefoil.services.waiting import wait_until, wake
 
 PATIENCE = 20.0
 MOST_REASON = 400
 LARGEST_EXPANSION = 16
 """Bytes a parameter that a contribution may have, beside what every message may."""
+
+LARGEST_SHARE = 1 << 16
+"""Bytes that it may have for each member of a committee: a sealed share of one block of the key."""
 
 
 class Questions:
@@ -36,6 +41,7 @@ class Questions:
         on_received: Callable[[int, str, bytes], None],
         on_refused: OnRefused,
         report: Callable[[str], None],
+        vitals: Vitals,
     ) -> None:
         self._standing = standing
         self._enrolments = enrolments
@@ -44,6 +50,7 @@ class Questions:
         self._on_received = on_received
         self._on_refused = on_refused
         self._report = report
+        self._vitals = vitals
 
     async def handle(self, channel: Asked) -> None:
         """Serve one connected silo until it leaves."""
@@ -63,8 +70,9 @@ class Questions:
             "sign": self._sign,
             "object": self._object,
         }
+        methods |= MemberQuestions(self._standing, self._report).methods
         silo = channel.peer.name
-        checked = {name: self._for_invited(method) for name, method in methods.items()}
+        checked = watched({name: self._for_invited(method) for name, method in methods.items()}, self._vitals)
         await answer_all(channel, checked, limit=self._limit, on_refused=self._on_refused)
         if silo in self._standing.told and channel.closed_by_peer:
             # It has read that the job is done, and has said goodbye.
@@ -175,7 +183,9 @@ class Questions:
         return b""
 
     def _limit(self) -> int:
-        return SMALL + LARGEST_EXPANSION * (len(self._model) // 4)  # at least four bytes each
+        aggregator = self._standing.aggregator
+        members = 0 if aggregator is None else len(aggregator.job.members)
+        return SMALL + LARGEST_EXPANSION * (len(self._model) // 4) + LARGEST_SHARE * members  # at least four bytes each
 
 
 def _size(silo: str, body: bytes) -> int:

@@ -12,13 +12,20 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from quatrefoil import errors
 from quatrefoil.errors import HostError, MessageRefused, PeerError, PeerUnreachable, QuatrefoilError
 from quatrefoil.federation import parts
-from quatrefoil.transport import Party
+
+
+class Named(Protocol):
+    """A party by the name that it is certified for."""
+
+    @property
+    def name(self) -> str: ...
 
 
 class Asking(Protocol):
@@ -31,20 +38,13 @@ class Asking(Protocol):
     def group(self) -> str: ...
 
     @property
-    def peer(self) -> Party: ...
+    def peer(self) -> Named: ...
 
     def send(self, frame: bytes) -> None: ...
 
     def receive(self, limit: int) -> bytes: ...
 
     def close(self) -> None: ...
-
-
-class Named(Protocol):
-    """A party by the name that it is certified for."""
-
-    @property
-    def name(self) -> str: ...
 
 
 class AsyncConversing(Protocol):
@@ -104,6 +104,11 @@ async def ask_async(channel: AsyncConversing, method: str, body: bytes = b"", *,
 def longer(pause: float) -> float:
     """The pause after this one."""
     return min(1.5 * pause, LONGEST_PAUSE)
+
+
+def jittered(pause: float) -> float:
+    """How long to wait this time: not what all others wait who lost the same party at the same moment."""
+    return pause * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 async def answer_all(

@@ -8,6 +8,7 @@ was sent before the attempt had been offered to it: an answer to an earlier one,
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from quatrefoil.errors import MessageRefused
@@ -37,6 +38,8 @@ class Standing:
     latest: FinishedRound | None = None
     offer: bytes | None = None
     offered: set[str] = field(default_factory=set)
+    sharing: bool = False
+    """Whether members of a committee are to check their shares now."""
     proposal: bytes | None = None
     declined: dict[str, str] = field(default_factory=dict)
     statement: bytes | None = None
@@ -90,13 +93,16 @@ class Standing:
             return True
         if done >= self.rounds:  # a silo that has left cosigns and signs nothing more
             return self.statement is not None and (self.cosigning is None or self.cosigning.has_quorum)
+        if self.aggregator.desk is not None and self._for_seat(silo) is not None:
+            return True
         if self.proposal is not None:
             return self.is_to_confirm(silo)
         return self.offer is not None and self.is_wanted(silo)
 
     def is_to_confirm(self, silo: str) -> bool:
         """Whether the proposed roster is still to be confirmed by this silo."""
-        return silo not in self.declined and silo not in self.running().confirmed
+        aggregator = self.running()
+        return aggregator.desk is None and silo not in self.declined and silo not in aggregator.confirmed
 
     def news(self, silo: str, done: int) -> bytes:
         """What such a silo is to do next, where there is anything: a kind and its parts."""
@@ -111,6 +117,9 @@ class Standing:
                 return _kind(b"provenance", self.statement)
             self.told.add(silo)
             return parts.join([b"done", parts.join([]) if self.cosigning is None else self.cosigning.final])
+        if (seat := self._for_seat(silo)) is not None:
+            kind, request = seat
+            return _kind(kind, *request())
         assert self.offer is not None
         if self.proposal is not None:
             return _kind(b"confirm", self.offer, self.proposal, parts.join(self.running().voids))
@@ -118,6 +127,28 @@ class Standing:
         self.running().offered(silo)
         running = self.running()
         return _kind(b"offer", self.offer, parts.join(running.voids), running.void_receipts(silo))
+
+    def _for_seat(self, silo: str) -> tuple[bytes, Callable[[], tuple[bytes, ...]]] | None:
+        """What a silo is to do as a member of the committee, or as a dealer that is complained of: a kind, and what
+        gives its content. None where there is nothing."""
+        desk = self.running().desk
+        if desk is None:
+            return None
+        if desk.wants_key(silo):
+            return b"key", lambda: (desk.opening,)
+        if desk.void_request is not None:
+            void = desk.void_request
+            return (b"void", lambda: (desk.offer(), void)) if desk.wants_void(silo) else None
+        offer, proposal = self.offer, self.proposal
+        if offer is None or not self.sharing:
+            return None
+        if desk.is_complained_of(silo):
+            return b"show", lambda: (offer, desk.complaints(silo))
+        if desk.wants_report(silo):
+            return b"shares", lambda: (offer, desk.share_request(silo))
+        if proposal is not None and desk.wants_answer(silo):
+            return b"answer", lambda: (offer, desk.answer_request(silo, proposal))
+        return None
 
 
 def _kind(kind: bytes, *content: bytes) -> bytes:

@@ -110,6 +110,7 @@ pub struct Shape {
     pub table_columns: Range<usize>,
     pub fractions: Vec<Fraction>,
     pub code: Code,
+    /// Of the runs of both opened rows.
     pub row_code: Code,
     pub masks: MaskRow,
 }
@@ -153,7 +154,7 @@ impl Shape {
                 return Ok(shape);
             }
         }
-        let [first, second, _] = shape.leaf_words();
+        let [first, second] = shape.leaf_words();
         Err(format!(
             "{} values between the layers, {batch} times, do not fit: with columns of 2^{} rows leaves have {first} and {second} \
              words ({LARGEST_LEAF} are the most), and a mask row {} elements ({} are the most); prove fewer at once",
@@ -167,7 +168,8 @@ impl Shape {
     /// Columns, codes and masks for columns of 2^`log_rows` rows.
     fn lay_out(&mut self, log_rows: usize) {
         self.log_rows = log_rows;
-        [self.code, self.row_code] = codes::of_rows(log_rows);
+        [self.code, _] = codes::of_rows(log_rows);
+        self.row_code = codes::of_opened_row(self.code.log_message.max(self.weights.code.log_message));
         let mut end = 0;
         let mut take = |count: usize| {
             end += count;
@@ -179,7 +181,7 @@ impl Shape {
     }
 
     fn fits(&self) -> bool {
-        let [first, second, _] = self.leaf_words();
+        let [first, second] = self.leaf_words();
         first <= LARGEST_LEAF && second <= LARGEST_LEAF && self.masks.length <= self.code.message()
     }
 
@@ -288,17 +290,14 @@ impl Shape {
         self.code.message() + self.code.queries
     }
 
-    /// Words of a leaf of tree 1, tree 2 and tree 3.
-    pub fn leaf_words(&self) -> [usize; 3] {
-        let opened = 2 << (self.code.log_message - self.row_code.log_message);
-        [self.base_columns() * self.runs() + 6, 2 * self.inverse_columns() * self.runs(), opened]
+    /// Words of a leaf of tree 1 and tree 2.
+    pub fn leaf_words(&self) -> [usize; 2] {
+        [self.base_columns() * self.runs() + 6, 2 * self.inverse_columns() * self.runs()]
     }
 
-    /// Words of a leaf of tree M, tree W and tree 4.
-    pub fn weights_leaf_words(&self) -> [usize; 3] {
-        let weights = &self.weights;
-        let opened = 2 << (weights.code.log_message - weights.row_code.log_message);
-        [2, weights.columns * weights.runs(), opened]
+    /// Words of a leaf of tree M and tree W.
+    pub fn weights_leaf_words(&self) -> [usize; 2] {
+        [2, self.weights.columns * self.weights.runs()]
     }
 
     /// The cells of Sums and pools, which are held to their sums by a claim each, in order.

@@ -175,16 +175,15 @@ impl Verifier<'_> {
         roots: [Digest; 4],
     ) -> Result<(), Rejected> {
         let (shape, weights) = (self.shape, &self.shape.weights);
-        let of_columns = claim([shape.code, shape.row_code], shape.code.queries, &kappa.columns, z, &kappa.row);
-        let codes = [weights.code, weights.row_code];
-        let of_weights = claim(codes, weights.appended(), &kappa.weights_columns, w, &kappa.weights_row);
-        let ([first, second, _], [masks, columns, _]) = (shape.leaf_words(), shape.weights_leaf_words());
+        let of_columns = claim(shape.code, shape.code.queries, &kappa.columns, z, &kappa.row);
+        let of_weights = claim(weights.code, weights.appended(), &kappa.weights_columns, w, &kappa.weights_row);
+        let ([first, second], [masks, columns]) = (shape.leaf_words(), shape.weights_leaf_words());
         let trees = Trees { roots, widths: [first, second, masks, columns] };
-        opened::verify(&mut self.messages, [&of_columns, &of_weights], claimed, &trees)
+        opened::verify(&mut self.messages, [&of_columns, &of_weights], shape.row_code, claimed, &trees)
     }
 }
 
-fn claim<'a>([code, row_code]: [Code; 2], appended: usize, kappa: &[E], point: &'a [E], masks: &[E]) -> Claim<'a> {
+fn claim<'a>(code: Code, appended: usize, kappa: &[E], point: &'a [E], masks: &[E]) -> Claim<'a> {
     let (high, low) = split(point, code);
-    Claim { code, appended, row_code, rows: weights_of_rows(kappa, high), low, masks: masks.to_vec() }
+    Claim { code, appended, rows: weights_of_rows(kappa, high), low, masks: masks.to_vec() }
 }

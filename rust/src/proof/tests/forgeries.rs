@@ -103,12 +103,12 @@ impl Instance {
     }
 }
 
-fn without(constraint: Constraint) -> Lies {
+pub fn without(constraint: Constraint) -> Lies {
     Lies { left_out: Some(constraint), ..NONE }
 }
 
 /// The lie is rejected, and accepted when the constraint is left out.
-fn caught_by(instance: &Instance, constraint: Constraint, lies: Lies) {
+pub fn caught_by(instance: &Instance, constraint: Constraint, lies: Lies) {
     assert_eq!(instance.verdict(lies), Err(Rejected::Row));
     assert_eq!(instance.verdict(Lies { left_out: Some(constraint), ..lies }), Ok(()));
 }

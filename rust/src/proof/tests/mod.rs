@@ -5,6 +5,7 @@ mod further;
 mod masks;
 mod mutations;
 mod shape;
+mod shares;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod taint;
 mod wiping;
@@ -17,11 +18,12 @@ use crate::proof::masks::Masks;
 use crate::proof::prover::{Attempt, Ciphertext, prove};
 use crate::proof::shape::Shape;
 use crate::proof::statement::Statement;
-use crate::proof::transcript::content;
+use crate::proof::transcript::{Digest, content};
 use crate::proof::verifier::verify;
 use crate::proof::wide::Width;
 use crate::proof::witness::{Unprovable, Witness};
 use crate::shared::Shared;
+use crate::sharing::{Polynomials, Threshold};
 
 pub struct Instance {
     pub shape: Shape,
@@ -30,11 +32,24 @@ pub struct Instance {
     pub witness: Witness,
     pub bound: u64,
     pub further: Further,
+    pub commitments: Vec<Digest>,
 }
 
 impl Instance {
     pub fn new(layout: Layout, count: usize) -> Self {
         Self::with(layout, count, |_| Further::default())
+    }
+
+    /// With the key in shares, and further claims.
+    pub fn shared(layout: Layout, count: usize, dealt: &Polynomials, further: impl FnOnce(&Shape) -> Further) -> Self {
+        let plain = Self::with(layout, count, further);
+        let shape = plain.shape.shared(dealt.threshold).unwrap();
+        let values = values(count);
+        // SAFETY: the vector lives longer.
+        let shared = unsafe { Shared::new(values.as_ptr(), values.len()) };
+        let witness =
+            Witness::new(&shape, &encryption(layout), shared, plain.bound, &plain.further, Some(dealt), 1).unwrap();
+        Self { shape, witness, commitments: dealt.commitments(), ..plain }
     }
 
     /// With further claims.
@@ -49,8 +64,8 @@ impl Instance {
         let masks = Masks::new(&[6; 32], &[5; 32], shape.blocks, 2);
         let bound = 1 << 61;
         let further = further(&shape);
-        let witness = Witness::new(&shape, &encryption, shared, bound, &further, 1).unwrap();
-        Self { shape, masks, blocks, witness, bound, further }
+        let witness = Witness::new(&shape, &encryption, shared, bound, &further, None, 1).unwrap();
+        Self { shape, masks, blocks, witness, bound, further, commitments: Vec::new() }
     }
 
     /// A witness of the same values under other further claims.
@@ -58,7 +73,7 @@ impl Instance {
         let values = values(self.shape.values);
         // SAFETY: the vector lives longer.
         let shared = unsafe { Shared::new(values.as_ptr(), values.len()) };
-        Witness::new(&self.shape, &encryption(self.shape.layout), shared, self.bound, further, 1)
+        Witness::new(&self.shape, &encryption(self.shape.layout), shared, self.bound, further, None, 1)
     }
 
     pub fn statement(&self) -> Statement<'_> {
@@ -70,6 +85,7 @@ impl Instance {
             context: [6; 32],
             binding: [7; 32],
             ciphertext: content(&self.blocks),
+            commitments: &self.commitments,
         }
     }
 
@@ -84,6 +100,11 @@ impl Instance {
     pub fn prove(&self, threads: usize) -> Attempt {
         prove(&self.statement(), &self.ciphertext(), &self.witness, &[9; 32], threads)
     }
+}
+
+/// The key of every `Instance` in shares.
+pub fn dealt(members: usize, privacy: usize, packing: usize) -> Polynomials {
+    Polynomials::new(Threshold::new(members, privacy, packing).unwrap(), &[1; 32], &[3; 32], &[5; 32])
 }
 
 fn values(count: usize) -> Vec<f64> {

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use super::further::claims;
-use super::{Instance, narrow, wide};
+use super::{Instance, dealt, narrow, wide};
 use crate::encryption::Encryption;
 use crate::layout::Layout;
 use crate::processor;
@@ -15,13 +15,14 @@ use crate::proof::prover::prove;
 use crate::proof::witness::Witness;
 use crate::sampling::TILE;
 use crate::shared::Shared;
+use crate::sharing::Polynomials;
 use crate::taint::{at_each_level, dependent, secret, secret_seed};
 
 /// A witness of secret values and seeds, those of [`Instance::new`].
 fn secret_witness(instance: &Instance, layout: Layout, count: usize) -> Witness {
     let plain: Vec<f64> = (0..count).map(|i| ((i % 201) as f64 - 100.0) / 128.0).collect();
     let values = secret(&plain);
-    let (key_seed, noise_seed) = (secret_seed(1), secret_seed(2));
+    let (key_seed, noise_seed, sharing_seed) = (secret_seed(1), secret_seed(2), secret_seed(3));
     let encryption = Encryption {
         layout,
         parameters: &[5; 32],
@@ -34,7 +35,8 @@ fn secret_witness(instance: &Instance, layout: Layout, count: usize) -> Witness 
     };
     // SAFETY: the vector lives longer.
     let shared = unsafe { Shared::new(values.as_ptr(), values.len()) };
-    Witness::new(&instance.shape, &encryption, shared, instance.bound, &instance.further, 1)
+    let dealt = instance.shape.sharing.map(|sharing| Polynomials::new(sharing, &key_seed, &sharing_seed, &[5; 32]));
+    Witness::new(&instance.shape, &encryption, shared, instance.bound, &instance.further, dealt.as_ref(), 1)
         .expect("it is within bounds")
 }
 
@@ -53,7 +55,8 @@ fn dependent_in_a_proof(instance: &Instance, layout: Layout, count: usize) -> us
 fn of_a_proof_only_whether_a_value_is_refused() {
     // Tables that are compared, and tables that are sorted.
     for (layout, count) in [(wide(), 700), (narrow(), 700)] {
-        for instance in [Instance::new(layout, count), Instance::with(layout, count, claims)] {
+        let shared = Instance::shared(layout, count, &dealt(8, 3, 2), claims);
+        for instance in [Instance::new(layout, count), Instance::with(layout, count, claims), shared] {
             at_each_level(|| {
                 println!("a proof, {} values, the {} copy", count, processor::level().name());
                 assert_eq!(dependent_in_a_proof(&instance, layout, count), count.div_ceil(TILE));

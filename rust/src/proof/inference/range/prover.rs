@@ -109,7 +109,7 @@ impl Prover<'_> {
             weights: self.commitment,
             trees: trees.map(|(tree, number)| (tree, self.blinding.salts(number))),
         };
-        opened::prove(&mut self.messages, claims.opened.each_ref(), secrets, threads);
+        opened::prove(&mut self.messages, claims.opened.each_ref(), shape.row_code, secrets, threads);
         drop_all(inverses, threads);
         [first_tree, second_tree, mu_tree].into_iter().for_each(|tree| tree.drop_on(threads));
         #[cfg(test)]

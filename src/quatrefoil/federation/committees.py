@@ -1,0 +1,95 @@
+"""A committee asked in one process: what services ask of it over channels, handed over directly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from quatrefoil.errors import PeerError, RoundVoided
+from quatrefoil.federation import parts
+from quatrefoil.federation.aggregator import Aggregator
+from quatrefoil.federation.desk import Desk
+from quatrefoil.federation.silo import Silo
+
+
+@dataclass(frozen=True)
+class Members:
+    """The silos of a job that can be asked now, members of its committee or not; and its aggregator."""
+
+    aggregator: Aggregator
+    silos: Mapping[str, Silo]
+
+    @property
+    def desk(self) -> Desk:
+        assert self.aggregator.desk is not None, "the job has a committee"
+        return self.aggregator.desk
+
+    def open(self) -> bytes:
+        """The offer of the next attempt, with the keys of all members that give one; the aggregator has taken it."""
+        desk = self.desk
+        desk.begin(self.aggregator.open_request())
+        for name, silo in self.silos.items():
+            if desk.wants_key(name):
+                try:
+                    desk.take_key(name, silo.member_key(desk.opening))
+                except RoundVoided as gone:
+                    desk.is_silent(name, gone.problem)
+        offer = desk.offer()
+        self.aggregator.opened(offer)
+        return offer
+
+    def answers(self, offer: bytes, proposal: bytes) -> bytes:
+        """The release for a proposed roster and the sum of its keys, joined; ``RoundVoided`` where too few answer."""
+        desk = self.desk
+        for name, silo in self.silos.items():
+            if not desk.wants_answer(name):
+                continue
+            try:
+                desk.take_answer(name, silo.member_answer(offer, desk.answer_request(name, proposal)))
+            except RoundVoided as gone:
+                desk.is_silent(name, gone.problem)
+                continue
+            if (found := desk.recover(proposal)) is not None:
+                return found
+        raise RoundVoided(
+            f"{len(desk.answered)} members answered, and {desk.recovery} must agree", hint="Try the next attempt"
+        )
+
+
+def gather_shares(members: Members) -> None:
+    """Have members check their shares of all that was received; silos that they complain of, and that show no share
+    that fits, are left out of the attempt."""
+    desk, aggregator = members.desk, members.aggregator
+    offer = desk.offer()
+    for name, silo in members.silos.items():
+        if desk.wants_report(name):
+            try:
+                desk.take_report(name, silo.check_shares(offer, desk.share_request(name)))
+            except RoundVoided as gone:
+                desk.is_silent(name, gone.problem)
+    for name, silo in members.silos.items():
+        if desk.is_complained_of(name):
+            try:
+                desk.take_shown(name, silo.open_shares(offer, parts.split_list(desk.complaints(name), 64)))
+            except PeerError:
+                continue  # it is left out below, and the reason is in the log
+    for name, reason in desk.unresolved().items():
+        aggregator.exclude(name, reason)
+
+
+def run_void(members: Members, offer: bytes, reason: str) -> bytes:
+    """The members' void of the attempt that is open; ``RoundVoided`` where too few sign it."""
+    desk = members.desk
+    desk.begin_void(members.aggregator.void_request(reason))
+    for name, silo in members.silos.items():
+        if desk.wants_void(name) and desk.void_request is not None:
+            try:
+                desk.take_void(name, silo.member_void(offer, desk.void_request))
+            except PeerError as error:
+                desk.is_silent(name, error.problem)
+    if (void := desk.void()) is None:
+        raise RoundVoided(f"too few members void the attempt: {desk.recovery} must", hint="Start the missing members")
+    return void
+
+
+__all__ = ["Members", "gather_shares", "run_void"]

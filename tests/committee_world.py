@@ -1,0 +1,141 @@
+"""A job whose keys a committee of eight silos holds, of whom two may be silent and one may lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import world
+from quatrefoil.federation import parts
+from quatrefoil.federation.authorities import NOBODY
+from quatrefoil.federation.committees import Members, gather_shares, run_void
+from quatrefoil.federation.desk import Desk
+from quatrefoil.federation.enrolment import JobTerms
+from quatrefoil.federation.publishing import FinishedRound
+from quatrefoil.policy import Policy
+from world import World
+
+EIGHT = ("ambon", "bari", "cusco", "dakar", "elba", "faro", "graz", "huesca")
+world.SAMPLES.setdefault("huesca", 60)
+world.UPDATES.setdefault("huesca", 0.125)
+
+POLICY = """
+name = "test-committee"
+threats = ["recorder", "network", "curious-aggregator", "colluding-silos", "byzantine-silo"]
+on_excess = "refuse"
+[limits]
+minimum_silos = 3
+colluding_silos = {colluding}
+largest_sample_count = 1000
+clip = 1.0
+value_bits = 16
+minimum_roster_group = {group}
+rounds = 20
+update_norm = 3.0
+[allow]
+transport = ["pq-tls"]
+enclave = ["committee"]
+aggregation = ["additive-rlwe"]
+proofs = ["bounded-update"]
+[insecure]
+accept = []
+[key_authority]
+kind = "committee"
+members = {members}
+silent = {silent}
+liars = {liars}
+"""
+
+
+def committee_policy(**changes: object) -> Policy:
+    given = {"members": 8, "silent": 2, "liars": 1, "colluding": 1, "group": 1} | changes
+    return Policy.parse(POLICY.format(**given), source="test")
+
+
+@dataclass
+class CommitteeWorld(World):
+    """``down``: silos that nothing is asked of. ``lies``: by member, what becomes of the answer that it gives."""
+
+    names: Any = EIGHT
+    rounds: int = 3
+    down: set[str] = field(default_factory=set)
+    lies: dict[str, Callable[[bytes], bytes]] = field(default_factory=dict)
+    after: Callable[[], None] = lambda: None
+
+    def make_policy(self) -> Policy:
+        return committee_policy(**self.limits)
+
+    def appraiser(self) -> Any:
+        return None
+
+    def make_keeper(self, state: object = None) -> Any:
+        return None
+
+    def terms(self, **changes: object) -> JobTerms:
+        return super().terms(**({"keeper": NOBODY} | changes))
+
+    @property
+    def desk(self) -> Desk:
+        assert self.aggregator.desk is not None
+        return self.aggregator.desk
+
+    @property
+    def members(self) -> Members:
+        """Those that can be asked."""
+        return Members(self.aggregator, {name: silo for name, silo in self.silos.items() if name not in self.down})
+
+    def open(self) -> bytes:
+        self.offer = self.members.open()
+        return self.offer
+
+    def share(self) -> None:
+        """Have members check their shares of what was received; dealers that show none are left out."""
+        gather_shares(self.members)
+
+    def propose(self) -> bytes:
+        self.share()
+        self.aggregator.check_roster()
+        self.proposal = self.aggregator.propose()
+        return self.proposal
+
+    def answer_of(self, name: str) -> bytes:
+        """A member's answer, as it sends it."""
+        message = self.silos[name].member_answer(self.offer, self.desk.answer_request(name, self.proposal))
+        return self.lies[name](message) if name in self.lies else message
+
+    def answer(self, confirming: Collection[str] | None = None) -> bytes:
+        """The release and the key, with answers of these members (default: all that are not down)."""
+        self.propose()
+        return self.gathered(self.members.silos if confirming is None else confirming)
+
+    def gathered(self, names: Collection[str]) -> bytes:
+        found = None
+        for name in names:
+            if self.desk.wants_answer(name) and found is None:
+                self.desk.take_answer(name, self.answer_of(name))
+                found = self.desk.recover(self.proposal)
+        assert found is not None
+        return found
+
+    def void(self, reason: str = "test") -> bytes:
+        void = run_void(self.members, self.offer, reason)
+        self.aggregator.voided(void)
+        return void
+
+    def restart(self, name: str) -> None:
+        """Start a silo again, on the disk that it has."""
+        self.silos[name] = self.make_silo(name)
+
+    def restart_hub(self) -> None:
+        job = self.enrolments.agreed()
+        assert job is not None
+        self.aggregator = self.make_aggregator(job)
+
+    def finish(self, confirming: Any = None) -> FinishedRound:
+        return self.aggregator.finish(self.answer(confirming))
+
+
+def sealed_shares(message: bytes) -> list[bytes]:
+    """By member, in a contribution as it travels."""
+    return parts.split(parts.split(message, 4)[1], 8)
