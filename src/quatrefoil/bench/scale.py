@@ -82,7 +82,7 @@ def measure_units(progress: Callable[[str], None]) -> Units:
         return Line.through(figure(small), figure(large))
 
     def steps(result: dict[str, Any], *names: str) -> float:
-        return sum(result["server_steps"][name]["cpu_ms_per_silo"] for name in names)
+        return float(sum(result["server_steps"][name]["cpu_ms_per_silo"] for name in names))
 
     once = ("decrypt", "publish")
     return Units(
