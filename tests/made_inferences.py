@@ -20,7 +20,7 @@ from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.serving.receipts import ReceiptIssuer
 from world import START, TRUSTED, consortium, identity
 
-MODEL, POLICY, PLAN = b"m" * 32, b"p" * 32, b""
+MODEL, COMMITMENT, POLICY, PLAN = b"m" * 32, b"c" * 32, b"p" * 32, b""
 SALT, METHOD, PATH = bytes(range(32)), b"POST", b"/v2/models/heart/infer"
 ASKED, ANSWERED = b'{"inputs":[]}', b'{"outputs":[]}'
 REQUEST, ANSWER = commit_request(SALT, METHOD, PATH, ASKED), commit_answer(SALT, 200, ANSWERED)
@@ -63,6 +63,7 @@ def receipt(number: int = 0, **changes: Any) -> InferenceReceipt:
         "previous": of,
         "time": SECONDS * 1000 + 250,
         "model": MODEL,
+        "commitment": COMMITMENT,
         "measurement": "tpm.pcr0=01",
         "policy": POLICY,
         "plan": PLAN,
@@ -78,6 +79,7 @@ def issuer(folder: Path, log: Log, clock: Callable[[], datetime] = lambda: START
     terms: dict[str, Any] = {
         "issuer": "ward",
         "model": MODEL,
+        "commitment": COMMITMENT,
         "measurement": "tpm.pcr0=01",
         "policy": POLICY,
         "plan": PLAN,

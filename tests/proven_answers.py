@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,16 @@ from float_models import numbers, perceptron
 from quatrefoil.audit import PartyLog
 from quatrefoil.audit.computations import computation, opening_keys
 from quatrefoil.audit.inference_receipts import commit_answer, commit_request, read
+from quatrefoil.enclave.binding import Keyset
 from quatrefoil.inference import InferRequest, OnnxEngine
 from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proven import CommittedModel, Port, Recorded, log_statement
-from quatrefoil.proven.statement import sign_statement
+from quatrefoil.proven.statement import read_statement, sign_statement
 from quatrefoil.quantised import IntegerGraph, encode, enter, program_of, quantise
 from quatrefoil.resources.container import FILE, reading, root_of
 from quatrefoil.serving.audited import AuditedModel, Trace
-from quatrefoil.serving.receipts import Computed
-from quatrefoil.serving.recording import Recorder
+from quatrefoil.serving.receipts import Computed, ReceiptIssuer
+from quatrefoil.serving.record_writer import Recorder
 from quatrefoil.transport import sealed
 from world import START, TRUSTED, consortium, identity
 
@@ -56,9 +58,17 @@ class Ward:
             self.root = root_of(content)
         self.engine = OnnxEngine(self.model.read_bytes(), name="heart")
         self.log = made.server_log(folder / "state", clock)
-        self.issuer = made.issuer(folder / "journal", self.log, clock, model=self.root)
-        self.keyset = made.begun(self.issuer)
+        self.commitment = ROOT
+        """That receipts name, from the first one on: :meth:`state` says another."""
         self.recorder: Recorder | None = None
+
+    @cached_property
+    def issuer(self) -> ReceiptIssuer:
+        return made.issuer(self.folder / "journal", self.log, clock, model=self.root, commitment=self.commitment)
+
+    @cached_property
+    def keyset(self) -> Keyset:
+        return made.begun(self.issuer)
 
     def audit(self, records: Path, prover: sealed.Recipient) -> None:
         """Keep records for ``prover`` from now on."""
@@ -92,14 +102,15 @@ class Ward:
         """A receipt that commits to these integers, whatever they are."""
         salt = hashlib.sha256(b"salt %d" % number + np.asarray(inputs).tobytes()).digest()
         keys = opening_keys(salt)
+        keyset = self.keyset
         asked, answered = commit_request(salt, b"POST", PATH, b"{}"), commit_answer(salt, status, b"{}")
         low, high = self.graph.input.low, self.graph.input.high
         said = computation(field_hash(inputs.shape[1], low, high), inputs, outputs, keys)
         kept: list[bytes] = []
         computed = Computed(said, kept.append) if audit else None
         if self.recorder is not None:
-            computed = self.recorder.computed(Trace(inputs, outputs), salt, self.keyset)
-        signed = self.issuer.issue(asked, answered, status, complete, computed=computed)
+            computed = self.recorder.computed(Trace(inputs, outputs), salt, keyset)
+        signed = self.issuer.issue(asked, answered, status, complete, keyset=keyset, computed=computed)
         return Recorded(read(signed), inputs, outputs, keys)
 
     def logged(self) -> PartyLog:
@@ -115,7 +126,7 @@ class Ward:
             "program": program.digest,
             "openings": 8,
             "input": Port(self.graph.input.name, self.graph.exponents[0] + 64),
-            "output": Port(self.graph.output, self.graph.exponents[program.steps] + 64),
+            "output": Port(self.graph.output, self.graph.exponents[-1] + 64),
             "time": int(START.timestamp()),
         }
         return CommittedModel(**{**values, **changes})
@@ -126,7 +137,8 @@ class Ward:
         self.issuer.end()
 
     def state(self, signed: bytes | None = None) -> bytes:
-        """Log the statement about the model; returns it."""
+        """Log the statement about the model, whose commitment receipts name from now on; returns it."""
         signed = sign_statement(self.said(), self.identity) if signed is None else signed
+        self.commitment = read_statement(signed).commitment
         log_statement(self.log, signed)
         return signed

@@ -43,9 +43,9 @@ from quatrefoil.serving.gateway import Gateway
 from quatrefoil.serving.handler import Handler
 from quatrefoil.serving.keys import InForce, ServingKeys
 from quatrefoil.serving.oip import OipHandler
+from quatrefoil.serving.receipt_log import ReceiptLog
 from quatrefoil.serving.receipts import Computed, ReceiptIssuer
-from quatrefoil.serving.recording import Recorder
-from quatrefoil.serving.records import Records
+from quatrefoil.serving.record_writer import Recorder
 from quatrefoil.serving.server import Serving
 from quatrefoil.transport import ROLES, FixedCredentials, HybridContext, system_clock
 from quatrefoil.web.guard import CutOff
@@ -53,6 +53,8 @@ from support import Consortium
 
 MODEL = "linear"
 INFER = f"/v2/models/{MODEL}/infer".encode()
+COMMITMENT = b"c" * 32
+"""Of the weights of a model that is served in audit mode."""
 ISSUER = "server"
 
 
@@ -150,6 +152,7 @@ class MemoryReceipts:
             previous=previous,
             time=int(datetime.now(UTC).timestamp() * 1000),
             model=self._policy.model.root,
+            commitment=b"",
             measurement="test",
             policy=self._policy.digest(),
             plan=self._policy.plan,
@@ -435,6 +438,7 @@ class Running:
         self.issuer = ReceiptIssuer(
             issuer=ISSUER,
             model=policy.model.root,
+            commitment=COMMITMENT if recorder else b"",
             measurement="",
             policy=policy.digest(),
             plan=policy.plan,
@@ -442,7 +446,7 @@ class Running:
             log=self.log,
             clock=system_clock,
         )
-        self.records = Records(self.issuer, policy.attestation.appraisal, self.said.append, recorder=recorder)
+        self.records = ReceiptLog(self.issuer, policy.attestation.appraisal, self.said.append, recorder=recorder)
         self.keys = ServingKeys(
             machine, policy, collateral=lambda: self.collateral, events=self.records, clock=system_clock
         )

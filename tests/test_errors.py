@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 import pytest
 
@@ -35,3 +36,12 @@ def test_letters_of_every_language_stay():
 def test_the_party_at_fault_is_kept():
     assert MessageRefused("x", hint="y", party="bari").party == "bari"
     assert PeerError("x", hint="y").party is None
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_errors_go_from_process_to_process(kind):
+    error = kind("7 is odd.", hint="Take 8")
+    if isinstance(error, PeerError):
+        error.party = "bari"
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (kind, str(error), vars(error))

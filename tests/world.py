@@ -47,6 +47,7 @@ from quatrefoil.federation.messages import (
 from quatrefoil.federation.provenance import AggregatorProvenance, SiloProvenance
 from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.silo import Silo
+from quatrefoil.federation.spool import MemorySpool, Spool
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
 from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
 from quatrefoil.policy import Policy
@@ -266,6 +267,7 @@ class World:
     aggregator_kind: type[Aggregator] = Aggregator
     commits: dict[str, Commitments] = field(default_factory=dict)
     parent: bytes | None = None
+    make_spool: Callable[[], Spool] = MemorySpool
 
     def __post_init__(self) -> None:
         self.policy = self.make_policy()
@@ -404,6 +406,7 @@ class World:
             self.model_bytes,
             clock=self.clock,
             receipt_key=self.receipt_key,
+            make_spool=self.make_spool,
             security=self.hub_security,
             aggregation=self.aggregation(),
             proofs=self.proofs(),

@@ -101,9 +101,9 @@ def _dealt(
     assert witness.dealt is not None
     blocks = key_blocks(witness.key, threshold.packing)
     known = dict(zip(threshold.base_points, blocks, strict=False)) | {k: list(at) for k, (at, _) in corrupted.items()}
-    for point, at in zip(threshold.base_points, witness.dealt.values, strict=True):
+    for point, dealt in zip(threshold.base_points, witness.dealt.values, strict=True):
         if len(known) < threshold.recovery and point not in known:
-            known[point] = at
+            known[point] = dealt
     points, rows = list(known), list(known.values())
     found = []
     for at in threshold.base_points:

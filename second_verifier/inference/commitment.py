@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -147,9 +146,3 @@ def second_commitment(shape: Shape, inverses: Rows, drawn: Randomness) -> Commit
 def mask_commitment(shape: Shape, drawn: Randomness) -> Commitment:
     """Tree M."""
     return Commitment(parts(drawn.mu_W), shape.weights.code.n, drawn.salts_M)
-
-
-def row_commitment(u: Sequence[Ext], run: int, length: int) -> Commitment:
-    """Tree 3 or 4, over the runs of an opened row."""
-    rows = [part for i in range(0, len(u), run) for part in parts(u[i : i + run])]
-    return Commitment(rows, length, None)

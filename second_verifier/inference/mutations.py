@@ -54,9 +54,9 @@ def _parts(data: bytes, spans: dict[str, tuple[int, int]]) -> Iterator[Mutation]
     """The first and the last word or byte of every kind of part: of those that are numbered, of number 0."""
     kept = [name for name in spans if not any(word.isdigit() and int(word) > 0 for word in name.split()[1:2])]
     kept = [name for name in kept if not name.startswith(("layer", "path", "words", "salt", "root"))]
-    kept += ["layer 0 round 0", "layer 1 round 3", "X 1", "root 1", "root M", "root 2", "root 3", "root 4"]
+    kept += ["layer 0 round 0", "layer 1 round 3", "X 1", "root 1", "root M", "root 2", "root 3"]
     kept += [f"salt 0 of {tree}" for tree in _SALTED]
-    kept += [f"{part} of {tree}" for tree in (*_SALTED, "tree 3", "tree 4") for part in ("words 0", "path")]
+    kept += [f"{part} of {tree}" for tree in (*_SALTED, "tree 3") for part in ("words 0", "path")]
     for name in kept:
         at, size = spans[name]
         width = 1 if name.startswith(_BYTES) else 8
@@ -75,8 +75,8 @@ def _lengths(data: bytes) -> Iterator[Mutation]:
 
 
 def _orders(data: bytes, spans: dict[str, tuple[int, int]]) -> Iterator[Mutation]:
-    pairs = [("root 1", "root 2"), ("root 3", "root 4"), ("round 0", "round 1"), ("sigma", "sigma_W")]
-    pairs += [("fold 0", "fold_W 0"), ("v_B 0", "v_B 1"), ("weights round 0", "weights round 1")]
+    pairs = [("root 1", "root 2"), ("root M", "root 3"), ("round 0", "round 1"), ("sigma", "sigma_W")]
+    pairs += [("fold 0", "fold 1"), ("v_B 0", "v_B 1"), ("weights round 0", "weights round 1")]
     for one, other in pairs:
         (at, size), (there, same) = spans[one], spans[other]
         assert size == same
@@ -87,7 +87,7 @@ def _orders(data: bytes, spans: dict[str, tuple[int, int]]) -> Iterator[Mutation
 
 def _encodings(data: bytes, spans: dict[str, tuple[int, int]]) -> Iterator[Mutation]:
     names = ["v_A 0", "v_B 1", "layer 0 round 0", "X 1", "m 0", "round 0", "y", "weights round 0", "y_w", "sigma_W"]
-    names += ["u_m", "end of u", "end of u_W", "words 0 of tree 1", "words 0 of tree W", "fold 0", "u_2_W"]
+    names += ["u_m", "end of u", "end of u_W", "words 0 of tree 1", "words 0 of tree W", "fold 0", "u_2"]
     for name in names:
         patch = _patch(data, spans[name][0], P.to_bytes(8, "little"))
         yield _named(f"not-reduced-{name.replace(' ', '-')}", f"the first word of {name} is p", proof=[patch])

@@ -1,4 +1,4 @@
-"""The end of an argument, for two opened rows: what is opened holds them to trees, a second sum-check to claims.
+"""The end of an argument, for two opened rows: what is opened holds them to trees, one second sum-check to claims.
 
 Rows 9 to 12 of the transcript of docs/inference-proofs.md; a proof of range and a link end in the same way.
 """
@@ -15,8 +15,6 @@ from bounded_update.opening import (
     code_points,
     combined_words,
     fold_claim,
-    omega_at,
-    omega_vector,
     start_of_second,
 )  # fmt: skip
 from bounded_update.polynomials import horner
@@ -26,6 +24,7 @@ from bounded_update.shape import log2
 from bounded_update.transcript import Challenger, serialize
 from bounded_update.tree import Opening, root_of
 
+from .joint import Joint, Places, Two
 from .shape import Code
 
 Fold = tuple[Ext, Ext]
@@ -49,26 +48,19 @@ class RowWeights:
 
 @dataclass(frozen=True)
 class Side:
-    """One opened row u: its codes, its claim <eq(z_lo), u[0..C]>, and what was opened for it."""
+    """One opened row u: its code, its claim <eq(z_lo), u[0..C]>, and what was opened for it."""
 
     name: str
     code: Code
-    row_code: Code
     weights: RowWeights
     claim: Ext
     u_end: Sequence[Ext]
     positions: list[int]
     words: Sequence[tuple[Ext, list[int]]]  # that of mu and those of the runs, at each position
-    root: bytes  # of the tree of u
 
     @property
     def points(self) -> list[int]:
         return code_points(self.code.n, self.positions)
-
-    @property
-    def width(self) -> int:
-        """Words of a leaf of the tree of u."""
-        return row_width(self.code, self.row_code)
 
     def values(self, epsilon: Ext) -> list[Ext]:
         """U_i: what u[0..C] must be at the points by the opened words."""
@@ -79,37 +71,24 @@ class Side:
         return result
 
 
-@dataclass(frozen=True)
-class Row:
-    """The second sum-check of an opened row, and the combined run."""
-
-    folds: list[Fold]
-    u_2: list[Ext]
-
-    def to_bytes(self) -> bytes:
-        return b"".join(serialize(fold) for fold in self.folds) + serialize(self.u_2)
+Sides = tuple[Side, Side]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """All that is sent behind the opened words: of both rows, then the openings of their trees."""
+    """All that is sent behind the opened words: the second sum-check, the combined run, and the opening of tree 3."""
 
-    first: Row
-    second: Row
+    folds: list[Fold]
+    u_2: list[Ext]
     third: Opening
-    fourth: Opening
 
     def to_bytes(self) -> bytes:
-        return b"".join(part.to_bytes() for part in (self.first, self.second, self.third, self.fourth))
+        return b"".join(serialize(fold) for fold in self.folds) + serialize(self.u_2) + self.third.to_bytes()
 
 
-def row_width(code: Code, row_code: Code) -> int:
-    return 2 * (code.C // row_code.C)
-
-
-def shortest_row(code: Code, row_code: Code) -> int:
-    """Bytes of a `Row`."""
-    return 16 * (2 * log2(code.C) + row_code.C)
+def shortest_rows(joint: Joint) -> int:
+    """Bytes of `Rows` without the opening."""
+    return 16 * (2 * joint.variables + joint.row_code.C)
 
 
 def longest_opening(code: Code, width: int, salted: bool) -> int:
@@ -117,95 +96,73 @@ def longest_opening(code: Code, width: int, salted: bool) -> int:
     return count * (8 * width + SALT * salted) + largest_path(code.n, count)
 
 
-def longest_row(code: Code, row_code: Code) -> int:
-    """Bytes of the opening of its tree."""
-    return longest_opening(row_code, row_width(code, row_code), False)
+def longest_third(joint: Joint) -> int:
+    """Bytes of the opening of tree 3."""
+    return longest_opening(joint.row_code, joint.width, False)
+
+
+def first_claim(joint: Joint, sides: Sides, chi: Ext, epsilon: Ext) -> Ext:
+    """Of the second sum-check: both claims, and what both rows are at the points by the opened words."""
+    starts = [start_of_second(side.claim, side.values(epsilon), chi) for side in sides]
+    return total(factor * start for factor, start in zip(joint.factors(chi), starts, strict=True))
+
+
+def _points(sides: Sides) -> Places:
+    return sides[0].points, sides[1].points
 
 
 # The prover.
 
 
 def prove_rows(
-    sides: tuple[Side, Side],
-    rows: tuple[tuple[list[Ext], Commitment], tuple[list[Ext], Commitment]],
-    epsilon: Ext,
-    opened: bytes,
-    challenger: Challenger,
+    joint: Joint, sides: Sides, rows: Two, tree: Commitment, epsilon: Ext, opened: bytes, challenger: Challenger
 ) -> Rows:
-    """`rows` are u[0..C] and their trees. All of it is a function of the opened rows and of what was opened."""
+    """`rows` are u[0..C] and u_W[0..C_W]. All of it is a function of them and of what was opened."""
     challenger.absorb("opened", opened)
-    drawn = challenger.draw("chi")
-    chi = drawn.elements(2)
-    first, second = (
-        fold_row(side, row, chi_, epsilon, challenger) for side, (row, _), chi_ in zip(sides, rows, chi, strict=True)
-    )
-    openings = []
-    for label, side, (_, tree) in zip(("positions2", "places2"), sides, rows, strict=True):
-        positions = challenger.draw(label).positions(side.row_code.n, side.row_code.Q)
-        openings.append(tree.open(positions))
-    return Rows(first, second, openings[0], openings[1])
-
-
-def fold_row(side: Side, row: Sequence[Ext], chi: Ext, epsilon: Ext, challenger: Challenger) -> Row:
-    last = start_of_second(side.claim, side.values(epsilon), chi)
-    omega = omega_vector(side.weights.low, side.points, chi)
-    u = list(row)
+    chi = challenger.draw("chi").element()
+    last = first_claim(joint, sides, chi, epsilon)
+    omega = joint.omega((sides[0].weights.low, sides[1].weights.low), _points(sides), chi)
+    vector = joint.vector(rows)
+    left = vector
     folds: list[Fold] = []
     r: list[Ext] = []
-    for _ in range(log2(len(row))):
-        folds.append(second_round(u, omega))
+    for _ in range(joint.variables):
+        folds.append(second_round(left, omega))
         challenger.absorb("fold", serialize(folds[-1]))
         r.append(challenger.draw("r").element())
         last = fold_claim(last, folds[-1], r[-1])
-        u, omega = bind(u, r[-1]), bind(omega, r[-1])
-    u_2 = combined_run(row, r, side.row_code.C)
+        left, omega = bind(left, r[-1]), bind(omega, r[-1])
+    u_2 = joint.combined(vector, r)
     challenger.absorb("row", serialize(u_2))
-    return Row(folds, u_2)
-
-
-def combined_run(row: Sequence[Ext], r: Sequence[Ext], C2: int) -> list[Ext]:
-    """u_2 = sum_run eq(r_hi, run) run."""
-    high = eq_vector(r[: len(r) - log2(C2)])
-    pieces = [row[i : i + C2] for i in range(0, len(row), C2)]
-    return [total(weight * piece[i] for weight, piece in zip(high, pieces, strict=True)) for i in range(C2)]
+    positions = challenger.draw("positions2").positions(joint.row_code.n, joint.row_code.Q)
+    return Rows(folds, u_2, tree.open(positions))
 
 
 # The verifier.
 
 
-def verify_rows(sides: tuple[Side, Side], epsilon: Ext, opened: bytes, reader: Pieces, challenger: Challenger) -> None:
+def verify_rows(
+    joint: Joint, sides: Sides, root: bytes, epsilon: Ext, opened: bytes, reader: Pieces, challenger: Challenger
+) -> None:
+    """Both rows take the claimed values and those at the points. `root` is that of tree 3."""
     challenger.absorb("opened", opened)
-    drawn = challenger.draw("chi")
-    chi = drawn.elements(2)
-    runs = [verify_fold(side, chi_, epsilon, reader, challenger) for side, chi_ in zip(sides, chi, strict=True)]
-    labels = ("positions2", "places2")
-    drawn_positions = [
-        challenger.draw(label).positions(side.row_code.n, side.row_code.Q)
-        for label, side in zip(labels, sides, strict=True)
-    ]
-    for number, side, positions, (high, u_2) in zip("34", sides, drawn_positions, runs, strict=True):
-        opening = reader.opening(positions, side.row_code.n, side.width, salted=False)
-        check_root(number, side.root, positions, opening, side.row_code.n)
-        check_combined_run(side.name, opening.words, code_points(side.row_code.n, positions), high, u_2)
-
-
-def verify_fold(
-    side: Side, chi: Ext, epsilon: Ext, reader: Pieces, challenger: Challenger
-) -> tuple[list[Ext], list[Ext]]:
-    """A row takes the claimed value at z_lo and the values U_i at the points. Gives eq(r_hi) and u_2."""
-    last = start_of_second(side.claim, side.values(epsilon), chi)
+    chi = challenger.draw("chi").element()
+    last = first_claim(joint, sides, chi, epsilon)
     r: list[Ext] = []
-    for _ in range(log2(side.code.C)):
+    for _ in range(joint.variables):
         fold = reader.fold()
         challenger.absorb("fold", serialize(fold))
         r.append(challenger.draw("r").element())
         last = fold_claim(last, fold, r[-1])
-    u_2 = reader._elements(side.row_code.C)
-    split = len(r) - log2(side.row_code.C)
-    omega = omega_at(r, side.weights.point, side.points, chi)
-    check_last_claim(side.name, inner(eq_vector(r[split:]), u_2) * omega, last)
+    row_code = joint.row_code
+    u_2 = reader._elements(row_code.C)
+    omega = joint.omega_at(r, (sides[0].weights.point, sides[1].weights.point), _points(sides), chi)
+    check_last_claim(inner(eq_vector(r[len(r) - log2(row_code.C) :]), u_2) * omega, last)
     challenger.absorb("row", serialize(u_2))
-    return eq_vector(r[:split]), u_2
+    positions = challenger.draw("positions2").positions(row_code.n, row_code.Q)
+    opening = reader.opening(positions, row_code.n, joint.width, salted=False)
+    check_root("3", root, positions, opening, row_code.n)
+    check_combined_run(opening.words, code_points(row_code.n, positions), joint.weights_of_runs(r), u_2)
 
 
 def check_root(name: str, root: bytes, positions: list[int], opening: Opening, size: int) -> None:
@@ -222,27 +179,25 @@ def check_mask_row(words: Sequence[Sequence[int]], points: Sequence[int], epsilo
             raise Rejected("the opened mask row is not what the opened words say")
 
 
-def check_last_claim(name: str, value: Ext, last: Ext) -> None:
+def check_last_claim(value: Ext, last: Ext) -> None:
     if value != last:
-        raise Rejected(f"the opened row {name} does not take the values that it must")
+        raise Rejected("the opened rows do not take the values that they must")
 
 
 def check_combined_run(
-    name: str, words: Sequence[Sequence[int]], points: Sequence[int], weights: Sequence[Ext], u_2: Sequence[Ext]
+    words: Sequence[Sequence[int]], points: Sequence[int], weights: Sequence[Ext], u_2: Sequence[Ext]
 ) -> None:
     for opened, x in zip(words, points, strict=True):
         if combined_words(opened, weights) != horner(u_2, x):
-            raise Rejected(f"the combined run of {name} is not what the opened words say")
+            raise Rejected("the combined run is not what the opened words say")
 
 
 # The parts of the bytes, for tests of mutations.
 
 
 def row_regions(rows: Rows) -> list[tuple[str, int]]:
-    sizes = []
-    for name, row in (("", rows.first), ("_W", rows.second)):
-        sizes += [(f"fold{name} {i}", 32) for i in range(len(row.folds))] + [(f"u_2{name}", 16 * len(row.u_2))]
-    return sizes + opening_regions("tree 3", rows.third) + opening_regions("tree 4", rows.fourth)
+    sizes = [(f"fold {i}", 32) for i in range(len(rows.folds))] + [("u_2", 16 * len(rows.u_2))]
+    return sizes + opening_regions("tree 3", rows.third)
 
 
 def opening_regions(name: str, opening: Opening) -> list[tuple[str, int]]:

@@ -67,7 +67,7 @@ def mask_weights(
         by_N, by_L, by_WL = (divided(x, 1 << bits) for x, bits in (
             (k, layer.variables), (kappa.g, shape.ell), (kappa.g_W, shape.weights.omega)))  # fmt: skip
         put(w_m, "g_i", i, [k * x for x in powers_less_half(s, layer.degrees)])
-        if layer.rounded:
+        if layer.stated:
             put(w_m, "rho_A", i, [by_N + by_L * gamma(power_of_a(shape, i))])
         put(w_m, "rho_B", i, [-by_N])
         if not layer.public:
@@ -93,7 +93,7 @@ def mask_constants(shape: Shape, ch: Challenges, rho: Callable[[str, int], Ext])
     over_L, over_WL = ZERO, ZERO
     for layer, s in zip(shape.layers, ch.s, strict=True):
         i = layer.place
-        if layer.rounded:
+        if layer.stated:
             over_L = over_L + power(ch.gamma, power_of_a(shape, i)) * rho("rho_A", i)
         if not layer.public:
             over_L = over_L + power(ch.gamma, power_of_x(shape, i)) * bump(s) * rho("rho_X", i)
@@ -133,7 +133,7 @@ def both_sides(
     rows: tuple[RowWeights, RowWeights],
     claims: tuple[Ext, Ext],
 ) -> tuple[Side, Side]:
-    """What is opened of the columns and of the weights: u with tree 3, u_W with tree 4."""
+    """What is opened of the columns and of the weights: u, and u_W."""
     weights = shape.weights
     words = [
         (Ext(*first[-2:]), first[:-MASK_WORDS] + second)
@@ -141,6 +141,6 @@ def both_sides(
     ]
     words_W = [(Ext(*mask), opened) for mask, opened in zip(openings.mask.words, openings.weights.words, strict=True)]
     return (
-        Side("u", shape.code, shape.row_code, rows[0], claims[0], head.u_end, at[0], words, head.root3),
-        Side("u_W", weights.code, weights.row_code, rows[1], claims[1], head.u_W_end, at[1], words_W, head.root4),
+        Side("u", shape.code, rows[0], claims[0], head.u_end, at[0], words),
+        Side("u_W", weights.code, rows[1], claims[1], head.u_W_end, at[1], words_W),
     )

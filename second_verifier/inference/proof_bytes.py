@@ -12,7 +12,8 @@ from bounded_update.reading import DIGEST, Pieces
 from bounded_update.transcript import serialize
 from bounded_update.tree import Opening
 
-from .opened import Rows, longest_opening, longest_row, opening_regions, row_regions, shortest_row
+from .joint import Joint
+from .opened import Rows, longest_opening, longest_third, opening_regions, row_regions, shortest_rows
 from .shape import MASK_WORDS, LayerShape, Shape
 
 MAGIC: Final = b"QFPROOFI"
@@ -62,10 +63,9 @@ class Head:
     u_end: list[Ext]
     u_W_end: list[Ext]
     root3: bytes
-    root4: bytes
 
     def opening_bytes(self) -> bytes:
-        return serialize([*self.u_m, *self.u_end, *self.u_W_end]) + self.root3 + self.root4
+        return serialize([*self.u_m, *self.u_end, *self.u_W_end]) + self.root3
 
     def to_bytes(self) -> bytes:
         return b"".join(
@@ -128,11 +128,10 @@ class Widths:
 def fixed_length(shape: Shape) -> int:
     """Bytes of all but the openings."""
     weights = shape.weights
-    elements = sum(layer.rounded + 1 + sum(layer.degrees) + (not layer.public) + 1 for layer in shape.layers)
+    elements = sum(layer.stated + 1 + sum(layer.degrees) + (not layer.public) + 1 for layer in shape.layers)
     elements += sum(shape.degrees) + shape.m + sum(weights.degrees) + weights.n_W + 2
     elements += shape.M + 2 * shape.code.Q + weights.code.appended
-    rows = shortest_row(shape.code, shape.row_code) + shortest_row(weights.code, weights.row_code)
-    return len(MAGIC) + 4 + 6 * DIGEST + 16 * elements + rows
+    return len(MAGIC) + 4 + 5 * DIGEST + 16 * elements + shortest_rows(Joint.of(shape))
 
 
 def largest_length(shape: Shape) -> int:
@@ -142,8 +141,7 @@ def largest_length(shape: Shape) -> int:
     code, code_W = shape.code, weights.code
     salted = longest_opening(code, widths.first, True) + longest_opening(code, widths.second, True)
     salted += longest_opening(code_W, widths.mask, True) + longest_opening(code_W, widths.weights, True)
-    rows = longest_row(code, shape.row_code) + longest_row(code_W, weights.row_code)
-    return fixed_length(shape) + salted + rows
+    return fixed_length(shape) + salted + longest_third(Joint.of(shape))
 
 
 class Reader(Pieces):
@@ -172,12 +170,11 @@ class Reader(Pieces):
             u_end=self._elements(shape.code.Q),
             u_W_end=self._elements(weights.code.appended),
             root3=self._take(DIGEST),
-            root4=self._take(DIGEST),
         )
 
     def _layer(self, layer: LayerShape) -> LayerSent:
         return LayerSent(
-            v_A=self._element() if layer.rounded else None,
+            v_A=self._element() if layer.stated else None,
             v_B=self._element(),
             rounds=[self._elements(degree) for degree in layer.degrees],
             x=None if layer.public else self._element(),
@@ -208,7 +205,7 @@ def regions(proof: Proof) -> list[tuple[str, int, int]]:
     sizes += [(f"weights round {i}", 16 * len(sent)) for i, sent in enumerate(head.rounds_W)]
     sizes += [("y_w", 16 * len(head.y_W)), ("sigma", 16), ("sigma_W", 16), ("u_m", 16 * len(head.u_m))]
     sizes += [("end of u", 16 * len(head.u_end)), ("end of u_W", 16 * len(head.u_W_end))]
-    sizes += [("root 3", DIGEST), ("root 4", DIGEST)]
+    sizes.append(("root 3", DIGEST))
     sizes += opened_regions(proof.openings)
     sizes += row_regions(proof.rows)
     return placed(sizes)

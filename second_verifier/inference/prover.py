@@ -20,13 +20,13 @@ from .commitment import (
     WeightsCommitment,
     first_commitment,
     mask_commitment,
-    row_commitment,
     second_commitment,
 )  # fmt: skip
 from .constraint import Constraint
+from .joint import Joint
 from .model import Run, Trace, Weights
 from .opened import RowWeights, prove_rows
-from .opening import Ends, Kappa, both_sides, claim, claim_W, mask_constants, mask_weights
+from .opening import Ends, Kappa, MaskWeights, both_sides, claim, claim_W, mask_constants, mask_weights
 from .proof_bytes import Head, LayerSent, Openings, Proof
 from .shape import LayerShape, Shape
 from .statement import Statement
@@ -143,8 +143,8 @@ class Prover:
         def mask(name: str) -> Ext:
             return self.randomness.of_mask(shape, name, layer.place)[0]
 
-        rho_A = mask("rho_A") if layer.rounded else ZERO
-        v_A = self.sum_of(layer, A, samples, ch) + rho_A if layer.rounded else None
+        rho_A = mask("rho_A") if layer.stated else ZERO
+        v_A = self.sum_of(layer, A, samples, ch) + rho_A if layer.stated else None
         v_B = bias + mask("rho_B")
         sent = LayerSent(v_A, v_B, [], None, ZERO)
         challenger.absorb("claim", sent.claim_bytes())
@@ -167,7 +167,7 @@ class Prover:
         return sent, left - known * m_s
 
     def sum_of(self, layer: LayerShape, products: Ext, samples: Samples, ch: Challenges) -> Ext:  # noqa: ARG002
-        """A of a rounded layer. A liar may state another one: that of its columns."""
+        """A of a layer whose sums are hidden. A liar may state another one: that of its columns."""
         return products
 
     def layer_vectors(
@@ -188,21 +188,20 @@ class Prover:
         return x + [ZERO] * (N - len(x)), m, samples.sum * bias
 
     def _open(self, sent: Sent, ch: Challenges, challenger: Challenger) -> Proof:
-        shape, drawn = self.shape, self.randomness
+        shape = self.shape
         kappa = Kappa.draw(shape, challenger)
         rows = RowWeights.of(kappa.columns, sent.z, shape.code)
         rows_W = RowWeights.of(kappa.weights, sent.w, shape.weights.code)
         w_m, w_mW = mask_weights(shape, ch, kappa, sent.z, sent.w)
-        sigma = inner(rows.low, drawn.mu[: shape.code.C]) + inner(w_m, drawn.nu[: shape.M])
-        sigma_W = inner(rows_W.low, drawn.mu_W[: shape.weights.code.C]) + inner(w_mW, drawn.nu[: shape.M])
+        sigma, sigma_W = self.sigmas((rows, rows_W), (w_m, w_mW))
         challenger.absorb("sigma", serialize([sigma, sigma_W]))
         epsilon = challenger.draw("epsilon").element()
         u = self.opened_row(sent, rows, epsilon)
         u_W = self.opened_weights_row(sent, rows_W, epsilon)
         u_m = self.opened_mask_row(epsilon)
         C, C_W = shape.code.C, shape.weights.code.C
-        third = row_commitment(u[:C], shape.row_code.C, shape.row_code.n)
-        fourth = row_commitment(u_W[:C_W], shape.weights.row_code.C, shape.weights.row_code.n)
+        joint, pair = Joint.of(shape), (u[:C], u_W[:C_W])
+        third = joint.commit(pair)
         trees, ends = sent.trees, sent.ends
         head = Head(
             statement=self.statement.digest,
@@ -220,7 +219,6 @@ class Prover:
             u_end=u[C:],
             u_W_end=u_W[C_W:],
             root3=third.root,
-            root4=fourth.root,
         )
         challenger.absorb("opening", head.opening_bytes())
         positions = challenger.draw("positions").positions(shape.code.n, shape.code.Q)
@@ -232,8 +230,15 @@ class Prover:
         left = claim(sigma, epsilon, kappa, ends, w_m, u_m)
         left_W = claim_W(sigma_W, epsilon, kappa, ends, w_mW, u_m)
         sides = both_sides(shape, head, openings, (positions, places), (rows, rows_W), (left, left_W))
-        opened = (u[:C], third), (u_W[:C_W], fourth)
-        return Proof(head, openings, prove_rows(sides, opened, epsilon, openings.to_bytes(), challenger))
+        rows_sent = prove_rows(joint, sides, pair, third, epsilon, openings.to_bytes(), challenger)
+        return Proof(head, openings, rows_sent)
+
+    def sigmas(self, rows: tuple[RowWeights, RowWeights], masks: tuple[MaskWeights, MaskWeights]) -> tuple[Ext, Ext]:
+        """sigma and sigma_W. A liar may send others."""
+        drawn, shape = self.randomness, self.shape
+        (row, row_W), (w_m, w_mW) = rows, masks
+        sigma = inner(row.low, drawn.mu[: shape.code.C]) + inner(w_m, drawn.nu[: shape.M])
+        return sigma, inner(row_W.low, drawn.mu_W[: shape.weights.code.C]) + inner(w_mW, drawn.nu[: shape.M])
 
     def opened_row(self, sent: Sent, rows: RowWeights, epsilon: Ext) -> list[Ext]:
         """u. A liar may send another one."""
@@ -279,6 +284,8 @@ def draw_maps(shape: Shape, ch: Challenges, challenger: Challenger) -> None:
     """Row 4 of the transcript."""
     drawn = challenger.draw("maps")
     ch.r_t = [drawn.elements(_bits(shape.forms.cells[t].features)) for t in shape.linear_cells]
+    if shape.argmax_draws:
+        ch.r_argmax = drawn.elements(_bits(shape.argmax_draws))
     if shape.hash is not None:
         ch.r_h = drawn.elements(_bits(shape.hash.rows))
     if shape.program.last_is_rounded:

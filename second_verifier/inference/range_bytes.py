@@ -10,7 +10,8 @@ from bounded_update.field import Ext
 from bounded_update.reading import DIGEST, Pieces
 from bounded_update.transcript import serialize
 
-from .opened import Rows, longest_opening, longest_row, row_regions, shortest_row
+from .joint import Joint
+from .opened import Rows, longest_opening, longest_third, row_regions, shortest_rows
 from .proof_bytes import Openings, opened_regions, placed
 from .range_shape import RangeShape
 from .shape import MASK_WORDS
@@ -34,10 +35,9 @@ class Head:
     u_end: list[Ext]
     u_W_end: list[Ext]
     root3: bytes
-    root4: bytes
 
     def opening_bytes(self) -> bytes:
-        return serialize([*self.u_m, *self.u_end, *self.u_W_end]) + self.root3 + self.root4
+        return serialize([*self.u_m, *self.u_end, *self.u_W_end]) + self.root3
 
     def to_bytes(self) -> bytes:
         rounds = b"".join(serialize(sent) for sent in self.rounds)
@@ -62,7 +62,7 @@ class RangeProof:
         sizes += [(f"round {i}", 16 * len(sent)) for i, sent in enumerate(head.rounds)]
         sizes += [("y", 16 * len(head.y)), ("y_w", 16 * len(head.y_W)), ("sigma", 16), ("sigma_W", 16)]
         sizes += [("u_m", 16 * len(head.u_m)), ("end of u", 16 * len(head.u_end))]
-        sizes += [("end of u_W", 16 * len(head.u_W_end)), ("root 3", DIGEST), ("root 4", DIGEST)]
+        sizes += [("end of u_W", 16 * len(head.u_W_end)), ("root 3", DIGEST)]
         return placed(sizes + opened_regions(self.openings) + row_regions(self.rows))
 
 
@@ -74,16 +74,14 @@ def widths(shape: RangeShape) -> tuple[int, int, int, int]:
 def fixed_length(shape: RangeShape) -> int:
     weights = shape.weights
     elements = sum(shape.degrees) + shape.m + shape.n_1 + 2 + shape.M + 2 * shape.code.Q + weights.code.appended
-    rows = shortest_row(shape.code, shape.row_code) + shortest_row(weights.code, weights.row_code)
-    return len(MAGIC) + 4 + 6 * DIGEST + 16 * elements + rows
+    return len(MAGIC) + 4 + 5 * DIGEST + 16 * elements + shortest_rows(Joint.of(shape))
 
 
 def largest_length(shape: RangeShape) -> int:
     weights = shape.weights
     codes = (shape.code, shape.code, weights.code, weights.code)
     salted = sum(longest_opening(code, width, True) for code, width in zip(codes, widths(shape), strict=True))
-    rows = longest_row(shape.code, shape.row_code) + longest_row(weights.code, weights.row_code)
-    return fixed_length(shape) + salted + rows
+    return fixed_length(shape) + salted + longest_third(Joint.of(shape))
 
 
 class RangeReader(Pieces):
@@ -108,7 +106,6 @@ class RangeReader(Pieces):
             u_end=self._elements(shape.code.Q),
             u_W_end=self._elements(shape.weights.code.appended),
             root3=self._take(DIGEST),
-            root4=self._take(DIGEST),
         )
 
     def openings(self, positions: list[int], places: list[int]) -> Openings:

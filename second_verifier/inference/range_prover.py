@@ -11,7 +11,8 @@ from bounded_update.field import ZERO, Ext, P, base, inner, total
 from bounded_update.prover import combine
 from bounded_update.transcript import Challenger, Transcript, serialize
 
-from .commitment import Randomness, WeightsCommitment, row_commitment, runs
+from .commitment import Randomness, WeightsCommitment, runs
+from .joint import Joint
 from .opened import RowWeights, prove_rows
 from .proof_bytes import Openings
 from .prover import follow
@@ -74,11 +75,11 @@ def run_range(
     u = combine(drawn.mu, epsilon, low.rows, first.rows[:-6] + second.rows)
     u_W = combine(drawn.mu_W, epsilon, low_W.rows, committed.commitment.rows)
     u_m = [n + epsilon * x for n, x in zip(drawn.nu, [*drawn.mask, *drawn.mask_appended], strict=True)]
-    third = row_commitment(u[:C], shape.row_code.C, shape.row_code.n)
-    fourth = row_commitment(u_W[:C_W], shape.weights.row_code.C, shape.weights.row_code.n)
+    joint, pair = Joint.of(shape), (u[:C], u_W[:C_W])
+    third = joint.commit(pair)
     head = Head(
         digest, first.root, mask.root, second.root, rounds, y[: shape.m], y[shape.m :], sigma, sigma_W, u_m,
-        u[C:], u_W[C_W:], third.root, fourth.root,
+        u[C:], u_W[C_W:], third.root,
     )  # fmt: skip
     challenger.absorb("opening", head.opening_bytes())
     positions = challenger.draw("positions").positions(shape.code.n, shape.code.Q)
@@ -88,7 +89,7 @@ def run_range(
         *(tree.open(at) for tree, at in zip(trees, (positions, positions, places, places), strict=True))
     )
     both = sides(shape, head, openings, (positions, places), kappa, z, g_z, epsilon)
-    rows_ = prove_rows(both, ((u[:C], third), (u_W[:C_W], fourth)), epsilon, openings.to_bytes(), challenger)
+    rows_ = prove_rows(joint, both, pair, third, epsilon, openings.to_bytes(), challenger)
     return RangeProof(head, openings, rows_)
 
 

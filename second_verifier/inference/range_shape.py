@@ -11,7 +11,7 @@ from bounded_update import blake3
 from bounded_update.field import ONE, ZERO, Ext, base
 from bounded_update.transcript import TRANSCRIPT
 
-from .shape import FRACTIONS_IN_A_CHUNK, Code, WeightsShape, column_code
+from .shape import FRACTIONS_IN_A_CHUNK, Code, WeightsShape, column_code, opened_code
 
 PROTOCOL: Final = b"quatrefoil/proof/weights-range/v1"
 
@@ -45,16 +45,14 @@ class RangeShape:
         return -(-self.entries // self.L)
 
     @cached_property
-    def codes(self) -> tuple[Code, Code]:
+    def code(self) -> Code:
+        """Of the fresh columns."""
         return column_code(self.weights.parameters, self.ell)
 
-    @property
-    def code(self) -> Code:
-        return self.codes[0]
-
-    @property
+    @cached_property
     def row_code(self) -> Code:
-        return self.codes[1]
+        """Of the runs of both opened rows."""
+        return opened_code(self.weights.parameters, (self.code, self.weights.code))
 
     @property
     def R(self) -> int:
@@ -93,7 +91,7 @@ class RangeShape:
 
 def statement_digest(shape: RangeShape, root: bytes) -> bytes:
     program = shape.weights.program.to_bytes()
-    fresh = (*shape.code.to_numbers(), *shape.row_code.to_numbers())
-    numbers = (shape.weights.openings, shape.ell, *fresh, *shape.weights.to_numbers()[1:])
+    codes = (shape.code, shape.weights.code, shape.row_code)
+    numbers = (shape.weights.openings, shape.ell, *(number for code in codes for number in code.to_numbers()))
     packed = struct.pack("<I", len(program)) + program + struct.pack(f"<{len(numbers)}I", *numbers)
     return blake3.digest(PROTOCOL + packed + root, TRANSCRIPT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, Protocol
 
 from bounded_update.shape import _CODES, SECURITY, ceil_log2, log2
 
@@ -70,12 +70,17 @@ def _row_code(parameters: Parameters, log_C: int) -> Code:
     raise Refused(f"no code of the table has runs of 2^{log_C}")
 
 
-def column_code(parameters: Parameters, ell: int) -> tuple[Code, Code]:
-    """That of columns of 2^ell entries, and that of the opened row."""
+def opened_code(parameters: Parameters, codes: tuple[Code, Code]) -> Code:
+    """That of the runs of two opened rows."""
+    return _row_code(parameters, log2(max(code.C for code in codes)))
+
+
+def column_code(parameters: Parameters, ell: int) -> Code:
+    """That of columns of 2^ell entries."""
     run, length, _, _ = parameters.codes[ell]
     C, n = 1 << run, 1 << length
     Q = least_queries(C, n, 1, parameters.security)
-    return Code(C, n, Q, Q), _row_code(parameters, run)
+    return Code(C, n, Q, Q)
 
 
 @dataclass(frozen=True)
@@ -182,13 +187,14 @@ class WeightsShape:
     @cached_property
     def code(self) -> Code:
         C = 1 << self._run(self.omega)
-        n = 4 * C
+        n = 8 * C
         Q = least_queries(C, n, self.openings, self.parameters.security)
         return Code(C, n, Q, self.openings * Q)
 
     @cached_property
     def row_code(self) -> Code:
-        return _row_code(self.parameters, log2(self.code.C))
+        """Of the runs of both opened rows of a link."""
+        return opened_code(self.parameters, (self.code, self.code))
 
     @cached_property
     def R(self) -> int:
@@ -199,7 +205,7 @@ class WeightsShape:
         return [2] * (self.omega - 1) + [3]
 
     def to_numbers(self) -> tuple[int, ...]:
-        return self.omega, *self.code.to_numbers(), *self.row_code.to_numbers()
+        return self.omega, *self.code.to_numbers()
 
 
 @dataclass(frozen=True)
@@ -296,7 +302,9 @@ class Shape:
             tags[kind] += [tables.setdefault(table, len(tables))] * features
 
         for cell in cells:
-            use("q", Table("clip", -(1 << cell.q_bits), 1 << cell.q_bits, (cell.low, cell.high)), cell.features)
+            size = 1 << cell.q_bits
+            clip = Table("clip", -size, size, (cell.low, cell.high))
+            use("q", Table("interval", 0, size, None) if cell.whole else clip, cell.features)
         for cell in cells:
             if cell.shift:
                 use("r", Table("range", 0, 1 << cell.shift, None), cell.features)
@@ -327,7 +335,7 @@ class Shape:
         for ell in sorted(p.codes):
             if ell < self.beta:
                 continue
-            code = column_code(p, ell)[0]
+            code = column_code(p, ell)
             sizes = Sizes(self, ell)
             runs = (1 << ell) // code.C
             first, second, mask = sizes.c * runs + MASK_WORDS, 2 * sizes.m_q * runs, sizes.M + code.Q
@@ -346,11 +354,12 @@ class Shape:
 
     @cached_property
     def code(self) -> Code:
-        return column_code(self.parameters, self.ell)[0]
+        return column_code(self.parameters, self.ell)
 
     @cached_property
     def row_code(self) -> Code:
-        return column_code(self.parameters, self.ell)[1]
+        """Of the runs of both opened rows."""
+        return opened_code(self.parameters, (self.code, self.weights.code))
 
     @cached_property
     def R(self) -> int:
@@ -398,15 +407,27 @@ class Shape:
     def _layer(self, place: int) -> LayerShape:
         number, step = self.program.layers[place]
         public = self.program.is_input(step.source) and not self.hidden
-        rounded = step.rounding is not None
-        cell = self.forms.index[number, 0] if rounded else None
+        cell = self.forms.index[number, 0] if step.rounding is not None else None
+        stated = number < len(self.program.steps) or cell is not None
         inputs, outputs = self.program.given(number)[0].features, self.program.values[number].features
-        return LayerShape(place, number, inputs, outputs, cell, public)
+        return LayerShape(place, number, inputs, outputs, cell, stated, public)
 
     @cached_property
     def linear_cells(self) -> list[int]:
         """The cells of a Sum, AveragePool or MaxPool, in the order of steps."""
         return [t for t in range(len(self.forms.cells)) if self.forms.is_linear(t)]
+
+    @cached_property
+    def argmax_cells(self) -> tuple[int, int]:
+        """Of the distances, and of the largest."""
+        number = len(self.program.steps)
+        return self.forms.index[number, 1], self.forms.index[number, 2]
+
+    @property
+    def argmax_draws(self) -> int:
+        """Features over which an ArgMax of a value is held to its source; 0 where there is none."""
+        program = self.program
+        return 0 if program.argmax is None or program.argmax_of_sums else program.given(len(program.steps))[0].features
 
     @cached_property
     def places(self) -> dict[tuple[str, int], slice]:
@@ -416,18 +437,16 @@ class Shape:
 
 @dataclass(frozen=True)
 class LayerShape:
-    """A Dense or Conv: its place among them and its step, the features of its source and of what it gives."""
+    """A Dense or Conv: its place among them and its step, the features of its source and of what it gives. `stated`:
+    whether v_A is sent, since what it gives is hidden."""
 
     place: int
     step: int
     inputs: int
     outputs: int
     cell: int | None  # None where it is not rounded
+    stated: bool
     public: bool  # whether X is
-
-    @property
-    def rounded(self) -> bool:
-        return self.cell is not None
 
     @property
     def variables(self) -> int:
@@ -437,6 +456,19 @@ class LayerShape:
     @property
     def degrees(self) -> list[int]:
         return [2] * (self.variables - 1) + [4]
+
+
+class RangeOrAnswers(Protocol):
+    """A shape of which two rows are opened: of fresh columns, and of weights."""
+
+    @property
+    def code(self) -> Code: ...
+
+    @property
+    def row_code(self) -> Code: ...
+
+    @property
+    def weights(self) -> WeightsShape: ...
 
 
 class Sizes:

@@ -17,7 +17,7 @@ from bounded_update.simulator import Coins, _digest
 from bounded_update.transcript import Drawn, Transcript
 from bounded_update.tree import Opening, Tree, leaf
 
-from .commitment import row_commitment
+from .joint import Joint
 from .opened import RowWeights, prove_rows
 from .opening import Kappa, both_sides, claim, claim_W, mask_weights
 from .proof_bytes import Head, LayerSent, Openings, Proof, Widths
@@ -59,7 +59,6 @@ def simulate(statement: Statement, coins: bytes, seed: bytes) -> View:
         u_end=drawn.elements(code.Q),
         u_W_end=drawn.elements(code_W.appended),
         root3=blank,
-        root4=blank,
     )
     u, u_W = drawn.elements(code.C), drawn.elements(code_W.C)
     challenger = Coins(coins)
@@ -80,22 +79,21 @@ def simulate(statement: Statement, coins: bytes, seed: bytes) -> View:
     first, second = (_tree(code, positions, side, drawn) for side in zip(*words, strict=True))
     mask, weights = (_tree(code_W, places, side, drawn) for side in zip(*words_W, strict=True))
     openings = Openings(first[1], second[1], mask[1], weights[1])
-    third = row_commitment(u, shape.row_code.C, shape.row_code.n)
-    fourth = row_commitment(u_W, shape.weights.row_code.C, shape.weights.row_code.n)
+    joint = Joint.of(shape)
+    third = joint.commit((u, u_W))
     statement = replace(statement, root=weights[0])
     head = replace(
         head, statement=statement.digest, root1=first[0], root_M=mask[0], root2=second[0], sigma=sigma,
-        sigma_W=sigma_W, root3=third.root, root4=fourth.root,
+        sigma_W=sigma_W, root3=third.root,
     )  # fmt: skip
     sides = both_sides(shape, head, openings, at, rows, claims)
-    opened = (u, third), (u_W, fourth)
-    end = prove_rows(sides, opened, epsilon, openings.to_bytes(), challenger)
+    end = prove_rows(joint, sides, (u, u_W), third, epsilon, openings.to_bytes(), challenger)
     return View(statement, Proof(head, openings, end), u, u_W)
 
 
 def _layer(layer: LayerShape, drawn: Drawn) -> LayerSent:
     return LayerSent(
-        v_A=drawn.element() if layer.rounded else None,
+        v_A=drawn.element() if layer.stated else None,
         v_B=drawn.element(),
         rounds=[drawn.elements(degree) for degree in layer.degrees],
         x=None if layer.public else drawn.element(),

@@ -9,24 +9,28 @@ from fractions import Fraction
 from bounded_update.field import P
 from bounded_update.shape import ceil_log2, log2
 
+from .joint import Joint
 from .shape import Code, Shape
 
 
 def linear_claims(shape: Shape) -> int:
     """How many powers of gamma they take over L rows, those of claims that are not there too."""
-    return 2 * len(shape.layers) + len(shape.linear_cells) + shape.hidden + shape.program.last_is_rounded
+    program = shape.program
+    others = shape.argmax_draws > 0, shape.hidden, program.argmax is not None, program.last_is_rounded
+    return 2 * len(shape.layers) + len(shape.linear_cells) + sum(others)
 
 
 def terms(shape: Shape) -> dict[str, Fraction]:
     """What can go wrong in each round, by the name of what is drawn; probabilities."""
     field = Fraction(P * P)
     code, row, weights = shape.code, shape.row_code, shape.weights
-    code_W, row_W = weights.code, weights.row_code
+    code_W, joint = weights.code, Joint.of(shape)
     L, layers = shape.L, len(shape.layers)
     lookups = sum(shape.columns[kind] for kind in ("q", "r", "i"))
     columns, columns_W = ceil_log2(max(shape.m, 1)), max(1, ceil_log2(weights.n_W))
     sums = shape.beta + sum(ceil_log2(layer.outputs) for layer in shape.layers)
     sums += sum(ceil_log2(shape.forms.cells[t].features) for t in shape.linear_cells)
+    sums += ceil_log2(max(shape.argmax_draws, 1))
     sums += ceil_log2(shape.hash.rows) if shape.hash else 0
     sums += ceil_log2(shape.program.outputs) if shape.program.last_is_rounded else 0
     return {
@@ -44,12 +48,10 @@ def terms(shape: Shape) -> dict[str, Fraction]:
         "epsilon": (2 * code.n + code_W.n + 2) / field,
         "positions": 3 * missed(code),
         "places": 2 * missed(code_W),
-        "chi": code.Q / field,
-        "chi_W": code_W.Q / field,
-        "r": 2 * (log2(code.C) + log2(code_W.C)) / field,
-        "r_hi": log2(code.C // row.C) * row.n / field + log2(code_W.C // row_W.C) * row_W.n / field,
+        "chi": (code.Q + 1 + code_W.Q) / field,
+        "r": 2 * joint.variables / field,
+        "r_hi": (joint.variables - log2(row.C)) * row.n / field,
         "positions2": 2 * missed(row),
-        "places2": 2 * missed(row_W),
     }
 
 

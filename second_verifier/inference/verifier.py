@@ -11,6 +11,7 @@ from bounded_update.transcript import Challenger, Transcript, serialize
 
 from .claims import Challenges, Samples, public_source, sum_of_outputs
 from .constraint import Constraint
+from .joint import Joint
 from .opened import RowWeights, check_mask_row, check_root, verify_rows
 from .opening import Ends, Kappa, both_sides, claim, claim_W, mask_weights
 from .proof_bytes import Head, LayerSent, Openings, Reader
@@ -56,7 +57,7 @@ def verify_under(statement: Statement, head: Head, reader: Reader, challenger: C
     left = claim(head.sigma, epsilon, kappa, ends, w_m, head.u_m)
     left_W = claim_W(head.sigma_W, epsilon, kappa, ends, w_mW, head.u_m)
     sides = both_sides(shape, head, openings, (positions, places), (rows, rows_W), (left, left_W))
-    verify_rows(sides, epsilon, openings.to_bytes(), reader, challenger)
+    verify_rows(Joint.of(shape), sides, head.root3, epsilon, openings.to_bytes(), reader, challenger)
     reader.end()
     return Verified(head.statement, soundness_bits(shape))
 

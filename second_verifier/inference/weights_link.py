@@ -18,18 +18,19 @@ from bounded_update.shape import ceil_log2, log2
 from bounded_update.transcript import TRANSCRIPT, Challenger, Transcript, serialize
 from bounded_update.tree import Opening
 
-from .commitment import Source, WeightsCommitment, row_commitment
+from .commitment import Source, WeightsCommitment
+from .joint import Joint
 from .opened import (
     Rows,
     RowWeights,
     Side,
     check_root,
     longest_opening,
-    longest_row,
+    longest_third,
     opening_regions,
     prove_rows,
     row_regions,
-    shortest_row,
+    shortest_rows,
     verify_rows,
 )  # fmt: skip
 from .proof_bytes import placed
@@ -43,7 +44,7 @@ VERSION: Final = 1
 
 def statement_digest(shape: WeightsShape, root_A: bytes, root_B: bytes) -> bytes:
     program = shape.program.to_bytes()
-    numbers = (shape.openings, *shape.to_numbers())
+    numbers = (shape.openings, *shape.to_numbers(), *shape.row_code.to_numbers())
     packed = struct.pack("<I", len(program)) + program + struct.pack(f"<{len(numbers)}I", *numbers)
     return blake3.digest(PROTOCOL + packed + root_A + root_B, TRANSCRIPT)
 
@@ -57,10 +58,9 @@ class Head:
     u_A_end: list[Ext]
     u_B_end: list[Ext]
     root3: bytes
-    root4: bytes
 
     def opening_bytes(self) -> bytes:
-        return serialize([self.t, *self.u_A_end, *self.u_B_end]) + self.root3 + self.root4
+        return serialize([self.t, *self.u_A_end, *self.u_B_end]) + self.root3
 
     def to_bytes(self) -> bytes:
         begin = MAGIC + struct.pack("<2H", VERSION, 0) + self.statement
@@ -89,7 +89,7 @@ class LinkProof:
     def regions(self) -> list[tuple[str, int, int]]:
         sizes = [("magic", 8), ("version", 2), ("reserved", 2), ("statement", DIGEST), ("root M", DIGEST)]
         sizes += [("sigma", 16), ("t", 16), ("end of u_A", 16 * len(self.head.u_A_end))]
-        sizes += [("end of u_B", 16 * len(self.head.u_B_end)), ("root 3", DIGEST), ("root 4", DIGEST)]
+        sizes += [("end of u_B", 16 * len(self.head.u_B_end)), ("root 3", DIGEST)]
         named = (("M", self.openings.mask), ("A", self.openings.first), ("B", self.openings.second))
         for name, opening in named:
             sizes += opening_regions(f"tree {name}", opening)
@@ -108,10 +108,9 @@ def sides(
 ) -> tuple[Side, Side]:
     words_A = [(Ext(*mask[:2]), row) for mask, row in zip(openings.mask.words, openings.first.words, strict=True)]
     words_B = [(Ext(*mask[2:]), row) for mask, row in zip(openings.mask.words, openings.second.words, strict=True)]
-    code, row_code = shape.code, shape.row_code
     return (
-        Side("u_A", code, row_code, weights, head.t, head.u_A_end, places, words_A, head.root3),
-        Side("u_B", code, row_code, weights, head.t - head.sigma, head.u_B_end, places, words_B, head.root4),
+        Side("u_A", shape.code, weights, head.t, head.u_A_end, places, words_A),
+        Side("u_B", shape.code, weights, head.t - head.sigma, head.u_B_end, places, words_B),
     )
 
 
@@ -149,15 +148,16 @@ def run_link(
     epsilon = challenger.draw("epsilon").element()
     u_A = combine(drawn.mu_A, epsilon, weights.rows, old.commitment.rows)
     u_B = combine(drawn.mu_B, epsilon, weights.rows, new.commitment.rows)
-    third, fourth = (row_commitment(u[:C], shape.row_code.C, shape.row_code.n) for u in (u_A, u_B))
+    joint, pair = Joint.of_link(shape), (u_A[:C], u_B[:C])
+    third = joint.commit(pair)
     t = inner(weights.low, u_A[:C])
-    head = Head(digest, mask.root, sigma, t, u_A[C:], u_B[C:], third.root, fourth.root)
+    head = Head(digest, mask.root, sigma, t, u_A[C:], u_B[C:], third.root)
     challenger.absorb("opening", head.opening_bytes())
     places = challenger.draw("places").positions(shape.code.n, shape.code.Q)
     trees: Sequence[Commitment] = (mask, old.commitment, new.commitment)
     openings = LinkOpenings(*(tree.open(places) for tree in trees))
     both = sides(shape, head, openings, places, weights)
-    rows = prove_rows(both, ((u_A[:C], third), (u_B[:C], fourth)), epsilon, openings.to_bytes(), challenger)
+    rows = prove_rows(joint, both, pair, third, epsilon, openings.to_bytes(), challenger)
     return LinkProof(head, openings, rows)
 
 
@@ -196,7 +196,7 @@ def verify_link_under(
     check_root("A", roots[0], places, openings.first, n)
     check_root("B", roots[1], places, openings.second, n)
     both = sides(shape, head, openings, places, weights)
-    verify_rows(both, epsilon, openings.to_bytes(), reader, challenger)
+    verify_rows(Joint.of_link(shape), both, head.root3, epsilon, openings.to_bytes(), reader, challenger)
     reader.end()
     return VerifiedLink(head.statement, bits_of(terms(shape)))
 
@@ -207,13 +207,13 @@ def widths(shape: WeightsShape) -> tuple[int, int, int]:
 
 
 def fixed_length(shape: WeightsShape) -> int:
-    rows = 2 * shortest_row(shape.code, shape.row_code)
-    return len(MAGIC) + 4 + 4 * DIGEST + 16 * (2 + 2 * shape.code.appended) + rows
+    rows = shortest_rows(Joint.of_link(shape))
+    return len(MAGIC) + 4 + 3 * DIGEST + 16 * (2 + 2 * shape.code.appended) + rows
 
 
 def largest_length(shape: WeightsShape) -> int:
     salted = sum(longest_opening(shape.code, width, True) for width in widths(shape))
-    return fixed_length(shape) + salted + 2 * longest_row(shape.code, shape.row_code)
+    return fixed_length(shape) + salted + longest_third(Joint.of_link(shape))
 
 
 class LinkReader(Pieces):
@@ -232,7 +232,6 @@ class LinkReader(Pieces):
             u_A_end=self._elements(appended),
             u_B_end=self._elements(appended),
             root3=self._take(DIGEST),
-            root4=self._take(DIGEST),
         )
 
     def openings(self, places: list[int]) -> LinkOpenings:
@@ -242,7 +241,7 @@ class LinkReader(Pieces):
 
 def terms(shape: WeightsShape) -> dict[str, Fraction]:
     field = Fraction(P * P)
-    code, row = shape.code, shape.row_code
+    code, row, joint = shape.code, shape.row_code, Joint.of_link(shape)
     columns = max(1, ceil_log2(shape.n_W))
     return {
         "point, kappa": (ceil_log2(shape.n_W) + shape.omega) / field,
@@ -250,8 +249,8 @@ def terms(shape: WeightsShape) -> dict[str, Fraction]:
         "kappa, z_hi": 2 * (columns + log2(shape.R)) * code.n / field,
         "epsilon": 2 * code.n / field,
         "places": 4 * missed(code),
-        "chi": 2 * code.Q / field,
-        "r": 4 * log2(code.C) / field,
-        "r_hi": 2 * log2(code.C // row.C) * row.n / field,
-        "positions2, places2": 4 * missed(row),
+        "chi": (2 * code.Q + 1) / field,
+        "r": 2 * joint.variables / field,
+        "r_hi": (joint.variables - log2(row.C)) * row.n / field,
+        "positions2": 2 * missed(row),
     }

@@ -13,6 +13,7 @@ from bounded_update.shape import ceil_log2, log2
 from bounded_update.transcript import Challenger, Transcript, serialize
 
 from .claims import bump
+from .joint import Joint
 from .opened import RowWeights, Side, check_mask_row, check_root, verify_rows
 from .opening import powers_less_half
 from .proof_bytes import Openings
@@ -97,8 +98,8 @@ def sides(
     ]
     words_W = [(Ext(*mask), opened) for mask, opened in zip(openings.mask.words, openings.weights.words, strict=True)]
     return (
-        Side("u", shape.code, shape.row_code, rows[0], claim, head.u_end, at[0], words, head.root3),
-        Side("u_W", code_W, shape.weights.row_code, rows[1], claim_W, head.u_W_end, at[1], words_W, head.root4),
+        Side("u", shape.code, rows[0], claim, head.u_end, at[0], words),
+        Side("u_W", code_W, rows[1], claim_W, head.u_W_end, at[1], words_W),
     )
 
 
@@ -148,7 +149,7 @@ def verify_range_under(
     check_root("W", root, places, openings.weights, n_W)
     check_mask_row(openings.first.words, code_points(n, positions), epsilon, head.u_m)
     both = sides(shape, head, openings, (positions, places), kappa, z, g_z, epsilon)
-    verify_rows(both, epsilon, openings.to_bytes(), reader, challenger)
+    verify_rows(Joint.of(shape), both, head.root3, epsilon, openings.to_bytes(), reader, challenger)
     reader.end()
     return VerifiedRange(head.statement, bits_of(terms(shape)))
 
@@ -156,7 +157,7 @@ def verify_range_under(
 def terms(shape: RangeShape) -> dict[str, Fraction]:
     field = Fraction(P * P)
     weights = shape.weights
-    code, row, code_W, row_W = shape.code, shape.row_code, weights.code, weights.row_code
+    code, row, code_W, joint = shape.code, shape.row_code, weights.code, Joint.of(shape)
     columns, columns_W = ceil_log2(shape.m), max(1, ceil_log2(shape.n_1))
     return {
         "alpha": 2 * (shape.n_1 * shape.L + shape.entries) / (field - shape.L * (shape.A + shape.n_1 + shape.m_q)),
@@ -169,10 +170,8 @@ def terms(shape: RangeShape) -> dict[str, Fraction]:
         "epsilon": (2 * code.n + code_W.n + 2) / field,
         "positions": 3 * missed(code),
         "places": 2 * missed(code_W),
-        "chi": code.Q / field,
-        "chi_W": code_W.Q / field,
-        "r": 2 * (log2(code.C) + log2(code_W.C)) / field,
-        "r_hi": log2(code.C // row.C) * row.n / field + log2(code_W.C // row_W.C) * row_W.n / field,
+        "chi": (code.Q + 1 + code_W.Q) / field,
+        "r": 2 * joint.variables / field,
+        "r_hi": (joint.variables - log2(row.C)) * row.n / field,
         "positions2": 2 * missed(row),
-        "places2": 2 * missed(row_W),
     }

@@ -26,6 +26,7 @@
         ├── DependencyMissing   an extra is not installed
         ├── EngineFailed        a model did not compute on inputs that fit its signature
         ├── KeyUnavailable      a root key that cannot be used: its token is away or locked, its file not readable
+        ├── StateTaken          another process has taken the state over: this one has to end
         └── StateCorrupt        durable state does not read back as it was written
             └── UnwrapRefused   it was altered, or wrapped under another root key
 
@@ -42,6 +43,16 @@ class QuatrefoilError(Exception):
         self.problem = _one_line(problem)
         self.hint = _one_line(hint)
         super().__init__(f"{self.problem.rstrip('.')}. {self.hint}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors are raised in one process and shown in another; an exception alone would forget its keywords."""
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(kind: type[QuatrefoilError], args: tuple[object, ...], fields: dict[str, object]) -> QuatrefoilError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 def _one_line(text: str) -> str:
@@ -161,6 +172,10 @@ class EngineFailed(HostError):
     """A model did not compute on inputs that fit its signature. ``status`` is that of HTTP; the reason is withheld."""
 
     status = 500
+
+
+class StateTaken(HostError):
+    """Another process has taken the durable state over. Nothing that this one writes counts any more: it has to end."""
 
 
 class StateCorrupt(HostError):

@@ -171,11 +171,11 @@ def receipts_at_both_ends() -> Callable[[int], bytes]:
     def exchange(size: int) -> bytes:
         content = bytes(size)
         receipt = inference_receipts.InferenceReceipt(
-            "server", name, 0, name, since * 1000, name, "none", name, b"", *committed(content), 200, True
+            "server", name, 0, name, since * 1000, name, b"", "none", name, b"", *committed(content), 200, True
         )
         signed = inference_receipts.sign(receipt, key)
         expected = inference_receipts.Expected(
-            "server", name, "none", name, b"", *committed(content), 200, True, begun, system_clock()
+            "server", name, b"", "none", name, b"", *committed(content), 200, True, begun, system_clock()
         )
         inference_receipts.verify_against(signed, keyset, expected)
         return signed

@@ -156,7 +156,7 @@ def test_a_log_that_drops_one_and_renumbers_is_contradicted(
 ) -> None:
     first, second = server.said("first"), server.said("second")
     dropped = replace(second, sequence=0, previous=server.keyset.digest())
-    terms = Terms(first.issuer, first.model, first.measurement, first.policy, first.plan)
+    terms = Terms(first.issuer, first.model, first.commitment, first.measurement, first.policy, first.plan)
     served = Served(server.keyset, terms, made.NONCE, serving_log.PURPOSE)
     evidence = Attestation.decode(made.attestation(server.keyset)).evidence
     events: list[Event] = [begun(served, evidence, []), answered(dropped, sign(dropped, made.key()))]

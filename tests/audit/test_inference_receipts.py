@@ -39,6 +39,7 @@ SIGNED = sign(RECEIPT, made.key())
 EXPECTED = Expected(
     issuer="ward",
     model=made.MODEL,
+    commitment=made.COMMITMENT,
     measurement="tpm.pcr0=01",
     policy=made.POLICY,
     plan=made.PLAN,
@@ -178,9 +179,9 @@ def test_a_malformed_receipt_is_none(changes: dict[str, object]) -> None:
 
 def test_another_version_is_refused_and_not_guessed_at() -> None:
     """A later version may commit to more: a reader of this one must not take it for this one."""
-    value = [InferenceReceipt.TYPE, 3, [getattr(RECEIPT, field.name) for field in fields(RECEIPT)]]
+    value = [InferenceReceipt.TYPE, 4, [getattr(RECEIPT, field.name) for field in fields(RECEIPT)]]
     later = cose.sign(cose.encode(value), made.key(), header={cose.TYPE: MEDIA_TYPE}, attached=True).encode()
-    assert "version 3 is not 2" in refused(later, "form")
+    assert "version 4 is not 3" in refused(later, "form")
 
 
 # ----------------------------------------------------------------------------------------------------- of this exchange
@@ -191,6 +192,8 @@ def test_another_version_is_refused_and_not_guessed_at() -> None:
     [
         ("issuer", "other"),
         ("model", b"o" * 32),
+        ("commitment", b"o" * 32),
+        ("commitment", b""),
         ("measurement", "tpm.pcr0=02"),
         ("policy", b"o" * 32),
         ("plan", b"o" * 32),

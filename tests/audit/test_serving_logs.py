@@ -36,7 +36,7 @@ from quatrefoil.enclave.evidence import EvidenceSet
 from world import START
 
 OF = made.keyset()
-TERMS = Terms("ward", made.MODEL, "tpm.pcr0=01", made.POLICY, made.PLAN)
+TERMS = Terms("ward", made.MODEL, made.COMMITMENT, "tpm.pcr0=01", made.POLICY, made.PLAN)
 EVIDENCE_SET = Attestation.decode(made.attestation(OF)).evidence
 
 
@@ -98,6 +98,40 @@ def failed(found: Examined) -> dict[str, str]:
 def detail(found: Examined, name: str = "inferences") -> str:
     (check,) = [check for check in found.verdict.checks if check.name == name]
     return check.detail
+
+
+def committed(commitment: bytes = made.COMMITMENT, model: bytes = made.MODEL) -> Event:
+    body = {"model": model.hex(), "commitment": commitment.hex(), "program": bytes(32).hex()}
+    return Event("committed-model", body)
+
+
+def begins(number: int, commitment: bytes, model: bytes = made.MODEL) -> Event:
+    """Another keyset, whose receipts name this commitment."""
+    of = made.keyset(number)
+    terms = replace(TERMS, commitment=commitment, model=model)
+    evidence = Attestation.decode(made.attestation(of)).evidence
+    return begun(Served(of, terms, made.NONCE, "quatrefoil serving"), evidence, [])
+
+
+OTHER = b"d" * 32
+NAMED_TWICE = {
+    "a statement and another": [committed(), committed(OTHER)],
+    "a statement, and receipts of another": [committed(OTHER), beginning()],
+    "receipts, and a statement of another": [beginning(), committed(OTHER)],
+    "receipts of two": [beginning(), begins(1, OTHER)],
+    "none between two": [beginning(), begins(1, b""), begins(2, OTHER)],
+}
+
+
+@pytest.mark.parametrize("name", NAMED_TWICE)
+def test_a_log_names_one_commitment_to_the_weights_of_a_model(tmp_path: Path, name: str) -> None:
+    found = failed(examined(log_of(tmp_path, NAMED_TWICE[name])))
+    assert "names the commitment" in found["inferences"], found
+
+
+def test_another_model_has_another_commitment_and_one_may_have_none(tmp_path: Path) -> None:
+    logged = [committed(), beginning(), begins(1, b""), begins(2, OTHER, b"n" * 32), committed(OTHER, b"n" * 32)]
+    assert "inferences" not in failed(examined(log_of(tmp_path, logged)))
 
 
 @pytest.fixture(scope="module")

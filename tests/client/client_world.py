@@ -61,6 +61,7 @@ class Receipts(MemoryReceipts):
             previous=previous,
             time=int(self.clock().timestamp() * 1000),
             model=self._policy.model.root,
+            commitment=b"",
             measurement=measurement_of(held.accepted.verdict, self._policy.attestation.appraisal),
             policy=self._policy.digest(),
             plan=self._policy.plan,

@@ -96,6 +96,8 @@ def test_a_number_that_was_given_before_is_refused() -> None:
             await refused(here, EvidenceRejected, check="sequence")
             here.receipts.changes = {"sequence": 5, "issuer": "another"}
             await refused(here, EvidenceRejected, check="issuer")
+            here.receipts.changes = {"sequence": 6, "commitment": b"o" * 32}
+            await refused(here, EvidenceRejected, check="commitment")
 
     attack(run)
 

@@ -99,6 +99,9 @@ WRONG_USAGE = [
     ["plan"],
     ["plan", str(WORKLOAD)],
     ["calibrate", "--seconds", "long"],
+    ["simulate", "--silos", "10"],
+    ["simulate", "--silos", "ten", "--parameters", "10"],
+    ["simulate", "--silos", "10", "--parameters", "10", "--executor", "fibres"],
     ["bench"],
     ["bench", "everything"],
     ["bench", "all"],
@@ -128,6 +131,9 @@ WRONG_USAGE = [
     ["attest"],
     ["attest", "verify", "evidence"],
     ["attest", "policy"],
+    ["flower"],
+    ["flower", "new"],
+    ["bench", "flower", "--silos", "0"],
     ["score", "--scheme", "paillier"],
     ["table-key"],
     ["table-key", "new", "--name", "one"],
@@ -196,6 +202,8 @@ REFUSED = {
         "where.json cannot be written",
     ),
     "bench of all into a file": ("bench all --report {policy}", "hospitals.toml cannot be used"),
+    "bench of two silos in Flower": ("bench flower --silos 2", "measured with at least 3 silos"),
+    "app for Flower under no name": ("flower new {tmp}/1st", "cannot be the name of an app"),
     "bench of one silo": ("bench aggregation --silos 1", "1 silos are in no parameter set"),
     "score of rows that are not there": (f"score --model {WORKLOAD} --data {{tmp}}/none.csv", "is not strict JSON"),
     "table key of nobody": ("table-key show {policy} --root {root}", "is not a"),
@@ -274,6 +282,11 @@ REFUSED = {
         " --audit {tmp}/a --audit-to {tmp}/c",
         "cannot be proven",
     ),
+    "serve what an upstream computes with committed weights": (
+        f"serve {ASKING} --listen 127.0.0.1:0 --state {{tmp}}/s --collect tpm --upstream http://127.0.0.1:1"
+        " --committed {tmp}/c",
+        "cannot be proven",
+    ),
     "serve under a policy that is none": (
         f"serve {ASKING} --listen 127.0.0.1:0 --state {{tmp}}/s --collect tpm --upstream http://127.0.0.1:1",
         "hospitals.toml:",
@@ -348,6 +361,8 @@ REFUSED = {
     ),
     "bundle of nothing": ("audit bundle {tmp} --out {tmp}/x.zip", "there is no log at"),
     "report with nowhere to write": (f"audit report {WORKLOAD} --out {WORKLOAD}", "exists already"),
+    "simulation of nobody": ("simulate --silos 0 --parameters 10", "0 silos cannot be simulated"),
+    "simulation without a quorum": ("simulate --silos 10 --parameters 9 --dropout 0.9", "6 must confirm"),
     "bench of a log that is too short": ("bench audit --leaves 10", "a log of 10 entries is not measured"),
 }
 WARNING = "INSECURE stand-in accepted by the policy: software-keeper"

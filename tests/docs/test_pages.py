@@ -17,6 +17,7 @@ NEEDED = ("README", "ARCHITECTURE", "SECURITY", "CONTRIBUTING", "CHANGELOG")
 MACHINE = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|mnt|opt|Users)/\w")
 """A path that exists on somebody's machine only."""
 OF_OTHER_TOOLS = {"--strict", "--check", "--fixes"}
+OF_OTHER_TOOLS |= {"--node-config", "--run-config", "--isolation", "--trusted-entities"}  # Flower's
 
 each_page = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 

@@ -36,7 +36,8 @@ def agreed(encoded: bytes, **changes: object) -> AgreedJob:
 
 
 def with_roster(*members: Member) -> Job:
-    return dataclasses.replace(AGREED.job, roster=members)
+    counts = [member.samples for member in members]
+    return dataclasses.replace(AGREED.job, roster=members, heaviest=max([1, *counts]))
 
 
 def member(name: str, **changes: object) -> Member:

@@ -1,4 +1,4 @@
-"""Durable named values: one suite for memory and for SQLite, then what only a file can suffer."""
+"""Durable named values: one suite for memory, SQLite and PostgreSQL, then what only a file can suffer."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from postgres_server import PostgresServer
 from quatrefoil.errors import HostError, StateCorrupt
 from quatrefoil.state import MemoryState, SqliteState, State
 
@@ -21,16 +23,22 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state.db"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def state(request: pytest.FixtureRequest, path: Path) -> Iterator[State]:
     if request.param == "memory":
         yield MemoryState()
+    elif request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        from quatrefoil.state.postgres import PostgresState
+
+        with closing(PostgresState(server.url(), uuid.uuid4().hex)) as remote:
+            yield remote
     else:
         with closing(SqliteState(path)) as state:
             yield state
 
 
-# --------------------------------------------------------------------------------------------------- what both promise
+# --------------------------------------------------------------------------------------------------- what all promise
 
 
 def test_a_name_holds_nothing_at_first(state: State) -> None:
@@ -87,6 +95,15 @@ def test_a_copy_is_a_disk_of_earlier() -> None:
     earlier = now.copy()
     now.replace({"a": b"2", "b": b"3"})
     assert (earlier.get("a"), earlier.get("b")) == (b"1", None)
+
+
+@pytest.mark.parametrize("values", [1, 300])
+def test_replace_takes_as_many_names_as_it_is_given(state: State, values: int) -> None:
+    state.replace({f"n/{number:04}": number.to_bytes(2, "big") for number in range(values)})
+    assert state.names("n/") == [f"n/{number:04}" for number in range(values)]
+    state.replace({})
+    state.replace(dict.fromkeys(state.names("n/")))
+    assert state.names("") == []
 
 
 # ------------------------------------------------------------------------------------------------------------ the file

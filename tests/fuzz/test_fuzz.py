@@ -33,6 +33,7 @@ def test_the_parsers_all_have_targets() -> None:
     encrypted = {"encrypted_table", "encrypted_network", "ckks_sum"}
     collected = {"azure_paravisor", "event_log", "nsm_answer", "snp_certificate_table", "collateral_manifest"}
     inference = {
+        "answer_records",
         "inference_program",
         "inference_proof",
         "audit_sample",

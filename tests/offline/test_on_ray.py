@@ -19,7 +19,8 @@ from offline_tasks import by_content, hashed, holds, task
 from quatrefoil.errors import CallerError, DependencyMissing, HostError
 from quatrefoil.offline import Step, on_ray, run
 from quatrefoil.offline.on_ray import OnRay
-from quatrefoil.offline.task import cores
+from quatrefoil.offline.pools import pool
+from quatrefoil.offline.task import cores, require_number
 
 
 def test_ray_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +71,19 @@ def forget() -> None:
 @pytest.mark.filterwarnings("default")
 @pytest.mark.usefixtures("started")
 class TestRay:
+    def test_calls_come_back_as_they_were(self) -> None:
+        with pool("ray") as executor:
+            values = [executor.submit(pow, one, 2) for one in range(9)]
+            refused = executor.submit(require_number, 0, "threads")
+            unfit = executor.submit(lambda: os)
+            assert [one.result() for one in values] == [one * one for one in range(9)]
+            with pytest.raises(CallerError, match="0 threads compute nothing"):
+                refused.result()
+            assert unfit.exception() is not None
+            ended = executor.submit(os._exit, 3)
+            with pytest.raises(HostError, match="the cluster has no answer"):
+                ended.result()
+
     def test_results_are_the_same_and_failures_are_told(self, tmp_path: Path) -> None:
         contents = [f"good {number}" for number in range(6)]
         bad = {

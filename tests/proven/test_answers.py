@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,56 +11,32 @@ import pytest
 
 from float_models import everything, numbers
 from proven_answers import Ward, clock, small_graph, trust
-from quatrefoil.audit import PartyLog
 from quatrefoil.errors import (
     CallerError,
-    CommitmentExhausted,
     EvidenceRejected,
-    HostError,
     ModelRefused,
     ProofRejected,
-    StateCorrupt,
 )
 from quatrefoil.proofs.field_hash import field_hash
-from quatrefoil.proofs.inference import Batch, Link, WeightsCommitment, Witness, verify, verify_commitment
-from quatrefoil.proven import ModelFolder, ProofFile, ProvenReceipt, Recorded, places_of, prove_answers, verify_answers
+from quatrefoil.proofs.inference import Batch, Link, Witness, verify, verify_commitment
+from quatrefoil.proven import (
+    ModelFolder,
+    ProvenReceipt,
+    logged_answers,
+    prove_answers,
+    verify_answers,
+)
+from quatrefoil.proven.statement import sign_statement
 from quatrefoil.quantised import enter, quantise, trace_of
 from second_opinion import Rejected, second_opinion
-from world import START
-
-OPENINGS = 8
-
-
-@dataclass
-class Served:
-    ward: Ward
-    folder: ModelFolder
-    records: list[Recorded]
-    log: PartyLog
-    places: dict[bytes, int]
-    file: ProofFile
-
-    def prove(self, records: list[Recorded], folder: ModelFolder | None = None, **changes: bool) -> ProofFile:
-        return prove_answers(
-            folder or self.folder, records, origin=self.log.owner.origin, places=self.places, **changes
-        )
-
-    def check(self, file: ProofFile) -> object:
-        return verify_answers(file.encode(), trust(), clock=clock, log=self.log)
+from served_answers import Free, Served, served_in
+from world import START, identity
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("served")
-    ward = Ward(folder, small_graph())
-    committed = ModelFolder.create(folder / "committed", ward.model, OPENINGS, ward.identity, at=START)
-    ward.state(committed.statement)
-    records = [ward.answer(2 * numbers(seed, 2, 6), number=seed) for seed in range(4)]
-    log = ward.logged()
-    places = places_of(log, {one.receipt.digest() for one in records})
-    file = prove_answers(committed, records[:3], origin=log.owner.origin, places=places)
-    yield Served(ward, committed, records, log, places, file)
-    ward.close()
+    with served_in(tmp_path_factory.mktemp("served")) as made:
+        yield made
 
 
 def test_answers_are_proven_and_checked(served: Served):
@@ -74,18 +48,12 @@ def test_answers_are_proven_and_checked(served: Served):
     assert not alone.logged and alone.inference == found.inference
 
 
-def test_the_folder_keeps_what_is_secret_to_its_owner(served: Served):
-    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in served.folder.folder.iterdir()}
-    assert modes["seed"] == modes["model.onnx"] == modes["state.sqlite"] == 0o600
-    assert (served.folder.folder / "seed").read_bytes() not in served.file.encode()
-
-
 def test_a_proof_is_for_its_receipts(served: Served):
     """Other receipts, fewer of them, in another order, at other places, of another log or statement."""
     first, second, third = served.file.receipts
     last = served.records[3]
     hashed = field_hash(6, served.ward.graph.input.low, served.ward.graph.input.high)
-    fourth = ProvenReceipt.of(last, served.places[last.receipt.digest()], hashed, hidden=False)
+    fourth = ProvenReceipt.of(last, served.logged.places[last.receipt.digest()], hashed, hidden=False)
     for receipts in (
         (first, second),
         (first, second, fourth),
@@ -144,17 +112,14 @@ def test_an_answer_of_other_weights_is_not_proven(served: Served, tmp_path: Path
     """Another model answered, or this one something else; and no opening is used up."""
     other = Ward(tmp_path, small_graph(seed=2))
     record = other.answer(numbers(1, 2, 6))
-    log = other.logged()
     left = served.folder.left
     with pytest.raises(EvidenceRejected, match="is of the model"):
-        prove_answers(
-            served.folder, [record], origin=log.owner.origin, places=places_of(log, {record.receipt.digest()})
-        )
+        prove_answers(served.folder, [record], replace(served.logged, places={record.receipt.digest(): 1}))
     inputs, outputs = served.records[0].inputs, served.records[1].outputs
     wrong = served.ward.recorded(inputs, outputs, number=77)
-    places = places_of(served.ward.logged(), {wrong.receipt.digest()})
+    logged = logged_answers(served.ward.logged(), {wrong.receipt.digest()}, served.folder.committed)
     with pytest.raises(ModelRefused, match="computes another answer"):
-        prove_answers(served.folder, [wrong], origin=served.log.owner.origin, places=places)
+        prove_answers(served.folder, [wrong], logged)
     assert served.folder.left == left
     other.close()
 
@@ -185,7 +150,7 @@ def test_what_the_weights_do_not_compute_gets_no_proof(served: Served, what: str
     else:
         sums[0][1, 2] += 1
     batch = Batch(2, inputs.astype("<i4").tobytes(), outputs.astype("<i4").tobytes(), bytes(32))
-    state = _Free()
+    state = Free()
     try:
         proof = folder.prover().prove(state, batch, Witness(inputs, sums))
     except CallerError:
@@ -194,107 +159,53 @@ def test_what_the_weights_do_not_compute_gets_no_proof(served: Served, what: str
         verify(verify_commitment(folder.commitment), batch, proof)
 
 
-class _Free:
-    """An opening of a test that throws its commitment away."""
-
-    def use(self) -> None:
-        pass
-
-
-def test_no_more_openings_than_are_allowed(served: Served, tmp_path: Path):
-    folder = ModelFolder.create(tmp_path / "few", served.ward.model, 3, served.ward.identity, at=START)
-    assert folder.left == 2
-    served.prove(served.records[:1], folder)
-    with pytest.raises(CommitmentExhausted, match="the last is kept for a link"):
-        served.prove(served.records[:1], folder)
-    linked = folder.link(tmp_path / "fresh")
-    assert (folder.left, linked.left) == (0, 2)
-    with pytest.raises(CommitmentExhausted):
-        folder.link(tmp_path / "again")
-    assert not (tmp_path / "again" / "commitment").exists()
-
-
-def test_a_fresh_commitment_proves_under_the_same_name(served: Served, tmp_path: Path):
-    linked = served.folder.link(tmp_path / "fresh")
-    assert linked.commitment.root == served.folder.commitment.root != linked.commitment.current
-    file = served.prove(served.records[3:], linked)
-    found = served.check(file)
-    assert second_opinion(file) == found.inference.statement
-    assert found.inference.model_root == served.folder.commitment.root
-    with pytest.raises(ProofRejected):
-        served.check(replace(file, commitment=served.folder.commitment))
-
-
-def test_a_link_to_other_weights_is_refused(served: Served, tmp_path: Path):
-    """Prover and verifier both."""
-    other = Ward(tmp_path, small_graph(seed=5))
-    theirs = ModelFolder.create(tmp_path / "other", other.model, OPENINGS, other.identity, at=START)
-    honest = served.folder.link(tmp_path / "fresh")
-    stolen = replace(honest.commitment.links[0], root=theirs.commitment.root)
-    wrong = replace(served.folder.commitment, links=(stolen,))
-    with pytest.raises(ProofRejected, match="link 1"):
-        verify_commitment(wrong)
-    with pytest.raises(Rejected):
-        second_opinion(replace(served.file, commitment=wrong))
-    if theirs.commitment.program == served.folder.commitment.program:
-        with pytest.raises((CallerError, ProofRejected)):
-            link = served.folder.prover().prove_link(_Free(), theirs.prover(), _Free())
-            verify_commitment(served.folder.commitment.linked(link))
-    other.close()
-
-
-def test_a_folder_that_was_altered_is_refused(served: Served, tmp_path: Path):
-    made = ModelFolder.create(tmp_path / "one", served.ward.model, OPENINGS, served.ward.identity, at=START)
-    with pytest.raises(HostError, match="exists already"):
-        ModelFolder.create(tmp_path / "one", served.ward.model, OPENINGS, served.ward.identity, at=START)
-    (made.folder / "seed").write_bytes(bytes(32))
-    with pytest.raises(StateCorrupt, match="not those of the commitment"):
-        ModelFolder(made.folder).prover()
-    (made.folder / "seed").write_bytes(bytes(31))
-    with pytest.raises(StateCorrupt, match="31 bytes"):
-        ModelFolder(made.folder).prover()
-    content = WeightsCommitment.decode((made.folder / "commitment").read_bytes())
-    for wrong in (replace(content, root=b"x" * 32), replace(content, program=b"")):
-        (made.folder / "commitment").write_bytes(wrong.encode())
-        with pytest.raises(StateCorrupt, match="do not fit"):
-            ModelFolder(made.folder)
-    (made.folder / "commitment").unlink()
-    (made.folder / "seed").unlink()
-    with pytest.raises(HostError, match="cannot be read"):
-        ModelFolder(made.folder)
-
-
-@pytest.mark.parametrize("linking", [False, True])
-def test_a_commitment_that_was_killed_says_so_and_what_to_do(served: Served, tmp_path: Path, linking: bool):
-    """The folder is not taken for one that is whole, nor written into; once deleted, all is as before."""
-    ward, out = served.ward, tmp_path / "out"
-
-    def commit(told: Callable[[str], None] = lambda _what: None) -> ModelFolder:
-        if linking:
-            return served.folder.link(out, told=told)
-        return ModelFolder.create(out, ward.model, OPENINGS, ward.identity, at=START, told=told)
-
-    def killed(what: str) -> None:
-        if what.startswith("proving"):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        commit(killed)
-    assert {"model.onnx", "seed"} <= {file.name for file in out.iterdir()}
+def test_a_receipt_that_names_other_weights_is_not_proven(served: Served):
+    """By the prover, before an opening is used; by the verifier, with the log and without; and one that names none."""
     left = served.folder.left
-    for attempt in (lambda: ModelFolder(out), commit):
-        with pytest.raises(StateCorrupt, match=r"(?s)was not finished.*delete the folder and commit again"):
-            attempt()
+    for root in (b"o" * 32, b""):
+        record = served.records[0]
+        other = replace(record, receipt=replace(record.receipt, commitment=root))
+        with pytest.raises(EvidenceRejected, match=r"names .* committed weights"):
+            served.prove([other])
+        shown = replace(served.file.receipts[0], receipt=other.receipt.encode())
+        file = replace(served.file, receipts=(shown, *served.file.receipts[1:]))
+        for log in (served.log, None):
+            with pytest.raises(EvidenceRejected, match="and the proof is against"):
+                verify_answers(file.encode(), trust(), clock=clock, log=log)
     assert served.folder.left == left
-    shutil.rmtree(out)
-    assert commit().commitment.root
+
+
+def test_a_log_that_would_not_hold_a_proof_costs_no_opening(served: Served, tmp_path: Path):
+    """One without the statement, with one about another commitment, or with two."""
+    said, digests = served.folder.committed, {served.records[0].receipt.digest()}
+    ward, left = Ward(tmp_path, small_graph()), served.folder.left
+    with pytest.raises(EvidenceRejected, match=r"has 0 statements about the model .*, not one"):
+        logged_answers(ward.logged(), digests, said)
+    ward.state()
+    with pytest.raises(EvidenceRejected, match="names another commitment than this one"):
+        logged_answers(ward.logged(), digests, said)
+    body = {name: getattr(said, name).hex() for name in ("model", "commitment", "program")}
+    ward.log.append("committed-model", body, {"committed": served.folder.statement})
+    with pytest.raises(EvidenceRejected, match=r"the receipts in the log do not hold: .* names the commitment"):
+        logged_answers(ward.logged(), digests, said)
+    (tmp_path / "other").mkdir()
+    other = Ward(tmp_path / "other", small_graph())
+    other.state(sign_statement(served.folder.committed, identity("somebody", "workload")))
+    with pytest.raises(EvidenceRejected, match="is of ward, and its statement about the model of somebody"):
+        logged_answers(other.logged(), digests, said)
+    other.close()
+    theirs = replace(served.logged, statement=sign_statement(ward.said(), ward.identity))
+    with pytest.raises(CallerError, match="about another commitment"):
+        prove_answers(served.folder, served.records[:1], theirs)
+    assert served.folder.left == left
+    ward.close()
 
 
 def test_nothing_and_what_the_log_lacks_is_not_proven(served: Served):
     with pytest.raises(CallerError, match="nothing to prove"):
         served.prove([])
     with pytest.raises(CallerError, match="the log has no receipt"):
-        prove_answers(served.folder, served.records[:1], origin=served.log.owner.origin, places={})
+        prove_answers(served.folder, served.records[:1], replace(served.logged, places={}))
 
 
 def test_every_operator(tmp_path: Path):
@@ -303,14 +214,6 @@ def test_every_operator(tmp_path: Path):
     ward.state(folder.statement)
     record = ward.answer(numbers(5, 3, 2, 8, 8))
     log = ward.logged()
-    places = places_of(log, {record.receipt.digest()})
-    file = prove_answers(folder, [record], origin=log.owner.origin, places=places)
+    file = prove_answers(folder, [record], logged_answers(log, {record.receipt.digest()}, folder.committed))
     assert verify_answers(file.encode(), trust(), clock=clock, log=log).inference.batch == 3
-    ward.close()
-
-
-def test_a_model_that_ends_in_an_arg_max_is_not_committed_to(tmp_path: Path):
-    ward = Ward(tmp_path, quantise(everything(), numbers(1, 30, 2, 8, 8)))
-    with pytest.raises(ModelRefused, match="ends in an ArgMax"):
-        ModelFolder.create(tmp_path / "committed", ward.model, 4, ward.identity, at=START)
     ward.close()

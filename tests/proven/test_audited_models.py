@@ -15,7 +15,7 @@ import sampled
 from float_models import digits, model, node
 from proven_answers import Ward, clock
 from quatrefoil.audit.sampling import draw
-from quatrefoil.cli import archives, auditing, main, model_commit, proof_answers
+from quatrefoil.cli import archives, auditing, main, model_commit, proof_prove, proof_verify
 from quatrefoil.demo import data
 from quatrefoil.proven import ProofFile
 from quatrefoil.quantised import decode
@@ -62,7 +62,7 @@ class Audited:
 @pytest.fixture(autouse=True)
 def tests_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' consortium lives in a year of its own."""
-    for module in (model_commit, proof_answers, archives, auditing):
+    for module in (model_commit, proof_prove, proof_verify, archives, auditing):
         monkeypatch.setattr(module, "system_clock", clock)
 
 

@@ -12,7 +12,7 @@ from proven_answers import Ward, clock, small_graph, trust
 from quatrefoil.audit.evidence import LARGEST_PROOF
 from quatrefoil.cli import main
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, MessageRefused
-from quatrefoil.proven import ModelFolder, places_of, prove_answers, verify_answers
+from quatrefoil.proven import ModelFolder, logged_answers, prove_answers, verify_answers
 from quatrefoil.transport import files
 from world import START, TRUSTED, consortium
 
@@ -46,10 +46,10 @@ def test_no_opening_is_used_for_a_file_that_would_be_too_large(tmp_path: Path, m
     record = ward.answer(numbers(1, 2, 6))
     log = ward.logged()
     ward.close()
-    places = places_of(log, {record.receipt.digest()})
-    made = prove_answers(folder, [record], origin=log.owner.origin, places=places)
+    logged = logged_answers(log, {record.receipt.digest()}, folder.committed)
+    made = prove_answers(folder, [record], logged)
     left, size = folder.left, len(made.encode())
     monkeypatch.setattr("quatrefoil.proven.proving.LARGEST_PROOF", size - 1)
     with pytest.raises(CallerError, match="about 1 receipts is over"):
-        prove_answers(folder, [record], origin=log.owner.origin, places=places)
+        prove_answers(folder, [record], logged)
     assert folder.left == left

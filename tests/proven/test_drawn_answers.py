@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import sampled
 from float_models import numbers
 from proven_answers import Ward, clock, small_graph, trust
 from quatrefoil.audit.sampling import Sample, draw
-from quatrefoil.cli import archives, auditing, main, model_commit, proof_answers
+from quatrefoil.cli import archives, auditing, main, model_commit, proof_prove, proof_verify
 from quatrefoil.proven import ModelFolder, ProofFile, Recorded, verify_answers
 from quatrefoil.proven.drawn import drawn_of
 from quatrefoil.transport import sealed
@@ -58,7 +59,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
 
 @pytest.fixture(autouse=True)
 def tests_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (model_commit, proof_answers, archives, auditing):
+    for module in (model_commit, proof_prove, proof_verify, archives, auditing):
         monkeypatch.setattr(module, "system_clock", clock)
 
 
@@ -93,6 +94,56 @@ def test_the_others_are_proven_and_what_is_not_is_named(served: Served, batch, t
         verify_answers(file.read_bytes(), trust(), clock=clock, log=sampled.server(folder / "state"))
         proven |= {one.said.digest() for one in ProofFile.decode(file.read_bytes()).receipts}
     assert proven == {one.receipt.digest() for one in served.records}
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 16])
+def test_all_records_are_proven_as_they_are_read(served: Served, at_once: int, tmp_path: Path, monkeypatch, capsys):
+    """Some batches after the other; what is there is kept, however many are in hand."""
+    monkeypatch.setattr(proof_prove, "AT_ONCE", at_once)
+    left = served.model.left
+    kept = 0 if at_once == 1 else 2
+    out = served.folder / "all"
+    assert main(proving(served, "--out", out, "--json", tmp_path / "p.json", "--batch", 2, "--processes", 1)) == 0
+    content = json.loads((tmp_path / "p.json").read_text())
+    assert (content["receipts"], content["kept"], len(content["files"])) == (RECORDED, kept, 2)
+    assert "(2 of 2)" in capsys.readouterr().err and served.model.left == left - 2 + kept
+    shown = [one.said for name in content["files"] for one in ProofFile.decode(Path(name).read_bytes()).receipts]
+    assert shown == [one.receipt for one in served.records]
+
+
+def proving(served: Served, *more: object) -> list[str]:
+    folder = served.folder
+    given = ("--model", folder / "committed", "--receipts", folder / "records", "--key", folder / "prover")
+    return [str(one) for one in ("proof", "prove", *given, "--log", folder / "state", "--trust", ROOT, *more)]
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (("--ray",), "one proof is made in this process"),
+        (("--processes", 2), "one proof is made in this process"),
+        (("--batch", 2, "--processes", 2, "--ray"), "in processes or on Ray"),
+        (("--batch", 2, "--ray"), "Ray is not installed"),
+        (("--batch", 2, "--ray", "ray://there:1"), "Ray is not installed"),
+    ],
+)
+def test_how_batches_are_computed_is_said_once_and_can_be_had(
+    served: Served, more, why: str, tmp_path: Path, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    left = served.model.left
+    assert main(proving(served, "--out", tmp_path / "P", *more)) == 1
+    assert why in " ".join(capsys.readouterr().err.split()) and served.model.left == left
+
+
+def test_more_samples_than_one_proof_can_be_about_are_refused_before_an_opening_is_used(
+    served: Served, tmp_path: Path, monkeypatch, capsys
+):
+    monkeypatch.setattr(proof_prove, "LARGEST_BATCH", RECORDED - 1)
+    left = served.model.left
+    assert main(proving(served, "--out", tmp_path / "P")) == 1
+    assert "which one proof cannot be about" in " ".join(capsys.readouterr().err.split())
+    assert served.model.left == left and not (tmp_path / "P").exists()
 
 
 def test_only_what_is_drawn_is_held_in_memory(served: Served):

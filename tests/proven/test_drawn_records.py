@@ -40,6 +40,7 @@ def test_failures_and_questions_about_the_model_are_drawn_and_not_proven(tmp_pat
 
 def test_receipts_of_a_keyset_off_the_record_lack_theirs(tmp_path: Path) -> None:
     ward = Ward(tmp_path, small_graph())
+    assert ward.keyset
     ward.issuer.issue(REQUEST, ANSWER, 200, True)
     ward.end()
     ward.close()

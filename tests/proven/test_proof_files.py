@@ -15,7 +15,7 @@ from quatrefoil.audit import PartyLog
 from quatrefoil.errors import EvidenceRejected, MessageRefused
 from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proofs.inference import Link, WeightsCommitment
-from quatrefoil.proven import ProofFile, ProvenReceipt, Recorded, places_of, verify_answers
+from quatrefoil.proven import ProofFile, ProvenReceipt, Recorded, logged_answers, verify_answers
 from quatrefoil.proven.statement import sign_statement
 from quatrefoil.quantised import program_of
 from quatrefoil.wire import WireObject
@@ -43,7 +43,7 @@ class Made:
 def made_of(ward: Ward, records: list[Recorded], *, hidden: bool = False) -> Made:
     signed = ward.state()
     log = ward.logged()
-    places = places_of(log, {one.receipt.digest() for one in records})
+    places = logged_answers(log, {one.receipt.digest() for one in records}, ward.said()).places
     hashed = field_hash(6, ward.graph.input.low, ward.graph.input.high)
     shown = tuple(ProvenReceipt.of(one, places[one.receipt.digest()], hashed, hidden=hidden) for one in records)
     commitment = WeightsCommitment(program_of(ward.graph).content, 8, ROOT, b"no proof", ())
@@ -60,7 +60,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
 def test_receipts_are_found_where_the_log_has_them(made: Made):
     entries = [one.entry for one in made.file.receipts]
     assert [made.log.entry(at).kind for at in entries] == ["inference"] * 3
-    assert places_of(made.log, {bytes(32)}) == {}
+    assert logged_answers(made.log, {bytes(32)}, made.ward.said()).places == {}
 
 
 def test_a_file_reads_back(made: Made):
@@ -222,9 +222,11 @@ def test_a_log_without_the_statement_or_with_two_is_refused(tmp_path: Path):
     other = sign_statement(ward.said(commitment=b"d" * 32), ward.identity)
     found.refused(
         replace(found.file, statement=other, commitment=replace(found.file.commitment, root=b"d" * 32)),
-        "has 1 statements about the model",
+        "names the committed weights 63636363",
     )
-    body = {"model": ward.root.hex(), "commitment": "00", "program": "00"}
+    again = replace(found.file, statement=sign_statement(ward.said(), ward.identity))
+    found.refused(again, "has 1 statements about the model")  # which says the same, and is not the one
+    body = {"model": ward.root.hex(), "commitment": ROOT.hex(), "program": "00"}
     ward.log.append("committed-model", body, {"committed": other})
     replace(found, log=ward.logged()).refused(found.file, "has 2 statements about the model")
     ward.close()

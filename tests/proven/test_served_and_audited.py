@@ -26,8 +26,8 @@ pytestmark = needs_tpm
 SECOND_VERIFIER = Path(__file__).parents[2] / "second_verifier"
 WITNESSES = ("hospital", "clinic")
 ASKED = 5
-DRAWN = 2 * ASKED + 2
-"""All: each request asks for the inputs' name first, and one more is refused after it has."""
+DRAWN = 2 * ASKED + 3
+"""All: each request asks for the inputs' name first; one more is refused after it has, and the last by its client."""
 TRUST = "--trust root.pem"
 TERMS = (
     " ".join(f"--witness {who}.witness" for who in WITNESSES)
@@ -70,12 +70,38 @@ def test_served_by_a_process_and_proved_to_an_auditor(ward: Ward) -> None:
     run("proof verify changed --trust root.pem --log server-graph --json changed.json", 1)
     assert content("changed.json")["valid"] is False and "other outputs" in content("changed.json")["reason"]
     judged("altered", "--proof changed", right=False, lacking=ASKED)
-    served(ward, "server-silent", "unsaid", 1, "")
-    run(f"proof prove --model committed --receipts unsaid --key prover --log server-silent {TRUST} --out unsaid.P")
-    for proof, reason in (("unsaid.P", "statement"), ("P", "")):
-        run(f"proof verify {proof} {TRUST} --log server-silent --json silent.json", 1)
-        found = content("silent.json")
-        assert found["valid"] is False and reason in found["reason"], found
+    sealed_with_its_commitment(ward)
+
+
+def sealed_with_its_commitment(ward: Ward) -> None:
+    """By the model's owner, whose manifest names the root: no server has to be told it, and none is told another."""
+    run("model commit integers.onnx --openings 4 --out owners --json owners.json")
+    root = ward.model_sealed("integers.onnx", "own", 3600, "--committed owners")
+    named = content("owners.json")["model_root"]
+    assert content("front.json") | {"root": root, "commitment": named, "openings": 4} == content("front.json")
+    ward.asks("register own.sealed")
+    for wrong, why in (("--committed committed/statement", "and the model's owner"), ("", "names the commitment")):
+        # Another root than the manifest's; and the manifest's, where the log has had the other one.
+        state = "server-own" if wrong else "server-graph"
+        refused = ward.serving("own", f"--state {state} --audit other --audit-to prover.cert {wrong}")
+        assert refused.wait(SOON) == 1 and ("another statement" if not wrong else why) in said(refused), said(refused)
+    served(ward, "server-own", "own-records", 1, "", model="own", asking=f"--committed {named}")
+    line = f"--receipts own-records --key prover --log server-own {TRUST}"
+    run(
+        f"proof prove --model committed {line} --out own.P", 1
+    )  # a commitment of the same weights, and not the one named
+    run(f"proof prove --model owners {line} --out own.P")
+    run(f"proof verify own.P {TRUST} --log server-own --json own.json")
+    assert content("own.json")["model_root"] == named
+    run(f"proof verify P {TRUST} --log server-own --json other.json", 1)
+    assert content("other.json")["valid"] is False
+
+
+def test_audit_mode_takes_no_model_without_committed_weights(ward: Ward) -> None:
+    model_ready(ward)
+    refused = ward.serving("graph", "--audit recorded --audit-to prover.cert")
+    assert refused.wait(SOON) == 1 and "nothing names the model's committed weights" in said(refused)
+    assert not Path("recorded").exists()
 
 
 def model_ready(ward: Ward) -> None:
@@ -95,17 +121,21 @@ def model_ready(ward: Ward) -> None:
     Path("prover.cert").write_bytes(certificate)
 
 
-def served(ward: Ward, state: str, records: str, count: int, more: str) -> None:
+def served(
+    ward: Ward, state: str, records: str, count: int, more: str, *, model: str = "graph", asking: str = ""
+) -> None:
     """Requests of one image each, whose inputs' name is asked for first, and one of a size that the model refuses."""
-    server = ward.serving("graph", f"--state {state} --audit {records} --audit-to prover.cert {more}")
+    server = ward.serving(model, f"--state {state} --audit {records} --audit-to prover.cert {more}")
     url = ward.url(server)
     _, images, _ = digits()
     asked = f"predict {url} --policy serving.toml --identity hospital --root root.pem --collateral collateral"
     for number in range(count):
         np.save("x.npy", images[1200 + number : 1201 + number])
-        run(f"{asked} --input x.npy --computes rule.json --json answer.json")
+        run(f"{asked} --input x.npy --computes rule.json --json answer.json {asking}")
     np.save("x.npy", images[:1, :63])
     run(f"{asked} --input x.npy --computes rule.json", 1)
+    other = "00" * 32
+    run(f"{asked} --input x.npy --computes rule.json --committed {other}", 1)
     server.send_signal(signal.SIGTERM)
     assert server.wait(SOON) == 0, said(server)
 

@@ -19,6 +19,7 @@ FIELDS = [
     "previous",
     "time",
     "model",
+    "commitment",
     "measurement",
     "policy",
     "plan",
@@ -206,14 +207,15 @@ def verify(encoded: bytes, keyset: bytes) -> dict[str, Any]:
 
 def read_receipt(payload: bytes) -> dict[str, Any]:
     parts = decode(payload)
-    if not (isinstance(parts, list) and len(parts) == 3 and parts[:2] == ["urn:quatrefoil:inference-receipt", 2]):
+    if not (isinstance(parts, list) and len(parts) == 3 and parts[:2] == ["urn:quatrefoil:inference-receipt", 3]):
         raise ValueError("no receipt of this version")
     found = dict(zip(FIELDS, parts[2], strict=True))
     for name in ("keyset", "previous", "model", "policy", "request", "answer"):
         if type(found[name]) is not bytes or len(found[name]) != 32:
             raise ValueError(f"no digest for {name}")
-    if type(found["plan"]) is not bytes or len(found["plan"]) not in (0, 32):
-        raise ValueError("no digest for plan")
+    for name in ("commitment", "plan"):
+        if type(found[name]) is not bytes or len(found[name]) not in (0, 32):
+            raise ValueError(f"no digest for {name}")
     lengths = [len(found[name]) if type(found[name]) is bytes else -1 for name in ("inputs", "outputs")]
     if lengths not in ([0, 0], [32, 32]):
         raise ValueError("no digests for inputs and outputs, and not none")
@@ -235,7 +237,7 @@ def read_receipt(payload: bytes) -> dict[str, Any]:
 
 
 def write_receipt(fields: dict[str, Any]) -> bytes:
-    return encode(["urn:quatrefoil:inference-receipt", 2, [fields[name] for name in FIELDS]])
+    return encode(["urn:quatrefoil:inference-receipt", 3, [fields[name] for name in FIELDS]])
 
 
 def sign(payload: bytes, seed: bytes, kind: str = RECEIPT_TYPE) -> bytes:
@@ -249,10 +251,13 @@ def sign(payload: bytes, seed: bytes, kind: str = RECEIPT_TYPE) -> bytes:
 
 def check_log(leaves: list[bytes], keysets: dict[str, bytes]) -> list[dict[str, Any]]:
     """Every receipt of a server's log, after its chains were checked. ``keysets``: what is attached, by SHA-256."""
-    found, chains = [], dict[str, dict[str, Any]]()
+    found, chains, committed = [], dict[str, dict[str, Any]](), dict[str, str]()
     for leaf in leaves:
         entry = json.loads(leaf)
         kind, body = entry["kind"], entry["body"]
+        named = body["commitment"] if kind in ("serving-keys", "committed-model") else ""
+        if named and committed.setdefault(body["model"], named) != named:
+            raise ValueError("two commitments to the weights of one model")
         if kind == "serving-keys":
             keyset = keysets[entry["attached"]["keyset"]["sha256"]]
             if hashlib.sha256(keyset).hexdigest() != body["keyset"] or body["keyset"] in chains:
@@ -282,7 +287,18 @@ def check_log(leaves: list[bytes], keysets: dict[str, bytes]) -> list[dict[str, 
 def _answered(body: dict[str, Any], chain: dict[str, Any]) -> dict[str, Any]:
     terms = chain["terms"]
     fields = {name: body.get(name, terms.get(name)) for name in FIELDS}
-    for name in ("keyset", "previous", "model", "policy", "plan", "request", "answer", "inputs", "outputs"):
+    for name in (
+        "keyset",
+        "previous",
+        "model",
+        "commitment",
+        "policy",
+        "plan",
+        "request",
+        "answer",
+        "inputs",
+        "outputs",
+    ):
         fields[name] = bytes.fromhex(fields[name])
     payload = write_receipt(fields)
     read_receipt(payload)

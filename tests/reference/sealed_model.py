@@ -47,9 +47,11 @@ def read(container: bytes, key_pem: bytes, root: x509.Certificate) -> Read:
     manifest_body, manifest_owner = verify(signed_manifest, root)
     assert owner == manifest_owner
     resource = fields(resource_body, "urn:quatrefoil:resource")
-    manifest = fields(manifest_body, "urn:quatrefoil:sealed-model-manifest")
-    _kind, _name, _serial, _made_at, content_root, commitment, stages, policy_bytes, _parent = resource
-    cipher, form, _media, length, salt, of, public = manifest
+    manifest = fields(manifest_body, "urn:quatrefoil:sealed-model-manifest", 2)
+    kind, _name, _serial, _made_at, content_root, commitment, stages, policy_bytes, _parent = resource
+    cipher, form, _media, length, salt, of, public, committed, openings = manifest
+    if committed or openings:
+        assert len(committed) == 32 and 1 <= openings <= 64 and form == "file" and kind == "model"
     assert cipher == "AES-256-GCM STREAM 1048576" and of == sha256(signed_resource)
     Ed25519PublicKey.from_public_bytes(public).verify(ed25519, b"quatrefoil sealed model manifest 1\n" + manifest_body)
     policy = fields(policy_bytes, "urn:quatrefoil:release-policy")
@@ -91,14 +93,14 @@ def nonce(number: int, final: bool) -> bytes:
     return number.to_bytes(11, "big") + bytes([final])
 
 
-def fields(data: bytes, kind: str) -> list[Any]:
-    found, version, content = cbor2.loads(data)
-    assert (found, version) == (kind, 1) and encode(kind, content) == data
+def fields(data: bytes, kind: str, version: int = 1) -> list[Any]:
+    *found, content = cbor2.loads(data)
+    assert found == [kind, version] and encode(kind, content, version) == data
     return content
 
 
-def encode(kind: str, content: list[Any]) -> bytes:
-    return cbor2.dumps([kind, 1, content], canonical=True)
+def encode(kind: str, content: list[Any], version: int = 1) -> bytes:
+    return cbor2.dumps([kind, version, content], canonical=True)
 
 
 def verify(signed: bytes, root: x509.Certificate) -> tuple[bytes, x509.Certificate]:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from release_policies import APPRAISAL, TEXT
 
+from float_models import numbers, perceptron
 from quatrefoil import cli
 from quatrefoil.audit.model_file import measure_file
+from quatrefoil.quantised import encode, quantise
 from support import Consortium
 
 CONTENT = b"patient,dose\n" * 9000
@@ -75,6 +77,33 @@ def test_a_data_set_is_sealed_as_it_is_under_a_blinded_root(here: Path) -> None:
     assert run("data inspect 1 --root root.pem --json -") == 0
     assert run("model root doses.csv --content file --json plain.json") == 0
     assert json.loads((here / "plain.json").read_text())["root"] not in roots
+
+
+def test_an_owner_signs_the_commitment_to_a_models_weights(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once it was made again from the file and the seed; of another file, or with another seed, it is not signed."""
+    for name, seed in (("net", 1), ("other", 2)):
+        Path(f"{name}.onnx").write_bytes(encode(quantise(perceptron(seed=seed), numbers(seed, 40, 6))))
+    assert run("model commit net.onnx --openings 3 --out committed --json made.json") == 0
+    sealing = f"--name net --serial 1 {SEAL} --committed committed"
+    assert run(f"model seal net.onnx {sealing} --out net.sealed --json net.json") == 0
+    made, sealed = (json.loads((here / name).read_text()) for name in ("made.json", "net.json"))
+    assert (sealed["commitment"], sealed["openings"]) == (made["model_root"], 3)
+    assert sealed["root"] == made["model"] and made["signed"].startswith("by no server")
+    assert run("model commit --link committed --out linked --json linked.json") == 0
+    linked = json.loads((here / "linked.json").read_text())
+    assert linked["root"] != linked["model_root"] == made["model_root"]
+    # A commitment that was linked keeps its name.
+    assert run(f"model seal net.onnx --name net --serial 2 {SEAL} --committed linked --out 2 --json 2.json") == 0
+    assert json.loads((here / "2.json").read_text())["commitment"] == made["model_root"]
+    capsys.readouterr()
+    assert run(f"model seal other.onnx {sealing} --out other.sealed") == 1
+    assert "is a commitment to the weights of" in capsys.readouterr().err
+    assert run(f"model seal net.onnx --content tensors {sealing} --out tensors.sealed") == 1
+    (here / "committed" / "seed").write_bytes(bytes(32))
+    assert run(f"model seal net.onnx {sealing} --out forged.sealed") == 1
+    assert "not those of the commitment" in capsys.readouterr().err
+    for name in ("other.sealed", "tensors.sealed", "forged.sealed"):
+        assert not (here / name).exists()
 
 
 def test_an_opaque_model_keeps_the_root_of_its_file(here: Path) -> None:

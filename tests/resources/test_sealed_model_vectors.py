@@ -66,13 +66,14 @@ def test_an_accepted_container_opens_in_both_readers(
         content = model.read(0, model.length)
         assert len(content) == model.length == entry["size"]
         assert model.front.owned.policy.digest().hex() == entry["policy"]
+        assert model.front.manifest.commitment.hex() == entry["commitment"]
         if name == "tensors":
             assert model.tensor("weights").tolist() == [[0, 1, 2], [3, 4, 5]]
             assert model.tensor("bias").tolist() == [0.5]
         else:
             assert content == CONTENT[: entry["size"]]
     read = reference.read(file.read_bytes(), (FOLDER / key / KEY_FILE).read_bytes(), ROOT)
-    assert read.content == content
+    assert read.content == content and read.manifest[7].hex() == entry["commitment"]
     assert read.owner.subject.rfc4514_string() == "CN=north"
     assert (read.resource[0], read.resource[1], read.resource[4].hex()) == (entry["kind"], entry["name"], entry["root"])
 

@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 from toy_answers import DENSE, Operator, run
 
+import inference.joint
 import inference.opened
 import inference.prover
 import inference.verifier
 from bounded_update.commitment import Commitment
-from bounded_update.field import Ext, P, eq_vector, evaluate, inner
+from bounded_update.field import ONE, Ext, P, eq_vector, evaluate, inner
 from bounded_update.opening import start_of_second
 from bounded_update.reading import Pieces
 from bounded_update.shape import log2
 from inference import Rejected, verify
-from inference.opened import RowWeights, combined_run
+from inference.joint import Joint
+from inference.opened import RowWeights
+from inference.opening import MaskWeights
 from inference.prover import Prover, Sent
 
 Patch = pytest.MonkeyPatch
@@ -45,7 +48,7 @@ def skip(monkeypatch: Patch, name: str) -> None:
 def test_without_the_last_claim_any_answer_is_proven(monkeypatch: Patch) -> None:
     prover = liar()
     proof = run(prover).to_bytes()
-    rejected(prover, proof, "the opened row u does not take the values")
+    rejected(prover, proof, "the opened rows do not take the values")
     skip(monkeypatch, "check_last_claim")
     verify(prover.statement, proof)
 
@@ -129,48 +132,65 @@ def test_without_the_opened_values_any_answer_is_proven(monkeypatch: Patch) -> N
     monkeypatch.setattr(inference.prover.Kappa, "draw", drawn_kappa)
     monkeypatch.setattr(BendsTheRow, "left", left, raising=False)
     prover = liar(BendsTheRow)
-    rejected(prover, run(prover).to_bytes(), "the opened row u does not take the values")
+    rejected(prover, run(prover).to_bytes(), "the opened rows do not take the values")
 
     def without_values(claim: Ext, _: Sequence[Ext], chi: Ext) -> Ext:
         return start_of_second(claim, [], chi)
 
-    omega_at, omega_vector = inference.opened.omega_at, inference.opened.omega_vector
+    omega_at, omega_vector = inference.joint.omega_at, inference.joint.omega_vector
     monkeypatch.setattr(inference.opened, "start_of_second", without_values)
-    monkeypatch.setattr(inference.opened, "omega_at", lambda r, low, _, chi: omega_at(r, low, [], chi))
-    monkeypatch.setattr(inference.opened, "omega_vector", lambda low, _, chi: omega_vector(low, [], chi))
+    monkeypatch.setattr(inference.joint, "omega_at", lambda r, low, _, chi: omega_at(r, low, [], chi))
+    monkeypatch.setattr(inference.joint, "omega_vector", lambda low, _, chi: omega_vector(low, [], chi))
+    verify(prover.statement, run(prover).to_bytes())
+
+
+@pytest.mark.parametrize("more", [1, P - 1])
+def test_without_a_factor_of_the_second_row_wrong_claims_of_both_cancel(more: int, monkeypatch: Patch) -> None:
+    """A prover who says too much of u, and as much too little of u_W."""
+
+    class Cancelling(Prover):
+        def sigmas(
+            self, rows: tuple[RowWeights, RowWeights], masks: tuple[MaskWeights, MaskWeights]
+        ) -> tuple[Ext, Ext]:
+            sigma, sigma_W = super().sigmas(rows, masks)
+            return sigma + Ext(more), sigma_W - Ext(more)
+
+    prover = Operator(DENSE).prover(Cancelling)
+    rejected(prover, run(prover).to_bytes(), "the opened rows do not take the values")
+    monkeypatch.setattr(Joint, "factors", lambda *_: (ONE, ONE))
     verify(prover.statement, run(prover).to_bytes())
 
 
 def test_without_the_combined_run_any_answer_is_proven(monkeypatch: Patch) -> None:
     """A prover whose combined run takes the last claim, whatever that is."""
     seen: dict[str, Any] = {}
-    fold_claim, omega_vector = inference.opened.fold_claim, inference.opened.omega_vector
+    fold_claim, honest_omega, combined = inference.opened.fold_claim, Joint.omega, Joint.combined
 
     def fold(*arguments: Any) -> Ext:
         seen["claim"] = fold_claim(*arguments)
         return seen["claim"]
 
     def omega(*arguments: Any) -> list[Ext]:
-        seen["omega"] = omega_vector(*arguments)
+        seen["omega"] = honest_omega(*arguments)
         return seen["omega"]
 
-    def bent(row: Sequence[Ext], r: Sequence[Ext], C2: int) -> list[Ext]:
-        u_2 = combined_run(row, r, C2)
-        low = eq_vector(r[len(r) - log2(C2) :])
+    def bent(joint: Joint, vector: Sequence[Ext], r: Sequence[Ext]) -> list[Ext]:
+        u_2 = combined(joint, vector, r)
+        low = eq_vector(r[len(r) - log2(joint.row_code.C) :])
         needed = seen["claim"] * evaluate(seen["omega"], r).inverse()
         return [u_2[0] + (needed - inner(low, u_2)) * low[0].inverse(), *u_2[1:]]
 
     monkeypatch.setattr(inference.opened, "fold_claim", fold)
-    monkeypatch.setattr(inference.opened, "omega_vector", omega)
-    monkeypatch.setattr(inference.opened, "combined_run", bent)
+    monkeypatch.setattr(Joint, "omega", omega)
+    monkeypatch.setattr(Joint, "combined", bent)
     prover = liar()
     proof = run(prover).to_bytes()
-    rejected(prover, proof, "the combined run of u is not")
+    rejected(prover, proof, "the combined run is not")
     skip(monkeypatch, "check_combined_run")
     verify(prover.statement, proof)
 
 
-@pytest.mark.parametrize("name", ["1", "2", "M", "W", "3", "4"])
+@pytest.mark.parametrize("name", ["1", "2", "M", "W", "3"])
 def test_without_a_root_words_are_free(name: str, monkeypatch: Patch) -> None:
     """A prover who has not committed to anything: its root is made up, and it could choose its words later."""
 
@@ -179,14 +199,10 @@ def test_without_a_root_words_are_free(name: str, monkeypatch: Patch) -> None:
         def root(self) -> bytes:
             return bytes([7]) * 32
 
-    def making_up(original: Callable[..., Commitment], turn: int | None = None) -> Callable[..., Commitment]:
-        calls = []
-
+    def making_up(original: Callable[..., Commitment]) -> Callable[..., Commitment]:
         def commit(*arguments: Any) -> Commitment:
             commitment = original(*arguments)
-            calls.append(commitment)
-            if turn is None or len(calls) == turn:
-                commitment.__class__ = MadeUp
+            commitment.__class__ = MadeUp
             return commitment
 
         return commit
@@ -196,9 +212,8 @@ def test_without_a_root_words_are_free(name: str, monkeypatch: Patch) -> None:
     if name in functions:
         original = getattr(inference.prover, functions[name])
         monkeypatch.setattr(inference.prover, functions[name], making_up(original))
-    elif name in "34":
-        turn = {"3": 1, "4": 2}[name]
-        monkeypatch.setattr(inference.prover, "row_commitment", making_up(inference.prover.row_commitment, turn))
+    elif name == "3":
+        monkeypatch.setattr(Joint, "commit", making_up(Joint.commit))
     else:
         from dataclasses import replace
 

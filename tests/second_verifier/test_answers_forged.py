@@ -45,7 +45,7 @@ def unmasked(prover: Prover, *names: str) -> Prover:
     return prover
 
 
-U, U_W = "the opened row u does not take", "the opened row u_W does not take"
+ROWS = "the opened rows do not take"
 
 
 class Spoiling(Run):
@@ -120,7 +120,7 @@ def not_clipped(_: list[int], trace: Trace) -> None:
 @pytest.mark.parametrize("spoil", [rounded_up, rounded_down, clipped_otherwise, not_clipped])
 @pytest.mark.parametrize("number", [0, 1])
 def test_what_is_in_no_table_is_seen(number: int, spoil: Any, monkeypatch: Patch) -> None:
-    rejected(spoilt(DENSE, number, spoil), U)
+    rejected(spoilt(DENSE, number, spoil), ROWS)
     without_lookups(monkeypatch)
     accepted(spoilt(DENSE, number, spoil))
 
@@ -128,7 +128,7 @@ def test_what_is_in_no_table_is_seen(number: int, spoil: Any, monkeypatch: Patch
 def test_lies_in_convolutions_and_pools_are_seen() -> None:
     """Cells: convolution, three of a pool, convolution, sum, average, dense."""
     for number in (0, 2, 4, 7):
-        rejected(spoilt(CONV, number, clipped_otherwise), U)
+        rejected(spoilt(CONV, number, clipped_otherwise), ROWS)
 
 
 class RepairsTheSum(Prover):
@@ -151,7 +151,7 @@ def test_a_repaired_sum_of_fractions_is_seen() -> None:
         def traces(self) -> list[Trace]:
             return traces
 
-    rejected(Both(liar.statement, liar.committed, liar.weights, liar.randomness), U)
+    rejected(Both(liar.statement, liar.committed, liar.weights, liar.randomness), ROWS)
 
 
 @pytest.mark.parametrize("change", [1, -1])
@@ -162,7 +162,7 @@ def test_a_wrong_count_of_uses_is_seen(change: int) -> None:
             uses = self.columns[self.shape.column("uses")]
             uses[3] = (uses[3] + change) % P
 
-    rejected(Operator(DENSE).prover(Miscounts), U)
+    rejected(Operator(DENSE).prover(Miscounts), ROWS)
 
 
 # Sums that are others than those of the layers.
@@ -176,14 +176,14 @@ def other_sum(rule: list[int], trace: Trace) -> None:
 
 
 def test_a_rounded_sum_that_is_another_is_seen(monkeypatch: Patch) -> None:
-    rejected(spoilt(DENSE, 0, other_sum), U)
+    rejected(spoilt(DENSE, 0, other_sum), ROWS)
     monkeypatch.setattr(LinearClaims, "_sums_of_layer", lambda *_: None)
     accepted(unmasked(spoilt(DENSE, 0, other_sum), "rho_A"))
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 5, 6], ids=["pool 1", "pool 2", "pool 3", "sum", "average"])
 def test_a_pool_or_a_sum_that_is_another_is_seen(number: int, monkeypatch: Patch) -> None:
-    rejected(spoilt(CONV, number, other_sum), U)
+    rejected(spoilt(CONV, number, other_sum), ROWS)
     original = LinearClaims._linear_cell
     skipped = {1: 0, 2: 1, 3: 2, 5: 3, 6: 4}[number]
 
@@ -216,7 +216,7 @@ def skipping() -> Prover:
 
 
 def test_a_skipped_layer_is_seen(monkeypatch: Patch) -> None:
-    rejected(skipping(), U)
+    rejected(skipping(), ROWS)
     monkeypatch.setattr(LinearClaims, "_source_of_layer", lambda *_: None)
     accepted(unmasked(skipping(), "rho_X"))
 
@@ -242,7 +242,7 @@ def test_other_answers_are_seen(program: Program, lie: Any, monkeypatch: Patch) 
     """The last layer is not rounded: its sums are the answers."""
     operator = Operator(program)
     liar = operator.prover(outputs=lie(operator))
-    rejected(liar, U)
+    rejected(liar, ROWS)
     honest = operator.outputs()
 
     def of_the_honest(samples: Samples) -> list[Ext]:
@@ -256,7 +256,7 @@ def test_other_answers_are_seen(program: Program, lie: Any, monkeypatch: Patch) 
 def test_other_rounded_answers_are_seen(lie: Any, monkeypatch: Patch) -> None:
     operator = Operator(CONV)
     liar = operator.prover(outputs=lie(operator))
-    rejected(liar, U)
+    rejected(liar, ROWS)
     monkeypatch.setattr(LinearClaims, "_outputs", lambda *_: None)
     accepted(liar)
 
@@ -273,7 +273,7 @@ def test_a_changed_input_is_seen(monkeypatch: Patch) -> None:
             return traces
 
     liar = operator.prover(OtherInput, [trace.values[-1] for trace in traces])
-    rejected(liar, U)
+    rejected(liar, ROWS)
     monkeypatch.setattr(Samples, "inputs", property(lambda samples: samples._combined(computed)))
     accepted(liar)
 
@@ -304,7 +304,7 @@ def another_model(weights: Weights) -> None:
 
 @pytest.mark.parametrize("change", [another_weight, another_bias, another_model])
 def test_another_model_is_seen(change: Any, monkeypatch: Patch) -> None:
-    rejected(with_other_weights(change), U_W)
+    rejected(with_other_weights(change), ROWS)
     monkeypatch.setattr(WeightsClaims, "_weights_of_layer", lambda *_: None)
     monkeypatch.setattr(WeightsClaims, "_biases_of_layer", lambda *_: None)
     accepted(unmasked(with_other_weights(change), "rho_M", "rho_B"))
@@ -313,7 +313,7 @@ def test_another_model_is_seen(change: Any, monkeypatch: Patch) -> None:
 def test_each_of_weights_and_biases_has_its_own_claim(monkeypatch: Patch) -> None:
     monkeypatch.setattr(WeightsClaims, "_weights_of_layer", lambda *_: None)
     accepted(unmasked(with_other_weights(another_weight), "rho_M"))
-    rejected(unmasked(with_other_weights(another_bias), "rho_M"), U_W)
+    rejected(unmasked(with_other_weights(another_bias), "rho_M"), ROWS)
 
 
 def test_a_weight_behind_the_last_input_is_not_used() -> None:
@@ -440,7 +440,7 @@ def other_rho(secrets: list[list[int]]) -> None:
 
 @pytest.mark.parametrize("change", [other_hidden_input, other_rho])
 def test_another_hidden_input_is_seen(change: Any, monkeypatch: Patch) -> None:
-    rejected(with_secrets(change), U)
+    rejected(with_secrets(change), ROWS)
     monkeypatch.setattr(LinearClaims, "_hash", lambda *_: None)
     accepted(with_secrets(change))
 
@@ -450,7 +450,7 @@ def test_a_hidden_input_outside_the_range_is_seen(entry: int, monkeypatch: Patch
     """The hash is that of what was used: only the table of the inputs' range speaks against it."""
     operator = Operator(DENSE, hidden=True)
     operator.inputs[0][0] = entry
-    rejected(operator.prover(), U)
+    rejected(operator.prover(), ROWS)
     without_lookups(monkeypatch)
     accepted(operator.prover())
 
@@ -467,7 +467,7 @@ def test_an_input_that_is_hidden_is_the_one_that_is_used(monkeypatch: Patch) -> 
             return traces
 
     liar = operator.prover(OtherInput, [trace.values[-1] for trace in traces])
-    rejected(liar, U)
+    rejected(liar, ROWS)
     monkeypatch.setattr(LinearClaims, "_source_of_layer", lambda *_: None)
     accepted(unmasked(liar, "rho_X"))
 

@@ -109,9 +109,9 @@ def test_the_numbers_of_the_page_are_those_of_real_shapes() -> None:
     shape = Shape(DENSE, 3, 1)
     assert (shape.parameters, shape.ell, shape.weights.omega) == (REAL, 12, 12)
     assert (shape.code.C, shape.code.n, shape.code.Q) == (2048, 1 << 14, 125)
-    assert (shape.weights.code.C, shape.weights.code.n, shape.weights.code.Q) == (2048, 8192, 156)
+    assert (shape.weights.code.C, shape.weights.code.n, shape.weights.code.Q) == (2048, 1 << 14, 125)
     full = WeightsShape(DENSE, 64).code
-    assert (full.C, full.n, full.appended) == (1 << 15, 1 << 17, 64 * full.Q)
+    assert (full.C, full.n, full.appended) == (1 << 15, 1 << 18, 64 * full.Q)
     for code in (shape.code, shape.row_code, shape.weights.code, full):
         assert ((code.n + code.K) / (2 * code.n)) ** code.Q <= 2.0**-102
         shorter = code.Q - 1

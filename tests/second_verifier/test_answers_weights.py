@@ -56,7 +56,7 @@ def test_a_weight_outside_the_range_by_one_is_seen(change: int) -> None:
     weights = operator.weights
     spoilt = changed(weights, 1, 2, change * (w_max + 1) - weights.weights[1][2])
     commitment = committed(operator, spoilt)
-    with pytest.raises(Rejected, match="the opened row u does not take"):
+    with pytest.raises(Rejected, match="the opened rows do not take"):
         verify_range(commitment.shape, commitment.root, range_of(commitment).to_bytes())
     at_the_end = committed(operator, changed(weights, 1, 2, change * w_max - weights.weights[1][2]))
     verify_range(at_the_end.shape, at_the_end.root, range_of(at_the_end).to_bytes())
@@ -93,7 +93,7 @@ def bias_changed(weights: Weights) -> Weights:
 def test_commitments_to_different_models_are_not_linked(change: Callable[[Weights], Weights]) -> None:
     operator = Operator(DENSE)
     old, new = committed(operator), committed(operator, change(operator.weights), OTHER_SEED)
-    with pytest.raises(Rejected, match="the opened row u_B does not take"):
+    with pytest.raises(Rejected, match="the opened rows do not take"):
         verify_link(old.shape, old.root, new.root, link_of(old, new).to_bytes())
 
 

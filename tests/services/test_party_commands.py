@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import socket
@@ -316,13 +317,45 @@ def test_a_keeper_is_stopped_by_a_signal_and_ends_well(site, tmp_path, name):
     assert (process.returncode, rest) == (0, "")
 
 
-@pytest.mark.parametrize("role", ["aggregator", "silo"])
-def test_an_interrupt_is_one_line(site, tmp_path, role):
-    command = site.command(role, tmp_path / "state", give_up="60")
-    process = started(command, site.folder, "does not answer")
+@pytest.mark.parametrize(
+    ("role", "name"), [("aggregator", signal.SIGTERM), ("aggregator", signal.SIGINT), ("silo", signal.SIGTERM)]
+)
+def test_a_party_that_waits_is_stopped_by_a_signal_and_says_that_it_goes_on(site, tmp_path, role, name):
+    process = started(site.command(role, tmp_path / "state", give_up="never"), site.folder, "does not answer")
+    process.send_signal(name)
+    _, rest = process.communicate(timeout=30)
+    assert (process.returncode, rest) == (0, "stopped: started again with the same --state it goes on\n")
+
+
+def test_an_interrupt_of_a_silo_is_one_line(site, tmp_path):
+    process = started(site.command("silo", tmp_path / "state", give_up="60"), site.folder, "does not answer")
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=10)
+    _, rest = process.communicate(timeout=30)
     assert (process.returncode, rest) == (1, "quatrefoil: interrupted\n")
+
+
+def test_a_keeper_tells_programs_that_it_is_ready(site, tmp_path):
+    command = [*site.command("keeper", tmp_path / "state", metrics="127.0.0.1:0"), "--log-format", "json"]
+    process = started(command, tmp_path, '"message": "keeper keeper listens on 127.0.0.1:')
+    process.terminate()
+    _, rest = process.communicate(timeout=30)
+    assert (process.returncode, rest) == (0, "")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_others_could_read_is_not_listened_on(site, here, tmp_path, capsys, role):
+    command = site.command(role, tmp_path / "state", metrics="0.0.0.0:0")
+    assert "metrics are for this machine" in refusal(command, capsys)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_refusal_for_programs_is_one_object(site, here, tmp_path, capsys, role):
+    command = [*site.command(role, tmp_path / "state", database="mysql://here"), "--log-format", "json"]
+    assert main(command) == 1
+    *_, last = capsys.readouterr().err.splitlines()
+    said = json.loads(last)
+    assert (said["level"], said["command"], said["error"]) == ("error", role, "CallerError")
+    assert said["message"] == "'mysql' is no database. Write postgresql://HOST/DATABASE"
 
 
 # ---------------------------------------------------------------------------------------------- refused connections

@@ -20,7 +20,7 @@ from quatrefoil import cli, exchange
 from quatrefoil.errors import QuatrefoilError
 from quatrefoil.quantised import Rule, onnx_form, quantise
 from quatrefoil.serving.audited import AuditedModel
-from quatrefoil.serving.recorded import recorded
+from quatrefoil.serving.record_reader import read_records
 from quatrefoil.transport import TrustAnchor, sealed, system_clock
 from serving_policies import serving_policy
 from serving_room import Ward, serving_room
@@ -85,7 +85,8 @@ def test_an_integer_graph_is_served_in_audit_mode(ward: Ward, capsys: pytest.Cap
     graph = quantise(perceptron(), numbers(7, 40, 6))
     (ward.folder / "integers.onnx").write_bytes(onnx_form.encode(graph))
     (ward.folder / "rule.json").write_bytes(Rule.of(graph).encode())
-    root = ward.model_sealed("integers.onnx", "graph", 3600)
+    assert cli.main(["model", "commit", "integers.onnx", "--openings", "3", "--out", "committed"]) == 0
+    root = ward.model_sealed("integers.onnx", "graph", 3600, "--committed committed")
     (ward.folder / "serving.toml").write_text(serving_policy("linear", root))
     ward.asks("register graph.sealed")
     key = sealed.RecipientKey.generate(sealed.HYBRID_768)
@@ -99,7 +100,7 @@ def test_an_integer_graph_is_served_in_audit_mode(ward: Ward, capsys: pytest.Cap
     assert cli.main([*asked.split(), "--collateral", "collateral", "--computes", "rule.json"]) == 0
     server.send_signal(signal.SIGTERM)
     assert server.wait(SOON) == 0
-    (found,) = recorded(
+    (found,) = read_records(
         ward.folder / "recorded",
         AuditedModel(onnx_form.encode(graph)).field_hash,
         key=key,
@@ -110,11 +111,11 @@ def test_an_integer_graph_is_served_in_audit_mode(ward: Ward, capsys: pytest.Cap
     )
     assert (found.inputs == Rule.of(graph).entered(samples)).all()
     assert cli.main(["audit", "verify", "server-graph/log", "--trust", "root.pem", "--json", "audit.json"]) == 0
-    # What is no integer graph is not served so.
+    # What nobody has committed to is not served so.
     ward.seal_model("plain", 3600)
     ward.asks("register plain.sealed")
     refused = ward.serving("plain", "--audit other --audit-to prover.cert")
-    assert refused.wait(SOON) == 1 and "quatrefoil model quantise" in said(refused)
+    assert refused.wait(SOON) == 1 and "nothing names the model's committed weights" in said(refused)
 
 
 def test_a_server_drains_and_ends_well_and_says_why_it_does_not_begin(

@@ -80,7 +80,7 @@ def sealed(consortium: Consortium, tmp_path: Path) -> Sealed:
 def test_the_model_of_the_policy_computes_and_is_written_nowhere(sealed: Sealed) -> None:
     path = sealed.seal(linear())
     policy = sealed.policy(path)
-    owned = require_served(path, sealed.verifying, policy)
+    owned = require_served(path, sealed.verifying, policy).owned
     before = set(sealed.folder.iterdir())
     engine = sealed.loaded(path, policy, sealed.key(path), owned.digest)
     x = np.ones((1, 3), "f4")
@@ -109,7 +109,7 @@ def test_what_is_not_the_model_of_the_policy_is_refused_before_anything_is_relea
 def test_a_container_that_changes_after_it_was_looked_at_is_refused(sealed: Sealed) -> None:
     path = sealed.seal(linear())
     policy, key = sealed.policy(path), sealed.key(path)
-    owned = require_served(path, sealed.verifying, policy)
+    owned = require_served(path, sealed.verifying, policy).owned
     whole = path.read_bytes()
     path.write_bytes(whole[:40] + bytes([whole[40] ^ 1]) + whole[41:])
     with pytest.raises(MessageRefused, match="does not open"):
@@ -125,7 +125,7 @@ def test_a_container_that_changes_after_it_was_looked_at_is_refused(sealed: Seal
 def test_a_file_that_is_no_model_is_refused_without_its_content(sealed: Sealed) -> None:
     path = sealed.seal(b"SECRET-MARKER is no model")
     policy = sealed.policy(path)
-    owned = require_served(path, sealed.verifying, policy)
+    owned = require_served(path, sealed.verifying, policy).owned
     with pytest.raises(ModelRefused) as refused:
         sealed.loaded(path, policy, sealed.key(path), owned.digest)
     assert "SECRET" not in str(refused.value)

@@ -12,7 +12,7 @@ use super::further::Further;
 use super::inverses::inverse_columns;
 use super::messages::Outgoing;
 use super::multilinear::eq_table;
-use super::opened::{Combined, OpenedRow, bump, inner_product, split};
+use super::opened::{Combined, OpenedRow, OpenedRows, bump, inner_product, split};
 use super::opening::Opening;
 use super::proof_bytes::MAGIC;
 use super::published::hide;
@@ -225,11 +225,12 @@ impl Prover<'_> {
         self.messages.send_elements("sigma", &[sigma]);
         let epsilon = self.messages.transcript.draw("epsilon").element();
 
-        let opened = OpenedRow { code, appended: code.queries, row_code, weights: &opening.rows, low, epsilon };
+        let opened = OpenedRow { code, appended: code.queries, weights: &opening.rows, low, epsilon };
         let Combined { message, appended } = self.combine(&opened, witness, inverses, &masks.mu);
         let mask_row = self.opened_mask_row(masks, epsilon);
         #[cfg(test)]
         let (mask_row, appended) = super::lies::opened(shape.mask_row(), mask_row, appended);
+        let opened = OpenedRows { rows: vec![opened], row_code };
         let third_tree = opened.commit(&message, threads);
         self.messages.send("opening", &[&bytes_of(&mask_row), &bytes_of(&appended), &third_tree.root()]);
 
@@ -238,7 +239,7 @@ impl Prover<'_> {
         let trees = trees.into_iter().zip(salts).map(|(tree, salts)| (tree, positions.as_slice(), salts));
         self.messages.open("opened", trees);
         let chi = self.messages.transcript.draw("chi").element();
-        opened.prove(&mut self.messages, &message, &code.points(&positions), chi, threads);
+        opened.prove(&mut self.messages, &message, [&code.points(&positions)], chi, threads);
         let positions = self.messages.transcript.draw("positions2").positions(row_code.queries, row_code.log_length);
         third_tree.open(&positions, None, &mut self.messages.proof);
     }

@@ -5,7 +5,7 @@ use super::ext::E;
 use super::further::Further;
 use super::messages::Incoming;
 use super::multilinear::{eq, eq_table};
-use super::opened::{OpenedRow, check_mask_row, inner_product, split};
+use super::opened::{OpenedRow, OpenedRows, check_mask_row, inner_product, split};
 use super::opening::Opening;
 use super::polynomial::interpolate;
 use super::proof_bytes::{Bytes, Format};
@@ -128,10 +128,11 @@ impl Verifier<'_> {
         check_mask_row(&opened[0], first - 6, &mask_row, epsilon, &positions, &points)?;
 
         let (_, low) = split(&values.z, code);
-        let row = OpenedRow { code, appended: code.queries, row_code, weights: &opening.rows, low, epsilon };
+        let row = OpenedRow { code, appended: code.queries, weights: &opening.rows, low, epsilon };
         let at_points = row.values(&[&opened[0], &opened[1]], &opened[0].elements(first - 2), &appended, &points);
-        let run = row.check(messages, claim, &at_points, &points, chi)?;
+        let rows = OpenedRows { rows: vec![row], row_code };
+        let run = rows.check(messages, [(claim, &at_points)], [&points], chi)?;
         let positions = messages.transcript.draw("positions2").positions(row_code.queries, row_code.log_length);
-        row.check_run(messages, "3", root, &run, &positions)
+        rows.check_run(messages, root, &run, &positions)
     }
 }

@@ -47,6 +47,11 @@ class ParameterSet:
         layout = _core.Layout(self.value_bits, self.slots, self.slot_width, self.delta, self.digest())
         object.__setattr__(self, "layout", layout)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """By its numbers, which are checked again where it is made again."""
+        numbers = (self.value_bits, self.slots, self.max_silos, self.delta, self.eta, self.ring_degree)
+        return ParameterSet, (self.name, *numbers)
+
     @classmethod
     def named(cls, name: str) -> ParameterSet:
         """The set of this name, or ``ParametersRefused`` listing those that exist."""

@@ -52,7 +52,7 @@ class InferenceReceipt(WireObject):
     """What is said of one answer. A later version may commit to more; a reader of this one refuses it."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:inference-receipt"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     issuer: str
     """Certified name of whoever runs the server."""
@@ -65,7 +65,10 @@ class InferenceReceipt(WireObject):
     time: int
     """Milliseconds since 1970, by the issuer's clock, when the answer had ended; never before the receipt before."""
     model: bytes
-    """Merkle root that names the weights."""
+    """Merkle root that names the served file."""
+    commitment: bytes
+    """Root of the commitment to the file's weights, as it was first made: what a proof of the answer has to be against.
+    Empty where the server was told of none: nothing is proven of the answer then."""
     measurement: str
     """Of the code that answered, as ``appraisal.measurement_of`` writes it."""
     policy: bytes
@@ -89,8 +92,9 @@ class InferenceReceipt(WireObject):
         for name in ("keyset", "previous", "model", "policy", "request", "answer"):
             if len(getattr(self, name)) != _DIGEST:
                 raise _malformed(f"{len(getattr(self, name))} bytes for {name}, not {_DIGEST}")
-        if len(self.plan) not in (0, _DIGEST):
-            raise _malformed(f"{len(self.plan)} bytes for plan, not {_DIGEST} or none")
+        for name in ("commitment", "plan"):
+            if len(getattr(self, name)) not in (0, _DIGEST):
+                raise _malformed(f"{len(getattr(self, name))} bytes for {name}, not {_DIGEST} or none")
         if (len(self.inputs), len(self.outputs)) not in ((0, 0), (_DIGEST, _DIGEST)):
             raise _malformed(
                 f"{len(self.inputs)} bytes for inputs and {len(self.outputs)} for outputs, not both or none"
@@ -242,6 +246,7 @@ class Expected:
 
     issuer: str
     model: bytes
+    commitment: bytes
     measurement: str
     policy: bytes
     plan: bytes
@@ -256,7 +261,7 @@ class Expected:
 def verify_against(encoded: bytes, keyset: Keyset, expected: Expected) -> InferenceReceipt:
     """:func:`verify`, and that it says what ``expected`` does of this exchange; ``EvidenceRejected`` by field."""
     receipt = verify(encoded, keyset)
-    for name in ("issuer", "model", "measurement", "policy", "plan", "request", "status", "complete", "answer"):
+    for name in _DIFFERS:
         if getattr(receipt, name) != getattr(expected, name):
             raise rejected(_DIFFERS[name], name)
     if not expected.begun - MOST_AHEAD <= receipt.moment <= expected.ended + MOST_AHEAD:
@@ -267,6 +272,7 @@ def verify_against(encoded: bytes, keyset: Keyset, expected: Expected) -> Infere
 _DIFFERS = {
     "issuer": "is by another server than the one that was asked",
     "model": "names another model",
+    "commitment": "names other committed weights than those expected",
     "measurement": "names other code than the evidence that was accepted",
     "policy": "names another serving policy",
     "plan": "names another plan",

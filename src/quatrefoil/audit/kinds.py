@@ -108,7 +108,7 @@ KINDS: dict[str, Kind] = {
     "serving-keys": Kind(
         "a keyset is in force: requests to a model are answered under it",
         ("workload",),
-        ("keyset", "issuer", "model", "measurement", "policy", "plan", "nonce", "purpose", "open"),
+        ("keyset", "issuer", "model", "commitment", "measurement", "policy", "plan", "nonce", "purpose", "open"),
     ),
     "inference": Kind(
         "a request was answered, and a receipt of it signed",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -43,14 +43,14 @@ class Terms:
 
     issuer: str
     model: bytes
+    commitment: bytes
     measurement: str
     policy: bytes
     plan: bytes
 
     def of(self, receipt: InferenceReceipt) -> bool:
         """Whether the receipt says these."""
-        said = receipt.issuer, receipt.model, receipt.measurement, receipt.policy, receipt.plan
-        return said == (self.issuer, self.model, self.measurement, self.policy, self.plan)
+        return all(getattr(receipt, one.name) == getattr(self, one.name) for one in fields(self))
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ def begun(served: Served, evidence: bytes, still_open: Collection[bytes]) -> Eve
         "keyset": served.keyset.digest().hex(),
         "issuer": terms.issuer,
         "model": terms.model.hex(),
+        "commitment": terms.commitment.hex(),
         "measurement": terms.measurement,
         "policy": terms.policy.hex(),
         "plan": terms.plan.hex(),
@@ -144,6 +145,7 @@ def served_from(body: Mapping[str, Any], keyset: bytes) -> Served:
     terms = Terms(
         _text(body, "issuer"),
         _digest(body, "model"),
+        _digest_or_none(body, "commitment"),
         _text(body, "measurement"),
         _digest(body, "policy"),
         _bytes(body, "plan"),
@@ -162,6 +164,7 @@ def receipt_from(body: Mapping[str, Any], served: Served) -> InferenceReceipt:
             _digest(body, "previous"),
             _number(body, "time"),
             terms.model,
+            terms.commitment,
             terms.measurement,
             terms.policy,
             terms.plan,
@@ -261,6 +264,10 @@ def _digest(body: Mapping[str, Any], name: str) -> bytes:
     if len(found) != 32:
         raise rejected(f"of an entry has no SHA-256 for {name}", "inferences")
     return found
+
+
+def _digest_or_none(body: Mapping[str, Any], name: str) -> bytes:
+    return _digest(body, name) if body.get(name) != "" else b""
 
 
 def _bytes(body: Mapping[str, Any], name: str) -> bytes:

@@ -22,7 +22,8 @@ CHECKS: dict[str, str] = {
     "rounds": "a round is finished at most once, after it was opened under the same context",
     "contributors": "roster, key release and result of an attempt name the same contributors, and nobody refused",
     "voids": "no attempt that was voided is opened again, answered or finished",
-    "inferences": "receipts of answers are numbered without gaps, each names the one before, and signatures cover them",
+    "inferences": "receipts of answers are numbered without gaps, each names the one before, signatures cover them, "
+    "and those of a model name one commitment to its weights",
     "samples": "every sample of receipts is what the terms that were given draw from a witnessed checkpoint of the log",
     "proofs": "proofs verify, and every receipt that was drawn is proven, unless there was no answer to prove",
     "measurements": "the evidence of what held a job's keys is accepted by the appraisal policy that was given",

@@ -17,10 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from quatrefoil.bench import serving_load as load
 from quatrefoil.bench.serving_models import Served
-from quatrefoil.bench.serving_near import asking
-from quatrefoil.bench.serving_site import ServingSite
 from quatrefoil.demo import models, onnx_model
 from quatrefoil.errors import DependencyMissing
 from quatrefoil.planner.costs import Costs, Line, ServingCosts, TransportCosts
@@ -68,6 +65,11 @@ def _each(rows: int) -> float:
 
 
 def _added_ms(seconds: float) -> dict[int, float]:
+    # What serves needs the extra `serve`; whoever only reads costs does not.
+    from quatrefoil.bench import serving_load as load
+    from quatrefoil.bench.serving_near import asking
+    from quatrefoil.bench.serving_site import ServingSite
+
     start = models.initial("mlp", COLUMNS, 0)
     values = np.random.default_rng(0).standard_normal((ROWS, COLUMNS)).astype(np.float32)
     size = sum(array.size for array in start)

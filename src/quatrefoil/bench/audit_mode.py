@@ -22,7 +22,7 @@ from quatrefoil.quantised import onnx_form
 from quatrefoil.quantised.graph import Input, IntegerGraph
 from quatrefoil.quantised.steps import Dense
 from quatrefoil.serving.audited import AuditedModel
-from quatrefoil.serving.recording import Recorder
+from quatrefoil.serving.record_writer import Recorder
 from quatrefoil.transport import CertificateAuthority, sealed, system_clock
 
 SHAPES = ((30, 1), (784, 1), (784, 64), (150_528, 1))
@@ -94,6 +94,7 @@ def _receipt(keyset: Keyset, inputs: bytes, outputs: bytes) -> InferenceReceipt:
         0,
         name,
         keyset.not_before * 1000,
+        name,
         name,
         "",
         name,

@@ -4,6 +4,7 @@ machine whose TPM is a key in software (``quoting``)."""
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -84,8 +85,8 @@ class BrokerSite:
             0,
             credentials=FixedCredentials(self.people["broker"], self.trust),
             allow_roles=["workload"],
-            handler=BrokerService(self.broker, on_refused=lambda *_: None).handle,
-            on_refused=lambda *_: None,
+            handler=BrokerService(self.broker, on_refused=_refused).handle,
+            on_refused=_refused,
             timeout=TIMEOUT,
             clock=system_clock,
         ) as server:
@@ -103,6 +104,11 @@ class BrokerSite:
         self._thread.join(TIMEOUT)
         self.state.close()
         self.log.close()
+
+
+def _refused(who: str, error: Exception) -> None:
+    """On standard error: a measurement that a refusal has ended would not say why."""
+    print(f"the measured broker refuses {who}: {error}", file=sys.stderr, flush=True)
 
 
 def serving_release(name: str) -> ReleasePolicy:

@@ -72,6 +72,7 @@ def _issuer(folder: Path, log: TileLog) -> tuple[ReceiptIssuer, Keyset]:
     issuer = ReceiptIssuer(
         issuer="bench",
         model=bytes(32),
+        commitment=b"",
         measurement=f"sev-snp.measurement={bytes(48).hex()}",
         policy=bytes(32),
         plan=b"",

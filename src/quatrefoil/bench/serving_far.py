@@ -25,8 +25,8 @@ from quatrefoil.services.lease_holder import LeaseHolder
 from quatrefoil.serving.keys import ServingKeys
 from quatrefoil.serving.model import acquire, read_model, require_served
 from quatrefoil.serving.oip import OipHandler
+from quatrefoil.serving.receipt_log import ReceiptLog
 from quatrefoil.serving.receipts import ReceiptIssuer
-from quatrefoil.serving.records import Records
 from quatrefoil.serving.server import Serving
 from quatrefoil.transport import (
     Dialer,
@@ -70,7 +70,7 @@ async def serve_layered(
     machine = Quoting.load(folder / serving_site.MACHINE)
     container = folder / serving_site.SEALED
     verifying = claimed_time(trust, judged=Judged.NOW, clock=system_clock)
-    owned = require_served(container, verifying, policy)
+    owned = require_served(container, verifying, policy).owned
     holder = Holder(
         owned,
         serving_site.STAGE,
@@ -113,6 +113,7 @@ def _serving(
     issuer = ReceiptIssuer(
         issuer=identity.name,
         model=policy.model.root,
+        commitment=b"",
         measurement="",
         policy=policy.digest(),
         plan=policy.plan,
@@ -120,7 +121,7 @@ def _serving(
         log=log,
         clock=system_clock,
     )
-    records = Records(issuer, policy.attestation.appraisal, _report)
+    records = ReceiptLog(issuer, policy.attestation.appraisal, _report)
     pinned = Collateral(keys=(machine.spki,))
     keys = ServingKeys(machine, policy, collateral=lambda: pinned, events=records, clock=system_clock)
     tls = HybridContext(

@@ -7,16 +7,16 @@ Exit codes: 0 done, 1 refused or failed with one readable line on standard error
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from importlib import import_module, metadata
 
 from quatrefoil.cli.output import require_writable
+from quatrefoil.cli.reports import fail, shape
 from quatrefoil.errors import QuatrefoilError
 
 COMMANDS = (
     *("demo", "plan", "calibrate", "bench", "doctor", "security-level"),
-    *("ca", "keeper", "aggregator", "silo", "audit"),
+    *("ca", "keeper", "aggregator", "silo", "flower", "audit", "simulate"),
     *("seal-key", "seal", "open", "rewrap"),
     *("proof", "model", "data", "attest", "broker"),
     *("serve", "predict", "proxy", "relay", "score", "table-key"),
@@ -26,16 +26,17 @@ COMMANDS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code."""
     options = parser().parse_args(arguments)
+    shape(getattr(options, "log_format", "text"), command=options.run.__module__.rpartition(".")[2])
     try:
         require_writable(getattr(options, "json", None))
         options.run(options)
     except QuatrefoilError as error:
-        print(f"quatrefoil: {error}", file=sys.stderr)
+        fail(str(error), error=type(error).__name__)
         return 1
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt:
-        print("quatrefoil: interrupted", file=sys.stderr)
+        fail("interrupted")
         return 1
     return 0
 

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,14 @@ from quatrefoil.cli.parties import (
     add_party_options,
     add_pin_option,
     address,
+    patience,
     report,
     report_failures,
     seconds,
     warn_insecure,
 )
-from quatrefoil.errors import CallerError, HostError
+from quatrefoil.cli.running import Service, add_running_options
+from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import AgreedJob
@@ -38,13 +41,15 @@ from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.messages import Member
 from quatrefoil.federation.provenance import AggregatorProvenance, read_parent
+from quatrefoil.federation.spool import FileSpool
 from quatrefoil.federation.user_code import load_model, save_model
-from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
+from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
 from quatrefoil.planner import Costs, Plan
 from quatrefoil.planner.host import availability
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.keeper_link import KeeperLink
+from quatrefoil.services.vitals import Vitals
 from quatrefoil.services.waiting import Waiting
 from quatrefoil.transport import AsyncChannel, Dialer, serve, system_clock
 from quatrefoil.transport.profile import check_name
@@ -55,11 +60,20 @@ HELP = "plan a job, enrol its silos, and add their updates without reading them"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    add_job_options(parser)
+    parser.add_argument("--listen", required=True, type=address, metavar="HOST:PORT", help="where silos connect to")
+    parser.add_argument(
+        "--initial", required=True, metavar="SOURCE", help="first model: an .npz file or module:function"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the final model (.npz)")
+
+
+def add_job_options(parser: argparse.ArgumentParser) -> None:
+    """All that an aggregator needs but where its silos come from, and the model that it begins with."""
     add_party_options(parser)
     parser.add_argument(
         "--workload", required=True, type=Path, metavar="FILE", help="the workload whose collect phase is run"
     )
-    parser.add_argument("--listen", required=True, type=address, metavar="HOST:PORT", help="where silos connect to")
     parser.add_argument(
         "--keeper",
         type=address,
@@ -69,9 +83,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_pin_option(parser, "the keeper")
     add_keeper_enclave_option(parser, "default: none")
     parser.add_argument("--silos", required=True, metavar="NAME,NAME,...", help="whom to invite")
-    parser.add_argument(
-        "--initial", required=True, metavar="SOURCE", help="first model: an .npz file or module:function"
-    )
     parser.add_argument(
         "--parent-provenance",
         type=Path,
@@ -84,32 +95,44 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--deadline", type=seconds, default=60.0, metavar="S", help="seconds a round waits for every silo (default: 60)"
     )
     parser.add_argument(
-        "--give-up", type=seconds, default=600.0, metavar="S", help="seconds it waits for the minimum (default: 600)"
+        "--give-up",
+        type=patience,
+        default=600.0,
+        metavar="S",
+        help="seconds it waits for the minimum, or `never` (default: 600)",
     )
     parser.add_argument(
         "--record", type=Path, metavar="DIR", help="keep contributions as received: what crosses the wire"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the final model (.npz)")
+    add_running_options(parser)
     add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     require_writable(options.out)
     with PartyFiles(options, "aggregator") as files:
-        asyncio.run(_Run(options, files).serve())
+        program = AggregatorProgram(options, files, load_model(options.initial))
+        with Service(options, program.vitals, files.state) as service:
+            program.listens, program.noticed = service.manager.ready, service.notice
+            asyncio.run(service.run(program.serve()))
 
 
-class _Run:
+class AggregatorProgram:
     """One aggregator process: its parts, put together from the options."""
 
-    def __init__(self, options: argparse.Namespace, files: PartyFiles) -> None:
+    def __init__(self, options: argparse.Namespace, files: PartyFiles, initial: Arrays) -> None:
         self.options = options
         self.files = files
         self.refusals = Refusals(self.files.log)
+        self.vitals = Vitals("aggregator")
+        self.listens: Callable[[], None] = lambda: None
+        """Called once silos can connect."""
+        self.noticed: Callable[[QuatrefoilError], None] = lambda _: None
+        """Called with what a silo was refused, or what failed here."""
         self.meter = Meter()
         self.channels: list[dict[str, str]] = []
         self.silos = tuple(check_name(name.strip()) for name in options.silos.split(",") if name.strip())
-        self.initial = load_model(options.initial)
+        self.initial = initial
         self.layout = layout_of(self.initial)
         self._require_job()
         self.receipt_key = files.receipt_key()
@@ -147,7 +170,7 @@ class _Run:
             with ThreadPoolExecutor(self.options.threads, thread_name_prefix="proofs") as verify_in:
                 keeper = NOBODY if link is None else await link.introduce(self.security, os.urandom(16))
                 service = self._service(keeper, link, verify_in)
-                aggregator = await self._serve(service)
+                aggregator = await self.attend(service)
         finally:
             if link is not None:
                 await link.close()
@@ -189,11 +212,14 @@ class _Run:
             rounds=self.rounds,
             waiting=Waiting(self.options.deadline, self.options.give_up),
             on_received=self._keep,
-            on_refused=self.refusals.question,
+            on_refused=self._question_refused,
             report=report,
+            vitals=self.vitals,
         )
 
-    async def _serve(self, service: AggregatorService) -> Aggregator:
+    async def attend(self, service: AggregatorService) -> Aggregator:
+        """Let silos ask the service, until the job is over."""
+
         async def handle(channel: AsyncChannel) -> None:
             self._record(channel)
             await service.handle(channel)
@@ -204,12 +230,22 @@ class _Run:
             policy=self.files.channel_policy,
             allow_roles=("silo",),
             handler=handle,
-            on_refused=self.refusals.connection,
+            on_refused=self._connection_refused,
             timeout=TIMEOUT,
             clock=system_clock,
         ) as server:
             report(f"aggregator {self.files.identity.name} listens on {self.options.listen[0]}:{server.port}")
+            self.vitals.gauge("channels", "Channels that are open", lambda: server.channels)
+            self.listens()
             return await service.run()
+
+    def _question_refused(self, asker: str, error: QuatrefoilError) -> None:
+        self.refusals.question(asker, error)
+        self.noticed(error)
+
+    def _connection_refused(self, where: str, error: PeerError) -> None:
+        self.vitals.count("connections_refused")
+        self.refusals.connection(where, error)
 
     def _require_job(self) -> None:
         """One job for one state: the invitations and the job in it are signed, and go on after a restart."""
@@ -268,6 +304,7 @@ class _Run:
             log=self.files.log,
             clock=system_clock,
             receipt_key=self.receipt_key,
+            make_spool=lambda: FileSpool(self.options.state / "spool"),
         )
 
     def _cosigning(self, job: AgreedJob) -> Cosigning:
@@ -305,7 +342,7 @@ class _Run:
             ) from None
 
     def _show(self, aggregator: Aggregator, round_ms: dict[int, float], elapsed: float) -> None:
-        if self.options.out is not None:
+        if getattr(self.options, "out", None) is not None:
             save_model(self.options.out, aggregator.model)
         envelope = self.provenance.envelope()
         report(f"statement of provenance: {self.files.keep_provenance(envelope)}")

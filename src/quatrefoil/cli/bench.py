@@ -13,12 +13,15 @@ from quatrefoil.cli import (
     bench_attest,
     bench_audit,
     bench_byzantine,
+    bench_committee,
     bench_constant_time,
+    bench_flower,
     bench_inference_proof,
     bench_kernel,
     bench_planner,
     bench_proof,
     bench_routing,
+    bench_scale,
     bench_score,
     bench_serving,
     bench_transport,
@@ -39,7 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("accuracy", "what rounding to fewer bits costs, on real digits", _accuracy),
         ("constant-time", bench_constant_time.WHAT, bench_constant_time.configure),
         ("proof", "proofs of bounded updates beside the encryption and a training", bench_proof.add_options),
+        ("committee", "keys shared among a committee beside one at a keeper", bench_committee.add_options),
         ("inference-proof", bench_inference_proof.WHAT, bench_inference_proof.add_options),
+        ("flower", bench_flower.WHAT, bench_flower.add_options),
         ("byzantine", bench_byzantine.WHAT, bench_byzantine.add_options),
         ("attest", bench_attest.WHAT, bench_attest.add_options),
         ("audit", bench_audit.WHAT, bench_audit.add_options),
@@ -47,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("planner", bench_planner.WHAT, bench_planner.add_options),
         ("score", bench_score.WHAT, bench_score.add_options),
         ("routing", bench_routing.WHAT, bench_routing.add_options),
+        ("scale", bench_scale.WHAT, bench_scale.add_options),
     ):
         add_options(benches.add_parser(name, help=what, description=what))
 

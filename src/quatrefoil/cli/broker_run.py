@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +12,18 @@ from quatrefoil.broker import recovery, sealing_key
 from quatrefoil.broker.deciding import Judge
 from quatrefoil.broker.machine import ROLE, Broker
 from quatrefoil.cli import archives, collecting, output
-from quatrefoil.cli.parties import TIMEOUT, Party, Refusals, address, report, report_failures
+from quatrefoil.cli.parties import TIMEOUT, Party, Refusals, add_database_option, address, report, report_failures
 from quatrefoil.cli.root_place import add_root_key, open_root_key
+from quatrefoil.cli.running import Service, add_running_options
 from quatrefoil.enclave.binding import Keyset
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import CallerError, HostError
 from quatrefoil.services.broker import BrokerService
-from quatrefoil.state import SqliteState
+from quatrefoil.services.keeping import opened_state
+from quatrefoil.services.vitals import Vitals
 from quatrefoil.transport import ROLES, TrustAnchor, files, policy_named, sealed, serve, system_clock
 from quatrefoil.transport.policies import POLICIES
 from quatrefoil.transport.sealed import RecipientKey
-
-STATE_FILE = "state.sqlite"
-_DAY = 86400.0
-"""Seconds between two warnings of what ends soon."""
 
 
 def configure(commands: argparse._SubParsersAction[Any]) -> None:
@@ -36,6 +32,7 @@ def configure(commands: argparse._SubParsersAction[Any]) -> None:
     archives.add_identity(new)
     archives.add_root(new)
     new.add_argument("--state", required=True, type=Path, metavar="DIR", help="new folder for what it remembers")
+    add_database_option(new)
     archives.add_suite(new)
     add_root_key(new)
     output.add_json_option(new)
@@ -46,6 +43,7 @@ def configure(commands: argparse._SubParsersAction[Any]) -> None:
     archives.add_identity(run)
     archives.add_root(run)
     run.add_argument("--state", required=True, type=Path, metavar="DIR", help="the folder that `broker new` made")
+    add_database_option(run)
     run.add_argument("--listen", required=True, type=address, metavar="HOST:PORT", help="where others connect to")
     run.add_argument(
         "--collateral",
@@ -61,6 +59,7 @@ def configure(commands: argparse._SubParsersAction[Any]) -> None:
     )
     add_root_key(run)
     collecting.add_options(run, required=False, why="show owners evidence of what this broker runs on, of this kind")
+    add_running_options(run)
     run.set_defaults(action=_run)
 
 
@@ -83,7 +82,7 @@ def _new(options: argparse.Namespace) -> None:
     root = open_root_key(options)
     try:
         files.make_private(options.state)
-        state = SqliteState(options.state / STATE_FILE)
+        state = opened_state(options.state, options.database, identity, report=report)
         try:
             public = sealing_key.create(state, root, broker=identity.name, suite=sealed.named(options.suite))
         finally:
@@ -100,7 +99,8 @@ def _new(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    with Party(options, ROLE, policy_named(options.channels), renewing=True) as party:
+    channels = policy_named(options.channels)
+    with Party(options, ROLE, channels, renewing=True, database=options.database) as party:
         root = open_root_key(options)
         try:
             key = sealing_key.load(party.state, root, broker=party.identity.name)
@@ -118,7 +118,8 @@ def _run(options: argparse.Namespace) -> None:
             log=party.log,
             clock=system_clock,
         )
-        asyncio.run(_serve(party, broker, options))
+        with Service(options, Vitals(ROLE), party.state) as service:
+            asyncio.run(_serve(service, party, broker, options))
 
 
 def _keyset(party: Party, key: RecipientKey) -> Keyset:
@@ -133,30 +134,24 @@ def _keyset(party: Party, key: RecipientKey) -> Keyset:
     )
 
 
-async def _serve(party: Party, broker: Broker, options: argparse.Namespace) -> None:
+async def _serve(service: Service, party: Party, broker: Broker, options: argparse.Namespace) -> None:
     report_failures()
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    service.begin()
     refusals = Refusals(party.log)
     async with await serve(
         *options.listen,
         credentials=party.credentials,
         policy=party.channel_policy,
         allow_roles=ROLES,
-        handler=BrokerService(broker, on_refused=refusals.question).handle,
-        on_refused=refusals.connection,
+        handler=BrokerService(broker, on_refused=service.refused(refusals.question), vitals=service.vitals).handle,
+        on_refused=service.connection_refused(refusals.connection),
         timeout=TIMEOUT,
         clock=system_clock,
     ) as server:
         shows = f"shows {options.collect} evidence" if options.collect else "shows no evidence of what it runs on"
         report(f"broker {party.identity.name} listens on {options.listen[0]}:{server.port} and {shows}")
-        while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_DAY):
-                    await stop.wait()
-            if not stop.is_set():
-                party.warn()
+        service.vitals.gauge("channels", "Channels that are open", lambda: server.channels)
+        await service.until_stopped(party.warn)
 
 
 class CollateralFolder:
@@ -182,4 +177,4 @@ class CollateralFolder:
         return self._loaded
 
 
-__all__ = ["STATE_FILE", "CollateralFolder", "add_channels", "configure"]
+__all__ = ["CollateralFolder", "add_channels", "configure"]

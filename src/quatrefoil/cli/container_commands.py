@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from quatrefoil.cli import archives, containers, output
 from quatrefoil.cli.hexadecimal import digest
 from quatrefoil.cli.parties import count
 from quatrefoil.errors import CallerError
+from quatrefoil.proven import ModelFolder
 from quatrefoil.resources.container import (
     FILE,
     FORMS,
@@ -28,6 +29,7 @@ from quatrefoil.resources.container import (
     extract,
     opened_front,
     reading,
+    root_of,
     seal,
     seen,
 )
@@ -46,6 +48,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     if kind == "model":
         sealing.add_argument(
             "--content", choices=FORMS, help="seal the tensors of an .npz, or a file as it is (default: by its name)"
+        )
+        sealing.add_argument(
+            "--committed",
+            type=Path,
+            metavar="DIR",
+            help="what `model commit` made of FILE: sign that its root commits to the weights in FILE",
         )
     archives.add_new_file(sealing, "the container")
     containers.add_threads(sealing)
@@ -145,6 +153,7 @@ def show_sealed(options: argparse.Namespace, trust: TrustAnchor) -> Front:
 def _seal(kind: str, options: argparse.Namespace) -> None:
     archives.no_stdout(options.out)
     given = sealing_of(kind, options, media=_media(options.file))
+    about = given.about if kind != "model" or options.committed is None else _committed(options, given.about)
     salt = os.urandom(32) if kind in BLINDED else None
     with (
         reading(options.file, _form(kind, options), salt=salt) as content,
@@ -154,7 +163,7 @@ def _seal(kind: str, options: argparse.Namespace) -> None:
         seal(
             content,
             sink,
-            about=given.about,
+            about=about,
             owner=given.owner,
             brokers=given.brokers,
             threads=options.threads,
@@ -162,6 +171,22 @@ def _seal(kind: str, options: argparse.Namespace) -> None:
         )
     front = show_sealed(options, given.trust)
     output.write_json(options.json, f"quatrefoil.{_word(kind)}-seal/1", containers.as_json(front))
+
+
+def _committed(options: argparse.Namespace, about: About) -> About:
+    """With the commitment to the file's weights, once it was made again from them: the owner signs nothing on the word
+    of whoever made it."""
+    folder = ModelFolder(options.committed)
+    with reading(options.file, FILE, salt=None) as content:
+        root = root_of(content)
+    if folder.committed.model != root:
+        raise CallerError(
+            f"{options.committed} is a commitment to the weights of {folder.committed.model.hex()[:16]}, and "
+            f"{options.file} is {root.hex()[:16]}",
+            hint="Name the folder that `quatrefoil model commit` made of this very file",
+        )
+    folder.prover(options.threads)
+    return replace(about, commitment=folder.commitment.root, openings=folder.commitment.openings)
 
 
 def _open(kind: str, options: argparse.Namespace) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import signal
 
 from quatrefoil import stack
 from quatrefoil.cli.enclaves import add_collector_options, add_enclave_option, collector_of, report_attester
@@ -19,16 +17,14 @@ from quatrefoil.cli.parties import (
     report_failures,
     warn_insecure,
 )
+from quatrefoil.cli.running import Service, add_running_options
 from quatrefoil.federation.keeper import Keeper
 from quatrefoil.services.keeper import KeeperService
+from quatrefoil.services.vitals import Vitals
 from quatrefoil.transport import serve, system_clock
 
 NAME = "keeper"
 HELP = "hold each round's key, and release the key of the sum once"
-
-
-_DAY = 86400.0
-"""Seconds between two warnings of what ends soon: a keeper runs for months."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--listen", required=True, type=address, metavar="HOST:PORT", help="where the aggregator connects to"
     )
+    add_running_options(parser)
     parser.add_argument(
         "--new-key",
         action="store_true",
@@ -64,29 +61,24 @@ def run(options: argparse.Namespace) -> None:
             state=files.state,
             log=files.log,
         )
-        asyncio.run(_serve(files, keeper, options.listen))
+        with Service(options, Vitals("keeper"), files.state) as service:
+            asyncio.run(_serve(service, files, keeper, options.listen))
 
 
-async def _serve(files: PartyFiles, keeper: Keeper, listen: tuple[str, int]) -> None:
+async def _serve(service: Service, files: PartyFiles, keeper: Keeper, listen: tuple[str, int]) -> None:
     report_failures()
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    service.begin()
     refusals = Refusals(files.log)
     async with await serve(
         *listen,
         credentials=files.credentials,
         policy=files.channel_policy,
         allow_roles=("aggregator",),
-        handler=KeeperService(keeper, on_refused=refusals.question).handle,
-        on_refused=refusals.connection,
+        handler=KeeperService(keeper, on_refused=service.refused(refusals.question), vitals=service.vitals).handle,
+        on_refused=service.connection_refused(refusals.connection),
         timeout=TIMEOUT,
         clock=system_clock,
     ) as server:
         report(f"keeper {files.identity.name} listens on {listen[0]}:{server.port}")
-        while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_DAY):
-                    await stop.wait()
-            if not stop.is_set():
-                files.warn()
+        service.vitals.gauge("channels", "Channels that are open", lambda: server.channels)
+        await service.until_stopped(files.warn)

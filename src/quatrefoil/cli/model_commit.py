@@ -21,9 +21,10 @@ from quatrefoil.cli.output import (
 from quatrefoil.cli.parties import count
 from quatrefoil.errors import CallerError
 from quatrefoil.proofs.inference import shape
+from quatrefoil.proofs.openings import MOST_OPENINGS, require_enough
 from quatrefoil.proven import ModelFolder
 from quatrefoil.proven.statement import ROLE
-from quatrefoil.transport import TrustAnchor, system_clock
+from quatrefoil.transport import Identity, TrustAnchor, system_clock
 
 SCHEMA = "quatrefoil.model-commit/1"
 
@@ -33,9 +34,12 @@ def add_commit(commands: Any) -> None:
     parser.add_argument(
         "model", type=Path, nargs="?", metavar="MODEL", help="the integer model, as `model quantise` wrote it"
     )
-    parser.add_argument("--openings", type=count, metavar="T", help="how often it may be opened, 4 to 64 (default: 64)")
+    parser.add_argument("--openings", type=count, metavar="T", help="how often it may be opened, 3 to 64 (default: 64)")
     parser.add_argument(
-        "--identity", type=Path, metavar="DIR", help="the server, which signs what the model's weights are"
+        "--identity",
+        type=Path,
+        metavar="DIR",
+        help="the server, which signs what the model's weights are; not needed where `model seal --committed` follows",
     )
     parser.add_argument("--root", type=Path, metavar="FILE", help="the consortium's root certificate")
     parser.add_argument(
@@ -47,18 +51,17 @@ def add_commit(commands: Any) -> None:
     parser.set_defaults(run=_run)
 
 
-FEWEST_OPENINGS = 4
-"""Proof of range, two links, and one proof of answers."""
-
-
 def _run(options: argparse.Namespace) -> None:
     require_writable(options.json)
-    given = (options.model, options.identity, options.root)
-    if (options.link is None) != all(one is not None for one in given) or (options.link and options.openings):
+    signing = (options.identity, options.root)
+    of_model = (*signing, options.openings)
+    if (options.link is None) != (options.model is not None) or (options.link and any(of_model)):
         raise CallerError(
             "either a model is committed to, or a commitment linked",
-            hint="Give MODEL with --identity and --root, or --link without them and without --openings",
+            hint="Give MODEL, with --identity and --root where its server signs; or --link and none of these",
         )
+    if (options.identity is None) != (options.root is None):
+        raise CallerError("a signature has an identity and a root", hint="Give --identity and --root, or neither")
     told = progress_console()
 
     def say(what: str) -> None:
@@ -67,19 +70,23 @@ def _run(options: argparse.Namespace) -> None:
     if options.link:
         folder = ModelFolder(options.link).link(options.out, threads=options.threads, told=say)
     else:
-        openings = 64 if options.openings is None else options.openings
-        if not FEWEST_OPENINGS <= openings <= 64:
-            raise CallerError(f"{openings} openings are not {FEWEST_OPENINGS} to 64", hint="Give a number of these")
-        identity = archives.signer(options.identity, TrustAnchor.load(options.root))
-        if identity.role != ROLE:
-            raise CallerError(
-                f"{options.identity} is {identity.role} {identity.name}, and models are served by a {ROLE}",
-                hint=f"Have `quatrefoil ca issue` make one with --role {ROLE}",
-            )
+        openings = MOST_OPENINGS if options.openings is None else options.openings
+        require_enough(openings)
+        identity = _server(options) if options.identity else None
         folder = ModelFolder.create(
             options.out, options.model, openings, identity, at=system_clock(), threads=options.threads, told=say
         )
     _show(options, folder)
+
+
+def _server(options: argparse.Namespace) -> Identity:
+    identity = archives.signer(options.identity, TrustAnchor.load(options.root))
+    if identity.role != ROLE:
+        raise CallerError(
+            f"{options.identity} is {identity.role} {identity.name}, and models are served by a {ROLE}",
+            hint=f"Have `quatrefoil ca issue` make one with --role {ROLE}",
+        )
+    return identity
 
 
 def _show(options: argparse.Namespace, folder: ModelFolder) -> None:
@@ -91,6 +98,7 @@ def _show(options: argparse.Namespace, folder: ModelFolder) -> None:
         "root": commitment.current.hex(),
         "program": said.program.hex(),
         "weights": folder.graph.weights,
+        "signed": folder.server or "by no server: seal the model with --committed",
         "openings": commitment.openings,
         "openings_left": folder.left,
         "links": len(commitment.links),

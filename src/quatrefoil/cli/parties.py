@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,9 +17,10 @@ from quatrefoil.api import log_policy
 from quatrefoil.audit import Log, TileLog
 from quatrefoil.audit.dsse import Envelope, Notary
 from quatrefoil.cli.output import progress_console
+from quatrefoil.cli.reports import report as report  # for the commands that import it from here
 from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
 from quatrefoil.policy import Policy
-from quatrefoil.state import SqliteState
+from quatrefoil.services.keeping import opened_state
 from quatrefoil.transport import ChannelPolicy, Identity, PostQuantumTransport, files, system_clock
 from quatrefoil.transport.credentials import Credentials, CurrentTrust, FolderCredentials, Standing, require_own
 from quatrefoil.transport.expiry import ends_soon
@@ -40,8 +40,17 @@ def add_party_options(parser: argparse.ArgumentParser) -> None:
         "--policy", required=True, type=Path, metavar="FILE", help="the policy; the same file at every party"
     )
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder for what must survive a crash")
+    add_database_option(parser)
     parser.add_argument("--backend", metavar="NAME", help="aggregation backend, where the policy allows several")
     parser.add_argument("--threads", type=count, default=1, metavar="N", help="threads of the kernel (default: 1)")
+
+
+def add_database_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--database",
+        metavar="URL",
+        help="keep the state in PostgreSQL and not in a file: postgresql://..., its password in a file (PGPASSFILE)",
+    )
 
 
 def add_pin_option(parser: argparse.ArgumentParser, peer: str) -> None:
@@ -62,9 +71,16 @@ class Party:
     """What the files of a party hold, loaded once and checked. ``with`` closes its state and its log."""
 
     def __init__(
-        self, options: argparse.Namespace, role: str, channels: ChannelPolicy, *, renewing: bool = False
+        self,
+        options: argparse.Namespace,
+        role: str,
+        channels: ChannelPolicy,
+        *,
+        renewing: bool = False,
+        database: str | None = None,
     ) -> None:
-        """``renewing``: sign with the newest key, whatever this state has signed with before."""
+        """``renewing``: sign with the newest key, whatever this state has signed with before. ``database``: where the
+        state is, if not in a file of its folder."""
         self.credentials = FolderCredentials(
             options.identity, options.root, clock=system_clock, on_problem=self._problem, on_change=self._changed
         )
@@ -84,7 +100,7 @@ class Party:
             self._log_opened()
             self.credentials.remember_in(SeenLists(options.state / "lists"))
             self.warn()
-            self.state = SqliteState(options.state / "state.sqlite")
+            self.state = opened_state(options.state, database, self.identity, report=report)
         except BaseException:
             self.log.close()
             raise
@@ -172,7 +188,9 @@ class PartyFiles(Party):
 
     def __init__(self, options: argparse.Namespace, role: str, *, renewing: bool = False) -> None:
         self.policy = Policy.load(options.policy)
-        super().__init__(options, role, stack.channel_policy_of(self.policy), renewing=renewing)
+        super().__init__(
+            options, role, stack.channel_policy_of(self.policy), renewing=renewing, database=options.database
+        )
 
     def receipt_key(self) -> Ed25519PrivateKey | None:
         """What signs receipts beside the identity, where the policy asks for it: a key of this party's log."""
@@ -247,6 +265,11 @@ def address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def patience(text: str) -> float:
+    """A time to wait for others, for argparse: ``never`` is given up by a service that is always to run."""
+    return math.inf if text == "never" else seconds(text)
+
+
 def seconds(text: str) -> float:
     """A time to wait, for argparse: finite; 0 means one attempt."""
     value = float(text)
@@ -261,11 +284,6 @@ def count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not at least 1")
     return value
-
-
-def report(text: str) -> None:
-    """A line of progress, on standard error."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def warn_insecure(policy: Policy) -> None:

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from quatrefoil import exchange
 from quatrefoil.cli import archives, predict_input
+from quatrefoil.cli.hexadecimal import digest
 from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
 from quatrefoil.cli.parties import report, seconds
 from quatrefoil.enclave.collateral import Collateral
@@ -47,6 +48,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--computes", type=Path, metavar="FILE", help="the model's --rule: refuse receipts that commit to anything else"
     )
+    parser.add_argument(
+        "--committed",
+        type=digest,
+        metavar="ROOT",
+        help="refuse receipts that name other committed weights than this root",
+    )
     parser.add_argument("--output", action="append", metavar="NAME", help="ask for this output only; repeat for more")
     parser.add_argument("--receipts", type=Path, metavar="DIR", help="keep receipts here, with what verifies them")
     parser.add_argument("--timeout", type=seconds, metavar="S", help="seconds for each answer (default: the policy's)")
@@ -73,6 +80,7 @@ def run(options: argparse.Namespace) -> None:
         server=options.server,
         timeout=options.timeout,
         computes=_rule(options.computes) if options.computes else None,
+        committed=options.committed,
         on_receipt=ReceiptFolder(options.receipts) if options.receipts else None,
     )
     with client:
@@ -147,6 +155,7 @@ def _receipt(receipt: Receipt) -> dict[str, Any]:
         "sequence": fields.sequence,
         "time": f"{fields.moment:%Y-%m-%dT%H:%M:%S}.{fields.time % 1000:03d}Z",
         "model": fields.model.hex(),
+        "commitment": fields.commitment.hex(),
         "measurement": fields.measurement,
         "policy": fields.policy.hex(),
         "plan": fields.plan.hex(),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from quatrefoil.aggregation import ParameterSet
 from quatrefoil.aggregation.ciphertext import HEADER_BYTES, stated_shape
-from quatrefoil.cli import output, proof_answers
+from quatrefoil.cli import output, proof_prove, proof_verify
 from quatrefoil.contracts import BoundedUpdate, FurtherClaims, KeyClaim, PartNorm
 from quatrefoil.errors import CallerError, HostError, ParametersRefused, ProofRejected
 from quatrefoil.proofs import BoundedUpdateProofs, ProofShape
@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
     for name, what, add_options in (
         ("parameters", "the shape and the soundness, term by term, of proofs of one size", _parameters),
-        ("prove", "prove that answers in receipts are those of committed weights", proof_answers.add_prove),
+        ("prove", "prove that answers in receipts are those of committed weights", proof_prove.add_prove),
         ("verify", "check a proof of answers, P; or one of an update, against a ciphertext and a statement", _verify),
     ):
         add_options(actions.add_parser(name, help=what, description=what))
@@ -54,7 +54,7 @@ def _parameters(parser: argparse.ArgumentParser) -> None:
 
 def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, nargs="?", metavar="P", help="a proof of answers; else one of an update:")
-    proof_answers.add_verify(parser)
+    proof_verify.add_verify(parser)
     parser.add_argument("--ciphertext", type=Path, metavar="FILE", help="one silo's contribution")
     parser.add_argument("--proof", type=Path, metavar="FILE", help="the proof about it")
     _add_bits(parser)
@@ -106,7 +106,7 @@ def _run_verify(args: argparse.Namespace) -> None:
     needed = {f"--{name}": getattr(args, name) for name in ("ciphertext", "proof", "bound", "context", "binding")}
     given = [name for name, value in needed.items() if value is not None]
     if args.file is not None and not given:
-        proof_answers.verify(args)
+        proof_verify.verify(args)
         return
     missing = [name for name in needed if name not in given]
     if missing or args.file is not None or args.log or args.trust:

@@ -13,24 +13,21 @@ from quatrefoil.broker.holder import Holder
 from quatrefoil.cli import archives, collecting, containers, secrecy
 from quatrefoil.cli.broker_run import CollateralFolder, add_channels
 from quatrefoil.cli.parties import TIMEOUT, Party, Refusals, address, count, pin, report, report_failures, seconds
+from quatrefoil.cli.serve_model import ServedModel, model_of, opened
 from quatrefoil.enclave.collectors import Collector
 from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import CallerError
 from quatrefoil.exchange import ServingPolicy, load
 from quatrefoil.exchange.protocol import SERVER_ROLE
-from quatrefoil.inference import OnnxEngine
-from quatrefoil.proven import log_statement, verify_statement
-from quatrefoil.resources import OwnedResource
 from quatrefoil.services.lease_holder import LeaseHolder
-from quatrefoil.serving.audited import AuditedModel
 from quatrefoil.serving.handler import Handler
 from quatrefoil.serving.keys import ServingKeys
-from quatrefoil.serving.model import acquire, engine_of, read_model, require_named, require_served
+from quatrefoil.serving.model import acquire, require_named, require_served
 from quatrefoil.serving.oip import OipHandler
+from quatrefoil.serving.receipt_log import ReceiptLog
 from quatrefoil.serving.receipts import ReceiptIssuer
-from quatrefoil.serving.recording import Recorder
-from quatrefoil.serving.records import Records
-from quatrefoil.transport import ROLES, Dialer, HybridContext, files, policy_named, system_clock
+from quatrefoil.serving.record_writer import Recorder
+from quatrefoil.transport import ROLES, Dialer, HybridContext, policy_named, system_clock
 
 NAME = "serve"
 HELP = "answer requests to a sealed model, encrypted to attested keys"
@@ -83,7 +80,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="what clients verify evidence with",
     )
     parser.add_argument(
-        "--committed", type=Path, metavar="FILE", help="the statement of `model commit` about MODEL, to be logged"
+        "--committed",
+        type=Path,
+        metavar="FILE",
+        help="the statement of `model commit` about MODEL; not needed where MODEL is sealed with a commitment",
     )
     parser.add_argument("--threads", type=count, default=1, metavar="N", help="threads of one answer (default: 1)")
     parser.add_argument(
@@ -104,28 +104,15 @@ def run(options: argparse.Namespace) -> None:
     secrecy.no_core_file()
     _require_one(options)
     policy = load(options.policy)
-    owned = None if options.upstream else require_served(options.model, containers.verifying(options), policy)
+    front = None if options.upstream else require_served(options.model, containers.verifying(options), policy)
     if options.upstream and options.model:
         require_named(options.model, containers.verifying(options), policy)
     collateral = CollateralFolder(options.collateral)
     collector = collecting.chosen(options)
     assert collector is not None  # the option is required
     with Party(options, SERVER_ROLE, policy_named(options.channels), renewing=True) as party:
-        _log_committed(options, party, policy)
-        asyncio.run(_served(options, party, policy, owned, collector, collateral))
-
-
-def _log_committed(options: argparse.Namespace, party: Party, policy: ServingPolicy) -> None:
-    """Which committed weights the model has, before anything is answered."""
-    if options.committed is None:
-        return
-    committed = verify_statement(files.read(options.committed, "statement"), party.trust, clock=system_clock)
-    if committed.said.model != policy.model.root or committed.signer != party.identity.name:
-        raise CallerError(
-            f"{options.committed} is of {committed.signer} about the model {committed.said.model.hex()[:16]}",
-            hint="Give the statement that this server signed about the model that it serves",
-        )
-    log_statement(party.log, committed.signed)
+        model = None if front is None else model_of(options, party, policy, front)
+        asyncio.run(_served(options, party, policy, model, collector, collateral))
 
 
 def _require_one(options: argparse.Namespace) -> None:
@@ -137,7 +124,7 @@ def _require_one(options: argparse.Namespace) -> None:
     of_broker = [options.broker, options.broker_name, options.stage]
     if options.upstream:
         wrong = any(one is not None for one in of_broker)
-        if options.audit:
+        if options.audit or options.committed:
             raise CallerError(
                 "what an upstream computes cannot be proven",
                 hint="Serve an integer graph of `quatrefoil model quantise`",
@@ -155,7 +142,7 @@ async def _served(
     options: argparse.Namespace,
     party: Party,
     policy: ServingPolicy,
-    owned: OwnedResource | None,
+    model: ServedModel | None,
     collector: Collector,
     collateral: CollateralFolder,
 ) -> None:
@@ -163,8 +150,8 @@ async def _served(
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    if owned is not None:
-        await _with_model(options, party, policy, owned, collector, collateral, stop)
+    if model is not None:
+        await _with_model(options, party, policy, model, collector, collateral, stop)
         return
     from quatrefoil.serving.upstream import UpstreamHandler  # an extra, which other commands do without
 
@@ -172,7 +159,7 @@ async def _served(
     await handler.open()
     if not handler.ready:
         report(f"{options.upstream} does not list the model {policy.model.name} yet: not ready until it does")
-    server = _server(options, party, policy, handler, collector, collateral)
+    server = _server(options, party, policy, handler, collector, collateral, commitment=b"")
     await server.run(stop, started=lambda: _started(options, party, policy, server))
 
 
@@ -180,14 +167,14 @@ async def _with_model(
     options: argparse.Namespace,
     party: Party,
     policy: ServingPolicy,
-    owned: OwnedResource,
+    model: ServedModel,
     collector: Collector,
     collateral: CollateralFolder,
     stop: asyncio.Event,
 ) -> None:
     """Serve it under a lease, which ends the server when it is over."""
     holder = Holder(
-        owned,
+        model.owned,
         options.stage,
         broker=options.broker_name,
         security=party.security,
@@ -201,9 +188,11 @@ async def _with_model(
             return
         keeping = asyncio.ensure_future(held.keep())
         try:
-            engine, recorder = await asyncio.to_thread(_engine, options, party, held, policy, owned)
+            engine, recorder = await asyncio.to_thread(opened, options, party, held, policy, model)
             handler = OipHandler(engine, policy, recorder=recorder)
-            server = _server(options, party, policy, handler, collector, collateral, recorder)
+            server = _server(
+                options, party, policy, handler, collector, collateral, commitment=model.commitment, recorder=recorder
+            )
             await server.run(stop, keeping=lambda: keeping, started=lambda: _started(options, party, policy, server))
         finally:
             keeping.cancel()
@@ -216,36 +205,6 @@ def _started(options: argparse.Namespace, party: Party, policy: ServingPolicy, s
         report(f"counts are read on {options.metrics[0]}:{server.metrics_port}")
 
 
-def _engine(
-    options: argparse.Namespace, party: Party, held: LeaseHolder, policy: ServingPolicy, owned: OwnedResource
-) -> tuple[OnnxEngine, Recorder | None]:
-    """What computes the model, and in audit mode what records its answers."""
-    content = read_model(
-        options.model,
-        containers.verifying(options),
-        held.key,
-        policy,
-        resource=owned.digest,
-        threads=options.threads,
-    )
-    report(f"{owned.resource.name} {owned.resource.content.hex()[:16]} is in memory, verified")
-    recorder = _recorder(options, party, AuditedModel(content)) if options.audit else None
-    return engine_of(content, policy, threads=options.threads), recorder
-
-
-def _recorder(options: argparse.Namespace, party: Party, model: AuditedModel) -> Recorder:
-    recipients = [archives.certified(file, party.credentials.current().trust) for file in options.audit_to]
-    found = Recorder(
-        options.audit,
-        model,
-        recipients=recipients,
-        sender=lambda: party.credentials.current().identity,
-        clock=system_clock,
-    )
-    report(f"answers are recorded in {options.audit} for {', '.join(map(archives.named, recipients))}")
-    return found
-
-
 def _server(
     options: argparse.Namespace,
     party: Party,
@@ -253,6 +212,8 @@ def _server(
     handler: Handler,
     collector: Collector,
     collateral: CollateralFolder,
+    *,
+    commitment: bytes,
     recorder: Recorder | None = None,
 ) -> Serving:
     from quatrefoil.serving.server import Serving  # an extra, which other commands do without
@@ -260,6 +221,7 @@ def _server(
     issuer = ReceiptIssuer(
         issuer=party.identity.name,
         model=policy.model.root,
+        commitment=commitment,
         measurement="",  # each keyset has its own, from its own evidence
         policy=policy.digest(),
         plan=policy.plan,
@@ -270,7 +232,7 @@ def _server(
     left = issuer.recovered
     if left.ended:
         report(f"an earlier process was killed: {left.logged} of its receipts are in the log now")
-    records = Records(issuer, policy.attestation.appraisal, report, recorder=recorder)
+    records = ReceiptLog(issuer, policy.attestation.appraisal, report, recorder=recorder)
     keys = ServingKeys(collector, policy, collateral=collateral, events=records, clock=system_clock)
     refusals = Refusals(party.log)
     tls = HybridContext(

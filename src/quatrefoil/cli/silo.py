@@ -21,11 +21,12 @@ from quatrefoil.cli.parties import (
     add_party_options,
     add_pin_option,
     address,
+    patience,
     report,
-    seconds,
     warn_insecure,
 )
-from quatrefoil.contracts import IsolationAppraiser
+from quatrefoil.cli.running import Service, Stopped, add_running_options, ended_by_signal
+from quatrefoil.contracts import IsolationAppraiser, TransportSecurity
 from quatrefoil.errors import CallerError
 from quatrefoil.federation.commitments import Commitments
 from quatrefoil.federation.provenance import SiloProvenance
@@ -33,8 +34,10 @@ from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.user_code import as_arrays, call, count_samples, load_data, load_function, save_model
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.federation.witnessing import SiloWitness
+from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
 from quatrefoil.policy import Policy
 from quatrefoil.services.silo import SiloService
+from quatrefoil.services.vitals import Vitals
 from quatrefoil.transport import Dialer, system_clock
 
 NAME = "silo"
@@ -67,8 +70,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, metavar="N", help="number of samples, if the data has no length")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the final model (.npz)")
     parser.add_argument(
-        "--give-up", type=seconds, default=600.0, metavar="S", help="seconds without the aggregator (default: 600)"
+        "--give-up",
+        type=patience,
+        default=600.0,
+        metavar="S",
+        help="seconds without the aggregator, or `never` (default: 600)",
     )
+    add_running_options(parser)
     add_json_option(parser)
 
 
@@ -83,17 +91,25 @@ def run(options: argparse.Namespace) -> None:
             return as_arrays(call(train, parameters, data), options.train)
 
         samples = options.samples if options.samples is not None else count_samples(data)
-        commits = Commitments(_data_commitment(options, files), code_digest(train) or b"")
-        provenance = _provenance(files)
+        commits = Commitments(data_commitment_of([options.data, *options.commit], files), code_digest(train) or b"")
+        provenance = provenance_of(files)
+        vitals = Vitals("silo")
         service = SiloService(
-            _silo(options, files, samples, commits),
+            silo_of(options, files, samples, commits),
             provenance,
             _dialer(options, files).connect,
-            witness=_witness(options, files),
+            witness=witness_of(options, files),
             give_up=options.give_up,
             report=report,
+            vitals=vitals,
         )
-        finished = service.run(train_once)
+        try:
+            with Service(options, vitals, files.state) as running, ended_by_signal():
+                running.manager.ready()
+                finished = service.run(train_once)
+        except Stopped:
+            report("stopped: started again with the same --state it goes on")
+            return
         if (envelope := provenance.envelope()) is not None:
             report(f"statement of provenance: {files.keep_provenance(envelope)}")
     if options.out is not None:
@@ -111,13 +127,13 @@ def run(options: argparse.Namespace) -> None:
     )
 
 
-def _data_commitment(options: argparse.Namespace, files: PartyFiles) -> bytes:
-    """To --data and what is named beside it, under a salt that stays in the state."""
+def data_commitment_of(paths: Sequence[Path], files: PartyFiles) -> bytes:
+    """To what the paths hold, under a salt that stays in the state."""
     salt = files.state.put_once(SALT, os.urandom(SALT_BYTES))
-    return data_commitment(list_files([options.data, *options.commit]), salt)
+    return data_commitment(list_files(paths), salt)
 
 
-def _provenance(files: PartyFiles) -> SiloProvenance:
+def provenance_of(files: PartyFiles) -> SiloProvenance:
     return SiloProvenance(
         security=files.security,
         notary=files.notary,
@@ -128,14 +144,23 @@ def _provenance(files: PartyFiles) -> SiloProvenance:
     )
 
 
-def _silo(options: argparse.Namespace, files: PartyFiles, samples: int, commits: Commitments) -> Silo:
+def silo_of(
+    options: argparse.Namespace, files: PartyFiles, samples: int, commits: Commitments, meter: Meter | None = None
+) -> Silo:
+    """``meter``: what times the layers' calls, if anything does."""
     policy = files.policy
+    security: TransportSecurity = files.security
+    aggregation = stack.aggregation_of(
+        policy, options.backend or stack.only_allowed(policy, "aggregation"), threads=options.threads
+    )
+    proofs = stack.proofs_of(policy, stack.proofs_named(policy), threads=options.threads)
+    if meter is not None:
+        security, aggregation = MeteredTransport(security, meter), MeteredAggregation(aggregation, meter)
+        proofs = None if proofs is None else MeteredProofs(proofs, meter)
     return Silo(
-        security=files.security,
-        aggregation=stack.aggregation_of(
-            policy, options.backend or stack.only_allowed(policy, "aggregation"), threads=options.threads
-        ),
-        proofs=stack.proofs_of(policy, stack.proofs_named(policy), threads=options.threads),
+        security=security,
+        aggregation=aggregation,
+        proofs=proofs,
         appraiser=_appraiser(options, policy),
         policy=policy,
         samples=samples,
@@ -163,7 +188,7 @@ def _appraiser(options: argparse.Namespace, policy: Policy) -> IsolationAppraise
     return appraiser
 
 
-def _witness(options: argparse.Namespace, files: PartyFiles) -> SiloWitness:
+def witness_of(options: argparse.Namespace, files: PartyFiles) -> SiloWitness:
     return SiloWitness(
         witnesses.key_of(options.state, files.identity, files.trust),
         security=files.security,

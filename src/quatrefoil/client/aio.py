@@ -67,6 +67,7 @@ class AsyncClient:
         timeout: float | None = None,
         on_receipt: Callable[[Receipt], None] | None = None,
         computes: Rule | None = None,
+        committed: bytes | None = None,
         clock: Clock = system_clock,
         web: Web | None = None,
     ) -> None:
@@ -81,7 +82,10 @@ class AsyncClient:
         ``on_receipt``: called with each receipt in a thread of its own, before the answer is given out; what it raises
         is raised. ``computes``: the rule of the integer graph that is served in audit mode: the receipt of each answer
         to :meth:`infer` then has to commit to what was sent and answered; None where a client does not know one, and
-        takes what receipts say of it as it is. ``web``: in place of one over our TLS: as strict as that.
+        takes what receipts say of it as it is. ``committed``: root of the commitment to the model's weights that every
+        receipt has to name, so that answers can be proven against that one and no other; None where a client knows
+        none, and holds the receipts of a keyset to what the first of them names. ``web``: in place of one over our TLS:
+        as strict as that.
         """
         self._place = place(url)
         outer = self._place if relay is None else place(relay, "the relay's URL")
@@ -94,7 +98,7 @@ class AsyncClient:
         self._outer = Outer(self._web, outer.origin)
         given = (lambda: collateral) if isinstance(collateral, Collateral) else collateral
         self._pins = Pins(self._outer.attestation, policy, given, clock=clock)
-        self._verifier = Verifier(policy, server=server)
+        self._verifier = Verifier(policy, server=server, committed=_root(committed))
         self._process = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -353,6 +357,15 @@ def _encoded(value: Any) -> bytes:
     except (TypeError, ValueError) as error:
         problem = type(error).__name__
     raise CallerError(f"what is to be sent has no JSON form ({problem})", hint="Pass plain lists, texts and numbers")
+
+
+def _root(committed: bytes | None) -> bytes | None:
+    if committed is not None and len(committed) != 32:
+        raise CallerError(
+            f"the root of a commitment has 32 bytes, not {len(committed)}",
+            hint="Give the model_root that `quatrefoil model commit` printed",
+        )
+    return committed
 
 
 def _seconds(value: float) -> float:

@@ -16,13 +16,20 @@ def require_computed(receipt: Receipt, rule: Rule, inputs: Mapping[str, Any], ou
     """``EvidenceRejected`` naming the check unless ``receipt`` commits to what a graph of this rule computes on
     ``inputs``, and to ``outputs``, both by name: then a proof about the receipt is about these, and no others.
 
-    A server that is not in audit mode says nothing of it, which is refused too.
+    A server that is not in audit mode says nothing of it, which is refused too, and so is a receipt that names no
+    committed weights: no proof could be against them.
     """
     if not receipt.fields.inputs:
         raise EvidenceRejected(
             "the inference receipt does not commit to what was computed",
             hint="Ask the server's operator to serve in audit mode, or ask without a rule",
             check="inputs",
+        )
+    if not receipt.fields.commitment:
+        raise EvidenceRejected(
+            "the inference receipt names no committed weights: nothing could be proven of the answer",
+            hint="Ask the server's operator to serve a model that is sealed with a commitment, or ask without a rule",
+            check="commitment",
         )
     if rule.input not in inputs or rule.output not in outputs:
         raise MessageRefused(

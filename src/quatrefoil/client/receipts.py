@@ -46,7 +46,8 @@ class Receipt:
     def line(self) -> str:
         """For people: which model answered, in which code, and which number the answer has."""
         fields = self.fields
-        return f"model {fields.model.hex()[:16]}, {_short(fields.measurement)}, answer {fields.sequence}"
+        weights = f", committed weights {fields.commitment.hex()[:16]}" if fields.commitment else ""
+        return f"model {fields.model.hex()[:16]}{weights}, {_short(fields.measurement)}, answer {fields.sequence}"
 
     def __repr__(self) -> str:
         return f"<Receipt: {self.line()}>"
@@ -102,12 +103,15 @@ class Exchanged:
 class Verifier:
     """Receipts under one policy. For one event loop."""
 
-    def __init__(self, policy: ServingPolicy, *, server: str | None) -> None:
-        """``server``: the certified name that receipts have to name; None: whichever the first of a keyset names."""
+    def __init__(self, policy: ServingPolicy, *, server: str | None, committed: bytes | None) -> None:
+        """``server``: the certified name that receipts have to name; ``committed``: the root of the commitment to the
+        model's weights that they have to name. None: whichever the first of a keyset names."""
         self._policy = policy
         self._digest = policy.digest()
         self._server = server
-        self._issuers: dict[bytes, str] = {}
+        self._committed = committed
+        self._named: dict[bytes, tuple[str, bytes]] = {}
+        """Issuer and commitment, of each keyset."""
         self._sequences = Sequences()
         self._histories = Histories()
 
@@ -117,9 +121,12 @@ class Verifier:
         encoded = encoded_in(fields)
         keyset = seen.pinned.keyset
         named = seen.pinned.named
+        read = inference_receipts.read(encoded)
+        issuer, commitment = self._named.get(named, (read.issuer, read.commitment))
         expected = Expected(
-            issuer=self._server or self._issuers.get(named) or inference_receipts.read(encoded).issuer,
+            issuer=self._server or issuer,
             model=self._policy.model.root,
+            commitment=commitment if self._committed is None else self._committed,
             measurement=seen.pinned.measurement,
             policy=self._digest,
             plan=self._policy.plan,
@@ -140,14 +147,14 @@ class Verifier:
             raise EvidenceRejected(refusal.problem, hint=clocks, check="time") from None
         self._sequences.take(named, receipt.sequence)
         self._histories.take(receipt)
-        self._remember(named, receipt.issuer)
+        self._remember(named, (receipt.issuer, receipt.commitment))
         return Receipt(encoded, receipt, seen.salt, keyset, seen.pinned.attestation)
 
-    def _remember(self, keyset: bytes, issuer: str) -> None:
-        if keyset not in self._issuers:
-            while len(self._issuers) >= MOST_KEYSETS:
-                del self._issuers[next(iter(self._issuers))]
-            self._issuers[keyset] = issuer
+    def _remember(self, keyset: bytes, said: tuple[str, bytes]) -> None:
+        if keyset not in self._named:
+            while len(self._named) >= MOST_KEYSETS:
+                del self._named[next(iter(self._named))]
+            self._named[keyset] = said
 
 
 def encoded_in(fields: Fields) -> bytes:

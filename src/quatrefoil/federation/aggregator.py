@@ -19,10 +19,12 @@ Rules (docs/protocol.md, "The aggregator"):
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from numpy.typing import NDArray
 
 from quatrefoil.audit import Event, Log
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, TransportSecurity
@@ -50,9 +52,22 @@ from quatrefoil.federation.publishing import FinishedRound, Publishing
 from quatrefoil.federation.receipt_office import ReceiptOffice, receipts_event
 from quatrefoil.federation.receiving import Arrived, Receiving
 from quatrefoil.federation.rosters import check_rosters
+from quatrefoil.federation.spool import MemorySpool, Spool
 from quatrefoil.federation.vectors import Arrays, decode_arrays, model_digest
 from quatrefoil.policy import Policy
 from quatrefoil.state import State
+
+
+@dataclass(frozen=True)
+class OpenedSum:
+    """The decrypted sum of an attempt. ``contributors`` and the signed ``release`` are the keeper's answer;
+    ``samples``: the contributors' counts together."""
+
+    contributors: tuple[str, ...]
+    release: bytes
+    values: NDArray[np.float64]
+    error_bound: float
+    samples: int
 
 
 class Aggregator:
@@ -71,8 +86,10 @@ class Aggregator:
         log: Log,
         clock: Callable[[], datetime],
         receipt_key: Ed25519PrivateKey | None,
+        make_spool: Callable[[], Spool] = MemorySpool,
     ) -> None:
-        """``receipt_key``: signs receipts beside this party's identity, exactly where the policy asks for it."""
+        """``receipt_key``: signs receipts beside this party's identity, exactly where the policy asks for it.
+        ``make_spool``: where the ciphertexts and proofs of an attempt lie, made anew for each."""
         self._job = job
         self._security = security
         self._aggregation = aggregation
@@ -82,6 +99,7 @@ class Aggregator:
         self._state = state
         self._log = log
         self._attempt: Gathering | None = None
+        self._make_spool = make_spool
         self._receipts = ReceiptOffice(
             job, security=security, policy=policy, state=state, clock=clock, classical=receipt_key
         )
@@ -167,7 +185,10 @@ class Aggregator:
         current = self._current()
         self._job.norm_matches(context, current.norm)
         self._job.direction_matches(context, self._proofs.direction_digest(current.direction))
-        self._attempt = Gathering(context, offer, self._aggregation, current.direction, self._proposed(context))
+        self._forget_attempt()
+        self._attempt = Gathering(
+            context, offer, self._aggregation, self._make_spool(), current.direction, self._proposed(context)
+        )
         body = {"round": context.round, "attempt": context.attempt, "context": context.digest().hex()}
         self._log.append("round-opened", body, {} if self.desk is None else {"opened": offer})
         return context
@@ -297,7 +318,22 @@ class Aggregator:
         return self._security.sign(KeyRequest(attempt.context.digest(), attempt.sealed(), confirmations).encode())
 
     def finish(self, answer: bytes) -> FinishedRound:
-        """Decrypt the sum with the keeper's answer, and publish the mean: durable before it is returned."""
+        """Decrypt the sum with the keeper's answer, and publish the mean: durable before it is returned.
+
+        ``CallerError`` in a group of a tree, whose own mean is published to nobody: ``tree``.
+        """
+        if self._job.job.upper:
+            raise CallerError(
+                f"group {self._job.job.name} goes up to another job, which its mean comes from",
+                hint="Drive it with tree.GroupAggregator",
+            )
+        opened = self.open_sum(answer)
+        weight = sum(self._job.weight(name) for name in opened.contributors)
+        mean = np.ascontiguousarray(opened.values / weight, dtype="<f8").tobytes()
+        return self.publish(opened, mean, opened.error_bound / weight)
+
+    def open_sum(self, answer: bytes) -> OpenedSum:
+        """The sum of the contributions that the keeper answered for, decrypted with its answer."""
         attempt = self._current_attempt()
         signed, key = parts.split(answer, 2)
         contributors = self._answered(signed, key, attempt.context.digest())
@@ -310,9 +346,16 @@ class Aggregator:
         shape = shape_of(attempt.context)
         total = attempt.total(contributors)
         decrypted = self._aggregation.decrypt(total, key, shape=shape, count=len(contributors))
-        weight = sum(self._job.weight(name) for name in contributors)
-        mean = np.ascontiguousarray(decrypted.values / weight, dtype="<f8").tobytes()
-        return self._publish(attempt, contributors, signed, mean, decrypted.error_bound / weight)
+        samples = sum(self._job.member(name).samples for name in contributors)
+        return OpenedSum(contributors, signed, decrypted.values, decrypted.error_bound, samples)
+
+    def publish(self, opened: OpenedSum, mean: bytes, error_bound: float) -> FinishedRound:
+        """Publish ``mean``, little-endian float64, as that of the open attempt, whose sum was opened: durable before it
+        is returned. ``error_bound``: of its entries."""
+        attempt = self._current_attempt()
+        finished = self._publishing.publish(attempt, opened.contributors, opened.release, mean, error_bound)
+        self._forget_attempt()
+        return finished
 
     def voided(self, void: bytes) -> None:
         """Take the keeper's signed :class:`RoundVoid` of the attempt that is next or open; the one after it is next."""
@@ -327,7 +370,7 @@ class Aggregator:
         self._state.replace({**changes, f"{self._voids_prefix()}{end.attempt:04d}": void})
         body = {"round": end.round, "attempt": end.attempt, "context": end.context.hex(), "reason": end.reason}
         self._log.append_all([Event("round-void", body), receipts_event(end.round, end.attempt, end.context, batch)])
-        self._attempt = None
+        self._forget_attempt()
 
     def finished(self, number: int) -> FinishedRound | None:
         """A finished round, for silos that come late; None if it is not finished."""
@@ -376,12 +419,10 @@ class Aggregator:
     def _voids_prefix(self) -> str:
         return f"void/{self.rounds_done + 1:08d}/"
 
-    def _publish(
-        self, attempt: Gathering, contributors: tuple[str, ...], release: bytes, mean: bytes, error_bound: float
-    ) -> FinishedRound:
-        finished = self._publishing.publish(attempt, contributors, release, mean, error_bound)
+    def _forget_attempt(self) -> None:
+        if self._attempt is not None:
+            self._attempt.spool.close()
         self._attempt = None
-        return finished
 
 
 def _proposal_name(context: RoundContext) -> str:

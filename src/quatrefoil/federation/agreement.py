@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 from quatrefoil.contracts import PrivateAggregation, SumShape, Threshold, TransportSecurity, VerifiedStatement
@@ -38,14 +39,18 @@ class AgreedJob:
 
     def member(self, name: str) -> Member:
         """The silo of this name, or ``MessageRefused``."""
-        for member in self.job.roster:
-            if member.name == name:
-                return member
-        raise MessageRefused(f"{name} is not on the roster of job {self.job.name}", hint="Enrol it in a new job")
+        if (member := self._members.get(name)) is None:
+            raise MessageRefused(f"{name} is not on the roster of job {self.job.name}", hint="Enrol it in a new job")
+        return member
+
+    @cached_property
+    def _members(self) -> dict[str, Member]:
+        """By name: a list searched for each of hundreds of silos would be searched for longer than proofs take."""
+        return {member.name: member for member in self.job.roster}
 
     def weight(self, name: str) -> float:
-        """A silo's share of the largest silo's sample count: in (0, 1]. FedAvg weighs updates by it."""
-        return self.member(name).samples / max(member.samples for member in self.job.roster)
+        """A silo's share of the heaviest sample count: in (0, 1]. FedAvg weighs updates by it."""
+        return self.member(name).samples / self.job.heaviest
 
     def subject(self, context: RoundContext, name: str, direction: bytes = b"") -> Subject:
         """Whose contribution to an attempt a proof is about; ``MessageRefused`` for a name not on the roster.
@@ -151,6 +156,7 @@ def check_job(job: Job, policy: Policy, aggregation: PrivateAggregation, proofs:
     _check_receipt_key(job, policy)
     _check_authority(job, policy)
     _check_roster(job.roster, policy, scheme.largest_roster)
+    _check_upper(job, policy)
 
 
 def agree(
@@ -209,6 +215,24 @@ def _check_receipt_key(job: Job, policy: Policy) -> None:
             f"job {job.name} has a receipt key of {len(job.receipt_key)} bytes, and the policy asks for {expected}",
             hint="The aggregator gives an Ed25519 key exactly where audit.receipts asks for one",
         )
+
+
+def _check_upper(job: Job, policy: Policy) -> None:
+    if len(job.upper) not in (0, hashlib.sha256().digest_size):
+        raise MessageRefused(
+            f"job {job.name} names its upper job in {len(job.upper)} bytes", hint="Check the aggregator's version"
+        )
+    if job.heaviest != (expected := heaviest(job.roster, policy, job.upper)):
+        raise MessageRefused(
+            f"job {job.name} weighs a count of {job.heaviest} as 1, and it is {expected} that does",
+            hint="Ask the aggregator's operator: another number costs every silo precision",
+        )
+
+
+def heaviest(roster: Collection[Member], policy: Policy, upper: bytes) -> int:
+    """The sample count that weighs 1: the largest on the roster; in a group of a tree the largest that the policy
+    takes, which all groups have in common, so that their sums can be added."""
+    return policy.limits.largest_sample_count if upper else max(member.samples for member in roster)
 
 
 def _check_authority(job: Job, policy: Policy) -> None:

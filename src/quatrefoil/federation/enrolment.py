@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from quatrefoil.audit import Log
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, TransportSecurity, VerifiedStatement
 from quatrefoil.errors import CallerError, MessageRefused
-from quatrefoil.federation.agreement import AgreedJob, agree, check_job, read, statement_digest
+from quatrefoil.federation.agreement import AgreedJob, agree, check_job, heaviest, read, statement_digest
 from quatrefoil.federation.commitments import require_commitments
 from quatrefoil.federation.messages import Consent, EnrolledJob, Enrolment, Invitation, Job, Member
 from quatrefoil.federation.proving import JobProofs
@@ -39,6 +39,8 @@ class JobTerms:
     receipt_key: bytes
     """The aggregator's public Ed25519 key for receipts, raw; empty where the policy asks for none."""
     parent: bytes = b""
+    upper: bytes = b""
+    """The digest of the job that this group's sums go up to, empty for none."""
 
 
 class Enrolments:
@@ -172,6 +174,7 @@ class Enrolments:
 
     def _job_of_terms(self) -> Job:
         scheme = self._aggregation.scheme
+        roster = tuple(self._member(self._enrolment(silo)) for silo in sorted(self._terms.silos))
         return Job(
             name=self._terms.name,
             policy=self._policy.digest(),
@@ -186,9 +189,11 @@ class Enrolments:
             model=self._terms.model,
             receipt_key=self._terms.receipt_key,
             parent=self._terms.parent,
+            heaviest=heaviest(roster, self._policy, self._terms.upper),
+            upper=self._terms.upper,
             aggregator=Member(self._own.signer, self._own.fingerprint, 0),
             keeper=self._terms.keeper,
-            roster=tuple(self._member(self._enrolment(silo)) for silo in sorted(self._terms.silos)),
+            roster=roster,
             members=self._members(),
         )
 

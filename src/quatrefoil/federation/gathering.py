@@ -9,28 +9,30 @@ from quatrefoil.contracts import Accumulator, PrivateAggregation
 from quatrefoil.errors import CallerError, CiphertextRefused, MessageRefused
 from quatrefoil.federation.agreement import sha256, shape_of
 from quatrefoil.federation.messages import RosterProposal, RoundContext, SealedContribution
+from quatrefoil.federation.spool import Kept, Spool
 
 
 @dataclass(frozen=True)
 class Received:
-    """A silo's message: signed contribution, sealed key, ciphertext, and the proof that was verified, empty in a job
-    without."""
+    """What is left of a silo's message once it is in the sum: signed contribution and sealed key, which the keeper is
+    sent, and where ciphertext and proof lie. ``proof``: the one that was verified; None in a job without."""
 
     signed: bytes
     sealed_key: bytes
-    ciphertext: bytes
-    proof: bytes
+    ciphertext: Kept
+    proof: Kept | None
 
 
 @dataclass
 class Gathering:
-    """One open attempt, in memory. ``proposal`` is its roster once that is closed: then only those who are in it, with
-    the very contributions that are in it, are still taken (after a restart they send them again). ``direction``: the
-    entries that contributions agree with, empty for none."""
+    """One open attempt. Ciphertexts and proofs are in ``spool``, all else is in memory. ``proposal`` is its roster once
+    that is closed: then only those who are in it, with the very contributions that are in it, are still taken (after a
+    restart they send them again). ``direction``: the entries that contributions agree with, empty for none."""
 
     context: RoundContext
     offer: bytes
     aggregation: PrivateAggregation
+    spool: Spool
     direction: bytes = b""
     proposal: RosterProposal | None = None
     received: dict[str, Received] = field(default_factory=dict)
@@ -50,16 +52,18 @@ class Gathering:
         closed_without = self.proposal is not None and name not in self.proposal.contributors
         return not (closed_without or name in self.received or name in self.refused)
 
-    def add(self, name: str, received: Received) -> None:
-        """Add a ciphertext to the sum, or refuse it in the silo's name."""
-        self._check_roster_takes(name, received.signed)
+    def add(self, name: str, signed: bytes, sealed_key: bytes, ciphertext: bytes, proof: bytes) -> None:
+        """Add a ciphertext to the sum, or refuse it in the silo's name. ``proof``: verified; empty for none."""
+        self._check_roster_takes(name, signed)
         total = self._total or self._sum_of(sorted(self.received))
         try:
-            total.add(received.ciphertext)
+            total.add(ciphertext)
         except CiphertextRefused as error:
             raise CiphertextRefused(f"{name}: {error.problem}", hint=error.hint, party=name) from None
+        self._total = None  # made anew, should the disk not take what the sum has
+        kept = self.spool.keep(proof) if proof else None
+        self.received[name] = Received(signed, sealed_key, self.spool.keep(ciphertext), kept)
         self._total = total
-        self.received[name] = received
         self.refused.pop(name, None)
 
     def exclude(self, name: str) -> None:
@@ -79,7 +83,7 @@ class Gathering:
 
     def proofs(self, names: Sequence[str]) -> dict[str, list[str]]:
         """For the log: the verified proofs of these silos, by digest; nothing in a job without."""
-        digests = [sha256(proof).hex() for name in names if (proof := self.received[name].proof)]
+        digests = [proof.digest.hex() for name in names if (proof := self.received[name].proof)]
         return {"proofs": digests} if digests else {}
 
     def sealed(self) -> tuple[SealedContribution, ...]:
@@ -110,5 +114,5 @@ class Gathering:
     def _sum_of(self, names: Sequence[str]) -> Accumulator:
         total = self.aggregation.accumulator(shape=shape_of(self.context))
         for name in names:
-            total.add(self.received[name].ciphertext)
+            total.add(self.received[name].ciphertext.read())
         return total

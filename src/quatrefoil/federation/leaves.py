@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from quatrefoil.audit import Event
-from quatrefoil.federation.agreement import AgreedJob, sha256
-from quatrefoil.federation.gathering import Gathering
+from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.gathering import Gathering, Received
 
 
 def job_event(job: AgreedJob) -> Event:
@@ -30,7 +32,29 @@ def roster_events(attempt: Gathering, signed: bytes) -> list[Event]:
     events = []
     for name in contributors:
         received = attempt.received[name]
-        body = {**where, "silo": name, "ciphertext": sha256(received.ciphertext).hex()}
-        beside = {"contribution": received.signed} | ({"proof": received.proof} if received.proof else {})
-        events.append(Event("contribution", body, beside))
+        body = {**where, "silo": name, "ciphertext": received.ciphertext.digest.hex()}
+        events.append(Event("contribution", body, _Beside(received)))
     return [*events, Event("roster", {**where, "contributors": list(contributors)}, {"proposal": signed})]
+
+
+class _Beside(Mapping[str, bytes]):
+    """What a silo signed and its proof, read when the log takes them: a roster's proofs together are larger than
+    whatever else an aggregator holds."""
+
+    def __init__(self, received: Received) -> None:
+        self._received = received
+
+    def __getitem__(self, name: str) -> bytes:
+        if name == "contribution":
+            return self._received.signed
+        if name == "proof" and self._received.proof is not None:
+            return self._received.proof.read()
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        yield "contribution"
+        if self._received.proof is not None:
+            yield "proof"
+
+    def __len__(self) -> int:
+        return 1 + (self._received.proof is not None)

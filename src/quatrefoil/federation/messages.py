@@ -59,7 +59,9 @@ class Job(WireObject):
     the scheme of proofs that every contribution must bring, "" for none, ``update_norm`` the largest norm that any
     round's may show, ``receipt_key`` the aggregator's Ed25519 key for receipts (32 bytes), empty where the policy asks
     for none.
-    ``parent``: SHA-256 of the statement of provenance about the initial model, empty for none. ``members``: the silos
+    ``parent``: SHA-256 of the statement of provenance about the initial model, empty for none. ``heaviest``: the
+    sample count that weighs 1. ``upper``: the digest of the job that this group's sums go up to (``tree``), empty for
+    a job that stands alone. ``members``: the silos
     of the committee that holds keys, sorted; empty in a job with a keeper. ``keeper`` has no name in a job with a
     committee."""
 
@@ -77,6 +79,8 @@ class Job(WireObject):
     model: bytes
     receipt_key: bytes
     parent: bytes
+    heaviest: int
+    upper: bytes
     aggregator: Member
     keeper: Member
     roster: tuple[Member, ...]

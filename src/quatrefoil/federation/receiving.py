@@ -14,16 +14,30 @@ from quatrefoil.contracts import TransportSecurity
 from quatrefoil.errors import MessageRefused, PeerError
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, require_author, sha256
-from quatrefoil.federation.gathering import Gathering, Received
+from quatrefoil.federation.gathering import Gathering
 from quatrefoil.federation.messages import Contribution
-from quatrefoil.federation.proving import JobProofs, Verified
+from quatrefoil.federation.proving import JobProofs, Subject, Verified
 from quatrefoil.federation.receipt_office import ReceiptOffice, contribution_in
 
 
 @dataclass(frozen=True)
+class Verification:
+    """Looks at the proof of one contribution when it is called: heavy, free of the aggregator's state, and so for any
+    thread; with backends that can be pickled, for any process."""
+
+    proofs: JobProofs
+    subject: Subject
+    contribution: Contribution
+    ciphertext: bytes
+    proof: bytes
+
+    def __call__(self) -> Verified:
+        return self.proofs.verify(self.subject, self.contribution, self.ciphertext, self.proof)
+
+
+@dataclass(frozen=True)
 class Arrived:
-    """A contribution as its silo signed it, with a proof that has not been looked at yet. ``verify`` looks at it:
-    heavy, free of the aggregator's state, and so for any thread."""
+    """A contribution as its silo signed it, with a proof that has not been looked at yet: ``verify`` does."""
 
     name: str
     contribution: Contribution
@@ -81,7 +95,7 @@ class Receiving:
             signed,
             sealed_key,
             ciphertext,
-            lambda: self._proofs.verify(subject, contribution, ciphertext, proof),
+            Verification(self._proofs, subject, contribution, ciphertext, proof),
             proof,
         )
 
@@ -98,7 +112,7 @@ class Receiving:
         try:
             verified()
             if not self._is_repeated(attempt, name, arrived.contribution):
-                attempt.add(name, Received(arrived.signed, arrived.sealed_key, arrived.ciphertext, arrived.proof))
+                attempt.add(name, arrived.signed, arrived.sealed_key, arrived.ciphertext, arrived.proof)
                 self._receipts.delivered(arrived.contribution.context, name, sha256(arrived.signed))
         except PeerError as error:
             self._refuse(attempt, name, error.problem, arrived.proof, sha256(arrived.signed))

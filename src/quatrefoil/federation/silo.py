@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,12 +217,20 @@ class Silo:
         The parts: signed :class:`Contribution`, sealed key, ciphertext, proof (empty in a job without). Called again
         for the same attempt, it returns the bytes that were recorded first, whatever ``trained`` holds.
         """
+        return self._contribute(offer, lambda: self._difference(trained), voids)
+
+    def contribute_update(self, offer: bytes, update: FloatVector, voids: Sequence[bytes] = ()) -> bytes:
+        """:meth:`contribute` for who has the update itself: a model that it is added to and taken from again rounds
+        it, and the sum of a group must not be rounded."""
+        return self._contribute(offer, lambda: update, voids)
+
+    def _contribute(self, offer: bytes, update: Callable[[], FloatVector], voids: Sequence[bytes]) -> bytes:
         with refusals_logged(self._log, "contribute"):
             checked = self._check_offer(offer, voids)
             context = checked.context
             if (recorded := self.recorded(context)) is not None:
                 return recorded
-            message = self._encrypt(context, self._update(trained))
+            message = self._encrypt(context, self._clipped(update()))
             recorded = self._outbox.record(context, message)
             sent = {
                 "round": context.round,
@@ -402,16 +411,20 @@ class Silo:
         direction = self._proofs.direction_digest(current.direction)
         return OpenRound(job.digest, current.rounds + 1, 0, digest, current.norm, direction)
 
-    def _update(self, trained: Sequence[NDArray[np.floating]]) -> FloatVector:
+    def _difference(self, trained: Sequence[NDArray[np.floating]]) -> FloatVector:
         layout = self.job.layout
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below, like other infinities
-            update = flatten(trained, layout) - flatten(self.model, layout)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused, like other infinities
+            return flatten(trained, layout) - flatten(self.model, layout)
+
+    def _clipped(self, update: FloatVector) -> FloatVector:
+        """The update within the clip bound and the bounds of the round, or as it is, to be refused."""
         bound = largest_within(self._policy.limits.clip, update.dtype)
         beyond = int(np.count_nonzero(np.abs(update) > bound))
         # What is not finite comes of diverged training: it is left for the encryption to refuse, not clipped.
         if beyond and self._policy.on_excess == "clip" and np.isfinite(update).all():
             self._log.append("clipped", {"round": self.rounds_done + 1, "values": beyond, "clip": float(bound)})
-            update = np.clip(update, -bound, bound)
+            clipped: NDArray[Any] = np.clip(update, -bound, bound)
+            update = clipped
         # What is still beyond the clip bound, or not finite, the encryption refuses by its index.
         return self._held(update) if (np.abs(update) <= bound).all() else update
 

@@ -7,6 +7,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,13 @@ class BoundedUpdateProofs:
         self._random = random
         self._lock = threading.Lock()
         self._expanded: tuple[bytes, int, _core.ProofContext] | None = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """One object a process and set, so that a round's polynomials are expanded there once. With other randomness
+        than the system's it stays where it is."""
+        if self._random is not os.urandom:
+            raise TypeError("proofs with randomness of their own cannot be given to another process")
+        return _of_process, (self._parameters, self._threads)
 
     @property
     def scheme(self) -> str:
@@ -305,6 +313,11 @@ def _key_claim(statement: BoundedUpdate, proof: bytes) -> KeyClaim | ShareClaim:
         return KeyClaim(content, root, proof[VALUE_OFFSET : VALUE_OFFSET + VALUE_BYTES])
     values = proof[VALUE_OFFSET : VALUE_OFFSET + VALUE_BYTES * sharing.threshold.recovery]
     return ShareClaim(sharing.threshold, sharing.commitments, content, root, values)
+
+
+@cache
+def _of_process(parameters: Parameters, threads: int) -> BoundedUpdateProofs:
+    return BoundedUpdateProofs(parameters, threads=threads)
 
 
 def _word_refused(error: _core.WordRefused) -> CiphertextRefused:

@@ -17,6 +17,10 @@ PREFIX = "opening/"
 MOST_OPENINGS = 64
 """That a commitment may allow (docs/inference-proofs.md)."""
 
+FEWEST_OPENINGS = 3
+"""With which a commitment proves anything: the first goes to the proof of range, or to the link before, and the last is
+kept for the link after. One that has fewer is still verified, as long as nothing is proven with it."""
+
 TOKEN_BYTES = 16
 
 
@@ -72,4 +76,14 @@ class Openings:
         )
 
 
-__all__ = ["MOST_OPENINGS", "Once", "Opening", "Openings"]
+def require_enough(openings: int) -> None:
+    """``ParametersRefused`` where a commitment with so many could prove no answers, or opens more than is hidden."""
+    if not FEWEST_OPENINGS <= openings <= MOST_OPENINGS:
+        raise ParametersRefused(
+            f"{openings} openings are not {FEWEST_OPENINGS} to {MOST_OPENINGS}: the first goes to the proof of range "
+            "and the last is kept for a link, so that fewer leave none for a proof of answers",
+            hint=f"Allow {FEWEST_OPENINGS} to {MOST_OPENINGS}, and link when they are used",
+        )
+
+
+__all__ = ["FEWEST_OPENINGS", "MOST_OPENINGS", "Once", "Opening", "Openings", "require_enough"]

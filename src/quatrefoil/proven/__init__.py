@@ -6,7 +6,7 @@ docs/audit-proofs.md specifies statement, file and check. Unaudited.
 from quatrefoil.proven.binding import Binding, Place
 from quatrefoil.proven.checking import VerifiedAnswers, verify_answers
 from quatrefoil.proven.folder import ModelFolder
-from quatrefoil.proven.logged import log_statement, places_of
+from quatrefoil.proven.logged import Logged, log_statement, logged_answers
 from quatrefoil.proven.proof_file import ProofFile
 from quatrefoil.proven.proving import prove_answers
 from quatrefoil.proven.receipts import ProvenReceipt, Recorded
@@ -16,6 +16,7 @@ __all__ = [
     "Binding",
     "Committed",
     "CommittedModel",
+    "Logged",
     "ModelFolder",
     "Place",
     "Port",
@@ -24,7 +25,7 @@ __all__ = [
     "Recorded",
     "VerifiedAnswers",
     "log_statement",
-    "places_of",
+    "logged_answers",
     "prove_answers",
     "verify_answers",
     "verify_statement",

@@ -5,7 +5,8 @@ seed            32 bytes (mode 0600): with them and the model proofs are made; w
 state.sqlite    which openings have been used
 lock            held while one is claimed
 commitment      public: program, root, proof of range, links
-statement       public: signed, which served model this is
+statement       public: signed by the model's server, which served model this is; not there where its owner says so
+                in the manifest of the sealed model
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from quatrefoil.audit import ownership
-from quatrefoil.errors import HostError, MessageRefused, ModelRefused, StateCorrupt
+from quatrefoil.errors import HostError, MessageRefused, StateCorrupt
 from quatrefoil.proofs.inference import InferenceProver, WeightsCommitment
-from quatrefoil.proofs.openings import Opening, Openings
-from quatrefoil.proven.statement import CommittedModel, sign_statement
+from quatrefoil.proofs.openings import Opening, Openings, require_enough
+from quatrefoil.proven.statement import CommittedModel, read_statement, sign_statement
 from quatrefoil.quantised import IntegerGraph, Program, decode, program_of, weights_of
 from quatrefoil.resources.container import FILE, reading, root_of
 from quatrefoil.state import SqliteState
-from quatrefoil.transport import Identity, files, statement
+from quatrefoil.transport import Identity, files
 
 MODEL, SEED, STATE, LOCK = "model.onnx", "seed", "state.sqlite", "lock"
 COMMITMENT, STATEMENT = "commitment", "statement"
@@ -46,18 +47,24 @@ class ModelFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         _require_finished(folder)
-        commitment, self.statement = _read(folder / COMMITMENT), _read(folder / STATEMENT)
-        try:
-            self.commitment = WeightsCommitment.decode(commitment)
-            self.committed = CommittedModel.decode(statement.Signed.decode(self.statement).body)
-        except MessageRefused as error:
-            raise StateCorrupt(f"{folder} does not read back: {error.problem}", hint=_HINT) from None
-        if self.committed.commitment != self.commitment.root:
-            raise StateCorrupt(f"statement and commitment in {folder} do not fit", hint=_HINT)
+        commitment = _read(folder / COMMITMENT)
+        self.statement = _read(folder / STATEMENT) if (folder / STATEMENT).exists() else None
         self.graph: IntegerGraph = decode(_read(folder / MODEL))
         self.program: Program = program_of(self.graph)
-        if self.program.content != self.commitment.program:
-            raise StateCorrupt(f"model and commitment in {folder} do not fit", hint=_HINT)
+        try:
+            self.commitment = WeightsCommitment.decode(commitment)
+            self.committed = self._described()
+            fits = self.statement is None or read_statement(self.statement).agrees_with(self.committed)
+        except MessageRefused as error:
+            raise StateCorrupt(f"{folder} does not read back: {error.problem}", hint=_HINT) from None
+        if self.program.content != self.commitment.program or not fits:
+            raise StateCorrupt(f"model, commitment and statement in {folder} do not fit", hint=_HINT)
+
+    def _described(self) -> CommittedModel:
+        """What whoever serves this model has to say of it: at no time yet."""
+        named = (self.commitment.root, self.commitment.openings)
+        root = _root_of(self.folder / MODEL)
+        return CommittedModel.of(self.graph, self.program, *named, model=root, at=datetime.fromtimestamp(0, UTC))
 
     @classmethod
     def create(
@@ -65,7 +72,7 @@ class ModelFolder:
         folder: Path,
         model: Path,
         openings: int,
-        identity: Identity,
+        identity: Identity | None,
         *,
         at: datetime,
         threads: int = 1,
@@ -73,18 +80,14 @@ class ModelFolder:
         told: Told = _quiet,
     ) -> ModelFolder:
         """Commit to the weights of ``model``, an integer graph as it is served, and prove their range with the first
-        opening. ``identity`` signs that they are those of the file's Merkle root."""
+        opening. ``identity``: the server, which signs that they are those of the file's Merkle root; None where the
+        model's owner does, by sealing it with this commitment."""
         _require_new(folder)
+        require_enough(openings)
         content = _read(model)
         graph = decode(content)
         program = program_of(graph)
-        if program.takes_largest:
-            raise ModelRefused(
-                "the model ends in an ArgMax, and a server commits to what is before it",
-                hint="Take the ArgMax off before quantising: whoever reads an answer takes the largest",
-            )
-        with reading(model, FILE, salt=None) as read:
-            root = root_of(read)
+        root = _root_of(model)
         seed = random(SEED_BYTES)
         told(f"committing to {graph.weights:,} weights")
         prover = InferenceProver(program.content, openings, weights_of(graph), seed, threads=threads)
@@ -92,8 +95,8 @@ class ModelFolder:
         told("proving their range")
         proof = prover.prove_range(_claim(folder, openings, "the proof of range"))
         commitment = WeightsCommitment(program.content, openings, prover.root, proof, ())
-        said = CommittedModel.of(graph, program, commitment, model=root, at=at)
-        _finish(folder, commitment, sign_statement(said, identity))
+        said = CommittedModel.of(graph, program, prover.root, openings, model=root, at=at)
+        _finish(folder, commitment, None if identity is None else sign_statement(said, identity))
         return cls(folder)
 
     def link(
@@ -133,9 +136,9 @@ class ModelFolder:
         return _claim(self.folder, self.commitment.openings, purpose, for_link=for_link)
 
     @property
-    def server(self) -> str:
-        """The name in the certificate beside the statement: who serves the model."""
-        return ownership.named(self.statement)[1]
+    def server(self) -> str | None:
+        """The name in the certificate beside the statement: who serves the model. None where no server signed."""
+        return None if self.statement is None else ownership.named(self.statement)[1]
 
     @property
     def left(self) -> int:
@@ -186,9 +189,15 @@ def _require_finished(folder: Path) -> None:
         )
 
 
-def _finish(folder: Path, commitment: WeightsCommitment, signed: bytes) -> None:
-    files.write_new(folder / STATEMENT, signed)
+def _finish(folder: Path, commitment: WeightsCommitment, signed: bytes | None) -> None:
+    if signed is not None:
+        files.write_new(folder / STATEMENT, signed)
     files.write_new(folder / COMMITMENT, commitment.encode())
+
+
+def _root_of(model: Path) -> bytes:
+    with reading(model, FILE, salt=None) as content:
+        return root_of(content)
 
 
 def _read(file: Path) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,29 +13,32 @@ from quatrefoil.errors import CallerError, ModelRefused
 from quatrefoil.proofs.field_hash import FieldHash, field_hash
 from quatrefoil.proofs.inference import Batch, Witness, shape
 from quatrefoil.proven.folder import ModelFolder
+from quatrefoil.proven.logged import Logged
 from quatrefoil.proven.proof_file import ProofFile, batch_of
 from quatrefoil.proven.receipts import ProvenReceipt, Recorded, open_receipt, require_answer
+from quatrefoil.proven.statement import read_statement
 from quatrefoil.quantised import Values, entrance_of, trace_of
 
 
 def prove_answers(
     folder: ModelFolder,
     recorded: Sequence[Recorded],
+    logged: Logged,
     *,
-    origin: str,
-    places: Mapping[bytes, int],
     hidden: bool = False,
     threads: int = 1,
 ) -> ProofFile:
-    """The proof about ``recorded``, in this order. ``places``: the entry of each receipt in the log ``origin``, by its
-    digest. ``hidden``: inputs are shown as their field hashes alone.
+    """The proof about ``recorded``, in this order. ``logged``: what the server's log has of the model and of each
+    receipt. ``hidden``: inputs are shown as their field hashes alone.
 
     ``EvidenceRejected`` where a record is not what its receipt says; ``ModelRefused`` where the model computes another
     answer than was given, ``CallerError`` where the file can become larger than one may be: no opening is used then.
     """
     if not recorded:
         raise CallerError("there is nothing to prove", hint="Give receipts of answers of this model")
-    said = folder.committed
+    said, places = folder.committed, logged.places
+    if not read_statement(logged.statement).agrees_with(said):
+        raise CallerError("the log is about another commitment", hint="Give the folder of the model that was served")
     for one in recorded:
         require_answer(one.receipt, said)
         if one.receipt.digest() not in places:
@@ -49,15 +52,15 @@ def prove_answers(
     for one in recorded:
         shown.append(ProvenReceipt.of(one, places[one.receipt.digest()], hashed, hidden=hidden))
         open_receipt(shown[-1], said, hashed, hidden=hidden)
-    batch = batch_of(folder.statement, origin, shown, hidden=hidden)
-    _require_fits(ProofFile(folder.statement, folder.commitment, origin, hidden, tuple(shown), b""), batch)
+    batch = batch_of(logged.statement, logged.origin, shown, hidden=hidden)
+    _require_fits(ProofFile(logged.statement, folder.commitment, logged.origin, hidden, tuple(shown), b""), batch)
     inputs = np.concatenate([one.inputs for one in recorded])
     found = trace_of(folder.graph, inputs)
     _require_computed(recorded, found.outputs)
     prover = folder.prover(threads)
     randomness = _randomness(recorded, hashed) if hidden else None
     proof = prover.prove(folder.claim("a proof of answers"), batch, Witness(inputs, found.sums, randomness))
-    return ProofFile(folder.statement, folder.commitment, origin, hidden, tuple(shown), proof)
+    return ProofFile(logged.statement, folder.commitment, logged.origin, hidden, tuple(shown), proof)
 
 
 def _require_fits(file: ProofFile, batch: Batch) -> None:

@@ -69,11 +69,17 @@ class ProvenReceipt(WireObject):
 
 
 def require_answer(receipt: InferenceReceipt, model: CommittedModel) -> None:
-    """``EvidenceRejected`` unless the receipt is of a whole answer of ``model``, and says what was computed."""
+    """``EvidenceRejected`` unless the receipt is of a whole answer of ``model`` and of its committed weights, and says
+    what was computed."""
     if receipt.model != model.model:
         raise _wrong(receipt, f"is of the model {receipt.model.hex()[:16]}, and not of {model.model.hex()[:16]}")
     if receipt.status != 200 or not receipt.complete:
         raise _wrong(receipt, f"is of no whole answer: its status is {receipt.status}")
+    if receipt.commitment != model.commitment:
+        named = (
+            f"the committed weights {receipt.commitment.hex()[:16]}" if receipt.commitment else "no committed weights"
+        )
+        raise _wrong(receipt, f"names {named}, and the proof is against {model.commitment.hex()[:16]}")
     if not receipt.inputs:
         raise _wrong(
             receipt, "says nothing of what was computed: its server was not in audit mode, or no model answered"

@@ -1,12 +1,13 @@
 """Which committed weights a served model is: a statement that its server signs, and logs.
 
-Nothing but this signature says that the commitment is to the weights in the file of that Merkle root: a proof of it
-would be one of SHA-256 over the whole file. So a log holds it, once a model: two that differ are seen.
+Nothing but signatures says that the commitment is to the weights in the file of that Merkle root, this one and that of
+the file's owner on its manifest: a proof of it would be one of SHA-256 over the whole file. So a log holds the
+statement, once a model, and every receipt names the commitment's root: what differs is seen.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -69,18 +70,22 @@ class CommittedModel(WireObject):
 
     @classmethod
     def of(
-        cls, graph: IntegerGraph, program: Program, commitment: WeightsCommitment, *, model: bytes, at: datetime
+        cls, graph: IntegerGraph, program: Program, root: bytes, openings: int, *, model: bytes, at: datetime
     ) -> CommittedModel:
-        """What is said of a graph whose file has the root ``model``."""
+        """What is said of a graph whose file has the root ``model``, and of the commitment that began with ``root``."""
         return cls(
             model,
-            commitment.root,
+            root,
             program.digest,
-            commitment.openings,
+            openings,
             Port(graph.input.name, graph.exponents[0] + ZERO),
-            Port(graph.output, graph.exponents[program.steps] + ZERO),
+            Port(graph.output, graph.exponents[-1] + ZERO),
             int(at.timestamp()),
         )
+
+    def agrees_with(self, other: CommittedModel) -> bool:
+        """Whether both say the same, whenever they were made."""
+        return replace(self, time=0) == replace(other, time=0)
 
     @property
     def moment(self) -> datetime:
@@ -106,6 +111,11 @@ class Committed:
             )
 
 
+def read_statement(signed: bytes) -> CommittedModel:
+    """What a statement says, of which nothing is verified; ``MessageRefused`` where it is none."""
+    return CommittedModel.decode(statement.Signed.decode(signed).body)
+
+
 def sign_statement(said: CommittedModel, identity: Identity) -> bytes:
     """The statement, signed by the server."""
     return statement.sign(said.encode(), identity)
@@ -117,7 +127,7 @@ def verify_statement(signed: bytes, trust: TrustAnchor, *, clock: Clock) -> Comm
     The certificate is judged at the time the statement claims to be made at, its revocation at the clock's.
     """
     try:
-        said = CommittedModel.decode(statement.Signed.decode(signed).body)
+        said = read_statement(signed)
         verified = statement.verify(signed, trust, clock=clock, claimed=said.moment)
     except MessageRefused as error:
         raise EvidenceRejected(
@@ -133,4 +143,4 @@ def verify_statement(signed: bytes, trust: TrustAnchor, *, clock: Clock) -> Comm
     return Committed(said, verified.signer, verified.fingerprint, signed)
 
 
-__all__ = ["ROLE", "Committed", "CommittedModel", "Port", "sign_statement", "verify_statement"]
+__all__ = ["ROLE", "Committed", "CommittedModel", "Port", "read_statement", "sign_statement", "verify_statement"]

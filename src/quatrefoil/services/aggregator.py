@@ -16,10 +16,10 @@ from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.services.keeper_link import KeeperLink
 from quatrefoil.services.key_authorities import CommitteeAuthority, KeeperAuthority, KeyAuthority
 from quatrefoil.services.questions import Questions
-from quatrefoil.services.rpc import OnRefused
+from quatrefoil.services.rpc import Asked, OnRefused
 from quatrefoil.services.standing import Standing
+from quatrefoil.services.vitals import Vitals
 from quatrefoil.services.waiting import Waiting, wait_until, wake
-from quatrefoil.transport import AsyncChannel
 
 MOST_ATTEMPTS = 16
 
@@ -46,6 +46,7 @@ class AggregatorService:
         on_received: Callable[[int, str, bytes], None],
         on_refused: OnRefused,
         report: Callable[[str], None],
+        vitals: Vitals | None = None,
     ) -> None:
         self._enrolments = enrolments
         self._make_aggregator = make_aggregator
@@ -56,6 +57,11 @@ class AggregatorService:
         self._keys: KeyAuthority = (
             CommitteeAuthority(self._standing, waiting) if keeper is None else KeeperAuthority(keeper)
         )
+        self._vitals = vitals or Vitals("aggregator")
+        if keeper is not None:
+            self._vitals.check("keeper", keeper.problem)
+        self._vitals.gauge("rounds", "Rounds of the job", lambda: self._standing.rounds)
+        self._vitals.gauge("rounds_done", "Rounds of the job that are done", lambda: self._standing.rounds_done)
         self._questions = Questions(
             self._standing,
             enrolments,
@@ -64,11 +70,17 @@ class AggregatorService:
             on_received=on_received,
             on_refused=on_refused,
             report=report,
+            vitals=self._vitals,
         )
         self.round_ms: dict[int, float] = {}
         """Wall-clock milliseconds of each round that this process ran, attempts and waiting included."""
 
-    async def handle(self, channel: AsyncChannel) -> None:
+    @property
+    def standing(self) -> Standing:
+        """Where the job stands, for whoever carries questions in other ways than channels; read only."""
+        return self._standing
+
+    async def handle(self, channel: Asked) -> None:
         """Serve one connected silo until it leaves."""
         await self._questions.handle(channel)
 
@@ -81,6 +93,7 @@ class AggregatorService:
             while self._standing.rounds_done < self._standing.rounds:
                 begin = time.perf_counter()
                 finished = await self._round(aggregator)
+                self._vitals.count("rounds_finished")
                 self.round_ms[finished.number] = (time.perf_counter() - begin) * 1e3
                 self._report(
                     f"round {finished.number}/{self._standing.rounds}: {len(finished.contributors)} silos added"
@@ -159,6 +172,7 @@ class AggregatorService:
             except RoundVoided as void:
                 self._standing.offer = self._standing.proposal = None
                 self._report(f"{void.problem}: trying again")
+                self._vitals.count("attempts_voided")
                 aggregator.voided(await self._keys.void(aggregator, void.problem))
         raise PolicyError(
             f"a round was voided {MOST_ATTEMPTS} times", hint="Look at the keeper: it restarts in every round"

@@ -12,6 +12,7 @@ from quatrefoil.enclave.binding import NONCE_BYTES
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.services.rpc import Method, OnRefused, answer_all
+from quatrefoil.services.vitals import Vitals, watched
 from quatrefoil.transport import AsyncChannel
 
 LARGEST_QUESTION = 16 << 20
@@ -25,8 +26,10 @@ class BrokerService:
     """Answers ``introduce`` (a nonce), ``nonce``, ``release``, ``renew`` and ``derive`` (a request each), ``register``
     (parts: signed resource, sealed key), ``revoke`` (a signed revocation), ``leases`` and ``resources``."""
 
-    def __init__(self, broker: Broker, *, on_refused: OnRefused) -> None:
+    def __init__(self, broker: Broker, *, on_refused: OnRefused, vitals: Vitals | None = None) -> None:
+        """``vitals``: where its questions are counted, for whoever watches it."""
         self._broker = broker
+        self._vitals = vitals or Vitals("broker")
         self._on_refused = on_refused
         # The machine reads and writes state in several steps, and a release must not cross a revocation.
         self._turn = asyncio.Lock()
@@ -84,7 +87,8 @@ class BrokerService:
             **{"register": register, "revoke": revoke},
             **{"leases": shown(self._broker.leases), "resources": shown(self._broker.resources)},
         }
-        await answer_all(channel, methods, limit=lambda: LARGEST_QUESTION, on_refused=self._on_refused)
+        counted = watched(methods, self._vitals)
+        await answer_all(channel, counted, limit=lambda: LARGEST_QUESTION, on_refused=self._on_refused)
 
 
 __all__ = ["LARGEST_QUESTION", "BrokerService"]

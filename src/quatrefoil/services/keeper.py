@@ -7,6 +7,7 @@ import asyncio
 from quatrefoil.federation import parts
 from quatrefoil.federation.keeper import Keeper
 from quatrefoil.services.rpc import OnRefused, answer_all
+from quatrefoil.services.vitals import Vitals, watched
 from quatrefoil.transport import AsyncChannel
 from quatrefoil.wire import LARGEST_MESSAGE
 
@@ -15,8 +16,10 @@ class KeeperService:
     """Answers ``introduce`` (a nonce), ``open`` (parts: enrolled job, request), ``check``, ``answer`` and ``void`` (a
     request each)."""
 
-    def __init__(self, keeper: Keeper, *, on_refused: OnRefused) -> None:
+    def __init__(self, keeper: Keeper, *, on_refused: OnRefused, vitals: Vitals | None = None) -> None:
+        """``vitals``: where its questions are counted, for whoever watches it."""
         self._keeper = keeper
+        self._vitals = vitals or Vitals("keeper")
         self._on_refused = on_refused
         # The machine's methods read and write state in several steps: one question at a time.
         self._turn = asyncio.Lock()
@@ -27,7 +30,8 @@ class KeeperService:
             **{"introduce": self._introduce, "open": self._open},
             **{"check": self._check, "answer": self._answer, "void": self._void},
         }
-        await answer_all(channel, methods, limit=lambda: LARGEST_MESSAGE, on_refused=self._on_refused)
+        counted = watched(methods, self._vitals)
+        await answer_all(channel, counted, limit=lambda: LARGEST_MESSAGE, on_refused=self._on_refused)
 
     async def _introduce(self, _: str, body: bytes) -> bytes:
         return self._keeper.introduce(body)

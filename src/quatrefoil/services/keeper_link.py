@@ -9,7 +9,7 @@ from typing import TypeVar
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.errors import HostError, MessageRefused, PeerUnreachable
 from quatrefoil.federation.messages import Introduction, Member
-from quatrefoil.services.rpc import FIRST_PAUSE, ask_async, longer
+from quatrefoil.services.rpc import FIRST_PAUSE, ask_async, jittered, longer
 from quatrefoil.transport import AsyncChannel
 from quatrefoil.wire import LARGEST_MESSAGE
 
@@ -25,6 +25,11 @@ class KeeperLink:
         self._give_up = give_up
         self._report = report
         self._channel: AsyncChannel | None = None
+        self._problem: str | None = None
+
+    def problem(self) -> str | None:
+        """Why the keeper cannot be asked now, as far as the last question has seen; None while it can."""
+        return self._problem
 
     async def introduce(self, security: TransportSecurity, nonce: bytes) -> Member:
         """Who the keeper is in a job: by the certificate that it signs with, which is older than that of its channel
@@ -72,8 +77,11 @@ class KeeperLink:
         end, pause = time() + self._give_up, FIRST_PAUSE
         while True:
             try:
-                return await action()
+                found = await action()
+                self._problem = None
+                return found
             except PeerUnreachable as error:
+                self._problem = error.problem
                 await self.close()
                 if time() > end:
                     raise HostError(
@@ -81,5 +89,5 @@ class KeeperLink:
                     ) from None
                 if pause == FIRST_PAUSE:
                     self._report(f"the keeper does not answer ({error.problem}): trying again")
-                await asyncio.sleep(pause)
+                await asyncio.sleep(jittered(pause))
                 pause = longer(pause)

@@ -14,10 +14,10 @@ from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.enrolment import Enrolments
 from quatrefoil.services.member_questions import MemberQuestions
-from quatrefoil.services.rpc import SMALL, Method, OnRefused, answer_all
+from quatrefoil.services.rpc import SMALL, Asked, Method, OnRefused, answer_all
 from quatrefoil.services.standing import Standing
+from quatrefoil.services.vitals import Vitals, watched
 from quatrefoil.services.waiting import wait_until, wake
-from quatrefoil.transport import AsyncChannel
 
 PATIENCE = 20.0
 MOST_REASON = 400
@@ -41,6 +41,7 @@ class Questions:
         on_received: Callable[[int, str, bytes], None],
         on_refused: OnRefused,
         report: Callable[[str], None],
+        vitals: Vitals,
     ) -> None:
         self._standing = standing
         self._enrolments = enrolments
@@ -49,8 +50,9 @@ class Questions:
         self._on_received = on_received
         self._on_refused = on_refused
         self._report = report
+        self._vitals = vitals
 
-    async def handle(self, channel: AsyncChannel) -> None:
+    async def handle(self, channel: Asked) -> None:
         """Serve one connected silo until it leaves."""
         methods: dict[str, Method] = {
             "invitation": self._invitation,
@@ -70,7 +72,7 @@ class Questions:
         }
         methods |= MemberQuestions(self._standing, self._report).methods
         silo = channel.peer.name
-        checked = {name: self._for_invited(method) for name, method in methods.items()}
+        checked = watched({name: self._for_invited(method) for name, method in methods.items()}, self._vitals)
         await answer_all(channel, checked, limit=self._limit, on_refused=self._on_refused)
         if silo in self._standing.told and channel.closed_by_peer:
             # It has read that the job is done, and has said goodbye.

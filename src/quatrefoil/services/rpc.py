@@ -12,12 +12,58 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
+import random
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from quatrefoil import errors
 from quatrefoil.errors import HostError, MessageRefused, PeerError, PeerUnreachable, QuatrefoilError
 from quatrefoil.federation import parts
-from quatrefoil.transport import AsyncChannel, Channel
+
+
+class Named(Protocol):
+    """A party by the name that it is certified for."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class Asking(Protocol):
+    """The end of a channel that asks: a :class:`~quatrefoil.transport.Channel`, or what carries as it does."""
+
+    @property
+    def due(self) -> bool: ...
+
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def peer(self) -> Named: ...
+
+    def send(self, frame: bytes) -> None: ...
+
+    def receive(self, limit: int) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class AsyncConversing(Protocol):
+    """Either end of a conversation under asyncio."""
+
+    async def send(self, frame: bytes) -> None: ...
+
+    async def receive(self, limit: int) -> bytes: ...
+
+
+class Asked(AsyncConversing, Protocol):
+    """The end that answers: an :class:`~quatrefoil.transport.AsyncChannel`, or what carries as it does."""
+
+    @property
+    def peer(self) -> Named: ...
+
+    @property
+    def closed_by_peer(self) -> bool: ...
+
 
 Method = Callable[[str, bytes], Awaitable["bytes | None"]]
 """Called with the certified name of the asker and the body; returns the answer, or None for ``wait``."""
@@ -35,7 +81,7 @@ _OK, _WAIT = b"ok", b"wait"
 _LONGEST_TEXT = 2000
 
 
-def ask(channel: Channel, method: str, body: bytes = b"", *, limit: int) -> bytes | None:
+def ask(channel: Asking, method: str, body: bytes = b"", *, limit: int) -> bytes | None:
     """The answer to one question, None for ``wait``, or the error that the other side raised."""
     channel.send(parts.join([method.encode(), body]))
     try:
@@ -45,7 +91,7 @@ def ask(channel: Channel, method: str, body: bytes = b"", *, limit: int) -> byte
     return _answer(response)
 
 
-async def ask_async(channel: AsyncChannel, method: str, body: bytes = b"", *, limit: int) -> bytes | None:
+async def ask_async(channel: AsyncConversing, method: str, body: bytes = b"", *, limit: int) -> bytes | None:
     """:func:`ask` on an asyncio channel."""
     await channel.send(parts.join([method.encode(), body]))
     try:
@@ -60,8 +106,13 @@ def longer(pause: float) -> float:
     return min(1.5 * pause, LONGEST_PAUSE)
 
 
+def jittered(pause: float) -> float:
+    """How long to wait this time: not what all others wait who lost the same party at the same moment."""
+    return pause * random.uniform(0.5, 1.0)  # noqa: S311
+
+
 async def answer_all(
-    channel: AsyncChannel, methods: Mapping[str, Method], *, limit: Callable[[], int], on_refused: OnRefused
+    channel: Asked, methods: Mapping[str, Method], *, limit: Callable[[], int], on_refused: OnRefused
 ) -> None:
     """Answer a peer's questions one after another until it leaves.
 

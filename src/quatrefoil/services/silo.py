@@ -25,9 +25,9 @@ from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.federation.witnessing import SiloWitness
 from quatrefoil.services.questions import LARGEST_EXPANSION
-from quatrefoil.services.rpc import FIRST_PAUSE, ask, longer
+from quatrefoil.services.rpc import FIRST_PAUSE, Asking, ask, jittered, longer
 from quatrefoil.services.seat import KINDS, Seat
-from quatrefoil.transport import Channel
+from quatrefoil.services.vitals import Vitals
 from quatrefoil.wire import LARGEST_MESSAGE
 
 MOST_VOIDS = 1 << 10
@@ -56,11 +56,12 @@ class SiloService:
         self,
         silo: Silo,
         provenance: SiloProvenance,
-        dial: Callable[[], Channel],
+        dial: Callable[[], Asking],
         *,
         witness: SiloWitness | None,
         give_up: float,
         report: Callable[[str], None],
+        vitals: Vitals | None = None,
     ) -> None:
         """``witness``: cosigns the aggregator's log after every round; None in a job whose policy asks for none."""
         self._silo = silo
@@ -69,8 +70,11 @@ class SiloService:
         self._dial = dial
         self._give_up = give_up
         self._report = report
+        self._vitals = vitals or Vitals("silo")
+        self._vitals.check("aggregator", lambda: self._problem)
+        self._problem: str | None = "it has not been asked yet"
+        self._channel: Asking | None = None
         self._seat = Seat(silo, self._ask, report)
-        self._channel: Channel | None = None
         self._peer = ("", "")
 
     def run(self, train: Train) -> Finished:
@@ -86,6 +90,7 @@ class SiloService:
                     return Finished(self._silo.model, self._silo.rounds_done, *self._peer)
                 if kind == b"result":
                     self._silo.accept(*parts.split(content, 4))
+                    self._vitals.count("rounds_finished")
                     self._report(f"round {self._silo.rounds_done}: result accepted")
                     self._cosign()
                 elif kind == b"offer":
@@ -177,10 +182,14 @@ class SiloService:
         while True:
             try:
                 answer = ask(self._connected(), method, body, limit=self._limit())
+                self._problem = None
+                self._vitals.count("asked", method, "wait" if answer is None else "ok")
                 if answer is not None:
                     return answer
                 end, pause = time.monotonic() + self._give_up, FIRST_PAUSE
             except PeerUnreachable as error:
+                self._problem = error.problem
+                self._vitals.count("asked", method, "away")
                 self._close()
                 if time.monotonic() > end:
                     raise HostError(
@@ -188,10 +197,10 @@ class SiloService:
                     ) from None
                 if pause == FIRST_PAUSE:
                     self._report(f"the aggregator does not answer ({error.problem}): trying again")
-                time.sleep(pause)
+                time.sleep(jittered(pause))
                 pause = longer(pause)
 
-    def _connected(self) -> Channel:
+    def _connected(self) -> Asking:
         if self._channel is None or self._channel.due:
             fresh = self._dial()
             self._close()  # between two questions, so that none is lost

@@ -9,15 +9,14 @@ from pathlib import Path
 from quatrefoil.errors import CallerError, ChannelRefused, MessageRefused, PeerUnreachable
 from quatrefoil.exchange import ServingPolicy
 from quatrefoil.inference import OnnxEngine
-from quatrefoil.resources import OwnedResource
 from quatrefoil.resources.container import FILE, Expected, Front, SealedModel, opened_front
 from quatrefoil.resources.container.front import Verifying
 from quatrefoil.services.lease_holder import LeaseHolder
 from quatrefoil.services.rpc import FIRST_PAUSE, longer
 
 
-def require_served(path: Path, verifying: Callable[[bytes], Verifying], policy: ServingPolicy) -> OwnedResource:
-    """What the container at ``path`` holds, if it is the model of ``policy``; whatever it raises says what it is
+def require_served(path: Path, verifying: Callable[[bytes], Verifying], policy: ServingPolicy) -> Front:
+    """The front of the container at ``path``, if it is the model of ``policy``; whatever it raises says what it is
     instead. Its content is not looked at yet."""
     with opened_front(path, verifying) as (_, front):
         _expected(policy, front).require(front)
@@ -26,7 +25,7 @@ def require_served(path: Path, verifying: Callable[[bytes], Verifying], policy: 
                 f"{path} holds tensors, and no model that computes",
                 hint="Export it to ONNX, and seal that with --content file",
             )
-        return front.owned
+        return front
 
 
 def require_named(path: Path, verifying: Callable[[bytes], Verifying], policy: ServingPolicy) -> None:

@@ -15,7 +15,7 @@ from quatrefoil.inference.framing import Headers
 from quatrefoil.inference.limits import DEFAULT
 from quatrefoil.ohttp import Request, Response, ResponseHead
 from quatrefoil.serving.handler import Caller, Traced
-from quatrefoil.serving.recording import Recorder
+from quatrefoil.serving.record_writer import Recorder
 
 
 class OipHandler:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -80,6 +80,7 @@ class ReceiptIssuer:
         *,
         issuer: str,
         model: bytes,
+        commitment: bytes,
         measurement: str,
         policy: bytes,
         plan: bytes,
@@ -87,9 +88,10 @@ class ReceiptIssuer:
         log: Log,
         clock: Callable[[], datetime],
     ) -> None:
-        """``issuer``: the certified name of the log's owner. ``measurement``: ``appraisal.measurement_of`` this
-        server's own evidence. ``policy``, ``plan``: digests; the plan's may be empty."""
-        self._terms = Terms(issuer, model, measurement, policy, plan)
+        """``issuer``: the certified name of the log's owner. ``commitment``: root of the commitment to the weights of
+        ``model``, empty where there is none. ``measurement``: ``appraisal.measurement_of`` this server's own evidence.
+        ``policy``, ``plan``: digests; the plan's may be empty."""
+        self._terms = Terms(issuer, model, commitment, measurement, policy, plan)
         self._log = log
         self._clock = clock
         self._journal = ReceiptJournal(journal)
@@ -117,7 +119,7 @@ class ReceiptIssuer:
             )
         terms = self._terms
         if measurement is not None:
-            terms = Terms(terms.issuer, terms.model, measurement, terms.policy, terms.plan)
+            terms = replace(terms, measurement=measurement)
         served = Served(keyset, terms, said.nonce, serving_log.PURPOSE)
         digest = keyset.digest()
         with self._logging:
@@ -181,6 +183,7 @@ class ReceiptIssuer:
                 chain.previous,
                 max(chain.time, self._now()),  # a clock that is set back is not followed
                 terms.model,
+                terms.commitment,
                 terms.measurement,
                 terms.policy,
                 terms.plan,

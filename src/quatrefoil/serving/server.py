@@ -14,7 +14,7 @@ from quatrefoil.serving.handler import Handler
 from quatrefoil.serving.keys import ServingKeys
 from quatrefoil.serving.metrics import CONTENT_TYPE, Metrics
 from quatrefoil.serving.opening import most_sealed
-from quatrefoil.serving.records import Records
+from quatrefoil.serving.receipt_log import ReceiptLog
 from quatrefoil.serving.rotation import first_keys, keep_rotating
 from quatrefoil.transport import Clock, HybridContext
 from quatrefoil.web.guard import Fault
@@ -32,7 +32,7 @@ class Serving:
         self,
         handler: Handler,
         keys: ServingKeys,
-        records: Records,
+        receipt_log: ReceiptLog,
         policy: ServingPolicy,
         *,
         listen: tuple[str, int],
@@ -41,10 +41,10 @@ class Serving:
         clock: Clock,
         report: Callable[[str], None],
     ) -> None:
-        self._handler, self._keys, self._records, self._policy = handler, keys, records, policy
+        self._handler, self._keys, self._receipt_log, self._policy = handler, keys, receipt_log, policy
         self._report = report
         self._counts = Metrics()
-        self.gateway = Gateway(handler, keys, records, policy, clock=clock, report=report, metrics=self._counts)
+        self.gateway = Gateway(handler, keys, receipt_log, policy, clock=clock, report=report, metrics=self._counts)
         limits = policy.limits
         web = WebLimits(
             connections=limits.connections,
@@ -119,7 +119,7 @@ class Serving:
     async def _flushing(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_S)
-            await asyncio.wrap_future(self._records.flush())
+            await asyncio.wrap_future(self._receipt_log.flush())
 
     async def _closed(self) -> None:
         await self._web.close()
@@ -129,7 +129,7 @@ class Serving:
         await asyncio.to_thread(self.gateway.close)
         self._keys.close()
         try:
-            await asyncio.to_thread(self._records.close)
+            await asyncio.to_thread(self._receipt_log.close)
         except QuatrefoilError as error:  # the journal keeps what the log did not take, for the next start
             self._report(f"the log did not take the end: {error}")
 

@@ -67,6 +67,8 @@ def sound_job() -> bytes:
         model=bytes(32),
         receipt_key=b"",
         parent=b"",
+        heaviest=10,
+        upper=b"",
         aggregator=one("hub", "aggregator"),
         keeper=one("keeper", "keeper"),
         roster=tuple(one(name, "silo", 10) for name in ("east", "north", "south", "west")),

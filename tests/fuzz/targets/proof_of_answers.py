@@ -29,7 +29,19 @@ def _file(hidden: bool = False) -> ProofFile:
     inputs, outputs, keys = np.array([[1, 2]], "i4"), np.array([[3, 4]], "i4"), opening_keys(b"s" * 32)
     hashed = field_hash(2, 0, 255)
     said = computation(hashed, inputs, outputs, keys)
-    digests = (b"k" * 32, 0, b"k" * 32, 1_900_000_000_000, MODEL, "tpm.pcr0=01", b"p" * 32, b"", b"q" * 32, b"a" * 32)
+    digests = (
+        b"k" * 32,
+        0,
+        b"k" * 32,
+        1_900_000_000_000,
+        MODEL,
+        b"r" * 32,
+        "tpm.pcr0=01",
+        b"p" * 32,
+        b"",
+        b"q" * 32,
+        b"a" * 32,
+    )
     receipt = InferenceReceipt("ward", *digests, 200, True, said.inputs, said.outputs)
     digest, now = hashlib.sha256(PROGRAM).digest(), int(system_clock().timestamp())
     model = CommittedModel(MODEL, commitment.root, digest, 4, Port("x", 64), Port("y", 64), now)

@@ -13,7 +13,10 @@ from quatrefoil.audit.inference_receipts import sign
 from quatrefoil.audit.serving_log import Served, Terms
 
 _SERVED = Served(
-    made.keyset(), Terms("ward", made.MODEL, "tpm.pcr0=01", made.POLICY, made.PLAN), made.NONCE, serving_log.PURPOSE
+    made.keyset(),
+    Terms("ward", made.MODEL, made.COMMITMENT, "tpm.pcr0=01", made.POLICY, made.PLAN),
+    made.NONCE,
+    serving_log.PURPOSE,
 )
 
 

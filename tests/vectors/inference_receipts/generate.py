@@ -43,6 +43,7 @@ def fields(**changes: Any) -> dict[str, Any]:
         "previous": NAMED,
         "time": START * 1000 + 250,
         "model": digest("model"),
+        "commitment": b"",
         "measurement": f"tpm.pcr0={digest('pcr0').hex()},tpm.pcr7={digest('pcr7').hex()}",
         "policy": digest("policy"),
         "plan": b"",
@@ -67,7 +68,8 @@ def accepted() -> dict[str, dict[str, Any]]:
     planned = fields(plan=digest("plan"), measurement="", time=(START - 300) * 1000)
     latest = fields(time=(START + 3600) * 1000 + reference.DAY_MS - 1, sequence=(1 << 63) - 1)
     inputs, outputs = reference.inputs(SALT, SAMPLES, LOW, HIGH), reference.outputs(SALT, ANSWERS)
-    computed = fields(inputs=inputs, outputs=outputs)
+    computed = fields(inputs=inputs, outputs=outputs, commitment=digest("commitment"))
+    committed = fields(commitment=digest("commitment"))
     return {
         "first": first,
         "second-broke-off": second,
@@ -75,6 +77,7 @@ def accepted() -> dict[str, dict[str, Any]]:
         "planned": planned,
         "latest": latest,
         "computed": computed,
+        "committed": committed,
     }
 
 
@@ -89,8 +92,8 @@ def rejected() -> dict[str, bytes]:
     def of(**changes: Any) -> bytes:
         return reference.sign(reference.write_receipt(fields(**changes)), SEED)
 
-    other = ["urn:quatrefoil:inference-receipt", 1, [fields()[name] for name in reference.FIELDS]]
-    short = ["urn:quatrefoil:inference-receipt", 2, [fields()[name] for name in reference.FIELDS[:-1]]]
+    other = ["urn:quatrefoil:inference-receipt", 2, [fields()[name] for name in reference.FIELDS]]
+    short = ["urn:quatrefoil:inference-receipt", 3, [fields()[name] for name in reference.FIELDS[:-1]]]
     assert payload.count(b"\x18\xc8") == 1, "the status, and nothing else"
     return {
         "another-key": reference.sign(payload, OTHER_SEED),
@@ -107,6 +110,7 @@ def rejected() -> dict[str, bytes]:
         "after-the-keyset": of(time=(START + 3600) * 1000 + reference.DAY_MS),
         "status-of-no-answer": of(status=199),
         "short-digest": of(request=bytes(31)),
+        "short-commitment": of(commitment=bytes(31)),
         "inputs-without-outputs": of(inputs=digest("inputs")),
         "short-outputs": of(inputs=digest("inputs"), outputs=bytes(31)),
         "no-issuer": of(issuer=""),

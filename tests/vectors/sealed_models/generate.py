@@ -40,6 +40,15 @@ KEY = b"\x05" * 32
 """Key and salt of the containers that attacks are made from."""
 
 
+COMMITMENTS = {
+    "commitment-cut": {"commitment": b"\x0c" * 31, "openings": 64},
+    "commitment-without-openings": {"commitment": b"\x0c" * 32},
+    "commitment-of-too-many-openings": {"commitment": b"\x0c" * 32, "openings": 65},
+    "openings-of-no-commitment": {"openings": 64},
+}
+"""What a manifest may not say of committed weights."""
+
+
 def main() -> None:
     for old in (*HERE.glob("*.sealed"), *HERE.glob("hybrid-*")):
         shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
@@ -85,6 +94,8 @@ class Vectors:
         self._accept("data-set", self._seal(CONTENT, about=data, salt=b"\x09" * 32), 100)
         derived = replace(self.about, stages=("serve",), parent=b"\x0d" * 32)
         self._accept("derived", self._seal(CONTENT, about=derived), 100)
+        committed = replace(self.about, commitment=b"\x0c" * 32, openings=64)
+        self._accept("committed", self._seal(CONTENT, about=committed), 100)
         file = self.folder / "model.npz"
         np.savez(file, weights=np.arange(6, dtype=np.float32).reshape(2, 3), bias=np.array([0.5]))
         self._accept(
@@ -101,6 +112,7 @@ class Vectors:
             "name": owned.resource.name,
             "root": owned.resource.content.hex(),
             "policy": owned.policy.digest().hex(),
+            "commitment": Manifest.decode(self._body(Parts.of(container))).commitment.hex(),
         }
 
     # ------------------------------------------------------------------------------------------------------ rejected
@@ -131,6 +143,15 @@ class Vectors:
         self._reject("longer-by-the-owners-word", self._resigned(parts, length=101), "does not open")
         self._reject("another-form", self._resigned(parts, content="tensors"), "not one of tensors")
         self._reject("another-cipher", self._resigned(parts, cipher="AES-256-CTR"), "is encrypted with")
+        for fault, changes in COMMITMENTS.items():
+            self._reject(fault, self._resigned(parts, **changes), "names a commitment of")
+        named = {"commitment": b"\x0c" * 32, "openings": 64}
+        self._reject(
+            "commitment-to-tensors", self._resigned(parts, content="tensors", **named), "which nothing computes"
+        )
+        data = replace(self.about, kind="dataset", name="doses", media="csv")
+        doses = Parts.of(self._seal(CONTENT, about=data, salt=b"\x09" * 32))
+        self._reject("commitment-to-a-data-set", self._resigned(doses, **named), "to the weights of a dataset")
         looser = replace(
             Resource.decode(Signed.decode(parts.trailer.resource).body),
             policy=policy("longest_lease_s = 3600", "longest_lease_s = 999999").encode(),

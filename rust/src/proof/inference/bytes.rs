@@ -4,6 +4,7 @@ use super::program::Program;
 use super::shape::Shape;
 use crate::proof::codes::Code;
 use crate::proof::ext::ELEMENT_BYTES;
+use crate::proof::opened;
 use crate::proof::proof_bytes::{DIGEST_BYTES, Format, largest_opening};
 
 pub const MAGIC: &[u8; 8] = b"QFPROOFI";
@@ -15,14 +16,8 @@ pub const HEAD_BYTES: usize = 8 + 2 + 2 + DIGEST_BYTES;
 pub fn format(shape: &Shape) -> Format {
     let least = fixed_bytes(shape);
     let weights = &shape.weights;
-    let [first, second, third] = shape.leaf_words();
-    let [masks, columns, fourth] = shape.weights_leaf_words();
-    let own = openings(shape.code, shape.row_code, &[first, second], third);
-    Format {
-        magic: MAGIC,
-        least,
-        most: least + own + openings(weights.code, weights.row_code, &[masks, columns], fourth),
-    }
+    let own = openings(shape.code, &shape.leaf_words()) + openings(weights.code, &shape.weights_leaf_words());
+    Format { magic: MAGIC, least, most: least + own + opening_of_runs(&[shape.code, weights.code], shape.row_code) }
 }
 
 /// Bytes of everything but the openings.
@@ -30,30 +25,33 @@ fn fixed_bytes(shape: &Shape) -> usize {
     let weights = &shape.weights;
     let layers = shape.layers.iter().map(|layer| {
         let rounds: usize = (0..layer.log_inputs).map(|round| layer.degree(round)).sum();
-        usize::from(layer.cell.is_some()) + 1 + rounds + usize::from(!layer.public) + 1
+        usize::from(layer.is_hidden()) + 1 + rounds + usize::from(!layer.public) + 1
     });
     let rounds = shape.masks.rounds.len() + shape.masks.weights_rounds.len();
     let values = shape.committed() + weights.columns;
     let elements = layers.sum::<usize>()
         + rounds
         + values
-        + opened_elements(shape.masks.length, [shape.code, weights.code], [shape.row_code, weights.row_code])
+        + opened_elements(shape.masks.length, [shape.code, weights.code], shape.row_code)
         + shape.code.queries
         + weights.appended();
-    // Roots 1, M and 2, then 3 and 4.
-    HEAD_BYTES + 5 * DIGEST_BYTES + ELEMENT_BYTES * elements
+    // Roots 1, M and 2, then 3.
+    HEAD_BYTES + 4 * DIGEST_BYTES + ELEMENT_BYTES * elements
 }
 
-/// Sigma of both openings, u_m, the rounds of both second sum-checks and both combined runs.
-pub fn opened_elements(masks: usize, codes: [Code; 2], row_codes: [Code; 2]) -> usize {
-    let rows = codes.iter().zip(&row_codes).map(|(code, row_code)| 2 * code.log_message + row_code.message());
-    2 + masks + codes[0].queries + rows.sum::<usize>()
+/// Sigma of both openings, u_m, the rounds of the second sum-check and the combined run.
+pub fn opened_elements(masks: usize, codes: [Code; 2], row_code: Code) -> usize {
+    2 + masks + codes[0].queries + 2 * opened::rounds(&codes) + row_code.message()
 }
 
-/// The most bytes that open two salted trees of one code, and the tree of their row.
-pub fn openings(code: Code, row_code: Code, words: &[usize], row_words: usize) -> usize {
-    words.iter().map(|&words| largest_opening(code, words, true)).sum::<usize>()
-        + largest_opening(row_code, row_words, false)
+/// The most bytes that open some salted trees of one code.
+pub fn openings(code: Code, words: &[usize]) -> usize {
+    words.iter().map(|&words| largest_opening(code, words, true)).sum()
+}
+
+/// The most bytes that open the tree of opened rows of these codes.
+pub fn opening_of_runs(codes: &[Code], row_code: Code) -> usize {
+    largest_opening(row_code, opened::leaf_words(codes, row_code), false)
 }
 
 /// Length of the program, the program, and numbers: what statements about weights begin with.

@@ -2,6 +2,7 @@
 
 use crate::field::P;
 use crate::proof::codes::Code;
+use crate::proof::opened::rounds;
 
 /// The sum of the errors so far.
 #[derive(Default)]
@@ -20,11 +21,11 @@ impl Errors {
         self.sum += times * ((1.0 + coefficients as f64 / code.length() as f64) / 2.0).powi(code.queries as i32);
     }
 
-    /// What can go wrong from chi on: in an opened row's second sum-check, and in the opening of its runs.
-    pub fn second(&mut self, code: Code, row_code: Code) {
-        self.over_field(code.queries);
-        self.over_field(2 * code.log_message);
-        self.over_field((code.log_message - row_code.log_message) * row_code.length());
+    /// What can go wrong from chi on: in the second sum-check of two opened rows, and in the opening of their runs.
+    pub fn second(&mut self, codes: &[Code; 2], row_code: Code) {
+        self.over_field(codes.iter().map(|code| code.queries).sum::<usize>() + 1);
+        self.over_field(2 * rounds(codes));
+        self.over_field((rounds(codes) - row_code.log_message) * row_code.length());
         self.positions(2.0, row_code.message(), row_code);
     }
 

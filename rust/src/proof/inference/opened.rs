@@ -9,7 +9,7 @@ use crate::proof::column::{Column, dot};
 use crate::proof::ext::{E, bytes_of};
 use crate::proof::messages::{Incoming, Outgoing};
 use crate::proof::multilinear::eq_table;
-use crate::proof::opened::{OpenedRow, check_mask_row, inner_product};
+use crate::proof::opened::{OpenedRow, OpenedRows, check_mask_row, inner_product};
 use crate::proof::rejected::Rejected;
 use crate::proof::transcript::Digest;
 use crate::proof::tree::{self, Tree};
@@ -19,7 +19,6 @@ pub struct Claim<'a> {
     pub code: Code,
     /// Q, or T Q_W.
     pub appended: usize,
-    pub row_code: Code,
     /// kappa_V eq(z_hi, r), row after row: see `weights_of_rows`.
     pub rows: Vec<E>,
     /// z_lo: see `split`.
@@ -30,8 +29,8 @@ pub struct Claim<'a> {
 
 impl Claim<'_> {
     fn opened(&self, epsilon: E) -> OpenedRow<'_> {
-        let &Self { code, appended, row_code, low, .. } = self;
-        OpenedRow { code, appended, row_code, weights: &self.rows, low, epsilon }
+        let &Self { code, appended, low, .. } = self;
+        OpenedRow { code, appended, weights: &self.rows, low, epsilon }
     }
 
     /// <eq(z_lo), mu[0..C]> + <w_m, nu[0..M]>
@@ -57,7 +56,7 @@ pub struct Secrets<'a> {
 }
 
 /// Rows 7 to 12: everything behind the draw of kappa.
-pub fn prove(messages: &mut Outgoing, [claim, claim_w]: [&Claim; 2], secrets: Secrets, threads: usize) {
+pub fn prove(messages: &mut Outgoing, [claim, claim_w]: [&Claim; 2], row_code: Code, secrets: Secrets, threads: usize) {
     let [mu, mu_w] = secrets.mu;
     let sigmas = [claim.sigma(mu, secrets.nu), claim_w.sigma(mu_w, secrets.nu)];
     messages.send_elements("sigma", &sigmas);
@@ -67,15 +66,17 @@ pub fn prove(messages: &mut Outgoing, [claim, claim_w]: [&Claim; 2], secrets: Se
     #[allow(unused_mut)]
     let mut u_w = secrets.weights.combine(&row_w, mu_w, threads);
     let mask_row: Vec<E> = secrets.nu.iter().zip(secrets.mask_row).map(|(&nu, &mask)| nu + epsilon * mask).collect();
-    let (tree, tree_w) = (row.commit(&u.message, threads), row_w.commit(&u_w.message, threads));
+    let rows = OpenedRows { rows: vec![row, row_w], row_code };
     let appended = u.appended;
+    let vector = rows.lay_out([u.message, u_w.message]);
+    let tree = rows.commit(&vector, threads);
     #[cfg(test)]
     let (mask_row, appended) = crate::proof::lies::opened(claim.masks.len(), mask_row, appended);
     #[cfg(test)]
     crate::proof::lies::second_appended(&mut u_w.appended);
     let elements = [&mask_row, &appended, &u_w.appended].map(|elements| bytes_of(elements));
     let [mask_row, appended, appended_w] = elements.each_ref().map(Vec::as_slice);
-    messages.send("opening", &[mask_row, appended, appended_w, &tree.root(), &tree_w.root()]);
+    messages.send("opening", &[mask_row, appended, appended_w, &tree.root()]);
 
     let positions = positions(&mut messages.transcript, "positions", claim.code);
     let places = self::positions(&mut messages.transcript, "places", claim_w.code);
@@ -85,14 +86,11 @@ pub fn prove(messages: &mut Outgoing, [claim, claim_w]: [&Claim; 2], secrets: Se
     let of_weights = weights.into_iter().map(|(tree, salts)| (tree, places.as_slice(), salts));
     messages.open("opened", own.chain(of_weights));
 
-    let mut draw = messages.transcript.draw("chi");
-    let [chi, chi_w] = [draw.element(), draw.element()];
-    row.prove(messages, &u.message, &claim.code.points(&positions), chi, threads);
-    row_w.prove(messages, &u_w.message, &claim_w.code.points(&places), chi_w, threads);
-    let positions = self::positions(&mut messages.transcript, "positions2", claim.row_code);
-    let places = self::positions(&mut messages.transcript, "places2", claim_w.row_code);
+    let chi = messages.transcript.draw("chi").element();
+    let points = [claim.code.points(&positions), claim_w.code.points(&places)];
+    rows.prove(messages, &vector, points.each_ref().map(Vec::as_slice), chi, threads);
+    let positions = self::positions(&mut messages.transcript, "positions2", row_code);
     tree.open(&positions, None, &mut messages.proof);
-    tree_w.open(&places, None, &mut messages.proof);
 }
 
 /// What a verifier has read of the trees: roots and words a leaf of trees 1, 2, M and W.
@@ -105,16 +103,17 @@ pub struct Trees {
 pub fn verify(
     messages: &mut Incoming,
     [claim, claim_w]: [&Claim; 2],
+    row_code: Code,
     claimed: [E; 2],
     trees: &Trees,
 ) -> Result<(), Rejected> {
     let masks = claim.masks.len();
     let sigma = messages.receive("sigma", 2)?;
     let epsilon = messages.transcript.draw("epsilon").element();
-    let (mask_row, appended, appended_w, roots) = messages.read("opening", |bytes| {
+    let (mask_row, appended, appended_w, root) = messages.read("opening", |bytes| {
         let mask_row = bytes.elements(masks + claim.code.queries)?;
         let (appended, appended_w) = (bytes.elements(claim.appended)?, bytes.elements(claim_w.appended)?);
-        Ok((mask_row, appended, appended_w, [bytes.digest()?, bytes.digest()?]))
+        Ok((mask_row, appended, appended_w, bytes.digest()?))
     })?;
     let of_row = |claim: &Claim, sigma: E, claimed: E| {
         sigma + epsilon * claimed - inner_product(&claim.masks, &mask_row[..masks])
@@ -138,20 +137,17 @@ pub fn verify(
         tree(3, "W", claim_w.code, &places),
     ];
     let [first, second, mu, weights] = messages.opened("opened", openings)?;
-    let mut draw = messages.transcript.draw("chi");
-    let [chi, chi_w] = [draw.element(), draw.element()];
+    let chi = messages.transcript.draw("chi").element();
 
     let (points, points_w) = (claim.code.points(&positions), claim_w.code.points(&places));
     check_mask_row(&first, first.width() - 6, &mask_row, epsilon, &positions, &points)?;
     let (row, row_w) = (claim.opened(epsilon), claim_w.opened(epsilon));
     let values = row.values(&[&first, &second], &first.elements(first.width() - 2), &appended, &points);
-    let run = row.check(messages, value, &values, &points, chi)?;
     let at_places = row_w.values(&[&weights], &mu.elements(0), &appended_w, &points_w);
-    let run_w = row_w.check(messages, value_w, &at_places, &points_w, chi_w)?;
-    let positions = self::positions(&mut messages.transcript, "positions2", claim.row_code);
-    let places = self::positions(&mut messages.transcript, "places2", claim_w.row_code);
-    row.check_run(messages, "3", roots[0], &run, &positions)?;
-    row_w.check_run(messages, "4", roots[1], &run_w, &places)
+    let rows = OpenedRows { rows: vec![row, row_w], row_code };
+    let run = rows.check(messages, [(value, &values), (value_w, &at_places)], [&points, &points_w], chi)?;
+    let positions = self::positions(&mut messages.transcript, "positions2", row_code);
+    rows.check_run(messages, root, &run, &positions)
 }
 
 fn positions(transcript: &mut crate::proof::transcript::Transcript, label: &str, code: Code) -> Vec<usize> {

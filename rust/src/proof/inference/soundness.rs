@@ -3,6 +3,7 @@
 use super::shape::Shape;
 use crate::field::P;
 use crate::proof::codes::Code;
+use crate::proof::opened;
 use crate::proof::shape::log2_ceil;
 use crate::proof::soundness::Term;
 
@@ -14,19 +15,19 @@ pub fn terms(shape: &Shape) -> Vec<Term> {
         times.log2() + code.queries as f64 * ((1.0 + coefficients as f64 / code.length() as f64) / 2.0).log2()
     };
     let (weights, layers) = (&shape.weights, shape.layers.len());
-    let (code, row) = (shape.code, shape.row_code);
-    let (weights_code, weights_row) = (weights.code, weights.row_code);
+    let (code, weights_code, row) = (shape.code, weights.code, shape.row_code);
+    let second = opened::rounds(&[code, weights_code]);
     let variables = |features: usize| log2_ceil(features);
     let agreements = shape.log_batch
         + shape.layers.iter().map(|layer| layer.output_variables()).sum::<usize>()
         + shape.mapped().map(|cell| variables(cell.features)).sum::<usize>()
         + shape.hashing.map_or(0, |hashing| variables(hashing.rows))
-        + if shape.program.ends_in_sums() { 0 } else { variables(shape.program.output().features()) };
+        + shape.compared_variables()
+        + shape.output_variables();
     let layer_rounds = shape.layers.iter().map(|layer| 2 * layer.log_inputs + 2).sum();
     let rounds: usize = (0..shape.log_rows).map(|round| shape.degree(round)).sum();
     let values = shape.column_variables() + 1 + weights.column_variables() + 1 + layers;
     let runs = |columns: usize, runs: usize, code: Code| (log2_ceil(columns) + log2_ceil(runs)) * code.length();
-    let folds = |code: Code, row: Code| (code.log_message - row.log_message) * row.length();
     let poles = shape.rows() * (shape.base_columns() + shape.inverse_columns());
     let lookups = 2 * (shape.lookups() * shape.rows() + shape.entries());
     let term = |drawn, failure, log2_error| Term { drawn, failure, log2_error };
@@ -54,16 +55,10 @@ pub fn terms(shape: &Shape) -> Vec<Term> {
         ),
         term("positions", "a far word or a wrong combination is not hit", hit(3.0, shape.row_coefficients(), code)),
         term("places", "the same of the weights", hit(2.0, weights.row_coefficients(), weights_code)),
-        term("chi, chi_W", "wrong openings cancel", over(code.queries + weights_code.queries)),
-        term(
-            "r",
-            "a round of a second sum-check agrees by chance",
-            over(2 * (code.log_message + weights_code.log_message)),
-        ),
-        term("r, tree 3", "far runs combine to a near one", over(folds(code, row))),
-        term("r, tree 4", "the same of the weights", over(folds(weights_code, weights_row))),
+        term("chi", "wrong openings cancel", over(code.queries + weights_code.queries + 1)),
+        term("r", "a round of the second sum-check agrees by chance", over(2 * second)),
+        term("r, tree 3", "far runs combine to a near one", over((second - row.log_message) * row.length())),
         term("positions2", "a far run or a wrong combination is not hit", hit(2.0, row.message(), row)),
-        term("places2", "the same of the weights", hit(2.0, weights_row.message(), weights_row)),
     ]
 }
 

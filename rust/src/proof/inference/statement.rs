@@ -27,9 +27,9 @@ impl Statement<'_> {
         let code = |code: Code| [code.log_message, code.log_length, code.queries];
         let numbers = [
             vec![shape.batch, weights.openings, usize::from(shape.hashing.is_some()), shape.log_rows],
-            [code(shape.code), code(shape.row_code)].concat(),
+            code(shape.code).to_vec(),
             vec![weights.log_rows],
-            [code(weights.code), code(weights.row_code)].concat(),
+            [code(weights.code), code(shape.row_code)].concat(),
         ];
         bytes.extend(numbers.concat().into_iter().flat_map(|number| (number as u32).to_le_bytes()));
         for digest in [&self.root, &self.inputs, &self.outputs, &self.binding] {

@@ -11,6 +11,9 @@ const LARGEST_LEAF: usize = 120;
 
 const LARGEST_LOG_MESSAGE: usize = 19;
 
+/// log2 of the length of a code word over that of a run.
+const LOG_EXPANSION: usize = 3;
+
 /// A proof of the range of the weights has a code for columns from here on.
 const LEAST_LOG_ROWS: usize = 12;
 
@@ -46,6 +49,7 @@ pub struct WeightsShape {
     pub log_rows: usize,
     /// C_W, n_w, Q_W
     pub code: Code,
+    /// Of the runs of both opened rows of a link.
     pub row_code: Code,
 }
 
@@ -63,7 +67,11 @@ impl WeightsShape {
             let columns = weight_columns + biases.div_ceil(1 << log_rows);
             if columns << (log_rows - log_message) <= LARGEST_LEAF {
                 let row_code = codes::of_opened_row(log_message);
-                let code = Code { log_message, log_length: log_message + 2, queries: queries(log_message, openings) };
+                let code = Code {
+                    log_message,
+                    log_length: log_message + LOG_EXPANSION,
+                    queries: queries(log_message, openings),
+                };
                 return Ok(Self { openings, places, weight_columns, columns, log_rows, code, row_code });
             }
         }
@@ -154,7 +162,7 @@ fn too_many(weights: u128, biases: usize) -> String {
 
 /// Q_W: the least Q with Q log2(2 n / (n + C + T Q)) >= 102.
 fn queries(log_message: usize, openings: usize) -> usize {
-    let (message, length) = ((1 << log_message) as f64, (4 << log_message) as f64);
+    let (message, length) = ((1 << log_message) as f64, (1 << (log_message + LOG_EXPANSION)) as f64);
     let enough = |queries: &usize| {
         let degree = message + (openings * queries) as f64;
         *queries as f64 * (2.0 * length / (length + degree)).log2() >= 102.0
@@ -172,7 +180,7 @@ mod tests {
             let least = (512 * openings).next_power_of_two().ilog2().max(11) as usize;
             for log_message in least..=LARGEST_LOG_MESSAGE {
                 let queries = queries(log_message, openings);
-                assert!((151..=200).contains(&queries), "{openings} {log_message} {queries}");
+                assert!((123..=160).contains(&queries), "{openings} {log_message} {queries}");
                 assert!(openings * queries < 1 << log_message);
             }
         }

@@ -1,12 +1,14 @@
 //! One opened row: all rows of the trees combine to u = mu + epsilon sum_i weight_i row_i, a claim about its entries is a
 //! claim about all of them, and is in turn one about a run of u (docs/proofs.md, "The opening").
 //!
-//! A proof has one opened row, or several with codes of their own. The caller drives the transcript where what belongs to
-//! several of them is sent or drawn together.
+//! A proof has one opened row, or two with codes of their own, which one second sum-check is about. The caller drives the
+//! transcript where what belongs to both is sent or drawn together.
 
+mod joint;
 mod prover;
 mod verifier;
 
+pub use joint::{OpenedRows, leaf_words, rounds};
 pub use prover::Combined;
 pub use verifier::check_mask_row;
 
@@ -22,20 +24,11 @@ pub struct OpenedRow<'a> {
     /// The code of the rows, and how many elements are appended to each of them.
     pub code: Code,
     pub appended: usize,
-    /// The code of the runs of u.
-    pub row_code: Code,
     /// The weights of the rows, in the order of the trees' words.
     pub weights: &'a [E],
     /// z_lo: the claim is <eq(z_lo), u[0..C]>.
     pub low: &'a [E],
     pub epsilon: E,
-}
-
-impl OpenedRow<'_> {
-    /// Variables of the second sum-check that choose a run.
-    fn run_variables(&self) -> usize {
-        self.code.log_message - self.row_code.log_message
-    }
 }
 
 /// z_hi, which chooses a run of a column, and z_lo.
@@ -73,16 +66,20 @@ pub fn inner_product(a: &[E], b: &[E]) -> E {
     a.iter().zip(b).map(|(&a, &b)| a * b).sum()
 }
 
-/// The powers chi, chi^2, .., one for each opened position.
-fn position_weights(chi: E, count: usize) -> Vec<E> {
-    powers(chi, count + 1)[1..].to_vec()
+/// What a row's claim is multiplied with, and the values at each of its opened positions: a factor, and the same times chi,
+/// chi^2, ..
+fn value_weights(factor: E, chi: E, count: usize) -> (E, Vec<E>) {
+    (factor, powers(chi, count + 1)[1..].iter().map(|&power| factor * power).collect())
 }
 
-/// Omega, laid out: eq(z_lo, j) + sum_i chi^(i+1) x_i^j.
-fn row_weights(low: &[E], points: &[u64], weights: &[E], threads: usize) -> Column {
+/// Omega, laid out: eq(z_lo, j) + sum_i chi^(i+1) x_i^j, times the factor of the claim.
+fn row_weights(low: &[E], points: &[u64], (factor, weights): &(E, Vec<E>), threads: usize) -> Column {
     /// Less is not worth a thread.
     const LEAST: usize = 1 << 10;
     let mut out = eq_table(low);
+    if *factor != E::ONE {
+        (0..out.len()).for_each(|index| out.set(index, *factor * out.at(index)));
+    }
     let share = parallel::share(out.len(), threads).max(LEAST);
     let parts = out.re.chunks_mut(share).zip(out.im.chunks_mut(share)).enumerate();
     let done: Result<(), ()> = parallel::run(parts, |(part, (re, im))| {
@@ -97,7 +94,7 @@ fn row_weights(low: &[E], points: &[u64], weights: &[E], threads: usize) -> Colu
 }
 
 /// Omega at `r`, in closed form.
-fn row_weights_at(low: &[E], points: &[u64], weights: &[E], r: &[E]) -> E {
+fn row_weights_at(low: &[E], points: &[u64], (factor, weights): &(E, Vec<E>), r: &[E]) -> E {
     let terms = points.iter().zip(weights).map(|(&point, &weight)| {
         let mut square = point;
         r.iter().rev().fold(weight, |product, &r| {
@@ -106,18 +103,13 @@ fn row_weights_at(low: &[E], points: &[u64], weights: &[E], r: &[E]) -> E {
             product * factor
         })
     });
-    eq(low, r) + terms.sum()
+    *factor * eq(low, r) + terms.sum()
 }
 
 /// f(r) of a round of the second sum-check, from f(0), the coefficient of X^2, and the claim f(0) + f(1).
 fn round_at(claim: E, [constant, square]: [E; 2], r: E) -> E {
     let at_one = claim - constant;
     constant + r * (at_one - constant - square + r * square)
-}
-
-/// eq(r_hi, run) for the parts of every run, as the words of a row's tree are ordered.
-fn weights_of_parts(high: &[E]) -> Vec<E> {
-    eq_table(high).iter().flat_map(|weight| [weight, weight.times_x()]).collect()
 }
 
 #[cfg(test)]
@@ -129,10 +121,10 @@ mod tests {
     fn the_weights_of_a_row_agree_with_their_closed_form() {
         let element = |i: u64| E::new(i * i + 3, 2 * i + 1);
         let (low, r): (Vec<E>, Vec<E>) = ((0..5).map(element).collect(), (5..10).map(element).collect());
-        let (points, weights) = ([3, 1 << 40, 17], position_weights(element(99), 3));
+        let (points, weights) = ([3, 1 << 40, 17], value_weights(element(77), element(99), 3));
         let laid_out = row_weights(&low, &points, &weights, 1);
         assert_eq!(dot(&laid_out, &eq_table(&r)), row_weights_at(&low, &points, &weights, &r));
-        assert_eq!(weights[1], element(99) * element(99));
+        assert_eq!(weights.1[1], element(77) * element(99) * element(99));
         let low: Vec<E> = (0..12).map(element).collect();
         let alone = row_weights(&low, &points, &weights, 1);
         assert!((2..4).all(|threads| row_weights(&low, &points, &weights, threads).iter().eq(alone.iter())));

@@ -2,8 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{OpenedRow, position_weights, row_weights, weights_of_parts};
-use crate::proof::codes::Code;
+use super::{OpenedRow, OpenedRows};
 use crate::proof::column::Column;
 use crate::proof::combination::{combine, combine_onto};
 use crate::proof::ext::E;
@@ -11,7 +10,7 @@ use crate::proof::messages::Outgoing;
 use crate::proof::tree::Tree;
 use crate::proof::wide::{Width, column};
 
-/// u, cut into what goes into its tree and what is sent.
+/// u, cut into what goes into the rows' tree and what is sent.
 pub struct Combined {
     /// u[0..C]
     pub message: Column,
@@ -31,24 +30,41 @@ impl OpenedRow<'_> {
         let tail = combine_onto(|index| mu[message + index], appended, &weights, threads);
         Combined { message: combine_onto(|index| mu[index], rows, &weights, threads), appended: tail.iter().collect() }
     }
+}
 
-    /// The tree over the runs of u[0..C]. It has no salts.
-    pub fn commit(&self, row: &Column, threads: usize) -> Tree {
+impl OpenedRows<'_> {
+    /// The tree over the runs of the vector. It has no salts.
+    pub fn commit(&self, vector: &Column, threads: usize) -> Tree {
         let code = self.row_code;
-        let words = code.encode(&code.transform(), &parts_of_runs(row, code), |_| Zeroizing::default(), threads);
+        let words = code.encode(&code.transform(), &self.parts_of_runs(vector), |_| Zeroizing::default(), threads);
         Tree::commit(words, code.log_length, None, threads)
     }
 
-    /// The second sum-check for the claim and the values at some points, with weights from chi; then the combined run.
-    pub fn prove(&self, messages: &mut Outgoing, row: &Column, points: &[u64], chi: E, threads: usize) {
-        let omega = row_weights(self.low, points, &position_weights(chi, points.len()), threads);
-        let r = fold(messages, row.clone(), omega);
+    /// The second sum-check for the claims and the values at some points of each row, with weights from chi; then the combined
+    /// run.
+    pub fn prove<const ROWS: usize>(
+        &self,
+        messages: &mut Outgoing,
+        vector: &Column,
+        points: [&[u64]; ROWS],
+        chi: E,
+        threads: usize,
+    ) {
+        let omega = self.omega(points, &self.value_weights(chi, &points.map(<[u64]>::len)), threads);
+        let r = fold(messages, vector.clone(), omega);
         let (high, _low) = r.split_at(self.run_variables());
         let combined: Vec<E> =
-            combine(&parts_of_runs(row, self.row_code), &weights_of_parts(high), threads).iter().collect();
+            combine(&self.parts_of_runs(vector), &self.weights_of_parts(high), threads).iter().collect();
         #[cfg(test)]
         let combined = crate::proof::lies::combined(combined, _low);
         messages.send_elements("row", &combined);
+    }
+
+    /// The runs of the vector: for each that has an entry of a row, the part of 1, then that of X.
+    fn parts_of_runs<'b>(&self, vector: &'b Column) -> Vec<&'b [u64]> {
+        let length = self.row_code.message();
+        let run = |run: usize| [&vector.re, &vector.im].map(|part| &part[run * length..(run + 1) * length]);
+        self.runs().flat_map(run).collect()
     }
 }
 
@@ -66,10 +82,4 @@ fn fold(messages: &mut Outgoing, mut row: Column, mut omega: Column) -> Vec<E> {
         point.push(r);
     }
     point
-}
-
-/// The runs of the opened row: for each, the part of 1, then that of X.
-fn parts_of_runs(row: &Column, code: Code) -> Vec<&[u64]> {
-    let runs = row.re.chunks_exact(code.message()).zip(row.im.chunks_exact(code.message()));
-    runs.flat_map(|(re, im)| [re, im]).collect()
 }

@@ -1,6 +1,6 @@
 //! The verifier's side of an opened row: its values at the opened positions, the second sum-check, and the runs.
 
-use super::{OpenedRow, inner_product, position_weights, round_at, row_weights_at, weights_of_parts};
+use super::{OpenedRow, OpenedRows, inner_product, round_at};
 use crate::field;
 use crate::proof::column::{Column, dot};
 use crate::proof::combination::combine_words;
@@ -40,20 +40,23 @@ impl OpenedRow<'_> {
         });
         values.collect()
     }
+}
 
-    /// The second sum-check for the claim <eq(z_lo), u[0..C]> and the values at some points, with weights from chi.
-    pub fn check(
+impl OpenedRows<'_> {
+    /// The second sum-check for the claims <eq(z_lo), u[0..C]> and the values at some points, with weights from chi.
+    pub fn check<const ROWS: usize>(
         &self,
         messages: &mut Incoming,
-        claim: E,
-        values: &[E],
-        points: &[u64],
+        claims: [(E, &[E]); ROWS],
+        points: [&[u64]; ROWS],
         chi: E,
     ) -> Result<Run, Rejected> {
-        let weights = position_weights(chi, points.len());
-        let mut claim = claim + inner_product(&weights, values);
-        let mut r = Vec::with_capacity(self.code.log_message);
-        for _ in 0..self.code.log_message {
+        let weights = self.value_weights(chi, &points.map(<[u64]>::len));
+        let sums = claims.iter().zip(&weights);
+        let sums = sums.map(|((claim, values), (factor, weights))| *factor * *claim + inner_product(weights, values));
+        let mut claim: E = sums.sum();
+        let mut r = Vec::with_capacity(self.rounds());
+        for _ in 0..self.rounds() {
             let round = messages.receive("fold", 2)?;
             let challenge = messages.transcript.draw("r").element();
             claim = round_at(claim, [round[0], round[1]], challenge);
@@ -62,25 +65,24 @@ impl OpenedRow<'_> {
         let combined = messages.receive("row", self.row_code.message())?;
         let (high, low) = r.split_at(self.run_variables());
         let value = dot(&eq_table(low), &Column::of(combined.iter().copied()));
-        if value * row_weights_at(self.low, points, &weights, &r) != claim {
+        if value * self.omega_at(points, &weights, &r) != claim {
             return Err(Rejected::Row);
         }
         Ok(Run { high: high.to_vec(), combined })
     }
 
-    /// The runs in the row's tree at some positions against their combination.
+    /// The runs in the rows' tree at some positions against their combination.
     pub fn check_run(
         &self,
         messages: &mut Incoming,
-        tree: &'static str,
         root: Digest,
         run: &Run,
         positions: &[usize],
     ) -> Result<(), Rejected> {
-        let (log_length, width) = (self.row_code.log_length, 2 << self.run_variables());
-        let opening = tree::Opening { tree, root, log_length, width, salted: false, positions };
+        let weights = Column::of(self.weights_of_parts(&run.high));
+        let (log_length, width) = (self.row_code.log_length, weights.len());
+        let opening = tree::Opening { tree: "3", root, log_length, width, salted: false, positions };
         let opened = opening.check(&mut messages.bytes)?;
-        let weights = Column::of(weights_of_parts(&run.high));
         let values = evaluate(&run.combined, &self.row_code.points(positions));
         for (number, (&position, &value)) in positions.iter().zip(&values).enumerate() {
             if combine_words(opened.at(number), &weights) != value {

@@ -2,6 +2,7 @@
 
 Of each keyset: its receipts are numbered without gaps and each names the one before; their times do not run backwards,
 and are of when the keyset was in force; signatures of its receipt key cover them to the last; nothing follows its end.
+Of each model: receipts and the server's statement name one commitment to its weights.
 Remembered are the keysets that have not ended, and the newest that have.
 """
 
@@ -23,7 +24,9 @@ from quatrefoil.errors import EvidenceRejected
 NAME = "inferences"
 MOST_OPEN = 256
 MOST_ENDED = 4096
-_KINDS = (KEYS, INFERENCE, ENDED)
+MOST_MODELS = 4096
+_COMMITTED = "committed-model"
+_KINDS = (KEYS, INFERENCE, ENDED, _COMMITTED)
 
 
 @dataclass
@@ -44,6 +47,8 @@ class Inferences:
         self._findings = findings
         self._open: dict[str, _Keyset] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
+        self._commitments: dict[str, str] = {}
+        """By model, what was first named: hexadecimal both."""
         self._receipts = 0
         self._incomplete = 0
         self._keysets = 0
@@ -58,6 +63,8 @@ class Inferences:
                 self._begin(said)
             elif entry.kind == INFERENCE:
                 self._answered(entry)
+            elif entry.kind == _COMMITTED:
+                self._committed(str(entry.body["model"]), str(entry.body["commitment"]))
             else:
                 self._end(entry)
         except EvidenceRejected as error:
@@ -92,6 +99,18 @@ class Inferences:
             return
         self._open[digest.hex()] = _Keyset(served, 0, digest, served.keyset.not_before * 1000)
         self._keysets += 1
+        if served.terms.commitment:
+            self._committed(served.terms.model.hex(), served.terms.commitment.hex())
+
+    def _committed(self, model: str, commitment: str) -> None:
+        if model not in self._commitments and len(self._commitments) == MOST_MODELS:
+            self._findings.not_run(NAME, f"over {MOST_MODELS} models have a commitment")
+            return
+        if (first := self._commitments.setdefault(model, commitment)) != commitment:
+            raise _wrong(
+                f"names the commitment {commitment[:16]} to the weights of model {model[:16]}, and an entry before it "
+                f"{first[:16]}"
+            )
 
     def _answered(self, entry: Entry) -> None:
         one = self._keyset(entry)

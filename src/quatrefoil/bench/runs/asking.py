@@ -29,7 +29,6 @@ from quatrefoil.errors import HostError
 from quatrefoil.exchange import protocol
 from quatrefoil.inference import InferRequest, decode_infer_response, encode_infer_request
 from quatrefoil.transport import Dialer, FixedCredentials, system_clock
-from quatrefoil.web.client import WebClient
 from quatrefoil.web.limits import ClientLimits
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -49,6 +48,8 @@ def ask_plainly(site: ServingSite, server: Server, requests: Sequence[Tensors]) 
     """Milliseconds and answer of each request, one after another."""
 
     async def everything() -> tuple[list[float], list[Tensors]]:
+        from quatrefoil.web.client import WebClient  # needs the extra `serve`; whoever runs rounds only does not
+
         async with WebClient(tls=None, limits=ClientLimits(answer_seconds=SECONDS)) as web:
 
             async def ask(inputs: Tensors) -> Tensors:

@@ -140,6 +140,7 @@ def read_front(file: BinaryIO, verifying: Callable[[bytes], Verifying]) -> Front
         )
     manifest = Manifest.decode(said.body)
     manifest.require_valid()
+    layout.require_committed_model(manifest, owned.resource.kind)
     if manifest.resource != owned.digest:
         raise MessageRefused(
             f"the manifest of {said.signer!r} belongs to another resource, or to this one under another policy",

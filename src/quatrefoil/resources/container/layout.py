@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from quatrefoil.audit.manifest import CHUNK, LARGEST_MODEL
 from quatrefoil.errors import MessageRefused
+from quatrefoil.proofs.openings import MOST_OPENINGS
 from quatrefoil.tlog.merkle import HASH_BYTES
 from quatrefoil.transport.sealed.layout import TAG
 from quatrefoil.wire import WireObject
@@ -39,6 +40,9 @@ LEAF = b"\x00"
 LARGEST_TRAILER = 8 << 20
 LARGEST_HEAD = 48 << 20
 MOST_KEYS = 256
+COMMITTED_FORM = "file"
+"""How the root of a content is made whose weights may be committed to: ``content.FILE``, which cannot be imported."""
+
 FOOTER = 4 + len(MAGIC)
 
 _MEDIA = re.compile(r"[a-z0-9][a-z0-9.+-]{0,31}|", re.ASCII)
@@ -51,6 +55,7 @@ class Manifest(WireObject):
     root. ``salt``: 32 random bytes. ``ed25519``: the public key of the second signature."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:sealed-model-manifest"
+    VERSION: ClassVar[int] = 2
 
     cipher: str
     content: str
@@ -62,6 +67,10 @@ class Manifest(WireObject):
     salt: bytes
     resource: bytes
     ed25519: bytes
+    commitment: bytes
+    """Root of the commitment to the weights in the content, as it was first made; empty where there is none."""
+    openings: int
+    """How often each root of that commitment may be opened; 0 where there is none."""
 
     def require_valid(self) -> None:
         """``MessageRefused`` where no container can have this manifest."""
@@ -75,12 +84,30 @@ class Manifest(WireObject):
         for name, value in (("salt", self.salt), ("resource", self.resource), ("ed25519", self.ed25519)):
             if len(value) != 32:
                 raise MessageRefused(f"the {name} in the manifest has {len(value)} bytes, not 32", hint=AGAIN)
+        if self.commitment or self.openings:
+            if len(self.commitment) != 32 or not 1 <= self.openings <= MOST_OPENINGS:
+                raise MessageRefused(
+                    f"the manifest names a commitment of {len(self.commitment)} bytes and {self.openings} openings, "
+                    f"not 32 and 1 to {MOST_OPENINGS}",
+                    hint=AGAIN,
+                )
+            if self.content != COMMITTED_FORM:
+                raise MessageRefused(
+                    f"the manifest names a commitment to the weights of {self.content[:40]}, which nothing computes",
+                    hint="Seal the integer model with --content file",
+                )
         if not _MEDIA.fullmatch(self.media):
             raise MessageRefused("the manifest does not say in a word what the content is", hint=AGAIN)
 
     def signed_by_ed25519(self) -> bytes:
         """The message of the second signature."""
         return SIGNED + self.encode()
+
+
+def require_committed_model(manifest: Manifest, kind: str) -> None:
+    """``MessageRefused`` where the manifest names a commitment to weights of what has none."""
+    if manifest.commitment and kind != "model":
+        raise MessageRefused(f"the manifest names a commitment to the weights of a {kind}", hint=AGAIN)
 
 
 @dataclass(frozen=True)

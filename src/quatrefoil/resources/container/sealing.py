@@ -40,7 +40,8 @@ class Owner:
 
 @dataclass(frozen=True)
 class About:
-    """What the owner says of the resource: see :class:`Resource`. ``media``: what the content is, in a word."""
+    """What the owner says of the resource: see :class:`Resource`. ``media``: what the content is, in a word.
+    ``commitment``, ``openings``: of its weights, as the manifest has them."""
 
     kind: str
     name: str
@@ -50,6 +51,8 @@ class About:
     policy: ReleasePolicy
     media: str
     parent: bytes = b""
+    commitment: bytes = b""
+    openings: int = 0
 
 
 def seal(
@@ -115,9 +118,12 @@ def _checked(content: Content, about: About, owner: Owner, brokers: Sequence[byt
         salt=bytes(32),
         resource=bytes(32),
         ed25519=owner.ed25519.public_key().public_bytes_raw(),
+        commitment=about.commitment,
+        openings=about.openings,
     )
     try:
         draft.require_valid()
+        layout.require_committed_model(draft, about.kind)
     except MessageRefused as refused:
         raise CallerError(refused.problem, hint="Say it otherwise") from None
     return draft

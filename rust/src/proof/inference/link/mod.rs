@@ -14,8 +14,8 @@ use super::program::Program;
 use super::weights_shape::WeightsShape;
 use crate::proof::ext::{E, ELEMENT_BYTES};
 use crate::proof::multilinear::eq_table;
-use crate::proof::opened::{OpenedRow, split, weights_of_rows};
-use crate::proof::proof_bytes::{DIGEST_BYTES, Format, largest_opening};
+use crate::proof::opened::{OpenedRow, OpenedRows, rounds, split, weights_of_rows};
+use crate::proof::proof_bytes::{DIGEST_BYTES, Format};
 use crate::proof::shape::log2_ceil;
 use crate::proof::transcript::{Digest, Transcript};
 
@@ -38,13 +38,13 @@ pub fn unlike(old: usize, new: usize) -> String {
 
 fn format(shape: &WeightsShape) -> Format {
     let (code, row_code) = (shape.code, shape.row_code);
-    // sigma, t, and for each commitment the end of u, the rounds and the combined run.
-    let elements = 2 + 2 * (shape.appended() + 2 * code.log_message + row_code.message());
-    let least = bytes::HEAD_BYTES + 3 * DIGEST_BYTES + ELEMENT_BYTES * elements;
+    let codes = [code, code];
+    // sigma, t, the end of u of each commitment, the rounds and the combined run.
+    let elements = 2 + 2 * shape.appended() + 2 * rounds(&codes) + row_code.message();
+    let least = bytes::HEAD_BYTES + 2 * DIGEST_BYTES + ELEMENT_BYTES * elements;
     let words = shape.columns * shape.runs();
-    let row_words = 2 << (code.log_message - row_code.log_message);
-    let openings = bytes::openings(code, row_code, &[MASK_WORDS, words, words], row_words);
-    Format { magic: MAGIC, least, most: least + openings + largest_opening(row_code, row_words, false) }
+    let openings = bytes::openings(code, &[MASK_WORDS, words, words]);
+    Format { magic: MAGIC, least, most: least + openings + bytes::opening_of_runs(&codes, row_code) }
 }
 
 /// Where the columns of both are compared.
@@ -69,8 +69,13 @@ impl Point {
     }
 
     fn opened<'a>(&'a self, shape: &WeightsShape, epsilon: E) -> OpenedRow<'a> {
-        let &WeightsShape { code, row_code, .. } = shape;
-        OpenedRow { code, appended: shape.appended(), row_code, weights: &self.rows, low: self.low(shape), epsilon }
+        OpenedRow { code: shape.code, appended: shape.appended(), weights: &self.rows, low: self.low(shape), epsilon }
+    }
+
+    /// Of the old commitment and of the new one.
+    fn both<'a>(&'a self, shape: &WeightsShape, epsilon: E) -> OpenedRows<'a> {
+        let rows = (0..2).map(|_| self.opened(shape, epsilon)).collect();
+        OpenedRows { rows, row_code: shape.row_code }
     }
 }
 
@@ -82,7 +87,7 @@ pub fn bits(shape: &WeightsShape) -> f64 {
         errors.over_field((log2_ceil(shape.columns) + log2_ceil(shape.runs())) * shape.code.length());
         errors.over_field(shape.code.length());
         errors.positions(2.0, shape.row_coefficients(), shape.code);
-        errors.second(shape.code, shape.row_code);
     }
+    errors.second(&[shape.code, shape.code], shape.row_code);
     errors.bits()
 }

@@ -48,11 +48,13 @@ pub fn prove(old: &Commitment, new: &Commitment, seed: &[u8; 32], threads: usize
     let row = point.opened(shape, epsilon);
     let both = [old, new];
     let u = [0, 1].map(|number| both[number].combine(&row, &mu[number], threads));
-    let trees = u.each_ref().map(|u| row.commit(&u.message, threads));
     let value = dot(&u[0].message, &low);
     let elements = [bytes_of(&[value]), bytes_of(&u[0].appended), bytes_of(&u[1].appended)];
     let [value, old_end, new_end] = elements.each_ref().map(Vec::as_slice);
-    messages.send("opening", &[value, old_end, new_end, &trees[0].root(), &trees[1].root()]);
+    let rows = point.both(shape, epsilon);
+    let vector = rows.lay_out(u.map(|u| u.message));
+    let tree = rows.commit(&vector, threads);
+    messages.send("opening", &[value, old_end, new_end, &tree.root()]);
 
     let code = shape.code;
     let places = messages.transcript.draw("places").positions(code.queries, code.log_length);
@@ -62,17 +64,12 @@ pub fn prove(old: &Commitment, new: &Commitment, seed: &[u8; 32], threads: usize
         (new.tree(), places.as_slice(), new.salts()),
     ];
     messages.open("opened", opened);
-    let chi = messages.transcript.draw("chi").elements(2);
+    let chi = messages.transcript.draw("chi").element();
     let points = code.points(&places);
-    for (u, &chi) in u.iter().zip(&chi) {
-        row.prove(&mut messages, &u.message, &points, chi, threads);
-    }
+    rows.prove(&mut messages, &vector, [&points, &points], chi, threads);
     let row_code = shape.row_code;
-    let drawn = ["positions2", "places2"]
-        .map(|label| messages.transcript.draw(label).positions(row_code.queries, row_code.log_length));
-    for (tree, positions) in trees.iter().zip(&drawn) {
-        tree.open(positions, None, &mut messages.proof);
-    }
+    let positions = messages.transcript.draw("positions2").positions(row_code.queries, row_code.log_length);
+    tree.open(&positions, None, &mut messages.proof);
     mu_tree.drop_on(threads);
     Ok(messages.proof)
 }

@@ -21,30 +21,26 @@ pub fn verify(program: &Program, shape: &WeightsShape, roots: &[Digest; 2], proo
     let point = Point::draw(shape, &mut messages.transcript);
     let sigma = messages.receive("sigma", 1)?[0];
     let epsilon = messages.transcript.draw("epsilon").element();
-    let (value, ends, row_roots) = messages.read("opening", |bytes| {
+    let (value, ends, row_root) = messages.read("opening", |bytes| {
         let value = bytes.element()?;
         let ends = [bytes.elements(shape.appended())?, bytes.elements(shape.appended())?];
-        Ok((value, ends, [bytes.digest()?, bytes.digest()?]))
+        Ok((value, ends, bytes.digest()?))
     })?;
     let places = messages.transcript.draw("places").positions(code.queries, code.log_length);
     let (log_length, words) = (code.log_length, shape.columns * shape.runs());
     let tree = |tree, root, width| tree::Opening { tree, root, log_length, width, salted: true, positions: &places };
     let openings = [tree("M", mu_root, MASK_WORDS), tree("A", roots[0], words), tree("B", roots[1], words)];
     let [mu, old, new] = messages.opened("opened", openings)?;
-    let chi = messages.transcript.draw("chi").elements(2);
+    let chi = messages.transcript.draw("chi").element();
 
-    let row = point.opened(shape, epsilon);
+    let rows = point.both(shape, epsilon);
     let points = code.points(&places);
-    let mut runs = Vec::with_capacity(2);
-    for (number, (opened, claim)) in [(&old, value), (&new, value - sigma)].into_iter().enumerate() {
-        let at_places = row.values(&[opened], &mu.elements(2 * number), &ends[number], &points);
-        runs.push(row.check(&mut messages, claim, &at_places, &points, chi[number])?);
-    }
-    let drawn = ["positions2", "places2"]
-        .map(|label| messages.transcript.draw(label).positions(row_code.queries, row_code.log_length));
-    for (number, run) in runs.iter().enumerate() {
-        row.check_run(&mut messages, ["3", "4"][number], row_roots[number], run, &drawn[number])?;
-    }
+    let at_places =
+        |number: usize, opened| rows.rows[number].values(&[opened], &mu.elements(2 * number), &ends[number], &points);
+    let (of_old, of_new) = (at_places(0, &old), at_places(1, &new));
+    let run = rows.check(&mut messages, [(value, &of_old), (value - sigma, &of_new)], [&points, &points], chi)?;
+    let positions = messages.transcript.draw("positions2").positions(row_code.queries, row_code.log_length);
+    rows.check_run(&mut messages, row_root, &run, &positions)?;
     messages.bytes.finish()?;
     Ok(digest)
 }

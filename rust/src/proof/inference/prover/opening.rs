@@ -14,14 +14,14 @@ use crate::proof::tree::Tree;
 impl Prover<'_> {
     pub(super) fn open(&mut self, weights: &MaskWeights, [z, w]: [&[E]; 2], inverses: &[Column], trees: [&Tree; 3]) {
         let shape = self.shape;
-        let claim = |code: Code, appended, row_code, columns: &[E], point, masks: &[E]| {
+        let claim = |code: Code, appended, columns: &[E], point, masks: &[E]| {
             let (high, low) = split(point, code);
             let rows = weights_of_rows(columns, high);
-            opened::Claim { code, appended, row_code, rows, low, masks: masks.to_vec() }
+            opened::Claim { code, appended, rows, low, masks: masks.to_vec() }
         };
-        let of_columns = claim(shape.code, shape.code.queries, shape.row_code, &weights.columns, z, &weights.row);
-        let (code, appended, row_code) = (shape.weights.code, shape.weights.appended(), shape.weights.row_code);
-        let of_weights = claim(code, appended, row_code, &weights.weights_columns, w, &weights.weights_row);
+        let of_columns = claim(shape.code, shape.code.queries, &weights.columns, z, &weights.row);
+        let (code, appended) = (shape.weights.code, shape.weights.appended());
+        let of_weights = claim(code, appended, &weights.weights_columns, w, &weights.weights_row);
 
         let first = self.base_rows();
         let second = self.inverse_rows(inverses);
@@ -39,6 +39,6 @@ impl Prover<'_> {
             weights: self.commitment,
             trees: std::array::from_fn(|tree| (trees[tree], self.blinding.salts(tree as u64 + FIRST))),
         };
-        opened::prove(&mut self.messages, [&of_columns, &of_weights], secrets, self.threads);
+        opened::prove(&mut self.messages, [&of_columns, &of_weights], shape.row_code, secrets, self.threads);
     }
 }

@@ -41,7 +41,8 @@ impl RangeShape {
     /// The shape of the proof about a commitment of this program.
     pub fn new(program: &Program, weights: &WeightsShape) -> Self {
         let log_rows = weights.log_rows;
-        let [code, row_code] = codes::of_rows(log_rows);
+        let [code, _] = codes::of_rows(log_rows);
+        let row_code = codes::of_opened_row(code.log_message.max(weights.code.log_message));
         let largest = program.largest_weight as i64;
         let table = Table::Interval { low: -largest, high: largest };
         let (columns, tables) = (weights.weight_columns, table.len().div_ceil(1 << log_rows));
@@ -115,20 +116,18 @@ impl RangeShape {
 
     pub fn format(&self) -> Format {
         let (shape, weights) = (&self.looked_up, &self.looked_up.weights);
-        let (codes, row_codes) = ([shape.code, weights.code], [shape.row_code, weights.row_code]);
+        let codes = [shape.code, weights.code];
         let elements = self.round_masks()
             + self.fresh()
             + self.weights_columns()
-            + bytes::opened_elements(self.mask_row(), codes, row_codes)
+            + bytes::opened_elements(self.mask_row(), codes, shape.row_code)
             + shape.code.queries
             + weights.appended();
-        // Roots 1, M and 2, then 3 and 4.
-        let least = bytes::HEAD_BYTES + 5 * DIGEST_BYTES + ELEMENT_BYTES * elements;
+        // Roots 1, M and 2, then 3.
+        let least = bytes::HEAD_BYTES + 4 * DIGEST_BYTES + ELEMENT_BYTES * elements;
         let [first, second, masks, columns] = self.leaf_words();
-        let [_, _, third] = shape.leaf_words();
-        let [_, _, fourth] = shape.weights_leaf_words();
-        let own = bytes::openings(shape.code, shape.row_code, &[first, second], third);
-        let most = least + own + bytes::openings(weights.code, weights.row_code, &[masks, columns], fourth);
+        let own = bytes::openings(shape.code, &[first, second]) + bytes::openings(weights.code, &[masks, columns]);
+        let most = least + own + bytes::opening_of_runs(&codes, shape.row_code);
         Format { magic: MAGIC, least, most }
     }
 
@@ -136,7 +135,7 @@ impl RangeShape {
     pub fn transcript(&self, root: &Digest) -> Transcript {
         let (shape, weights) = (&self.looked_up, &self.looked_up.weights);
         let head = bytes::program_and(&shape.program, &[weights.openings, weights.log_rows]);
-        let codes = bytes::numbers_of(&[shape.code, shape.row_code, weights.code, weights.row_code]);
+        let codes = bytes::numbers_of(&[shape.code, weights.code, shape.row_code]);
         Transcript::new("quatrefoil/proof/weights-range/v1", &[&head[..], &codes, root].concat())
     }
 }
@@ -174,7 +173,6 @@ impl<'a> Claims<'a> {
         let of_fresh = super::opened::Claim {
             code: looked_up.code,
             appended: looked_up.code.queries,
-            row_code: looked_up.row_code,
             rows: weights_of_rows(&fresh, high),
             low,
             masks,
@@ -185,7 +183,6 @@ impl<'a> Claims<'a> {
         let of_weights = super::opened::Claim {
             code: commitment.code,
             appended: commitment.appended(),
-            row_code: commitment.row_code,
             rows: weights_of_rows(&columns, high),
             low,
             masks: weights_masks,

@@ -109,7 +109,7 @@ impl Prover<'_> {
             weights: self.commitment,
             trees: trees.map(|(tree, number)| (tree, self.blinding.salts(number))),
         };
-        opened::prove(&mut self.messages, claims.opened.each_ref(), secrets, threads);
+        opened::prove(&mut self.messages, claims.opened.each_ref(), shape.row_code, secrets, threads);
         drop_all(inverses, threads);
         [first_tree, second_tree, mu_tree].into_iter().for_each(|tree| tree.drop_on(threads));
         #[cfg(test)]
@@ -144,7 +144,7 @@ impl Prover<'_> {
         let nothing = || rounds::Linear { weights: Column::extension(1), sums: Column::extension(1) };
         let linear = (0..self.shape.weights_columns()).map(|_| nothing()).collect();
         let messages = &mut self.messages;
-        let ending = rounds::prove(&claim, looked_up, linear, mask, self.threads, |round| {
+        let ending = rounds::prove(&claim, looked_up, linear, None, mask, self.threads, |round| {
             messages.send_elements("round", round);
             messages.transcript.draw("z").element()
         });

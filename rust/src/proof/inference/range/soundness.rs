@@ -21,7 +21,6 @@ pub fn bits(shape: &RangeShape) -> f64 {
     errors.over_field(2 * code.length() + weights_code.length() + 2);
     errors.positions(3.0, looked_up.row_coefficients(), code);
     errors.positions(2.0, weights.row_coefficients(), weights_code);
-    errors.second(code, looked_up.row_code);
-    errors.second(weights_code, weights.row_code);
+    errors.second(&[code, weights_code], looked_up.row_code);
     errors.bits()
 }

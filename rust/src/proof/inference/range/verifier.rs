@@ -52,7 +52,7 @@ pub fn verify(program: &Program, weights: &WeightsShape, root: &Digest, proof: &
     let claimed =
         [inner_product(&claims.fresh, fresh) + claims.sum_mask * mask, inner_product(&claims.weights, of_weights)];
     let trees = Trees { roots: [first, second, mu, *root], widths: shape.leaf_words() };
-    opened::verify(&mut messages, claims.opened.each_ref(), claimed, &trees)?;
+    opened::verify(&mut messages, claims.opened.each_ref(), looked_up.row_code, claimed, &trees)?;
     messages.bytes.finish()?;
     Ok(digest)
 }

@@ -1,58 +1,12 @@
-"""What a party must remember across crashes, as named values of bytes.
-
-``put_once`` is the primitive that the rules of the round stand on: of two different values for one name, only the
-first is ever stored, and it is durable before the call returns.
-"""
+"""State in one SQLite file."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
 from quatrefoil.errors import HostError, StateCorrupt
-
-
-class State(Protocol):
-    """Durable named values."""
-
-    def get(self, name: str) -> bytes | None: ...
-
-    def put_once(self, name: str, value: bytes) -> bytes:
-        """Store ``value`` if ``name`` holds nothing yet; returns what the name holds afterwards."""
-
-    def replace(self, changes: Mapping[str, bytes | None]) -> None:
-        """Set (or, for None, forget) several names at once: all of them or none."""
-
-    def names(self, prefix: str) -> list[str]:
-        """Names that start with ``prefix``, sorted."""
-
-
-class MemoryState:
-    """State for tests and runs in one process. ``copy`` gives what an old backup of a disk would."""
-
-    def __init__(self, values: Mapping[str, bytes] | None = None) -> None:
-        self._values = dict(values or {})
-
-    def get(self, name: str) -> bytes | None:
-        return self._values.get(name)
-
-    def put_once(self, name: str, value: bytes) -> bytes:
-        return self._values.setdefault(name, bytes(value))
-
-    def replace(self, changes: Mapping[str, bytes | None]) -> None:
-        for name, value in changes.items():
-            if value is None:
-                self._values.pop(name, None)
-            else:
-                self._values[name] = bytes(value)
-
-    def names(self, prefix: str) -> list[str]:
-        return sorted(name for name in self._values if name.startswith(prefix))
-
-    def copy(self) -> MemoryState:
-        return MemoryState(self._values)
 
 
 class SqliteState:
@@ -109,6 +63,10 @@ class SqliteState:
     def names(self, prefix: str) -> list[str]:
         rows = self._execute("SELECT name FROM state WHERE substr(name, 1, ?) = ? ORDER BY name", (len(prefix), prefix))
         return [row[0] for row in rows.fetchall()]
+
+    def problem(self) -> str | None:
+        """Nothing: what is wrong with a file is an error of the call."""
+        return None
 
     def close(self) -> None:
         self._database.close()

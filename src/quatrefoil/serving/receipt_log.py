@@ -10,10 +10,10 @@ from quatrefoil.enclave.binding import Keyset
 from quatrefoil.errors import QuatrefoilError
 from quatrefoil.serving.keys import InForce
 from quatrefoil.serving.receipts import Computed, ReceiptIssuer
-from quatrefoil.serving.recording import Recorder
+from quatrefoil.serving.record_writer import Recorder
 
 
-class Records:
+class ReceiptLog:
     """Tells ``issuer`` of keysets, and has its receipts logged, in one thread. ``policy``: what measurements are
     compared by. ``report``: told where the log takes nothing. ``recorder``: in audit mode."""
 
@@ -82,4 +82,4 @@ class Records:
             self._report(f"the log is behind: {error}")
 
 
-__all__ = ["Records"]
+__all__ = ["ReceiptLog"]

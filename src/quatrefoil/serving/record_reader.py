@@ -21,7 +21,7 @@ from quatrefoil.audit.inference_receipts import InferenceReceipt
 from quatrefoil.enclave.binding import Keyset
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, MessageRefused, StateCorrupt
 from quatrefoil.proofs.field_hash import FieldHash
-from quatrefoil.serving.recording import CONTEXT, KEY_BYTES, MAGIC, NAME, Record, nonce
+from quatrefoil.serving.record_writer import CONTEXT, KEY_BYTES, MAGIC, NAME, Record, nonce
 from quatrefoil.tlog.records import MARK_BYTES
 from quatrefoil.transport import Clock, TrustAnchor, sealed
 
@@ -31,7 +31,7 @@ _HINT = "Restore the file from a copy; the answers that it lacks cannot be prove
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Recorded:
+class AnswerRecord:
     """One answer, as its receipt has it. ``receipt``: as it was signed, ``said``: what it says. ``inputs`` (rows, size)
     and ``outputs`` (rows, features), in 32 bits. ``rho``: of each row, the bytes that it is read from. ``inputs_key``
     and ``output_key``: what opens the receipt's two commitments."""
@@ -47,7 +47,7 @@ class Recorded:
     output_key: bytes
 
 
-def recorded(
+def read_records(
     folder: Path,
     field_hash: FieldHash,
     *,
@@ -56,7 +56,7 @@ def recorded(
     sender: str,
     clock: Clock,
     report: Callable[[str], None],
-) -> Iterator[Recorded]:
+) -> Iterator[AnswerRecord]:
     """Every record in ``folder``, keyset after keyset, in the order of writing. ``field_hash``: of the model's input.
 
     ``sender``: certified name of the server that must have written it. ``report``: told of a record that was being
@@ -86,7 +86,7 @@ def _answers(
     sender: str,
     clock: Clock,
     report: Callable[[str], None],
-) -> Iterator[Recorded]:
+) -> Iterator[AnswerRecord]:
     contents = _contents(name, file, report)
     if (header := next(contents, None)) is None:
         return
@@ -118,7 +118,7 @@ def _answers(
         yield _held(record, keyset, field_hash)
 
 
-def _held(record: Record, keyset: Keyset, field_hash: FieldHash) -> Recorded:
+def _held(record: Record, keyset: Keyset, field_hash: FieldHash) -> AnswerRecord:
     """The record, if its receipt is signed under the keyset and about these inputs and outputs."""
     said = inference_receipts.verify(record.receipt, keyset)
     try:
@@ -134,7 +134,7 @@ def _held(record: Record, keyset: Keyset, field_hash: FieldHash) -> Recorded:
             f"the record of receipt {said.sequence} does not fit it: {why}", hint=_HINT, check="record"
         ) from None
     rho = tuple(rho_of(record.inputs_key, row, field_hash.rho_bytes) for row in range(record.rows))
-    return Recorded(
+    return AnswerRecord(
         keyset, said.sequence, record.receipt, said, inputs, outputs, rho, record.inputs_key, record.outputs_key
     )
 
@@ -169,4 +169,4 @@ def _require_torn(name: str, begun: bytes, file: BinaryIO, mark: bytes) -> None:
         window = window[-MARK_BYTES:] + more if more else b""
 
 
-__all__ = ["Recorded", "recorded"]
+__all__ = ["AnswerRecord", "read_records"]

@@ -1,0 +1,54 @@
+"""``quatrefoil flower``: write an app for Flower whose silos show nobody their updates."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from importlib import resources
+from pathlib import Path
+
+from quatrefoil.cli.parties import report
+from quatrefoil.errors import CallerError, HostError
+
+NAME = "flower"
+HELP = "write an app for Flower whose silos show nobody their updates"
+
+_SUFFIX = ".txt"
+"""Of template files: they are text until a name is in them."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    new = actions.add_parser("new", help="write an app into a new folder", description="write an app into a new folder")
+    new.add_argument("folder", type=Path, metavar="DIR", help="new folder; its name is the name of the app")
+    new.set_defaults(act=_new)
+
+
+def run(options: argparse.Namespace) -> None:
+    options.act(options)
+
+
+def _new(options: argparse.Namespace) -> None:
+    folder: Path = options.folder
+    name = folder.name.replace("-", "_")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,38}", name):
+        raise CallerError(
+            f"{folder.name!r} cannot be the name of an app", hint="Use lower-case letters, digits and underscores"
+        )
+    template = Path(str(resources.files("quatrefoil"))) / "flower" / "template"
+    try:
+        folder.mkdir(parents=True)
+        for file in sorted(template.rglob(f"*{_SUFFIX}")):
+            where = file.relative_to(template).with_suffix("")
+            target = folder / (Path(name, *where.parts[1:]) if where.parts[0] == "app" else where)
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(file.read_text().replace("@app@", name))
+            if target.suffix == ".sh":
+                target.chmod(0o755)
+    except FileExistsError:
+        raise CallerError(f"{folder} is there already", hint="Name a new folder") from None
+    except OSError as error:
+        raise HostError(
+            f"{folder} cannot be written ({error.strerror})", hint="Name a folder that you may write"
+        ) from None
+    report(f"{folder}: an app for Flower; its README.md says how to run it, and trial.sh does on this machine")

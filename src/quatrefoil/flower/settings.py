@@ -1,0 +1,101 @@
+"""The files that an app of Flower names: TOML with the options of ``quatrefoil aggregator`` and ``quatrefoil silo``.
+
+An app has no command line of its own. Its keys are those options, with the same names, kinds and meanings, read by the
+same parser; paths are relative to the file. docs/flower.md lists what each party gives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from quatrefoil.cli import aggregator
+from quatrefoil.cli.enclaves import add_enclave_option, add_relying_options
+from quatrefoil.cli.parties import add_party_options, count
+from quatrefoil.configuration import parse, read_text
+from quatrefoil.errors import CallerError
+from quatrefoil.transport.profile import check_name
+
+PAGE = "docs/flower.md"
+NODE_KEY = "quatrefoil"
+SIMULATED = "QUATREFOIL_SIMULATED_SILOS"
+"""Environment of a simulation, where nodes have no configuration of their own: a folder with ``silo-N.toml``."""
+
+
+def aggregator_settings(file: Path) -> argparse.Namespace:
+    """What a ServerApp is started with."""
+    return _read(file, aggregator.add_job_options)
+
+
+def silo_settings(file: Path) -> argparse.Namespace:
+    """What a silo is, on its own machine."""
+    return _read(file, _silo_options)
+
+
+def silo_file(node_config: Mapping[str, Any]) -> Path:
+    """The file of the silo that this node is.
+
+    It is named where the node is started, never by whoever starts a run: that would choose among the files here.
+    """
+    if isinstance(named := node_config.get(NODE_KEY), str):
+        return Path(named)
+    if (folder := os.environ.get(SIMULATED)) and "partition-id" in node_config:
+        return Path(folder) / f"silo-{int(node_config['partition-id'])}.toml"
+    raise CallerError(
+        "this node does not say which silo it is",
+        hint=f"Start the SuperNode with --node-config '{NODE_KEY}=\"/path/to/silo.toml\"'",
+    )
+
+
+def _silo_options(parser: argparse.ArgumentParser) -> None:
+    add_party_options(parser)
+    add_enclave_option(parser)
+    add_relying_options(parser)
+    parser.add_argument(
+        "--aggregator", required=True, type=check_name, metavar="NAME", help="whose runs it takes part in"
+    )
+    parser.add_argument("--samples", required=True, type=count, metavar="N", help="how many samples it trains on")
+    parser.add_argument(
+        "--metrics", action="append", default=[], metavar="NAME", help="what the aggregator may be told"
+    )
+    parser.add_argument("--commit", action="append", default=[], type=Path, metavar="PATH", help="data to commit to")
+    parser.add_argument("--costs", type=Path, metavar="FILE", help="append what each layer took, as lines of JSON")
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, file: Path) -> None:
+        super().__init__(prog=str(file), add_help=False, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        raise CallerError(f"{self.prog}: {message}", hint=f"See {PAGE}")
+
+
+def _read(file: Path, configure: Callable[[argparse.ArgumentParser], None]) -> argparse.Namespace:
+    text = read_text(file)
+    parse(text, str(file), page=PAGE)  # for errors with their lines
+    parser = _Parser(file)
+    configure(parser)
+    actions = {action.dest.replace("_", "-"): action for action in parser._actions}
+    arguments: list[str] = []
+    for key, value in tomllib.loads(text).items():
+        action = actions.get(key)
+        if action is None:
+            raise CallerError(f"{file}: {key} is not a known key", hint=f"Known here: {', '.join(sorted(actions))}")
+        for one in _texts(file, key, value, joined=action.dest == "silos"):
+            text = str(file.parent / one) if action.type is Path else one
+            arguments.append(f"--{key}={text}")
+    return parser.parse_args(arguments)
+
+
+def _texts(file: Path, key: str, value: object, *, joined: bool) -> list[str]:
+    items = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str | int | float) and not isinstance(item, bool) for item in items):
+        raise CallerError(f"{file}: {key} is neither text nor a number, nor a list of them", hint=f"See {PAGE}")
+    return [",".join(map(str, items))] if joined else [str(item) for item in items]
+
+
+__all__ = ["NODE_KEY", "SIMULATED", "aggregator_settings", "silo_file", "silo_settings"]

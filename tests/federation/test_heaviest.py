@@ -1,0 +1,68 @@
+"""Which sample count weighs 1: everybody computes it, and nobody takes another."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from quatrefoil.errors import MessageRefused
+from quatrefoil.federation.agreement import open_job
+from quatrefoil.federation.messages import Job
+from quatrefoil.federation.proving import JobProofs
+from world import NAMES, SAMPLES, World, body_of, identity, speaking_as
+
+
+def job_of(world: World) -> Job:
+    world.enrol()
+    return Job.decode(body_of(world.enrolments.job()))
+
+
+def taken(world: World, job: Job) -> Job:
+    return open_job(
+        speaking_as(identity("hub", "aggregator")).sign(job.encode()),
+        security=world.hub_security,
+        policy=world.policy,
+        aggregation=world.aggregation(),
+        proofs=JobProofs(world.proofs(), world.policy),
+    )
+
+
+def test_it_is_the_largest_on_the_roster() -> None:
+    world = World()
+    job = job_of(world)
+    assert (job.heaviest, job.upper) == (max(SAMPLES[name] for name in NAMES), b"")
+    assert taken(world, job) == job
+
+
+def test_in_a_group_it_is_the_largest_that_the_policy_takes() -> None:
+    world = World()
+    world.enrolments = world.make_enrolments(world.terms(upper=bytes(32)))
+    job = job_of(world)
+    assert (job.heaviest, job.upper) == (1000, bytes(32))
+    assert taken(world, job) == job
+    assert world.agree().weight("cusco") == 0.2
+
+
+@pytest.mark.parametrize("number", [0, 1, 199, 201, 1000, (1 << 64) - 1])
+def test_no_other_is_taken(number: int) -> None:
+    world = World()
+    job = dataclasses.replace(job_of(world), heaviest=number)
+    with pytest.raises(MessageRefused, match="weighs a count"):
+        taken(world, job)
+
+
+@pytest.mark.parametrize("number", [0, 200, 999, 1001])
+def test_no_other_is_taken_of_a_group(number: int) -> None:
+    world = World()
+    job = dataclasses.replace(job_of(world), heaviest=number, upper=bytes(32))
+    with pytest.raises(MessageRefused, match="weighs a count"):
+        taken(world, job)
+
+
+@pytest.mark.parametrize("size", [1, 31, 33, 64])
+def test_an_upper_job_has_a_name_of_32_bytes(size: int) -> None:
+    world = World()
+    job = dataclasses.replace(job_of(world), heaviest=1000, upper=bytes(size))
+    with pytest.raises(MessageRefused, match="upper job"):
+        taken(world, job)

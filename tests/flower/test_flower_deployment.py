@@ -1,0 +1,120 @@
+"""A real SuperLink, SuperNodes and ServerApp as processes; some of them are killed in the middle of a round."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from logs import entries_of
+from quatrefoil import cli
+from quatrefoil.bench.flower import FlowerSite
+from quatrefoil.demo.processes import free_port
+
+LONG = 600.0
+
+HELD = """
+import time
+from pathlib import Path
+import numpy as np
+from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from quatrefoil.flower import confidential_mod
+app = ClientApp(mods=[confidential_mod])
+
+@app.train()
+def train(message, context):
+    folder = Path("FOLDER")
+    number, silo = message.content["config"]["server-round"], context.node_config["silo"]
+    (folder / f"training-{number}-{silo}").touch()
+    while (folder / f"hold-{number}").exists():
+        time.sleep(0.1)
+    given = message.content["arrays"]
+    moved = {name: Array(array.numpy() + np.float32(0.01)) for name, array in given.items()}
+    content = RecordDict({"arrays": ArrayRecord(moved), "metrics": MetricRecord({"num-examples": 100})})
+    return Message(content, reply_to=message)
+"""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Flower's programs are told goes no further than a test, and they look for work often."""
+    monkeypatch.setenv("FLWR_HOME", "")
+    monkeypatch.setenv("FLWR_TELEMETRY_ENABLED", "0")
+    monkeypatch.setenv("FLWR_SUPEREXEC_TASK_POLL_INTERVAL", "0.1")
+
+
+def server_app(port: int) -> int | None:
+    """The process of the ServerApp that a SuperLink at this port has started."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if any(b"flwr-serverapp" in part for part in command) and f"127.0.0.1:{port}".encode() in command:
+            return int(process.name)
+    return None
+
+
+def test_a_job_goes_on_after_a_supernode_and_the_server_app_were_killed_in_a_round(tmp_path: Path) -> None:
+    with FlowerSite(tmp_path, 3) as site:
+        site.begin(parameters=11, rounds=2)
+        client = tmp_path / "apps" / "confidential" / "bench_confidential" / "client_app.py"
+        client.write_text(HELD.replace("FOLDER", str(tmp_path)))
+        for number in (1, 2):
+            (tmp_path / f"hold-{number}").touch()
+
+        def trains(number: int) -> bool:
+            return all((tmp_path / f"training-{number}-{name}").exists() for name in site.names)
+
+        out = site.start("confidential", 11, 2)
+        site.until(lambda: trains(1), "nobody trains", LONG)
+        site.kill("node-silo-1")
+        (tmp_path / "training-1-silo-1").unlink()
+        site.node("silo-1")
+        site.until(lambda: trains(1), "the silo that was killed does not train again", LONG)
+        (tmp_path / "hold-1").unlink()
+
+        site.until(lambda: trains(2), "the second round does not begin", LONG)
+        killed = server_app(site.port)
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        (tmp_path / "hold-2").unlink()
+        assert not out.exists()
+        result = site.run("confidential", 11, 2)
+
+        assert result["first"] == pytest.approx(0.02, abs=1e-3)
+        finished = [one.body["round"] for one in entries_of(site.log("aggregator")) if one.kind == "round-finished"]
+        assert finished == [1, 2]
+        for name in site.names:
+            kinds = [entry.kind for entry in entries_of(site.log(name))]
+            assert kinds.count("contribution") == kinds.count("round-accepted") == 2
+        releases = [one for one in entries_of(site.log("keeper")) if one.kind == "key-release"]
+        assert len(releases) == 2
+
+
+def test_the_app_that_is_written_runs_as_its_readme_says(tmp_path: Path) -> None:
+    app = tmp_path / "tumours"
+    assert cli.main(["flower", "new", str(app)]) == 0
+    environment = {
+        **os.environ,
+        "PORT": str(free_port()),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    environment["FLWR_HOME"] = str(tmp_path / "flwr")
+    ended = subprocess.run(["./trial.sh"], cwd=app, env=environment, capture_output=True, text=True, timeout=LONG)
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 0, said
+    with np.load(app / "trial" / "model.npz") as model:
+        assert {name: model[name].shape for name in model.files} == {"weights": (30,), "intercept": (1,)}
+        assert np.abs(model["weights"]).max() > 0.05
+    statement = json.loads((app / "trial/state/aggregator/provenance.json").read_text())
+    assert len(statement["signatures"]) == 4
