@@ -148,6 +148,32 @@ def _statements(shape: Shape, statement: dict[str, Any]) -> Iterator[Mutation]:
         yield _named(name, f"the statement has another {field}", statement={field: value})
 
 
+def share_mutations(shape: Shape, proof: Proof, statement: dict[str, Any]) -> Iterator[Mutation]:
+    """Another sharing than the proof is about, or another V."""
+    sharing, data = statement["sharing"], proof.to_bytes()
+    first, second, *others = sharing["commitments"]
+    changed: dict[str, tuple[str, dict[str, Any]]] = {
+        "commitments-swapped": (
+            "two members' commitments have changed places",
+            {"commitments": [second, first, *others]},
+        ),
+        "other-commitment": (
+            "the last commitment is another",
+            {"commitments": [first, second, *others[:-1], "00" * 32]},
+        ),
+        "less-packing": ("the key is packed less, for as many answers", {"privacy": 3, "packing": 2}),
+        "more-privacy": ("it takes one answer more", {"privacy": sharing["privacy"] + 1}),
+    }
+    for name, (fault, fields) in changed.items():
+        yield _named(name, fault, statement={"sharing": sharing | fields})
+    yield _named("without-sharing", "the key is not in shares", without=["sharing"])
+    at = next(at for name, at, _ in regions(shape, proof) if name == "v")
+    for point in range(shape.key_values):
+        place = at + 16 * point
+        fault = f"V at base point {point} is another"
+        yield _named(f"v-at-base-point-{point}", fault, proof=[_patch(data, place, _plus_one(data, place))])
+
+
 def claim_mutations(statement: dict[str, Any], direction: bytes) -> Iterator[Mutation]:
     """Other further claims than those that the proof is about, each of them a claim that could be made."""
     (first, end, bound), *others = statement["parts"]

@@ -68,10 +68,12 @@ def parse(given: object, read: Callable[[str], bytes]) -> tuple[Statement, str]:
 
 def _sharing(given: object) -> tuple[Threshold, tuple[bytes, ...]]:
     fields = _checked(given, _SHARING)
-    commitments = fields.pop("commitments")
+    commitments = fields["commitments"]
     if not all(isinstance(one, str) for one in commitments):
         raise ValueError("a commitment is hexadecimal digits")
-    return Threshold(**fields), tuple(bytes.fromhex(one) for one in commitments)
+    return Threshold(fields["members"], fields["privacy"], fields["packing"]), tuple(
+        bytes.fromhex(one) for one in commitments
+    )
 
 
 def _parts(given: list[object]) -> tuple[PartNorm, ...]:

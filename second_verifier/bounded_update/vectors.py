@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,12 +15,14 @@ from .columns import Columns, Witness, base_columns, count_uses, set_auxiliary
 from .commitment import Randomness
 from .errors import Rejected
 from .field import P
-from .mutations import Changed, Mutation, apply, claim_mutations, mutations
+from .mutations import Changed, Mutation, apply, claim_mutations, mutations, share_mutations
 from .proof_bytes import Proof
 from .prover import Prover
 from .shape import SLACK_BITS, SUM_32_W12, SUM_256_W16, ParameterSet, Shape
+from .shares import check_share, deal
 from .statement import Blocks, Statement, blocks_bytes
 from .statement_file import fields_of, parse, parse_blocks
+from .threshold import Threshold
 from .transcript import Transcript
 from .verifier import verify
 
@@ -28,6 +31,7 @@ BINDING: Final = bytes(range(100, 132))
 KEY_SEED: Final = bytes([1]) * 32
 NOISE_SEED: Final = bytes([2]) * 32
 PROVER_SEED: Final = bytes([3]) * 32
+SHARING_SEED: Final = bytes([5]) * 32
 CLIP: Final = 1.0
 WEIGHT: Final = 0.5
 
@@ -44,6 +48,7 @@ class Case:
     fault: str = ""
     spoil: Callable[[Case], None] = lambda _: None  # before the ciphertext is made
     lie: Callable[[Case, Columns], None] = lambda _, __: None  # after the columns are made
+    threshold: Threshold | None = None  # of the committee among which the key is shared
 
     def __post_init__(self) -> None:
         p = self.parameters
@@ -54,9 +59,12 @@ class Case:
         self.key = encryption.secret(p, KEY_SEED)
         self.spoil(self)
         self.blocks: Blocks = encryption.encrypt(p, CONTEXT, self.key, self.errors, self.q)
-        self.witness = Witness(self.key, encryption.pad(p, KEY_SEED), self.errors, self.q)
+        self.dealt = None if self.threshold is None else deal(p, self.threshold, self.key, SHARING_SEED)
+        self.witness = Witness(self.key, encryption.pad(p, KEY_SEED), self.errors, self.q, self.dealt)
         bound = (1 << SLACK_BITS) - 1 if self.slack is None else self.witness.norm() + self.slack
-        self.statement = Statement(Shape.of(p, self.values), bound, CONTEXT, BINDING, self.claims(q))
+        shape = Shape.of(p, self.values, self.threshold)
+        commitments = () if self.dealt is None else self.dealt.commitments
+        self.statement = Statement(shape, bound, CONTEXT, BINDING, self.claims(q), commitments)
 
     def direction(self) -> bytes:
         """Empty where none is claimed."""
@@ -123,6 +131,15 @@ ACCEPTED: Final = (
 )
 
 
+SHARED: Final = ("shared-w16", SUM_256_W16, 545, 1000, Threshold(8, 1, 4))
+
+
+def shared_case(**liar: Any) -> Case:
+    """The key among a committee of eight, one hidden from, four in a polynomial."""
+    name, parameters, values, slack, threshold = SHARED
+    return Case(liar.pop("name", name), parameters, values, slack, threshold=threshold, **liar)
+
+
 def _value_too_large(case: Case) -> None:
     case.q[0][0][7] = 1 << case.parameters.w - 1
 
@@ -142,6 +159,11 @@ def _negative_slack(case: Case, columns: Columns) -> None:
         if slack < 0:
             set_auxiliary(shape, columns, shape.slack_start(number), [slack % P])
     count_uses(shape, columns)
+
+
+def _other_key_in_shares(case: Case, columns: Columns) -> None:
+    shape = case.statement.shape
+    set_auxiliary(shape, columns, shape.T_S + 3, [(case.key[3] + 1) % P])
 
 
 def _part_above(q: list[int]) -> Further:
@@ -177,7 +199,9 @@ def forged() -> list[Case]:
             {"claims": _away, "lie": _negative_slack},
         ),
     ]
-    return [Case(name, SUM_256_W16, 545, slack, fault=fault, **liar) for name, slack, fault, liar in cases]
+    fault = "coefficient 3 of the key that is proven to be in shares is one more than in the ciphertext"
+    shared = shared_case(name="other-key-in-shares", fault=fault, lie=_other_key_in_shares)
+    return [*(Case(name, SUM_256_W16, 545, slack, fault=fault, **liar) for name, slack, fault, liar in cases), shared]
 
 
 def write_vectors(directory: Path) -> None:
@@ -202,6 +226,7 @@ def write_vectors(directory: Path) -> None:
             rejected += _mutated(case, proof, mutations(case.statement.shape, proof, blocks_bytes(case.blocks), fields))
         if name == ACCEPTED[-1][0]:
             rejected += _mutated(case, proof, claim_mutations(fields_of(case.statement, ""), case.direction()))
+    shared = write_shared(directory, rejected)
     liars = []
     for case in forged():
         proof = case.prove()
@@ -214,11 +239,34 @@ def write_vectors(directory: Path) -> None:
         "key_seed": KEY_SEED.hex(),
         "noise_seed": NOISE_SEED.hex(),
         "prover_seed": PROVER_SEED.hex(),
+        "sharing_seed": SHARING_SEED.hex(),
         "accepted": accepted,
+        "shared": [shared],
         "forged": liars,
         "mutated": rejected,
     }
     (directory / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+def write_shared(directory: Path, rejected: list[dict[str, Any]]) -> dict[str, Any]:
+    """The vector of a key in shares; changes of it are added to those that are rejected."""
+    case = shared_case()
+    assert case.dealt is not None and case.threshold is not None
+    proof = case.prove()
+    _write(directory, case, proof)
+    verified = verify(case.statement, case.blocks, proof.to_bytes())
+    shares = [case.dealt.share(member) for member in range(1, case.threshold.members + 1)]
+    for member, share in enumerate(shares, 1):
+        given = (verified.statement, verified.root1, verified.key_values, case.threshold, case.statement.commitments)
+        check_share(*given, member, share)
+    rejected += _mutated(case, proof, share_mutations(case.statement.shape, proof, fields_of(case.statement, "")))
+    return {
+        "name": case.name,
+        "statement_digest": verified.statement.hex(),
+        "root1": verified.root1.hex(),
+        "V": [value.to_bytes().hex() for value in verified.key_values],
+        "shares_sha256": [hashlib.sha256(share).hexdigest() for share in shares],
+    }
 
 
 def _write(directory: Path, case: Case, proof: Proof) -> None:

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
-from quatrefoil.contracts import BoundedUpdate, HiddenUpdate, IntegrityProof, SumShape
+from quatrefoil.contracts import (
+    BoundedUpdate,
+    HiddenUpdate,
+    IntegrityProof,
+    ShareClaim,
+    Sharing,
+    SumShape,
+    Threshold,
+)
 from quatrefoil.errors import ProofRejected, UpdateRefused
 from quatrefoil.proofs import BoundedUpdateProofs
 
@@ -88,3 +96,23 @@ def test_another_key_is_noticed(made: Made) -> None:
     claim = backend.verify(statement, backend.prove(statement, hidden)).key_claim
     with pytest.raises(ProofRejected):
         backend.check_key(bytes(32), claim, shape=SHAPE, bound=statement.bound, binding=statement.binding)
+
+
+def test_shares_of_the_key_are_proven_and_each_member_checks_its_own(made: Made) -> None:
+    backend, plain, hidden = made
+    threshold = Threshold.fitting(members=5, silent=1, liars=0, colluding=2)
+    aggregation = AdditiveAggregation(ParameterSet.named(backend.scheme.removeprefix("bounded-update/v1/")))
+    dealt = aggregation.deal_key(hidden.key, threshold)
+    statement = replace(plain, sharing=Sharing(threshold, dealt.commitments))
+    claim = backend.verify(statement, backend.prove(statement, replace(hidden, dealt=dealt))).key_claim
+    assert isinstance(claim, ShareClaim)
+    given = {"shape": SHAPE, "bound": statement.bound, "binding": statement.binding}
+    for member, share in enumerate(dealt.shares, 1):
+        backend.check_share(share, member, claim, **given)
+        with pytest.raises(ProofRejected) as refusal:
+            backend.check_share(share, member % 5 + 1, claim, **given)
+        assert refusal.value.reason
+    with pytest.raises(UpdateRefused):
+        backend.prove(statement, hidden)
+    with pytest.raises(ProofRejected):
+        backend.verify(statement, backend.prove(plain, hidden))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from quatrefoil.aggregation import AdditiveAggregation, CkksAggregation, CkksSumSet, ParameterSet
-from quatrefoil.contracts import PrivateAggregation, SumShape
+from quatrefoil.contracts import DealtKey, PrivateAggregation, SumShape, Threshold
 from quatrefoil.errors import CiphertextRefused, ParametersRefused, PolicyInvalid, UpdateRefused
 from quatrefoil.insecure import PlainAggregation
 
@@ -232,3 +232,46 @@ def test_sums_in_the_clear_have_to_be_accepted_by_name(word: object) -> None:
         PlainAggregation(accept_insecure=word)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         PlainAggregation()  # type: ignore[call-arg]
+
+
+# A committee, for backends whose keys it can have; the others say that it cannot.
+
+THRESHOLD = Threshold.fitting(members=5, silent=1, liars=0, colluding=2)
+
+
+def shares_of(backend: PrivateAggregation, keys: list[bytearray]) -> list[DealtKey] | None:
+    try:
+        return [backend.deal_key(key, THRESHOLD) for key in keys]
+    except ParametersRefused as refusal:
+        assert "committee" in refusal.problem and refusal.hint
+        return None
+
+
+def test_members_answers_are_the_sum_of_the_keys_or_refused_by_name(backend: PrivateAggregation) -> None:
+    ciphertexts, keys = contributions(backend)
+    total, dealt = added(backend, ciphertexts, FORM), shares_of(backend, keys)
+    if dealt is None:
+        for refused in (
+            lambda: backend.add_shares([], THRESHOLD),
+            lambda: backend.recover_key({}, THRESHOLD, total=total, shape=FORM, count=len(keys)),
+        ):
+            with pytest.raises(ParametersRefused, match="committee"):
+                refused()
+        return
+    answers = {k: backend.add_shares([one.shares[k - 1] for one in dealt], THRESHOLD) for k in range(1, 6)}
+    del answers[2]
+    found = backend.recover_key(answers, THRESHOLD, total=total, shape=FORM, count=len(keys))
+    assert (found.combined_key, found.liars) == (backend.combine_keys(keys), ())
+    for one in dealt:
+        assert len(one.shares) == 5 and {len(h) for h in one.commitments} == {32}
+        assert all(type(share) is bytearray for share in one.shares) and type(one.hidden) is bytearray
+
+
+def test_answers_for_a_part_of_the_roster_do_not_decrypt_the_sum(backend: PrivateAggregation) -> None:
+    ciphertexts, keys = contributions(backend)
+    dealt = shares_of(backend, keys[:-1])
+    if dealt is not None:
+        answers = {k: backend.add_shares([one.shares[k - 1] for one in dealt], THRESHOLD) for k in range(1, 6)}
+        with pytest.raises(CiphertextRefused):
+            total = added(backend, ciphertexts, FORM)
+            backend.recover_key(answers, THRESHOLD, total=total, shape=FORM, count=len(keys))

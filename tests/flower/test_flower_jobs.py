@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,6 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from logs import entries_of
 from quatrefoil.errors import CallerError
 from quatrefoil.flower import ConfidentialStrategy
-
-
-@pytest.fixture(scope="session")
-def costs_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One calibration for all jobs: they test behaviour, not speed."""
-    from quatrefoil.planner.calibration import calibrate
-    from quatrefoil.planner.host import availability
-
-    file = tmp_path_factory.mktemp("costs") / "costs.json"
-    calibrate(availability(), lambda: None, bytes, seconds=0.1).save(file)
-    return file
-
-
-@pytest.fixture
-def room(tmp_path: Path, costs_file: Path) -> Iterator[FlowerRoom]:
-    with FlowerRoom(tmp_path, costs_file) as made:
-        yield made
 
 
 def test_a_job_ends_with_the_weighted_mean_and_tells_apps_what_the_strategy_says(room: FlowerRoom) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bounded_update as second
-from quatrefoil.contracts import BoundedUpdate, FurtherClaims
+from quatrefoil.contracts import BoundedUpdate, FurtherClaims, KeyClaim
 from quatrefoil.errors import CiphertextRefused, ParametersRefused, ProofRejected
 from quatrefoil.proofs import BoundedUpdateProofs
 
@@ -27,7 +27,8 @@ def _verdict(backend: BoundedUpdateProofs, statement: BoundedUpdate, proof: byte
     except (ProofRejected, CiphertextRefused, ParametersRefused) as refusal:
         assert refusal.problem
         return refusal.problem
-    return verified.statement, verified.key_claim.root, verified.key_claim.value
+    claim = verified.key_claim
+    return verified.statement, claim.root, claim.value if isinstance(claim, KeyClaim) else claim.values
 
 
 def _second_verdict(name: str, statement: BoundedUpdate, proof: bytes) -> tuple[bytes, ...] | str:
@@ -40,17 +41,21 @@ def _second_verdict(name: str, statement: BoundedUpdate, proof: bytes) -> tuple[
     except second.Rejected as refusal:
         assert refusal.reason
         return refusal.reason
-    return verified.statement, verified.root1, verified.v.to_bytes()
+    return verified.statement, verified.root1, b"".join(value.to_bytes() for value in verified.key_values)
 
 
 def second_statement(name: str, statement: BoundedUpdate) -> tuple[second.Statement, list[list[int]]]:
     """The same as the second verifier reads it; ValueError for a statement that is none."""
     parameters, shape = second.PARAMETER_SETS[name], statement.shape
-    given = (second.Shape.of(parameters, shape.length), statement.bound, shape.context, statement.binding)
+    sharing, threshold, commitments = statement.sharing, None, ()
+    if sharing is not None:
+        numbers = sharing.threshold.members, sharing.threshold.privacy, sharing.threshold.packing
+        threshold, commitments = second.Threshold(*numbers), sharing.commitments
+    given = (second.Shape.of(parameters, shape.length, threshold), statement.bound, shape.context, statement.binding)
     block = 8 * parameters.N
     data = statement.ciphertext[HEADER_BYTES:]
     blocks = [memoryview(data[at : at + block]).cast("Q").tolist() for at in range(0, len(data), block)]
-    return second.Statement(*given, _second_claims(statement.further)), blocks
+    return second.Statement(*given, _second_claims(statement.further), commitments), blocks
 
 
 def _second_claims(further: FurtherClaims) -> second.Further:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quatrefoil.aggregation import ParameterSet
-from quatrefoil.contracts import BoundedUpdate, FurtherClaims, PartNorm, SumShape
+from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
+from quatrefoil.contracts import BoundedUpdate, FurtherClaims, PartNorm, ShareClaim, Sharing, SumShape, Threshold
 from quatrefoil.errors import CiphertextRefused, ParametersRefused, ProofRejected
 from quatrefoil.proofs import BoundedUpdateProofs
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "proofs"
-KINDS = ("accepted", "forged", "mutated")
+KINDS = ("accepted", "shared", "forged", "mutated")
 
 
 def entries(kind: str) -> list[dict[str, Any]]:
@@ -53,8 +54,12 @@ def loaded(name: str, entry: dict[str, Any]) -> tuple[BoundedUpdateProofs, Bound
     backend = BoundedUpdateProofs(parameters)
     parts = tuple(PartNorm(*part) for part in stated.get("parts", []))
     direction = backend.direction(np.frombuffer(entries, "<i2")) if "direction" in stated else None
-    further = FurtherClaims(parts, direction)
-    statement = BoundedUpdate(shape, bytes(96) + blocks, stated["bound"], bytes.fromhex(stated["binding"]), further)
+    further, sharing = FurtherClaims(parts, direction), None
+    if (given := stated.get("sharing")) is not None:
+        threshold = Threshold(given["members"], given["privacy"], given["packing"])
+        sharing = Sharing(threshold, tuple(bytes.fromhex(one) for one in given["commitments"]))
+    binding = bytes.fromhex(stated["binding"])
+    statement = BoundedUpdate(shape, bytes(96) + blocks, stated["bound"], binding, further, sharing)
     return backend, statement, proof
 
 
@@ -67,6 +72,23 @@ def test_accepted(entry: dict[str, Any]) -> None:
     assert {name: value.hex() for name, value in shown.items()} == {name: entry[name] for name in shown}
     stated = {"shape": statement.shape, "bound": statement.bound, "binding": statement.binding}
     backend.check_key(b"\x01" * 32, claim, **stated, further=statement.further)
+
+
+@each("shared")
+def test_shared(entry: dict[str, Any]) -> None:
+    """Dealt from the seeds, the shares are those of the vector, and every member accepts its own."""
+    backend, statement, proof = loaded(entry["name"], {})
+    verified = backend.verify(statement, proof)
+    claim = verified.key_claim
+    assert isinstance(claim, ShareClaim)
+    assert (verified.statement.hex(), claim.root.hex()) == (entry["statement_digest"], entry["root1"])
+    assert claim.values.hex() == "".join(entry["V"])
+    aggregation = AdditiveAggregation(ParameterSet.named("sum-256-w16"), random=lambda count: b"\x05" * count)
+    dealt = aggregation.deal_key(b"\x01" * 32, claim.threshold)
+    assert [hashlib.sha256(share).hexdigest() for share in dealt.shares] == entry["shares_sha256"]
+    stated = {"shape": statement.shape, "bound": statement.bound, "binding": statement.binding}
+    for member, share in enumerate(dealt.shares, 1):
+        backend.check_share(share, member, claim, **stated)
 
 
 @each("forged")

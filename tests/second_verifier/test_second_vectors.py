@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import subprocess
@@ -12,10 +13,12 @@ from typing import Any
 import pytest
 
 from bounded_update import Direction, Further, PartNorm, Rejected, Statement, verify
+from bounded_update.encryption import secret
 from bounded_update.keeper import check_key_seed
 from bounded_update.mutations import apply
+from bounded_update.shares import check_share, deal
 from bounded_update.statement_file import load, parse, parse_blocks
-from bounded_update.vectors import ACCEPTED, Case
+from bounded_update.vectors import ACCEPTED, Case, shared_case
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests" / "vectors" / "proofs"
@@ -44,6 +47,24 @@ def test_accepted_ones_are_accepted(entry: dict[str, Any]) -> None:
     check_key_seed(*given, bytes.fromhex(INDEX["key_seed"]))
     with pytest.raises(Rejected, match="key"):
         check_key_seed(*given, bytes(32))
+
+
+@pytest.mark.parametrize("entry", INDEX["shared"], ids=lambda entry: entry["name"])
+def test_keys_in_shares_are_accepted_and_so_is_every_share(entry: dict[str, Any]) -> None:
+    statement, blocks, proof = loaded(entry["name"])
+    verified, threshold = verify(statement, blocks, proof), statement.shape.threshold
+    assert (verified.statement.hex(), verified.root1.hex()) == (entry["statement_digest"], entry["root1"])
+    assert [value.to_bytes().hex() for value in verified.key_values] == entry["V"]
+    assert threshold is not None
+    p = statement.shape.parameters
+    dealt = deal(p, threshold, secret(p, bytes.fromhex(INDEX["key_seed"])), bytes.fromhex(INDEX["sharing_seed"]))
+    given = (verified.statement, verified.root1, verified.key_values, threshold, statement.commitments)
+    for member, digest in enumerate(entry["shares_sha256"], 1):
+        share = dealt.share(member)
+        assert hashlib.sha256(share).hexdigest() == digest
+        check_share(*given, member, share)
+        with pytest.raises(Rejected):
+            check_share(*given, member % 8 + 1, share)
 
 
 @pytest.mark.parametrize("entry", marked(INDEX["forged"]))
@@ -79,7 +100,7 @@ def test_a_change_of_any_byte_of_a_real_proof_is_rejected() -> None:
 
 
 def test_every_file_is_listed_and_every_name_is_there_once() -> None:
-    names = [entry["name"] for kind in ("accepted", "forged") for entry in INDEX[kind]]
+    names = [entry["name"] for kind in ("accepted", "shared", "forged") for entry in INDEX[kind]]
     kinds = ("json", "blocks", "proof")
     expected = {f"{name}.{kind}" for name in names for kind in kinds} | {"index.json", "README.md"}
     stated = (json.loads((FOLDER / f"{name}.json").read_text()) for name in names)
@@ -87,7 +108,7 @@ def test_every_file_is_listed_and_every_name_is_there_once() -> None:
     assert {file.name for file in FOLDER.iterdir()} == expected
     mutated = [entry["name"] for entry in INDEX["mutated"]]
     assert len(set(mutated)) == len(mutated) and INDEX["version"] == 1
-    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 2_200_000
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 2_600_000
 
 
 @pytest.mark.slow
@@ -96,6 +117,31 @@ def test_the_vectors_can_be_made_again(index: int) -> None:
     name = ACCEPTED[index][0]
     case = Case(*ACCEPTED[index])
     assert case.prove().to_bytes() == (FOLDER / f"{name}.proof").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_vector_of_a_key_in_shares_can_be_made_again() -> None:
+    assert shared_case().prove().to_bytes() == (FOLDER / "shared-w16.proof").read_bytes()
+
+
+def test_sharings_as_files_are_read_strictly() -> None:
+    fields = json.loads((FOLDER / "shared-w16.json").read_text())
+    sharing = fields["sharing"]
+    for change in (
+        None,
+        [],
+        {name: value for name, value in sharing.items() if name != "packing"},
+        sharing | {"members": 9},
+        sharing | {"members": True},
+        sharing | {"privacy": 0},
+        sharing | {"packing": 3},
+        sharing | {"commitments": sharing["commitments"][1:]},
+        sharing | {"commitments": [*sharing["commitments"][1:], 5]},
+        sharing | {"commitments": [*sharing["commitments"][1:], "00"]},
+        sharing | {"more": 1},
+    ):
+        with pytest.raises(ValueError):
+            parse(fields | {"sharing": change}, nothing_beside)
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -55,20 +55,20 @@ def measure_proof(
     with _limited_to(level):
         progress(f"encrypt {parameters} float32")
         case = _Case.of(parameters, threads, parts=parts, direction=direction)
-        (encrypting,) = _in_turns(REPETITIONS, case.encrypt)
-        (expanding,) = _in_turns(
+        (encrypting,) = in_turns(REPETITIONS, case.encrypt)
+        (expanding,) = in_turns(
             REPETITIONS, lambda: BoundedUpdateProofs(case.chosen, threads=threads).prepare(case.shape)
         )
         start = _peak_bytes()
         progress(f"prove, {threads} thread(s)" + (", and one" if threads > 1 else ""))
         provers = [case.backend] if threads == 1 else [case.backend, case.with_threads(1)]
-        proving = _in_turns(REPETITIONS, *(lambda prover=prover: case.prove(prover) for prover in provers))
+        proving = in_turns(REPETITIONS, *(lambda prover=prover: case.prove(prover) for prover in provers))
         proof = case.prove(case.backend)
         progress("verify")
-        (verifying,) = _in_turns(3 * REPETITIONS, lambda: case.backend.verify(case.statement, proof))
+        (verifying,) = in_turns(3 * REPETITIONS, lambda: case.backend.verify(case.statement, proof))
         peak = _peak_bytes()
         progress("train one epoch, for scale")
-        (training,) = _in_turns(1, lambda: _one_epoch(parameters))
+        (training,) = in_turns(1, lambda: _one_epoch(parameters))
     ciphertext = case.statement.ciphertext
     return {
         "backend": case.backend.scheme,
@@ -115,10 +115,10 @@ def measure_levels(parameters: int, threads: int, progress: Callable[[str], None
 
     with _limited_to(None):
         progress(f"prove at {', '.join(levels())}, {threads} thread(s)")
-        proving = _in_turns(REPETITIONS, *(at(level, lambda: case.prove(case.backend)) for level in levels()))
+        proving = in_turns(REPETITIONS, *(at(level, lambda: case.prove(case.backend)) for level in levels()))
         progress("verify")
         verify = [at(level, lambda: case.backend.verify(case.statement, proof)) for level in levels()]
-        verifying = _in_turns(3 * REPETITIONS, *verify)
+        verifying = in_turns(3 * REPETITIONS, *verify)
     return [
         {
             "level": level,
@@ -174,7 +174,7 @@ class _Case:
         aggregation = AdditiveAggregation(chosen, threads=threads)
         backend = BoundedUpdateProofs(chosen, threads=threads)
         shape = SumShape(parameters, CLIP, bytes(32))
-        values = _update(parameters)
+        values = update(parameters)
         bound = backend.bound(float(np.linalg.norm(values.astype(np.float64))), weight=WEIGHT, shape=shape)
         encrypted, hidden = aggregation.encrypt_for_proof(values, weight=WEIGHT, shape=shape)
         backend.prepare(shape)
@@ -198,7 +198,7 @@ class _Case:
 
 
 @dataclass
-class _Taken:
+class Taken:
     """Milliseconds of the fastest repetition, on the clock and of processor time, and the last result."""
 
     best_ms: float = float("inf")
@@ -206,9 +206,9 @@ class _Taken:
     result: Any = None
 
 
-def _in_turns(repetitions: int, *works: Callable[[], object]) -> list[_Taken]:
+def in_turns(repetitions: int, *works: Callable[[], object]) -> list[Taken]:
     """What each took, the best of several turns: a moment when the machine is busy meets all of them."""
-    taken = [_Taken() for _ in works]
+    taken = [Taken() for _ in works]
     for _ in range(repetitions):
         for work, one in zip(works, taken, strict=True):
             wall, cpu = time.perf_counter(), time.process_time()
@@ -218,7 +218,8 @@ def _in_turns(repetitions: int, *works: Callable[[], object]) -> list[_Taken]:
     return taken
 
 
-def _update(parameters: int) -> NDArray[np.float32]:
+def update(parameters: int) -> NDArray[np.float32]:
+    """Values such as training leaves, always the same."""
     generator = np.random.default_rng(7)
     limit = np.float32(0.999 * CLIP)
     values: NDArray[np.float32] = generator.standard_normal(parameters, dtype=np.float32) * np.float32(0.05)
@@ -254,4 +255,4 @@ def _peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-__all__ = ["levels", "measure_levels", "measure_proof"]
+__all__ = ["in_turns", "levels", "measure_levels", "measure_proof", "update"]

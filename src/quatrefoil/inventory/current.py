@@ -250,6 +250,16 @@ CURRENT = (
         "a broker's root key among operators; fewer than the threshold learn nothing, whatever they compute",
     ),
     Algorithm(
+        "packed-shamir",
+        "packed Shamir secret sharing over F_p, p = 2^64 - 2^32 + 1",
+        "other",
+        ("generate", "other"),
+        None,
+        ("rust",),
+        "the key of each contribution among a committee; the privacy of its threshold learns nothing, whatever it "
+        "computes",
+    ),
+    Algorithm(
         "chacha20-poly1305",
         "ChaCha20-Poly1305",
         "ae",
@@ -318,6 +328,7 @@ CURRENT = (
             "resources",
             "rust",
             "serving",
+            "state",
             "tlog",
             "transport",
             "transport.cms",
@@ -396,6 +407,7 @@ CURRENT = (
             "resources",
             "services",
             "serving",
+            "state",
             "table_keys",
             "tlog",
             "transport",
@@ -537,6 +549,9 @@ MATERIALS = (
         "secret-key",
         "ckks",
         "file of its holder, mode 0600; or sealed, as a table key",
+    ),
+    Material(
+        "key-share", "a committee member's share of a silo's key for one round", "other", "packed-shamir", "memory only"
     ),
     Material("ckks-round-key", "key of a silo for one round", "secret-key", "ckks", "memory only"),
     Material(
