@@ -89,6 +89,7 @@ fn words_below_modulus(words: &[u8]) -> bool {
 /// are not those of the set.
 #[pyfunction]
 #[pyo3(signature = (header, threshold, answers, *, largest, first, end))]
+#[allow(clippy::type_complexity)]
 fn recover_key<'py>(
     py: Python<'py>,
     header: &[u8],
