@@ -63,8 +63,8 @@ class Audited:
 
 
 @contextmanager
-def audited(people: Consortium, folder: Path) -> Iterator[Audited]:
-    model = AuditedModel(FILE)
+def audited(people: Consortium, folder: Path, file: bytes = FILE) -> Iterator[Audited]:
+    model = AuditedModel(file)
     recorder = Recorder(
         folder / "recorded",
         model,
@@ -72,6 +72,6 @@ def audited(people: Consortium, folder: Path) -> Iterator[Audited]:
         sender=lambda: people.identity(ISSUER, "workload"),
         clock=system_clock,
     )
-    handler = OipHandler(engine_of(FILE, POLICY, threads=1), POLICY, recorder=recorder)
+    handler = OipHandler(engine_of(file, POLICY, threads=1), POLICY, recorder=recorder)
     with running(people, folder / "server", policy=POLICY, handler=handler, recorder=recorder) as server:
         yield Audited(server, folder / "recorded", people, model)

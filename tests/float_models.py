@@ -47,6 +47,25 @@ def perceptron(inputs=6, hidden=5, outputs=3, seed=1):
     return model(nodes, ("x", [inputs]), ("y", [outputs]), constants)
 
 
+def classifier(seed=1, *, inputs=16, hidden=7, classes=5, relu=False, **options):
+    """Gemm, Relu, Gemm, and the place of the largest: ``options`` of the ArgMax. ``relu``: another one before it."""
+    constants = {
+        "w0": numbers(seed, hidden, inputs),
+        "b0": numbers(seed + 1, hidden),
+        "w1": numbers(seed + 2, classes, hidden),
+        "b1": numbers(seed + 3, classes),
+    }
+    nodes = [
+        node("Gemm", ["x", "w0", "b0"], "h", transB=1),
+        node("Relu", ["h"], "r"),
+        node("Gemm", ["r", "w1", "b1"], "l", transB=1),
+        *([node("Relu", ["l"], "m")] if relu else []),
+        node("ArgMax", ["m" if relu else "l"], "y", **{"axis": 1, "keepdims": 0} | options),
+    ]
+    shape = [1] if options.get("keepdims") else []
+    return model(nodes, ("x", [inputs]), ("y", shape, TensorProto.INT64), constants)
+
+
 def everything(seed=1, largest=True):
     """Every operator: Conv with pads and strides, normalised, MaxPool before Relu, two paths added, pools, ArgMax
     (``largest``)."""

@@ -37,6 +37,9 @@ FOLDER = Path(sys.argv[1])
 DIED, SENT, SPARED, ONLY, LIVES = (FOLDER / name for name in ("died", "sent", "spared", "only", "lives"))
 
 
+SILOS = ("ambon", "bari", "cusco")
+"""Whose names are left out of the names of steps."""
+
 prctl = ctypes.CDLL(None).prctl
 PR_SET_PDEATHSIG = 1
 """Of prctl(2): a life ends with this program."""
@@ -87,7 +90,8 @@ def stepping(name_of: Callable[..., str]) -> Callable[[Callable[..., Any]], Call
 
 def kind(name: str) -> str:
     """A name of the state without what differs from round to round."""
-    return "/".join(part for part in name.split("/") if part.replace("-", "").isalpha() and len(part) < 20)
+    first, *others = (part for part in name.split("/") if part.replace("-", "").isalpha() and len(part) < 20)
+    return "/".join([first, *(part for part in others if part not in SILOS)])
 
 
 def put(_: Any, name: str, __: bytes) -> str:

@@ -126,7 +126,7 @@ class Ward:
             "program": program.digest,
             "openings": 8,
             "input": Port(self.graph.input.name, self.graph.exponents[0] + 64),
-            "output": Port(self.graph.output, self.graph.exponents[program.steps] + 64),
+            "output": Port(self.graph.output, self.graph.exponents[-1] + 64),
             "time": int(START.timestamp()),
         }
         return CommittedModel(**{**values, **changes})

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from bounded_update.field import ZERO, Ext
 
-from .program import AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Sum
+from .program import ArgMax, AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Sum
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A tensor that is rounded and clipped. `place` is that of a pool's window, counted from 1; 0 of other steps."""
+    """A tensor that is rounded and clipped. `place` is that of a pool's window, counted from 1; 0 of other steps. Of an
+    ArgMax 1 is of the distances, 2 of the largest: those are cut in two and nothing else, `whole`."""
 
     step: int
     place: int
@@ -21,10 +22,11 @@ class Cell:
     low: int
     high: int
     q_bits: int
+    whole: bool = False
 
     @property
     def half(self) -> int:
-        return (1 << self.shift) >> 1
+        return 0 if self.whole else (1 << self.shift) >> 1
 
 
 def cells_of(program: Program) -> list[Cell]:
@@ -37,6 +39,9 @@ def cells_of(program: Program) -> list[Cell]:
             width = high - low
             for place in range(1, step.windows.places):
                 cells.append(Cell(number, place, features, 0, 0, width, width.bit_length()))
+        elif isinstance(step, ArgMax):
+            for place, count in ((1, program.given(number)[0].features), (2, 1)):
+                cells.append(Cell(number, place, count, step.shift, 0, 0, step.q_bits, whole=True))
         elif not isinstance(step, Flatten) and step.rounding is not None:
             r: Rounding = step.rounding
             cells.append(Cell(number, 0, features, r.shift, r.low, r.high, r.q_bits))
@@ -130,5 +135,5 @@ class Forms:
             raise TypeError("the sum of a Dense or a Conv has hidden weights")
 
     def is_linear(self, cell: int) -> bool:
-        """Whether the sum of a cell has public weights."""
-        return not isinstance(self.program.steps[self.cells[cell].step - 1], Dense | Conv)
+        """Whether the cell is of a Sum or a pool, so that its sum has public weights."""
+        return not isinstance(self.program.steps[self.cells[cell].step - 1], Dense | Conv | ArgMax)

@@ -28,6 +28,7 @@ class Challenges:
     r_o: list[list[Ext]] = field(default_factory=list)  # of each layer
     s: list[list[Ext]] = field(default_factory=list)
     r_t: list[list[Ext]] = field(default_factory=list)  # of each linear cell
+    r_argmax: list[Ext] = field(default_factory=list)  # of an ArgMax of a value
     r_h: list[Ext] = field(default_factory=list)
     r_out: list[Ext] = field(default_factory=list)
     tau: list[Ext] = field(default_factory=list)
@@ -52,6 +53,21 @@ class Samples:
     def outputs(self) -> list[Ext]:
         return self._combined(self.statement.outputs)
 
+    @property
+    def places(self) -> list[int]:
+        """c_b, the answers of an ArgMax."""
+        return [sample[0] for sample in self.statement.outputs]
+
+    def ties(self, weights: Sequence[Ext]) -> Ext:
+        """ties(w)."""
+        argmax = self.statement.shape.program.argmax
+        assert argmax is not None
+        counted = (
+            (omega, total(weight for k, weight in enumerate(weights) if argmax.counts(k, c)))
+            for omega, c in zip(self.omega, self.places, strict=True)
+        )
+        return total(omega * weight for omega, weight in counted)
+
     def _combined(self, batch: Sequence[Sequence[int]]) -> list[Ext]:
         return [inner_base(self.omega, entries) for entries in zip(*batch, strict=True)]
 
@@ -62,7 +78,7 @@ def truncated(point: Sequence[Ext], length: int) -> list[Ext]:
 
 
 def sum_of_outputs(layer: LayerShape, samples: Samples, r_o: Sequence[Ext]) -> Ext:
-    """A of a layer that is not rounded."""
+    """A of a layer whose sums are the outputs."""
     return inner(truncated(r_o, layer.outputs), samples.outputs)
 
 
@@ -91,25 +107,63 @@ class LinearClaims:
         self.sum = ZERO
         self._cells_from = shape.m_q + 1 + 2 * len(shape.layers)
         self._next = self._cells_from + len(shape.linear_cells)
-        self._gamma = powers(ch.gamma, self._next + 2)
+        self._gamma = powers(ch.gamma, self._next + 4)
+        self.place = ZERO  # the power of gamma of the place of an ArgMax
         for layer, sent_A, sent_x in zip(shape.layers, v_A, x, strict=True):
             if layer.cell is not None:
                 self._sums_of_layer(layer, shape.forms.cells[layer.cell], layer.cell, sent_A)
+            elif layer.stated:
+                self._sums_before_argmax(layer, sent_A)
             if not layer.public:
                 self._source_of_layer(layer, sent_x)
         for j, t in enumerate(shape.linear_cells):
             self._linear_cell(j, t)
+        if shape.argmax_draws:
+            self._largest(self._take())
         if shape.hash is not None:
-            self._hash(self._gamma[self._next])
-            self._next += 1
+            self._hash(self._take())
+        if shape.program.argmax is not None:
+            self.place = self._take()
         if shape.program.last_is_rounded:
-            self._outputs(self._gamma[self._next])
+            self._outputs(self._take())
+
+    def _take(self) -> Ext:
+        """The next power of gamma."""
+        self._next += 1
+        return self._gamma[self._next - 1]
 
     def _sums_of_layer(self, layer: LayerShape, cell: Cell, t: int, v_A: Ext) -> None:
         eq = truncated(self._ch.r_o[layer.place], layer.outputs)
         power = self._gamma[power_of_a(self._shape, layer.place)]
         self._rounded_sums(t, eq, power)
         self.sum = self.sum + power * (v_A + (self._samples.sum * total(eq)).scale(cell.half))
+
+    def _floor(self) -> int:
+        program = self._shape.program
+        assert program.argmax is not None
+        return program.argmax.floor(program.given(len(program.steps))[0])
+
+    def _sums_before_argmax(self, layer: LayerShape, v_A: Ext) -> None:
+        """x_k = largest + floor - distance_k - t(k, c) of sums x."""
+        eq = truncated(self._ch.r_o[layer.place], layer.outputs)
+        power = self._gamma[power_of_a(self._shape, layer.place)]
+        distances, largest = self._shape.argmax_cells
+        self._rounded_sums(distances, eq, -power)
+        self._rounded_sums(largest, [total(eq)], power)
+        floor = (self._samples.sum * total(eq)).scale(self._floor())
+        self.sum = self.sum + power * (v_A - floor + self._samples.ties(eq))
+
+    def _largest(self, power: Ext) -> None:
+        """The same of a value x."""
+        shape, samples = self._shape, self._samples
+        eq = truncated(self._ch.r_argmax, shape.argmax_draws)
+        distances, largest = shape.argmax_cells
+        self._rounded_sums(distances, eq, power)
+        self._rounded_sums(largest, [total(eq)], -power)
+        pulled = Pulled()
+        shape.forms.pull(shape.program.steps[-1].sources[0], eq, pulled)
+        floor = (samples.sum * total(eq)).scale(self._floor())
+        self.sum = self.sum + power * (floor - samples.ties(eq) - self._add(pulled, power))
 
     def _source_of_layer(self, layer: LayerShape, x: Ext) -> None:
         """X of a layer is what its source holds."""

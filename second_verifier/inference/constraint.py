@@ -5,7 +5,7 @@ The public vectors exist twice: in full for the prover, and at a point for the v
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from bounded_update.field import ONE, ZERO, Ext, X, base, eq, eq_vector, inner, inner_base, powers, total
 
@@ -67,6 +67,20 @@ class Constraint:
         tags = self.shape.tags[kind]
         return tags[min(feature, len(tags) - 1)]
 
+    def _places(self) -> Iterator[tuple[str, int, int, int, Ext]]:
+        """Of the distance of each sample's answer from the largest: column, feature in it, sample, and what it is
+        multiplied with beside Omega_b."""
+        shape = self.shape
+        if shape.program.argmax is None:
+            return
+        cell, power = shape.argmax_cells[0], self._claims.place
+        shift = shape.forms.cells[cell].shift
+        for b, c in enumerate(self._samples.places):
+            column, row = divmod(shape.offsets[cell] + c, shape.L // shape.padded_batch)
+            yield "q", column, row, b, power.scale(1 << shift)
+            if shift:
+                yield "r", column, row, b, power
+
     def vectors(self) -> dict[tuple[str, int], list[Ext]]:
         """All public vectors in full, by their definitions."""
         shape, samples = self.shape, self._samples
@@ -81,6 +95,9 @@ class Constraint:
                 vectors["lin " + kind, column] = [
                     weights[f] * omega[b] if f < len(weights) else ZERO for f, b in features
                 ]
+        for kind, column, row, b, factor in self._places():
+            place = vectors["lin " + kind, column]
+            place[row * shape.padded_batch + b] = place[row * shape.padded_batch + b] + factor * samples.omega[b]
         for column in range(shape.columns["uses"]):
             indices = range(column * shape.L, (column + 1) * shape.L)
             there = len(shape.entries)
@@ -104,6 +121,9 @@ class Constraint:
                 if kind != "y":
                     tags = [self.tag(kind, column * size + f) for f in range(size)]
                     result["tag " + kind, column] = inner_base(by_feature, tags)
+        for kind, column, row, b, factor in self._places():
+            entry = factor * self._samples.omega[b] * by_feature[row] * by_sample[b]
+            result["lin " + kind, column] = result["lin " + kind, column] + entry
         rows = eq_vector(z) if shape.entries else []
         for column in range(shape.columns["uses"]):
             count = min(len(shape.entries) - column * shape.L, shape.L)

@@ -91,7 +91,7 @@ def explain(view: View, coins: bytes, prover: Prover, free: WeightsRandomness) -
     )
     put("g_W", 0, _round_masks(sums, degrees, head.rounds_W, w, claims_W.sum, constants[1]))
     for layer in shape.layers:  # what is there and not used stays as it was drawn
-        for name in ["rho_A"] * (not layer.rounded) + ["rho_X"] * layer.public:
+        for name in ["rho_A"] * (not layer.stated) + ["rho_X"] * layer.public:
             put(name, layer.place, drawn.of_mask(shape, name, layer.place))
 
     kappa = Kappa.draw(shape, challenger)

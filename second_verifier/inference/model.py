@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bounded_update.field import P
 
 from .cells import Forms
-from .program import AveragePool, Flatten, Layer, MaxPool, Program, Sum
+from .program import ArgMax, AveragePool, Flatten, Layer, MaxPool, Program, Sum
 from .shape import WeightsShape
 
 
@@ -63,6 +63,8 @@ class Run:
                 value = list(given[0])
             elif isinstance(step, MaxPool):
                 value = self.largest(number, step, given[0])
+            elif isinstance(step, ArgMax):
+                value = self.place(number, step, given[0])
             elif isinstance(step, Sum):
                 left, right = step.left_shifts
                 value = self.round(number, [(x << left) + (y << right) for x, y in zip(*given, strict=True)])
@@ -116,3 +118,17 @@ class Run:
             y = self.cell([new - old for new, old in zip(at(place), value, strict=True)], 0, 0, high - low)
             value = [old + more for old, more in zip(value, y, strict=True)]
         return value
+
+    def place(self, number: int, step: ArgMax, given: Sequence[int]) -> list[int]:
+        """The place of the largest, with both cells."""
+        c = step.place(given)
+        floor = step.floor(self.program.given(number)[0])
+        self.cut(step, [given[c] - entry - step.counts(k, c) for k, entry in enumerate(given)])
+        self.cut(step, [given[c] - floor])
+        return [c]
+
+    def cut(self, step: ArgMax, numbers: Sequence[int]) -> None:
+        """A cell of an ArgMax."""
+        self.found.q.append([number >> step.shift for number in numbers])
+        self.found.r.append([number & (1 << step.shift) - 1 for number in numbers])
+        self.found.y.append([0] * len(numbers))

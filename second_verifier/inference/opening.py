@@ -67,7 +67,7 @@ def mask_weights(
         by_N, by_L, by_WL = (divided(x, 1 << bits) for x, bits in (
             (k, layer.variables), (kappa.g, shape.ell), (kappa.g_W, shape.weights.omega)))  # fmt: skip
         put(w_m, "g_i", i, [k * x for x in powers_less_half(s, layer.degrees)])
-        if layer.rounded:
+        if layer.stated:
             put(w_m, "rho_A", i, [by_N + by_L * gamma(power_of_a(shape, i))])
         put(w_m, "rho_B", i, [-by_N])
         if not layer.public:
@@ -93,7 +93,7 @@ def mask_constants(shape: Shape, ch: Challenges, rho: Callable[[str, int], Ext])
     over_L, over_WL = ZERO, ZERO
     for layer, s in zip(shape.layers, ch.s, strict=True):
         i = layer.place
-        if layer.rounded:
+        if layer.stated:
             over_L = over_L + power(ch.gamma, power_of_a(shape, i)) * rho("rho_A", i)
         if not layer.public:
             over_L = over_L + power(ch.gamma, power_of_x(shape, i)) * bump(s) * rho("rho_X", i)

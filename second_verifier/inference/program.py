@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -305,7 +305,57 @@ class Flatten:
         return struct.pack("<2I", 5, self.source)
 
 
-Step = Dense | Conv | Sum | AveragePool | MaxPool | Flatten
+@dataclass(frozen=True)
+class ArgMax:
+    """The first place of the largest of a vector, or with `last` its last one."""
+
+    source: int
+    last: int
+    shift: int
+    q_bits: int
+
+    def __post_init__(self) -> None:
+        need(self.last in (0, 1), f"an ArgMax whose last is {self.last}, not 0 or 1")
+        need(0 <= self.shift <= 16, f"a shift of {self.shift}, not 0 to 16")
+        need(1 <= self.q_bits <= 16, f"q_bits {self.q_bits} of an ArgMax, not 1 to 16")
+
+    def value(self, given: list[Value]) -> Value:
+        source = given[0]
+        need(len(source.shape) == 1, f"an ArgMax of a value {source.shape}, which is no vector")
+        if source.low is not None:
+            low, high = source.range
+            need(high - low < 1 << self.bits, f"an ArgMax of values from {low} to {high}, not below 2^{self.bits} wide")
+        return Value((1,), None, None)
+
+    @property
+    def bits(self) -> int:
+        """Of distances."""
+        return self.shift + self.q_bits
+
+    def floor(self, source: Value) -> int:
+        """No entry of the source is below."""
+        return -(1 << self.bits - 1) if source.low is None else source.low
+
+    def counts(self, k: int, place: int) -> int:
+        """t(k, c): 1 where a tie of k and the place c would be k's."""
+        return int(k > place if self.last else k < place)
+
+    def place(self, entries: Sequence[int]) -> int:
+        places = [k for k, entry in enumerate(entries) if entry == max(entries)]
+        return places[-1 if self.last else 0]
+
+    def largest_sum(self, given: list[Value], w_max: int) -> int:  # noqa: ARG002 - nothing is added up
+        return 0
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        return (self.source,)
+
+    def to_bytes(self) -> bytes:
+        return struct.pack("<5I", 6, self.source, self.last, self.shift, self.q_bits)
+
+
+Step = Dense | Conv | Sum | AveragePool | MaxPool | Flatten | ArgMax
 Layer = Dense | Conv
 
 
@@ -331,7 +381,9 @@ class Program:
         for number, step in enumerate(self.steps, 1):
             need(all(0 <= source < number for source in step.sources), f"step {number} takes what is not there yet")
             last = number == len(self.steps)
-            need(last or getattr(step, "rounding", 0) is not None, f"step {number} is not rounded, and not the last")
+            need(last or not isinstance(step, ArgMax), f"step {number} is an ArgMax, and not the last")
+            rounded = getattr(step, "rounding", 0) is not None
+            need(rounded or last or self._is_before_argmax(number), f"step {number} is not rounded, and not the last")
         for number, (step, value) in enumerate(zip(self.steps, self.values[1:], strict=True), 1):
             need(value.features <= MOST_FEATURES, f"step {number} gives {value.features} features, above 2^24")
             largest = step.largest_sum(self.given(number), self.w_max)
@@ -340,6 +392,26 @@ class Program:
         need(self.values[0].features <= MOST_FEATURES, "the input has more than 2^24 features")
         need(bool(self.layers), "no step is a Dense or a Conv")
         need(not self.is_input(len(self.steps)), "the last step only flattens the input")
+
+    @property
+    def argmax(self) -> ArgMax | None:
+        """The last step, where it is one."""
+        last = self.steps[-1]
+        return last if isinstance(last, ArgMax) else None
+
+    @property
+    def argmax_of_sums(self) -> bool:
+        return self.argmax is not None and self.given(len(self.steps))[0].low is None
+
+    def _is_before_argmax(self, number: int) -> bool:
+        """Whether a step is the last but one, a Dense, and the source of an ArgMax."""
+        argmax = self.argmax
+        return (
+            argmax is not None
+            and number == len(self.steps) - 1
+            and argmax.source == number
+            and isinstance(self.steps[number - 1], Dense)
+        )
 
     @property
     def work(self) -> int:
@@ -453,8 +525,10 @@ def _step(reader: _Reader) -> Step:
         return AveragePool(source, windows, reader.number(), _always(reader))
     if kind == 4:
         return MaxPool(reader.number(), _windows(reader, pads=True))
-    need(kind == 5, f"a step of kind {kind}")
-    return Flatten(reader.number())
+    if kind == 5:
+        return Flatten(reader.number())
+    need(kind == 6, f"a step of kind {kind}")
+    return ArgMax(*reader.numbers(4))
 
 
 def _windows(reader: _Reader, pads: bool) -> Windows:

@@ -128,7 +128,7 @@ class Widths:
 def fixed_length(shape: Shape) -> int:
     """Bytes of all but the openings."""
     weights = shape.weights
-    elements = sum(layer.rounded + 1 + sum(layer.degrees) + (not layer.public) + 1 for layer in shape.layers)
+    elements = sum(layer.stated + 1 + sum(layer.degrees) + (not layer.public) + 1 for layer in shape.layers)
     elements += sum(shape.degrees) + shape.m + sum(weights.degrees) + weights.n_W + 2
     elements += shape.M + 2 * shape.code.Q + weights.code.appended
     return len(MAGIC) + 4 + 5 * DIGEST + 16 * elements + shortest_rows(Joint.of(shape))
@@ -174,7 +174,7 @@ class Reader(Pieces):
 
     def _layer(self, layer: LayerShape) -> LayerSent:
         return LayerSent(
-            v_A=self._element() if layer.rounded else None,
+            v_A=self._element() if layer.stated else None,
             v_B=self._element(),
             rounds=[self._elements(degree) for degree in layer.degrees],
             x=None if layer.public else self._element(),

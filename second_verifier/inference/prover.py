@@ -143,8 +143,8 @@ class Prover:
         def mask(name: str) -> Ext:
             return self.randomness.of_mask(shape, name, layer.place)[0]
 
-        rho_A = mask("rho_A") if layer.rounded else ZERO
-        v_A = self.sum_of(layer, A, samples, ch) + rho_A if layer.rounded else None
+        rho_A = mask("rho_A") if layer.stated else ZERO
+        v_A = self.sum_of(layer, A, samples, ch) + rho_A if layer.stated else None
         v_B = bias + mask("rho_B")
         sent = LayerSent(v_A, v_B, [], None, ZERO)
         challenger.absorb("claim", sent.claim_bytes())
@@ -167,7 +167,7 @@ class Prover:
         return sent, left - known * m_s
 
     def sum_of(self, layer: LayerShape, products: Ext, samples: Samples, ch: Challenges) -> Ext:  # noqa: ARG002
-        """A of a rounded layer. A liar may state another one: that of its columns."""
+        """A of a layer whose sums are hidden. A liar may state another one: that of its columns."""
         return products
 
     def layer_vectors(
@@ -284,6 +284,8 @@ def draw_maps(shape: Shape, ch: Challenges, challenger: Challenger) -> None:
     """Row 4 of the transcript."""
     drawn = challenger.draw("maps")
     ch.r_t = [drawn.elements(_bits(shape.forms.cells[t].features)) for t in shape.linear_cells]
+    if shape.argmax_draws:
+        ch.r_argmax = drawn.elements(_bits(shape.argmax_draws))
     if shape.hash is not None:
         ch.r_h = drawn.elements(_bits(shape.hash.rows))
     if shape.program.last_is_rounded:

@@ -302,7 +302,9 @@ class Shape:
             tags[kind] += [tables.setdefault(table, len(tables))] * features
 
         for cell in cells:
-            use("q", Table("clip", -(1 << cell.q_bits), 1 << cell.q_bits, (cell.low, cell.high)), cell.features)
+            size = 1 << cell.q_bits
+            clip = Table("clip", -size, size, (cell.low, cell.high))
+            use("q", Table("interval", 0, size, None) if cell.whole else clip, cell.features)
         for cell in cells:
             if cell.shift:
                 use("r", Table("range", 0, 1 << cell.shift, None), cell.features)
@@ -405,15 +407,27 @@ class Shape:
     def _layer(self, place: int) -> LayerShape:
         number, step = self.program.layers[place]
         public = self.program.is_input(step.source) and not self.hidden
-        rounded = step.rounding is not None
-        cell = self.forms.index[number, 0] if rounded else None
+        cell = self.forms.index[number, 0] if step.rounding is not None else None
+        stated = number < len(self.program.steps) or cell is not None
         inputs, outputs = self.program.given(number)[0].features, self.program.values[number].features
-        return LayerShape(place, number, inputs, outputs, cell, public)
+        return LayerShape(place, number, inputs, outputs, cell, stated, public)
 
     @cached_property
     def linear_cells(self) -> list[int]:
         """The cells of a Sum, AveragePool or MaxPool, in the order of steps."""
         return [t for t in range(len(self.forms.cells)) if self.forms.is_linear(t)]
+
+    @cached_property
+    def argmax_cells(self) -> tuple[int, int]:
+        """Of the distances, and of the largest."""
+        number = len(self.program.steps)
+        return self.forms.index[number, 1], self.forms.index[number, 2]
+
+    @property
+    def argmax_draws(self) -> int:
+        """Features over which an ArgMax of a value is held to its source; 0 where there is none."""
+        program = self.program
+        return 0 if program.argmax is None or program.argmax_of_sums else program.given(len(program.steps))[0].features
 
     @cached_property
     def places(self) -> dict[tuple[str, int], slice]:
@@ -423,18 +437,16 @@ class Shape:
 
 @dataclass(frozen=True)
 class LayerShape:
-    """A Dense or Conv: its place among them and its step, the features of its source and of what it gives."""
+    """A Dense or Conv: its place among them and its step, the features of its source and of what it gives. `stated`:
+    whether v_A is sent, since what it gives is hidden."""
 
     place: int
     step: int
     inputs: int
     outputs: int
     cell: int | None  # None where it is not rounded
+    stated: bool
     public: bool  # whether X is
-
-    @property
-    def rounded(self) -> bool:
-        return self.cell is not None
 
     @property
     def variables(self) -> int:

@@ -93,7 +93,7 @@ def simulate(statement: Statement, coins: bytes, seed: bytes) -> View:
 
 def _layer(layer: LayerShape, drawn: Drawn) -> LayerSent:
     return LayerSent(
-        v_A=drawn.element() if layer.rounded else None,
+        v_A=drawn.element() if layer.stated else None,
         v_B=drawn.element(),
         rounds=[drawn.elements(degree) for degree in layer.degrees],
         x=None if layer.public else drawn.element(),

@@ -15,7 +15,9 @@ from .shape import Code, Shape
 
 def linear_claims(shape: Shape) -> int:
     """How many powers of gamma they take over L rows, those of claims that are not there too."""
-    return 2 * len(shape.layers) + len(shape.linear_cells) + shape.hidden + shape.program.last_is_rounded
+    program = shape.program
+    others = shape.argmax_draws > 0, shape.hidden, program.argmax is not None, program.last_is_rounded
+    return 2 * len(shape.layers) + len(shape.linear_cells) + sum(others)
 
 
 def terms(shape: Shape) -> dict[str, Fraction]:
@@ -28,6 +30,7 @@ def terms(shape: Shape) -> dict[str, Fraction]:
     columns, columns_W = ceil_log2(max(shape.m, 1)), max(1, ceil_log2(weights.n_W))
     sums = shape.beta + sum(ceil_log2(layer.outputs) for layer in shape.layers)
     sums += sum(ceil_log2(shape.forms.cells[t].features) for t in shape.linear_cells)
+    sums += ceil_log2(max(shape.argmax_draws, 1))
     sums += ceil_log2(shape.hash.rows) if shape.hash else 0
     sums += ceil_log2(shape.program.outputs) if shape.program.last_is_rounded else 0
     return {

@@ -72,6 +72,11 @@ def check_batch(statement: Statement) -> None:
         raise Rejected("an output has another number of entries than the program gives")
     if not all(-(1 << 31) <= x < 1 << 31 for sample in statement.outputs for x in sample):
         raise Rejected("an entry of an output has more than 32 bits")
+    argmax = program.argmax
+    if argmax is not None:
+        features = program.given(len(program.steps))[0].features
+        if not all(0 <= place < features for sample in statement.outputs for place in sample):
+            raise Rejected(f"an output is no place of {features} values")
     if shape.hash is not None:
         if any(len(sample) != shape.hash.rows for sample in statement.inputs):
             raise Rejected("a hash of an input has another number of elements")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from .commitment import Randomness, WeightsCommitment, WeightsRandomness
 from .field_hash import FieldHash
 from .model import Run, Trace, Weights
 from .mutations import Changed, apply, mutations
-from .program import AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Sum, Windows
+from .program import ArgMax, AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Sum, Windows
 from .proof_bytes import Proof
 from .prover import Prover
 from .range_prover import prove_range, range_randomness
@@ -51,6 +51,9 @@ IMAGES: Final = Program(
     ),
 )
 
+PLACE_AMONG_SUMS: Final = Program((20,), 0, 255, 127, (*TWO_LAYERS.steps, ArgMax(2, 0, 8, 13)))
+LAST_IN_A_VALUE: Final = Program((20,), 0, 255, 127, (Dense(0, 12, Rounding(13, 0, 3, 7)), ArgMax(1, 1, 0, 2)))
+
 
 @dataclass
 class Case:
@@ -83,7 +86,7 @@ class Case:
             self.secrets = [x + more for x, more in zip(self.inputs, rho, strict=True)]
         for trace in traces:
             for cell, q in zip(self.shape.forms.cells, trace.q, strict=True):
-                if not all(-(1 << cell.q_bits) <= x < 1 << cell.q_bits for x in q):
+                if not all((0 if cell.whole else -(1 << cell.q_bits)) <= x < 1 << cell.q_bits for x in q):
                     raise ValueError(f"q of step {cell.step} goes from {min(q)} to {max(q)}")
 
     def commit(self, seed: bytes = WEIGHTS_SEED) -> WeightsCommitment:
@@ -111,6 +114,8 @@ ACCEPTED: Final = (
     ("one-layer-batch-of-1", ONE_LAYER, 1, 1, 3, False),
     ("two-layers-16-openings", TWO_LAYERS, 1, 16, 4, False),
     ("two-layers-hidden", TWO_LAYERS, 2, 1, 5, True),
+    ("place-among-sums", PLACE_AMONG_SUMS, 5, 1, 6, False),
+    ("last-place-in-a-value", LAST_IN_A_VALUE, 5, 1, 8, False),
 )
 
 
@@ -135,10 +140,34 @@ def changed_weight(case: Case) -> tuple[Weights, list[Trace]]:
     return changed, case.trace(changed)
 
 
-FORGED: Final = {"rounded-up": rounded_up, "changed-weight": changed_weight}
+class FirstOfEquals(Run):
+    """Gives the first place of the largest of a program that gives the last, and makes the distances from it."""
+
+    def place(self, number: int, step: ArgMax, given: Sequence[int]) -> list[int]:
+        c = given.index(max(given))
+        self.cut(step, [given[c] - entry - step.counts(k, c) for k, entry in enumerate(given)])
+        self.cut(step, [given[c] - step.floor(self.program.given(number)[0])])
+        return [c]
 
 
-def forge(case: Case, lie: Callable[[Case], tuple[Weights, list[Trace]]]) -> tuple[Statement, Proof]:
+def tie_broken(case: Case) -> tuple[Weights, list[Trace]]:
+    """Of several largest values the first is answered, where the program says the last."""
+    traces = [FirstOfEquals(case.program, case.weights).trace(sample) for sample in case.inputs]
+    assert any(trace.values[-1] != honest for trace, honest in zip(traces, case.outputs, strict=True))
+    return case.weights, traces
+
+
+Lie = Callable[[Case], tuple[Weights, list[Trace]]]
+
+FORGED: Final[dict[str, tuple[Lie, int]]] = {
+    "rounded-up": (rounded_up, 0),
+    "changed-weight": (changed_weight, 0),
+    "tie-broken": (tie_broken, 6),
+}
+"""Each with the number of the accepted one that it is of."""
+
+
+def forge(case: Case, lie: Lie) -> tuple[Statement, Proof]:
     """A liar that follows the argument in all else. The answers are what comes of the lie."""
     weights, traces = lie(case)
     committed = case.commit()
@@ -191,8 +220,8 @@ def write_vectors(directory: Path) -> None:
 
 
 def _forged(directory: Path, name: str) -> dict[str, Any]:
-    lie = FORGED[name]
-    statement, proof = forge(Case(*ACCEPTED[0]), lie)
+    lie, number = FORGED[name]
+    statement, proof = forge(Case(*ACCEPTED[number]), lie)
     write(statement, directory, name)
     (directory / f"{name}.proof").write_bytes(proof.to_bytes())
     return {"name": name, "fault": lie.__doc__, "reason": _reason(statement, proof.to_bytes())}

@@ -26,6 +26,7 @@
         ├── DependencyMissing   an extra is not installed
         ├── EngineFailed        a model did not compute on inputs that fit its signature
         ├── KeyUnavailable      a root key that cannot be used: its token is away or locked, its file not readable
+        ├── StateAway           the server of durable state does not answer: trying again may help
         ├── StateTaken          another process has taken the state over: this one has to end
         └── StateCorrupt        durable state does not read back as it was written
             └── UnwrapRefused   it was altered, or wrapped under another root key
@@ -172,6 +173,10 @@ class EngineFailed(HostError):
     """A model did not compute on inputs that fit its signature. ``status`` is that of HTTP; the reason is withheld."""
 
     status = 500
+
+
+class StateAway(HostError):
+    """The server that durable state is at does not answer now. Whether the last change was stored is not known."""
 
 
 class StateTaken(HostError):

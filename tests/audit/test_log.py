@@ -16,6 +16,7 @@ from quatrefoil.audit import Event, Log, MemoryLog, PartyLog, TileLog, entries
 from quatrefoil.audit.kinds import KINDS
 from quatrefoil.audit.log import LOG_FOLDER, OWNER, PAYLOADS
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, StateCorrupt
+from quatrefoil.tlog import disk
 from quatrefoil.tlog.merkle import leaf_hash
 from quatrefoil.transport import TrustAnchor
 from world import START, TRUSTED, consortium, identity, renewed
@@ -296,3 +297,25 @@ def test_a_log_that_was_never_closed_loses_nothing(tmp_path: Path) -> None:
     given = [log.append("x-a", {"n": number}) for number in range(3)]
     assert list(audited(tmp_path).entries())[-3:] == given  # while it is open, and without its owner's help
     log.close()
+
+
+def test_names_of_what_is_attached_are_synchronised_once_and_before_the_entries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    with tile_log(tmp_path) as log:
+        folder, writer = tmp_path / LOG_FOLDER / PAYLOADS, log._writer
+        real, append = disk.synchronise_folder, writer.append
+
+        def synchronise(path: Path) -> None:
+            steps.extend(["names"] if path == folder else [])
+            real(path)
+
+        monkeypatch.setattr(disk, "synchronise_folder", synchronise)
+        monkeypatch.setattr(writer, "append", lambda leaves: (steps.append("entries"), append(leaves))[1])
+        events = [Event("x-a", {}, {"proof": bytes([number]) * 9, "other": b"alike"}) for number in range(3)]
+        log.append_all(events)
+        log.append("x-b", {})
+        log.append_all(events)
+    assert steps == ["names", "entries", "entries", "names", "entries"]
+    assert len(list(folder.iterdir())) == 5  # with whose log it is

@@ -459,12 +459,39 @@ def test_an_aggregator_that_is_started_again_goes_on_with_the_same_offer_and_ros
 def test_an_attempt_opens_without_the_silent_and_not_without_more() -> None:
     world = started()
     world.down = {"ambon", "bari", "cusco"}
-    with pytest.raises(MessageRefused, match="5 members have given keys, 6 must"):
+    with pytest.raises(MessageRefused, match="5 members have given keys, 6 are waited for"):
         world.open()
     world.down = {"ambon", "bari"}
     offer = world.open()
     shares = sealed_shares(world.contribution("faro", offer))
     assert [bool(share) for share in shares] == [False, False, *[True] * 6]
+
+
+def test_members_that_were_started_again_before_the_offer_hold_nothing_up() -> None:
+    world = started()
+    request = world.aggregator.open_request()
+    for name in EIGHT[:3]:
+        world.silos[name].member_key(request)
+        world.restart(name)
+    world.send(world.open())
+    assert len(world.desk.usable) == 5
+    assert world.finish().contributors == EIGHT and close_to_the_mean(world)
+
+
+def test_a_lie_among_too_few_voids_the_attempt_and_the_next_one_finds_the_liar() -> None:
+    world = started()
+    request = world.aggregator.open_request()
+    for name in EIGHT[:3]:
+        world.silos[name].member_key(request)
+        world.restart(name)
+    other_sum(world, "faro")
+    world.send(world.open())
+    world.propose()
+    with pytest.raises(RoundVoided, match="5 members answered, and 5 of them do not agree"):
+        world.gathered(EIGHT)
+    world.void()
+    world.send(world.open())
+    assert world.finish(("faro", *EIGHT)).contributors == EIGHT and liars_in(world) == ["faro"]
 
 
 @pytest.mark.parametrize("change", ["other key", "not signed", "few", "by another", "another attempt"])
@@ -479,7 +506,7 @@ def test_silos_seal_only_to_keys_that_members_signed_for_this_attempt(change: st
     elif change == "not signed":
         signed[2] = b""
     elif change == "few":
-        keys[:3], signed[:3] = [b""] * 3, [b""] * 3
+        keys[:4], signed[:4] = [b""] * 4, [b""] * 4
     elif change == "by another":
         signed[2] = changed(signed[2], MemberKey, identity("hub", "aggregator"))
     else:

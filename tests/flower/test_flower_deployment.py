@@ -46,10 +46,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What Flower's programs are told goes no further than a test, and they look for work often."""
+    """What Flower's programs are told goes no further than a test, and they look for work twice a second."""
+    monkeypatch.setenv("PATH", os.environ["PATH"])
     monkeypatch.setenv("FLWR_HOME", "")
     monkeypatch.setenv("FLWR_TELEMETRY_ENABLED", "0")
-    monkeypatch.setenv("FLWR_SUPEREXEC_TASK_POLL_INTERVAL", "0.1")
+    monkeypatch.setenv("FLWR_SUPEREXEC_TASK_POLL_INTERVAL", "0.5")
 
 
 def server_app(port: int) -> int | None:

@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from flower_room import ROUNDS, SILOS, FlowerRoom, Trained, initial, is_model, mean
+from flower_room import POLICY, ROUNDS, SILOS, FlowerRoom, Trained, initial, is_model, mean
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 
 from logs import entries_of
 from quatrefoil.errors import CallerError
 from quatrefoil.flower import ConfidentialStrategy
-
-
-@pytest.fixture(scope="session")
-def costs_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One calibration for all jobs: they test behaviour, not speed."""
-    from quatrefoil.planner.calibration import calibrate
-    from quatrefoil.planner.host import availability
-
-    file = tmp_path_factory.mktemp("costs") / "costs.json"
-    calibrate(availability(), lambda: None, bytes, seconds=0.1).save(file)
-    return file
-
-
-@pytest.fixture
-def room(tmp_path: Path, costs_file: Path) -> Iterator[FlowerRoom]:
-    with FlowerRoom(tmp_path, costs_file) as made:
-        yield made
 
 
 def test_a_job_ends_with_the_weighted_mean_and_tells_apps_what_the_strategy_says(room: FlowerRoom) -> None:
@@ -150,6 +132,13 @@ def test_another_mod_behind_it_sees_what_an_app_sees(room: FlowerRoom) -> None:
 
     room.run(room.grid({"bari": Trained("bari", mods=(watching,))}), strategy=_Unevaluated)
     assert seen == [["arrays", "config"]] * ROUNDS
+
+
+def test_silos_cosign_the_log_where_the_policy_asks_for_witnesses(tmp_path: Path, costs_file: Path) -> None:
+    with FlowerRoom(tmp_path, costs_file, POLICY + "[audit]\nwitnesses = 2\n") as room:
+        result = room.run(room.grid(), strategy=_Unevaluated)
+        assert is_model(result.arrays, ROUNDS * mean())
+        assert all("witnessed" in room.kinds(name) for name in SILOS) and "cosigned" in room.kinds("aggregator")
 
 
 def test_where_a_strategy_gives_no_message_silos_do_not_evaluate(room: FlowerRoom) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def test_what_is_written_is_whole_and_named_after_its_folder(
     assert written == sorted(
         [".gitignore", "README.md", "policy.toml", "pyproject.toml", "trial.sh", "workload.toml", *package]
     )
-    assert not [file for file in written if "@app@" in (app / file).read_text()]
+    assert not [file for file in written if re.search("@[a-z]+@", (app / file).read_text())]
+    assert tomllib.loads((app / "pyproject.toml").read_text())["project"]["name"] == "our-tumours"
     assert compileall.compile_dir(app, quiet=2)
     assert os.access(app / "trial.sh", os.X_OK)
     components = tomllib.loads((app / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["components"]
@@ -43,7 +45,8 @@ def test_its_policy_protects_its_workload(tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("there", "is there already"), ("1st", "cannot be the name"), ("A", "cannot be")]
+    ("name", "said"),
+    [("there", "is there already"), ("1st", "cannot be the name"), ("A", "cannot be"), ("a" * 33, "cannot be")],
 )
 def test_an_app_is_written_into_no_folder_that_is_there_and_under_no_name_that_is_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, said: str

@@ -24,7 +24,7 @@ from quatrefoil.state import SqliteState
 LONGEST_S = 900.0
 """Never waited in full."""
 
-PATIENT = ("--deadline", "600", "--give-up", "600")
+PATIENT = ("--deadline", "120", "--give-up", "600")
 
 
 class Killed:
@@ -42,6 +42,9 @@ class Killed:
         self.folder.mkdir()
         if only:
             (self.folder / "only").write_text("\n".join(only))
+        # Everybody has to confirm every roster: else a party that dies on the way is not waited for.
+        policy = job.policy.read_text().replace("colluding_silos = 0", "colluding_silos = 1")
+        job.policy.write_text(policy.replace("minimum_silos = 2", "minimum_silos = 3"))
         workload = job.workload.read_text()
         job.workload.write_text(workload.replace("rounds = 4", f"rounds = {rounds}"))
 

@@ -30,7 +30,7 @@ from quatrefoil.proven.statement import sign_statement
 from quatrefoil.quantised import enter, quantise, trace_of
 from second_opinion import Rejected, second_opinion
 from served_answers import Free, Served, served_in
-from world import START
+from world import START, identity
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +188,12 @@ def test_a_log_that_would_not_hold_a_proof_costs_no_opening(served: Served, tmp_
     ward.log.append("committed-model", body, {"committed": served.folder.statement})
     with pytest.raises(EvidenceRejected, match=r"the receipts in the log do not hold: .* names the commitment"):
         logged_answers(ward.logged(), digests, said)
+    (tmp_path / "other").mkdir()
+    other = Ward(tmp_path / "other", small_graph())
+    other.state(sign_statement(served.folder.committed, identity("somebody", "workload")))
+    with pytest.raises(EvidenceRejected, match="is of ward, and its statement about the model of somebody"):
+        logged_answers(other.logged(), digests, said)
+    other.close()
     theirs = replace(served.logged, statement=sign_statement(ward.said(), ward.identity))
     with pytest.raises(CallerError, match="about another commitment"):
         prove_answers(served.folder, served.records[:1], theirs)
@@ -210,11 +216,4 @@ def test_every_operator(tmp_path: Path):
     log = ward.logged()
     file = prove_answers(folder, [record], logged_answers(log, {record.receipt.digest()}, folder.committed))
     assert verify_answers(file.encode(), trust(), clock=clock, log=log).inference.batch == 3
-    ward.close()
-
-
-def test_a_model_that_ends_in_an_arg_max_is_not_committed_to(tmp_path: Path):
-    ward = Ward(tmp_path, quantise(everything(), numbers(1, 30, 2, 8, 8)))
-    with pytest.raises(ModelRefused, match="ends in an ArgMax"):
-        ModelFolder.create(tmp_path / "committed", ward.model, 4, ward.identity, at=START)
     ward.close()

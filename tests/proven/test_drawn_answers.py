@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import weakref
+from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from float_models import numbers
 from proven_answers import Ward, clock, small_graph, trust
 from quatrefoil.audit.sampling import Sample, draw
 from quatrefoil.cli import archives, auditing, main, model_commit, proof_prove, proof_verify
+from quatrefoil.offline import Processes
+from quatrefoil.offline.on_ray import OnRay
 from quatrefoil.proven import ModelFolder, ProofFile, Recorded, verify_answers
 from quatrefoil.proven.drawn import drawn_of
 from quatrefoil.transport import sealed
@@ -134,6 +137,16 @@ def test_how_batches_are_computed_is_said_once_and_can_be_had(
     left = served.model.left
     assert main(proving(served, "--out", tmp_path / "P", *more)) == 1
     assert why in " ".join(capsys.readouterr().err.split()) and served.model.left == left
+
+
+def test_batches_are_computed_where_it_is_said():
+    """Runs on Ray itself: tests/offline/test_on_ray.py."""
+
+    def chosen(**said: object) -> object:
+        return proof_prove._executor(Namespace(**{"ray": None, "processes": None, "threads": 1, **said}))
+
+    assert chosen() == Processes(None) and chosen(processes=2) == Processes(2)
+    assert chosen(ray="") == OnRay(None, 1) and chosen(ray="ray://there:1", threads=2) == OnRay("ray://there:1", 2)
 
 
 def test_more_samples_than_one_proof_can_be_about_are_refused_before_an_opening_is_used(

@@ -13,7 +13,7 @@ from float_models import digits, everything, numbers, perceptron
 from quatrefoil.errors import ModelRefused
 from quatrefoil.quantised import IntegerGraph, Widths, program_of, quantise, weights_of
 from quatrefoil.quantised.graph import Input
-from quatrefoil.quantised.steps import AveragePool, Conv, Dense, Flatten, MaxPool, Requantise, Sum
+from quatrefoil.quantised.steps import ArgMax, AveragePool, Conv, Dense, Flatten, MaxPool, Requantise, Sum
 
 
 def integers(*rows):
@@ -35,7 +35,7 @@ def test_every_byte_of_a_small_program():
     expected = [b"QFPROG01", struct.pack("<2I2i2I", 1, 2, 0, 255, 9, 2)]
     expected += [struct.pack("<5I2iI", 0, 0, 2, 1, 3, 0, 255, 8), struct.pack("<4I", 0, 1, 1, 0)]
     assert found.content == b"".join(expected)
-    assert (found.inputs, found.outputs, found.takes_largest) == (2, 1, False)
+    assert (found.inputs, found.outputs) == (2, 1)
     assert weights_of(graph(HIDDEN, LAST)) == struct.pack("<9i", 1, -2, 3, 4, -7, 5, 9, -1, 2)
 
 
@@ -94,9 +94,61 @@ def test_bits_of_rounded_sums_are_the_fewest_that_hold_the_extremes(rows, column
     assert bits == 1 or not all(-(2 ** (bits - 1)) <= q < 2 ** (bits - 1) for q in ends)
 
 
-def test_an_arg_max_is_left_to_whoever_reads_the_outputs():
+def end_of(made):
+    """The five numbers that an ArgMax has in a program: kind, source, last, shift, q_bits."""
+    return struct.unpack("<5I", program_of(made).content[-20:])
+
+
+def test_an_arg_max_gives_one_place():
     found = program_of(quantise(everything(), numbers(1, 30, 2, 8, 8)))
-    assert found.takes_largest and found.outputs == 4 and found.inputs == 128
+    assert (found.outputs, found.inputs) == (1, 128)
+
+
+@pytest.mark.parametrize(("last", "keep_dims"), [(False, False), (True, False), (False, True), (True, True)])
+def test_an_arg_max_of_sums_says_how_many_bits_they_have(last, keep_dims):
+    # From -253 to 2297: 13 bits with the sign, which are looked up in two halves.
+    made = graph(HIDDEN, LAST, ArgMax("c", (2,), last, keep_dims))
+    assert end_of(made) == (6, 2, last, 6, 7)
+    assert program_of(made).content[-36:-20] == struct.pack("<4I", 0, 1, 1, 0)
+    # From -255 to 1000: 11 bits.
+    fewer = Dense("y", (1,), integers([3, -1]), np.array([0]), None)
+    assert end_of(graph(HIDDEN, fewer, ArgMax("c", (2,), last, keep_dims))) == (6, 2, last, 0, 11)
+
+
+def test_an_arg_max_of_values_has_the_bits_of_their_range():
+    assert end_of(graph(HIDDEN, ArgMax("c", (1,)))) == (6, 1, 0, 0, 8)
+    wide = Dense("h", (0,), integers([1, -2], [3, 4]), np.array([-7, 5]), Requantise(0, -(1 << 15), (1 << 15) - 1))
+    assert end_of(graph(wide, ArgMax("c", (1,), True))) == (6, 1, 1, 8, 8)
+    image = Conv("c", (0,), np.ones((2, 1, 1, 1), np.int64), np.array([0, 0]), (1, 1), (0, 0, 0, 0), RULE)
+    assert end_of(graph(image, Flatten("f", (1,)), ArgMax("a", (2,)), shape=(1, 2, 2))) == (6, 2, 0, 0, 8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_the_bits_of_an_arg_max_are_the_least_that_all_sums_have(data):
+    rows, wide = data.draw(st.integers(1, 4)), data.draw(st.integers(2, 4))
+    weights = st.lists(st.integers(-127, 127), min_size=wide, max_size=wide)
+    matrix = integers(*(data.draw(weights) for _ in range(rows)))
+    bias = np.array(data.draw(st.lists(st.integers(-5000, 5000), min_size=rows, max_size=rows)))
+    low = data.draw(st.integers(-200, 0))
+    high = data.draw(st.integers(low + 1 if low else 1, 255))
+    high = max(high, 1)
+    made = graph(Dense("h", (0,), matrix, bias, None), ArgMax("a", (1,)), shape=(wide,), low=low, high=high)
+    ends = [
+        b + sum(best(w * low, w * high) for w in row)
+        for row, b in zip(matrix.tolist(), bias.tolist(), strict=True)
+        for best in (max, min)
+    ]
+    _, _, _, shift, q_bits = end_of(made)
+    half = 1 << (shift + q_bits - 1)
+    assert all(-half <= end < half for end in ends)
+    assert half == 1 or not all(-half // 2 <= end < half // 2 for end in ends)
+
+
+def test_the_largest_of_something_else_than_the_last_step_has_no_program():
+    other = Dense("g", (0,), integers([1, 2]), np.array([0]), RULE)
+    with pytest.raises(ModelRefused, match="something else than the last step"):
+        program_of(graph(HIDDEN, other, ArgMax("c", (1,))))
 
 
 def test_a_program_is_the_same_whatever_the_weights_within_its_ranges():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from float_models import digits, everything, model, node, numbers, perceptron
+from float_models import classifier, digits, everything, model, node, numbers, perceptron
 from quatrefoil.errors import CallerError, ModelRefused, PolicyInvalid
 from quatrefoil.inference import InferRequest, OnnxEngine
 from quatrefoil.quantised import Widths, decode, encode, measure_accuracy, quantise
@@ -52,6 +52,31 @@ def test_every_operator_computes_to_the_bit_what_the_slow_reference_does(seed):
     kinds = [type(step) for step in graph.steps]
     assert {Conv, MaxPool, Sum, AveragePool, Dense} <= set(kinds)
     same(graph, 2 * numbers(seed + 50, 8, 2, 8, 8))
+
+
+OPTIONS = [{}, {"axis": -1}, {"keepdims": 1}, {"select_last_index": 1}, {"keepdims": 1, "select_last_index": 1}]
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("options", OPTIONS)
+def test_places_of_the_largest_are_those_that_the_slow_reference_finds(options, relu):
+    """With a ReLU before it most of what is compared is 0, and 0 again: ties."""
+    float_model = classifier(3, relu=relu, **options)
+    graph = quantise(float_model, numbers(3, 30, 16), Widths(4, 3))
+    samples = 2 * numbers(9, 60, 16)
+    same(graph, samples)
+    assert computed(graph, samples).shape == ((60, 1) if "keepdims" in options else (60,))
+    assert decode(encode(graph)).steps[-1] == graph.steps[-1]
+    assert measure_accuracy(float_model, encode(graph), samples).agreement > 0.5
+
+
+def test_of_several_largest_the_first_or_the_last_is_taken():
+    first, last = (
+        quantise(classifier(3, relu=True, select_last_index=last), numbers(3, 30, 16), Widths(4, 3)) for last in (0, 1)
+    )
+    samples = 2 * numbers(9, 60, 16)
+    assert (computed(first, samples) < computed(last, samples)).any()
+    assert (computed(first, samples) <= computed(last, samples)).all()
 
 
 def test_wide_sums_are_exact_in_double_precision():

@@ -32,7 +32,8 @@ CASES = {
         node("Relu", ["h"], "r"),
         node("Add", ["r", "four"], "y"),
     ],
-    "other options than axis=1": [node("MatMul", ["x", "w"], "h"), node("ArgMax", ["h"], "y")],
+    "along axis 0, not 1": [node("MatMul", ["x", "w"], "h"), node("ArgMax", ["h"], "y")],
+    "along axis -2, not 1": [node("MatMul", ["x", "w"], "h"), node("ArgMax", ["h"], "y", axis=-2)],
     "a bias of 3 for 4 outputs": [node("Gemm", ["x", "w", "three"], "y")],
 }
 CONSTANTS = W | {"s": np.array([1, 3, 1]), "four": numbers(2, 4), "three": numbers(2, 3)}
@@ -129,10 +130,18 @@ def swap_floor(loaded):
     next(one for one in loaded.graph.node if one.op_type == "Floor").op_type = "Ceil"
 
 
+def change_options(loaded):
+    (described,) = loaded.metadata_props
+    text = json.loads(described.value)
+    text["steps"][-1]["last"] = True
+    described.value = json.dumps(text, separators=(",", ":"))
+
+
 @pytest.mark.parametrize(
     "change",
     [
         change_weight,
+        change_options,
         hide_a_node,
         swap_floor,
         lambda loaded: loaded.ClearField("metadata_props"),

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from float_models import digits, everything, numbers, perceptron
+from float_models import classifier, digits, everything, numbers, perceptron
 from quatrefoil.errors import CallerError
 from quatrefoil.quantised import IntegerGraph, Widths, encode, enter, outputs_of, quantise, trace_of
 from quatrefoil.quantised import trace as trace_module
 from quatrefoil.quantised.graph import EXACT_SINGLE, Input
-from quatrefoil.quantised.steps import ArgMax, Conv, Dense, MaxPool, Requantise
+from quatrefoil.quantised.steps import Conv, Dense, MaxPool, Requantise
 from reference import integer_graph
 
 
@@ -22,14 +22,12 @@ def slow(graph, inputs):
     """(outputs, sums) of one input (integers in their shape), by the reference's own steps."""
     values, sums = [inputs], []
     for step in graph.steps:
-        if isinstance(step, ArgMax):
-            break
         computed = integer_graph.COMPUTED[type(step).__name__]
         taken = [values[source] for source in step.sources]
-        if isinstance(step, Dense | Conv) and step.requantise is not None:
+        if isinstance(step, Dense | Conv) and step is not graph.steps[-1]:
             sums.append(computed(replace(step, requantise=None), taken).reshape(-1).tolist())
         values.append(computed(step, taken))
-    return values[-1].reshape(-1).tolist(), sums
+    return np.asarray(values[-1]).reshape(-1).tolist(), sums
 
 
 def same(graph, samples):
@@ -60,6 +58,15 @@ def test_perceptrons(sizes, seed, widths):
 def test_every_operator(seed):
     graph = quantise(everything(seed), numbers(seed, 30, 2, 8, 8))
     same(graph, 2 * numbers(seed + 50, 4, 2, 8, 8))
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("last", [0, 1])
+def test_places_and_the_sums_before_them(last, relu):
+    options = {"select_last_index": last, "keepdims": last}
+    graph = quantise(classifier(3, relu=relu, **options), numbers(3, 30, 16), Widths(4, 3))
+    found = same(graph, 2 * numbers(9, 40, 16))
+    assert found.outputs.shape == (40, 1) and [one.shape for one in found.sums] == [(40, 7), (40, 5)]
 
 
 @settings(max_examples=40, deadline=None)

@@ -83,6 +83,13 @@ def added(step, given):
     return np.array(flat, dtype=object).reshape(given[0].shape)
 
 
+def place(step, values):
+    """Of the largest: the first, or the last one."""
+    places = [k for k, value in enumerate(values) if all(value >= other for other in values)]
+    found = places[-1 if step.last else 0]
+    return [found] if step.keep_dims else found
+
+
 COMPUTED = {
     "Dense": dense,
     "Conv": conv,
@@ -90,5 +97,5 @@ COMPUTED = {
     "AveragePool": average,
     "MaxPool": lambda step, given: windows(step, given[0], max, step.pads),
     "Flatten": lambda step, given: given[0].reshape(-1),
-    "ArgMax": lambda step, given: list(given[0]).index(max(given[0])),
+    "ArgMax": lambda step, given: place(step, list(given[0])),
 }

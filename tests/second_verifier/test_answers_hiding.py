@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from toy_answers import CONV, DENSE, LINEAR, SEED, WEIGHTS_SEED, Operator
+from toy_answers import CONV, DENSE, FIRST_OF_SUMS, LAST_OF_A_VALUE, LINEAR, SEED, WEIGHTS_SEED, Operator
 
 from bounded_update.explain import _appended, _value
 from bounded_update.field import ZERO, Ext, P
@@ -27,6 +27,8 @@ OPERATORS = {
     "linear": Operator(LINEAR, openings=2),
     "convolutions": Operator(CONV, batch=2),
     "hidden inputs": Operator(DENSE, batch=2, hidden=True),
+    "a place among sums": Operator(FIRST_OF_SUMS, batch=3),
+    "a place in a value": Operator(LAST_OF_A_VALUE, batch=2, hidden=True),
 }
 each_operator = pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS.keys())
 

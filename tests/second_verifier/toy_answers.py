@@ -10,7 +10,7 @@ from bounded_update.transcript import Transcript
 from inference import Randomness, Statement, Weights, WeightsCommitment, WeightsRandomness
 from inference.field_hash import FieldHash
 from inference.model import Run
-from inference.program import AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Step, Sum, Windows
+from inference.program import ArgMax, AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Step, Sum, Windows
 from inference.proof_bytes import Proof
 from inference.prover import Prover
 from inference.shape import Parameters, Shape, WeightsShape
@@ -81,6 +81,20 @@ LAST_IS_A_POOL = Program(
         MaxPool(2, Windows((1, 1), (2, 2))),
     ),
 )
+
+ROUNDED_TO = Rounding(3, 0, 7, 5)
+FIRST_OF_SUMS = Program((3,), 0, 15, 3, (Dense(0, 4, ROUNDED_TO), Dense(1, 5, None), ArgMax(2, 0, 3, 6)))
+LAST_OF_SUMS = Program((3,), 0, 15, 3, (Dense(0, 4, ROUNDED_TO), Dense(1, 5, None), ArgMax(2, 1, 0, 9)))
+FIRST_OF_A_VALUE = Program((4,), -8, 7, 3, (Dense(0, 6, Rounding(4, -4, 3, 5)), ArgMax(1, 0, 1, 2)))
+LAST_OF_A_VALUE = Program((4,), -8, 7, 3, (Dense(0, 6, Rounding(4, -4, 3, 5)), ArgMax(1, 1, 0, 3)))
+PLACE_OF_THE_INPUT = Program((1, 2, 2), 0, 15, 3, (Flatten(0), Dense(1, 2, ROUNDED_TO), ArgMax(1, 0, 2, 3)))
+ARGMAX = {
+    "first of sums": FIRST_OF_SUMS,
+    "last of sums": LAST_OF_SUMS,
+    "first of a value": FIRST_OF_A_VALUE,
+    "last of a value": LAST_OF_A_VALUE,
+    "of the input": PLACE_OF_THE_INPUT,
+}
 
 
 @dataclass

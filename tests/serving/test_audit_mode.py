@@ -13,7 +13,7 @@ import pytest
 from tests.reference import integer_graph
 
 from audited_room import FILE, GRAPH, POLICY, SAMPLES, Audited, audited
-from float_models import everything, numbers, perceptron
+from float_models import classifier, numbers, perceptron
 from quatrefoil.audit.computations import opening_keys, require_outputs, rho_of
 from quatrefoil.client import Client, require_computed
 from quatrefoil.errors import (
@@ -56,6 +56,28 @@ def test_what_was_answered_is_recorded_and_is_what_the_graph_computes(room: Audi
 def as_the_reference_has_them(samples: Any) -> tuple[list[list[int]], list[list[int]]]:
     inputs = [[integer_graph.entry(GRAPH.input, x) for x in sample] for sample in samples]
     return inputs, [list(answer) for answer in integer_graph.answers(GRAPH, samples)]
+
+
+@pytest.mark.parametrize("options", [{}, {"keepdims": 1, "select_last_index": 1}])
+def test_of_a_model_that_ends_in_an_arg_max_receipts_hold_places(
+    consortium: Consortium, tmp_path: Path, options: dict[str, int]
+) -> None:
+    graph = quantise(classifier(3, inputs=6, relu=True, **options), numbers(7, 40, 6))
+    rule = Rule.decode(Rule.of(graph).encode())
+    with audited(consortium, tmp_path, onnx_form.encode(graph)) as room:
+        with room.client(computes=rule) as client:
+            answer = client.infer({"x": SAMPLES})
+        room.server.stop()
+        (found,) = room.read()
+    places = answer.outputs["y"]
+    assert places.dtype == np.int64 and places.shape == ((5, 1) if options else (5,))
+    assert found.outputs.tolist() == [[place] for place in places.reshape(-1)]
+    assert integer_graph.answers(graph, SAMPLES) == places.tolist()
+    assert answer.receipt is not None
+    for wrong in ((places + 1) % 5, places[::-1].copy(), places - 5):
+        if not (wrong == places).all():
+            with pytest.raises(EvidenceRejected, match="other"):
+                require_computed(answer.receipt, rule, {"x": SAMPLES}, {"y": wrong})
 
 
 def test_a_client_opens_both_with_its_salt(room: Audited) -> None:
@@ -184,12 +206,6 @@ def test_a_server_without_it_commits_to_nothing(server: Running) -> None:
 def test_a_model_that_is_no_integer_graph_is_refused_with_what_to_do() -> None:
     with pytest.raises(ModelRefused, match="quatrefoil model quantise"):
         AuditedModel(linear())
-
-
-def test_a_model_that_ends_in_a_place_is_refused() -> None:
-    graph = quantise(everything(), numbers(1, 30, 2, 8, 8))
-    with pytest.raises(ModelRefused, match="ends in ArgMax"):
-        AuditedModel(onnx_form.encode(graph))
 
 
 def test_a_range_without_a_field_hash_is_refused() -> None:

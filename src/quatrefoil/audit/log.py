@@ -143,12 +143,18 @@ class TileLog:
         return found
 
     def _attach(self, events: Sequence[Event]) -> None:
-        """What entries attach is on the disk before them; without its entry it is only a file that nobody names."""
+        """What entries attach is on the disk before them; without its entry it is only a file that nobody names.
+
+        Also where all files are there: their names may come of an attempt that failed before they were synchronised.
+        """
+        folder, attached = self._folder / PAYLOADS, False
         try:
             for content in _contents(events):
-                path = self._folder / PAYLOADS / Attachment.of(content).sha256
+                path, attached = folder / Attachment.of(content).sha256, True
                 if not path.exists():
-                    disk.put(path, content, durable=True)
+                    disk.put_content(path, content, durable=True)
+            if attached:
+                disk.synchronise_folder(folder)
         except OSError as error:
             raise HostError(
                 f"log {self._folder} cannot be written ({error.strerror})",

@@ -50,7 +50,7 @@ _PROJECT = """
 requires = ["hatchling"]
 build-backend = "hatchling.build"
 [project]
-name = "{name}"
+name = "{project}"
 version = "0.1.0"
 description = "bench"
 license = "Apache-2.0"
@@ -166,7 +166,11 @@ class FlowerSite(Processes):
         if not (self.programs / "flower-superlink").exists():
             raise DependencyMissing("flwr is not installed", hint="pip install 'quatrefoil[flower]'")
         self.port = free_port()
-        self.environment = {"FLWR_HOME": str(folder / "flwr"), "FLWR_TELEMETRY_ENABLED": "0"}
+        self.environment = {
+            "FLWR_HOME": str(folder / "flwr"),
+            "FLWR_TELEMETRY_ENABLED": "0",
+            "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}",  # Flower's programs start each other by name
+        }
 
     def begin(self, parameters: int, rounds: int) -> None:
         """Write every file; start keeper, SuperLink and SuperNodes."""
@@ -244,7 +248,7 @@ class FlowerSite(Processes):
         for kind, (imports, strategy) in _STRATEGIES.items():
             package = self.folder / "apps" / kind / f"bench_{kind}"
             package.mkdir(parents=True)
-            (package.parent / "pyproject.toml").write_text(_PROJECT.format(name=package.name))
+            (package.parent / "pyproject.toml").write_text(_PROJECT.format(name=package.name, project=f"bench-{kind}"))
             (package / "__init__.py").touch()
             mod = kind == "confidential"
             imported = "from quatrefoil.flower import confidential_mod" if mod else ""

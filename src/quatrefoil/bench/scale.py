@@ -62,9 +62,10 @@ class Line:
 @dataclass(frozen=True)
 class Units:
     """Processor milliseconds and bytes. ``server_ms``, ``silo_ms``, ``bytes_from`` and ``bytes_to``: for each silo;
-    ``upper_ms``: for each group."""
+    ``group_ms``: for each group, and ``upper_ms`` besides where groups go up."""
 
     server_ms: Line
+    group_ms: Line
     upper_ms: Line
     silo_ms: Line
     bytes_from: Line
@@ -80,12 +81,14 @@ def measure_units(progress: Callable[[str], None]) -> Units:
     def line(figure: Callable[[dict[str, Any]], float]) -> Line:
         return Line.through(figure(small), figure(large))
 
-    def upper(result: dict[str, Any]) -> float:
-        return float(result["server_steps"]["upper"]["cpu_ms_per_silo"])
+    def steps(result: dict[str, Any], *names: str) -> float:
+        return float(sum(result["server_steps"][name]["cpu_ms_per_silo"] for name in names))
 
+    once = ("decrypt", "publish")
     return Units(
-        line(lambda one: one["server_ms_per_silo"] - upper(one)),
-        line(lambda one: upper(one) * GROUP),
+        line(lambda one: one["server_ms_per_silo"] - steps(one, *once, "upper")),
+        line(lambda one: steps(one, *once) * GROUP),
+        line(lambda one: steps(one, "upper") * GROUP),
         line(lambda one: one["silo_ms"] + one["silo_confirm_ms"] + one["silo_accept_ms"]),
         line(lambda one: one["bytes_per_silo"]),
         line(lambda one: one["bytes_to_silo"]),
@@ -99,8 +102,8 @@ def predict(units: Units, silos: int, values: int) -> dict[str, Any]:
     ``wire_s``: of all contributions through one gigabit a second.
     """
     groups = 1 if silos <= LARGEST_GROUP else math.ceil(silos / USUAL_GROUP)
-    upper = units.upper_ms.at(values) * groups if groups > 1 else 0.0
-    server_s = (units.server_ms.at(values) * silos + upper) / 1e3
+    once = units.group_ms.at(values) + (units.upper_ms.at(values) if groups > 1 else 0.0)
+    server_s = (units.server_ms.at(values) * silos + once * groups) / 1e3
     received = units.bytes_from.at(values) * silos
     return {
         "silos": silos,

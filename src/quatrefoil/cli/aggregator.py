@@ -36,6 +36,7 @@ from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.authorities import NOBODY
 from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.messages import Member
@@ -73,7 +74,12 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workload", required=True, type=Path, metavar="FILE", help="the workload whose collect phase is run"
     )
-    parser.add_argument("--keeper", required=True, type=address, metavar="HOST:PORT", help="where the keeper listens")
+    parser.add_argument(
+        "--keeper",
+        type=address,
+        metavar="HOST:PORT",
+        help="where the keeper listens; none where the policy has a committee",
+    )
     add_pin_option(parser, "the keeper")
     add_keeper_enclave_option(parser, "default: none")
     parser.add_argument("--silos", required=True, metavar="NAME,NAME,...", help="whom to invite")
@@ -140,14 +146,7 @@ class AggregatorProgram:
         self.aggregation = MeteredAggregation(
             stack.aggregation_of(self.files.policy, backend, threads=options.threads), self.meter
         )
-        self.keeper = Dialer(
-            *options.keeper,
-            credentials=files.pinning(options.pin),
-            policy=files.channel_policy,
-            expect_role="keeper",
-            timeout=TIMEOUT,
-            clock=system_clock,
-        )
+        self.keeper = self._keeper_dialer()
         proofs = stack.proofs_of(self.files.policy, self.plan.optional("proofs"), threads=1)
         self.proofs = None if proofs is None else MeteredProofs(proofs, self.meter)
         self.security = MeteredTransport(self.files.security, self.meter)
@@ -165,19 +164,43 @@ class AggregatorProgram:
         """Enrol, run every round, report."""
         report_failures()
         begin = time.perf_counter()
-        link = KeeperLink(self._dial_keeper, self.options.give_up, report)
+        link = None if self.keeper is None else KeeperLink(self._dial_keeper, self.options.give_up, report)
         try:
             # As many proofs at once as there are threads for the kernel, each in one of them.
             with ThreadPoolExecutor(self.options.threads, thread_name_prefix="proofs") as verify_in:
-                service = self._service(await link.introduce(self.security, os.urandom(16)), link, verify_in)
+                keeper = NOBODY if link is None else await link.introduce(self.security, os.urandom(16))
+                service = self._service(keeper, link, verify_in)
                 aggregator = await self.attend(service)
         finally:
-            await link.close()
+            if link is not None:
+                await link.close()
         if self.options.record is not None:
             self._keep_means(aggregator)
         self._show(aggregator, service.round_ms, time.perf_counter() - begin)
 
-    def _service(self, keeper: Member, link: KeeperLink, verify_in: Executor) -> AggregatorService:
+    def _keeper_dialer(self) -> Dialer | None:
+        """What connects to the keeper; None where the policy appoints a committee."""
+        appointed = self.files.policy.key_authority.is_committee
+        given = self.options.keeper is not None
+        if appointed == given:
+            raise CallerError(
+                f"policy {self.files.policy.name} has a {self.files.policy.key_authority.kind}, and --keeper is "
+                f"{'given' if given else 'not given'}",
+                hint="Leave --keeper out where a committee of silos holds the keys, and give it otherwise",
+            )
+        if appointed:
+            report("no keeper: a committee of silos holds the keys of each round in shares")
+            return None
+        return Dialer(
+            *self.options.keeper,
+            credentials=self.files.pinning(self.options.pin),
+            policy=self.files.channel_policy,
+            expect_role="keeper",
+            timeout=TIMEOUT,
+            clock=system_clock,
+        )
+
+    def _service(self, keeper: Member, link: KeeperLink | None, verify_in: Executor) -> AggregatorService:
         return AggregatorService(
             self._enrolments(keeper),
             self._aggregator,
@@ -240,6 +263,7 @@ class AggregatorProgram:
         return plan_logged(workload, self.files.policy, costs, available, self.files.log)
 
     async def _dial_keeper(self) -> AsyncChannel:
+        assert self.keeper is not None
         channel = await self.keeper.open()
         self._record(channel)
         return channel

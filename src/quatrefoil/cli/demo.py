@@ -12,7 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from quatrefoil.cli.output import add_json_option, console, only_json, progress_console, write_json
 from quatrefoil.demo import mounted
 from quatrefoil.demo.flow import SPLITS, Prepared, Tell, prepare, run_demo, train_and_serve
-from quatrefoil.demo.job import POLICIES, built_in
+from quatrefoil.demo.job import COMMITTEE, POLICIES, built_in
 from quatrefoil.demo.report import render, render_opening, render_outcome
 from quatrefoil.demo.serving import require_everything
 from quatrefoil.demo.serving_report import render_served
@@ -37,6 +37,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=sorted(POLICIES),
         help="how updates are encrypted and added (default: additive, which alone has proofs)",
     )
+    parser.add_argument(
+        "--committee",
+        action="store_true",
+        help="no keeper: the hospitals hold the keys of each other's rounds, in shares",
+    )
     parser.add_argument("--policy", type=Path, metavar="FILE", help="another policy than the demo's own")
     parser.add_argument("--splits", type=_at_least_one, metavar="N", help=f"repeated splits (default: {SPLITS})")
     add_json_option(parser)
@@ -45,21 +50,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     if options.attack is not None:
         given = (options.policy, options.splits, options.aggregation)
-        if options.serve_only or any(one is not None for one in given):
+        if options.serve_only or options.committee or any(one is not None for one in given):
             raise CallerError("an attack runs on the demo's own policy and split", hint="Leave out all but --json")
         _attack(options)
         return
-    if options.policy is not None and options.aggregation is not None:
+    if options.committee + (options.policy is not None) + (options.aggregation is not None) > 1:
         raise CallerError(
-            "a policy says itself how updates are added, and --aggregation chooses one of the demo's own",
-            hint="Leave out one of them",
+            "a policy says itself how updates are added and who holds keys: --policy, --aggregation and --committee "
+            "each choose one",
+            hint="Leave out all but one of them",
         )
     if options.serve_only:
         require_everything()
         if options.splits is not None:
             raise CallerError("to serve a model it is trained on one split", hint="Leave out --splits")
     with _progress() as tell:
-        prepared = prepare(options.policy or built_in(POLICIES[options.aggregation or "additive"]), tell=tell)
+        own = COMMITTEE if options.committee else POLICIES[options.aggregation or "additive"]
+        prepared = prepare(options.policy or built_in(own), tell=tell)
     if not only_json(options):
         render_opening(console(), prepared.plan)
     if options.serve_only:

@@ -18,14 +18,14 @@ from quatrefoil.enclave.collectors.tpm_tools import DEVICE
 from quatrefoil.enclave.collectors.tsm import REPORTS, TsmCollector
 from quatrefoil.endorsements import bundle
 from quatrefoil.errors import CallerError, HostError
-from quatrefoil.policy import Policy
+from quatrefoil.policy import COMMITTEE, Policy
 from quatrefoil.transport import system_clock
 
 
 def add_enclave_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--enclave",
-        choices=stack.EXISTING["enclave"],
+        choices=[name for name in stack.EXISTING["enclave"] if name != COMMITTEE],
         help="what the keeper is behind, where the policy allows several",
     )
 
@@ -35,7 +35,7 @@ def add_keeper_enclave_option(parser: argparse.ArgumentParser, otherwise: str) -
     parser.add_argument(
         "--keeper-enclave",
         action="append",
-        choices=[name for name in stack.EXISTING["enclave"] if name != stack.SOFTWARE],
+        choices=[name for name in stack.EXISTING["enclave"] if name not in (stack.SOFTWARE, COMMITTEE)],
         help=f"evidence that the keeper's machine gives, which silos appraise; repeat for several ({otherwise})",
     )
 
@@ -45,7 +45,7 @@ def add_server_enclave_option(parser: argparse.ArgumentParser, otherwise: str) -
     parser.add_argument(
         "--server-enclave",
         action="append",
-        choices=[name for name in stack.EXISTING["enclave"] if name != stack.SOFTWARE],
+        choices=[name for name in stack.EXISTING["enclave"] if name not in (stack.SOFTWARE, COMMITTEE)],
         help=f"evidence that a model server's machine gives, which clients appraise; repeat for several ({otherwise})",
     )
 

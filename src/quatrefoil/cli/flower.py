@@ -30,10 +30,12 @@ def run(options: argparse.Namespace) -> None:
 
 def _new(options: argparse.Namespace) -> None:
     folder: Path = options.folder
-    name = folder.name.replace("-", "_")
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,38}", name):
+    project = folder.name.replace("_", "-")
+    name = project.replace("-", "_")  # of the package, which may have no hyphens as Flower's names no underscores
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", project):
         raise CallerError(
-            f"{folder.name!r} cannot be the name of an app", hint="Use lower-case letters, digits and underscores"
+            f"{folder.name!r} cannot be the name of an app",
+            hint="Use up to 32 lower-case letters, digits and hyphens, and begin with a letter",
         )
     template = Path(str(resources.files("quatrefoil"))) / "flower" / "template"
     try:
@@ -42,7 +44,7 @@ def _new(options: argparse.Namespace) -> None:
             where = file.relative_to(template).with_suffix("")
             target = folder / (Path(name, *where.parts[1:]) if where.parts[0] == "app" else where)
             target.parent.mkdir(exist_ok=True)
-            target.write_text(file.read_text().replace("@app@", name))
+            target.write_text(file.read_text().replace("@app@", name).replace("@project@", project))
             if target.suffix == ".sh":
                 target.chmod(0o755)
     except FileExistsError:

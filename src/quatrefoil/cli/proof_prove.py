@@ -23,7 +23,7 @@ from quatrefoil.offline import Executor, Processes, Step, run
 from quatrefoil.offline.on_ray import OnRay
 from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proofs.inference import LARGEST_BATCH
-from quatrefoil.proven import Logged, ModelFolder, Recorded, logged_answers, prove_answers
+from quatrefoil.proven import Logged, ModelFolder, Recorded, logged_answers, prove_answers, verify_statement
 from quatrefoil.proven.drawn import Drawn, drawn_of
 from quatrefoil.proven.tasks import CheckAnswers, ProveAnswers, counted_in, tasks_of
 from quatrefoil.quantised import entrance_of
@@ -92,6 +92,7 @@ def _prove(options: argparse.Namespace) -> None:
             chosen = _Chosen.all_of(read)
         told.print(f"looking {len(chosen.digests):,} receipts up in the log")
         logged = logged_answers(log, chosen.digests, folder.committed)
+        verify_statement(logged.statement, TrustAnchor.load(options.trust), clock=system_clock)
     for one in chosen.drawn.left[:MOST_TOLD]:
         told.print(f"not proven: {one}", markup=False)
     told.print(f"proving their answers; {folder.left} openings are left before")

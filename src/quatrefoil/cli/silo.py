@@ -26,7 +26,8 @@ from quatrefoil.cli.parties import (
     warn_insecure,
 )
 from quatrefoil.cli.running import Service, Stopped, add_running_options, ended_by_signal
-from quatrefoil.contracts import TransportSecurity
+from quatrefoil.contracts import IsolationAppraiser, TransportSecurity
+from quatrefoil.errors import CallerError
 from quatrefoil.federation.commitments import Commitments
 from quatrefoil.federation.provenance import SiloProvenance
 from quatrefoil.federation.silo import Silo
@@ -34,6 +35,7 @@ from quatrefoil.federation.user_code import as_arrays, call, count_samples, load
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.federation.witnessing import SiloWitness
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
+from quatrefoil.policy import Policy
 from quatrefoil.services.silo import SiloService
 from quatrefoil.services.vitals import Vitals
 from quatrefoil.transport import Dialer, system_clock
@@ -147,9 +149,6 @@ def silo_of(
 ) -> Silo:
     """``meter``: what times the layers' calls, if anything does."""
     policy = files.policy
-    enclave, relied = stack.only_allowed(policy, "enclave", options.enclave), relied_of(options)
-    appraiser = stack.appraiser_of(policy, enclave, relied, clock=system_clock)
-    report_relied(enclave, relied)
     security: TransportSecurity = files.security
     aggregation = stack.aggregation_of(
         policy, options.backend or stack.only_allowed(policy, "aggregation"), threads=options.threads
@@ -162,7 +161,7 @@ def silo_of(
         security=security,
         aggregation=aggregation,
         proofs=proofs,
-        appraiser=appraiser,
+        appraiser=_appraiser(options, policy),
         policy=policy,
         samples=samples,
         state=files.state,
@@ -170,6 +169,23 @@ def silo_of(
         clock=system_clock,
         commits=commits,
     )
+
+
+def _appraiser(options: argparse.Namespace, policy: Policy) -> IsolationAppraiser | None:
+    """What the keeper's evidence is held to; None where the policy appoints a committee, which gives none."""
+    relied = relied_of(options)
+    if policy.key_authority.is_committee:
+        if relied is not None or options.enclave is not None:
+            raise CallerError(
+                f"policy {policy.name} has a committee, and evidence of a keeper is to be appraised",
+                hint="Leave --enclave, --appraisal and --collateral out",
+            )
+        report("no keeper: a committee of silos holds the keys of each round in shares")
+        return None
+    enclave = stack.only_allowed(policy, "enclave", options.enclave)
+    appraiser = stack.appraiser_of(policy, enclave, relied, clock=system_clock)
+    report_relied(enclave, relied)
+    return appraiser
 
 
 def witness_of(options: argparse.Namespace, files: PartyFiles) -> SiloWitness:

@@ -19,6 +19,9 @@ from quatrefoil.workload import Workload
 POLICIES = {"additive": "policy.toml", "ckks": "policy-ckks.toml"}
 """How the updates are added -> the demo's own policy for it."""
 
+COMMITTEE = "policy-committee.toml"
+"""The demo's own policy without a keeper."""
+
 SEED = 0
 """Of the common first model."""
 

@@ -16,6 +16,7 @@ from quatrefoil.demo.processes import Processes
 from quatrefoil.demo.result import Channel
 from quatrefoil.federation import parts
 from quatrefoil.planner import Costs
+from quatrefoil.policy import Policy
 
 PATIENCE = 120.0
 """Seconds for a job that takes two or three."""
@@ -46,8 +47,11 @@ def run_job(folder: Path, policy_file: Path, splits: Mapping[str, Split], costs:
     for name, file in data.items():
         job.save(file, splits[name].train)
     record = folder / "record"
-    with Processes(folder, policy=policy_file, workload=job.built_in("workload.toml"), silos=data) as parties:
-        parties.start_keeper(arguments=["--backend", backend])
+    kept = not Policy.load(policy_file).key_authority.is_committee
+    workload = job.built_in("workload.toml")
+    with Processes(folder, policy=policy_file, workload=workload, silos=data, keeper=kept) as parties:
+        if kept:
+            parties.start_keeper(arguments=["--backend", backend])
         parties.start_aggregator(
             initial="quatrefoil.demo.job:initial",
             job="hospital-training",

@@ -109,13 +109,22 @@ class Processes(Commands):
     """Parties of one job. ``with`` stops whatever still runs."""
 
     def __init__(
-        self, folder: Path, *, policy: Path, workload: Path, silos: Mapping[str, Path], cwd: Path | None = None
+        self,
+        folder: Path,
+        *,
+        policy: Path,
+        workload: Path,
+        silos: Mapping[str, Path],
+        cwd: Path | None = None,
+        keeper: bool = True,
     ) -> None:
-        """``silos``: data file of each. ``cwd``: where the training module is found, if it is not installed."""
+        """``silos``: data file of each. ``cwd``: where the training module is found, if it is not installed.
+        ``keeper``: False where the policy appoints a committee."""
         super().__init__(folder, cwd=cwd)
         self.policy = policy
         self.workload = workload
         self.silos = dict(silos)
+        self._keeper = keeper
         self.keeper_port, self.aggregator_port = free_port(), free_port()
         authority = CertificateAuthority.create(folder / "ca", "loopback-consortium", clock=system_clock)
         self.root = folder / "root.pem"
@@ -133,7 +142,8 @@ class Processes(Commands):
             [
                 "aggregator",
                 *("--workload", str(self.workload), "--listen", f"{HOST}:{self.aggregator_port}"),
-                *("--keeper", f"{HOST}:{self.keeper_port}", "--silos", ",".join(self.silos)),
+                *(("--keeper", f"{HOST}:{self.keeper_port}") if self._keeper else ()),
+                *("--silos", ",".join(self.silos)),
                 *("--initial", initial, "--job", job, "--out", str(self.folder / "model.npz")),
                 *("--json", str(self.folder / "aggregator.json"), *arguments),
             ],

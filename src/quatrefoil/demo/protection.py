@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from quatrefoil.planner import Plan
-from quatrefoil.policy import BACKENDS, STAND_INS, THREATS
+from quatrefoil.policy import BACKENDS, COMMITTEE, STAND_INS, THREATS
 
 ALWAYS_SEEN = (
     "what the published means and the finished model tell about the patients, by everyone who has them",
@@ -70,6 +70,13 @@ def stand_ins(plan: Plan) -> Mapping[str, str]:
     return {name: BACKENDS[layer][backend] for name, (layer, backend) in STAND_INS.items() if name in plan.insecure}
 
 
+def key_authority(plan: Plan) -> str:
+    """Who holds the keys of a round, in a sentence."""
+    if plan.backend("enclave") == COMMITTEE:
+        return "No keeper: the hospitals hold the keys of each other's rounds in shares, and none has any."
+    return f"Isolation of the keeper from its host: {isolation(plan)}."
+
+
 def isolation(plan: Plan) -> str:
     """What separates the keeper from the host that it runs on: "none", "process" or "vm"."""
     return next(phase.isolation for phase in plan.phases if phase.isolation)
@@ -82,6 +89,10 @@ def seen(plan: Plan) -> Sequence[str]:
     readers = []
     if ("curious-aggregator", "collect") in left:
         readers.append("each hospital's update, by the aggregator")
+    elif plan.backend("enclave") == COMMITTEE:
+        readers.append(
+            "each hospital's update, by the aggregator's operator together with more members than may collude"
+        )
     elif ("curious-host", "keys") in left:
         readers.append("each hospital's update, by the keeper's and the aggregator's operators together")
     return [*readers, *ALWAYS_SEEN]

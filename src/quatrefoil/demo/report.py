@@ -40,7 +40,7 @@ def render_opening(console: Console, plan: Plan) -> None:
     )
     for name, what in protection.stand_ins(plan).items():
         console.print(f"INSECURE: {escape(name)} stands in: {escape(what)}.", style="bold red")
-    console.print(f"Isolation of the keeper from its host: {protection.isolation(plan)}.")
+    console.print(protection.key_authority(plan))
     if rows := protection.unprotected(plan):
         title = "UNPROTECTED: threats that the policy does not name and that nothing answers"
         console.print()

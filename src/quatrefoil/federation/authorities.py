@@ -98,7 +98,8 @@ def sealing_keys(context: RoundContext, members: Sequence[str]) -> tuple[bytes, 
 
 
 def least_keys(job: AgreedJob) -> int:
-    """Members without whose keys no attempt opens: as many as are sure to come."""
+    """Members whose keys are waited for: as many as are sure to come. Fewer, but all who have to answer, are enough
+    once the others have said that they are silent."""
     return len(job.job.members) - job.silent
 
 
@@ -116,9 +117,10 @@ def _require_member_keys(job: AgreedJob, security: TransportSecurity, offered: R
             raise MessageRefused(
                 f"the offer has another key of {name} than it signed for this attempt", hint=_AGGREGATOR
             )
-    if sum(map(bool, keys)) < least_keys(job):
+    assert job.threshold is not None
+    if sum(map(bool, keys)) < job.threshold.recovery:
         raise MessageRefused(
-            f"the offer has keys of {sum(map(bool, keys))} members, under {least_keys(job)}",
+            f"the offer has keys of {sum(map(bool, keys))} members, and {job.threshold.recovery} have to answer",
             hint="Wait for more members",
         )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from quatrefoil.audit import Event, Log
 from quatrefoil.contracts import PrivateAggregation, TransportSecurity
-from quatrefoil.errors import CallerError, CiphertextRefused, MessageRefused, PeerError
+from quatrefoil.errors import CallerError, CiphertextRefused, MessageRefused, PeerError, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, read, sha256, shape_of
 from quatrefoil.federation.authorities import least_keys, sealing_keys
@@ -146,9 +146,12 @@ class Desk:
 
     @property
     def can_open(self) -> bool:
-        """Whether the attempt can be offered: so many members have given keys as are sure to come."""
+        """Whether the attempt can be offered: so many members have given keys as are sure to come, or as have to answer
+        and all others have said that they are silent."""
         now = self._current()
-        return now.offer is not None or len(now.keys) >= least_keys(self._job)
+        if now.offer is not None or len(now.keys) >= least_keys(self._job):
+            return True
+        return len(now.keys) >= self.recovery and len(now.keys) + len(now.silent) == len(self._members)
 
     def offer(self) -> bytes:
         """The signed :class:`RoundOffer`, durable before it is returned: the same bytes after a restart."""
@@ -156,7 +159,8 @@ class Desk:
         if now.offer is None:
             if not self.can_open:
                 raise MessageRefused(
-                    f"{len(now.keys)} members have given keys, {least_keys(self._job)} must", hint="Wait for more"
+                    f"{len(now.keys)} members have given keys, {least_keys(self._job)} are waited for",
+                    hint="Wait for more",
                 )
             given = [now.keys.get(name, (b"", b"")) for name in self._members]
             job, opening = self._job.job, now.opening
@@ -345,7 +349,8 @@ class Desk:
 
     def recover(self, proposal: bytes) -> bytes | None:
         """The release and the sum of the roster's keys, joined, once enough answers agree; None while more may come.
-        ``CiphertextRefused`` where every member that could has answered, and no ``recovery`` of them agree.
+        ``CiphertextRefused`` where every member that could has answered, and no ``recovery`` of them agree;
+        ``RoundVoided`` where more of them are silent than is allowed for.
 
         Members whose answers are not the sums of their shares are named, and logged with what they signed.
         """
@@ -465,9 +470,16 @@ class Desk:
         ]
 
     def _more_needed(self, now: _Asked) -> None:
-        """With an honest member's answer more, the true ones may be enough."""
-        if now.failed is not None and all(name in now.answers for name in self.usable):
-            raise now.failed
+        """With an honest member's answer more, the true ones may be enough. Where more are silent than is allowed for,
+        that member may be one of them: the next attempt has it again."""
+        if now.failed is None or any(name not in now.answers for name in self.usable):
+            return
+        if len(self.usable) < least_keys(self._job):
+            raise RoundVoided(
+                f"{len(now.answers)} members answered, and {self.recovery} of them do not agree",
+                hint="Try the next attempt",
+            )
+        raise now.failed
 
     def _release(self, now: _Asked, roster: RosterProposal, proposal: bytes, liars: Sequence[int]) -> bytes:
         """The answers that count, durable before they are given: a silo is shown the same release after a restart."""

@@ -27,8 +27,9 @@ from quatrefoil.federation.vectors import Arrays
 from quatrefoil.flower import session
 from quatrefoil.flower.records import Carried, ForSilo, FromSilo, Values
 from quatrefoil.flower.replay import CarriedChannel, Unanswered
-from quatrefoil.flower.settings import silo_file, silo_settings
+from quatrefoil.flower.settings import require_keeper, silo_file, silo_settings
 from quatrefoil.meter import Meter
+from quatrefoil.policy import Policy
 from quatrefoil.services.silo import SiloService
 
 try:
@@ -81,6 +82,7 @@ class _Node:
     def __init__(self, context: Context) -> None:
         self.options = silo_settings(silo_file(context.node_config))
         self.meter = Meter()
+        require_keeper(Policy.load(self.options.policy))
         self.files = PartyFiles(self.options, "silo")
         warn_insecure(self.files.policy)
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from quatrefoil.errors import DependencyMissing, HostError, PeerUnreachable
+from quatrefoil.errors import DependencyMissing, PeerUnreachable
 
 try:
     from flwr.app import Message, RecordDict
@@ -80,7 +80,7 @@ class Post:
                 continue
             try:
                 replies = await self._ask(self._grid.pull_messages, list(self._waiting))
-            except HostError:
+            except PeerUnreachable:
                 continue  # the SuperLink is away: the messages are still there when it is back
             for reply in replies:
                 waiting = self._waiting.get(reply.metadata.reply_to_message_id)
@@ -92,7 +92,7 @@ class Post:
             try:
                 return await asyncio.to_thread(method, *arguments)
             except Exception as error:  # of the HTTP library below, which Flower does not name
-                raise HostError(
+                raise PeerUnreachable(
                     f"the SuperLink cannot be asked ({type(error).__name__}: {error})", hint="See its output"
                 ) from None
 

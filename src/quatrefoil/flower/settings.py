@@ -17,7 +17,8 @@ from quatrefoil.cli import aggregator
 from quatrefoil.cli.enclaves import add_enclave_option, add_relying_options
 from quatrefoil.cli.parties import add_party_options, count
 from quatrefoil.configuration import parse, read_text
-from quatrefoil.errors import CallerError
+from quatrefoil.errors import CallerError, PolicyError
+from quatrefoil.policy import Policy
 from quatrefoil.transport.profile import check_name
 
 PAGE = "docs/flower.md"
@@ -34,6 +35,19 @@ def aggregator_settings(file: Path) -> argparse.Namespace:
 def silo_settings(file: Path) -> argparse.Namespace:
     """What a silo is, on its own machine."""
     return _read(file, _silo_options)
+
+
+def require_keeper(policy: Policy) -> None:
+    """``PolicyError`` for a job whose keys a committee of silos holds.
+
+    A member's key for an attempt is in its memory only, and a ClientApp is a process for each message.
+    """
+    if policy.key_authority.is_committee:
+        raise PolicyError(
+            f"policy {policy.name} has a committee hold the keys of a round, and an app of Flower forgets them between "
+            "two messages",
+            hint="Agree on a keeper, or run the silos with `quatrefoil silo`",
+        )
 
 
 def silo_file(node_config: Mapping[str, Any]) -> Path:
@@ -98,4 +112,4 @@ def _texts(file: Path, key: str, value: object, *, joined: bool) -> list[str]:
     return [",".join(map(str, items))] if joined else [str(item) for item in items]
 
 
-__all__ = ["NODE_KEY", "SIMULATED", "aggregator_settings", "silo_file", "silo_settings"]
+__all__ = ["NODE_KEY", "SIMULATED", "aggregator_settings", "require_keeper", "silo_file", "silo_settings"]

@@ -101,8 +101,9 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Witness:
-    """What a prover knows besides: ``inputs`` (B, F), ``sums`` of each rounded layer (B, F), with the bias and without
-    half of a rounding step; ``randomness`` (B, F) of the inputs' hashes, where they are hidden."""
+    """What a prover knows besides: ``inputs`` (B, F), ``sums`` (B, F) of each layer whose sums are not the outputs,
+    with the bias and without half of a rounding step; ``randomness`` (B, F) of the inputs' hashes, where those are
+    hidden."""
 
     inputs: Integers
     sums: Sequence[Integers]

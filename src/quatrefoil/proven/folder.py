@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from quatrefoil.audit import ownership
-from quatrefoil.errors import HostError, MessageRefused, ModelRefused, StateCorrupt
+from quatrefoil.errors import HostError, MessageRefused, StateCorrupt
 from quatrefoil.proofs.inference import InferenceProver, WeightsCommitment
 from quatrefoil.proofs.openings import Opening, Openings, require_enough
 from quatrefoil.proven.statement import CommittedModel, read_statement, sign_statement
@@ -87,11 +87,6 @@ class ModelFolder:
         content = _read(model)
         graph = decode(content)
         program = program_of(graph)
-        if program.takes_largest:
-            raise ModelRefused(
-                "the model ends in an ArgMax, and a server commits to what is before it",
-                hint="Take the ArgMax off before quantising: whoever reads an answer takes the largest",
-            )
         root = _root_of(model)
         seed = random(SEED_BYTES)
         told(f"committing to {graph.weights:,} weights")

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from quatrefoil.audit import PartyLog, serving_log
+from quatrefoil.audit import PartyLog, ownership, serving_log
 from quatrefoil.audit.checks.inferences import NAME as INFERENCES
 from quatrefoil.audit.checks.inferences import Inferences
 from quatrefoil.audit.entries import Attachment, Entry
@@ -49,8 +49,9 @@ class Logged:
 
 
 def logged_answers(log: PartyLog, digests: Collection[bytes], model: CommittedModel) -> Logged:
-    """``EvidenceRejected`` where the log's receipts do not hold, or where it does not have one statement about the
-    file of ``model`` that says the same: nothing that is proven would be verified then."""
+    """``EvidenceRejected`` where the log's receipts do not hold, or where it does not have one statement of its owner
+    about the file of ``model`` that says the same: nothing that is proven would be verified then. The statement's
+    signature is for :func:`quatrefoil.proven.verify_statement`."""
     places, statements = _read(log, set(digests), model.model.hex())
     if len(statements) != 1:
         raise _wrong(
@@ -63,6 +64,8 @@ def logged_answers(log: PartyLog, digests: Collection[bytes], model: CommittedMo
     signed = log.payload(STATEMENT, attached)
     if not read_statement(signed).agrees_with(model):
         raise _wrong("the log's statement about the model names another commitment than this one, or another program")
+    if (signer := ownership.named(signed)[1]) != log.owner.name:
+        raise _wrong(f"the log is of {log.owner.name}, and its statement about the model of {signer}")
     return Logged(log.owner.origin, signed, places)
 
 

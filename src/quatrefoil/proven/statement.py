@@ -79,7 +79,7 @@ class CommittedModel(WireObject):
             program.digest,
             openings,
             Port(graph.input.name, graph.exponents[0] + ZERO),
-            Port(graph.output, graph.exponents[program.steps] + ZERO),
+            Port(graph.output, graph.exponents[-1] + ZERO),
             int(at.timestamp()),
         )
 

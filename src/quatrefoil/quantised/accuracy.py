@@ -65,7 +65,9 @@ def measure_accuracy(
 def _outputs(model: bytes, samples: Floats) -> Floats:
     """Of a model with one output."""
     answers = [next(iter(outputs.values())) for outputs in outputs_of(model, samples)]
-    return np.concatenate(answers).astype(np.float64)
+    found = np.concatenate(answers)
+    # Places of an ArgMax, be they in vectors of one.
+    return (found.reshape(len(found)) if found.dtype.kind == "i" else found).astype(np.float64)
 
 
 def _chosen(outputs: Floats) -> NDArray[np.int64]:

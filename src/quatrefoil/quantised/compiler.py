@@ -101,7 +101,9 @@ class _Compiler:
         self._exponents.append(0 if step.kind == "argmax" else self._exponents[step.sources[0]])
         if step.kind == "max-pool":
             return MaxPool(step.node, step.sources, step.kernel, step.strides, step.pads)
-        return Flatten(step.node, step.sources) if step.kind == "flatten" else ArgMax(step.node, step.sources)
+        if step.kind == "flatten":
+            return Flatten(step.node, step.sources)
+        return ArgMax(step.node, step.sources, step.last, step.keep_dims)
 
     def _hidden(self, step: FloatStep, given: list[Value]) -> Step:
         exponent = self._weight_exponent(step)

@@ -17,7 +17,8 @@ Kind = Literal["dense", "conv", "sum", "average-pool", "max-pool", "flatten", "a
 @dataclass(eq=False)
 class FloatStep:
     """One operation with all that is folded into it. ``tensor``: where the ONNX graph holds its value; a ReLU that
-    follows later, behind a pooling, is ``relu`` here and not yet in that tensor."""
+    follows later, behind a pooling, is ``relu`` here and not yet in that tensor. ``last``, ``keep_dims``: of an ArgMax,
+    as in :class:`~quatrefoil.quantised.steps.ArgMax`."""
 
     kind: Kind
     node: str
@@ -29,6 +30,8 @@ class FloatStep:
     strides: tuple[int, int] = (1, 1)
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     relu: bool = False
+    last: bool = False
+    keep_dims: bool = False
 
     @property
     def learns(self) -> bool:

@@ -147,7 +147,9 @@ class _Writer:
         elif isinstance(step, Flatten):
             self._add("Flatten", given, name, axis=1)
         else:
-            self._add("ArgMax", given, name, axis=1, keepdims=0)
+            assert isinstance(step, ArgMax)
+            options = {"keepdims": int(step.keep_dims), "select_last_index": int(step.last)}
+            self._add("ArgMax", given, name, axis=1, **options)
 
     def _type(self, number: int) -> type:
         return np.float32 if self._graph.is_single(number) else np.float64
@@ -220,6 +222,8 @@ def _described_step(step: Step) -> dict[str, Any]:
             out[name] = list(getattr(step, name))
     if isinstance(step, AveragePool):
         out["multiplier"] = step.multiplier
+    if isinstance(step, ArgMax):
+        out |= {"last": step.last, "keep_dims": step.keep_dims}
     if hasattr(step, "requantise"):
         rule = step.requantise
         out["requantise"] = None if rule is None else [rule.shift, rule.low, rule.high]
@@ -248,7 +252,7 @@ def _step(text: Any, name: str, tensors: dict[str, Any]) -> Step:
     if kind == "Flatten":
         return Flatten(label, _one(sources))
     if kind == "ArgMax":
-        return ArgMax(label, _one(sources))
+        return ArgMax(label, _one(sources), _bool(text["last"]), _bool(text["keep_dims"]))
     if kind == "MaxPool":
         return MaxPool(label, _one(sources), _two(text["kernel"]), _two(text["strides"]), _four(text["pads"]))
     if requantise is None:
@@ -263,6 +267,12 @@ def _step(text: Any, name: str, tensors: dict[str, Any]) -> Step:
 
 def _int(value: Any) -> int:
     if type(value) is not int:
+        raise TypeError
+    return value
+
+
+def _bool(value: Any) -> bool:
+    if type(value) is not bool:
         raise TypeError
     return value
 

@@ -230,9 +230,11 @@ class _Reader:
 
     def _argmax(self, node: Any, label: str) -> None:
         options = {"axis": 0, "keepdims": 1, "select_last_index": 0} | self._attributes(node)
-        if options["axis"] not in (1, -1) or options["keepdims"] or options["select_last_index"]:
-            raise ModelRefused(f"node {label}: ArgMax with other options than axis=1, keepdims=0", hint="Export it so")
-        self._push(FloatStep("argmax", label, (self._source(node, 0, label),), node.output[0]))
+        if options["axis"] not in (1, -1):
+            raise ModelRefused(f"node {label}: ArgMax along axis {options['axis']}, not 1", hint="Export it so")
+        step = FloatStep("argmax", label, (self._source(node, 0, label),), node.output[0])
+        step.last, step.keep_dims = bool(options["select_last_index"]), bool(options["keepdims"])
+        self._push(step)
 
     # ------------------------------------------------------------------------------------------------ values
 

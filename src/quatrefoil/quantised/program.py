@@ -32,10 +32,14 @@ from quatrefoil.quantised.steps import (
 )
 
 MAGIC = b"QFPROG01"
-KINDS: dict[type, int] = {Dense: 0, Conv: 1, Sum: 2, AveragePool: 3, MaxPool: 4, Flatten: 5}
+KINDS: dict[type, int] = {Dense: 0, Conv: 1, Sum: 2, AveragePool: 3, MaxPool: 4, Flatten: 5, ArgMax: 6}
 
 LARGEST_SHIFT = 16
 LARGEST_Q_BITS = 15
+LARGEST_DIGIT = 16
+SINGLE_DIGIT = 12
+"""Bits of what an ArgMax compares that are looked up at once: a table of them is small beside two columns."""
+
 LARGEST_FEATURES = 1 << 24
 LARGEST_SUM = 1 << 50
 """Every sum of products stays below this, whatever weights of its range a prover commits to."""
@@ -48,15 +52,11 @@ _FEWER = "Quantise with fewer bits a weight or a value, on samples that are more
 
 @dataclass(frozen=True)
 class Program:
-    """``content``: the program's bytes. ``inputs``, ``outputs``: entries of one input and of one output. ``steps``: of
-    the graph that are in it.
-    ``takes_largest``: the answer is the first place of the largest output, which whoever reads a proof takes."""
+    """``content``: the program's bytes. ``inputs``, ``outputs``: entries of one input and of one output."""
 
     content: bytes
     inputs: int
     outputs: int
-    steps: int
-    takes_largest: bool
 
     @property
     def digest(self) -> bytes:
@@ -109,8 +109,11 @@ def entrance_of(content: bytes) -> Entrance:
 def program_of(graph: IntegerGraph) -> Program:
     """The program of a graph: everything but its weights and biases, of which it tells the largest magnitude and the
     range of each step's sums. ``ModelRefused`` names the step that no proof is about, with the numbers."""
-    steps, values = _proven(graph), graph.values
-    for value in values[: len(steps) + 1]:
+    steps, values = graph.steps, graph.values
+    compares = isinstance(steps[-1], ArgMax)
+    if compares and steps[-1].sources != (len(steps) - 1,):
+        raise ModelRefused("the largest is taken of something else than the last step", hint="Quantise the model again")
+    for value in values[:-1] if compares else values:
         if len(value.shape) not in (1, 3) or features(value) > LARGEST_FEATURES:
             raise ModelRefused(
                 f"a value of sizes {value.shape}, of {features(value):,} entries",
@@ -128,13 +131,13 @@ def program_of(graph: IntegerGraph) -> Program:
     entry, shape = graph.input, graph.input.shape
     header = struct.pack(f"<I{len(shape)}I2i2I", len(shape), *shape, entry.low, entry.high, largest, len(steps))
     described = b"".join(
-        _step(step, [values[source] for source in step.sources], values[number + 1], largest)
-        for number, step in enumerate(steps)
+        _comparison(step, graph)
+        if isinstance(step, ArgMax)
+        else _step(step, [values[source] for source in step.sources], largest)
+        for step in steps
     )
     content = MAGIC + header + described
-    return Program(
-        content, features(values[0]), features(values[len(steps)]), len(steps), len(steps) < len(graph.steps)
-    )
+    return Program(content, features(values[0]), features(values[-1]))
 
 
 def weights_of(graph: IntegerGraph) -> bytes:
@@ -154,15 +157,7 @@ def features(value: Value) -> int:
     return int(np.prod(value.shape, dtype=object))
 
 
-def _proven(graph: IntegerGraph) -> tuple[Step, ...]:
-    """The steps without the ArgMax at the end."""
-    steps = graph.steps[:-1] if isinstance(graph.steps[-1], ArgMax) else graph.steps
-    if not steps or (isinstance(graph.steps[-1], ArgMax) and graph.steps[-1].sources != (len(steps),)):
-        raise ModelRefused("the largest is taken of something else than the last step", hint="Quantise the model again")
-    return steps
-
-
-def _step(step: Step, given: list[Value], found: Value, largest: int) -> bytes:
+def _step(step: Step, given: list[Value], largest: int) -> bytes:
     fields = struct.pack(f"<{1 + len(step.sources)}I", KINDS[type(step)], *step.sources)
     if isinstance(step, Dense):
         _fits(step, step.weights.shape[1], largest, given)
@@ -186,8 +181,28 @@ def _step(step: Step, given: list[Value], found: Value, largest: int) -> bytes:
         return fields + window + _rounding(step, step.requantise, reach)
     if isinstance(step, MaxPool):
         return fields + struct.pack("<8I", *step.kernel, *step.strides, *step.pads)
-    assert isinstance(step, Flatten) and found.shape
+    assert isinstance(step, Flatten)
     return fields
+
+
+def _comparison(step: ArgMax, graph: IntegerGraph) -> bytes:
+    """An ArgMax, with the bits of what it compares: all at once where that is a small table, else in two halves."""
+    (source,) = step.sources
+    given = graph.values[source]
+    before = graph.steps[source - 1] if source else None
+    if isinstance(before, Dense) and before.requantise is None:
+        # Of sums no more is told than how many bits they have.
+        low, high = _sums(before, graph.values[before.sources[0]])
+        bits = 1 + max(high, ~low, 0).bit_length()
+    else:
+        bits = max(1, (given.high - given.low).bit_length())
+    if bits > 2 * LARGEST_DIGIT:
+        raise ModelRefused(
+            f"{step.name!r} takes the largest of sums of {bits} bits; proofs are about up to {2 * LARGEST_DIGIT}",
+            hint=_FEWER,
+        )
+    shift = 0 if bits <= SINGLE_DIGIT else bits // 2
+    return struct.pack("<5I", KINDS[ArgMax], source, step.last, shift, bits - shift)
 
 
 def _work(step: Step, found: Value) -> int:

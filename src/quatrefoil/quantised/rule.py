@@ -13,7 +13,6 @@ from quatrefoil import strict_json
 from quatrefoil.errors import EvidenceRejected, MessageRefused, ModelRefused
 from quatrefoil.quantised.graph import LARGEST_EXPONENT, IntegerGraph
 from quatrefoil.quantised.program import Entrance
-from quatrefoil.quantised.steps import ArgMax
 
 FORMAT = "quatrefoil.integer-rule/1"
 LARGEST = 1 << 16
@@ -33,12 +32,7 @@ class Rule:
 
     @classmethod
     def of(cls, graph: IntegerGraph) -> Rule:
-        """``ModelRefused`` for a graph whose answers are places, which do not hold what was computed."""
-        if isinstance(graph.steps[-1], ArgMax):
-            raise ModelRefused(
-                "the model ends in ArgMax: its answers do not hold the values that a proof is about",
-                hint="Quantise it without its ArgMax, and take the largest of the answer where it is read",
-            )
+        """Of a graph that ends in ArgMax the answers are places: integers that travel as themselves."""
         entry = graph.input
         entrance = Entrance(entry.shape, entry.low, entry.high)
         return cls(entry.name, entrance, entry.exponent, graph.output, graph.exponents[-1])

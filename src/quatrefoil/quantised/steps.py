@@ -202,15 +202,18 @@ class Flatten(_Unsummed):
 
 @dataclass(frozen=True)
 class ArgMax(_Unsummed):
-    """The first place of the largest of a vector's values."""
+    """The place of the largest of a vector's values: of several the first, or the ``last``. ``keep_dims``: in a vector
+    of one place, not as a number by itself."""
 
     name: str
     sources: tuple[int, ...]
+    last: bool = False
+    keep_dims: bool = False
 
     def value(self, given: Sequence[Value]) -> Value:
         if len(given[0].shape) != 1:
             raise _misfit(self, f"a value {given[0].shape}, which is no vector")
-        return Value((), 0, given[0].shape[0] - 1)
+        return Value((1,) if self.keep_dims else (), 0, given[0].shape[0] - 1)
 
 
 def _bound(weights: Integers, bias: Integers, given: Value, requantise: Requantise | None) -> int:

@@ -27,8 +27,9 @@ _WINDOWS = 1 << 24
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """``outputs`` (B, F) of the last step before an ArgMax. ``sums``: of each Dense and Conv that is rounded, in order
-    of steps, (B, F) with the bias and without half of a rounding step. F counts the entries row-major."""
+    """``outputs`` (B, F) of the last step, (B, 1) places of an ArgMax. ``sums``: of each Dense and Conv but one that is
+    the last step, in order of steps, (B, F) with the bias and without half of a rounding step. F counts the entries
+    row-major."""
 
     outputs: Values
     sums: tuple[Values, ...]
@@ -56,12 +57,13 @@ def trace_of(graph: IntegerGraph, inputs: NDArray[Any]) -> Trace:
     values: list[Values] = [given.astype(np.int32).reshape(len(given), *entry.shape)]
     sums: list[Values] = []
     for number, step in enumerate(graph.steps):
-        if isinstance(step, ArgMax):
-            break
         taken = [values[source] for source in step.sources]
+        if isinstance(step, ArgMax):
+            values.append(_places(step, taken[0]))
+            continue
         total = _total(step, taken, np.float32 if graph.is_single(number) else np.float64)
         rule: Requantise | None = getattr(step, "requantise", None)
-        if isinstance(step, Dense | Conv) and rule is not None:
+        if isinstance(step, Dense | Conv) and (rule is not None or number + 1 < len(graph.steps)):
             sums.append(_rows(total.astype(np.int32)))
         values.append(total.astype(np.int32) if rule is None else _rounded(total, rule))
     return Trace(_rows(values[-1]), tuple(sums))
@@ -87,6 +89,12 @@ def _total(step: Step, given: list[Values], dtype: type) -> NDArray[Any]:
         return _pooled(padded, step.kernel, step.strides, np.max)
     assert isinstance(step, Flatten)
     return _rows(given[0])
+
+
+def _places(step: ArgMax, given: Values) -> Values:
+    """Of the largest of each row."""
+    places = given.shape[1] - 1 - given[:, ::-1].argmax(axis=1) if step.last else given.argmax(axis=1)
+    return np.asarray(places, np.int32)
 
 
 def _convolved(step: Conv, images: Values, dtype: type) -> NDArray[Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 
-from quatrefoil.errors import MessageRefused, PeerError, PolicyError, RoundVoided
+from quatrefoil.errors import MessageRefused, PeerError, PolicyError, RoundVoided, StateAway
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.cosigning import Cosigning
@@ -19,7 +20,7 @@ from quatrefoil.services.questions import Questions
 from quatrefoil.services.rpc import Asked, OnRefused
 from quatrefoil.services.standing import Standing
 from quatrefoil.services.vitals import Vitals
-from quatrefoil.services.waiting import Waiting, wait_until, wake
+from quatrefoil.services.waiting import Rests, Waiting, wait_until, wake
 
 MOST_ATTEMPTS = 16
 
@@ -85,30 +86,44 @@ class AggregatorService:
         await self._questions.handle(channel)
 
     async def run(self) -> Aggregator:
-        """All rounds of the job; returns when every silo has been told, or after a while of waiting for that."""
+        """All rounds of the job; returns when every silo has been told, or after a while of waiting for that.
+
+        While its state is away it begins again from what is stored, as a new process would, for as long as it waits for
+        silos.
+        """
+        rests = Rests(self._waiting.give_up)
         try:
-            job = await self._agree()
-            aggregator = self._begin(job)
-            await wake(self._standing.for_silos)
-            while self._standing.rounds_done < self._standing.rounds:
-                begin = time.perf_counter()
-                finished = await self._round(aggregator)
-                self._vitals.count("rounds_finished")
-                self.round_ms[finished.number] = (time.perf_counter() - begin) * 1e3
-                self._report(
-                    f"round {finished.number}/{self._standing.rounds}: {len(finished.contributors)} silos added"
-                )
-            self._state_provenance(aggregator)
-            await self._await_quorum()
-            await wake(self._standing.for_silos)
-            await wait_until(
-                lambda: self._standing.informed >= self._standing.invited,
-                self._standing.for_rounds,
-                self._waiting.deadline,
-            )
-            return aggregator
+            while True:
+                try:
+                    return await self._run(rests)
+                except StateAway as away:
+                    # Nothing is open meanwhile: a silo that asks waits, and is not refused.
+                    self._standing.offer = self._standing.proposal = None
+                    self._report(f"{away.problem}: going on from what is stored, once it is back")
+                    await asyncio.sleep(rests.next(away))
         finally:
             await self._keys.close()
+
+    async def _run(self, rests: Rests) -> Aggregator:
+        job = await self._agree()
+        aggregator = self._begin(job)
+        await wake(self._standing.for_silos)
+        while self._standing.rounds_done < self._standing.rounds:
+            begin = time.perf_counter()
+            finished = await self._round(aggregator)
+            rests.over()
+            self._vitals.count("rounds_finished")
+            self.round_ms[finished.number] = (time.perf_counter() - begin) * 1e3
+            self._report(f"round {finished.number}/{self._standing.rounds}: {len(finished.contributors)} silos added")
+        self._state_provenance(aggregator)
+        await self._await_quorum()
+        await wake(self._standing.for_silos)
+        await wait_until(
+            lambda: self._standing.informed >= self._standing.invited,
+            self._standing.for_rounds,
+            self._waiting.deadline,
+        )
+        return aggregator
 
     # ---------------------------------------------------------------------------------------------------- the rounds
 

@@ -18,6 +18,7 @@ from quatrefoil.errors import (
     PolicyError,
     ProofRejected,
     RoundVoided,
+    StateAway,
 )
 from quatrefoil.federation import parts
 from quatrefoil.federation.provenance import SiloProvenance
@@ -28,6 +29,7 @@ from quatrefoil.services.questions import LARGEST_EXPANSION
 from quatrefoil.services.rpc import FIRST_PAUSE, Asking, ask, jittered, longer
 from quatrefoil.services.seat import KINDS, Seat
 from quatrefoil.services.vitals import Vitals
+from quatrefoil.services.waiting import Rests
 from quatrefoil.wire import LARGEST_MESSAGE
 
 MOST_VOIDS = 1 << 10
@@ -78,7 +80,19 @@ class SiloService:
         self._peer = ("", "")
 
     def run(self, train: Train) -> Finished:
-        """Enrol, then train and send every round until the aggregator says that the job is done."""
+        """Enrol, then train and send every round until the aggregator says that the job is done.
+
+        While its state is away it begins again from what is stored, for as long as it waits for the aggregator.
+        """
+        rests = Rests(self._give_up)
+        while True:
+            try:
+                return self._run(train, rests)
+            except StateAway as away:
+                self._report(f"{away.problem}: going on from what is stored, once it is back")
+                time.sleep(rests.next(away))
+
+    def _run(self, train: Train, rests: Rests) -> Finished:
         try:
             self._join()
             job = self._silo.job.digest()
@@ -91,6 +105,7 @@ class SiloService:
                 if kind == b"result":
                     self._silo.accept(*parts.split(content, 4))
                     self._vitals.count("rounds_finished")
+                    rests.over()
                     self._report(f"round {self._silo.rounds_done}: result accepted")
                     self._cosign()
                 elif kind == b"offer":

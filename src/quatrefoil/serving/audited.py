@@ -30,8 +30,7 @@ class AuditedModel:
     """What a served integer graph does to its input and to its output, beside what computes it."""
 
     def __init__(self, file: bytes) -> None:
-        """``file``: as ``quatrefoil model quantise`` wrote it; ``ModelRefused`` for any other, and for one whose
-        answers do not hold what a proof is about."""
+        """``file``: as ``quatrefoil model quantise`` wrote it; ``ModelRefused`` for any other."""
         self.rule = Rule.of(onnx_form.decode(file))
         entrance = self.rule.entrance
         try:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from quatrefoil.errors import HostError, StateCorrupt, StateTaken
+from quatrefoil.errors import HostError, StateAway, StateCorrupt, StateTaken
 from quatrefoil.state import postgres_session as session
 from quatrefoil.state.postgres_session import LARGEST_VALUE, Lost, Session
 
@@ -45,7 +45,7 @@ _NAMES = f"WITH mine AS MATERIALIZED ({_MINE}) SELECT array(SELECT name FROM qua
 class PostgresState:
     """The state called ``name`` in the database that ``url`` names; several states share a database.
 
-    ``patience``: seconds that a call goes on for while the server is away; then it is ``HostError``, and the next call
+    ``patience``: seconds that a call goes on for while the server is away; then it is ``StateAway``, and the next call
     tries again. ``StateTaken`` from every call once another process has the state. For any thread.
     """
 
@@ -138,7 +138,7 @@ class PostgresState:
                         self._report(f"{self._title} is away ({lost.problem}): trying again")
                         told = True
                     if time.monotonic() + pause > end:
-                        raise HostError(f"{self._title} cannot be used ({lost.problem})", hint=lost.hint) from None
+                        raise StateAway(f"{self._title} cannot be used ({lost.problem})", hint=lost.hint) from None
                     time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (so that not all come at once)
                     pause = min(1.7 * pause, LONGEST_PAUSE)
 

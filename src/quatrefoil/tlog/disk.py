@@ -65,6 +65,14 @@ def beside(path: Path) -> Path:
 
 def put(path: Path, content: bytes, *, durable: bool) -> None:
     """``content`` in the place of ``path``, whole or not at all; ``durable``: on the disk when this returns."""
+    put_content(path, content, durable=durable)
+    if durable:
+        synchronise_folder(path.parent)
+
+
+def put_content(path: Path, content: bytes, *, durable: bool) -> None:
+    """:func:`put` for one of several in a folder, which is synchronised once when all are there: until then the name
+    may be gone after a crash, and never stands for anything else."""
     make_folders(path.parent)
     temporary = beside(path)
     descriptor = create(temporary)
@@ -75,8 +83,6 @@ def put(path: Path, content: bytes, *, durable: bool) -> None:
     finally:
         os.close(descriptor)
     rename(temporary, path)
-    if durable:
-        synchronise_folder(path.parent)
 
 
 def synchronise_file(path: Path) -> None:

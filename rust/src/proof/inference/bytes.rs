@@ -25,7 +25,7 @@ fn fixed_bytes(shape: &Shape) -> usize {
     let weights = &shape.weights;
     let layers = shape.layers.iter().map(|layer| {
         let rounds: usize = (0..layer.log_inputs).map(|round| layer.degree(round)).sum();
-        usize::from(layer.cell.is_some()) + 1 + rounds + usize::from(!layer.public) + 1
+        usize::from(layer.is_hidden()) + 1 + rounds + usize::from(!layer.public) + 1
     });
     let rounds = shape.masks.rounds.len() + shape.masks.weights_rounds.len();
     let values = shape.committed() + weights.columns;

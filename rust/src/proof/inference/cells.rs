@@ -4,23 +4,27 @@
 use std::ops::Range;
 
 use super::program::{Kind, Program, Rounding, Step, Value};
+use super::tables::Table;
 use super::window::Window;
 use crate::field;
 use crate::proof::column::Column;
 use crate::proof::ext::E;
 
-/// A tensor with sum + half = 2^shift q + r and y = min(max(q, low), high).
+/// A tensor with sum + half = 2^shift q + r and y = min(max(q, low), high); of an ArgMax half is 0, q >= 0 and y = 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
     /// The step that makes it, from 0.
     pub step: usize,
-    /// Of a MaxPool, the place of the window that is compared, from 1; else 0.
+    /// Of a MaxPool, the place of the window that is compared, from 1; of an ArgMax 1 for the distances and 2 for the largest;
+    /// else 0.
     pub place: usize,
     pub features: usize,
     pub shift: u32,
     pub low: i64,
     pub high: i64,
     pub q_bits: u32,
+    /// Of an ArgMax: q and r are digits of a sum.
+    pub digits: bool,
     /// o_t: its first feature in Q and Y, and where shift > 0 in R.
     pub offset: usize,
 }
@@ -28,7 +32,15 @@ pub struct Cell {
 impl Cell {
     /// What is added to a sum before it is shifted.
     pub fn half(&self) -> u64 {
-        (1 << self.shift) >> 1
+        if self.digits { 0 } else { (1 << self.shift) >> 1 }
+    }
+
+    /// What q and y are looked up in.
+    pub fn table(&self) -> Table {
+        match *self {
+            Self { digits: true, q_bits, .. } => Table::Interval { low: 0, high: (1 << q_bits) - 1 },
+            Self { q_bits, low, high, .. } => Table::Clip { q_bits, low, high },
+        }
     }
 
     pub fn range(&self) -> Range<usize> {
@@ -56,9 +68,14 @@ impl Cells {
         let mut cells = Self::default();
         let count = |step: &Step| match step.kind {
             Kind::MaxPool { window } => window.places() - 1,
+            Kind::ArgMax { .. } => 2,
             _ => usize::from(step.rounding().is_some()),
         };
-        let features: u128 = program.steps.iter().map(|step| count(step) as u128 * step.value.features() as u128).sum();
+        let features_of = |step: &Step| match step.kind {
+            Kind::ArgMax { .. } => program.value(step.sources[0]).features() as u128 + 1,
+            _ => count(step) as u128 * step.value.features() as u128,
+        };
+        let features: u128 = program.steps.iter().map(features_of).sum();
         if features > LARGEST_FEATURES {
             return Err(format!("{features} values are rounded or compared, columns hold {LARGEST_FEATURES} at most"));
         }
@@ -87,7 +104,14 @@ impl Cells {
 
     /// The cells that are held to their sums by claims of their own: those of Sums and pools, in order.
     pub fn mapped<'a>(&'a self, program: &'a Program) -> impl Iterator<Item = &'a Cell> {
-        self.all.iter().filter(|cell| !program.steps[cell.step].is_layer())
+        self.all.iter().filter(|cell| !cell.digits && !program.steps[cell.step].is_layer())
+    }
+
+    /// The distances and the largest of the ArgMax that a program ends in.
+    pub fn compared(&self) -> [&Cell; 2] {
+        let [.., distances, largest] = &self.all[..] else { unreachable!("an ArgMax makes two cells, the last ones") };
+        debug_assert!(distances.digits && largest.digits);
+        [distances, largest]
     }
 }
 
@@ -96,14 +120,17 @@ const LARGEST_FEATURES: u128 = 59 << 19;
 
 fn cell(number: usize, place: usize, step: &Step, source: &Value) -> Cell {
     let (features, offset) = (step.value.features(), 0);
-    match step.rounding() {
-        Some(&Rounding { shift, low, high, q_bits }) => {
-            Cell { step: number, place: 0, features, shift, low, high, q_bits, offset }
+    let cell = Cell { step: number, place, features, shift: 0, low: 0, high: 0, q_bits: 0, digits: false, offset };
+    match (&step.kind, step.rounding()) {
+        (_, Some(&Rounding { shift, low, high, q_bits })) => Cell { place: 0, shift, low, high, q_bits, ..cell },
+        (&Kind::ArgMax { shift, q_bits, .. }, _) => {
+            let features = if place == 1 { source.features() } else { 1 };
+            Cell { features, shift, q_bits, digits: true, ..cell }
         }
-        None => {
+        _ => {
             let high = source.high - source.low;
             let q_bits = high.checked_ilog2().map_or(0, |bits| bits + 1);
-            Cell { step: number, place, features, shift: 0, low: 0, high, q_bits, offset }
+            Cell { high, q_bits, ..cell }
         }
     }
 }
@@ -171,8 +198,8 @@ impl<'a> Pulling<'a> {
                 let first = Column::of(later.iter().map(|weight| -weight));
                 self.add_place(step, window, 0, &first);
             }
-            Kind::Dense { .. } | Kind::Conv { .. } | Kind::Flatten => {
-                unreachable!("sums of products are held to by sum-checks, and a Flatten has none")
+            Kind::Dense { .. } | Kind::Conv { .. } | Kind::Flatten | Kind::ArgMax { .. } => {
+                unreachable!("sums of products are held to by sum-checks, and what is left adds nothing up")
             }
         }
     }

@@ -2,8 +2,12 @@
 //! over features, added up with the powers of gamma, and the sum that they come to.
 
 use super::cells::{Pulling, add_all};
+use super::layer_shape::{Gives, Layer};
+use super::place::{Place, ties};
+use super::program::Kind;
 use super::public::Batch;
-use super::shape::{I, Layer, Q, R, Shape, VECTORS, Y};
+use super::shape::{I, Q, R, Shape, VECTORS, Y};
+use crate::field;
 use crate::field_hash::FieldHash;
 use crate::proof::column::{Column, dot};
 use crate::proof::ext::{E, powers};
@@ -21,7 +25,7 @@ pub struct LayerPoint {
 /// What was sent for a Dense or Conv, or is public.
 #[derive(Clone, Copy)]
 pub struct LayerSent {
-    /// v_A, or where it is not rounded A, which is public.
+    /// v_A, or of sums that come out A, which is public.
     pub a: E,
     /// v_B
     pub b: E,
@@ -35,9 +39,11 @@ pub struct LayerSent {
 pub struct Maps {
     /// r_t of each cell of a Sum, AveragePool or MaxPool.
     pub cells: Vec<Vec<E>>,
+    /// r_t of an ArgMax of a value.
+    pub compared: Vec<E>,
     /// r_h, with hidden inputs.
     pub hash: Vec<E>,
-    /// r_out, unless sums come out.
+    /// r_out, unless sums come out or places.
     pub outputs: Vec<E>,
 }
 
@@ -46,12 +52,9 @@ impl Maps {
         use crate::proof::shape::log2_ceil;
         let mut draw = transcript.draw("maps");
         let cells = shape.mapped().map(|cell| draw.elements(log2_ceil(cell.features))).collect();
+        let compared = draw.elements(shape.compared_variables());
         let hash = draw.elements(shape.hashing.map_or(0, |hashing| log2_ceil(hashing.rows)));
-        let outputs = match shape.program.ends_in_sums() {
-            true => 0,
-            false => log2_ceil(shape.program.output().features()),
-        };
-        Self { cells, hash, outputs: draw.elements(outputs) }
+        Self { cells, compared, hash, outputs: draw.elements(shape.output_variables()) }
     }
 }
 
@@ -82,6 +85,8 @@ pub struct Linear {
     /// gamma_(A,i) and gamma_(X,i) of each layer, 0 where the claim is not there.
     pub gamma_a: Vec<E>,
     pub gamma_x: Vec<E>,
+    /// The claim that is not of such weights, of an ArgMax. It comes to 0.
+    pub place: Option<Place>,
 }
 
 impl Linear {
@@ -98,6 +103,7 @@ impl Linear {
                 sum: E::ZERO,
                 gamma_a: none(),
                 gamma_x: none(),
+                place: None,
             },
         };
         for (number, (point, sent)) in points.iter().zip(sent).enumerate() {
@@ -106,10 +112,18 @@ impl Linear {
         let mut rest = rest.iter().copied();
         let mut next = || rest.next().expect("a power for every claim");
         claims.add_mapped(maps, &mut next);
+        let compares = shape.program.compares();
+        if let Some(compares) = compares.filter(|compares| !compares.of_sums) {
+            let weights = scaled(&eq_of(&maps.compared, compares.features), next());
+            claims.pulling.add(compares.source, weights.iter());
+            claims.add_compared(&Column::of(weights.iter().map(|weight| -weight)));
+        }
         if shape.hashing.is_some() {
             claims.add_hash(&maps.hash, next());
         }
-        if !shape.program.ends_in_sums() {
+        if compares.is_some() {
+            claims.linear.place = Some(Place::new(shape, next()));
+        } else if !shape.program.ends_in_sums() {
             let weights = scaled(&eq_of(&maps.outputs, shape.program.output().features()), next());
             claims.linear.sum += dot(&weights, &batch.outputs);
             claims.pulling.add(shape.program.steps.len(), weights.iter());
@@ -142,12 +156,15 @@ struct Claims<'a> {
 }
 
 impl Claims<'_> {
-    /// A, if it is rounded, and X, unless it is public.
+    /// A, unless sums come out, and X, unless it is public.
     fn add_layer(&mut self, number: usize, point: &LayerPoint, sent: &LayerSent, [gamma_a, gamma_x]: [E; 2]) {
         let layer = &self.shape.layers[number];
-        if let Some(cell) = layer.cell {
+        if layer.is_hidden() {
             let weights = scaled(&eq_of(&point.outputs, layer.outputs), gamma_a);
-            self.add_rounded(cell, &weights);
+            match layer.gives {
+                Gives::Cell(cell) => self.add_rounded(cell, &weights),
+                _ => self.add_compared(&weights),
+            }
             self.linear.sum += gamma_a * sent.a;
             self.linear.gamma_a[number] = gamma_a;
         }
@@ -169,11 +186,31 @@ impl Claims<'_> {
         self.linear.sum += self.batch.sum * weights.iter().sum::<E>().scale(cell.half());
     }
 
+    /// Weights on what an ArgMax compares, as the largest less distances, and less 1 where a place must have less.
+    fn add_compared(&mut self, weights: &Column) {
+        let shape = self.shape;
+        let compares = shape.program.compares().expect("an ArgMax compares");
+        let [distances, largest] = shape.cells.compared();
+        let sum = weights.iter().sum::<E>();
+        let mut add = |first: usize, weights: Column| {
+            let scaled = weights.iter().map(|weight| weight.scale(1 << compares.shift));
+            add_all(&mut self.linear.weights[Q], first, scaled);
+            if compares.shift > 0 {
+                add_all(&mut self.linear.weights[R], first, weights.iter());
+            }
+        };
+        add(distances.offset, Column::of(weights.iter().map(|weight| -weight)));
+        add(largest.offset, Column::of([sum]));
+        let floor = field::add_signed(0, compares.floor);
+        self.linear.sum += ties(&compares, self.batch, weights) - (self.batch.sum * sum).scale(floor);
+    }
+
     /// The cells of Sums and pools: what is rounded, less the sum.
     fn add_mapped(&mut self, maps: &Maps, next: &mut impl FnMut() -> E) {
         let mut points = maps.cells.iter();
         for (step, cells) in self.shape.cells.of_step.iter().enumerate() {
-            if self.shape.program.steps[step].is_layer() {
+            let made_by = &self.shape.program.steps[step];
+            if made_by.is_layer() || matches!(made_by.kind, Kind::ArgMax { .. }) {
                 continue;
             }
             let sums = cells.clone().map(|cell| {

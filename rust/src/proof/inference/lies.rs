@@ -24,6 +24,12 @@ pub enum Lie {
     Balanced,
     /// Of the first entry of the first table one use more is stated.
     Uses,
+    /// Of an ArgMax the largest is as much as no distance needs to be below 0 for, whatever the answer.
+    Largest,
+    /// It is this much more than that.
+    Above(i64),
+    /// Distances are those of a comparison in which ties do not count.
+    Untied,
     /// v_A of the first layer is this much more.
     Sum(i64),
     /// v_B of the first layer is one more.
@@ -89,11 +95,32 @@ pub fn other_sum(cell: &Cell, q: &mut u64, r: Option<&mut u64>, y: &mut u64) {
         *r ^= 1;
         return;
     }
+    if cell.digits {
+        *q ^= 1;
+        return;
+    }
     let old = signed(*q);
     let more = if old <= -(1 << cell.q_bits) || old > cell.high { 1 } else { -1 };
     let new = if old + more < 1 << cell.q_bits { old + more } else { old - 1 };
     *q = entry_of(new);
     *y = entry_of(new.clamp(cell.low, cell.high));
+}
+
+/// What an ArgMax takes for the largest, of numbers that it must not be less than.
+pub fn largest(top: &mut i64, least: impl Iterator<Item = i64>) {
+    let more = told(|lie| match lie {
+        Lie::Largest => Some(0),
+        Lie::Above(more) => Some(more),
+        _ => None,
+    });
+    if let Some(more) = more {
+        *top = least.max().expect("there are places") + more;
+    }
+}
+
+/// Whether a place must have less than the answer, as a liar takes it.
+pub fn strict(strict: bool) -> bool {
+    strict && told(|lie| (lie == Lie::Untied).then_some(())).is_none()
 }
 
 pub fn uses(uses: &mut [u64]) {

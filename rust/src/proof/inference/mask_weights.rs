@@ -57,7 +57,7 @@ impl MaskWeights {
             let each = kappa.scale(one_over(layer.log_inputs));
             let rounds = sum_mask_weights(kappa, s, |round| layer.degree(round));
             row[places.rounds.clone()].copy_from_slice(&rounds);
-            if layer.cell.is_some() {
+            if layer.is_hidden() {
                 row[places.a] = each + a_row * linear.gamma_a[number];
             }
             row[places.b] = -each;

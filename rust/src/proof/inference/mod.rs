@@ -7,6 +7,7 @@ mod claims;
 mod errors;
 #[cfg(test)]
 mod laps;
+mod layer_shape;
 mod layer_vector;
 mod layers;
 #[cfg(test)]
@@ -18,7 +19,10 @@ mod mask_row;
 mod mask_weights;
 mod masks;
 mod opened;
+mod place;
+mod placed;
 mod program;
+mod program_bytes;
 mod prover;
 mod public;
 pub mod python;

@@ -15,7 +15,7 @@ pub enum Inputs<'a> {
     Hashed(&'a [u64]),
 }
 
-/// Inputs or their hashes, and outputs: as many as the shape says, inputs in their range.
+/// Inputs or their hashes, and outputs: as many as the shape says, inputs and places in their range.
 #[derive(Clone, Copy)]
 pub struct Public<'a> {
     pub inputs: Inputs<'a>,
@@ -54,6 +54,7 @@ impl<'a> Public<'a> {
             (Inputs::Hashed(_), None) => return Err("inputs are not hidden, and hashes stand there".into()),
         }
         counted("entries of outputs", outputs.len(), output.features())?;
+        check_places(shape, outputs)?;
         Ok(Self { inputs, outputs })
     }
 
@@ -64,6 +65,21 @@ impl<'a> Public<'a> {
             Inputs::Hashed(elements) => content_of(elements, threads),
         };
         [inputs, content_of(self.outputs, threads)]
+    }
+}
+
+/// Unless an ArgMax gives something else: a place for each sample.
+pub fn check_places(shape: &Shape, outputs: &[i32]) -> Result<(), String> {
+    let Some(compares) = shape.program.compares() else { return Ok(()) };
+    if outputs.len() != shape.batch {
+        return Err(format!("{} places are not {}", outputs.len(), shape.batch));
+    }
+    let outside = |&answer: &i32| usize::try_from(answer).map_or(true, |answer| answer >= compares.features);
+    match outputs.iter().position(outside) {
+        Some(sample) => {
+            Err(format!("output {sample} is {}, not a place from 0 to {}", outputs[sample], compares.features - 1))
+        }
+        None => Ok(()),
     }
 }
 
@@ -107,6 +123,8 @@ pub struct Batch {
     pub hashes: Column,
     /// The same of the outputs.
     pub outputs: Column,
+    /// The outputs themselves, where they are places of an ArgMax.
+    pub answers: Vec<usize>,
 }
 
 impl Batch {
@@ -120,7 +138,12 @@ impl Batch {
             Inputs::Open(entries) => (integers(entries), Column::default()),
             Inputs::Hashed(elements) => (Column::default(), weighted(elements, |element| element, &weights, threads)),
         };
-        Self { sum: weights.iter().copied().sum(), inputs, hashes, outputs: integers(public.outputs), omega }
+        let answers = match shape.program.compares() {
+            Some(_) => public.outputs.iter().map(|&answer| answer as usize).collect(),
+            None => Vec::new(),
+        };
+        let (sum, outputs) = (weights.iter().copied().sum(), integers(public.outputs));
+        Self { sum, inputs, hashes, outputs, answers, omega }
     }
 }
 

@@ -122,7 +122,8 @@ fn inference_soundness_terms(
 }
 
 /// A proof that these outputs are what the committed model computes from these inputs, by one opening of the commitment.
-/// The inputs are hidden where there is randomness of their hashes. `sums`: of every rounded Dense and Conv.
+/// The inputs are hidden where there is randomness of their hashes. `sums`: of every Dense and Conv
+/// whose sums do not come out.
 #[pyfunction]
 #[allow(clippy::too_many_arguments)]
 fn prove_inference<'py>(
@@ -147,7 +148,7 @@ fn prove_inference<'py>(
     let attempt = py.detach(|| {
         let sums: Vec<&[i32]> = sums.iter().map(|sums| sums.as_slice()).collect();
         let randomness = randomness.as_ref().map(|randomness| randomness.as_slice());
-        let trace = Trace { inputs: &inputs, sums: &sums, randomness };
+        let trace = Trace { inputs: &inputs, sums: &sums, outputs: &outputs, randomness };
         let witness = Witness::new(&shape, &trace, threads)?;
         let hashes = randomness.map(|randomness| hashes(&shape, &inputs, randomness)).transpose()?;
         let inputs = hashes.as_ref().map_or(Inputs::Open(&inputs), |hashes| Inputs::Hashed(hashes));

@@ -11,6 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::blinded::Blinded;
 use super::layers::{at_three, products};
 use super::looked_up::{LookedUp, chunks};
+use super::placed::Placed;
 use super::shape::{Fraction, Shape, Y};
 use crate::parallel;
 use crate::proof::column::{Column, drop_all, fold_all, folded_all};
@@ -60,12 +61,13 @@ pub struct Ending {
     pub holds: bool,
 }
 
-/// Run all rounds. `linear`: of every base column of Q, R, Y and I, in their order. `send` takes a round and gives its
+/// Run all rounds. `linear`: of every base column of Q, R, Y and I, in their order. `place`: of an ArgMax. `send` takes a round and gives its
 /// challenge.
 pub fn prove(
     claim: &Claim,
     lookups: LookedUp,
     linear: Vec<Linear>,
+    place: Option<Placed>,
     mut mask: Blinded,
     threads: usize,
     mut send: impl FnMut(&[E]) -> E,
@@ -76,6 +78,7 @@ pub fn prove(
         lookups,
         folded: Vec::new(),
         linear,
+        place,
         omega: claim.omega.clone(),
         samples: None,
         eq: eq_table(&claim.tau[1..]),
@@ -110,6 +113,7 @@ pub struct State<'a> {
     /// After the first round: what is looked up, entries, selectors, uses, inverse columns.
     pub folded: Vec<Column>,
     pub linear: Vec<Linear>,
+    pub place: Option<Placed<'a>>,
     pub omega: Column,
     /// From the first variable of the samples on.
     pub samples: Option<Samples>,
@@ -159,6 +163,9 @@ impl State<'_> {
         let inverse = Some(scale(1)).filter(|&at_one| at_one != E::ZERO).map(E::invert);
         let (mut inner, [low, high]) = self.sum_rows(&self.columns());
         let mut outer = self.linear_sums();
+        if let Some(place) = &self.place {
+            outer.iter_mut().zip(place.round(self.threads).iter()).for_each(|(outer, &sum)| *outer += sum);
+        }
         let gamma = self.claim.gamma[self.claim.gamma.len() - 1];
         outer.iter_mut().zip([low, high, high + high - low]).for_each(|(outer, total)| *outer += gamma * total);
         [&inner, &outer].into_iter().for_each(|sums| hide(sums.iter().flat_map(|sum| sum.parts())));
@@ -282,6 +289,9 @@ impl State<'_> {
             self.lookups.tags.iter_mut().for_each(|tags| tags.fold(z));
         } else {
             self.omega.fold(z);
+        }
+        if let Some(place) = &mut self.place {
+            place.fold(z, threads);
         }
         if let Some(samples) = &mut self.samples {
             let y = samples.y.iter_mut();

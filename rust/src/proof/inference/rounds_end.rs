@@ -54,6 +54,7 @@ impl State<'_> {
             let omega = line(&self.omega, x);
             let terms = self.linear.iter().zip(masked.iter());
             let linear: E = terms.map(|(linear, &value)| line(&linear.weights, x) * omega * value).sum();
+            let linear = linear + self.place.as_ref().map_or(E::ZERO, |place| place.at(x, &masked));
             let eq = self.before * (E::ONE - tau + (tau + tau - E::ONE).scale(x));
             eq * under_eq + gamma[gamma.len() - 1] * total + linear
         });
@@ -103,7 +104,7 @@ impl State<'_> {
 }
 
 /// The line through the two values of a column at x, or its only one.
-fn line(column: &Column, x: u64) -> E {
+pub fn line(column: &Column, x: u64) -> E {
     if column.len() == 1 {
         return column.at(0);
     }

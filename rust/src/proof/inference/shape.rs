@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::cells::{Cell, Cells};
+use super::layer_shape::{Layer, layers};
 use super::mask_row::{LayerMasks, MaskRow};
 use super::program::{Program, Value};
 use super::tables::Table;
@@ -47,35 +48,6 @@ pub enum Fraction {
 pub struct Tag {
     pub first: usize,
     pub table: usize,
-}
-
-/// A Dense or Conv.
-#[derive(Clone, Debug)]
-pub struct Layer {
-    /// From 0.
-    pub step: usize,
-    /// F: features of what it gives.
-    pub outputs: usize,
-    /// F_in: features of its source.
-    pub inputs: usize,
-    /// lambda = ceil(log2 F_in); N = 2^lambda.
-    pub log_inputs: usize,
-    /// Its cell in `Cells::all`, unless its sums come out.
-    pub cell: Option<usize>,
-    /// Whether X is public: its source is the input, which is not hidden.
-    pub public: bool,
-}
-
-impl Layer {
-    /// The degree of a round of its sum-check.
-    pub fn degree(&self, round: usize) -> usize {
-        if round + 1 < self.log_inputs { 2 } else { 4 }
-    }
-
-    /// ceil(log2 F)
-    pub fn output_variables(&self) -> usize {
-        log2_ceil(self.outputs)
-    }
 }
 
 /// The hash of hidden inputs: rows of its matrix, and entries of its randomness.
@@ -307,8 +279,25 @@ impl Shape {
 
     /// Linear claims, those that are not there included.
     pub fn linear_claims(&self) -> usize {
-        let outputs = usize::from(!self.program.ends_in_sums());
-        2 * self.layers.len() + self.mapped().count() + usize::from(self.hashing.is_some()) + outputs
+        let end = match self.program.compares() {
+            Some(compares) => 1 + usize::from(!compares.of_sums),
+            None => usize::from(!self.program.ends_in_sums()),
+        };
+        2 * self.layers.len() + self.mapped().count() + usize::from(self.hashing.is_some()) + end
+    }
+
+    /// Variables of r_out: none where sums come out, or the place of the largest.
+    pub fn output_variables(&self) -> usize {
+        match self.program.ends_in_sums() || self.program.compares().is_some() {
+            true => 0,
+            false => log2_ceil(self.program.output().features()),
+        }
+    }
+
+    /// Variables of the point at which an ArgMax of a value is held to it.
+    pub fn compared_variables(&self) -> usize {
+        let of_a_value = self.program.compares().filter(|compares| !compares.of_sums);
+        of_a_value.map_or(0, |compares| log2_ceil(compares.features))
     }
 }
 
@@ -342,8 +331,8 @@ fn tables(program: &Program, cells: &Cells, inputs: usize) -> (Vec<Table>, [Vec<
         }
     };
     let laid_out = || cells.laid_out.iter().map(|&cell| &cells.all[cell]);
-    for &Cell { q_bits, low, high, offset, .. } in laid_out() {
-        tag(Q, offset, Table::Clip { q_bits, low, high });
+    for cell in laid_out() {
+        tag(Q, cell.offset, cell.table());
     }
     for cell in laid_out().filter(|cell| cell.shift > 0) {
         tag(R, cell.offset, Table::Range { shift: cell.shift });
@@ -352,20 +341,4 @@ fn tables(program: &Program, cells: &Cells, inputs: usize) -> (Vec<Table>, [Vec<
         tag(I, 0, Table::Interval { low: program.input.low, high: program.input.high });
     }
     (tables, tags)
-}
-
-fn layers(program: &Program, cells: &Cells, hidden: bool) -> Vec<Layer> {
-    let layer = |step: usize| {
-        let source = program.steps[step].sources[0];
-        let inputs = program.value(source).features();
-        Layer {
-            step,
-            outputs: program.steps[step].value.features(),
-            inputs,
-            log_inputs: log2_ceil(inputs),
-            cell: program.steps[step].rounding().map(|_| cells.of_step[step].start),
-            public: !hidden && program.is_input(source),
-        }
-    };
-    program.layers().map(layer).collect()
 }

@@ -22,7 +22,8 @@ pub fn terms(shape: &Shape) -> Vec<Term> {
         + shape.layers.iter().map(|layer| layer.output_variables()).sum::<usize>()
         + shape.mapped().map(|cell| variables(cell.features)).sum::<usize>()
         + shape.hashing.map_or(0, |hashing| variables(hashing.rows))
-        + if shape.program.ends_in_sums() { 0 } else { variables(shape.program.output().features()) };
+        + shape.compared_variables()
+        + shape.output_variables();
     let layer_rounds = shape.layers.iter().map(|layer| 2 * layer.log_inputs + 2).sum();
     let rounds: usize = (0..shape.log_rows).map(|round| shape.degree(round)).sum();
     let values = shape.column_variables() + 1 + weights.column_variables() + 1 + layers;

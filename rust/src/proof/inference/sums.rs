@@ -1,7 +1,9 @@
 //! Sums over the samples, with Omega, of everything between the layers: all that the layers' sum-checks and the linear claims
 //! look at while variables are of features.
 
+use super::cells::Cell;
 use super::claims::Linear;
+use super::place::ties;
 use super::program::Kind;
 use super::public::Batch;
 use super::rounds;
@@ -30,15 +32,27 @@ impl Sums {
     /// A of a layer that is rounded, without its mask: its cell's sums as 2^shift q + r - half.
     pub fn rounded(&self, shape: &Shape, cell: usize, outputs: &Column, batch: &Batch) -> E {
         let cell = &shape.cells.all[cell];
-        let mut sum = -(batch.sum * outputs.iter().sum::<E>()).scale(cell.half());
-        for (feature, weight) in cell.range().zip(outputs.iter()) {
-            let mut value = self.at(shape, Q, feature).scale(1 << cell.shift);
-            if cell.shift > 0 {
-                value += self.at(shape, R, feature);
-            }
-            sum += weight * value;
-        }
-        sum
+        self.digits(shape, cell, outputs) - (batch.sum * outputs.iter().sum::<E>()).scale(cell.half())
+    }
+
+    /// A of a layer whose sums an ArgMax compares, without its mask.
+    pub fn compared(&self, shape: &Shape, outputs: &Column, batch: &Batch) -> E {
+        let compares = shape.program.compares().expect("an ArgMax compares");
+        let [distances, largest] = shape.cells.compared();
+        let sum = outputs.iter().sum::<E>();
+        let floor = batch.sum.scale(field::add_signed(0, compares.floor));
+        sum * (self.digits(shape, largest, &Column::of([E::ONE])) + floor)
+            - self.digits(shape, distances, outputs)
+            - ties(&compares, batch, outputs)
+    }
+
+    /// 2^shift q + r of a cell's features, with weights.
+    fn digits(&self, shape: &Shape, cell: &Cell, weights: &Column) -> E {
+        let value = |feature: usize| match cell.shift {
+            0 => self.at(shape, Q, feature),
+            shift => self.at(shape, Q, feature).scale(1 << shift) + self.at(shape, R, feature),
+        };
+        cell.range().zip(weights.iter()).map(|(feature, weight)| weight * value(feature)).sum()
     }
 
     /// The features of a value.

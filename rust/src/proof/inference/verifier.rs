@@ -72,7 +72,7 @@ impl Verifier<'_> {
         let mut draw = self.messages.transcript.draw("gamma");
         let (gamma, gamma_w) = (draw.element(), draw.element());
         let linear = Linear::new(shape, &batch, &layers.points, &layers.sent, &maps, gamma);
-        let rows = self.rounds_over_rows(&lookups, &linear, &r_b, &tau, gamma)?;
+        let rows = self.rounds_over_rows(&lookups, &linear, &batch, &r_b, &tau, gamma)?;
         let claims = WeightsClaims::new(shape, batch.sum, &layers.points, &layers.sent, gamma_w);
         let weights = self.rounds_over_weights(&claims)?;
         let points = [&rows.point[..], &weights.point[..]];
@@ -110,12 +110,12 @@ impl Verifier<'_> {
         let mut layers = Layers::default();
         for layer in &self.shape.layers {
             let outputs = self.messages.transcript.draw("layer").elements(layer.output_variables());
-            let (a, b) = match layer.cell {
-                Some(_) => {
+            let (a, b) = match layer.is_hidden() {
+                true => {
                     let sent = self.messages.receive("claim", 2)?;
                     (sent[0], sent[1])
                 }
-                None => (outputs_at(batch, layer, &outputs), self.messages.receive("claim", 1)?[0]),
+                false => (outputs_at(batch, layer, &outputs), self.messages.receive("claim", 1)?[0]),
             };
             let degree = |round| layer.degree(round);
             let (inputs, claim) = self.rounds(["layer round", "s"], a - b, layer.log_inputs, degree)?;
@@ -137,6 +137,7 @@ impl Verifier<'_> {
         &mut self,
         lookups: &Lookups,
         linear: &Linear,
+        batch: &Batch,
         r_b: &[E],
         tau: &[E],
         gamma: E,
@@ -154,7 +155,8 @@ impl Verifier<'_> {
         let rows = constraint(shape, lookups, &lookups.at(shape, &point), base, &inverses, &powers);
         let fractions = powers[shape.inverse_columns()] * inverses.iter().copied().sum();
         let claims = inner_product(&linear.at(shape, features), &base[..shape.table_columns.start]);
-        let mask = claim - (eq(tau, &point) * rows + fractions + omega * claims);
+        let place = linear.place.as_ref().map_or(E::ZERO, |place| place.weighed(&place.at(shape, batch, &point), base));
+        let mask = claim - (eq(tau, &point) * rows + fractions + omega * claims + place);
         Ok(Values { point, columns, mask })
     }
 

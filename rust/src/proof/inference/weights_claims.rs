@@ -2,8 +2,9 @@
 //! a point for a verifier. All of it is public.
 
 use super::claims::{LayerPoint, LayerSent, eq_of};
+use super::layer_shape::Layer;
 use super::program::Kind;
-use super::shape::{Layer, Shape};
+use super::shape::Shape;
 use super::weights_shape::Place;
 use super::window::Window;
 use crate::proof::column::Column;

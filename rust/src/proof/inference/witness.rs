@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::looked_up::{entry_of, signed};
 use super::program::{Kind, Step};
+use super::public::check_places;
 use super::rounded::Rounded;
 use super::shape::{I, Q, R, Shape, VECTORS, Y};
 use super::uses::uses;
@@ -16,8 +17,10 @@ use crate::proof::column::Column;
 /// What a model has computed for a batch, sample after sample.
 pub struct Trace<'a> {
     pub inputs: &'a [i32],
-    /// For each rounded Dense and Conv, in order: the sums with their biases, before half of a step is added.
+    /// For each Dense and Conv whose sums do not come out, in order: those with their biases, before half of a step is added.
     pub sums: &'a [&'a [i32]],
+    /// The places that an ArgMax answers, sample by sample; without one nothing is asked of them.
+    pub outputs: &'a [i32],
     /// With hidden inputs: what blinds their hashes.
     pub randomness: Option<&'a [i32]>,
 }
@@ -51,13 +54,14 @@ fn check_lengths(shape: &Shape, trace: &Trace) -> Result<(), String> {
         false => Err(format!("{found} {what} are not {batch} times {each}")),
     };
     counted("entries of inputs".into(), trace.inputs.len(), shape.program.input.features())?;
-    let rounded: Vec<_> = shape.layers.iter().filter(|layer| layer.cell.is_some()).collect();
-    if rounded.len() != trace.sums.len() {
-        return Err(format!("sums of {} steps, {} are rounded", trace.sums.len(), rounded.len()));
+    let hidden: Vec<_> = shape.layers.iter().filter(|layer| layer.is_hidden()).collect();
+    if hidden.len() != trace.sums.len() {
+        return Err(format!("sums of {} steps, {} are rounded or compared", trace.sums.len(), hidden.len()));
     }
-    for (layer, sums) in rounded.iter().zip(trace.sums) {
+    for (layer, sums) in hidden.iter().zip(trace.sums) {
         counted(format!("sums of step {}", layer.step + 1), sums.len(), layer.outputs)?;
     }
+    check_places(shape, trace.outputs)?;
     match (shape.hashing, trace.randomness) {
         (Some(hashing), Some(randomness)) => {
             counted("entries of the hashes' randomness".into(), randomness.len(), hashing.blinds)
@@ -98,7 +102,7 @@ impl<'a> Filling<'a> {
         for (number, step) in steps.iter().enumerate().rev() {
             let asks = match step.kind {
                 Kind::Dense { .. } | Kind::Conv { .. } => false,
-                Kind::Sum { .. } | Kind::AveragePool { .. } | Kind::MaxPool { .. } => true,
+                Kind::Sum { .. } | Kind::AveragePool { .. } | Kind::MaxPool { .. } | Kind::ArgMax { .. } => true,
                 Kind::Flatten => needed[number + 1],
             };
             step.sources.iter().for_each(|&source| needed[source] |= asks);
@@ -109,7 +113,7 @@ impl<'a> Filling<'a> {
 
     fn fill(mut self, trace: &Trace) {
         let shape = self.shape;
-        let (batch, samples) = (shape.batch, shape.samples());
+        let samples = shape.samples();
         let input = shape.program.input.features();
         if let (Some(hashing), Some(randomness)) = (shape.hashing, trace.randomness) {
             let (inputs, blinds) = self.rows[I].split_at_mut(input);
@@ -117,18 +121,18 @@ impl<'a> Filling<'a> {
             enter(randomness, hashing.blinds, blinds, self.threads);
         }
         if self.needed[0] {
-            let mut value = Zeroizing::new(vec![0; input * samples]);
-            for (feature, row) in value.chunks_exact_mut(samples).enumerate() {
-                for (sample, entry) in row[..batch].iter_mut().enumerate() {
-                    *entry = i64::from(trace.inputs[sample * input + feature]);
-                }
-            }
-            self.values[0] = value;
+            self.values[0] = turned(trace.inputs, input, samples);
         }
         let mut sums = trace.sums.iter();
         for (number, step) in shape.program.steps.iter().enumerate() {
             match &step.kind {
-                Kind::Dense { .. } | Kind::Conv { .. } if step.rounding().is_none() => continue,
+                Kind::Dense { .. } | Kind::Conv { .. } if step.gives_sums() => {
+                    if self.needed[number + 1] {
+                        let sums = sums.next().expect("their number was looked at");
+                        self.values[number + 1] = turned(sums, step.value.features(), samples);
+                    }
+                    continue;
+                }
                 Kind::Dense { .. } | Kind::Conv { .. } => {
                     self.fill_layer(number, sums.next().expect("their number was looked at"));
                 }
@@ -138,6 +142,10 @@ impl<'a> Filling<'a> {
                     if self.needed[number + 1] {
                         self.values[number + 1] = self.values[step.sources[0]].clone();
                     }
+                    continue;
+                }
+                Kind::ArgMax { .. } => {
+                    self.fill_compared(trace.outputs);
                     continue;
                 }
             }
@@ -273,6 +281,50 @@ impl<'a> Filling<'a> {
             self.values[number + 1] = largest;
         }
     }
+
+    /// The cells of an ArgMax: how far each value is below that at the answer, which is public.
+    fn fill_compared(&mut self, answers: &[i32]) {
+        let shape = self.shape;
+        let compares = shape.program.compares().expect("it ends in one");
+        let samples = shape.samples();
+        let values = std::mem::take(&mut self.values[compares.source]);
+        let [distances, largest] = shape.cells.compared();
+        for (sample, &answer) in answers.iter().enumerate() {
+            let (answer, strict) = (answer as usize, compares.strict(answer as usize));
+            let at = |place: usize| values[place * samples + sample];
+            #[cfg(not(test))]
+            let least = |place: usize| at(place) + i64::from(strict.contains(&place));
+            #[cfg(test)]
+            let least = |place: usize| at(place) + i64::from(super::lies::strict(strict.contains(&place)));
+            #[allow(unused_mut)]
+            let mut top = at(answer);
+            #[cfg(test)]
+            super::lies::largest(&mut top, (0..compares.features).map(least));
+            for place in 0..compares.features {
+                self.enter_digits(distances.offset + place, sample, compares.shift, top - least(place));
+            }
+            self.enter_digits(largest.offset, sample, compares.shift, top - compares.floor);
+        }
+    }
+
+    fn enter_digits(&mut self, feature: usize, sample: usize, shift: u32, number: i64) {
+        let upper = number >> shift;
+        self.rows[Q][feature][sample] = entry_of(upper);
+        if shift > 0 {
+            self.rows[R][feature][sample] = (number - (upper << shift)) as u64;
+        }
+    }
+}
+
+/// Integers, sample after sample, as features of `samples` each, filled up with 0.
+fn turned(entries: &[i32], features: usize, samples: usize) -> Zeroizing<Vec<i64>> {
+    let mut turned = Zeroizing::new(vec![0; features * samples]);
+    for (sample, entries) in entries.chunks_exact(features).enumerate() {
+        for (feature, &entry) in entries.iter().enumerate() {
+            turned[feature * samples + sample] = i64::from(entry);
+        }
+    }
+    turned
 }
 
 /// For each feature that a pool gives, the feature of its source that is under a place of its window.

@@ -231,7 +231,7 @@ class Accounts:
             self._problem(f"{where} ({entry.kind}) names another {what} of context {context[:16]} than {first}")
 
 
-_COMPARED = frozenset({"roster", "confirmation", "key-release", "round-finished", "round-accepted"})
+_COMPARED = frozenset({"roster", "confirmation", "key-release", "member-answer", "round-finished", "round-accepted"})
 
 _STEPS: dict[str, Callable[[Story, Entry], None]] = {
     "job": Story._named,
@@ -244,6 +244,7 @@ _STEPS: dict[str, Callable[[Story, Entry], None]] = {
     "contribution": Story._sent,
     "confirmation": Story._said,
     "roster": Story._said,
+    "member-answer": Story._said,
 }
 
 

@@ -7,6 +7,7 @@ use crate::proof::column::Column;
 use crate::proof::ext::E;
 use crate::proof::inference::blinded::{Blinded, degrees};
 use crate::proof::inference::claims::{LayerPoint, LayerSent, eq_of, outputs_at};
+use crate::proof::inference::layer_shape::Gives;
 use crate::proof::inference::layer_vector::layer_vector;
 use crate::proof::inference::layers;
 use crate::proof::inference::mask_weights::one_over;
@@ -39,18 +40,19 @@ impl Prover<'_> {
         let (layer, places) = (&shape.layers[number], &shape.masks.layers[number]);
         let row = &self.masks.row;
         let [rho_a, rho_b, rho_x, rho_m] = [places.a, places.b, places.x, places.m].map(|place| row[place]);
-        let rho_a = if layer.cell.is_some() { rho_a } else { E::ZERO };
+        let rho_a = if layer.is_hidden() { rho_a } else { E::ZERO };
         let rho_x = if layer.public { E::ZERO } else { rho_x };
 
         let r_o = self.messages.transcript.draw("layer").elements(layer.output_variables());
         let outputs = eq_of(&r_o, layer.outputs);
-        let a = Zeroizing::new(match layer.cell {
-            Some(cell) => sums.rounded(shape, cell, &outputs, batch),
-            None => outputs_at(batch, layer, &r_o),
+        let a = Zeroizing::new(match layer.gives {
+            Gives::Cell(cell) => sums.rounded(shape, cell, &outputs, batch),
+            Gives::Compared => sums.compared(shape, &outputs, batch),
+            Gives::Outputs => outputs_at(batch, layer, &r_o),
         });
         let b = Zeroizing::new(self.biases(number, &outputs) * batch.sum);
         // Of sums that come out A is public.
-        hide(layer.cell.map(|_| *a).into_iter().chain([*b]).flat_map(E::parts));
+        hide(layer.is_hidden().then_some(*a).into_iter().chain([*b]).flat_map(E::parts));
         let (v_a, v_b) = (*a + rho_a, *b + rho_b);
         #[cfg(test)]
         let (v_a, v_b) = match number {
@@ -61,7 +63,7 @@ impl Prover<'_> {
             _ => (v_a, v_b),
         };
         let claim = [v_a, v_b];
-        self.messages.send_elements("claim", if layer.cell.is_some() { &claim } else { &claim[1..] });
+        self.messages.send_elements("claim", if layer.is_hidden() { &claim } else { &claim[1..] });
 
         let mut x = sums.value(shape, shape.program.steps[layer.step].sources[0], batch);
         x.re.resize(1 << layer.log_inputs, 0);

@@ -10,6 +10,7 @@ use crate::proof::inference::blinded::{Blinded, degrees};
 use crate::proof::inference::claims::Linear;
 use crate::proof::inference::looked_up::LookedUp;
 use crate::proof::inference::mask_weights::one_over;
+use crate::proof::inference::placed::Placed;
 use crate::proof::inference::public::Batch;
 use crate::proof::inference::sums::Sums;
 use crate::proof::inference::weights_claims::WeightsClaims;
@@ -51,7 +52,9 @@ impl Prover<'_> {
         let mask = Blinded::new(&row[shape.masks.rounds.clone()], degrees, masks.scale(one_over(shape.log_rows)));
         let weighed = sums.weighed(shape, linear);
         let messages = &mut self.messages;
-        let ending = rounds::prove(&claim, looked_up, weighed, mask, self.threads, |round| {
+        let place =
+            linear.place.as_ref().map(|place| Placed::new(place, shape, &self.witness.columns, batch, self.threads));
+        let ending = rounds::prove(&claim, looked_up, weighed, place, mask, self.threads, |round| {
             messages.send_elements("round", round);
             messages.transcript.draw("z").element()
         });

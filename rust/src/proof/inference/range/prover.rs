@@ -144,7 +144,7 @@ impl Prover<'_> {
         let nothing = || rounds::Linear { weights: Column::extension(1), sums: Column::extension(1) };
         let linear = (0..self.shape.weights_columns()).map(|_| nothing()).collect();
         let messages = &mut self.messages;
-        let ending = rounds::prove(&claim, looked_up, linear, mask, self.threads, |round| {
+        let ending = rounds::prove(&claim, looked_up, linear, None, mask, self.threads, |round| {
             messages.send_elements("round", round);
             messages.transcript.draw("z").element()
         });

@@ -1,5 +1,6 @@
 //! The claims that challenges make, against what models compute: they hold of what was computed, and of nothing else.
 
+use super::comparing::comparing;
 use super::models::{Model, Random, Trace, of_every_kind, others};
 use crate::field;
 use crate::proof::column::{Column, dot};
@@ -126,7 +127,26 @@ impl Example {
             };
             weights.iter().zip(rows).map(|(weight, entries)| weight * row(entries)).sum::<E>()
         };
-        linear.weights.iter().zip(vectors).map(of_vector).sum()
+        linear.weights.iter().zip(vectors).map(of_vector).sum::<E>() + self.over_place(linear, vectors)
+    }
+
+    /// The claim about the place, row by row.
+    fn over_place(&self, linear: &Linear, vectors: &[Vec<Vec<i64>>; VECTORS]) -> E {
+        let Some(place) = &linear.place else { return E::ZERO };
+        let (room, samples) = (self.shape.features_a_column(), self.shape.samples());
+        let entry = |vector: usize, column: usize, row: usize| {
+            let feature = (column - self.shape.columns[vector].start) * room + row / samples;
+            let entries = vectors[vector].get(feature).and_then(|entries| entries.get(row % samples));
+            entries.map_or(E::ZERO, |&entry| element(entry))
+        };
+        let mut sum = E::ZERO;
+        for (weights, &(q, r)) in place.laid_out(&self.shape, &self.batch).iter().zip(&place.columns) {
+            for (row, weight) in weights.iter().enumerate().filter(|(_, weight)| *weight != E::ZERO) {
+                let lower = r.map_or(E::ZERO, |r| entry(R, r, row));
+                sum += weight * (entry(Q, q, row).scale(place.scale) + lower);
+            }
+        }
+        sum
     }
 
     /// The columns of weights and biases.
@@ -164,8 +184,13 @@ impl Model {
 }
 
 fn examples() -> Vec<(&'static str, Example)> {
-    let models = [("every kind", of_every_kind())].into_iter().chain(others());
-    models.zip([3, 1, 4, 5, 2, 7, 6]).map(|((name, model), size)| (name, Example::new(model, size))).collect()
+    // All steps are taken by others.
+    let comparing = comparing().into_iter().filter(|(name, _)| *name != "of the input");
+    let models = [("every kind", of_every_kind())].into_iter().chain(others()).chain(comparing);
+    models
+        .zip([3, 1, 4, 5, 2, 7, 6].into_iter().cycle())
+        .map(|((name, model), size)| (name, Example::new(model, size)))
+        .collect()
 }
 
 #[test]
@@ -175,9 +200,11 @@ fn linear_claims_hold_of_what_is_computed_and_of_nothing_else() {
         let linear = example.linear(gamma);
         let vectors = example.vectors();
         assert_eq!(example.over(&linear, &vectors), linear.sum, "{name}");
-        // All steps of these models are taken by others: every entry is held by a claim.
         for vector in [Q, R, Y] {
-            for feature in 0..vectors[vector].len() {
+            // That y is 0 of an ArgMax says its table.
+            let digits =
+                |feature: &usize| example.shape.cells.all.iter().any(|c| c.digits && c.range().contains(feature));
+            for feature in (0..vectors[vector].len()).filter(|feature| vector != Y || !digits(feature)) {
                 let mut changed = vectors.clone();
                 changed[vector][feature][example.shape.batch - 1] += 1;
                 assert_ne!(example.over(&linear, &changed), linear.sum, "{name} {vector} {feature}");
@@ -198,14 +225,14 @@ fn other_inputs_outputs_and_values_sent_are_other_claims() {
         assert!(holds(&example), "{name}");
         for layer in 0..example.shape.layers.len() {
             let sent = example.sent[layer];
-            let (rounded, public) = (example.shape.layers[layer].cell.is_some(), example.shape.layers[layer].public);
+            let (rounded, public) = (example.shape.layers[layer].is_hidden(), example.shape.layers[layer].public);
             example.sent[layer].a += E::ONE;
             assert_eq!(holds(&example), !rounded, "{name}");
             example.sent[layer] = LayerSent { x: sent.x + E::ONE, ..sent };
             assert_eq!(holds(&example), public, "{name}");
             example.sent[layer] = sent;
         }
-        if !example.shape.program.ends_in_sums() {
+        if !example.shape.program.ends_in_sums() && example.shape.program.compares().is_none() {
             let outputs = example.batch.outputs.at(0);
             example.batch.outputs.set(0, outputs + E::ONE);
             assert!(!holds(&example), "{name}");
@@ -225,7 +252,7 @@ fn what_is_public_of_a_layer_is_what_the_model_has() {
                 assert_eq!(inputs_at(&example.batch, layer, &point.inputs), sent.x, "{name}");
                 found[0] += 1;
             }
-            if layer.cell.is_none() {
+            if !layer.is_hidden() {
                 assert_eq!(outputs_at(&example.batch, layer, &point.outputs), sent.a, "{name}");
                 found[1] += 1;
             }
@@ -298,5 +325,54 @@ fn weights_on_columns_at_a_point_are_those_of_their_features() {
             }
         }
         assert!(found.next().is_none(), "{name}");
+    }
+}
+
+#[test]
+fn of_every_claim_about_a_place_some_other_answer_is_seen_by_it_alone() {
+    for (name, mut example) in examples().into_iter().filter(|(_, example)| example.shape.program.compares().is_some())
+    {
+        let gamma = points(&mut example.random, 1)[0];
+        let (compares, vectors) = (example.shape.program.compares().unwrap(), example.vectors());
+        let place = |example: &Example, vectors: &_| example.over_place(&example.linear(gamma), vectors);
+        let others = |example: &Example, vectors: &_| {
+            let linear = example.linear(gamma);
+            example.over(&linear, vectors) - example.over_place(&linear, vectors) - linear.sum
+        };
+        assert_eq!((place(&example, &vectors), others(&example, &vectors)), (E::ZERO, E::ZERO), "{name}");
+        // The largest is more, and every distance as much: all but the place holds of it, for the right answer too.
+        let digits = |vectors: &mut [Vec<Vec<i64>>; VECTORS], feature: usize, sample: usize, more: i64| {
+            vectors[Q][feature][sample] += more;
+        };
+        let [distances, largest] = example.shape.cells.compared();
+        let mut raised = vectors.clone();
+        distances.range().chain(largest.range()).for_each(|feature| digits(&mut raised, feature, 0, 1));
+        assert_eq!(others(&example, &raised), E::ZERO, "{name}");
+        assert_ne!(place(&example, &raised), E::ZERO, "{name}");
+        if compares.features == 1 {
+            continue;
+        }
+        // Another answer, of which the distance is taken for 0: the place holds of it, and nothing else.
+        let answer = example.batch.answers[0];
+        let other = (answer + 1) % compares.features;
+        let mut moved = vectors.clone();
+        for vector in [Q, R].into_iter().filter(|&vector| vector == Q || distances.shift > 0) {
+            moved[vector][distances.offset + other][0] = 0;
+        }
+        example.batch.answers[0] = other;
+        assert_eq!(place(&example, &moved), E::ZERO, "{name}");
+        assert_ne!(others(&example, &moved), E::ZERO, "{name}");
+    }
+}
+
+#[test]
+fn weights_of_a_place_at_a_point_are_those_of_its_rows() {
+    for (name, mut example) in examples() {
+        let random = points(&mut example.random, 1 + example.shape.log_rows);
+        let Some(place) = example.linear(random[0]).place else { continue };
+        let eq = eq_table(&random[1..]);
+        let expected: Vec<E> =
+            place.laid_out(&example.shape, &example.batch).iter().map(|weights| dot(weights, &eq)).collect();
+        assert_eq!(place.at(&example.shape, &example.batch, &random[1..]), expected, "{name}");
     }
 }

@@ -14,7 +14,7 @@ pub struct Instance {
     pub commitment: Commitment,
     pub inputs: Vec<i32>,
     pub outputs: Vec<i32>,
-    /// Of the rounded Dense and Conv.
+    /// Of the Dense and Conv whose sums do not come out.
     pub sums: Vec<Vec<i32>>,
     /// With hidden inputs: what blinds their hashes, and those.
     pub randomness: Option<Vec<i32>>,
@@ -89,7 +89,7 @@ impl Instance {
         let traces: Vec<_> = samples.iter().map(|sample| model.run(sample)).collect();
         self.inputs = small(&samples.concat());
         self.outputs = traces.iter().flat_map(|trace| small(trace.values.last().unwrap())).collect();
-        let rounded = (0..self.shape.layers.len()).filter(|&layer| self.shape.layers[layer].cell.is_some());
+        let rounded = (0..self.shape.layers.len()).filter(|&layer| self.shape.layers[layer].is_hidden());
         let of_layer = |layer: usize| traces.iter().flat_map(|trace| small(&trace.layer_sums[layer])).collect();
         self.sums = rounded.map(of_layer).collect();
     }
@@ -107,7 +107,8 @@ impl Instance {
 
     pub fn witness(&self, threads: usize) -> Witness {
         let sums: Vec<&[i32]> = self.sums.iter().map(Vec::as_slice).collect();
-        let trace = Trace { inputs: &self.inputs, sums: &sums, randomness: self.randomness.as_deref() };
+        let (inputs, outputs) = (self.inputs.as_slice(), self.outputs.as_slice());
+        let trace = Trace { inputs, sums: &sums, outputs, randomness: self.randomness.as_deref() };
         Witness::new(&self.shape, &trace, threads).unwrap()
     }
 

@@ -2,9 +2,11 @@
 
 mod bench;
 mod claims;
+mod comparing;
 mod forgeries;
 mod instances;
 mod models;
+mod places;
 mod programs;
 mod proving;
 mod shapes;

@@ -92,6 +92,10 @@ impl Builder {
         self.step(5, &[source], &[], Vec::new())
     }
 
+    pub fn argmax(self, source: i64, last: bool, shift: i64, q_bits: i64) -> Self {
+        self.step(6, &[source], &[last.into(), shift, q_bits], Vec::new())
+    }
+
     pub fn bytes(&self) -> Vec<u8> {
         [self.head.clone(), numbers(&[self.steps.len() as i64]), self.steps.concat()].concat()
     }
@@ -202,10 +206,32 @@ impl Model {
                     largest
                 }
                 Kind::Flatten => source,
+                Kind::ArgMax { last, shift, q_bits } => {
+                    let largest = *source.iter().max().unwrap();
+                    let places = (0..source.len()).filter(|&place| source[place] == largest);
+                    let answer = if *last { places.max() } else { places.min() }.unwrap();
+                    trace.compare(number, &source, answer, *last, *shift, *q_bits, self.floor(number));
+                    vec![answer as i64]
+                }
             };
             trace.values.push(value);
         }
         trace
+    }
+}
+
+impl Model {
+    /// No number that an ArgMax compares is less.
+    fn floor(&self, number: usize) -> i64 {
+        let Kind::ArgMax { shift, q_bits, .. } = self.program.steps[number].kind else { unreachable!("an ArgMax") };
+        let source = self.program.steps[number].sources[0];
+        match source > 0
+            && self.program.steps[source - 1].is_layer()
+            && self.program.steps[source - 1].rounding().is_none()
+        {
+            true => -(1 << (shift + q_bits - 1)),
+            false => self.program.value(source).low,
+        }
     }
 }
 
@@ -251,6 +277,19 @@ impl Trace {
         });
         assert_eq!(self.cells[cell].1.len(), index);
         self.cells[cell].1.push(entry);
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn compare(&mut self, step: usize, values: &[i64], answer: usize, last: bool, shift: u32, q_bits: u32, floor: i64) {
+        let digits = |number: i64| {
+            assert!((0..1 << (shift + q_bits)).contains(&number), "{number} has more than {shift} and {q_bits} bits");
+            [number >> shift, number & ((1 << shift) - 1), 0]
+        };
+        for (place, value) in values.iter().enumerate() {
+            let before = if last { place > answer } else { place < answer };
+            self.cell(step, 1, place, digits(values[answer] - value - i64::from(before)));
+        }
+        self.cell(step, 2, 0, digits(values[answer] - floor));
     }
 
     fn round(&mut self, step: usize, sums: Vec<i64>, rounding: Option<Rounding>) -> Vec<i64> {

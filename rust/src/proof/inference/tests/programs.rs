@@ -46,6 +46,14 @@ fn edges_of_what_is_allowed_are_taken() {
             window([1, 2], [u32::MAX as usize; 2], [0; 4]),
             None,
         ),
+        // Of sums any digits will do.
+        dense().dense(1, 5, None).argmax(2, true, 16, 16),
+        dense().dense(1, 5, None).argmax(2, false, 0, 1),
+        // 0 to 7
+        dense().argmax(1, false, 0, 3),
+        dense().argmax(1, false, 1, 2),
+        Builder::new(&[4], -3, 9, 5).dense(0, 1, clip(2, 0, (1 << 16) - 1, 6)).argmax(1, false, 0, 16),
+        image().flatten(1).argmax(2, false, 0, 3),
         image().sum([1, 1], [24, 24], clip(16, 0, 1, 15)).average(
             2,
             window([1, 1], [9, 9], [0; 4]),
@@ -78,7 +86,7 @@ fn bytes_that_are_no_program_are_refused() {
     refused(&with(24, 1 << 16), "weights of magnitude at most 65536, not 1 to 2^16 - 1");
     refused(&with(28, 0), "0 steps, not 1 to 1024");
     refused(&with(28, 1025), "1025 steps, not 1 to 1024");
-    refused(&with(32, 6), "step 1 is of kind 6, not 0 to 5");
+    refused(&with(32, 7), "step 1 is of kind 7, not 0 to 6");
     refused(&with(36, 1), "step 1 takes value 1, which is not there yet");
     refused(&with(40, 0), "step 1 has 0 for its outputs");
     refused(&with(44, 2), "step 1 has 2 where 0 or 1 says whether it is rounded");
@@ -156,8 +164,37 @@ fn steps_that_do_not_fit_their_sources_are_refused() {
 }
 
 #[test]
+fn places_of_what_is_not_compared_so_are_refused() {
+    let of_sums = |shift, q_bits| dense().dense(1, 5, None).argmax(2, false, shift, q_bits).bytes();
+    refused(&of_sums(17, 4), "step 3 compares digits of 4 and 17 bits, not 1 to 16 and 0 to 16");
+    refused(&of_sums(4, 0), "step 3 compares digits of 0 and 4 bits");
+    refused(&of_sums(4, 17), "step 3 compares digits of 17 and 4 bits");
+    let of_value = |shift, q_bits| dense().argmax(1, false, shift, q_bits).bytes();
+    refused(&of_value(0, 2), "step 2 compares values of 0 to 7 by 2 and 0 bits, which do not hold them");
+    refused(&of_value(1, 1), "step 2 compares values of 0 to 7 by 1 and 1 bits, which do not hold them");
+    refused(&image().argmax(1, false, 0, 3).bytes(), "step 2 takes a vector, not a value of shape [2, 4, 3]");
+    refused(&dense().argmax(1, false, 0, 3).dense(2, 1, None).bytes(), "step 2 is an ArgMax, and not the last step");
+    refused(&dense().argmax(1, false, 0, 3).argmax(2, false, 0, 1).bytes(), "step 2 is an ArgMax, and not the last");
+    let sums = || dense().dense(1, 5, None);
+    for not_of_the_sums in [sums().argmax(1, false, 0, 3), sums().argmax(0, false, 0, 4), sums().flatten(2)] {
+        refused(&not_of_the_sums.bytes(), "step 3 does not take the largest of the sums of the step before it");
+    }
+    refused(&sums().sum([2, 2], [0, 0], clip(0, 0, 1, 1)).bytes(), "step 3 does not take the largest of the sums");
+    refused(&sums().flatten(2).argmax(3, false, 3, 3).bytes(), "step 2 is not rounded");
+    let conv = image().conv(1, 1, window([4, 3], [1, 1], [0; 4]), None);
+    refused(&conv.argmax(2, false, 3, 3).bytes(), "step 2 is not rounded");
+    let mut twice = dense().argmax(1, false, 0, 3).bytes();
+    let last = twice.len() - 12;
+    twice[last] = 2;
+    refused(&twice, "step 2 has 2 where 0 or 1 says which place of several is taken");
+    refused(&dense().argmax(2, false, 0, 3).bytes(), "step 2 takes value 2, which is not there yet");
+    refused(&Builder::new(&[4], 0, 3, 5).argmax(0, false, 0, 2).bytes(), "no step is a Dense or a Conv");
+}
+
+#[test]
 fn only_the_last_step_gives_sums_and_it_gives_something_of_weights() {
-    refused(&dense().dense(1, 3, None).dense(2, 3, None).bytes(), "step 2 is not rounded");
+    refused(&dense().dense(1, 3, None).dense(2, 3, None).dense(3, 3, None).bytes(), "step 2 is not rounded");
+    refused(&dense().dense(1, 3, None).dense(2, 3, None).bytes(), "step 3 does not take the largest of the sums");
     refused(&dense().sum([1, 1], [0, 0], None).bytes(), "step 2 is not rounded");
     refused(&image().average(1, window([1, 1], [1, 1], [0; 4]), 1, None).bytes(), "step 2 is not rounded");
     let input = Builder::new(&[1, 2, 2], 0, 1, 1);

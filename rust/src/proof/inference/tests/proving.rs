@@ -1,12 +1,13 @@
 //! Proofs that are honestly made, of models of every kind.
 
+use super::comparing::comparing;
 use super::instances::Instance;
 use super::models::{Model, of_every_kind, others};
 use crate::field;
 use crate::proof::inference::verifier::verify;
 
 fn all() -> Vec<(&'static str, Model)> {
-    [("every kind", of_every_kind())].into_iter().chain(others()).collect()
+    [("every kind", of_every_kind())].into_iter().chain(others()).chain(comparing()).collect()
 }
 
 #[test]

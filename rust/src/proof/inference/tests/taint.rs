@@ -3,6 +3,7 @@
 //! are told anyway: whether weights are in their range, whether the proof holds, and whether a word of the blinding stream
 //! is below p.
 
+use super::comparing::comparing;
 use super::instances::{Instance, weights_bytes};
 use super::models::{Model, of_every_kind, others};
 use crate::processor;
@@ -24,7 +25,8 @@ fn dependent_in_a_proof(instance: &mut Instance, model: &Model) -> usize {
     dependent(|| {
         instance.commitment = Commitment::new(&model.program, openings, &weights, &secret_seed(7), 1).unwrap();
         let sums: Vec<&[i32]> = sums.iter().map(Vec::as_slice).collect();
-        let trace = Trace { inputs: &inputs, sums: &sums, randomness: randomness.as_deref() };
+        let trace =
+            Trace { inputs: &inputs, sums: &sums, outputs: &instance.outputs, randomness: randomness.as_deref() };
         let witness = Witness::new(&instance.shape, &trace, 1).unwrap();
         let (statement, public) = (instance.statement(), instance.public());
         assert!(prove(&statement, &instance.commitment, &public, &witness, &proof_seed, 1).holds);
@@ -34,7 +36,9 @@ fn dependent_in_a_proof(instance: &mut Instance, model: &Model) -> usize {
 #[test]
 #[ignore = "under valgrind: make constant-time"]
 fn of_a_proof_of_answers_nothing_but_the_proof() {
-    for model in [of_every_kind(), others().swap_remove(2).1] {
+    // Of places of sums and of a value with ties too.
+    let comparing = comparing().into_iter().step_by(2).take(2).map(|(_, model)| model);
+    for model in [of_every_kind(), others().swap_remove(2).1].into_iter().chain(comparing) {
         at_each_level(|| {
             let mut instance = Instance::new(&model, 3, 2);
             println!("a proof of answers, the {} copy", processor::level().name());

@@ -1,5 +1,6 @@
 //! Whole proofs, verified: honest ones are accepted, and whatever is changed or forged is not.
 
+use super::comparing::comparing;
 use super::instances::{Instance, weights_bytes};
 use super::models::{Builder, Model, Random, clip, of_every_kind, others};
 use crate::field::P;
@@ -32,7 +33,7 @@ fn is_forged(result: &Result<Digest, Rejected>) -> bool {
 }
 
 fn all() -> Vec<(&'static str, Model)> {
-    [("every kind", of_every_kind())].into_iter().chain(others()).collect()
+    [("every kind", of_every_kind())].into_iter().chain(others()).chain(comparing()).collect()
 }
 
 fn small() -> Instance {
@@ -248,7 +249,8 @@ fn hidden_inputs_are_those_that_are_hashed() {
         let [content, of_outputs] = public.digests(1);
         let root = commitment.root();
         let statement = Statement { shape: &shape, root, inputs: content, outputs: of_outputs, binding: [5; 32] };
-        let witness = Witness::new(&shape, &Trace { inputs, sums: &sums, randomness: Some(randomness) }, 1)?;
+        let witness =
+            Witness::new(&shape, &Trace { inputs, sums: &sums, outputs: &outputs, randomness: Some(randomness) }, 1)?;
         let attempt = prove(&statement, &commitment, &public, &witness, &[1; 32], 1);
         Ok::<_, String>((attempt.holds, verify(&statement, &public, &attempt.proof, 1)))
     };
