@@ -1,0 +1,108 @@
+"""A member's shares of the contributions of one attempt: each the one that its silo's proof is about, or complained of.
+
+Rule 2 of ``member``. A share that its dealer showed after a complaint is held to what the dealer claimed before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from quatrefoil.contracts import Recipient, TransportSecurity
+from quatrefoil.errors import MessageRefused, PeerError
+from quatrefoil.federation.agreement import AgreedJob, read, require_author, sha256
+from quatrefoil.federation.committee_messages import Complaint, Delivery, OpenedShare, SealedShares
+from quatrefoil.federation.messages import Contribution, RosterProposal, RoundContext
+from quatrefoil.federation.proving import JobProofs
+from quatrefoil.federation.refusals import LONGEST_REASON
+
+
+@dataclass
+class MemberSeat:
+    """An attempt whose key is here. ``shares``, by SHA-256 of the signed contribution; ``claims``: what was signed of
+    those that were complained of, and by whom."""
+
+    recipient: Recipient
+    shares: dict[bytes, bytearray] = field(default_factory=dict)
+    claims: dict[bytes, tuple[str, Contribution]] = field(default_factory=dict)
+    complaints: dict[bytes, Complaint] = field(default_factory=dict)
+
+    def wipe(self) -> None:
+        self.recipient.wipe()
+        for share in self.shares.values():
+            share[:] = bytes(len(share))
+        self.shares.clear()
+
+
+class MemberShares:
+    """Of member ``number`` in an attempt whose key is at ``seat``."""
+
+    def __init__(self, security: TransportSecurity, proofs: JobProofs) -> None:
+        self._security = security
+        self._proofs = proofs
+
+    def take(self, job: AgreedJob, context: RoundContext, seat: MemberSeat, number: int, delivery: Delivery) -> bytes:
+        """Take one share, or complain of it; SHA-256 of the contribution."""
+        digest = sha256(delivery.contribution)
+        if digest in seat.shares:
+            return digest
+        statement = self._security.verify(delivery.contribution)
+        member = job.member(statement.signer)
+        require_author(statement, member, "silo")
+        contribution = Contribution.decode(statement.body)
+        sealed = SealedShares(delivery.digests)
+        ours = len(delivery.digests) == len(job.job.members) and delivery.digests[number - 1] == sha256(delivery.share)
+        if contribution.context != context.digest() or contribution.sealed_key != sealed.digest() or not ours:
+            raise MessageRefused(
+                f"aggregator {job.job.aggregator.name} brings another share than {member.name} signed",
+                hint="Ask the aggregator's operator",
+                party=job.job.aggregator.name,
+            )
+        seat.claims[digest] = (member.name, contribution)
+        try:
+            opened = seat.recipient.open(delivery.share, context=context.digest())
+            require_author(opened.sender, member, "silo")
+            subject = job.subject(context, member.name)
+            self._proofs.check_share(subject, contribution, number, opened.plaintext)
+        except PeerError as error:
+            reason = error.problem[:LONGEST_REASON]
+            seat.complaints[digest] = Complaint(member.name, digest, reason)
+            return digest
+        seat.shares[digest] = opened.plaintext
+        return digest
+
+    def of_roster(
+        self,
+        job: AgreedJob,
+        context: RoundContext,
+        seat: MemberSeat,
+        number: int,
+        proposal: RosterProposal,
+        opened: tuple[bytes, ...],
+    ) -> list[bytes | bytearray]:
+        """This member's share of each contribution of the roster, in its order."""
+        shown: dict[bytes, bytes] = {}
+        for signed in opened:
+            said = self._opened(job, context, seat, number, signed)
+            shown[said.contribution] = said.share
+        shares: list[bytes | bytearray] = []
+        for name, contribution in zip(proposal.contributors, proposal.contributions, strict=True):
+            share = seat.shares.get(contribution) or shown.get(contribution)
+            if share is None:
+                raise MessageRefused(f"this member has no share of {name}", hint="Send it first", party=name)
+            shares.append(share)
+        return shares
+
+    def _opened(
+        self, job: AgreedJob, context: RoundContext, seat: MemberSeat, number: int, signed: bytes
+    ) -> OpenedShare:
+        """A share that its dealer showed after a complaint, held to what it claimed before."""
+        name = self._security.verify(signed).signer
+        said = read(self._security, signed, OpenedShare, job.member(name), "silo")
+        dealer, contribution = seat.claims.get(said.contribution, ("", None))
+        if (said.context, said.member, dealer) != (context.digest(), number, name) or contribution is None:
+            raise MessageRefused(f"{name} shows a share that this member has not asked for", hint="Ask the aggregator")
+        self._proofs.check_share(job.subject(context, name), contribution, number, said.share)
+        return said
+
+
+__all__ = ["MemberSeat", "MemberShares"]
