@@ -10,7 +10,7 @@ again
    refuses, and both requests are kept: the aggregator signed them.
 4. For the updates of one round it answers for one set of silos, whatever attempts were void meanwhile.
 5. It answers for at least ``minimum_silos`` silos, sets no group of fewer than ``minimum_roster_group`` apart, and only
-   for the round after the last that it has taken.
+   for the round after the last that it has taken; and of each silo for a contribution that this silo signed.
 6. What it has signed as void it answers no more; and it says there whether it has answered. One that finds its own key
    in an offer, and knows of none, has an old disk: it signs no void.
 """
@@ -321,6 +321,14 @@ class Member:
             shown[said.contribution] = said.share
         shares: list[bytes | bytearray] = []
         for name, contribution in zip(proposal.contributors, proposal.contributions, strict=True):
+            # By its author, or one silo's contributions could stand in for the others that are to hide the rest.
+            dealer, _ = seat.claims.get(contribution, (name, None))
+            if dealer != name:
+                raise MessageRefused(
+                    f"the proposed roster has a contribution of {dealer} in the place of {name}'s",
+                    hint="Ask the aggregator's operator",
+                    party=job.job.aggregator.name,
+                )
             share = seat.shares.get(contribution) or shown.get(contribution)
             if share is None:
                 raise MessageRefused(f"this member has no share of {name}", hint="Send it first", party=name)
