@@ -54,6 +54,14 @@ STORIES = {
         "contributors",
         "names another contributors",
     ),
+    "a member that answers twice": (
+        [
+            Event("member-answer", {"round": 1, "attempt": 0, "context": A, "contributors": names})
+            for names in (["ambon", "bari"], ["ambon", "bari", "cusco"])
+        ],
+        "contributors",
+        "(member-answer) names another contributors",
+    ),
     "void and finished": ([opened(), void(), finished()], "voids", "which was voided"),
     "void and opened": ([opened(), void(), opened(1, 0, C)], "voids", "which was voided"),
     "finished and void": ([opened(), finished(), void()], "voids", "after its end"),

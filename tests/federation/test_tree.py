@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
-from trees import CLIP, GRAIN, VALUES, GroupWorld, Tree, UpperWorld, given
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.contracts import SumShape
@@ -16,6 +15,7 @@ from quatrefoil.errors import CallerError, MessageRefused, PolicyError, UpdateRe
 from quatrefoil.federation import parts
 from quatrefoil.federation.tree import LARGEST, GroupSum, grains_of, upper_initial
 from quatrefoil.federation.vectors import encode_arrays, layout_of
+from trees import CLIP, GRAIN, VALUES, GroupWorld, Tree, UpperWorld, given
 from world import SAMPLES
 
 NORTH, SOUTH = ("ambon", "bari", "cusco"), ("dakar", "elba", "faro", "graz")

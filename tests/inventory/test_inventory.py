@@ -90,6 +90,7 @@ IN_RUST = {
     "blake3": "blake3",
     "Transcript": "bounded-update",
     "FieldHash": "field-hash",
+    "Polynomials": "packed-shamir",
 }
 
 SUSPECT = re.compile(

@@ -107,7 +107,7 @@ pub fn runs(shape: &Shape, weights: &Weights, points: &Points) -> Vec<Run> {
                 .iter()
                 .map(|&weight| (0, Column::of(across.iter().map(|across| weight * across)))),
         );
-        laid_out.push((0, Column::of(mask_share_weights(shape, weights).into_iter())));
+        laid_out.push((0, Column::of(mask_share_weights(shape, weights))));
     }
     let places = places(shape, weights.further).into_iter().zip(laid_out);
     places
@@ -169,10 +169,7 @@ pub fn runs_at(shape: &Shape, weights: &Weights, points: &Points, z: &[E]) -> Ve
         values[0] += (0..sharing.packing).map(|point| shares[point] * at * eq_index(above, point)).sum::<E>();
         values.extend(shares[sharing.packing..].iter().map(|&weight| weight * at));
         let mask = mask_share_weights(shape, weights);
-        values.push(dot(
-            &Column::of(mask.into_iter()),
-            &eq_table(&z[z.len() - shape.mask_share_rows().ilog2() as usize..]),
-        ));
+        values.push(dot(&Column::of(mask), &eq_table(&z[z.len() - shape.mask_share_rows().ilog2() as usize..])));
     }
     for (value, place) in values.iter_mut().zip(places(shape, weights.further)) {
         let variables = place.length.ilog2() as usize;

@@ -1,8 +1,9 @@
 //! Keys in shares for a committee: docs/committee.md defines the sharing and every byte.
 
-mod answers;
+mod adding;
 mod dealing;
 pub mod python;
+mod recovery;
 #[cfg(test)]
 mod tests;
 mod threshold;

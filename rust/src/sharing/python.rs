@@ -6,8 +6,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
 use zeroize::Zeroizing;
 
-use super::answers::{self, Answer};
+use super::adding::add;
 use super::dealing::Polynomials;
+use super::recovery::{Answer, recover};
 use super::threshold::Threshold;
 use crate::field::P;
 use crate::layout::read_word;
@@ -76,7 +77,7 @@ fn add_shares<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let threshold = checked(threshold)?;
     let shares: Vec<_> = shares.iter().map(|share| checked_share(py, threshold, share)).collect::<PyResult<_>>()?;
-    let sum = py.detach(|| answers::add(threshold, &shares)).map_err(ShareRefused::new_err)?;
+    let sum = py.detach(|| add(threshold, &shares)).map_err(ShareRefused::new_err)?;
     Ok(PyBytes::new(py, &with_header(header, &sum)))
 }
 
@@ -89,6 +90,7 @@ fn words_below_modulus(words: &[u8]) -> bool {
 /// are not those of the set.
 #[pyfunction]
 #[pyo3(signature = (header, threshold, answers, *, largest, first, end))]
+#[allow(clippy::type_complexity)]
 fn recover_key<'py>(
     py: Python<'py>,
     header: &[u8],
@@ -109,7 +111,7 @@ fn recover_key<'py>(
         .into_iter()
         .map(|(member, words)| Answer { member, words: words.chunks_exact(8).map(read_word).collect() })
         .collect();
-    let found = py.detach(|| answers::recover(threshold, &answers, largest, first, end));
+    let found = py.detach(|| recover(threshold, &answers, largest, first, end));
     Ok(found.map(|found| (found.trial, PyBytes::new(py, &with_header(header, &found.secret)), found.wrong)))
 }
 

@@ -1,6 +1,6 @@
 //! What shares are made from leaves no trace: in freed memory, in branches, in addresses.
 
-use super::{Polynomials, Threshold, answers};
+use super::{Polynomials, Threshold};
 use crate::allocations::left_behind;
 
 #[test]
@@ -19,7 +19,8 @@ fn nothing_of_a_dealt_key_is_left_in_freed_memory() {
 mod taint {
     use zeroize::Zeroizing;
 
-    use super::{Polynomials, Threshold, answers};
+    use super::{Polynomials, Threshold};
+    use crate::sharing::adding::add;
     use crate::taint::{at_each_level, dependent, secret, secret_seed};
 
     #[test]
@@ -43,7 +44,7 @@ mod taint {
         let plain = Polynomials::new(threshold, &[1; 32], &[2; 32], &[3; 32]);
         at_each_level(|| {
             let shares: Vec<_> = (1..=3).map(|member| Zeroizing::new(secret(&plain.share(member)))).collect();
-            assert_eq!(dependent(|| assert!(answers::add(threshold, &shares).is_ok())), 0);
+            assert_eq!(dependent(|| assert!(add(threshold, &shares).is_ok())), 0);
         });
     }
 }

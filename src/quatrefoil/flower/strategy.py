@@ -92,7 +92,7 @@ class ConfidentialStrategy(Strategy):
     def summary(self) -> None:
         """Say what is started, in Flower's log."""
         log(INFO, "\t├── Job %s of %s, under %s", self._options.job, self._options.silos, self._options.policy)
-        log(INFO, "\t└── Keeper at %s:%d", *self._options.keeper)
+        log(INFO, "\t└── Keeper at %s", ":".join(map(str, self._options.keeper or ("nowhere",))))
 
     # --------------------------------------------------------------------------------------------------------- running
 
