@@ -69,7 +69,11 @@ def test_the_limit_more_members_than_liars_that_answer_twice_give_one_update_awa
     others = RosterProposal(everybody.context, everybody.contributors[1:], everybody.contributions[1:])
     assert everybody.contributors[0] == "ambon"
     adding, shape = world.aggregation(), shape_of(attempt.context)
-    turned = {name: dict(world.silos[name]._member._open[1].shares) for name in EIGHT[6:]}  # type: ignore[index]
+    turned = {}
+    for name in EIGHT[6:]:
+        opened = world.silos[name]._member._open
+        assert opened is not None
+        turned[name] = dict(opened[1].shares)
     sums = []
     for roster, asked in ((everybody, EIGHT[:3]), (others, EIGHT[3:6])):
         request = MemberRequest(world.hub_security.sign(roster.encode()), ()).encode()
