@@ -7,8 +7,10 @@ import pytest
 
 from committee_world import EIGHT, CommitteeWorld
 from quatrefoil.errors import CiphertextRefused
+from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import shape_of
-from quatrefoil.federation.messages import RoundOffer
+from quatrefoil.federation.committee_messages import MemberRequest
+from quatrefoil.federation.messages import RosterProposal, RoundOffer
 from world import SAMPLES, UPDATES, body_of
 
 
@@ -51,6 +53,41 @@ def test_one_member_less_than_answer_opens_nothing() -> None:
     total.add(ciphertext)
     with pytest.raises(CiphertextRefused):
         world.aggregation().recover_key(answers, threshold, total=total.total(), shape=shape, count=1)
+
+
+def test_the_limit_more_members_than_liars_that_answer_twice_give_one_update_away() -> None:
+    """2 t_rec - n of them, two here with ``liars = 1``, are in two sets of answers that have no honest member in
+    common: the aggregator that they are with has two rosters answered, and the difference is one update."""
+    world = CommitteeWorld()
+    world.begin()
+    offer = world.open()
+    world.send(offer)
+    world.propose()
+    threshold, attempt = world.policy.threshold, world.aggregator._current_attempt()
+    assert threshold is not None and 2 * threshold.recovery - threshold.members == 2
+    everybody = RosterProposal.decode(body_of(world.proposal))
+    others = RosterProposal(everybody.context, everybody.contributors[1:], everybody.contributions[1:])
+    assert everybody.contributors[0] == "ambon"
+    adding, shape = world.aggregation(), shape_of(attempt.context)
+    turned = {}
+    for name in EIGHT[6:]:
+        opened = world.silos[name]._member._open
+        assert opened is not None
+        turned[name] = dict(opened[1].shares)
+    sums = []
+    for roster, asked in ((everybody, EIGHT[:3]), (others, EIGHT[3:6])):
+        request = MemberRequest(world.hub_security.sign(roster.encode()), ()).encode()
+        answers = {
+            EIGHT.index(name) + 1: parts.split(world.silos[name].member_answer(offer, request), 2)[1] for name in asked
+        }
+        for name, shares in turned.items():
+            answers[EIGHT.index(name) + 1] = adding.add_shares([shares[one] for one in roster.contributions], threshold)
+        total, count = attempt.total(roster.contributors), len(roster.contributors)
+        found = adding.recover_key(answers, threshold, total=total, shape=shape, count=count)
+        assert found.liars == ()
+        sums.append(adding.decrypt(total, found.combined_key, shape=shape, count=count).values)
+    weight = SAMPLES["ambon"] / max(SAMPLES[name] for name in EIGHT)
+    assert np.allclose((sums[0] - sums[1]) / weight, UPDATES["ambon"], atol=1e-3)
 
 
 def test_no_share_crosses_the_aggregator_in_the_clear() -> None:

@@ -15,13 +15,17 @@ from quatrefoil.federation.committee_messages import (
     CommitteeRelease,
     CommitteeVoid,
     Complaint,
+    Delivery,
     MemberAnswer,
     MemberKey,
     MemberKeys,
+    MemberRequest,
     ShareReport,
+    ShareRequest,
     SharesValue,
     SignedKeys,
 )
+from quatrefoil.federation.fitting import difference
 from quatrefoil.federation.messages import (
     Contribution,
     Job,
@@ -586,6 +590,35 @@ def test_members_set_no_small_group_apart() -> None:
         world.silos["ambon"].member_answer(world.offer, world.desk.answers.request("ambon", proposal))
 
 
+def test_members_answer_for_no_contribution_under_another_silos_name() -> None:
+    """An aggregator and one silo with it, which signs as many contributions as a roster takes, would else have the key
+    of the one honest silo among them."""
+    world = started()
+    offer = world.open()
+    world.send(offer)
+    context = RoundOffer.decode(body_of(offer)).context
+    received = world.aggregator._current_attempt().received
+    liar = world.silos["huesca"]
+    trained = [array + array.dtype.type(0.1) for array in liar.model]
+    update = difference(trained, liar.model, liar.job.layout)
+    more = [parts.split(liar._encrypt(context, update), 4)[:2] for _ in range(2)]
+    brought = [*more, [received["ambon"].signed, received["ambon"].sealed_key]]
+    contributions = (received["ambon"].signed, more[0][0], more[1][0])
+    names = ("ambon", "graz", "huesca")
+    proposal = RosterProposal(context.digest(), names, tuple(sha256(one) for one in contributions))
+    request = MemberRequest(world.hub_security.sign(proposal.encode()), ()).encode()
+    for number, name in enumerate(EIGHT[:6]):
+        shares = [(signed, parts.split(sealed, 8)) for signed, sealed in brought]
+        deliveries = tuple(
+            Delivery(signed, tuple(sha256(one) for one in sealed), sealed[number]) for signed, sealed in shares
+        )
+        asked = ShareRequest(context.digest(), number + 1, deliveries)
+        world.silos[name].check_shares(offer, world.hub_security.sign(asked.encode()))
+        with pytest.raises(MessageRefused, match="contribution of huesca in the place of graz's") as caught:
+            world.silos[name].member_answer(offer, request)
+        assert caught.value.party == "hub"
+
+
 def test_a_contribution_whose_claim_is_of_other_shares_is_refused() -> None:
 
     world = started()
@@ -593,10 +626,16 @@ def test_a_contribution_whose_claim_is_of_other_shares_is_refused() -> None:
     signed, *beside = parts.split(world.contribution("ambon", offer), 4)
     (claim,) = Contribution.decode(body_of(signed)).claims
     said = SharesValue.decode(claim.value)
-    for value in (b"", SharesValue(said.commitments[:-1], said.values).encode()):
+    short = (said.commitments[0][:-1], *said.commitments[1:])
+    for value in (
+        b"",
+        SharesValue(said.commitments[:-1], said.values).encode(),
+        SharesValue(short, said.values).encode(),
+        SharesValue(said.commitments, said.values[:-1]).encode(),
+    ):
         claims = (dataclasses.replace(claim, value=value),)
         lie = changed(signed, Contribution, identity("ambon", "silo"), claims=claims)
-        with pytest.raises(ProofRejected, match="ambon claims"):
+        with pytest.raises(ProofRejected, match=r"ambon (claims|commits|signed another claim)"):
             world.aggregator.receive("ambon", parts.join([lie, *beside]))
 
 

@@ -9,7 +9,7 @@ Rules (docs/committee-rounds.md, "The member"):
    refuses, and both requests are kept: the aggregator signed them.
 4. For the updates of one round it answers for one set of silos, whatever attempts were void meanwhile.
 5. It answers for at least ``minimum_silos`` silos, sets no group of fewer than ``minimum_roster_group`` apart, and only
-   for the round after the last that it has taken.
+   for the round after the last that it has taken; and of each silo for a contribution that this silo signed.
 6. What it has signed as void it answers no more; and it says there whether it has answered. One that finds its own key
    in an offer, and knows of none, has an old disk: it signs no void.
 """

@@ -1,6 +1,6 @@
 """A member's shares of the contributions of one attempt: each the one that its silo's proof is about, or complained of.
 
-Rule 2 of ``member``. A share that its dealer showed after a complaint is held to what the dealer claimed before.
+Rules 2 and 5 of ``member``. A share that its dealer showed after a complaint is held to what the dealer claimed before.
 """
 
 from __future__ import annotations
@@ -86,6 +86,14 @@ class MemberShares:
             shown[said.contribution] = said.share
         shares: list[bytes | bytearray] = []
         for name, contribution in zip(proposal.contributors, proposal.contributions, strict=True):
+            # By its author, or one silo's contributions could stand in for the others that are to hide the rest.
+            dealer, _ = seat.claims.get(contribution, (name, None))
+            if dealer != name:
+                raise MessageRefused(
+                    f"the proposed roster has a contribution of {dealer} in the place of {name}'s",
+                    hint="Ask the aggregator's operator",
+                    party=job.job.aggregator.name,
+                )
             share = seat.shares.get(contribution) or shown.get(contribution)
             if share is None:
                 raise MessageRefused(f"this member has no share of {name}", hint="Send it first", party=name)

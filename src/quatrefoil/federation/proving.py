@@ -241,6 +241,8 @@ class JobProofs:
             raise _rejected(subject, f"claims nothing of shares that can be read ({error.problem})") from None
         if len(said.commitments) != self.threshold.members:
             raise _rejected(subject, f"claims {len(said.commitments)} shares, not {self.threshold.members}")
+        if any(len(one) != hashlib.sha256().digest_size for one in said.commitments):
+            raise _rejected(subject, "commits to shares in digests of another length than 32 bytes")
         return ShareClaim(self.threshold, said.commitments, claim.content, claim.root, said.values)
 
     def _claim(self, subject: Subject, contribution: Contribution) -> ProofClaim | None:

@@ -7,7 +7,8 @@ publish to their silos as the round's mean. So a silo needs to know of nothing b
 is to the upper job a silo that stays away.
 
 Property: the mean that silos get is that of all silos whose contributions are in a group's sum which is in the upper
-sum, exact over the integers; what a group's sum is, its own aggregator learns and no other party of the tree.
+sum, exact over the integers; what a group's sum is, its own aggregator learns and no other party of the tree, where
+three or more groups are in the upper sum: of two, each has the other's by subtraction.
 docs/scale.md has the bytes, who sees what, and what nobody checks.
 """
 
