@@ -254,9 +254,12 @@ class Member:
         seat.claims[digest] = (member.name, contribution)
         try:
             opened = seat.recipient.open(delivery.share, context=context.digest())
-            require_author(opened.sender, member, "silo")
-            subject = job.subject(context, member.name)
-            self._proofs.check_share(subject, contribution, number, opened.plaintext)
+            try:
+                require_author(opened.sender, member, "silo")
+                self._proofs.check_share(job.subject(context, member.name), contribution, number, opened.plaintext)
+            except BaseException:
+                opened.plaintext[:] = bytes(len(opened.plaintext))
+                raise
         except PeerError as error:
             reason = error.problem[:LONGEST_REASON]
             seat.complaints[digest] = Complaint(member.name, digest, reason)

@@ -402,7 +402,10 @@ class Silo:
         return found
 
     def _read_voids(self, voids: Sequence[bytes]) -> list[RoundVoid]:
-        return [read_void(self._agreed(), self._security, void) for void in voids]
+        found = [read_void(self._agreed(), self._security, void) for void in voids]
+        for void in found:
+            self._dealer.forget(void.context)
+        return found
 
     def _next(self) -> OpenRound:
         """What the next round is opened with, by what this silo knows; the attempt aside."""
