@@ -41,6 +41,7 @@ from quatrefoil.federation.messages import (
     RoundVoid,
 )
 from quatrefoil.federation.proving import JobProofs, share_digests
+from quatrefoil.federation.refusals import LONGEST_REASON
 from quatrefoil.state import State
 
 MOST_SHOWN = 64
@@ -142,6 +143,8 @@ class Desk:
                 return
             if any(key.key == other for member, (other, _) in now.keys.items() if member != name):
                 raise MessageRefused(f"{name} gives the key of another member", hint="Make one", party=name)
+            # What nothing can be sealed to is this member's fault now, and would be nobody's at every silo.
+            self._security.seal(key.key, b"", context=key.opening)
             now.keys.setdefault(name, (key.key, signed))
 
     @property
@@ -241,6 +244,12 @@ class Desk:
                 raise MessageRefused(f"{name} reports as another member", hint="Report for yourself", party=name)
             known = {sha256(one.signed): silo for silo, one in attempt.received.items()}
             for complaint in report.complaints:
+                if len(complaint.reason) > LONGEST_REASON:
+                    raise MessageRefused(
+                        f"{name} complains with a reason of {len(complaint.reason)} characters",
+                        hint=f"Say it in {LONGEST_REASON}",
+                        party=name,
+                    )
                 if known.get(complaint.contribution, complaint.silo) != complaint.silo:
                     raise MessageRefused(
                         f"{name} complains of {complaint.silo} for another's contribution", hint="Send what is so"

@@ -17,6 +17,7 @@ again
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from quatrefoil.audit import Log
@@ -52,7 +53,12 @@ from quatrefoil.federation.rosters import check_rosters
 from quatrefoil.policy import Policy
 from quatrefoil.state import State
 
-MOST_SILOS = 1 << 16
+MOST_OF_ONE = 4
+"""Contributions of one silo to an attempt that a member looks at. An honest silo has one; one that sends others to an
+aggregator that was started again may have a few."""
+
+LOGGED_REASON = 80
+"""Bytes of each complaint that a member's own log has: those of a whole roster fit into one entry."""
 
 
 @dataclass
@@ -130,6 +136,7 @@ class Member:
         wanted = read(self._security, request, ShareRequest, job.job.aggregator, "aggregator")
         if (wanted.context, wanted.member) != (context.digest(), number):
             raise MessageRefused("the shares are of another attempt or member", hint="Take the current offer")
+        _require_few(job, wanted.deliveries, "deliveries")
         if (answered := self._answered(context)) is not None:  # its shares are wiped: it needs none any more
             accepted, complaints = answered[0].contributions, []
         else:
@@ -138,7 +145,7 @@ class Member:
             accepted = tuple(one for one in taken if one in seat.shares)
             complaints = [seat.complaints[one] for one in taken if one in seat.complaints]
         report = ShareReport(wanted.context, number, tuple(sorted(set(accepted))), tuple(complaints))
-        body = {"accepted": len(report.accepted), "complaints": {one.silo: one.reason for one in complaints}}
+        body = {"accepted": len(report.accepted), "complaints": logged_complaints(complaints)}
         self._log.append("shares-checked", {**_where(context), **body})
         return self._security.sign(report.encode())
 
@@ -146,6 +153,7 @@ class Member:
         """Signed :class:`MemberAnswer` and the sum of this member's shares, joined, for a :class:`MemberRequest`."""
         number, context = self._offered(job, expected, offer)
         wanted = MemberRequest.decode(request)
+        _require_few(job, wanted.opened, "shown shares")
         proposal = read(self._security, wanted.proposal, RosterProposal, job.job.aggregator, "aggregator")
         if proposal.context != context.digest():
             raise MessageRefused("the proposed roster is of another attempt", hint="Take the current offer")
@@ -251,7 +259,15 @@ class Member:
                 hint="Ask the aggregator's operator",
                 party=job.job.aggregator.name,
             )
-        seat.claims[digest] = (member.name, contribution)
+        if digest not in seat.claims:
+            if sum(name == member.name for name, _ in seat.claims.values()) >= MOST_OF_ONE:
+                raise MessageRefused(
+                    f"aggregator {job.job.aggregator.name} brings more than {MOST_OF_ONE} contributions of "
+                    f"{member.name} to one attempt",
+                    hint=f"Ask the aggregator's operator, and {member.name} why it signed them",
+                    party=job.job.aggregator.name,
+                )
+            seat.claims[digest] = (member.name, contribution)
         try:
             opened = seat.recipient.open(delivery.share, context=context.digest())
             try:
@@ -364,6 +380,21 @@ def _require_next(wanted: OpenRound, expected: OpenRound) -> None:
         )
 
 
+def logged_complaints(complaints: Sequence[Complaint]) -> dict[str, str]:
+    """For a member's log: of whom it complains, and why. What is quoted of a silo must not make an entry too long."""
+    return {one.silo: one.reason.encode("ascii", "replace")[:LOGGED_REASON].decode() for one in complaints}
+
+
+def _require_few(job: AgreedJob, brought: Sequence[object], what: str) -> None:
+    hub, most = job.job.aggregator.name, len(job.job.roster)
+    if len(brought) > most:
+        raise MessageRefused(
+            f"aggregator {hub} brings {len(brought)} {what} for a job of {most} silos",
+            hint="Ask the aggregator's operator",
+            party=hub,
+        )
+
+
 def _gone(number: int, attempt: int) -> RoundVoided:
     return RoundVoided(
         f"this member's key of round {number} attempt {attempt} is gone", hint="Count it as silent in this attempt"
@@ -378,4 +409,4 @@ def _name(number: int, attempt: int, what: str) -> str:
     return f"member/{number:08d}/{attempt:04d}/{what}"
 
 
-__all__ = ["Member"]
+__all__ = ["LOGGED_REASON", "MOST_OF_ONE", "Member", "logged_complaints"]
