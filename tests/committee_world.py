@@ -101,7 +101,7 @@ class CommitteeWorld(World):
 
     def answer_of(self, name: str) -> bytes:
         """A member's answer, as it sends it."""
-        message = self.silos[name].member_answer(self.offer, self.desk.answer_request(name, self.proposal))
+        message = self.silos[name].member_answer(self.offer, self.desk.answers.request(name, self.proposal))
         return self.lies[name](message) if name in self.lies else message
 
     def answer(self, confirming: Collection[str] | None = None) -> bytes:
@@ -112,9 +112,9 @@ class CommitteeWorld(World):
     def gathered(self, names: Collection[str]) -> bytes:
         found = None
         for name in names:
-            if self.desk.wants_answer(name) and found is None:
-                self.desk.take_answer(name, self.answer_of(name))
-                found = self.desk.recover(self.proposal)
+            if self.desk.answers.wants(name) and found is None:
+                self.desk.answers.take(name, self.answer_of(name))
+                found = self.desk.answers.recover(self.proposal)
         assert found is not None
         return found
 

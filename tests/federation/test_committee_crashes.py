@@ -51,18 +51,18 @@ class CommitteeDrive(Drive):
     def _answers(self, offer: bytes, proposal: bytes) -> bytes:
         world, context = self.world, RoundOffer.decode(body_of(offer)).context
         for name, silo in world.silos.items():
-            if not world.desk.wants_answer(name):
+            if not world.desk.answers.wants(name):
                 continue
             try:
-                message = silo.member_answer(offer, world.desk.answer_request(name, proposal))
+                message = silo.member_answer(offer, world.desk.answers.request(name, proposal))
             except RoundVoided as gone:
-                world.desk.is_silent(name, gone.problem)
+                world.desk.members.is_silent(name, gone.problem)
                 continue
             self.answers.setdefault((name, context.digest()), set()).add(message)
             asked = RosterProposal.decode(body_of(proposal)).contributors
             self.rosters.setdefault((name, context.round), set()).add(asked)
-            world.desk.take_answer(name, message)
-            if (found := world.desk.recover(proposal)) is not None:
+            world.desk.answers.take(name, message)
+            if (found := world.desk.answers.recover(proposal)) is not None:
                 return found
         raise RoundVoided("too few answered", hint="Try the next attempt")
 

@@ -75,7 +75,7 @@ def test_two_silent_and_one_lying_of_eight_hold_up_nothing() -> None:
     finished = world.finish()
     assert finished.contributors == ("ambon", "cusco", "dakar", "faro", "graz", "huesca")
     assert close_to_the_mean(world, finished.contributors)
-    assert liars_in(world) == ["ambon"] and set(world.desk.liars) == {"ambon"}
+    assert liars_in(world) == ["ambon"] and set(world.desk.answers.liars) == {"ambon"}
     release = CommitteeRelease.decode(finished.release)
     assert len(release.answers) == 5 and "ambon" not in {
         world.hub_security.verify(one).signer for one in release.answers
@@ -122,8 +122,8 @@ def test_late_answers_change_nothing() -> None:
     late = world.answer_of("huesca")
     world.aggregator.finish(world.gathered(EIGHT[:5]))
     with pytest.raises(MessageRefused, match="no round is open"):
-        world.desk.take_answer("huesca", late)
-    assert world.desk.liars == {}
+        world.desk.answers.take("huesca", late)
+    assert world.desk.answers.liars == {}
 
 
 # --------------------------------------------------------------------------------------------------------- bad answers
@@ -134,11 +134,11 @@ def test_a_member_that_answers_twice_is_named_with_both_answers() -> None:
     world.send(world.open())
     world.propose()
     first = world.answer_of("cusco")
-    world.desk.take_answer("cusco", first)
-    world.desk.take_answer("cusco", first)
+    world.desk.answers.take("cusco", first)
+    world.desk.answers.take("cusco", first)
     other_sum(world, "cusco")
     with pytest.raises(MessageRefused, match="cusco answers twice, and differently"):
-        world.desk.take_answer("cusco", world.answer_of("cusco"))
+        world.desk.answers.take("cusco", world.answer_of("cusco"))
     entry = next(one for one in world.log.entries() if one.kind == "refusal" and "two answers" in one.body["reason"])
     assert set(entry.attached) == {"first", "second"} and entry.body["silo"] == "cusco"
 
@@ -161,8 +161,8 @@ def test_what_a_member_has_not_signed_is_no_answer(change: object, problem: str)
     world.propose()
     signed, total = parts.split(world.answer_of("cusco"), 2)
     with pytest.raises(MessageRefused, match=problem):
-        world.desk.take_answer("cusco", parts.join(list(change(signed, total))))  # type: ignore[operator]
-    assert "cusco" not in world.desk.answered
+        world.desk.answers.take("cusco", parts.join(list(change(signed, total))))  # type: ignore[operator]
+    assert "cusco" not in world.desk.answers.answered
 
 
 def test_with_more_liars_than_are_allowed_for_nothing_is_published_and_nobody_is_accused() -> None:
@@ -173,7 +173,7 @@ def test_with_more_liars_than_are_allowed_for_nothing_is_published_and_nobody_is
     world.propose()
     with pytest.raises(CiphertextRefused):
         world.gathered(EIGHT)
-    assert world.desk.liars == {} and world.aggregator.rounds_done == 0
+    assert world.desk.answers.liars == {} and world.aggregator.rounds_done == 0
 
 
 # ---------------------------------------------------------------------------------------------------------- two rosters
@@ -198,7 +198,7 @@ def test_two_quorums_cannot_answer_two_rosters() -> None:
     for asked, names in ((first, EIGHT[:5]), (second, EIGHT)):
         for name in names:
             try:
-                world.silos[name].member_answer(offer, world.desk.answer_request(name, asked))
+                world.silos[name].member_answer(offer, world.desk.answers.request(name, asked))
                 answered[asked].add(name)
             except MessageRefused as error:
                 assert error.party == "hub" and "second roster" in error.problem
@@ -218,7 +218,7 @@ def test_answers_for_two_rosters_are_no_release_together() -> None:
     given = []
     for asked, names in ((first, EIGHT[:3]), (second, EIGHT[3:])):
         for name in names:
-            message = world.silos[name].member_answer(offer, world.desk.answer_request(name, asked))
+            message = world.silos[name].member_answer(offer, world.desk.answers.request(name, asked))
             given.append(parts.split(message, 2)[0])
     context = RoundOffer.decode(body_of(offer)).context.digest()
     job = world.silos["ambon"]._agreed()
@@ -232,7 +232,7 @@ def test_an_answered_round_is_answered_for_the_same_silos_in_every_attempt() -> 
     world.send(world.open())
     world.propose()
     for name in EIGHT[:4]:  # too few to give the sum, and enough that no other roster can be answered for
-        world.desk.take_answer(name, world.answer_of(name))
+        world.desk.answers.take(name, world.answer_of(name))
     void = world.void()
     assert not read_void(world.silos["ambon"]._agreed(), world.hub_security, void).unanswered
     world.send(world.open(), EIGHT[:-1])
@@ -304,7 +304,7 @@ def test_a_liar_gains_nothing_by_complaining() -> None:
     offer = world.open()
     world.send(offer)
     silo = world.silos["bari"]
-    honest = ShareReport.decode(body_of(silo.check_shares(offer, world.desk.share_request("bari"))))
+    honest = ShareReport.decode(body_of(silo.check_shares(offer, world.desk.shares.request("bari"))))
     signed = world.aggregator._current_attempt().received["faro"].signed
 
     lie = dataclasses.replace(
@@ -312,7 +312,7 @@ def test_a_liar_gains_nothing_by_complaining() -> None:
         accepted=tuple(one for one in honest.accepted if one != sha256(signed)),
         complaints=(Complaint("faro", sha256(signed), "so I say"),),
     )
-    world.desk.take_report("bari", speaking_as(identity("bari", "silo")).sign(lie.encode()))
+    world.desk.shares.take_report("bari", speaking_as(identity("bari", "silo")).sign(lie.encode()))
     finished = world.finish(EIGHT[2:])
     assert "faro" in finished.contributors and close_to_the_mean(world)
 
@@ -336,7 +336,7 @@ def test_shares_that_the_aggregator_changed_are_its_own_fault() -> None:
     broken = parts.join([damaged(one) for one in sealed])
     received["faro"] = dataclasses.replace(received["faro"], sealed_key=broken)
     with pytest.raises(MessageRefused, match="aggregator hub brings another share than faro signed") as caught:
-        world.silos["bari"].check_shares(offer, world.desk.share_request("bari"))
+        world.silos["bari"].check_shares(offer, world.desk.shares.request("bari"))
     assert caught.value.party == "hub"
 
 
@@ -366,7 +366,7 @@ def test_with_too_many_silent_the_attempt_is_voided_and_the_next_one_ends_the_ro
     for name in EIGHT[:4]:
         world.restart(name)
     world.share()
-    assert world.desk.is_hopeless
+    assert world.desk.members.is_hopeless
     void = CommitteeVoid.decode(world.void("too few members are left"))
     assert len(void.voids) == 8
     offer = world.open()
@@ -383,7 +383,7 @@ def test_an_attempt_that_is_void_is_answered_no_more() -> None:
     offer = world.open()
     world.send(offer)
     proposal = world.propose()
-    requests = {name: world.desk.answer_request(name, proposal) for name in EIGHT}
+    requests = {name: world.desk.answers.request(name, proposal) for name in EIGHT}
     world.void()
     for name, silo in world.silos.items():
         with pytest.raises(RoundVoided):
@@ -420,8 +420,8 @@ def test_an_old_disk_of_a_member_buys_no_second_answer() -> None:
     world.send(offer)
     first, second = two_rosters(world)
     for name in EIGHT[:5]:
-        world.silos[name].member_answer(offer, world.desk.answer_request(name, first))
-    requests = {name: world.desk.answer_request(name, second) for name in EIGHT}
+        world.silos[name].member_answer(offer, world.desk.answers.request(name, first))
+    requests = {name: world.desk.answers.request(name, second) for name in EIGHT}
     for name in EIGHT[:5]:
         world.states[name] = old[name]
         world.restart(name)
@@ -477,7 +477,7 @@ def test_members_that_were_started_again_before_the_offer_hold_nothing_up() -> N
         world.silos[name].member_key(request)
         world.restart(name)
     world.send(world.open())
-    assert len(world.desk.usable) == 5
+    assert len(world.desk.members.usable) == 5
     assert world.finish().contributors == EIGHT and close_to_the_mean(world)
 
 
@@ -574,7 +574,7 @@ def test_members_answer_for_no_roster_under_the_minimum() -> None:
         world.aggregator.check_roster()
     proposal = world.aggregator.propose()
     with pytest.raises(MessageRefused, match="the policy's minimum is 3"):
-        world.silos["ambon"].member_answer(world.offer, world.desk.answer_request("ambon", proposal))
+        world.silos["ambon"].member_answer(world.offer, world.desk.answers.request("ambon", proposal))
 
 
 def test_members_set_no_small_group_apart() -> None:
@@ -586,7 +586,7 @@ def test_members_set_no_small_group_apart() -> None:
         world.aggregator.check_roster()
     proposal = world.aggregator.propose()
     with pytest.raises(PolicyError, match="sets apart huesca"):
-        world.silos["ambon"].member_answer(world.offer, world.desk.answer_request("ambon", proposal))
+        world.silos["ambon"].member_answer(world.offer, world.desk.answers.request("ambon", proposal))
 
 
 def test_members_answer_for_no_contribution_under_another_silos_name() -> None:

@@ -76,7 +76,7 @@ def test_two_silent_and_one_lying_member_are_named_and_hold_up_nothing() -> None
             assert world.moved() == pytest.approx(expected_mean(EIGHT), abs=1e-3)
             reasons = {body["silo"]: body["reason"] for body in world.logged("refusal") if "silo" in body}
             assert {"bari", "elba"} <= set(reasons) and "is silent" in reasons["bari"]
-            assert set(aggregator.desk.liars if aggregator.desk else ()) <= {"ambon"}
+            assert set(aggregator.desk.answers.liars if aggregator.desk else ()) <= {"ambon"}
 
     asyncio.run(run())
 

@@ -48,7 +48,7 @@ class Sat:
         return what if what != "silent" else f"silent: {parts.split(body, 2)[1].decode()}"
 
     def shares(self) -> ShareRequest:
-        return ShareRequest.decode(body_of(self.world.desk.share_request("bari")))
+        return ShareRequest.decode(body_of(self.world.desk.shares.request("bari")))
 
     def signed(self, request: object) -> bytes:
         return self.world.hub_security.sign(request.encode())  # type: ignore[attr-defined]
@@ -182,7 +182,7 @@ def test_bytes_that_are_nothing_get_silence(sat: Sat) -> None:
 
 def test_a_member_request_with_more_shown_shares_than_silos_is_refused(sat: Sat) -> None:
     sat.world.propose()
-    request = sat.world.desk.answer_request("bari", sat.world.proposal)
+    request = sat.world.desk.answers.request("bari", sat.world.proposal)
     many = dataclasses.replace(MemberRequest.decode(request), opened=(b"",) * 9)
     assert "9 shown shares for a job of 8 silos" in sat.takes(b"answer", sat.offer, many.encode())
 
@@ -198,7 +198,7 @@ def test_a_roster_of_any_form_gets_silence(sat: Sat) -> None:
         {"context": b""},
     ):
         false = dataclasses.replace(proposal, **change)  # type: ignore[arg-type]
-        request = sat.world.desk.answer_request("bari", sat.signed(false))
+        request = sat.world.desk.answers.request("bari", sat.signed(false))
         assert sat.takes(b"answer", sat.offer, request).startswith("silent: ")
 
 
@@ -222,7 +222,7 @@ def test_a_reason_that_fills_a_log_ends_no_aggregator(sat: Sat) -> None:
     told = Complaint("faro", sha256(honest.contribution), "x" * 70_000)
     report = ShareReport(sat.shares().context, 2, (), (told,))
     with pytest.raises(MessageRefused, match="a reason of 70000 characters"):
-        sat.world.desk.take_report("bari", speaking_as(identity("bari", "silo")).sign(report.encode()))
+        sat.world.desk.shares.take_report("bari", speaking_as(identity("bari", "silo")).sign(report.encode()))
     assert sat.world.logged("complaint") == []
 
 
@@ -230,11 +230,11 @@ def test_a_reason_that_fills_a_log_ends_no_aggregator(sat: Sat) -> None:
 def test_a_member_whose_key_is_none_is_named_and_ends_nobody(key: bytes) -> None:
     world = CommitteeWorld()
     world.begin()
-    world.desk.begin(world.aggregator.open_request())
-    given = MemberKey.decode(body_of(world.silos["bari"].member_key(world.desk.opening)))
+    world.desk.opening.begin(world.aggregator.open_request())
+    given = MemberKey.decode(body_of(world.silos["bari"].member_key(world.desk.opening.request)))
     bari = speaking_as(identity("bari", "silo"))
     with pytest.raises(MessageRefused):
-        world.desk.take_key("bari", bari.sign(dataclasses.replace(given, key=key).encode()))
+        world.desk.opening.take_key("bari", bari.sign(dataclasses.replace(given, key=key).encode()))
     assert [body["silo"] for body in world.logged("refusal")] == ["bari"]
     world.down = {"bari"}
     world.send(world.open())

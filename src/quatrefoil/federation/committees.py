@@ -27,14 +27,14 @@ class Members:
     def open(self) -> bytes:
         """The offer of the next attempt, with the keys of all members that give one; the aggregator has taken it."""
         desk = self.desk
-        desk.begin(self.aggregator.open_request())
+        desk.opening.begin(self.aggregator.open_request())
         for name, silo in self.silos.items():
-            if desk.wants_key(name):
+            if desk.opening.wants_key(name):
                 try:
-                    desk.take_key(name, silo.member_key(desk.opening))
+                    desk.opening.take_key(name, silo.member_key(desk.opening.request))
                 except RoundVoided as gone:
-                    desk.is_silent(name, gone.problem)
-        offer = desk.offer()
+                    desk.members.is_silent(name, gone.problem)
+        offer = desk.opening.offer()
         self.aggregator.opened(offer)
         return offer
 
@@ -42,17 +42,18 @@ class Members:
         """The release for a proposed roster and the sum of its keys, joined; ``RoundVoided`` where too few answer."""
         desk = self.desk
         for name, silo in self.silos.items():
-            if not desk.wants_answer(name):
+            if not desk.answers.wants(name):
                 continue
             try:
-                desk.take_answer(name, silo.member_answer(offer, desk.answer_request(name, proposal)))
+                desk.answers.take(name, silo.member_answer(offer, desk.answers.request(name, proposal)))
             except RoundVoided as gone:
-                desk.is_silent(name, gone.problem)
+                desk.members.is_silent(name, gone.problem)
                 continue
-            if (found := desk.recover(proposal)) is not None:
+            if (found := desk.answers.recover(proposal)) is not None:
                 return found
         raise RoundVoided(
-            f"{len(desk.answered)} members answered, and {desk.recovery} must agree", hint="Try the next attempt"
+            f"{len(desk.answers.answered)} members answered, and {desk.members.recovery} must agree",
+            hint="Try the next attempt",
         )
 
 
@@ -60,35 +61,39 @@ def gather_shares(members: Members) -> None:
     """Have members check their shares of all that was received; silos that they complain of, and that show no share
     that fits, are left out of the attempt."""
     desk, aggregator = members.desk, members.aggregator
-    offer = desk.offer()
+    offer = desk.opening.offer()
     for name, silo in members.silos.items():
-        if desk.wants_report(name):
+        if desk.shares.wants_report(name):
             try:
-                desk.take_report(name, silo.check_shares(offer, desk.share_request(name)))
+                desk.shares.take_report(name, silo.check_shares(offer, desk.shares.request(name)))
             except RoundVoided as gone:
-                desk.is_silent(name, gone.problem)
+                desk.members.is_silent(name, gone.problem)
     for name, silo in members.silos.items():
-        if desk.is_complained_of(name):
+        if desk.shares.is_complained_of(name):
             try:
-                desk.take_shown(name, silo.open_shares(offer, parts.split_list(desk.complaints(name), 64)))
+                desk.shares.take_shown(
+                    name, silo.open_shares(offer, parts.split_list(desk.shares.complaints(name), 64))
+                )
             except PeerError:
                 continue  # it is left out below, and the reason is in the log
-    for name, reason in desk.unresolved().items():
+    for name, reason in desk.shares.unresolved().items():
         aggregator.exclude(name, reason)
 
 
 def run_void(members: Members, offer: bytes, reason: str) -> bytes:
     """The members' void of the attempt that is open; ``RoundVoided`` where too few sign it."""
     desk = members.desk
-    desk.begin_void(members.aggregator.void_request(reason))
+    desk.voids.begin(members.aggregator.void_request(reason))
     for name, silo in members.silos.items():
-        if desk.wants_void(name) and desk.void_request is not None:
+        if desk.voids.wants(name) and desk.voids.request is not None:
             try:
-                desk.take_void(name, silo.member_void(offer, desk.void_request))
+                desk.voids.take(name, silo.member_void(offer, desk.voids.request))
             except PeerError as error:
-                desk.is_silent(name, error.problem)
-    if (void := desk.void()) is None:
-        raise RoundVoided(f"too few members void the attempt: {desk.recovery} must", hint="Start the missing members")
+                desk.members.is_silent(name, error.problem)
+    if (void := desk.voids.void()) is None:
+        raise RoundVoided(
+            f"too few members void the attempt: {desk.members.recovery} must", hint="Start the missing members"
+        )
     return void
 
 

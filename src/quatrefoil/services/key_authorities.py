@@ -68,21 +68,23 @@ class CommitteeAuthority:
 
     async def open(self, aggregator: Aggregator) -> bytes:
         desk = _desk(aggregator)
-        desk.begin(aggregator.open_request())
+        desk.opening.begin(aggregator.open_request())
         self._standing.sharing = False
         await wake(self._standing.for_silos)
 
         def all_here() -> bool:
-            return not any(desk.wants_key(name) for name in desk.members)
+            return not any(desk.opening.wants_key(name) for name in desk.members.names)
 
         if not await wait_until(all_here, self._standing.for_rounds, self._waiting.deadline):
-            await wait_until(lambda: desk.can_open or all_here(), self._standing.for_rounds, self._waiting.give_up)
-        if not desk.can_open:
+            await wait_until(
+                lambda: desk.opening.can_open or all_here(), self._standing.for_rounds, self._waiting.give_up
+            )
+        if not desk.opening.can_open:
             raise PolicyError(
-                f"{len(desk.usable)} members of the committee have given keys in time, which are too few",
+                f"{len(desk.members.usable)} members of the committee have given keys in time, which are too few",
                 hint="Start the missing silos, and run the aggregator again on the same state",
             )
-        return desk.offer()
+        return desk.opening.offer()
 
     async def check(self, aggregator: Aggregator) -> None:
         desk = _desk(aggregator)
@@ -90,19 +92,19 @@ class CommitteeAuthority:
         await wake(self._standing.for_silos)
 
         def settled() -> bool:
-            reported = not any(desk.wants_report(name) for name in desk.usable)
-            shown = not any(desk.is_complained_of(name) for name in self._standing.invited)
-            return desk.is_hopeless or (reported and shown)
+            reported = not any(desk.shares.wants_report(name) for name in desk.members.usable)
+            shown = not any(desk.shares.is_complained_of(name) for name in self._standing.invited)
+            return desk.members.is_hopeless or (reported and shown)
 
         if not await wait_until(settled, self._standing.for_rounds, self._waiting.deadline):
 
             def enough() -> bool:
-                return desk.is_hopeless or not desk.lacking()
+                return desk.members.is_hopeless or not desk.shares.lacking()
 
             await wait_until(enough, self._standing.for_rounds, self._waiting.give_up)
-        if desk.is_hopeless:
-            raise RoundVoided(f"fewer than {desk.recovery} members are left", hint="Try the next attempt")
-        for silo, reason in {**desk.lacking(), **desk.unresolved()}.items():
+        if desk.members.is_hopeless:
+            raise RoundVoided(f"fewer than {desk.members.recovery} members are left", hint="Try the next attempt")
+        for silo, reason in {**desk.shares.lacking(), **desk.shares.unresolved()}.items():
             aggregator.exclude(silo, reason)
         aggregator.check_roster()
 
@@ -113,25 +115,27 @@ class CommitteeAuthority:
         await wake(self._standing.for_silos)
 
         def ended() -> bool:
-            if not found and (recovered := desk.recover(proposal)) is not None:
+            if not found and (recovered := desk.answers.recover(proposal)) is not None:
                 found.append(recovered)
-            return bool(found) or desk.is_hopeless
+            return bool(found) or desk.members.is_hopeless
 
         await wait_until(ended, self._standing.for_rounds, self._waiting.give_up)
         if not found:
             raise RoundVoided(
-                f"{len(desk.answered)} members answered, and {desk.recovery} must agree", hint="Try the next attempt"
+                f"{len(desk.answers.answered)} members answered, and {desk.members.recovery} must agree",
+                hint="Try the next attempt",
             )
         return found[0]
 
     async def void(self, aggregator: Aggregator, reason: str) -> bytes:
         desk = _desk(aggregator)
-        desk.begin_void(aggregator.void_request(reason))
+        desk.voids.begin(aggregator.void_request(reason))
         await wake(self._standing.for_silos)
-        await wait_until(lambda: desk.void() is not None, self._standing.for_rounds, self._waiting.give_up)
-        if (void := desk.void()) is None:
+        await wait_until(lambda: desk.voids.void() is not None, self._standing.for_rounds, self._waiting.give_up)
+        if (void := desk.voids.void()) is None:
+            recovery = desk.members.recovery
             raise PolicyError(
-                f"too few members of the committee void an attempt that cannot be answered: {desk.recovery} must",
+                f"too few members of the committee void an attempt that cannot be answered: {recovery} must",
                 hint="Start the missing silos, and run the aggregator again on the same state",
             )
         return void

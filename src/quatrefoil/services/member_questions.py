@@ -37,7 +37,7 @@ class MemberQuestions:
             desk = self._desk()
             if self._is_waited_for(desk, what, silo):
                 try:
-                    _TAKES[what](desk, silo, body)
+                    _TAKES[what](desk)(silo, body)
                 except PeerError as error:
                     self._declines(desk, silo, what, error.problem)
                     raise
@@ -59,13 +59,13 @@ class MemberQuestions:
         return b""
 
     def _declines(self, desk: Desk, silo: str, what: str, reason: str) -> None:
-        desk.declines(silo, what, reason)
+        desk.members.declines(silo, what, reason)
         self._report(f"{silo}: {reason}")
 
     def _is_waited_for(self, desk: Desk, what: str, silo: str) -> bool:
         if what in ("shares", "show", "answer") and self._standing.offer is None:
             return False
-        return bool(_WANTS[what](desk, silo))
+        return _WANTS[what](desk)(silo)
 
     def _desk(self) -> Desk:
         if (desk := self._standing.running().desk) is None:
@@ -73,19 +73,19 @@ class MemberQuestions:
         return desk
 
 
-_TAKES: dict[str, Callable[[Desk, str, bytes], None]] = {
-    "key": Desk.take_key,
-    "shares": Desk.take_report,
-    "show": Desk.take_shown,
-    "answer": Desk.take_answer,
-    "void": Desk.take_void,
+_TAKES: dict[str, Callable[[Desk], Callable[[str, bytes], None]]] = {
+    "key": lambda desk: desk.opening.take_key,
+    "shares": lambda desk: desk.shares.take_report,
+    "show": lambda desk: desk.shares.take_shown,
+    "answer": lambda desk: desk.answers.take,
+    "void": lambda desk: desk.voids.take,
 }
-_WANTS: dict[str, Callable[[Desk, str], bool]] = {
-    "key": Desk.wants_key,
-    "shares": Desk.wants_report,
-    "show": Desk.is_complained_of,
-    "answer": Desk.wants_answer,
-    "void": Desk.wants_void,
+_WANTS: dict[str, Callable[[Desk], Callable[[str], bool]]] = {
+    "key": lambda desk: desk.opening.wants_key,
+    "shares": lambda desk: desk.shares.wants_report,
+    "show": lambda desk: desk.shares.is_complained_of,
+    "answer": lambda desk: desk.answers.wants,
+    "void": lambda desk: desk.voids.wants,
 }
 
 __all__ = ["MemberQuestions"]

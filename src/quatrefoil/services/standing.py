@@ -134,20 +134,20 @@ class Standing:
         desk = self.running().desk
         if desk is None:
             return None
-        if desk.wants_key(silo):
-            return b"key", lambda: (desk.opening,)
-        if desk.void_request is not None:
-            void = desk.void_request
-            return (b"void", lambda: (desk.offer(), void)) if desk.wants_void(silo) else None
+        if desk.opening.wants_key(silo):
+            return b"key", lambda: (desk.opening.request,)
+        if desk.voids.request is not None:
+            void = desk.voids.request
+            return (b"void", lambda: (desk.opening.offer(), void)) if desk.voids.wants(silo) else None
         offer, proposal = self.offer, self.proposal
         if offer is None or not self.sharing:
             return None
-        if desk.is_complained_of(silo):
-            return b"show", lambda: (offer, desk.complaints(silo))
-        if desk.wants_report(silo):
-            return b"shares", lambda: (offer, desk.share_request(silo))
-        if proposal is not None and desk.wants_answer(silo):
-            return b"answer", lambda: (offer, desk.answer_request(silo, proposal))
+        if desk.shares.is_complained_of(silo):
+            return b"show", lambda: (offer, desk.shares.complaints(silo))
+        if desk.shares.wants_report(silo):
+            return b"shares", lambda: (offer, desk.shares.request(silo))
+        if proposal is not None and desk.answers.wants(silo):
+            return b"answer", lambda: (offer, desk.answers.request(silo, proposal))
         return None
 
 
