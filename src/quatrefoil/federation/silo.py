@@ -198,6 +198,11 @@ class Silo:
         return decode_arrays(self._current().model, self.job.layout)
 
     @property
+    def minimum_silos(self) -> int:
+        """How many contributions a round of its job needs, by the policy that all its silos hold the job to."""
+        return self._policy.limits.minimum_silos
+
+    @property
     def rounds_done(self) -> int:
         """How many rounds' results have been accepted."""
         return self._current().rounds
