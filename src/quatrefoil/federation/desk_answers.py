@@ -13,7 +13,7 @@ from quatrefoil.errors import CiphertextRefused, MessageRefused, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, read, sha256, shape_of
 from quatrefoil.federation.authorities import least_keys
-from quatrefoil.federation.committee_messages import CommitteeRelease, MemberAnswer, MemberRequest
+from quatrefoil.federation.committee_messages import CommitteeRelease, MemberAnswer, MemberRequest, TriedAnswers
 from quatrefoil.federation.desk_members import Asked, AskedMembers, where
 from quatrefoil.federation.desk_opening import Opening
 from quatrefoil.federation.messages import RosterProposal, RoundContext
@@ -117,8 +117,8 @@ class Answers:
         """The release and the sum of the roster's keys, joined, from what the last :meth:`trial` gives; None while more
         answers may come, else what :attr:`can_try` raises.
 
-        Members whose answers are not the sums of their shares are named, and logged with what they signed. Of answers
-        that came during the trial, nothing is said.
+        Members whose answers are not the sums of their shares are named, and logged with what they signed and all that
+        was tried, so that anybody can repeat it. Of answers that came during the trial, nothing is said.
         """
         now, attempt = self._members.current(), self._members.gathering()
         try:
@@ -128,10 +128,12 @@ class Answers:
             if len(now.answers) == now.tried:
                 self._more_needed(now)
             return None
+        used = [now.answers[name][:2] for name in itertools.islice(now.answers, now.tried)]
+        tried = TriedAnswers(tuple(signed for signed, _ in used), tuple(total for _, total in used))
         for number in found.liars:
             name = self._members.named(number)
             why = "answered with another sum than that of its shares"
-            self._found_out(attempt.context, name, why, {"answer": now.answers[name][0]})
+            self._found_out(attempt.context, name, why, {"answer": now.answers[name][0], "tried": tried.encode()})
         release = self._release(now, attempt.roster(), proposal, found.liars)
         return parts.join([release, found.combined_key])
 
