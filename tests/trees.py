@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation
-from quatrefoil.federation.aggregator import OpenedSum
 from quatrefoil.federation.enrolment import JobTerms
 from quatrefoil.federation.publishing import FinishedRound
+from quatrefoil.federation.sums import OpenedSum
 from quatrefoil.federation.tree import LARGEST, GroupAggregator, upper_initial
 from quatrefoil.policy import Policy
 from quatrefoil.proofs import BoundedUpdateProofs

@@ -172,7 +172,7 @@ class Stapler(Forger):
         loose: IntegrityProof = self._proofs._backend
         encrypted, hidden = self._proofs.encrypt(self._aggregation, update, subject)
         sealed = self._security.seal(context.sealing_key, encrypted.key, context=context.digest())
-        statement = self._proofs._statement(loose, subject, encrypted.ciphertext, sha256(sealed))
+        statement = self._proofs._statement(loose, subject, encrypted.ciphertext, sha256(sealed), None)
         claim = fitting_claim(hidden.key, statement)
         return self.message(context, encrypted.ciphertext, sealed, Proven((claim,), b"no proof"))
 

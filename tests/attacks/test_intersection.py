@@ -7,7 +7,6 @@ silo trains from the same model in every round and its update stays the same; an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from quatrefoil.errors import PolicyError
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.publishing import FinishedRound
+from quatrefoil.federation.sums import OpenedSum
 from world import MORE_NAMES, NAMES, SAMPLES, World
 
 LARGEST = max(SAMPLES.values())
@@ -28,10 +28,9 @@ class FreezingAggregator(Aggregator):
         super().__init__(*arguments, **named)
         self.sums: list[np.ndarray] = []
 
-    def _publish(self, attempt: Any, contributors: tuple[str, ...], *rest: Any) -> FinishedRound:
-        release, mean, error_bound = rest
-        self.sums.append(np.frombuffer(mean, "<f8") * sum(self._job.weight(name) for name in contributors))
-        return super()._publish(attempt, contributors, release, bytes(len(mean)), error_bound)
+    def publish(self, opened: OpenedSum, mean: bytes, error_bound: float) -> FinishedRound:
+        self.sums.append(np.frombuffer(mean, "<f8") * sum(self._job.weight(name) for name in opened.contributors))
+        return super().publish(opened, bytes(len(mean)), error_bound)
 
 
 def train(name: str, model: Sequence[np.ndarray]) -> list[np.ndarray]:

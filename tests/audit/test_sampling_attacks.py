@@ -23,7 +23,10 @@ from sampled import NAMES, SIGNED, Cosigners, quiet, serve, server, terms, witne
 
 OF = made.keyset()
 SERVED = Served(
-    OF, Serving("ward", made.MODEL, "tpm.pcr0=01", made.POLICY, made.PLAN), made.NONCE, "quatrefoil serving"
+    OF,
+    Serving("ward", made.MODEL, made.COMMITMENT, "tpm.pcr0=01", made.POLICY, made.PLAN),
+    made.NONCE,
+    "quatrefoil serving",
 )
 
 

@@ -25,6 +25,7 @@ from quatrefoil.federation.committee_messages import (
     SharesValue,
     SignedKeys,
 )
+from quatrefoil.federation.fitting import difference
 from quatrefoil.federation.messages import (
     Contribution,
     Job,
@@ -631,7 +632,8 @@ def test_members_answer_for_no_contribution_under_another_silos_name() -> None:
     received = world.aggregator._current_attempt().received
     liar = world.silos["huesca"]
     trained = [array + array.dtype.type(0.1) for array in liar.model]
-    more = [parts.split(liar._encrypt(context, liar._clipped(liar._difference(trained))), 4)[:2] for _ in range(2)]
+    update = difference(trained, liar.model, liar.job.layout)
+    more = [parts.split(liar._encrypt(context, update), 4)[:2] for _ in range(2)]
     brought = [*more, [received["ambon"].signed, received["ambon"].sealed_key]]
     contributions = (received["ambon"].signed, more[0][0], more[1][0])
     names = ("ambon", "graz", "huesca")

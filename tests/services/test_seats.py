@@ -24,7 +24,7 @@ from quatrefoil.federation.committee_messages import (
     ShareRequest,
     SharesValue,
 )
-from quatrefoil.federation.member import LOGGED_REASON, MOST_OF_ONE, logged_complaints
+from quatrefoil.federation.member_shares import LOGGED_REASON, MOST_OF_ONE, logged_complaints
 from quatrefoil.federation.messages import Contribution, ProofClaim, RosterProposal, VoidRequest
 from quatrefoil.services.seat import KINDS, Seat
 from quatrefoil.tlog.tiles import LARGEST_LEAF

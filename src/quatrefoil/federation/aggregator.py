@@ -8,10 +8,10 @@ Rules (docs/protocol.md, "The aggregator"):
 1. One contribution a silo and attempt. A second, different one is refused, and the first stays.
 2. Who delivers a contribution is who the channel says it is; nobody can have another silo refused.
 3. A refusal names the silo, is logged, and stops nobody else.
-4. The sum is over exactly the contributors of the keeper's answer.
+4. The sum is over exactly the contributors of the keeper's answer: ``sums``.
 5. What is published is durable first.
 6. One roster is proposed for an attempt, durable before it is sent. From then on it takes the contributions of that
-   roster and no others, also after a restart.
+   roster and no others, also after a restart: ``closing``.
 7. In a job with proofs it adds nothing before the proof of that very contribution is verified.
 8. Of every attempt that ends, each silo of the job gets a signed receipt of what became of its contribution.
 """
@@ -19,30 +19,23 @@ Rules (docs/protocol.md, "The aggregator"):
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from numpy.typing import NDArray
 
 from quatrefoil.audit import Event, Log
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation, TransportSecurity
-from quatrefoil.errors import CallerError, MessageRefused, PeerError, PolicyError
-from quatrefoil.federation import parts
-from quatrefoil.federation.accounts import accounts
-from quatrefoil.federation.agreement import AgreedJob, read, sha256, shape_of
-from quatrefoil.federation.authorities import read_contributors, read_offer, read_void
+from quatrefoil.errors import CallerError, MessageRefused
+from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.authorities import read_offer, read_void
+from quatrefoil.federation.closing import Closing
 from quatrefoil.federation.desk import Desk
 from quatrefoil.federation.gathering import Gathering
-from quatrefoil.federation.leaves import job_event, roster_events
+from quatrefoil.federation.leaves import job_event
 from quatrefoil.federation.messages import (
-    Confirmation,
     Job,
-    KeyRelease,
-    KeyRequest,
     OpenRound,
-    RosterProposal,
     RoundContext,
     VoidRequest,
 )
@@ -51,23 +44,11 @@ from quatrefoil.federation.proving import JobProofs, Verified
 from quatrefoil.federation.publishing import FinishedRound, Publishing
 from quatrefoil.federation.receipt_office import ReceiptOffice, receipts_event
 from quatrefoil.federation.receiving import Arrived, Receiving
-from quatrefoil.federation.rosters import check_rosters
 from quatrefoil.federation.spool import MemorySpool, Spool
+from quatrefoil.federation.sums import OpenedSum, open_sum
 from quatrefoil.federation.vectors import Arrays, decode_arrays, model_digest
 from quatrefoil.policy import Policy
 from quatrefoil.state import State
-
-
-@dataclass(frozen=True)
-class OpenedSum:
-    """The decrypted sum of an attempt. ``contributors`` and the signed ``release`` are the keeper's answer;
-    ``samples``: the contributors' counts together."""
-
-    contributors: tuple[str, ...]
-    release: bytes
-    values: NDArray[np.float64]
-    error_bound: float
-    samples: int
 
 
 class Aggregator:
@@ -104,6 +85,7 @@ class Aggregator:
             job, security=security, policy=policy, state=state, clock=clock, classical=receipt_key
         )
         self._receiving = Receiving(job, security=security, proofs=self._proofs, log=log, receipts=self._receipts)
+        self._closing = Closing(job, security=security, policy=policy, state=state, log=log, receiving=self._receiving)
         self._publishing = Publishing(
             job, security=security, policy=policy, state=state, log=log, receipts=self._receipts
         )
@@ -187,7 +169,7 @@ class Aggregator:
         self._job.direction_matches(context, self._proofs.direction_digest(current.direction))
         self._forget_attempt()
         self._attempt = Gathering(
-            context, offer, self._aggregation, self._make_spool(), current.direction, self._proposed(context)
+            context, offer, self._aggregation, self._make_spool(), current.direction, self._closing.proposed(context)
         )
         body = {"round": context.round, "attempt": context.attempt, "context": context.digest().hex()}
         self._log.append("round-opened", body, {} if self.desk is None else {"opened": offer})
@@ -259,35 +241,16 @@ class Aggregator:
         A proposal is durable, because silos confirm only one: after a restart it is the same again, and
         ``MessageRefused`` names the silos whose contributions it still lacks.
         """
-        attempt = self._current_attempt()
-        attempt.sealed()
-        name, signed = _proposal_name(attempt.context), self._security.sign(attempt.roster().encode())
-        if self._state.get(name) is None:
-            self._log.append_all(roster_events(attempt, signed))
-        stored = self._state.put_once(name, signed)
-        attempt.proposal = self._proposed(attempt.context)
-        return stored
+        return self._closing.propose(self._current_attempt())
 
     def confirm(self, name: str, signed: bytes) -> None:
         """Take the confirmation that the silo called ``name`` delivered. What is refused is logged and raised; one of
         an earlier attempt, come late, changes nothing."""
-        attempt = self._current_attempt()
-        if attempt.proposal is None:
-            raise MessageRefused("no roster has been proposed", hint="Ask for the next offer")
-        try:
-            confirmation = read(self._security, signed, Confirmation, self._job.member(name), "silo")
-            if confirmation.context != attempt.proposal.context:
-                return
-            if confirmation.proposal != attempt.proposal.digest():
-                raise MessageRefused(f"{name} confirms another roster", hint="Confirm the one proposed", party=name)
-        except PeerError as error:
-            self._receiving.log_refusal(attempt, name, error.problem)
-            raise
-        attempt.confirmations.setdefault(name, signed)
+        self._closing.confirm(self._current_attempt(), name, signed)
 
     def declined(self, name: str, reason: str) -> None:
         """Log that a silo will not confirm the proposed roster."""
-        self._receiving.log_refusal(self._current_attempt(), name, f"does not confirm the roster: {reason}")
+        self._closing.declined(self._current_attempt(), name, reason)
 
     @property
     def confirmed(self) -> list[str]:
@@ -297,25 +260,19 @@ class Aggregator:
     @property
     def quorum(self) -> int:
         """How many silos must confirm."""
-        return self._job.quorum(self._policy.limits.colluding_silos)
+        return self._closing.quorum
 
     # ------------------------------------------------------------------------------------------------------- finishing
 
     def check_roster(self) -> None:
         """``PolicyError`` for what no committee answers for: fewer contributions at hand than the policy's minimum, and
         a roster that sets a small group apart. A keeper checks it by itself (``key_request``)."""
-        attempt, limits = self._current_attempt(), self._policy.limits
-        self._require_minimum(attempt)
-        earlier = [one.contributors for one in accounts(self._state)]
-        check_rosters(earlier, attempt.roster().contributors, limits.minimum_roster_group)
+        self._closing.check(self._current_attempt())
 
     def key_request(self) -> bytes:
         """A signed :class:`KeyRequest` for the proposed roster with its confirmations; before there is a proposal, for
         everything received, which the keeper can only check. ``PolicyError`` under the policy's minimum."""
-        attempt = self._current_attempt()
-        self._require_minimum(attempt)
-        confirmations = tuple(attempt.confirmations[name] for name in sorted(attempt.confirmations))
-        return self._security.sign(KeyRequest(attempt.context.digest(), attempt.sealed(), confirmations).encode())
+        return self._closing.key_request(self._current_attempt())
 
     def finish(self, answer: bytes) -> FinishedRound:
         """Decrypt the sum with the keeper's answer, and publish the mean: durable before it is returned.
@@ -334,20 +291,9 @@ class Aggregator:
 
     def open_sum(self, answer: bytes) -> OpenedSum:
         """The sum of the contributions that the keeper answered for, decrypted with its answer."""
-        attempt = self._current_attempt()
-        signed, key = parts.split(answer, 2)
-        contributors = self._answered(signed, key, attempt.context.digest())
-        missing = [name for name in contributors if name not in attempt.received]
-        if missing:
-            raise MessageRefused(
-                f"the keeper answered for {', '.join(missing)}, whose contribution is not here",
-                hint="Receive it again first",
-            )
-        shape = shape_of(attempt.context)
-        total = attempt.total(contributors)
-        decrypted = self._aggregation.decrypt(total, key, shape=shape, count=len(contributors))
-        samples = sum(self._job.member(name).samples for name in contributors)
-        return OpenedSum(contributors, signed, decrypted.values, decrypted.error_bound, samples)
+        return open_sum(
+            self._job, self._current_attempt(), answer, security=self._security, aggregation=self._aggregation
+        )
 
     def publish(self, opened: OpenedSum, mean: bytes, error_bound: float) -> FinishedRound:
         """Publish ``mean``, little-endian float64, as that of the open attempt, whose sum was opened: durable before it
@@ -382,39 +328,15 @@ class Aggregator:
 
     # --------------------------------------------------------------------------------------------------------- details
 
-    def _answered(self, release: bytes, key: bytes, context: bytes) -> tuple[str, ...]:
-        """Whom the key authority answered for with this key."""
-        if self._job.threshold is not None:  # a committee's key is shown by decrypting with it
-            return read_contributors(self._job, self._security, release, context)
-        said = read(self._security, release, KeyRelease, self._job.job.keeper, "keeper")
-        if said.context != context or said.key != sha256(key):
-            raise MessageRefused(
-                "the keeper's answer belongs to another round, or its key was changed", hint="Ask the keeper again"
-            )
-        return said.contributors
-
     def _current(self) -> Progress:
         found = Progress.of(self._state)
         assert found is not None
         return found
 
-    def _require_minimum(self, attempt: Gathering) -> None:
-        minimum = self._policy.limits.minimum_silos
-        if len(attempt.received) < minimum:
-            raise PolicyError(
-                f"{len(attempt.received)} of at least {minimum} silos contributed to round {attempt.context.round}",
-                hint="Wait for more, or void the round",
-            )
-
     def _current_attempt(self) -> Gathering:
         if self._attempt is None:
             raise MessageRefused("no round is open", hint="Ask for the next offer")
         return self._attempt
-
-    def _proposed(self, context: RoundContext) -> RosterProposal | None:
-        """The roster that was closed for this attempt, perhaps before a restart."""
-        stored = self._state.get(_proposal_name(context))
-        return None if stored is None else RosterProposal.decode(self._security.verify(stored).body)
 
     def _voids_prefix(self) -> str:
         return f"void/{self.rounds_done + 1:08d}/"
@@ -423,7 +345,3 @@ class Aggregator:
         if self._attempt is not None:
             self._attempt.spool.close()
         self._attempt = None
-
-
-def _proposal_name(context: RoundContext) -> str:
-    return f"proposal/{context.digest().hex()}"

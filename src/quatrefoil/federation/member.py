@@ -3,8 +3,7 @@
 Rules (docs/committee-rounds.md, "The member"):
 
 1. One sealing key for each attempt, made here, held in memory only, wiped at the answer. A member that was started
-again
-   has none for the attempt, and is silent in it.
+   again has none for the attempt, and is silent in it.
 2. It takes a share only if it is the one that its silo's proof is about, and complains of every other by name.
 3. One answer for an attempt, durable before it is given; asked again, the same bytes. Asked for another roster it
    refuses, and both requests are kept: the aggregator signed them.
@@ -17,29 +16,22 @@ again
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
 from quatrefoil.audit import Log
-from quatrefoil.contracts import PrivateAggregation, Recipient, TransportSecurity
-from quatrefoil.errors import MessageRefused, PeerError, RoundVoided
+from quatrefoil.contracts import PrivateAggregation, TransportSecurity
+from quatrefoil.errors import MessageRefused, RoundVoided
 from quatrefoil.federation import parts
-from quatrefoil.federation.agreement import AgreedJob, read, require_author, sha256
+from quatrefoil.federation.agreement import AgreedJob, read, sha256
 from quatrefoil.federation.authorities import opening_of, read_offer, sealing_keys
 from quatrefoil.federation.committee_messages import (
-    Complaint,
-    Delivery,
     MemberAnswer,
     MemberKey,
     MemberRequest,
-    OpenedShare,
-    SealedShares,
     ShareReport,
     ShareRequest,
 )
 from quatrefoil.federation.confirmations import Confirmations, check_proposal
+from quatrefoil.federation.member_shares import MemberSeat, MemberShares, logged_complaints, require_few
 from quatrefoil.federation.messages import (
-    Contribution,
     OpenRound,
     RosterProposal,
     RoundContext,
@@ -52,30 +44,6 @@ from quatrefoil.federation.refusals import LONGEST_REASON
 from quatrefoil.federation.rosters import check_rosters
 from quatrefoil.policy import Policy
 from quatrefoil.state import State
-
-MOST_OF_ONE = 4
-"""Contributions of one silo to an attempt that a member looks at. An honest silo has one; one that sends others to an
-aggregator that was started again may have a few."""
-
-LOGGED_REASON = 80
-"""Bytes of each complaint that a member's own log has: those of a whole roster fit into one entry."""
-
-
-@dataclass
-class _Seat:
-    """An attempt whose key is here. ``shares``, by SHA-256 of the signed contribution; ``claims``: what was signed of
-    those that were complained of, and by whom."""
-
-    recipient: Recipient
-    shares: dict[bytes, bytearray] = field(default_factory=dict)
-    claims: dict[bytes, tuple[str, Contribution]] = field(default_factory=dict)
-    complaints: dict[bytes, Complaint] = field(default_factory=dict)
-
-    def wipe(self) -> None:
-        self.recipient.wipe()
-        for share in self.shares.values():
-            share[:] = bytes(len(share))
-        self.shares.clear()
 
 
 class Member:
@@ -94,13 +62,13 @@ class Member:
     ) -> None:
         self._security = security
         self._aggregation = aggregation
-        self._proofs = proofs
+        self._shares = MemberShares(security, proofs)
         self._limits = policy.limits
         self._state = state
         self._log = log
         self._outbox = Outbox(state)
         self._confirmations = Confirmations(state)
-        self._open: tuple[bytes, _Seat] | None = None
+        self._open: tuple[bytes, MemberSeat] | None = None
 
     def key(self, job: AgreedJob, expected: OpenRound, request: bytes) -> bytes:
         """A signed :class:`MemberKey` for a signed :class:`OpenRound`; the same bytes as long as the key is here."""
@@ -118,7 +86,7 @@ class Member:
             self._log.append("member-key", {**where, "member": number, "key": sha256(recipient.public).hex()})
             stored = self._state.put_once(name, parts.join([opening, signed]))
             self.wipe()
-            self._open = (opening, _Seat(recipient))
+            self._open = (opening, MemberSeat(recipient))
         known, signed = parts.split(stored, 2)
         if known != opening:
             raise MessageRefused(
@@ -136,12 +104,12 @@ class Member:
         wanted = read(self._security, request, ShareRequest, job.job.aggregator, "aggregator")
         if (wanted.context, wanted.member) != (context.digest(), number):
             raise MessageRefused("the shares are of another attempt or member", hint="Take the current offer")
-        _require_few(job, wanted.deliveries, "deliveries")
+        require_few(job, wanted.deliveries, "deliveries")
         if (answered := self._answered(context)) is not None:  # its shares are wiped: it needs none any more
             accepted, complaints = answered[0].contributions, []
         else:
             seat = self._seat(job, context, number)
-            taken = [self._take(job, context, seat, number, delivery) for delivery in wanted.deliveries]
+            taken = [self._shares.take(job, context, seat, number, delivery) for delivery in wanted.deliveries]
             accepted = tuple(one for one in taken if one in seat.shares)
             complaints = [seat.complaints[one] for one in taken if one in seat.complaints]
         report = ShareReport(wanted.context, number, tuple(sorted(set(accepted))), tuple(complaints))
@@ -153,7 +121,7 @@ class Member:
         """Signed :class:`MemberAnswer` and the sum of this member's shares, joined, for a :class:`MemberRequest`."""
         number, context = self._offered(job, expected, offer)
         wanted = MemberRequest.decode(request)
-        _require_few(job, wanted.opened, "shown shares")
+        require_few(job, wanted.opened, "shown shares")
         proposal = read(self._security, wanted.proposal, RosterProposal, job.job.aggregator, "aggregator")
         if proposal.context != context.digest():
             raise MessageRefused("the proposed roster is of another attempt", hint="Take the current offer")
@@ -164,7 +132,7 @@ class Member:
             return parts.join([answered[2], answered[3]])
         seat = self._seat(job, context, number)
         self._check_roster(job, context, proposal)
-        shares = self._shares_of(job, context, seat, number, proposal, wanted.opened)
+        shares = self._shares.of_roster(job, context, seat, number, proposal, wanted.opened)
         assert job.threshold is not None
         total = self._aggregation.add_shares(shares, job.threshold)
         signed = self._security.sign(MemberAnswer(proposal.context, proposal.digest(), number, sha256(total)).encode())
@@ -227,7 +195,7 @@ class Member:
         _require_next(opening_of(context), expected)
         return number, context
 
-    def _seat(self, job: AgreedJob, context: RoundContext, number: int) -> _Seat:
+    def _seat(self, job: AgreedJob, context: RoundContext, number: int) -> MemberSeat:
         """The attempt of this context, while its key is here."""
         if self._state.get(_name(context.round, context.attempt, "void")) is not None:
             raise RoundVoided(f"attempt {context.attempt} is void", hint="Open the next attempt")
@@ -241,47 +209,6 @@ class Member:
     def _is_past(self, wanted: OpenRound) -> bool:
         attempts = [int(name.split("/")[2]) for name in self._state.names(f"member/{wanted.round:08d}/")]
         return any(attempt > wanted.attempt for attempt in attempts)
-
-    def _take(self, job: AgreedJob, context: RoundContext, seat: _Seat, number: int, delivery: Delivery) -> bytes:
-        """Take one share, or complain of it; SHA-256 of the contribution."""
-        digest = sha256(delivery.contribution)
-        if digest in seat.shares:
-            return digest
-        statement = self._security.verify(delivery.contribution)
-        member = job.member(statement.signer)
-        require_author(statement, member, "silo")
-        contribution = Contribution.decode(statement.body)
-        sealed = SealedShares(delivery.digests)
-        ours = len(delivery.digests) == len(job.job.members) and delivery.digests[number - 1] == sha256(delivery.share)
-        if contribution.context != context.digest() or contribution.sealed_key != sealed.digest() or not ours:
-            raise MessageRefused(
-                f"aggregator {job.job.aggregator.name} brings another share than {member.name} signed",
-                hint="Ask the aggregator's operator",
-                party=job.job.aggregator.name,
-            )
-        if digest not in seat.claims:
-            if sum(name == member.name for name, _ in seat.claims.values()) >= MOST_OF_ONE:
-                raise MessageRefused(
-                    f"aggregator {job.job.aggregator.name} brings more than {MOST_OF_ONE} contributions of "
-                    f"{member.name} to one attempt",
-                    hint=f"Ask the aggregator's operator, and {member.name} why it signed them",
-                    party=job.job.aggregator.name,
-                )
-            seat.claims[digest] = (member.name, contribution)
-        try:
-            opened = seat.recipient.open(delivery.share, context=context.digest())
-            try:
-                require_author(opened.sender, member, "silo")
-                self._proofs.check_share(job.subject(context, member.name), contribution, number, opened.plaintext)
-            except BaseException:
-                opened.plaintext[:] = bytes(len(opened.plaintext))
-                raise
-        except PeerError as error:
-            reason = error.problem[:LONGEST_REASON]
-            seat.complaints[digest] = Complaint(member.name, digest, reason)
-            return digest
-        seat.shares[digest] = opened.plaintext
-        return digest
 
     def _answered(self, context: RoundContext) -> tuple[RosterProposal, bytes, bytes, bytes] | None:
         """The roster that this attempt was answered for, as it was signed, and the answer."""
@@ -324,46 +251,6 @@ class Member:
                     )
         check_rosters(self._confirmations.rosters(), proposal.contributors, self._limits.minimum_roster_group)
 
-    def _shares_of(
-        self,
-        job: AgreedJob,
-        context: RoundContext,
-        seat: _Seat,
-        number: int,
-        proposal: RosterProposal,
-        opened: tuple[bytes, ...],
-    ) -> list[bytes | bytearray]:
-        """This member's share of each contribution of the roster, in its order."""
-        shown: dict[bytes, bytes] = {}
-        for signed in opened:
-            said = self._opened(job, context, seat, number, signed)
-            shown[said.contribution] = said.share
-        shares: list[bytes | bytearray] = []
-        for name, contribution in zip(proposal.contributors, proposal.contributions, strict=True):
-            # By its author, or one silo's contributions could stand in for the others that are to hide the rest.
-            dealer, _ = seat.claims.get(contribution, (name, None))
-            if dealer != name:
-                raise MessageRefused(
-                    f"the proposed roster has a contribution of {dealer} in the place of {name}'s",
-                    hint="Ask the aggregator's operator",
-                    party=job.job.aggregator.name,
-                )
-            share = seat.shares.get(contribution) or shown.get(contribution)
-            if share is None:
-                raise MessageRefused(f"this member has no share of {name}", hint="Send it first", party=name)
-            shares.append(share)
-        return shares
-
-    def _opened(self, job: AgreedJob, context: RoundContext, seat: _Seat, number: int, signed: bytes) -> OpenedShare:
-        """A share that its dealer showed after a complaint, held to what it claimed before."""
-        name = self._security.verify(signed).signer
-        said = read(self._security, signed, OpenedShare, job.member(name), "silo")
-        dealer, contribution = seat.claims.get(said.contribution, ("", None))
-        if (said.context, said.member, dealer) != (context.digest(), number, name) or contribution is None:
-            raise MessageRefused(f"{name} shows a share that this member has not asked for", hint="Ask the aggregator")
-        self._proofs.check_share(job.subject(context, name), contribution, number, said.share)
-        return said
-
 
 def _require_next(wanted: OpenRound, expected: OpenRound) -> None:
     """Refuse to open, or to take part in, anything but the round that is next for this silo, from its own model."""
@@ -377,21 +264,6 @@ def _require_next(wanted: OpenRound, expected: OpenRound) -> None:
         raise MessageRefused(
             "the round is for another norm or direction than the published means lead to",
             hint="Ask the aggregator's operator",
-        )
-
-
-def logged_complaints(complaints: Sequence[Complaint]) -> dict[str, str]:
-    """For a member's log: of whom it complains, and why. What is quoted of a silo must not make an entry too long."""
-    return {one.silo: one.reason.encode("ascii", "replace")[:LOGGED_REASON].decode() for one in complaints}
-
-
-def _require_few(job: AgreedJob, brought: Sequence[object], what: str) -> None:
-    hub, most = job.job.aggregator.name, len(job.job.roster)
-    if len(brought) > most:
-        raise MessageRefused(
-            f"aggregator {hub} brings {len(brought)} {what} for a job of {most} silos",
-            hint="Ask the aggregator's operator",
-            party=hub,
         )
 
 
@@ -409,4 +281,4 @@ def _name(number: int, attempt: int, what: str) -> str:
     return f"member/{number:08d}/{attempt:04d}/{what}"
 
 
-__all__ = ["LOGGED_REASON", "MOST_OF_ONE", "Member", "logged_complaints"]
+__all__ = ["Member"]

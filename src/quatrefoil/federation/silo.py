@@ -7,8 +7,9 @@ Rules (docs/protocol.md, "The silo"):
 2. It sends one message for an attempt at a round, recorded before it is sent; a retry resends the same bytes:
    ``outbox``.
 3. It encrypts for another attempt at a round only against the keeper's void of every attempt it has sent to.
-4. It trains only from the model that the published sums of the earlier rounds lead to, and goes only forward.
-5. It encrypts only after the evidence of the sealing key's holder was appraised.
+4. It trains only from the model that the published sums of the earlier rounds lead to, and goes only forward:
+   ``offer_checks``.
+5. It encrypts only after the evidence of the sealing key's holder was appraised: ``offer_checks``.
 6. It confirms one roster for the updates of a round, and none that sets a small group apart: ``confirmations``.
 7. It takes a result only with the aggregator's receipts of its contributions, and only if they are true: ``receipts``.
 """
@@ -16,16 +17,13 @@ Rules (docs/protocol.md, "The silo"):
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.audit import Event, Log
 from quatrefoil.contracts import (
-    Appraisal,
     FloatVector,
     IntegrityProof,
     IsolationAppraiser,
@@ -39,18 +37,18 @@ from quatrefoil.federation.agreement import AgreedJob, agree, read, sha256
 from quatrefoil.federation.authorities import read_offer, read_void
 from quatrefoil.federation.commitments import NOTHING, Commitments
 from quatrefoil.federation.confirmations import Confirmations, check_proposal
+from quatrefoil.federation.contributing import Contributing
 from quatrefoil.federation.dealing import Dealer
-from quatrefoil.federation.holding import Bounds, held
+from quatrefoil.federation.fitting import Fitting, difference
 from quatrefoil.federation.joining import Joining
 from quatrefoil.federation.member import Member
 from quatrefoil.federation.messages import (
-    Contribution,
     Job,
     OpenRound,
     RosterProposal,
     RoundContext,
-    RoundVoid,
 )
+from quatrefoil.federation.offer_checks import CheckedOffer, OfferChecks
 from quatrefoil.federation.outbox import Outbox
 from quatrefoil.federation.progress import NAME, Progress
 from quatrefoil.federation.proving import JobProofs
@@ -61,33 +59,10 @@ from quatrefoil.federation.vectors import (
     Arrays,
     decode_arrays,
     encode_arrays,
-    flatten,
-    largest_within,
     model_digest,
 )
 from quatrefoil.policy import Policy
 from quatrefoil.state import State
-
-
-@dataclass(frozen=True)
-class _Checked:
-    """An offer after every check, and what its evidence was found to show: None with a committee, which gives none."""
-
-    context: RoundContext
-    evidence: bytes
-    appraisal: Appraisal | None
-
-    def measurements(self) -> list[Event]:
-        """For the log: where the keeper's evidence shows that it holds keys, and by which appraisal policy."""
-        if self.appraisal is None:
-            return []
-        body = {
-            "context": self.context.digest().hex(),
-            "enclave": self.appraisal.kind,
-            "isolation": self.appraisal.isolation,
-            "appraisal": self.appraisal.policy.hex(),
-        }
-        return [Event("measurement", body, {"evidence": self.evidence})]
 
 
 class Silo:
@@ -118,7 +93,6 @@ class Silo:
         self._security = security
         self._aggregation = aggregation
         self._proofs = JobProofs(proofs, policy)
-        self._appraiser = appraiser
         self._policy = policy
         self._state = state
         self._log = log
@@ -136,7 +110,10 @@ class Silo:
             log=log,
             clock=clock,
         )
+        self._offers = OfferChecks(security=security, proofs=self._proofs, appraiser=appraiser, outbox=self._outbox)
+        self._fitting = Fitting(policy, log)
         self._dealer = Dealer(security, aggregation, log, most=policy.key_authority.liars)
+        self._contributing = Contributing(security, aggregation, self._proofs, self._dealer)
         self._member = Member(
             security=security, aggregation=aggregation, proofs=self._proofs, policy=policy, state=state, log=log
         )
@@ -210,7 +187,7 @@ class Silo:
     def check_offer(self, offer: bytes, voids: Sequence[bytes] = ()) -> RoundContext:
         """The context of a round that this silo may train for, after every check but those on the update itself."""
         with refusals_logged(self._log, "offer"):
-            return self._check_offer(offer, voids).context
+            return self._checked(offer, voids).context
 
     def recorded(self, context: RoundContext) -> bytes | None:
         """The message that was recorded for this attempt, to be sent again as it is; None before there is one."""
@@ -222,7 +199,7 @@ class Silo:
         The parts: signed :class:`Contribution`, sealed key, ciphertext, proof (empty in a job without). Called again
         for the same attempt, it returns the bytes that were recorded first, whatever ``trained`` holds.
         """
-        return self._contribute(offer, lambda: self._difference(trained), voids)
+        return self._contribute(offer, lambda: difference(trained, self.model, self.job.layout), voids)
 
     def contribute_update(self, offer: bytes, update: FloatVector, voids: Sequence[bytes] = ()) -> bytes:
         """:meth:`contribute` for who has the update itself: a model that it is added to and taken from again rounds
@@ -231,11 +208,11 @@ class Silo:
 
     def _contribute(self, offer: bytes, update: Callable[[], FloatVector], voids: Sequence[bytes]) -> bytes:
         with refusals_logged(self._log, "contribute"):
-            checked = self._check_offer(offer, voids)
+            checked = self._checked(offer, voids)
             context = checked.context
             if (recorded := self.recorded(context)) is not None:
                 return recorded
-            message = self._encrypt(context, self._clipped(update()))
+            message = self._encrypt(context, self._fitting.clipped(update(), self.rounds_done + 1, self._held))
             recorded = self._outbox.record(context, message)
             sent = {
                 "round": context.round,
@@ -253,7 +230,7 @@ class Silo:
         silo's contribution changed, and for one that sets a small group apart: ``confirmations``, ``rosters``.
         """
         with refusals_logged(self._log, "confirm"):
-            context = self._check_offer(offer, voids).context
+            context = self._checked(offer, voids).context
             job = self._agreed()
             proposal = read(self._security, signed_proposal, RosterProposal, job.job.aggregator, "aggregator")
             recorded = self.recorded(context)
@@ -263,7 +240,7 @@ class Silo:
                 context,
                 proposal,
                 minimum_group=self._policy.limits.minimum_roster_group,
-                voids=self._read_voids(voids),
+                voids=[read_void(job, self._security, void) for void in voids],
                 sign=self._security.sign,
             )
             self._log.append(
@@ -308,6 +285,8 @@ class Silo:
         with refusals_logged(self._log, "void"):
             return self._member.void(self._agreed(), self._next(), offer, request)
 
+    # ------------------------------------------------------------------------------------------- receipts and results
+
     def acknowledged(self, context: RoundContext) -> None:
         """The aggregator has taken this silo's contribution to this attempt, and owes a receipt of it. Durable."""
         self._shelf().acknowledge(context)
@@ -340,7 +319,7 @@ class Silo:
                     hint="Send them in order",
                 )
             require_model(context.model, model_digest(self.model, job.job.layout), "model of the round")
-            self._require_bounds(job, context)
+            self._offers.require_bounds(job, context, self._current())
             taken = take_result(
                 job, context, self.model, release=release, result=result, security=self._security, policy=self._policy
             )
@@ -363,29 +342,6 @@ class Silo:
 
     # -------------------------------------------------------------------------------------------------------- details
 
-    def _check_offer(self, offer: bytes, voids: Sequence[bytes]) -> _Checked:
-        job = self._agreed()
-        wanted = read_offer(job, self._security, offer)
-        context = wanted.context
-        job.context_matches(context)
-        if context.round != self.rounds_done + 1:
-            raise MessageRefused(
-                f"round {context.round} was offered, {self.rounds_done + 1} is next", hint="Send the results in between"
-            )
-        require_model(context.model, model_digest(self.model, job.job.layout), "model of the round")
-        self._require_bounds(job, context)
-        self._outbox.require_voids(context, {void.context for void in self._read_voids(voids)})
-        # Last, since what is appraised is the key of exactly this context.
-        appraisal = None
-        if self._appraiser is not None:
-            appraisal = self._appraiser.appraise(wanted.evidence, report_data=context.digest())
-        return _Checked(context, wanted.evidence, appraisal)
-
-    def _require_bounds(self, job: AgreedJob, context: RoundContext) -> None:
-        current = self._current()
-        job.norm_matches(context, current.norm)
-        job.direction_matches(context, self._proofs.direction_digest(current.direction))
-
     def _agree(self, enrolled_job: bytes) -> AgreedJob:
         return agree(
             enrolled_job,
@@ -406,11 +362,12 @@ class Silo:
             raise CallerError("no job has been started", hint="Call start() with the job that every silo signed")
         return found
 
-    def _read_voids(self, voids: Sequence[bytes]) -> list[RoundVoid]:
-        found = [read_void(self._agreed(), self._security, void) for void in voids]
-        for void in found:
-            self._dealer.forget(void.context)
-        return found
+    def _checked(self, offer: bytes, voids: Sequence[bytes]) -> CheckedOffer:
+        """An offer after every check. Of attempts that are void no share is shown any more."""
+        checked = self._offers.check(self._agreed(), self._current(), offer, voids)
+        for context in checked.voided:
+            self._dealer.forget(context)
+        return checked
 
     def _next(self) -> OpenRound:
         """What the next round is opened with, by what this silo knows; the attempt aside."""
@@ -419,59 +376,11 @@ class Silo:
         direction = self._proofs.direction_digest(current.direction)
         return OpenRound(job.digest, current.rounds + 1, 0, digest, current.norm, direction)
 
-    def _difference(self, trained: Sequence[NDArray[np.floating]]) -> FloatVector:
-        layout = self.job.layout
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused, like other infinities
-            return flatten(trained, layout) - flatten(self.model, layout)
-
-    def _clipped(self, update: FloatVector) -> FloatVector:
-        """The update within the clip bound and the bounds of the round, or as it is, to be refused."""
-        bound = largest_within(self._policy.limits.clip, update.dtype)
-        beyond = int(np.count_nonzero(np.abs(update) > bound))
-        # What is not finite comes of diverged training: it is left for the encryption to refuse, not clipped.
-        if beyond and self._policy.on_excess == "clip" and np.isfinite(update).all():
-            self._log.append("clipped", {"round": self.rounds_done + 1, "values": beyond, "clip": float(bound)})
-            clipped: NDArray[Any] = np.clip(update, -bound, bound)
-            update = clipped
-        # What is still beyond the clip bound, or not finite, the encryption refuses by its index.
-        return self._held(update) if (np.abs(update) <= bound).all() else update
-
     def _held(self, update: FloatVector) -> FloatVector:
-        """The update within what the proofs of this round show."""
-        limits, current = self._policy.limits, self._current()
-        bounds = Bounds(
-            float(largest_within(limits.clip, update.dtype)),
-            current.norm,
-            self.job.layout.sizes,
-            limits.update_layer_norms,
-            current.direction,
-        )
-        kept = held(update, bounds, refuse=self._policy.on_excess == "refuse", round_number=self.rounds_done + 1)
-        if kept is not update:
-            self._log.append("clipped", {"round": self.rounds_done + 1, "update_norm": current.norm})
-        return kept
+        return self._fitting.held(update, self.job.layout, self._current())
 
     def _encrypt(self, context: RoundContext, update: FloatVector) -> bytes:
-        digest = context.digest()
-        subject = self._agreed().subject(context, self._security.name, self._current().direction)
-        encrypted, hidden = self._proofs.encrypt(self._aggregation, update, subject)
-        try:
-            if self._proofs.threshold is None:
-                sealed = self._security.seal(context.sealing_key, encrypted.key, context=digest)
-            else:
-                assert hidden is not None, "a committee has proofs"
-                dealt, sealed = self._dealer.deal(self._agreed(), context, encrypted.key)
-                hidden = replace(hidden, dealt=dealt)
-            proven = self._proofs.prove(subject, encrypted.ciphertext, sealed, hidden)
-        finally:
-            encrypted.key[:] = bytes(len(encrypted.key))
-            if hidden is not None:
-                hidden.noise[:] = bytes(len(hidden.noise))
-                if hidden.dealt is not None:
-                    hidden.dealt.hidden[:] = bytes(len(hidden.dealt.hidden))
-        named = self._proofs.sealed_digest(sealed)
-        contribution = Contribution(digest, sha256(encrypted.ciphertext), named, proven.claims)
-        return parts.join([self._security.sign(contribution.encode()), sealed, encrypted.ciphertext, proven.proof])
+        return self._contributing.message(self._agreed(), context, update, self._current().direction)
 
     def _shelf(self) -> ReceiptShelf:
         checks = ReceiptChecks(self._agreed(), security=self._security, policy=self._policy, clock=self._clock)

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from quatrefoil.errors import CallerError, MessageRefused, PolicyError, UpdateRefused
 from quatrefoil.federation import parts
-from quatrefoil.federation.aggregator import Aggregator, OpenedSum
+from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.messages import Job, KeyRelease
 from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.silo import Silo
+from quatrefoil.federation.sums import OpenedSum
 from quatrefoil.federation.vectors import ArrayLayout, Arrays, Layout
 from quatrefoil.state import State
 from quatrefoil.transport.statement import Signed

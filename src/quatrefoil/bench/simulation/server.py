@@ -23,7 +23,7 @@ from quatrefoil.bench.simulation.silos import PARAMETER_SET
 from quatrefoil.bench.simulation.workers import Workers
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation
 from quatrefoil.errors import PeerError
-from quatrefoil.federation.aggregator import Aggregator, OpenedSum
+from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.intake import Intake
@@ -33,6 +33,7 @@ from quatrefoil.federation.messages import Member
 from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.spool import FileSpool
+from quatrefoil.federation.sums import OpenedSum
 from quatrefoil.federation.tree import LARGEST, GroupAggregator, GroupSum, grains_of, upper_initial
 from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
 from quatrefoil.insecure import SoftwareIsolation
