@@ -16,8 +16,9 @@ from quatrefoil.federation.sums import OpenedSum
 from quatrefoil.federation.tree import LARGEST, GroupAggregator, upper_initial
 from quatrefoil.policy import Policy
 from quatrefoil.proofs import BoundedUpdateProofs
-from world import POLICY, World
+from world import POLICY, SAMPLES, World
 
+SAMPLES.setdefault("huesca", 60)
 CLIP = 32767 / 32768
 GRAIN = CLIP / 32767
 """2^-15 exactly: an update of whole grains, weighed by a power of two, is rounded nowhere."""
@@ -32,8 +33,8 @@ class UpperWorld(World):
         values = {
             "threat": "",
             "on_excess": "refuse",
-            "minimum_silos": 2,
-            "colluding_silos": 0,
+            "minimum_silos": 3,
+            "colluding_silos": 1,
             "largest_sample_count": 1,
             "clip": float(LARGEST),
             "difference": 1,

@@ -16,13 +16,14 @@ from quatrefoil.federation.tree import TAIL
 from trees import GRAIN, VALUES, Tree
 from world import SAMPLES, body_of
 
-NORTH, SOUTH = ("ambon", "bari", "cusco"), ("dakar", "elba", "faro", "graz")
-GROUPS = {"north": NORTH, "south": SOUTH}
+NORTH, SOUTH, WEST = ("ambon", "bari", "cusco"), ("dakar", "elba"), ("faro", "graz")
+GROUPS = {"north": NORTH, "south": SOUTH, "west": WEST}
+ALL = NORTH + SOUTH + WEST
 
 
 def updates(seed: int = 0) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(seed)
-    return {name: 128 * generator.integers(-200, 200, VALUES) for name in (*NORTH, *SOUTH)}
+    return {name: 128 * generator.integers(-200, 200, VALUES) for name in ALL}
 
 
 def sum_of(sent: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray:
@@ -86,8 +87,8 @@ def test_the_limit_a_group_that_lies_of_its_sum_moves_every_groups_mean() -> Non
     done = tree.upper.finish()
     told = (done.offer, done.release, done.result, done.receipts.of("north"))
     tree.groups["north"].accept(tree.nodes["north"].finish(opened["north"], *told))
-    weight = sum(SAMPLES[name] for name in (*NORTH, *SOUTH)) / 256
-    moved = tree.groups["north"].aggregator.model[0] - sum_of(sent, (*NORTH, *SOUTH)) * GRAIN / weight
+    weight = sum(SAMPLES[name] for name in ALL) / 256
+    moved = tree.groups["north"].aggregator.model[0] - sum_of(sent, ALL) * GRAIN / weight
     assert np.allclose(moved, 1000.0 / weight)
 
 

@@ -23,28 +23,28 @@ def quiet(_: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def two_groups():
+def three_groups():
     """Every lie once a round, in groups whose sums go up."""
     return simulate(
-        Options(silos=24, parameters=300, dropout=0.1, liars=5 / 24, slow=0.17, rounds=2, group=12, workers=2), quiet
+        Options(silos=24, parameters=300, dropout=0.1, liars=5 / 24, slow=0.17, rounds=2, group=8, workers=2), quiet
     )
 
 
-def test_two_groups_give_the_exact_sum_of_the_honest(two_groups) -> None:
-    assert two_groups["exact"] and two_groups["complete"] and two_groups["groups"] == 2
-    assert two_groups["accepted"] + two_groups["refused"] + two_groups["absent"] == 2 * 24
-    assert two_groups["late"] == 4 and two_groups["absent"] == 4
-    assert "upper" in two_groups["server_steps"]
-    assert all(two_groups[figure] > 0 for figure in FIGURES)
+def test_three_groups_give_the_exact_sum_of_the_honest(three_groups) -> None:
+    assert three_groups["exact"] and three_groups["complete"] and three_groups["groups"] == 3
+    assert three_groups["accepted"] + three_groups["refused"] + three_groups["absent"] == 2 * 24
+    assert three_groups["late"] == 4 and three_groups["absent"] == 4
+    assert "upper" in three_groups["server_steps"]
+    assert all(three_groups[figure] > 0 for figure in FIGURES)
 
 
-def test_every_lie_is_refused_by_name_and_for_its_reason(two_groups) -> None:
-    assert two_groups["liars_refused"] and two_groups["liars_not_refused"] == []
-    assert set(two_groups["lies"]) == set(KINDS)
-    for lie, row in two_groups["lies"].items():
+def test_every_lie_is_refused_by_name_and_for_its_reason(three_groups) -> None:
+    assert three_groups["liars_refused"] and three_groups["liars_not_refused"] == []
+    assert set(three_groups["lies"]) == set(KINDS)
+    for lie, row in three_groups["lies"].items():
         assert row["told"] == row["refused"] == 2, lie
         assert running._is_refused_for(row["reason"], lie)
-    assert all(name in reason or "signed by silo" in reason for name, reason in two_groups["refusals"].items())
+    assert all(name in reason or "signed by silo" in reason for name, reason in three_groups["refusals"].items())
 
 
 def test_one_group_that_stands_alone(capsys) -> None:
@@ -80,6 +80,10 @@ def test_a_liar_that_gets_in_is_told_of(monkeypatch) -> None:
 def test_what_cannot_be_simulated_is_refused(given: dict[str, float], problem: str) -> None:
     with pytest.raises(CallerError, match=problem):
         Options(**({"silos": 10, "parameters": 10} | given))
+
+
+def test_two_groups_would_have_each_others_sum() -> None:
+    assert [Options(silos=silos, parameters=10, group=12).groups for silos in (12, 13, 24, 36, 37)] == [1, 3, 3, 3, 4]
 
 
 @pytest.mark.parametrize("given", [{"dropout": 0.6}, {"liars": 0.9}])

@@ -177,6 +177,38 @@ def test_with_more_liars_than_are_allowed_for_nothing_is_published_and_nobody_is
     assert world.desk.answers.liars == {} and world.aggregator.rounds_done == 0
 
 
+def test_an_answer_that_comes_during_a_trial_has_no_part_in_its_end() -> None:
+    world = started()
+    world.send(world.open())
+    other_sum(world, "faro")
+    world.propose()
+    for name in EIGHT[:5]:
+        world.desk.answers.take(name, world.answer_of(name))
+    trial = world.desk.answers.trial()
+    for name in EIGHT[5:]:
+        world.desk.answers.take(name, world.answer_of(name))
+    found = world.desk.answers.conclude(world.proposal, trial)
+    assert found is not None and world.desk.answers.liars == {}
+    release = CommitteeRelease.decode(parts.split(found, 2)[0])
+    assert {world.hub_security.verify(one).signer for one in release.answers} == set(EIGHT[:5])
+
+
+def test_a_trial_that_fails_while_more_answers_come_ends_nothing() -> None:
+    world = started()
+    world.send(world.open())
+    other_sum(world, "ambon")
+    world.propose()
+    answers = world.desk.answers
+    for name in EIGHT[:5]:
+        answers.take(name, world.answer_of(name))
+    trial = answers.trial()
+    for name in EIGHT[5:]:
+        answers.take(name, world.answer_of(name))
+    assert answers.conclude(world.proposal, trial) is None and answers.liars == {}
+    assert answers.can_try
+    assert answers.conclude(world.proposal, answers.trial()) is not None and liars_in(world) == ["ambon"]
+
+
 # ---------------------------------------------------------------------------------------------------------- two rosters
 
 

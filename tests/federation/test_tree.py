@@ -18,8 +18,11 @@ from quatrefoil.federation.vectors import encode_arrays, layout_of
 from trees import CLIP, GRAIN, VALUES, GroupWorld, Tree, UpperWorld, given
 from world import SAMPLES
 
-NORTH, SOUTH = ("ambon", "bari", "cusco"), ("dakar", "elba", "faro", "graz")
-GROUPS = {"north": NORTH, "south": SOUTH}
+NORTH, SOUTH, WEST = ("ambon", "bari", "cusco"), ("dakar", "elba"), ("faro", "graz")
+GROUPS = {"north": NORTH, "south": SOUTH, "west": WEST}
+ALL = NORTH + SOUTH + WEST
+FOUR = {"east": ("cusco", "huesca"), "north": NORTH[:2], "south": SOUTH, "west": WEST}
+EVERYBODY = (*ALL, "huesca")
 
 
 def updates(*names: str, seed: int = 0) -> dict[str, np.ndarray]:
@@ -39,7 +42,7 @@ def test_every_group_gets_the_mean_of_all_silos_exactly() -> None:
     tree = Tree(GROUPS)
     model = np.zeros(VALUES)
     for seed in range(2):
-        sent = updates(*NORTH, *SOUTH, seed=seed)
+        sent = updates(*ALL, seed=seed)
         finished = tree.run_round(sent)
         model = model + clear_mean(sent)
         for world in tree.groups.values():
@@ -51,36 +54,52 @@ def test_every_group_gets_the_mean_of_all_silos_exactly() -> None:
 
 def test_with_proofs_in_the_groups() -> None:
     tree = Tree(GROUPS, rounds=1, proofs=True)
-    sent = updates("ambon", "cusco", "dakar", "graz")
+    sent = updates("ambon", "cusco", "dakar", "elba", "faro", "graz")
     tree.run_round(sent)
     assert (tree.groups["north"].aggregator.model[0] == clear_mean(sent)).all()
 
 
 def test_a_group_that_stays_away_is_a_silo_that_does() -> None:
-    tree = Tree({"north": NORTH, "south": SOUTH[:2], "west": SOUTH[2:]}, rounds=1)
-    sent = updates(*NORTH, *SOUTH)
+    tree = Tree(FOUR, rounds=1)
+    sent = updates(*EVERYBODY)
     tree.run_round(sent, away=["west"])
-    there = {name: sent[name] for name in (*NORTH, "dakar", "elba")}
+    there = {name: sent[name] for name in EVERYBODY if name not in WEST}
     assert (tree.groups["north"].aggregator.model[0] == clear_mean(there)).all()
     assert tree.groups["west"].aggregator.rounds_done == 0
 
 
 def test_a_group_that_comes_too_late_takes_the_mean_of_the_others() -> None:
-    tree = Tree({"north": NORTH, "south": SOUTH[:2], "west": SOUTH[2:]})
-    sent = updates(*NORTH, *SOUTH)
+    tree = Tree(FOUR)
+    sent = updates(*EVERYBODY)
     tree.run_round(sent, away=["west"])
     done = tree.upper.aggregator.finished(1)
     assert done is not None
     tree.groups["west"].accept(tree.nodes["west"].finish(tree.gather("west", sent), *given(done, "west")))
     assert (tree.groups["west"].aggregator.model[0] == tree.groups["north"].aggregator.model[0]).all()
-    tree.run_round(updates(*NORTH, *SOUTH, seed=1))
+    tree.run_round(updates(*EVERYBODY, seed=1))
     assert (tree.groups["west"].silos["graz"].model[0] == tree.groups["north"].silos["bari"].model[0]).all()
 
 
 def test_too_few_groups_are_no_sum() -> None:
     tree = Tree(GROUPS, rounds=1)
-    with pytest.raises(PolicyError, match="1 of at least 2"):
-        tree.run_round(updates(*NORTH, *SOUTH), away=["south"])
+    with pytest.raises(PolicyError, match="2 of at least 3"):
+        tree.run_round(updates(*ALL), away=["south"])
+
+
+def test_a_group_does_not_go_up_to_a_job_that_lets_two_groups_be_added() -> None:
+    """The policy itself asks for ``colluding_silos + 2``, which is two where nobody is said to collude."""
+    tree = Tree(GROUPS)
+    fitting = {"names": tuple(GROUPS), "rounds": 2, "initial": upper_initial(VALUES)}
+    tree.upper = UpperWorld(**fitting, limits={"minimum_silos": 2, "colluding_silos": 0}).begin()
+    tree.groups["north"] = GroupWorld(
+        limits={"clip": CLIP, "largest_sample_count": 256, "minimum_silos": 2, "colluding_silos": 0},
+        names=NORTH,
+        rounds=2,
+        initial=[np.zeros(VALUES)],
+        upper=tree.upper.aggregator.job.digest(),
+    ).begin()
+    with pytest.raises(PolicyError, match="adds 2 groups, and of two each has the other's sum"):
+        tree.node("north")
 
 
 def test_a_groups_own_mean_is_published_to_nobody() -> None:
@@ -95,7 +114,7 @@ def test_a_groups_own_mean_is_published_to_nobody() -> None:
 
 def test_a_group_that_is_killed_after_it_took_the_result_publishes_the_same() -> None:
     tree = Tree(GROUPS, rounds=1)
-    sent = updates(*NORTH, *SOUTH)
+    sent = updates(*ALL)
     opened = {name: tree.gather(name, sent) for name in GROUPS}
     offer = tree.upper.open()
     for name, one in opened.items():
@@ -135,7 +154,7 @@ def test_nothing_is_published_before_an_upper_result_was_taken() -> None:
 
 def test_a_result_that_is_refused_is_not_published_later() -> None:
     tree = Tree(GROUPS, rounds=1)
-    sent = updates(*NORTH, *SOUTH)
+    sent = updates(*ALL)
     opened = {name: tree.gather(name, sent) for name in GROUPS}
     offer = tree.upper.open()
     for name, one in opened.items():

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quatrefoil.errors import MessageRefused
+from quatrefoil.errors import DateRefused, MessageRefused
 from quatrefoil.flower.session import (
+    CLOCK_SKEW,
     SECRET_BYTES,
+    VALID,
     Hello,
     Session,
     answer_hello,
@@ -101,13 +104,15 @@ class Meeting:
         self.silo = consortium.transport("bari", "silo")
         self.key = self.hub.new_recipient()
         self.state = MemoryState()
+        self.now = datetime(2030, 1, 1, tzinfo=UTC)
 
     def answer(self, signed: bytes, **changes: Any) -> bytes:
         given = {"security": self.silo, "state": self.state, "aggregator": "hub", "run": RUN, "node": NODE}
-        return answer_hello(signed, **(given | {"random": os.urandom} | changes))
+        return answer_hello(signed, **(given | {"random": os.urandom, "at": self.now} | changes))
 
     def hello(self, run: int = RUN, node: int = NODE) -> tuple[bytes, bytes]:
-        return greet(self.hub, self.key, run, node, os.urandom(16))
+        self.now += timedelta(seconds=1)
+        return greet(self.hub, self.key, run, node, os.urandom(16), at=self.now)
 
 
 def test_both_sides_have_one_session_and_the_silo_keeps_it_over_restarts(consortium: Consortium) -> None:
@@ -136,12 +141,52 @@ def test_a_new_hello_ends_the_session_before(consortium: Consortium) -> None:
         kept_session(meeting.state, before, os.urandom)
 
 
+def test_an_old_hello_buys_no_session_from_who_has_answered_a_newer_one(consortium: Consortium) -> None:
+    """Who has stolen the key of a run, and recorded its hello, would have the next session's secret sealed to it."""
+    meeting = Meeting(consortium)
+    (old, _), (new, digest) = meeting.hello(), meeting.hello()
+    meeting.answer(old)
+    meeting.answer(new)
+    with pytest.raises(DateRefused, match=r"made 1\.000000 s before one that this silo has answered"):
+        meeting.answer(old)
+    kept_session(meeting.state, digest, os.urandom)
+    forget_sessions(meeting.state)
+    for one in (old, new):
+        with pytest.raises(DateRefused, match="before one that this silo has answered"):
+            meeting.answer(one)
+    meeting.answer(meeting.hello()[0])
+
+
+@pytest.mark.parametrize("late", [VALID + CLOCK_SKEW + 1, -CLOCK_SKEW - 1, 30 * 86400])
+def test_a_hello_that_is_not_valid_now_is_not_answered(consortium: Consortium, late: int) -> None:
+    meeting = Meeting(consortium)
+    signed, _ = meeting.hello()
+    with pytest.raises(DateRefused, match="Set the clocks of both sides"):
+        meeting.answer(signed, at=meeting.now + timedelta(seconds=late))
+    assert meeting.state.names("") == []
+
+
+@pytest.mark.parametrize("late", [VALID + CLOCK_SKEW, -CLOCK_SKEW, 0])
+def test_clocks_may_differ_a_little(consortium: Consortium, late: int) -> None:
+    meeting = Meeting(consortium)
+    meeting.answer(meeting.hello()[0], at=meeting.now + timedelta(seconds=late))
+
+
+def test_a_hello_that_is_valid_for_ever_is_not_answered(consortium: Consortium) -> None:
+    meeting = Meeting(consortium)
+    made = int(meeting.now.timestamp() * 1e6)
+    for until in (2**64 - 1, made + VALID * 10**6 + 1):
+        long = meeting.hub.sign(Hello(RUN, NODE, meeting.key.public, bytes(16), made, until).encode())
+        with pytest.raises(DateRefused):
+            meeting.answer(long)
+
+
 def test_nothing_is_left_of_sessions_that_are_forgotten(consortium: Consortium) -> None:
     meeting = Meeting(consortium)
     signed, digest = meeting.hello()
     meeting.answer(signed)
     forget_sessions(meeting.state)
-    assert meeting.state.names("") == []
+    assert meeting.state.names("") == ["flower/newest-hello"]
     with pytest.raises(MessageRefused, match="no such session"):
         kept_session(meeting.state, digest, os.urandom)
 
@@ -176,7 +221,7 @@ def test_a_hello_of_another_consortium_is_not_answered(consortium: Consortium, s
 def test_a_key_that_somebody_on_the_way_put_into_a_hello_is_not_sealed_to(consortium: Consortium) -> None:
     meeting = Meeting(consortium)
     thief = consortium.transport("thief", "silo")
-    forged = thief.sign(Hello(RUN, NODE, thief.new_recipient().public, bytes(16)).encode())
+    forged = thief.sign(Hello(RUN, NODE, thief.new_recipient().public, bytes(16), 0, 1).encode())
     with pytest.raises(MessageRefused, match="silo thief says hello"):
         meeting.answer(forged)
 

@@ -4,11 +4,14 @@ out."""
 from __future__ import annotations
 
 import asyncio
+import threading
+from typing import Any
 
 import pytest
 from loopback import Loopback
 
 from committee_world import EIGHT, CommitteeWorld
+from quatrefoil.aggregation import AdditiveAggregation
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
@@ -77,6 +80,26 @@ def test_two_silent_and_one_lying_member_are_named_and_hold_up_nothing() -> None
             reasons = {body["silo"]: body["reason"] for body in world.logged("refusal") if "silo" in body}
             assert {"bari", "elba"} <= set(reasons) and "is silent" in reasons["bari"]
             assert set(aggregator.desk.answers.liars if aggregator.desk else ()) <= {"ambon"}
+
+    asyncio.run(run())
+
+
+def test_others_are_answered_while_answers_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        world = CommitteeWorld(rounds=1)
+        loop, ticked, waited = asyncio.get_running_loop(), threading.Event(), []
+        honest = AdditiveAggregation.recover_key
+
+        def slow(*arguments: Any, **named: Any) -> Any:
+            loop.call_soon_threadsafe(ticked.set)
+            waited.append(ticked.wait(LONG / 4))
+            return honest(*arguments, **named)
+
+        monkeypatch.setattr(AdditiveAggregation, "recover_key", slow)
+        async with loopback(world) as hub:
+            hub.silos()
+            assert (await end(hub)).rounds_done == 1
+        assert waited and all(waited), "the loop stood still"
 
     asyncio.run(run())
 

@@ -6,11 +6,12 @@ docs/committee.md defines the sharing and every byte; unaudited.
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from quatrefoil import _core
 from quatrefoil.aggregation.ciphertext import VERSION, check_keys, check_roster, key_header
-from quatrefoil.aggregation.parameters import ParameterSet
+from quatrefoil.aggregation.parameters import NAMED, ParameterSet
 from quatrefoil.contracts import LARGEST_TRIALS, DealtKey, Recovered, Threshold
 from quatrefoil.errors import CiphertextRefused, ParametersRefused
 
@@ -95,6 +96,27 @@ def recover(
     )
 
 
+def liars(answers: Mapping[int, bytes]) -> tuple[int, ...]:
+    """Who of these members answered something else than the sum of its shares, for whoever has the answers alone: all
+    that :func:`recover` needs to know is in their first bytes. ``CiphertextRefused`` where they do not tell.
+
+    Whether the key decrypts is left out: that its coefficients are sums of secrets, a wrong one passes all but never.
+    """
+    heads = Counter(answer[: _ANSWER.size] for answer in answers.values())
+    (head, _), *_ = heads.most_common(1) or [(b"", 0)]
+    known = {one.digest(): one for one in NAMED.values()}
+    try:
+        _magic, _version, _reserved, count, digest, *numbers = _ANSWER.unpack(head)
+        parameters, threshold = known[digest], Threshold(*numbers)
+    except (struct.error, KeyError, ParametersRefused):
+        raise CiphertextRefused(
+            "the answers are no sums of shares under a known parameter set", hint="Take them as they were logged"
+        ) from None
+    if not 1 <= count <= parameters.max_silos or any(not 1 <= member <= threshold.members for member in answers):
+        raise CiphertextRefused("the answers are of no committee that there is", hint="Take them as they were logged")
+    return recover(parameters, answers, threshold, count=count, decrypts=lambda _: True).liars
+
+
 def _numbers(threshold: Threshold) -> tuple[int, int, int]:
     return threshold.members, threshold.privacy, threshold.packing
 
@@ -109,4 +131,4 @@ def _has_form(answer: bytes, header: bytes, expected: int) -> bool:
     return _core.words_below_modulus(answer[len(header) :])
 
 
-__all__ = ["add", "deal", "recover"]
+__all__ = ["add", "deal", "liars", "recover"]

@@ -17,13 +17,14 @@ from quatrefoil.bench.simulation.population import LARGEST_GROUP, USUAL_GROUP, O
 from quatrefoil.bench.simulation.running import simulate
 from quatrefoil.bench.simulation.server import UPPER_SET
 from quatrefoil.bench.simulation.silos import PARAMETER_SET
+from quatrefoil.federation.tree import LEAST_GROUPS
 from quatrefoil.proofs import largest_values
 from quatrefoil.wire import LARGEST_MESSAGE
 
 SMALL, LARGE = 20_000, 400_000
 """Values of the two models that are measured."""
 
-SILOS, GROUP, ROUNDS = 16, 8, 2
+SILOS, GROUP, ROUNDS = 24, 8, 2
 
 TARGETS = (
     (100, 10**5),
@@ -73,7 +74,7 @@ class Units:
 
 
 def measure_units(progress: Callable[[str], None]) -> Units:
-    """Measured here, by two simulations of two groups."""
+    """Measured here, by two simulations of three groups."""
     small, large = (
         simulate(Options(silos=SILOS, parameters=size, rounds=ROUNDS, group=GROUP), progress) for size in (SMALL, LARGE)
     )
@@ -101,7 +102,7 @@ def predict(units: Units, silos: int, values: int) -> dict[str, Any]:
     ``server_s``: processor seconds of all aggregators and keepers; ``on_16_cores_s``: of those shared out evenly.
     ``wire_s``: of all contributions through one gigabit a second.
     """
-    groups = 1 if silos <= LARGEST_GROUP else math.ceil(silos / USUAL_GROUP)
+    groups = 1 if silos <= LARGEST_GROUP else max(math.ceil(silos / USUAL_GROUP), LEAST_GROUPS)
     once = units.group_ms.at(values) + (units.upper_ms.at(values) if groups > 1 else 0.0)
     server_s = (units.server_ms.at(values) * silos + once * groups) / 1e3
     received = units.bytes_from.at(values) * silos

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from quatrefoil.audit.accusations import MemberAnswer as MemberAnswer
+from quatrefoil.audit.accusations import TriedAnswers as TriedAnswers
 from quatrefoil.wire import WireObject
 
 
@@ -118,18 +120,6 @@ class MemberRequest(WireObject):
     TYPE: ClassVar[str] = "urn:quatrefoil:member-request"
     proposal: bytes
     opened: tuple[bytes, ...]
-
-
-@dataclass(frozen=True)
-class MemberAnswer(WireObject):
-    """A member to all: its one answer in an attempt. ``proposal``: the digest of the roster; ``sum``: SHA-256 of the
-    sum of its shares of that roster, which travels beside it, to the aggregator only."""
-
-    TYPE: ClassVar[str] = "urn:quatrefoil:member-answer"
-    context: bytes
-    proposal: bytes
-    member: int
-    sum: bytes
 
 
 @dataclass(frozen=True)

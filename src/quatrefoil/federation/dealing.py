@@ -1,8 +1,8 @@
 """A silo as a dealer: its key in shares, each sealed to one member, and what it shows of them when it is complained of.
 
-The shares stay in memory until the round is over. A dealer that was started again has none left to show, and is left
-out of the attempt if somebody complains of it. It never shows more shares than members may lie: those could be liars',
-who have them anyway; more would be an honest member's.
+The shares stay in memory until the attempt is void or the round is over. A dealer that was started again has none left
+to show, and is left out of the attempt if somebody complains of it. It never shows more shares than members may lie:
+those could be liars', who have them anyway; more would be an honest member's.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Dealer:
         assert job.threshold is not None
         digest = context.digest()
         keys = sealing_keys(context, job.job.members)
+        self.forget()  # a silo deals for another attempt only once those before are void
         dealt = self._aggregation.deal_key(key, job.threshold)
-        self.forget(digest)
         self._dealt[digest] = _Dealt(dealt.shares)
         sealed = [
             self._security.seal(to, share, context=digest) if to else b""

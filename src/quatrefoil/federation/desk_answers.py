@@ -3,15 +3,17 @@ learns the sums. A release is durable before it is given, and has no answer of a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 
 from quatrefoil.audit import Event, Log
-from quatrefoil.contracts import PrivateAggregation, TransportSecurity
+from quatrefoil.contracts import PrivateAggregation, Recovered, TransportSecurity
 from quatrefoil.errors import CiphertextRefused, MessageRefused, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, read, sha256, shape_of
 from quatrefoil.federation.authorities import least_keys
-from quatrefoil.federation.committee_messages import CommitteeRelease, MemberAnswer, MemberRequest
+from quatrefoil.federation.committee_messages import CommitteeRelease, MemberAnswer, MemberRequest, TriedAnswers
 from quatrefoil.federation.desk_members import Asked, AskedMembers, where
 from quatrefoil.federation.desk_opening import Opening
 from quatrefoil.federation.messages import RosterProposal, RoundContext
@@ -83,39 +85,61 @@ class Answers:
         """Members that have answered, sorted."""
         return sorted(self._members.current().answers)
 
-    def recover(self, proposal: bytes) -> bytes | None:
-        """The release and the sum of the roster's keys, joined, once enough answers agree; None while more may come.
-        ``CiphertextRefused`` where every member that could has answered, and no ``recovery`` of them agree;
-        ``RoundVoided`` where more of them are silent than is allowed for.
-
-        Members whose answers are not the sums of their shares are named, and logged with what they signed.
-        """
-        now, attempt = self._members.current(), self._members.gathering()
+    @property
+    def can_try(self) -> bool:
+        """Whether enough members have answered, and one more since the last :meth:`trial`. ``CiphertextRefused`` where
+        every member that could has answered, and no ``recovery`` of them agree; ``RoundVoided`` where more of them are
+        silent than is allowed for."""
+        now = self._members.current()
         if len(now.answers) < self._members.recovery:
-            return None
+            return False
         if len(now.answers) == now.tried:
             self._more_needed(now)
-            return None
+            return False
+        return True
+
+    def trial(self) -> Callable[[], Recovered]:
+        """Recovers the sum of the roster's keys from the answers that are here now. Free of state, for any thread: with
+        liars among many members it takes thousands of trials. Then :meth:`conclude`."""
+        now, attempt = self._members.current(), self._members.gathering()
         roster = attempt.roster()
         now.tried = len(now.answers)
+        return functools.partial(
+            self._aggregation.recover_key,
+            {answer.member: total for _, total, answer in now.answers.values()},
+            self._threshold,
+            total=attempt.total(roster.contributors),
+            shape=shape_of(attempt.context),
+            count=len(roster.contributors),
+        )
+
+    def conclude(self, proposal: bytes, trial: Callable[[], Recovered]) -> bytes | None:
+        """The release and the sum of the roster's keys, joined, from what the last :meth:`trial` gives; None while more
+        answers may come, else what :attr:`can_try` raises.
+
+        Members whose answers are not the sums of their shares are named, and logged with what they signed and all that
+        was tried, so that anybody can repeat it. Of answers that came during the trial, nothing is said.
+        """
+        now, attempt = self._members.current(), self._members.gathering()
         try:
-            found = self._aggregation.recover_key(
-                {answer.member: total for _, total, answer in now.answers.values()},
-                self._threshold,
-                total=attempt.total(roster.contributors),
-                shape=shape_of(attempt.context),
-                count=len(roster.contributors),
-            )
+            found = trial()
         except CiphertextRefused as error:
             now.failed = error
-            self._more_needed(now)
+            if len(now.answers) == now.tried:
+                self._more_needed(now)
             return None
+        used = [now.answers[name][:2] for name in itertools.islice(now.answers, now.tried)]
+        tried = TriedAnswers(tuple(signed for signed, _ in used), tuple(total for _, total in used))
         for number in found.liars:
             name = self._members.named(number)
             why = "answered with another sum than that of its shares"
-            self._found_out(attempt.context, name, why, {"answer": now.answers[name][0]})
-        release = self._release(now, roster, proposal, found.liars)
+            self._found_out(attempt.context, name, why, {"answer": now.answers[name][0], "tried": tried.encode()})
+        release = self._release(now, attempt.roster(), proposal, found.liars)
         return parts.join([release, found.combined_key])
+
+    def recover(self, proposal: bytes) -> bytes | None:
+        """A trial and its conclusion at once, where there is one to be made."""
+        return self.conclude(proposal, self.trial()) if self.can_try else None
 
     # --------------------------------------------------------------------------------------------------------- details
 
@@ -132,10 +156,11 @@ class Answers:
         raise now.failed
 
     def _release(self, now: Asked, roster: RosterProposal, proposal: bytes, liars: Sequence[int]) -> bytes:
-        """The answers that count, durable before they are given: a silo is shown the same release after a restart."""
+        """The answers that were tried and count, durable before they are given: a silo is shown the same release after
+        a restart."""
         counted = sorted(
             (answer.member, name, signed)
-            for name, (signed, _, answer) in now.answers.items()
+            for name, (signed, _, answer) in itertools.islice(now.answers.items(), now.tried)
             if answer.member not in liars
         )
         made = CommitteeRelease(proposal, tuple(signed for _, _, signed in counted)).encode()

@@ -17,7 +17,8 @@ from quatrefoil.federation.messages import Member, OpenRound, RoundContext
 @dataclass
 class Asked:
     """What members have given in one attempt. ``accepted``: by member, the contributions that it accepts;
-    ``complaints``: by contribution and member, each with the report that has it."""
+    ``complaints``: by contribution and member, each with the report that has it; ``tried``: how many answers, from
+    the first on, the last trial was of."""
 
     opening: OpenRound
     offer: bytes | None = None

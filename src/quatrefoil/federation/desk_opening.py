@@ -62,6 +62,8 @@ class Opening:
                 return
             if any(key.key == other for member, (other, _) in now.keys.items() if member != name):
                 raise MessageRefused(f"{name} gives the key of another member", hint="Make one", party=name)
+            # What nothing can be sealed to is this member's fault now, and would be nobody's at every silo.
+            self._security.seal(key.key, b"", context=key.opening)
             now.keys.setdefault(name, (key.key, signed))
 
     @property

@@ -12,6 +12,7 @@ from quatrefoil.federation.committee_messages import Complaint, Delivery, Opened
 from quatrefoil.federation.desk_members import Asked, AskedMembers, where
 from quatrefoil.federation.messages import Contribution, RoundContext
 from quatrefoil.federation.proving import JobProofs, share_digests
+from quatrefoil.federation.refusals import LONGEST_REASON
 
 MOST_SHOWN = 64
 """Shares of one contribution that are shown: at most one for each member."""
@@ -59,6 +60,12 @@ class Shares:
                 raise MessageRefused(f"{name} reports as another member", hint="Report for yourself", party=name)
             known = {sha256(one.signed): silo for silo, one in attempt.received.items()}
             for complaint in report.complaints:
+                if len(complaint.reason) > LONGEST_REASON:
+                    raise MessageRefused(
+                        f"{name} complains with a reason of {len(complaint.reason)} characters",
+                        hint=f"Say it in {LONGEST_REASON}",
+                        party=name,
+                    )
                 if known.get(complaint.contribution, complaint.silo) != complaint.silo:
                     raise MessageRefused(
                         f"{name} complains of {complaint.silo} for another's contribution", hint="Send what is so"

@@ -30,7 +30,7 @@ from quatrefoil.federation.committee_messages import (
     ShareRequest,
 )
 from quatrefoil.federation.confirmations import Confirmations, check_proposal
-from quatrefoil.federation.member_shares import MemberSeat, MemberShares
+from quatrefoil.federation.member_shares import MemberSeat, MemberShares, logged_complaints, require_few
 from quatrefoil.federation.messages import (
     OpenRound,
     RosterProposal,
@@ -104,6 +104,7 @@ class Member:
         wanted = read(self._security, request, ShareRequest, job.job.aggregator, "aggregator")
         if (wanted.context, wanted.member) != (context.digest(), number):
             raise MessageRefused("the shares are of another attempt or member", hint="Take the current offer")
+        require_few(job, wanted.deliveries, "deliveries")
         if (answered := self._answered(context)) is not None:  # its shares are wiped: it needs none any more
             accepted, complaints = answered[0].contributions, []
         else:
@@ -112,7 +113,7 @@ class Member:
             accepted = tuple(one for one in taken if one in seat.shares)
             complaints = [seat.complaints[one] for one in taken if one in seat.complaints]
         report = ShareReport(wanted.context, number, tuple(sorted(set(accepted))), tuple(complaints))
-        body = {"accepted": len(report.accepted), "complaints": {one.silo: one.reason for one in complaints}}
+        body = {"accepted": len(report.accepted), "complaints": logged_complaints(complaints)}
         self._log.append("shares-checked", {**_where(context), **body})
         return self._security.sign(report.encode())
 
@@ -120,6 +121,7 @@ class Member:
         """Signed :class:`MemberAnswer` and the sum of this member's shares, joined, for a :class:`MemberRequest`."""
         number, context = self._offered(job, expected, offer)
         wanted = MemberRequest.decode(request)
+        require_few(job, wanted.opened, "shown shares")
         proposal = read(self._security, wanted.proposal, RosterProposal, job.job.aggregator, "aggregator")
         if proposal.context != context.digest():
             raise MessageRefused("the proposed roster is of another attempt", hint="Take the current offer")

@@ -5,6 +5,7 @@ Rules 2 and 5 of ``member``. A share that its dealer showed after a complaint is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from quatrefoil.contracts import Recipient, TransportSecurity
@@ -14,6 +15,13 @@ from quatrefoil.federation.committee_messages import Complaint, Delivery, Opened
 from quatrefoil.federation.messages import Contribution, RosterProposal, RoundContext
 from quatrefoil.federation.proving import JobProofs
 from quatrefoil.federation.refusals import LONGEST_REASON
+
+MOST_OF_ONE = 4
+"""Contributions of one silo to an attempt that a member looks at. An honest silo has one; one that sends others to an
+aggregator that was started again may have a few."""
+
+LOGGED_REASON = 80
+"""Bytes of each complaint that a member's own log has: those of a whole roster fit into one entry."""
 
 
 @dataclass
@@ -57,12 +65,23 @@ class MemberShares:
                 hint="Ask the aggregator's operator",
                 party=job.job.aggregator.name,
             )
-        seat.claims[digest] = (member.name, contribution)
+        if digest not in seat.claims:
+            if sum(name == member.name for name, _ in seat.claims.values()) >= MOST_OF_ONE:
+                raise MessageRefused(
+                    f"aggregator {job.job.aggregator.name} brings more than {MOST_OF_ONE} contributions of "
+                    f"{member.name} to one attempt",
+                    hint=f"Ask the aggregator's operator, and {member.name} why it signed them",
+                    party=job.job.aggregator.name,
+                )
+            seat.claims[digest] = (member.name, contribution)
         try:
             opened = seat.recipient.open(delivery.share, context=context.digest())
-            require_author(opened.sender, member, "silo")
-            subject = job.subject(context, member.name)
-            self._proofs.check_share(subject, contribution, number, opened.plaintext)
+            try:
+                require_author(opened.sender, member, "silo")
+                self._proofs.check_share(job.subject(context, member.name), contribution, number, opened.plaintext)
+            except BaseException:
+                opened.plaintext[:] = bytes(len(opened.plaintext))
+                raise
         except PeerError as error:
             reason = error.problem[:LONGEST_REASON]
             seat.complaints[digest] = Complaint(member.name, digest, reason)
@@ -113,4 +132,20 @@ class MemberShares:
         return said
 
 
-__all__ = ["MemberSeat", "MemberShares"]
+def logged_complaints(complaints: Sequence[Complaint]) -> dict[str, str]:
+    """For a member's log: of whom it complains, and why. What is quoted of a silo must not make an entry too long."""
+    return {one.silo: one.reason.encode("ascii", "replace")[:LOGGED_REASON].decode() for one in complaints}
+
+
+def require_few(job: AgreedJob, brought: Sequence[object], what: str) -> None:
+    """Refuse a request of the aggregator's that has more of something than the job has silos."""
+    hub, most = job.job.aggregator.name, len(job.job.roster)
+    if len(brought) > most:
+        raise MessageRefused(
+            f"aggregator {hub} brings {len(brought)} {what} for a job of {most} silos",
+            hint="Ask the aggregator's operator",
+            party=hub,
+        )
+
+
+__all__ = ["LOGGED_REASON", "MOST_OF_ONE", "MemberSeat", "MemberShares", "logged_complaints", "require_few"]

@@ -24,11 +24,13 @@ from quatrefoil.federation.vectors import decode_arrays, model_digest
 
 @dataclass(frozen=True)
 class CheckedOffer:
-    """An offer after every check, and what its evidence was found to show: None with a committee, which gives none."""
+    """An offer after every check, and what its evidence was found to show: None with a committee, which gives none.
+    ``voided``: contexts of the attempts that are void."""
 
     context: RoundContext
     evidence: bytes
     appraisal: Appraisal | None
+    voided: frozenset[bytes] = frozenset()
 
     def measurements(self) -> list[Event]:
         """For the log: where the keeper's evidence shows that it holds keys, and by which appraisal policy."""
@@ -72,12 +74,13 @@ class OfferChecks:
         model = decode_arrays(current.model, job.job.layout)
         require_model(context.model, model_digest(model, job.job.layout), "model of the round")
         self.require_bounds(job, context, current)
-        self._outbox.require_voids(context, {read_void(job, self._security, void).context for void in voids})
+        voided = frozenset(read_void(job, self._security, void).context for void in voids)
+        self._outbox.require_voids(context, voided)
         # Last, since what is appraised is the key of exactly this context.
         appraisal = None
         if self._appraiser is not None:
             appraisal = self._appraiser.appraise(wanted.evidence, report_data=context.digest())
-        return CheckedOffer(context, wanted.evidence, appraisal)
+        return CheckedOffer(context, wanted.evidence, appraisal, voided)
 
     def require_bounds(self, job: AgreedJob, context: RoundContext, current: Progress) -> None:
         """The norm and the direction of the round are those that ``current`` leads to."""

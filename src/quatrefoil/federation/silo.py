@@ -48,7 +48,7 @@ from quatrefoil.federation.messages import (
     RosterProposal,
     RoundContext,
 )
-from quatrefoil.federation.offer_checks import OfferChecks
+from quatrefoil.federation.offer_checks import CheckedOffer, OfferChecks
 from quatrefoil.federation.outbox import Outbox
 from quatrefoil.federation.progress import NAME, Progress
 from quatrefoil.federation.proving import JobProofs
@@ -175,6 +175,11 @@ class Silo:
         return decode_arrays(self._current().model, self.job.layout)
 
     @property
+    def minimum_silos(self) -> int:
+        """How many contributions a round of its job needs, by the policy that all its silos hold the job to."""
+        return self._policy.limits.minimum_silos
+
+    @property
     def rounds_done(self) -> int:
         """How many rounds' results have been accepted."""
         return self._current().rounds
@@ -182,7 +187,7 @@ class Silo:
     def check_offer(self, offer: bytes, voids: Sequence[bytes] = ()) -> RoundContext:
         """The context of a round that this silo may train for, after every check but those on the update itself."""
         with refusals_logged(self._log, "offer"):
-            return self._offers.check(self._agreed(), self._current(), offer, voids).context
+            return self._checked(offer, voids).context
 
     def recorded(self, context: RoundContext) -> bytes | None:
         """The message that was recorded for this attempt, to be sent again as it is; None before there is one."""
@@ -203,7 +208,7 @@ class Silo:
 
     def _contribute(self, offer: bytes, update: Callable[[], FloatVector], voids: Sequence[bytes]) -> bytes:
         with refusals_logged(self._log, "contribute"):
-            checked = self._offers.check(self._agreed(), self._current(), offer, voids)
+            checked = self._checked(offer, voids)
             context = checked.context
             if (recorded := self.recorded(context)) is not None:
                 return recorded
@@ -225,7 +230,7 @@ class Silo:
         silo's contribution changed, and for one that sets a small group apart: ``confirmations``, ``rosters``.
         """
         with refusals_logged(self._log, "confirm"):
-            context = self._offers.check(self._agreed(), self._current(), offer, voids).context
+            context = self._checked(offer, voids).context
             job = self._agreed()
             proposal = read(self._security, signed_proposal, RosterProposal, job.job.aggregator, "aggregator")
             recorded = self.recorded(context)
@@ -356,6 +361,13 @@ class Silo:
         if found is None:
             raise CallerError("no job has been started", hint="Call start() with the job that every silo signed")
         return found
+
+    def _checked(self, offer: bytes, voids: Sequence[bytes]) -> CheckedOffer:
+        """An offer after every check. Of attempts that are void no share is shown any more."""
+        checked = self._offers.check(self._agreed(), self._current(), offer, voids)
+        for context in checked.voided:
+            self._dealer.forget(context)
+        return checked
 
     def _next(self) -> OpenRound:
         """What the next round is opened with, by what this silo knows; the attempt aside."""

@@ -7,8 +7,8 @@ publish to their silos as the round's mean. So a silo needs to know of nothing b
 is to the upper job a silo that stays away.
 
 Property: the mean that silos get is that of all silos whose contributions are in a group's sum which is in the upper
-sum, exact over the integers; what a group's sum is, its own aggregator learns and no other party of the tree, where
-three or more groups are in the upper sum: of two, each has the other's by subtraction.
+sum, exact over the integers; what a group's sum is, its own aggregator learns and no other party of the tree. Of two
+groups in an upper sum each has the other's by subtraction: an upper policy must ask for three or more.
 docs/scale.md has the bytes, who sees what, and what nobody checks.
 """
 
@@ -36,6 +36,9 @@ encryption is 1 and an integer is never rounded."""
 
 TAIL = 3
 """Entries behind the group's sum: how many silos are in it, and the sum of their counts in two digits."""
+
+LEAST_GROUPS = 3
+"""In an upper sum: an aggregator of a group subtracts its own, and what is left must be of two groups or more."""
 
 _DIGIT = 1 << 24
 _WHOLE = 2.0**-10
@@ -108,7 +111,7 @@ class GroupAggregator:
 
     ``grain``: of the lower job's encryption, clip / (2^(w-1) - 1). ``state``: the group aggregator's. Refused when it
     is built: a lower job that names another upper job, an upper job of another length, clip bound or number of rounds,
-    or one that weighs this group other than 1.
+    one that weighs this group other than 1, or one that adds fewer than three groups.
     """
 
     def __init__(self, lower: Aggregator, upper: Silo, *, name: str, grain: float, state: State) -> None:
@@ -119,6 +122,11 @@ class GroupAggregator:
         _check(lower.job, upper.job, name)
         if lower.minimum_silos < 2:
             raise PolicyError("a group of one silo has no sum that hides it", hint="Make the groups larger")
+        if upper.minimum_silos < LEAST_GROUPS:
+            raise PolicyError(
+                f"job {upper.job.name} adds {upper.minimum_silos} groups, and of two each has the other's sum",
+                hint=f"Agree on an upper policy with minimum_silos = {LEAST_GROUPS} or more, and colluding_silos = 1",
+            )
 
     def contribute(self, opened: OpenedSum, offer: bytes, voids: tuple[bytes, ...] = ()) -> bytes:
         """The group's sum as a contribution to the offered attempt of the upper job; always the same bytes for one."""
@@ -186,6 +194,7 @@ def _taken(number: int) -> str:
 
 __all__ = [
     "LARGEST",
+    "LEAST_GROUPS",
     "TAIL",
     "GroupAggregator",
     "GroupSum",

@@ -13,6 +13,7 @@ from quatrefoil.flower.post import Post
 from quatrefoil.flower.records import Carried
 from quatrefoil.flower.session import Session, greet, greeted
 from quatrefoil.services.aggregator import AggregatorService
+from quatrefoil.transport import system_clock
 
 _LOOK = 1.0
 """Seconds between two looks for nodes that came or went."""
@@ -80,7 +81,7 @@ class Attending:
 
     async def _greet(self, node: int) -> tuple[str, Session]:
         while True:
-            signed, digest = greet(self._security, self._key, self._post.run, node, os.urandom(16))
+            signed, digest = greet(self._security, self._key, self._post.run, node, os.urandom(16), at=system_clock())
             try:
                 content = await self._post.exchange(node, Carried(signed, hello=True).record(), TRAIN, "hello")
                 return greeted(self._key, digest, Carried.read(content).payload, os.urandom)

@@ -31,6 +31,7 @@ from quatrefoil.flower.settings import require_keeper, silo_file, silo_settings
 from quatrefoil.meter import Meter
 from quatrefoil.policy import Policy
 from quatrefoil.services.silo import SiloService
+from quatrefoil.transport import system_clock
 
 try:
     from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
@@ -57,6 +58,7 @@ def confidential_mod(message: Message, context: Context, call_next: ClientAppCal
                 run=context.run_id,
                 node=context.node_id,
                 random=os.urandom,
+                at=system_clock(),
             )
             return Message(content=Carried(answer, hello=True).record(), reply_to=message)
         kind = message.metadata.message_type

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from cryptography.exceptions import InvalidTag
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from quatrefoil.contracts import Recipient, TransportSecurity
-from quatrefoil.errors import MessageRefused
+from quatrefoil.errors import DateRefused, MessageRefused
 from quatrefoil.state import State
 from quatrefoil.wire import WireObject
 
@@ -31,20 +32,31 @@ _SALT_BYTES = 32
 _NONCE = bytes(12)
 """Always the same: each key seals one message."""
 
+VALID = 3600
+"""Seconds for which a hello is valid: a node may be busy, and a SuperLink holds messages for it."""
+
+CLOCK_SKEW = 300
+"""Seconds by which the clocks of aggregator and silo may differ."""
+
 _STORED = "flower/session/"
+_NEWEST = "flower/newest-hello"
 _HINT = "Start the run again; if it goes on, somebody between SuperLink and SuperNode alters messages"
 
 
 @dataclass(frozen=True)
 class Hello(WireObject):
-    """What an aggregator signs for one node of one run. ``key``: what the silo seals the session's secret to."""
+    """What an aggregator signs for one node of one run. ``key``: what the silo seals the session's secret to. ``made``
+    and ``until``: microseconds of Unix time; it is answered from the first to the second."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:flower-hello"
+    VERSION: ClassVar[int] = 2
 
     run: int
     node: int
     key: bytes
     nonce: bytes
+    made: int
+    until: int
 
 
 class Session:
@@ -91,9 +103,12 @@ class Session:
 # ----------------------------------------------------------------------------------------------------- the aggregator
 
 
-def greet(security: TransportSecurity, key: Recipient, run: int, node: int, nonce: bytes) -> tuple[bytes, bytes]:
-    """A signed :class:`Hello` for a node of a run, and its digest."""
-    hello = Hello(run, node, key.public, nonce)
+def greet(
+    security: TransportSecurity, key: Recipient, run: int, node: int, nonce: bytes, *, at: datetime
+) -> tuple[bytes, bytes]:
+    """A signed :class:`Hello` for a node of a run, made ``at`` this time, and its digest."""
+    made = _microseconds(at)
+    hello = Hello(run, node, key.public, nonce, made, made + VALID * 1_000_000)
     return security.sign(hello.encode()), hello.digest()
 
 
@@ -124,11 +139,13 @@ def answer_hello(
     run: int,
     node: int,
     random: Callable[[int], bytes],
+    at: datetime,
 ) -> bytes:
-    """The envelope with the secret of a session, for the aggregator of this name alone.
+    """The envelope with the secret of a session, for the aggregator of this name alone, at this time.
 
     The secret is durable before it is given, the same for the same hello, and takes the place of earlier ones: a new
-    ServerApp begins a new session.
+    ServerApp begins a new session. ``DateRefused`` for a hello that is not valid now, and for one that was made before
+    another that this silo has answered: who has stolen the key of a run has no use for its old hellos.
     """
     said = security.verify(signed)
     hello = Hello.decode(said.body)
@@ -142,11 +159,33 @@ def answer_hello(
         raise MessageRefused(
             f"the hello is for node {hello.node} of run {hello.run}, this is node {node} of run {run}", hint=_HINT
         )
+    _require_valid(hello, at)
     name = _STORED + hello.digest().hex()
     if (secret := state.get(name)) is None:
+        newest = int.from_bytes(state.get(_NEWEST) or b"", "big")
+        if hello.made <= newest:
+            raise DateRefused(
+                f"the hello was made {(newest - hello.made) / 1e6:.6f} s before one that this silo has answered",
+                hint=_HINT,
+            )
         secret = random(SECRET_BYTES)
-        state.replace(dict.fromkeys(state.names(_STORED)) | {name: secret})
+        changes: dict[str, bytes | None] = {name: secret, _NEWEST: hello.made.to_bytes(8, "big")}
+        state.replace(dict.fromkeys(state.names(_STORED)) | changes)
     return security.seal(hello.key, secret, context=hello.digest())
+
+
+def _require_valid(hello: Hello, at: datetime) -> None:
+    now, skew = _microseconds(at), CLOCK_SKEW * 1_000_000
+    if hello.until - hello.made > VALID * 1_000_000 or not hello.made - skew <= now <= hello.until + skew:
+        lasts, age = (hello.until - hello.made) / 1e6, (now - hello.made) / 1e6
+        raise DateRefused(
+            f"the hello is valid for {lasts:.0f} s and was made {age:.0f} s ago, by the clock of this silo",
+            hint=f"Set the clocks of both sides; else somebody repeats old messages. A hello is valid for {VALID} s",
+        )
+
+
+def _microseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1_000_000)
 
 
 def kept_session(state: State, hello: bytes, random: Callable[[int], bytes]) -> Session:
@@ -158,7 +197,7 @@ def kept_session(state: State, hello: bytes, random: Callable[[int], bytes]) -> 
 
 
 def forget_sessions(state: State) -> None:
-    """Forget every secret: the job is over."""
+    """Forget every secret: the job is over. When the newest hello was made is still known."""
     state.replace(dict.fromkeys(state.names(_STORED)))
 
 

@@ -28,8 +28,8 @@ MOST_ATTEMPTS = 16
 class AggregatorService:
     """Enrols silos, then runs the rounds of the job, and goes on until the silos have taken the last result.
 
-    ``verify_in``: threads in which proofs are verified as they arrive. ``keeper``: None exactly where the job has a
-    committee.
+    ``verify_in``: threads in which proofs are verified as they arrive, and a committee's answers put together.
+    ``keeper``: None exactly where the job has a committee.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class AggregatorService:
         self._report = report
         self._standing = Standing.before(enrolments, provenance, rounds)
         self._keys: KeyAuthority = (
-            CommitteeAuthority(self._standing, waiting) if keeper is None else KeeperAuthority(keeper)
+            CommitteeAuthority(self._standing, waiting, verify_in) if keeper is None else KeeperAuthority(keeper)
         )
         self._vitals = vitals or Vitals("aggregator")
         if keeper is not None:

@@ -6,6 +6,8 @@ Each gives the same four things: an offer, a check before the roster closes, the
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import Executor
 from typing import Protocol
 
 from quatrefoil.errors import PolicyError, RoundVoided
@@ -60,9 +62,11 @@ class KeeperAuthority:
 
 
 class CommitteeAuthority:
-    """The members of a committee, asked when they ask what is next: ``standing`` says so to each."""
+    """The members of a committee, asked when they ask what is next: ``standing`` says so to each. ``recover_in``:
+    threads in which their answers are put together, while others are still taken."""
 
-    def __init__(self, standing: Standing, waiting: Waiting) -> None:
+    def __init__(self, standing: Standing, waiting: Waiting, recover_in: Executor) -> None:
+        self._recover_in = recover_in
         self._standing = standing
         self._waiting = waiting
 
@@ -111,21 +115,20 @@ class CommitteeAuthority:
     async def answer(self, aggregator: Aggregator) -> bytes:
         desk, proposal = _desk(aggregator), self._standing.proposal
         assert proposal is not None
-        found: list[bytes] = []
+        answers, members = desk.answers, desk.members
         await wake(self._standing.for_silos)
 
-        def ended() -> bool:
-            if not found and (recovered := desk.answers.recover(proposal)) is not None:
-                found.append(recovered)
-            return bool(found) or desk.members.is_hopeless
+        def ready() -> bool:
+            return answers.can_try or members.is_hopeless
 
-        await wait_until(ended, self._standing.for_rounds, self._waiting.give_up)
-        if not found:
-            raise RoundVoided(
-                f"{len(desk.answers.answered)} members answered, and {desk.members.recovery} must agree",
-                hint="Try the next attempt",
-            )
-        return found[0]
+        while await wait_until(ready, self._standing.for_rounds, self._waiting.give_up) and answers.can_try:
+            trial = self._recover_in.submit(answers.trial())
+            await asyncio.gather(asyncio.wrap_future(trial), return_exceptions=True)
+            if (found := answers.conclude(proposal, trial.result)) is not None:
+                return found
+        raise RoundVoided(
+            f"{len(answers.answered)} members answered, and {members.recovery} must agree", hint="Try the next attempt"
+        )
 
     async def void(self, aggregator: Aggregator, reason: str) -> bytes:
         desk = _desk(aggregator)

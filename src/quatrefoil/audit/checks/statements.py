@@ -11,6 +11,7 @@ from typing import TypeAlias
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from quatrefoil.audit import inference_receipts, provenance, serving_log, witnesses
+from quatrefoil.audit.accusations import TriedAnswers, require_liar
 from quatrefoil.audit.ancestry import signed_by
 from quatrefoil.audit.dsse import Envelope, Verifier
 from quatrefoil.audit.entries import Entry
@@ -92,6 +93,20 @@ def _signed(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Se
             raise _rejected(f"the {name} is signed by {said.role} {said.signer}, not by the log's owner")
         if name == "contribution" and said.signer != entry.body.get("silo", said.signer):
             raise _rejected(f"the contribution is signed by {said.signer}, and the entry names another silo")
+    return ()
+
+
+def _refusal(entry: Entry, attached: Mapping[str, bytes], context: Context) -> Sequence[Attested]:
+    """What a member of a committee signed; and where it is accused of a lie, that the answers of all show it."""
+    _signed(entry, {name: attached[name] for name in ("answer",) if name in attached}, context)
+    if "tried" in attached:
+        at = datetime.fromisoformat(entry.time)
+        require_liar(
+            TriedAnswers.decode(attached["tried"]),
+            str(entry.body.get("silo")),
+            str(entry.body.get("context")),
+            lambda signed: statement.verify(signed, context.anchor, clock=lambda: context.at, claimed=at),
+        )
     return ()
 
 
@@ -223,6 +238,7 @@ CHECKERS: dict[str, Checker] = {
     "complaint": _signed,
     "member-answer": _signed,
     "member-void": _signed,
+    "refusal": _refusal,
     "lease": _lease,
     "committed-model": _signed,
     "resource": _signed_by("resource", "owner"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from quatrefoil.bench.simulation.lies import KINDS
 from quatrefoil.errors import CallerError
+from quatrefoil.federation.tree import LEAST_GROUPS
 from quatrefoil.policy import Policy
 
 CLIP = 32767 / 32768
@@ -68,7 +69,7 @@ def group_policy(rounds: int) -> Policy:
 def upper_policy(rounds: int, clip: int) -> Policy:
     """What the groups agree on: sums are bounded by what groups verified, and proven by nobody."""
     text = _POLICY.format(
-        threat="", minimum=2, colluding=0, heaviest=1, clip=float(clip), bits=32, rounds=rounds, norm=""
+        threat="", minimum=LEAST_GROUPS, colluding=1, heaviest=1, clip=float(clip), bits=32, rounds=rounds, norm=""
     )
     return Policy.parse(text, source="simulation")
 
@@ -116,10 +117,11 @@ class Options:
 
     @property
     def groups(self) -> int:
-        """How many groups; one is a job that stands alone."""
+        """How many groups; one is a job that stands alone, and two would have each other's sum."""
         if self.group is None and self.silos <= LARGEST_GROUP:
             return 1
-        return math.ceil(self.silos / (self.group or USUAL_GROUP))
+        count = math.ceil(self.silos / (self.group or USUAL_GROUP))
+        return count if count == 1 else max(count, LEAST_GROUPS)
 
 
 @dataclass(frozen=True)
