@@ -10,6 +10,7 @@ from hypothesis import settings
 
 import postgres_server
 from postgres_server import PostgresServer
+from quatrefoil.cli import reports
 from support import Consortium
 
 # No test asserts times, and a busy machine is no counterexample.
@@ -21,6 +22,13 @@ settings.load_profile("unhurried")
 def nothing_kept(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What the user who runs the tests keeps for commands is none of their business."""
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+
+
+@pytest.fixture(autouse=True)
+def lines_for_people() -> Iterator[None]:
+    """A command that was run in this process has reported in its own way."""
+    yield
+    reports.shape("text")
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ BY_HAND: dict[str, dict[str, set[str]]] = {
     },
     "keys": {
         **CHANNEL,
-        **{name: {"curious-host", "malicious-server"} for name in ISOLATED},
+        **{name: {"curious-host", "malicious-server"} for name in (*ISOLATED, "committee")},
         **{name: {"curious-aggregator", "colluding-silos"} for name in SUMS},
         "bounded-update": {"byzantine-silo"},
     },

@@ -389,8 +389,8 @@ def test_closed_forms_of_a_real_shape_are_the_public_vectors(parameters: object,
     statement = Statement(shape, 0, CONTEXT, CONTEXT, further)
     constraint = Constraint.__new__(Constraint)
     constraint.shape, constraint._parts, constraint._direction = shape, further.parts, further.direction
-    constraint._first_claim = 1
-    constraint.gamma = powers(Ext(3, 5), 1 + 63 * statement.further.count)
+    constraint._first_claim, constraint._first_share = 1, 1 + 63 * statement.further.count
+    constraint.gamma = powers(Ext(3, 5), constraint._first_share)
     point = elements(draw, shape.ell)
     for key, vector in constraint._claim_vectors().items():
         assert evaluate(vector, point) == constraint._claim_value(key, point) != ONE, key
