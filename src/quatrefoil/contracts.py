@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -338,6 +338,34 @@ class PrivateAggregation(Protocol):
 
     def decrypt(self, total: bytes, combined_key: bytes, *, shape: SumShape, count: int) -> DecryptedSum:
         """The sum of ``count`` contributions; ``CiphertextRefused`` when key and ciphertext do not belong together."""
+
+
+class WithoutCommittee:
+    """The part of :class:`PrivateAggregation` for a backend with whose keys no committee can be trusted: members check
+    shares against proofs, and there are none about its keys. ``ParametersRefused`` for all of it."""
+
+    _keys: ClassVar[str]
+    """Whose keys these are, for the refusal."""
+
+    def deal_key(self, key: bytes | bytearray, threshold: Threshold) -> DealtKey:
+        del key, threshold
+        raise self._refused()
+
+    def add_shares(self, shares: Sequence[bytes | bytearray], threshold: Threshold) -> bytes:
+        del shares, threshold
+        raise self._refused()
+
+    def recover_key(
+        self, answers: Mapping[int, bytes], threshold: Threshold, *, total: bytes, shape: SumShape, count: int
+    ) -> Recovered:
+        del answers, threshold, total, shape, count
+        raise self._refused()
+
+    def _refused(self) -> ParametersRefused:
+        return ParametersRefused(
+            f"keys of {self._keys} cannot be shared among a committee: nothing can be proven of their shares",
+            hint="Use additive-rlwe with proofs, or a keeper as the key authority",
+        )
 
 
 # ------------------------------------------------------------------------------------------------------- proofs

@@ -7,22 +7,20 @@ from __future__ import annotations
 import math
 import secrets
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.contracts import (
-    DealtKey,
     DecryptedSum,
     Encrypted,
     FloatVector,
     HiddenUpdate,
-    Recovered,
     SchemeIdentity,
     SumShape,
-    Threshold,
+    WithoutCommittee,
 )
 from quatrefoil.errors import CiphertextRefused, ParametersRefused, PolicyInvalid, UpdateRefused
 
@@ -36,12 +34,14 @@ _LARGEST_ROSTER = 1 << 16
 _HINT = "Every party of a round must use the same scheme and round context"
 
 
-class PlainAggregation:
+class PlainAggregation(WithoutCommittee):
     """INSECURE stand-in for ``PrivateAggregation``: whoever adds the updates reads every one of them.
 
     A payload is ``weight * values`` in float64, behind a header. A key hides nothing: it is a random number that is
     also in the header, so that a key which does not belong to a sum is noticed, as the contract asks.
     """
+
+    _keys = "sums in the clear"
 
     def __init__(self, *, accept_insecure: Literal["plain-aggregation"]) -> None:
         if accept_insecure != PLAIN_AGGREGATION:
@@ -83,21 +83,6 @@ class PlainAggregation:
                 raise CiphertextRefused(f"key {position} is the same as an earlier one", hint=_HINT)
         return _KEY.pack(_sum(keys), len(keys))
 
-    def deal_key(self, key: bytes | bytearray, threshold: Threshold) -> DealtKey:
-        """Refused, and so is what would follow: a committee checks shares against proofs, and there are none here."""
-        del key, threshold
-        raise _no_committee()
-
-    def add_shares(self, shares: Sequence[bytes | bytearray], threshold: Threshold) -> bytes:
-        del shares, threshold
-        raise _no_committee()
-
-    def recover_key(
-        self, answers: Mapping[int, bytes], threshold: Threshold, *, total: bytes, shape: SumShape, count: int
-    ) -> Recovered:
-        del answers, threshold, total, shape, count
-        raise _no_committee()
-
     def decrypt(self, total: bytes, combined_key: bytes, *, shape: SumShape, count: int) -> DecryptedSum:
         """``error_bound``: one rounding a product and one an addition, each 2^-53 of a sum within count * clip."""
         _check_shape(shape)
@@ -133,13 +118,6 @@ class PlainAccumulator:
     def total(self) -> bytes:
         _check_roster(self._count)
         return _header(self._shape, self._count, self._key) + self._values.tobytes()
-
-
-def _no_committee() -> ParametersRefused:
-    return ParametersRefused(
-        "keys of sums in the clear cannot be shared among a committee: nothing can be proven of their shares",
-        hint="Use additive-rlwe with proofs, or a keeper as the key authority",
-    )
 
 
 def _header(shape: SumShape, count: int, key: bytes) -> bytes:

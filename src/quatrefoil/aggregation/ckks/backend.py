@@ -6,7 +6,7 @@ nothing else. docs/ckks-sums.md defines it, and says what it rests on; unaudited
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,23 +18,23 @@ from quatrefoil.aggregation.ckks.polynomials import OneKey, Words, fresh_secret,
 from quatrefoil.aggregation.encryption import check_shape, check_values, check_weight, wipe
 from quatrefoil.aggregation.he.context import Context, context
 from quatrefoil.contracts import (
-    DealtKey,
     DecryptedSum,
     Encrypted,
     FloatVector,
     HiddenUpdate,
-    Recovered,
     SchemeIdentity,
     SumShape,
-    Threshold,
+    WithoutCommittee,
 )
 from quatrefoil.errors import CiphertextRefused, ParametersRefused, UpdateRefused
 
 
-class CkksAggregation:
+class CkksAggregation(WithoutCommittee):
     """``PrivateAggregation`` by CKKS with one-time keys. Randomness is SEAL's own (BLAKE2Xb over the system's), one
     thread is used, and ``DependencyMissing`` is raised where SEAL is not installed. Nothing can be proven of its
     ciphertexts."""
+
+    _keys = "CKKS"
 
     def __init__(self, parameters: CkksSumSet) -> None:
         self._parameters = parameters
@@ -103,21 +103,6 @@ class CkksAggregation:
             total += secret
             secret.fill(0)
         return form.key_header(p, len(keys)) + total.tobytes()
-
-    def deal_key(self, key: bytes | bytearray, threshold: Threshold) -> DealtKey:
-        """Refused, and so is what would follow: a committee checks shares against proofs, and there are none here."""
-        del key, threshold
-        raise _no_committee()
-
-    def add_shares(self, shares: Sequence[bytes | bytearray], threshold: Threshold) -> bytes:
-        del shares, threshold
-        raise _no_committee()
-
-    def recover_key(
-        self, answers: Mapping[int, bytes], threshold: Threshold, *, total: bytes, shape: SumShape, count: int
-    ) -> Recovered:
-        del answers, threshold, total, shape, count
-        raise _no_committee()
 
     def decrypt(self, total: bytes, combined_key: bytes, *, shape: SumShape, count: int) -> DecryptedSum:
         """The sum of ``count`` contributions, rounded to a step that is above what their noise can be.
@@ -189,13 +174,6 @@ class CkksAccumulator:
         """The ciphertext of the sum so far."""
         form.check_roster(self._parameters, self._count)
         return self._form.header(self._count) + self._sum.astype("<u8").tobytes()
-
-
-def _no_committee() -> ParametersRefused:
-    return ParametersRefused(
-        "keys of CKKS cannot be shared among a committee: nothing can be proven of their shares",
-        hint="Use additive-rlwe with proofs, or a keeper as the key authority",
-    )
 
 
 def _scaled(values: FloatVector, weight: float, shape: SumShape) -> NDArray[np.float64]:
