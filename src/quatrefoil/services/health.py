@@ -13,7 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from quatrefoil.errors import CallerError, HostError
-from quatrefoil.services.vitals import CONTENT_TYPE, Vitals
+from quatrefoil.services.exposition import CONTENT_TYPE
+from quatrefoil.services.vitals import Vitals
 
 TIMEOUT_S = 10.0
 """Seconds that a connection may be silent for."""

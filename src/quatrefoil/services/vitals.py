@@ -1,6 +1,6 @@
 """What an operator sees of a service from outside: counts, durations and readiness; no party, no digest, no content.
 
-In the text form of Prometheus (version 0.0.4). ``/readyz`` asks the checks: whether this service can do its work now.
+In the text form of Prometheus (``exposition``). ``/readyz`` asks the checks: whether this service can do its work now.
 ``/healthz`` asks only whether it still moves: a service that waits for another is healthy.
 """
 
@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from quatrefoil.errors import QuatrefoilError
+from quatrefoil.services import exposition
 from quatrefoil.services.rpc import Method
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 COUNTERS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "questions": (("method", "outcome"), "Questions answered, by method and outcome"),
@@ -84,21 +83,15 @@ class Vitals:
             counts, seconds = dict(self._counts), dict(self._seconds)
         lines = [f'# TYPE quatrefoil_service_info gauge\nquatrefoil_service_info{{role="{self.role}"}} 1']
         for name, (labels, text) in COUNTERS.items():
-            whole = f"quatrefoil_{name}_total"
-            lines += [f"# HELP {whole} {text}", f"# TYPE {whole} counter"]
-            if not labels:
-                lines.append(f"{whole} {counts.get((name, ()), 0)}")
-            for (one, values), number in sorted(counts.items()):
-                if one == name and labels:
-                    lines.append(f"{whole}{{{_labels(labels, values)}}} {number}")
+            mine = {values: number for (one, values), number in counts.items() if one == name}
+            lines += exposition.counter(f"quatrefoil_{name}", text, labels, mine)
         whole = "quatrefoil_answer_seconds"
         lines += [f"# HELP {whole} From a question until its answer, waits left out", f"# TYPE {whole} summary"]
         for method, (total, number) in sorted(seconds.items()):
             lines.append(f'{whole}_sum{{method="{method}"}} {total:.6f}')
             lines.append(f'{whole}_count{{method="{method}"}} {number}')
         for name, (text, read) in sorted({**self._own(), **self._gauges}.items()):
-            whole = f"quatrefoil_{name}"
-            lines += [f"# HELP {whole} {text}", f"# TYPE {whole} gauge", f"{whole} {read():.17g}"]
+            lines += exposition.gauge(f"quatrefoil_{name}", text, read())
         return ("\n".join(lines) + "\n").encode()
 
     def _own(self) -> dict[str, tuple[str, Callable[[], float]]]:
@@ -130,10 +123,6 @@ def _watched(name: str, method: Method, vitals: Vitals) -> Method:
     return answer
 
 
-def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
-    return ",".join(f'{name}="{value}"' for name, value in zip(names, values, strict=True))
-
-
 def _resident() -> float:
     try:
         with Path("/proc/self/status").open() as file:
@@ -142,4 +131,4 @@ def _resident() -> float:
         return 0.0
 
 
-__all__ = ["CONTENT_TYPE", "COUNTERS", "LONGEST_STILL_S", "Vitals", "watched"]
+__all__ = ["COUNTERS", "LONGEST_STILL_S", "Vitals", "watched"]

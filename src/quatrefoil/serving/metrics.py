@@ -1,11 +1,12 @@
-"""Counts and durations in the text form of Prometheus (version 0.0.4): of the server, of no party, of no content."""
+"""Counts and durations in the text form of Prometheus (``exposition``): of the server, of no party, of no content."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 
-CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+from quatrefoil.services import exposition
+
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 COUNTERS = {
@@ -47,15 +48,11 @@ class Metrics:
     def text(self) -> bytes:
         with self._lock:
             counts, seconds, total = dict(self._counts), list(self._seconds), self._sum
-        lines = []
+        lines: list[str] = []
         for name, (label, text) in COUNTERS.items():
-            whole = f"quatrefoil_serving_{name}_total"
-            lines += [f"# HELP {whole} {text}", f"# TYPE {whole} counter"]
-            if not label:
-                lines.append(f"{whole} {counts.get((name, ''), 0)}")
-            for (one, value), number in sorted(counts.items()):
-                if one == name and label:
-                    lines.append(f'{whole}{{{label}="{value}"}} {number}')
+            labels = (label,) if label else ()
+            mine = {(value,)[: len(labels)]: number for (one, value), number in counts.items() if one == name}
+            lines += exposition.counter(f"quatrefoil_serving_{name}", text, labels, mine)
         whole = "quatrefoil_serving_answer_seconds"
         lines += [f"# HELP {whole} From a request's first byte until its answer began", f"# TYPE {whole} histogram"]
         below = 0
@@ -64,9 +61,8 @@ class Metrics:
             lines.append(f'{whole}_bucket{{le="{bound}"}} {below}')
         lines += [f"{whole}_sum {total:.6f}", f"{whole}_count {below}"]
         for name, (text, read) in sorted(self.gauges.items()):
-            whole = f"quatrefoil_serving_{name}"
-            lines += [f"# HELP {whole} {text}", f"# TYPE {whole} gauge", f"{whole} {read():g}"]
+            lines += exposition.gauge(f"quatrefoil_serving_{name}", text, read())
         return ("\n".join(lines) + "\n").encode()
 
 
-__all__ = ["CONTENT_TYPE", "Metrics"]
+__all__ = ["Metrics"]

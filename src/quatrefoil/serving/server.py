@@ -8,11 +8,12 @@ from typing import Any
 
 from quatrefoil.errors import QuatrefoilError
 from quatrefoil.exchange import ServingPolicy, protocol
+from quatrefoil.services.exposition import CONTENT_TYPE
 from quatrefoil.serving import asgi
 from quatrefoil.serving.gateway import Gateway
 from quatrefoil.serving.handler import Handler
 from quatrefoil.serving.keys import ServingKeys
-from quatrefoil.serving.metrics import CONTENT_TYPE, Metrics
+from quatrefoil.serving.metrics import Metrics
 from quatrefoil.serving.opening import most_sealed
 from quatrefoil.serving.receipt_log import ReceiptLog
 from quatrefoil.serving.rotation import first_keys, keep_rotating
@@ -137,7 +138,7 @@ class Serving:
 def _metrics_app(counts: Metrics) -> Callable[[asgi.Scope, asgi.Receive, asgi.Send], Awaitable[None]]:
     async def app(scope: asgi.Scope, _receive: asgi.Receive, send: asgi.Send) -> None:
         if (scope["method"], scope["path"]) == ("GET", protocol.METRICS_PATH):
-            await asgi.reply(send, 200, CONTENT_TYPE, counts.text())
+            await asgi.reply(send, 200, CONTENT_TYPE.encode(), counts.text())
         else:
             await asgi.reply(send, 404, b"text/plain", b"nothing is here\n")
 
