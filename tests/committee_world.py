@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
+
 import world
+from quatrefoil.errors import PeerError, RoundVoided
 from quatrefoil.federation import parts
+from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.authorities import NOBODY
-from quatrefoil.federation.committees import Members, gather_shares, run_void
+from quatrefoil.federation.committee_messages import MemberAnswer
+from quatrefoil.federation.committees import Members, gather_shares
 from quatrefoil.federation.desk import Desk
 from quatrefoil.federation.enrolment import JobTerms
+from quatrefoil.federation.messages import RosterProposal
 from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.policy import Policy
-from world import World
+from world import World, body_of, changed, expected_mean, identity
 
 EIGHT = ("ambon", "bari", "cusco", "dakar", "elba", "faro", "graz", "huesca")
 world.SAMPLES.setdefault("huesca", 60)
@@ -139,3 +145,53 @@ class CommitteeWorld(World):
 def sealed_shares(message: bytes) -> list[bytes]:
     """By member, in a contribution as it travels."""
     return parts.split(parts.split(message, 4)[1], 8)
+
+
+def started(**limits: object) -> CommitteeWorld:
+    found = CommitteeWorld(limits=limits)
+    found.begin()
+    return found
+
+
+def close_to_the_mean(world: CommitteeWorld, names: tuple[str, ...] = EIGHT, bound: float = 1e-3) -> bool:
+    return world.moved() == pytest.approx(expected_mean(names), abs=bound)
+
+
+def other_sum(world: CommitteeWorld, name: str) -> None:
+    """``name`` answers with another sum than that of its shares, and signs it."""
+
+    def lie(message: bytes) -> bytes:
+        signed, total = parts.split(message, 2)
+        wrong = total[:-8] + bytes(7) + b"\x01"
+        return parts.join([changed(signed, MemberAnswer, identity(name, "silo"), sum=sha256(wrong)), wrong])
+
+    world.lies[name] = lie
+
+
+def liars_in(world: CommitteeWorld) -> list[str]:
+    return [body["silo"] for body in world.logged("refusal") if "another sum" in body["reason"]]
+
+
+def run_void(members: Members, offer: bytes, reason: str) -> bytes:
+    """The members' void of the attempt that is open; ``RoundVoided`` where too few sign it."""
+    desk = members.desk
+    desk.voids.begin(members.aggregator.void_request(reason))
+    for name, silo in members.silos.items():
+        if desk.voids.wants(name) and desk.voids.request is not None:
+            try:
+                desk.voids.take(name, silo.member_void(offer, desk.voids.request))
+            except PeerError as error:
+                desk.members.is_silent(name, error.problem)
+    if (void := desk.voids.void()) is None:
+        raise RoundVoided(
+            f"too few members void the attempt: {desk.members.recovery} must", hint="Start the missing members"
+        )
+    return void
+
+
+def two_rosters(world: CommitteeWorld) -> tuple[bytes, bytes]:
+    """Proposals of an aggregator that signs two for one attempt."""
+    first = world.propose()
+    proposal = RosterProposal.decode(body_of(first))
+    less = replace(proposal, contributors=proposal.contributors[:-1], contributions=proposal.contributions[:-1])
+    return first, world.hub_security.sign(less.encode())

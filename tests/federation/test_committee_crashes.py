@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from crashing import Drive
 
-from committee_world import CommitteeWorld
+from committee_world import CommitteeWorld, run_void
 from killing import Fuse
 from quatrefoil.errors import RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.committee_messages import MemberAnswer
-from quatrefoil.federation.committees import gather_shares, run_void
+from quatrefoil.federation.committees import gather_shares
 from quatrefoil.federation.messages import RosterProposal, RoundOffer
 from world import NAMES, UPDATES, body_of, expected_mean
 

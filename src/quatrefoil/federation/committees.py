@@ -80,21 +80,4 @@ def gather_shares(members: Members) -> None:
         aggregator.exclude(name, reason)
 
 
-def run_void(members: Members, offer: bytes, reason: str) -> bytes:
-    """The members' void of the attempt that is open; ``RoundVoided`` where too few sign it."""
-    desk = members.desk
-    desk.voids.begin(members.aggregator.void_request(reason))
-    for name, silo in members.silos.items():
-        if desk.voids.wants(name) and desk.voids.request is not None:
-            try:
-                desk.voids.take(name, silo.member_void(offer, desk.voids.request))
-            except PeerError as error:
-                desk.members.is_silent(name, error.problem)
-    if (void := desk.voids.void()) is None:
-        raise RoundVoided(
-            f"too few members void the attempt: {desk.members.recovery} must", hint="Start the missing members"
-        )
-    return void
-
-
-__all__ = ["Members", "gather_shares", "run_void"]
+__all__ = ["Members", "gather_shares"]
