@@ -225,28 +225,12 @@ def prove_update(
     factor: float,
     key_seed: bytes | bytearray,
     noise_seed: bytes | bytearray,
+    sharing_seed: bytes | bytearray | None,
     proof_seed: bytes | bytearray,
     threads: int,
 ) -> bytes:
-    """A proof that the blocks at ``offset`` are what ``encrypt`` makes of these values and seeds, within the bound."""
-
-def prove_shared_update(
-    statement: ProofStatement,
-    context: ProofContext,
-    ciphertext: bytes,
-    values: NDArray[np.float32] | NDArray[np.float64],
-    *,
-    offset: int,
-    layout: Layout,
-    clip: float,
-    factor: float,
-    key_seed: bytes | bytearray,
-    noise_seed: bytes | bytearray,
-    sharing_seed: bytes | bytearray,
-    proof_seed: bytes | bytearray,
-    threads: int,
-) -> bytes:
-    """The same, and that the key is shared as :func:`deal_key` does with this seed."""
+    """A proof that the blocks at ``offset`` are what ``encrypt`` makes of these values and seeds, within the bound;
+    with a ``sharing_seed``, that the key is shared as :func:`deal_key` does with it."""
 
 def verify_update(
     statement: ProofStatement,

@@ -302,10 +302,11 @@ fn direction_digest(direction: PyReadonlyArray1<'_, i16>) -> PyResult<Digest> {
     Ok(further::direction_digest(direction.as_slice()?))
 }
 
-/// A proof that the ciphertext is what `encrypt` makes of these values and seeds, within the statement's bounds.
+/// A proof that the ciphertext is what `encrypt` makes of these values and seeds, within the statement's bounds; with
+/// a `sharing_seed`, that the key is shared as `deal_key` does with it.
 #[pyfunction]
 #[pyo3(signature = (statement, context, ciphertext, values, *, offset, layout, clip, factor, key_seed, noise_seed,
-                    proof_seed, threads))]
+                    sharing_seed, proof_seed, threads))]
 #[allow(clippy::too_many_arguments)]
 fn prove_update<'py>(
     py: Python<'py>,
@@ -319,36 +320,12 @@ fn prove_update<'py>(
     factor: f64,
     key_seed: PyBuffer<u8>,
     noise_seed: PyBuffer<u8>,
+    sharing_seed: Option<PyBuffer<u8>>,
     proof_seed: PyBuffer<u8>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let seeds = Seeds { key: key_seed, noise: noise_seed, sharing: None, proof: proof_seed };
-    proven(py, statement, context, ciphertext, values, offset, layout, [clip, factor], seeds, threads)
-}
-
-struct Seeds {
-    key: PyBuffer<u8>,
-    noise: PyBuffer<u8>,
-    sharing: Option<PyBuffer<u8>>,
-    proof: PyBuffer<u8>,
-}
-
-#[allow(clippy::too_many_arguments)]
-fn proven<'py>(
-    py: Python<'py>,
-    statement: &PyStatement,
-    context: &PyContext,
-    ciphertext: &[u8],
-    values: &Bound<'py, PyAny>,
-    offset: usize,
-    layout: &PyLayout,
-    [clip, factor]: [f64; 2],
-    seeds: Seeds,
-    threads: usize,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let (key_seed, noise_seed) = (seed(py, &seeds.key)?, seed(py, &seeds.noise)?);
-    let (proof_seed, threads) = (seed(py, &seeds.proof)?, checked_threads(threads)?);
-    let sharing_seed = seeds.sharing;
+    let (key_seed, noise_seed) = (seed(py, &key_seed)?, seed(py, &noise_seed)?);
+    let (proof_seed, threads) = (seed(py, &proof_seed)?, checked_threads(threads)?);
     if layout.digest != statement.parameters {
         return Err(PyValueError::new_err("the parameters are not those of the statement"));
     }
@@ -424,31 +401,6 @@ impl UpdateProver<'_> {
     }
 }
 
-/// The same, and that the key is shared as `deal_key` does with this seed.
-#[pyfunction]
-#[pyo3(signature = (statement, context, ciphertext, values, *, offset, layout, clip, factor, key_seed, noise_seed,
-                    sharing_seed, proof_seed, threads))]
-#[allow(clippy::too_many_arguments)]
-fn prove_shared_update<'py>(
-    py: Python<'py>,
-    statement: &PyStatement,
-    context: &PyContext,
-    ciphertext: &[u8],
-    values: &Bound<'py, PyAny>,
-    offset: usize,
-    layout: &PyLayout,
-    clip: f64,
-    factor: f64,
-    key_seed: PyBuffer<u8>,
-    noise_seed: PyBuffer<u8>,
-    sharing_seed: PyBuffer<u8>,
-    proof_seed: PyBuffer<u8>,
-    threads: usize,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let seeds = Seeds { key: key_seed, noise: noise_seed, sharing: Some(sharing_seed), proof: proof_seed };
-    proven(py, statement, context, ciphertext, values, offset, layout, [clip, factor], seeds, threads)
-}
-
 /// The statement digest, or `ProofRejected`.
 #[pyfunction]
 #[pyo3(signature = (statement, context, ciphertext, proof, *, offset, threads))]
@@ -481,7 +433,6 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(content_digest, module)?)?;
     module.add_function(wrap_pyfunction!(direction_digest, module)?)?;
     module.add_function(wrap_pyfunction!(prove_update, module)?)?;
-    module.add_function(wrap_pyfunction!(prove_shared_update, module)?)?;
     module.add_function(wrap_pyfunction!(verify_update, module)?)?;
     inference::python::add_to(module)
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 import threading
@@ -128,11 +127,8 @@ class BoundedUpdateProofs:
                 "the key was not dealt as the statement says",
                 hint="State the commitments of the shares that were dealt",
             )
-        prove = _core.prove_update
-        if dealt is not None:
-            prove = functools.partial(_core.prove_shared_update, sharing_seed=dealt.hidden)
         try:
-            return prove(
+            return _core.prove_update(
                 proven,
                 context,
                 statement.ciphertext,
@@ -143,6 +139,7 @@ class BoundedUpdateProofs:
                 factor=self._parameters.factor(hidden.weight, shape.clip),
                 key_seed=hidden.key,
                 noise_seed=hidden.noise,
+                sharing_seed=dealt.hidden if dealt else None,
                 proof_seed=seed,
                 threads=self._threads,
             )
