@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from quatrefoil.contracts import LARGEST_COMMITTEE
 from quatrefoil.errors import PeerError, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
@@ -72,7 +73,7 @@ def gather_shares(members: Members) -> None:
         if desk.shares.is_complained_of(name):
             try:
                 desk.shares.take_shown(
-                    name, silo.open_shares(offer, parts.split_list(desk.shares.complaints(name), 64))
+                    name, silo.open_shares(offer, parts.split_list(desk.shares.complaints(name), LARGEST_COMMITTEE))
                 )
             except PeerError:
                 continue  # it is left out below, and the reason is in the log

@@ -4,7 +4,7 @@ complain; dealers show the shares that were complained of. It learns no others."
 from __future__ import annotations
 
 from quatrefoil.audit import Log
-from quatrefoil.contracts import TransportSecurity
+from quatrefoil.contracts import LARGEST_COMMITTEE, TransportSecurity
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import AgreedJob, read, sha256
@@ -13,9 +13,6 @@ from quatrefoil.federation.desk_members import Asked, AskedMembers, where
 from quatrefoil.federation.messages import Contribution, RoundContext
 from quatrefoil.federation.proving import JobProofs, share_digests
 from quatrefoil.federation.refusals import LONGEST_REASON
-
-MOST_SHOWN = 64
-"""Shares of one contribution that are shown: at most one for each member."""
 
 
 class Shares:
@@ -95,7 +92,7 @@ class Shares:
                 raise MessageRefused(f"{silo} shows shares, and has contributed nothing", hint="Contribute first")
             contribution = Contribution.decode(self._security.verify(received.signed).body)
             subject = self._job.subject(attempt.context, silo, attempt.direction)
-            for signed in parts.split_list(message, MOST_SHOWN):
+            for signed in parts.split_list(message, LARGEST_COMMITTEE):
                 shown = read(self._security, signed, OpenedShare, dealer, "silo")
                 digest = sha256(received.signed)
                 at = (digest, self._members.named(shown.member))

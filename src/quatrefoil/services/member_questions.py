@@ -10,11 +10,10 @@ from collections.abc import Callable
 from quatrefoil.errors import MessageRefused, PeerError
 from quatrefoil.federation import parts
 from quatrefoil.federation.desk import Desk
+from quatrefoil.federation.refusals import LONGEST_REASON
 from quatrefoil.services.rpc import Method
 from quatrefoil.services.standing import Standing
 from quatrefoil.services.waiting import wake
-
-MOST_REASON = 400
 
 
 class MemberQuestions:
@@ -54,7 +53,7 @@ class MemberQuestions:
             raise MessageRefused(f"{silo} has nothing to say to {name[:20]!r}", hint="Check its version")
         desk = self._desk()
         if self._is_waited_for(desk, name, silo):
-            self._declines(desk, silo, name, reason.decode("utf-8", "replace")[:MOST_REASON])
+            self._declines(desk, silo, name, reason.decode("utf-8", "replace")[:LONGEST_REASON])
             await wake(self._standing.for_rounds)
         return b""
 

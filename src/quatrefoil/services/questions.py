@@ -13,6 +13,7 @@ from concurrent.futures import Executor
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.enrolment import Enrolments
+from quatrefoil.federation.refusals import LONGEST_REASON
 from quatrefoil.services.member_questions import MemberQuestions
 from quatrefoil.services.rpc import SMALL, Asked, Method, OnRefused, answer_all
 from quatrefoil.services.standing import Standing
@@ -20,7 +21,6 @@ from quatrefoil.services.vitals import Vitals, watched
 from quatrefoil.services.waiting import wait_until, wake
 
 PATIENCE = 20.0
-MOST_REASON = 400
 LARGEST_EXPANSION = 16
 """Bytes a parameter that a contribution may have, beside what every message may."""
 
@@ -143,7 +143,7 @@ class Questions:
         return b""
 
     async def _decline(self, silo: str, body: bytes) -> bytes:
-        reason = body.decode("utf-8", "replace")[:MOST_REASON]
+        reason = body.decode("utf-8", "replace")[:LONGEST_REASON]
         self._standing.running().declined(silo, reason)
         self._standing.declined[silo] = reason
         self._report(f"{silo} does not confirm the roster: {reason}")
@@ -176,7 +176,7 @@ class Questions:
         return b""
 
     async def _object(self, silo: str, body: bytes) -> bytes:
-        reason = body.decode("utf-8", "replace")[:MOST_REASON]
+        reason = body.decode("utf-8", "replace")[:LONGEST_REASON]
         self._standing.provenance.objected(silo, reason)
         self._standing.objected.add(silo)
         self._report(f"{silo} does not sign the statement of provenance: {reason}")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from quatrefoil.contracts import LARGEST_COMMITTEE
 from quatrefoil.errors import MessageRefused, PeerError, PolicyError
 from quatrefoil.federation import parts
+from quatrefoil.federation.refusals import LONGEST_REASON
 from quatrefoil.federation.silo import Silo
-
-MOST_COMPLAINTS = 64
-MOST_REASON = 400
 
 KINDS = frozenset({b"key", b"shares", b"show", b"answer", b"void"})
 """Of what there is next, what is for a member of the committee, or for a dealer that is complained of."""
@@ -30,7 +29,7 @@ class Seat:
             answer = self._answer(kind, content)
         except (PeerError, PolicyError) as error:
             self._report(f"nothing to say to {what}: {error.problem}")
-            self._ask("silent", parts.join([kind, error.problem.encode()[:MOST_REASON]]))
+            self._ask("silent", parts.join([kind, error.problem.encode()[:LONGEST_REASON]]))
             return
         try:
             self._ask(what, answer)
@@ -44,7 +43,7 @@ class Seat:
         if kind == b"shares":
             return self._silo.check_shares(offer, request)
         if kind == b"show":
-            return self._silo.open_shares(offer, parts.split_list(request, MOST_COMPLAINTS))
+            return self._silo.open_shares(offer, parts.split_list(request, LARGEST_COMMITTEE))
         if kind == b"answer":
             return self._silo.member_answer(offer, request)
         if kind == b"void":

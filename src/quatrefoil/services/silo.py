@@ -22,6 +22,7 @@ from quatrefoil.errors import (
 )
 from quatrefoil.federation import parts
 from quatrefoil.federation.provenance import SiloProvenance
+from quatrefoil.federation.refusals import LONGEST_REASON
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.federation.witnessing import SiloWitness
@@ -35,8 +36,6 @@ from quatrefoil.wire import LARGEST_MESSAGE
 MOST_VOIDS = 1 << 10
 """Attempts at one round, over all restarts of the aggregator."""
 
-MOST_REASON = 400
-"""Bytes of a reason that travel."""
 
 Train = Callable[[Arrays], Sequence[NDArray[np.floating]]]
 
@@ -170,7 +169,7 @@ class SiloService:
             confirmation = self._silo.confirm(offer, proposal, voids)
         except (MessageRefused, PolicyError) as error:
             self._report(f"refused to confirm a roster: {error.problem}")
-            self._ask("decline", error.problem.encode()[:MOST_REASON])
+            self._ask("decline", error.problem.encode()[:LONGEST_REASON])
             return
         try:
             self._ask("confirm", confirmation)
@@ -182,7 +181,7 @@ class SiloService:
             signature = self._provenance.sign(envelope, self._silo.job, self._silo.model)
         except (MessageRefused, EvidenceRejected) as error:
             self._report(f"refused to sign the statement of provenance: {error.problem}")
-            self._ask("object", error.problem.encode()[:MOST_REASON])
+            self._ask("object", error.problem.encode()[:LONGEST_REASON])
             return
         try:
             self._ask("sign", signature)
