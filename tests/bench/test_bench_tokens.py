@@ -32,5 +32,6 @@ def test_nothing_is_not_measured() -> None:
 
 def test_a_stream_that_the_policy_does_not_hold_is_no_measurement() -> None:
     policy = replace(POLICY, limits=replace(POLICY.limits, answer_bytes=1000))
-    with pytest.raises(HostError, match="does not stream"):
+    # Whether it is refused before its first event depends on how the upstream's bytes come together.
+    with pytest.raises(HostError, match=r"does not stream|the upstream failed"):
         measure_tokens(policy, lambda _: None, tokens=50, repeats=1)

@@ -61,7 +61,7 @@ def test_the_command_measures_and_prints(monkeypatch, capsys, tmp_path) -> None:
     monkeypatch.setattr(scale, "SMALL", 50)
     monkeypatch.setattr(scale, "LARGE", 9_000)
     monkeypatch.setattr(scale, "ROUNDS", 1)
-    monkeypatch.setattr(scale, "SILOS", 6)
+    monkeypatch.setattr(scale, "SILOS", 9)
     monkeypatch.setattr(scale, "GROUP", 3)
     parser = argparse.ArgumentParser()
     bench.configure(parser)
