@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 
 import pytest
 from pages import ROOT, rows
@@ -15,6 +16,7 @@ PAGE = ROOT / "ARCHITECTURE.md"
 CONTRACTS = ("TransportSecurity", "IsolationAttester", "IsolationAppraiser", "PrivateAggregation", "IntegrityProof")
 
 
+@cache
 def classes() -> dict[str, list[tuple[str, ast.ClassDef]]]:
     """Every class of the package by name, with the file that it stands in."""
     found: dict[str, list[tuple[str, ast.ClassDef]]] = {}
@@ -34,6 +36,12 @@ def public(node: ast.ClassDef) -> set[str]:
     """Public methods, properties and class attributes."""
     assigned = {t.id for item in node.body if isinstance(item, ast.Assign) for t in item.targets if hasattr(t, "id")}
     return {name for name in {*methods(node), *assigned} if not name.startswith("_")}
+
+
+def offered(node: ast.ClassDef) -> set[str]:
+    """Public names of a class and of the classes of the package that it is made from."""
+    bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+    return public(node).union(*(offered(known) for base in bases for _, known in classes().get(base, [])))
 
 
 def signature(node: ast.ClassDef) -> str:
@@ -78,14 +86,17 @@ def test_the_contracts_are_listed_with_their_methods() -> None:
 
 
 def test_every_class_that_fulfils_a_contract_is_listed() -> None:
-    """But for what the demo's attacks put in a party's place."""
+    """But for private classes and what the demo's attacks put in a party's place."""
     contracts = {name: public(classes()[name][0][1]) for name in CONTRACTS}
     fulfilling = {
         (contract, name)
         for name, found in classes().items()
         for where, node in found
         for contract, wanted in contracts.items()
-        if wanted <= public(node) and where != "contracts" and not where.startswith("demo.attacks.")
+        if wanted <= offered(node)
+        and not name.startswith("_")
+        and where != "contracts"
+        and not where.startswith("demo.attacks.")
     }
     listed = {
         (row[0].strip("`"), row[2].strip("`").partition("(")[0].rpartition(".")[2])
