@@ -129,7 +129,8 @@ def test_public_vectors_at_a_point_are_what_their_definitions_say(program: Progr
     def elements(count: int) -> list[Ext]:
         return [Ext(draw.randrange(P), draw.randrange(P)) for _ in range(count)]
 
-    ch = Challenges(*elements(2), elements(shape.beta))
+    (alpha, beta), r_b = elements(2), elements(shape.beta)
+    ch = Challenges(alpha, beta, r_b)
     for layer in shape.layers:
         ch.r_o.append(elements((layer.outputs - 1).bit_length()))
         ch.s.append(elements(layer.variables))
