@@ -45,6 +45,7 @@ lint: install  ## ruff, mypy --strict, cargo fmt and clippy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini
 	$(CARGO) fmt $(CRATE) --check
 	$(CARGO) clippy --quiet $(CRATE) --all-targets -- -D warnings
 	$(CARGO) fmt $(PEERS) --check

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from float_models import numbers, perceptron
-from quatrefoil.client import Answer, Client
+from quatrefoil.client import Client, Inferred
 from quatrefoil.quantised import onnx_form
 from quatrefoil.quantised.compiler import quantise
 from quatrefoil.serving.audited import AuditedModel
@@ -47,7 +47,7 @@ class Audited:
             trust=self.people.trust,
         )
 
-    def answers(self, *batches: Any) -> list[Answer]:
+    def answers(self, *batches: Any) -> list[Inferred]:
         with self.client() as client:
             return [client.infer({"x": batch}) for batch in batches]
 

@@ -10,7 +10,16 @@ from pathlib import Path
 from float_models import numbers
 from proven_answers import Ward, clock, small_graph, trust
 from quatrefoil.audit import PartyLog
-from quatrefoil.proven import Logged, ModelFolder, ProofFile, Recorded, logged_answers, prove_answers, verify_answers
+from quatrefoil.proven import (
+    Logged,
+    ModelFolder,
+    ProofFile,
+    Recorded,
+    VerifiedAnswers,
+    logged_answers,
+    prove_answers,
+    verify_answers,
+)
 from world import START
 
 OPENINGS = 8
@@ -28,7 +37,7 @@ class Served:
     def prove(self, records: list[Recorded], folder: ModelFolder | None = None, **changes: bool) -> ProofFile:
         return prove_answers(folder or self.folder, records, self.logged, **changes)
 
-    def check(self, file: ProofFile) -> object:
+    def check(self, file: ProofFile) -> VerifiedAnswers:
         return verify_answers(file.encode(), trust(), clock=clock, log=self.log)
 
 

@@ -19,7 +19,7 @@ from quatrefoil.audit.dsse import Envelope, Verifier
 from quatrefoil.audit.model_file import measure_arrays
 from quatrefoil.audit.provenance import read
 from quatrefoil.errors import CallerError, EvidenceRejected, PhaseUnprotected, PolicyError, UpdateRefused
-from quatrefoil.federation.vectors import layout_of, model_digest
+from quatrefoil.federation.vectors import Arrays, layout_of, model_digest
 from quatrefoil.planner import Costs
 from quatrefoil.planner.host import availability
 from quatrefoil.policy import Policy
@@ -196,7 +196,7 @@ def test_a_function_that_changes_what_it_is_given_changes_its_own_copy(costs: Co
 
 
 def test_the_callers_arrays_are_left_alone(costs: Costs) -> None:
-    initial = [np.zeros((2, 2)), np.zeros(1, np.float32)]
+    initial: Arrays = [np.zeros((2, 2)), np.zeros(1, np.float32)]
     run(costs, initial=initial)
     assert not any(array.any() for array in initial)
 

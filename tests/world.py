@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from quatrefoil.aggregation import AdditiveAggregation, CkksAggregation, CkksSumSet, ParameterSet
-from quatrefoil.audit import Log, MemoryLog
+from quatrefoil.audit import MemoryLog, TileLog
 from quatrefoil.audit.dsse import Envelope, Notary
 from quatrefoil.audit.receipts import ABSENT, Receipt, RoundReceipt, issue_batch
 from quatrefoil.contracts import (
@@ -52,7 +52,7 @@ from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
 from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
 from quatrefoil.policy import Policy
 from quatrefoil.proofs import BoundedUpdateProofs
-from quatrefoil.state import MemoryState, State
+from quatrefoil.state import MemoryState, SqliteState, State
 from quatrefoil.transport import Identity, PostQuantumTransport
 from quatrefoil.transport.statement import Signed
 from quatrefoil.wire import WireObject
@@ -276,8 +276,8 @@ class World:
         self.layout = layout_of(self.initial)
         self.model_bytes = encode_arrays(self.initial, self.layout)
         parties = (*self.names, "keeper", "hub")
-        self.states: dict[str, State] = {name: MemoryState() for name in parties}
-        self.logs: dict[str, Log] = dict.fromkeys(parties, self.log)
+        self.states: dict[str, MemoryState | SqliteState] = {name: MemoryState() for name in parties}
+        self.logs: dict[str, MemoryLog | TileLog] = dict.fromkeys(parties, self.log)
         self.hub_security = self.security("hub", "aggregator")
         self.silos = {name: self.make_silo(name) for name in self.names}
         self.provenance = self.make_provenance()

@@ -78,7 +78,7 @@ def least_queries(C: int, n: int, appended: bool) -> int:
 
 
 # ell: log2 of C, n, C2, n2
-_CODES: Final = {
+CODES: Final = {
     12: (11, 14, 8, 12), 13: (12, 15, 9, 13), 14: (13, 15, 10, 14), 15: (14, 16, 10, 14), 16: (14, 16, 10, 14),
     17: (15, 17, 11, 15), 18: (16, 18, 11, 15), 19: (17, 19, 12, 16), 20: (18, 20, 12, 16), 21: (19, 21, 13, 17),
 }  # fmt: skip
@@ -118,7 +118,7 @@ class Shape:
         narrow = w == 16 and J <= 8
         s, g = (0, 2) if narrow else (2, 4) if w == 16 else (0, 4)
         S = 1 << max(s, ceil_log2(-(-J // g)))
-        C, n, C2, n2 = (1 << x for x in _CODES[log2(S * N)])
+        C, n, C2, n2 = (1 << x for x in CODES[log2(S * N)])
         code = Code(C, n, least_queries(C, n, True), True)
         row = Code(C2, n2, least_queries(C2, n2, False), False)
         shape = Shape(parameters, values, 8 if narrow else w, S, code, row, threshold=threshold)

@@ -8,11 +8,14 @@ from bounded_update.errors import Rejected
 from .commitment import Randomness, WeightsCommitment, WeightsRandomness
 from .field_hash import FieldHash
 from .model import Weights
-from .program import Program, Refused, parse
+from .program import Program
+from .program_bytes import parse
 from .prover import prove
-from .shape import Shape, WeightsShape
+from .shape import Shape
 from .statement import Statement
+from .values import Refused
 from .verifier import Verified, verify
+from .weights_shape import WeightsShape
 
 __all__ = [
     "FieldHash",

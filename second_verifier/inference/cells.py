@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from bounded_update.field import ZERO, Ext
 
-from .program import ArgMax, AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Sum
+from .program import Program
+from .steps import ArgMax, AveragePool, Conv, Dense, Flatten, MaxPool, Sum
+from .values import Rounding
 
 
 @dataclass(frozen=True)

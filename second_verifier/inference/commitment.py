@@ -11,8 +11,10 @@ from bounded_update.commitment import Commitment, Rows, cut, parts
 from bounded_update.field import Ext
 from bounded_update.transcript import Drawn
 
+from .codes import Code
 from .model import Weights, weights_columns
-from .shape import Code, Shape, WeightsShape
+from .shape import Shape
+from .weights_shape import WeightsShape
 
 
 class Source:

@@ -11,7 +11,8 @@ from typing import Final
 from bounded_update import blake3
 from bounded_update.field import Ext, P, inner_base
 
-from .program import Program, need
+from .program import Program
+from .values import need
 
 LARGEST_SIZE: Final = 1 << 20
 _LABELS: Final = {"input": b"quatrefoil/field-hash/v1 input", "blind": b"quatrefoil/field-hash/v1 blind"}

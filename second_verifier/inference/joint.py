@@ -10,7 +10,9 @@ from bounded_update.field import ONE, ZERO, Ext, eq_vector, product, total
 from bounded_update.opening import omega_at, omega_vector
 from bounded_update.shape import log2
 
-from .shape import Code, RangeOrAnswers, WeightsShape
+from .codes import Code
+from .shape import RangeOrAnswers
+from .weights_shape import WeightsShape
 
 Two = tuple[Sequence[Ext], Sequence[Ext]]
 Places = tuple[list[int], list[int]]

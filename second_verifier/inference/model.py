@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from bounded_update.field import P
 
 from .cells import Forms
-from .program import ArgMax, AveragePool, Flatten, Layer, MaxPool, Program, Sum
-from .shape import WeightsShape
+from .program import Program
+from .steps import ArgMax, AveragePool, Flatten, Layer, MaxPool, Sum
+from .weights_shape import WeightsShape
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from bounded_update.shape import log2
 from bounded_update.transcript import Challenger, serialize
 from bounded_update.tree import Opening, root_of
 
+from .codes import Code
 from .joint import Joint, Places, Two
-from .shape import Code
 
 Fold = tuple[Ext, Ext]
 

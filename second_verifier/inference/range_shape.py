@@ -11,7 +11,9 @@ from bounded_update import blake3
 from bounded_update.field import ONE, ZERO, Ext, base
 from bounded_update.transcript import TRANSCRIPT
 
-from .shape import FRACTIONS_IN_A_CHUNK, Code, WeightsShape, column_code, opened_code
+from .codes import Code, column_code, opened_code
+from .shape import FRACTIONS_IN_A_CHUNK
+from .weights_shape import WeightsShape
 
 PROTOCOL: Final = b"quatrefoil/proof/weights-range/v1"
 

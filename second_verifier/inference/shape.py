@@ -2,210 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Protocol
 
-from bounded_update.shape import _CODES, SECURITY, ceil_log2, log2
+from bounded_update.shape import ceil_log2
 
 from .cells import Forms
+from .codes import REAL, Code, Parameters, column_code, opened_code
 from .field_hash import FieldHash
-from .program import Program, Refused, need
+from .program import Program
+from .values import Refused, need
+from .weights_shape import WeightsShape
 
 FRACTIONS_IN_A_CHUNK: Final = 7
 LARGEST_BATCH: Final = 1 << 14
-MOST_OPENINGS: Final = 64
 MASK_WORDS: Final = 6  # of tree 1: the mask row's, nu's and mu's two parts
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """The numbers of the page. Others are toys: they prove nothing to anybody, and are there for tests."""
-
-    codes: Mapping[int, tuple[int, int, int, int]] = field(default_factory=lambda: _CODES)  # log2 of C, n, C2, n2
-    security: int = SECURITY
-    words: int = 124
-    least_run: int = 11  # of c_W
-    run_of_an_opening: int = 512
-    least_omega: int = 12
-    weights_words: int = 120
-    largest_run: int = 19
-
-
-REAL: Final = Parameters()
-
-
-def least_queries(C: int, n: int, appended: int, security: int) -> int:
-    """The least Q with ((n + C + appended Q) / 2n)^Q <= 2^-security, in exact integers."""
-    Q = 1
-    while (n + C + appended * Q) ** Q << security > (2 * n) ** Q:
-        Q += 1
-        need(C + appended * Q <= n, f"no number of positions is enough for runs of {C} in words of {n}")
-    return Q
-
-
-@dataclass(frozen=True)
-class Code:
-    """Runs of C entries with `appended` elements each, words of n, Q positions."""
-
-    C: int
-    n: int
-    Q: int
-    appended: int
-
-    @property
-    def K(self) -> int:
-        return self.C + self.appended
-
-    def to_numbers(self) -> tuple[int, int, int]:
-        return log2(self.C), log2(self.n), self.Q
-
-
-def _row_code(parameters: Parameters, log_C: int) -> Code:
-    for run, _, row, length in parameters.codes.values():
-        if run == log_C:
-            C, n = 1 << row, 1 << length
-            return Code(C, n, least_queries(C, n, 0, parameters.security), 0)
-    raise Refused(f"no code of the table has runs of 2^{log_C}")
-
-
-def opened_code(parameters: Parameters, codes: tuple[Code, Code]) -> Code:
-    """That of the runs of two opened rows."""
-    return _row_code(parameters, log2(max(code.C for code in codes)))
-
-
-def column_code(parameters: Parameters, ell: int) -> Code:
-    """That of columns of 2^ell entries."""
-    run, length, _, _ = parameters.codes[ell]
-    C, n = 1 << run, 1 << length
-    Q = least_queries(C, n, 1, parameters.security)
-    return Code(C, n, Q, Q)
-
-
-@dataclass(frozen=True)
-class WeightsShape:
-    """Of the commitment to weights: it depends on the program and T alone."""
-
-    program: Program
-    openings: int  # T
-    parameters: Parameters = REAL
-
-    def __post_init__(self) -> None:
-        need(1 <= self.openings <= MOST_OPENINGS, f"{self.openings} openings, not 1 to {MOST_OPENINGS}")
-        self.omega  # noqa: B018 - refuses what does not fit
-
-    @cached_property
-    def order(self) -> list[int]:
-        """Layers, by their place among the layers, as they stand in the weights vector."""
-        layers = self.program.layers
-        dense = [i for i, (number, _) in enumerate(layers) if self._padded(number)]
-        dense.sort(key=lambda i: -self._padded(layers[i][0]))
-        return dense + [i for i, (number, _) in enumerate(layers) if not self._padded(number)]
-
-    def _padded(self, number: int) -> int:
-        """K' of a Dense, 0 of a Conv."""
-        source = self.program.given(number)[0]
-        dense = type(self.program.steps[number - 1]).__name__ == "Dense"
-        return 1 << ceil_log2(source.features) if dense else 0
-
-    @cached_property
-    def weights_start(self) -> list[int]:
-        """Where the weights of each layer begin in the weights vector."""
-        return self._starts[0]
-
-    @cached_property
-    def weights_length(self) -> int:
-        return self._starts[1]
-
-    @cached_property
-    def _starts(self) -> tuple[list[int], int]:
-        starts, at = [0] * len(self.program.layers), 0
-        for i in self.order:
-            number, layer = self.program.layers[i]
-            starts[i] = at
-            padded = self._padded(number)
-            at += layer.biases * padded if padded else layer.weights(self.program.given(number)[0].shape)
-        return starts, at
-
-    def weight_place(self, layer: int, weight: int) -> int:
-        """The place in the weights vector of a weight, given by its index in natural order."""
-        number = self.program.layers[layer][0]
-        padded, width = self._padded(number), self.program.given(number)[0].features
-        inside = weight // width * padded + weight % width if padded else weight
-        return self.weights_start[layer] + inside
-
-    @cached_property
-    def bias_start(self) -> list[int]:
-        """Where the biases of each layer begin in the bias vector."""
-        starts, at = [], 0
-        for _, layer in self.program.layers:
-            starts.append(at)
-            at += layer.biases
-        return starts
-
-    @cached_property
-    def biases(self) -> int:
-        return sum(layer.biases for _, layer in self.program.layers)
-
-    def _columns(self, omega: int) -> tuple[int, int]:
-        return -(-self.weights_length >> omega), -(-self.biases >> omega)
-
-    @cached_property
-    def _least_run(self) -> int:
-        c = self.parameters.least_run
-        while 1 << c < self.parameters.run_of_an_opening * self.openings:
-            c += 1
-        return c
-
-    def _run(self, omega: int) -> int:
-        return max(self._least_run, omega - 2)
-
-    @cached_property
-    def omega(self) -> int:
-        p = self.parameters
-        omega = max(p.least_omega, self._least_run)
-        while self._run(omega) <= p.largest_run:
-            if sum(self._columns(omega)) << omega - self._run(omega) <= p.weights_words:
-                return omega
-            omega += 1
-        count = self.weights_length + self.biases
-        raise Refused(f"{count} weights and biases are more than columns of 2^{omega - 1} entries hold")
-
-    @cached_property
-    def WL(self) -> int:
-        return 1 << self.omega
-
-    @cached_property
-    def n_1(self) -> int:
-        return self._columns(self.omega)[0]
-
-    @cached_property
-    def n_W(self) -> int:
-        return sum(self._columns(self.omega))
-
-    @cached_property
-    def code(self) -> Code:
-        C = 1 << self._run(self.omega)
-        n = 8 * C
-        Q = least_queries(C, n, self.openings, self.parameters.security)
-        return Code(C, n, Q, self.openings * Q)
-
-    @cached_property
-    def row_code(self) -> Code:
-        """Of the runs of both opened rows of a link."""
-        return opened_code(self.parameters, (self.code, self.code))
-
-    @cached_property
-    def R(self) -> int:
-        return self.WL // self.code.C
-
-    @cached_property
-    def degrees(self) -> list[int]:
-        return [2] * (self.omega - 1) + [3]
-
-    def to_numbers(self) -> tuple[int, ...]:
-        return self.omega, *self.code.to_numbers()
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,12 @@ from bounded_update.simulator import Coins, _digest
 from bounded_update.transcript import Drawn, Transcript
 from bounded_update.tree import Opening, Tree, leaf
 
+from .codes import Code
 from .joint import Joint
 from .opened import RowWeights, prove_rows
 from .opening import Kappa, both_sides, claim, claim_W, mask_weights
 from .proof_bytes import Head, LayerSent, Openings, Proof, Widths
-from .shape import MASK_WORDS, Code, LayerShape, Shape
+from .shape import MASK_WORDS, LayerShape, Shape
 from .statement import Statement
 from .verifier import verify_sums
 

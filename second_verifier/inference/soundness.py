@@ -9,8 +9,9 @@ from fractions import Fraction
 from bounded_update.field import P
 from bounded_update.shape import ceil_log2, log2
 
+from .codes import Code
 from .joint import Joint
-from .shape import Code, Shape
+from .shape import Shape
 
 
 def linear_claims(shape: Shape) -> int:

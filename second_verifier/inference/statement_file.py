@@ -25,7 +25,7 @@ from typing import Any, Final
 from bounded_update.errors import Rejected
 
 from .field_hash import FieldHash
-from .program import parse
+from .program_bytes import parse
 from .shape import Shape
 from .statement import Statement, batch_bytes
 

@@ -16,17 +16,20 @@ from .commitment import Randomness, WeightsCommitment, WeightsRandomness
 from .field_hash import FieldHash
 from .model import Run, Trace, Weights
 from .mutations import Changed, apply, mutations
-from .program import ArgMax, AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Sum, Windows
+from .program import Program
 from .proof_bytes import Proof
 from .prover import Prover
 from .range_prover import prove_range, range_randomness
 from .range_shape import RangeShape
-from .shape import Shape, WeightsShape
+from .shape import Shape
 from .statement import Statement, batch_bytes
 from .statement_file import FILES, statement_of, write
+from .steps import ArgMax, AveragePool, Conv, Dense, Flatten, MaxPool, Sum
+from .values import Rounding, Windows
 from .verifier import verify
 from .weights_link import LinkRandomness, prove_link, verify_link
 from .weights_range import verify_range
+from .weights_shape import WeightsShape
 
 BINDING: Final = bytes(range(100, 132))
 WEIGHTS_SEED: Final = bytes([1]) * 32

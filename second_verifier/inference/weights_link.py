@@ -34,8 +34,8 @@ from .opened import (
     verify_rows,
 )  # fmt: skip
 from .proof_bytes import placed
-from .shape import WeightsShape
 from .soundness import bits_of, missed
+from .weights_shape import WeightsShape
 
 MAGIC: Final = b"QFPROOFL"
 PROTOCOL: Final = b"quatrefoil/proof/weights-link/v1"

@@ -20,8 +20,9 @@ from .proof_bytes import Openings
 from .range_bytes import Head, RangeReader
 from .range_shape import RangeShape, statement_digest
 from .rounds import follow_rounds
-from .shape import MASK_WORDS, WeightsShape
+from .shape import MASK_WORDS
 from .soundness import bits_of, missed
+from .weights_shape import WeightsShape
 
 
 class Constraint:

@@ -97,8 +97,10 @@ def test_the_keeper_refuses_the_key_of_a_proof_for_another_norm() -> None:
     offer = world.open()
     context = RoundOffer.decode(body_of(offer)).context
     keys: list[bytes] = []
-    world.silos[LIAR].__class__ = Overlong
-    world.silos[LIAR].keys = keys
+    liar = world.silos[LIAR]
+    liar.__class__ = Overlong
+    assert isinstance(liar, Overlong)
+    liar.keys = keys
     sent = world.contribution(LIAR, offer, HONEST)
     contribution = Contribution.decode(body_of(parts.split(sent, 4)[0]))
     subject = world.aggregator._job.subject(context, LIAR)

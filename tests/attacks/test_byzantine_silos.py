@@ -120,7 +120,9 @@ def test_with_proofs_the_keeper_refuses_it_by_name_before_the_roster_closes() ->
 def test_a_claim_of_the_key_that_the_proof_does_not_make_is_refused(field: str) -> None:
     world = begun(Relabeller, proofs=True)
     length = 16 if field == "value" else 32
-    world.silos[LIAR].claim_changes = {field: bytes(length)}
+    liar = world.silos[LIAR]
+    assert isinstance(liar, Relabeller)
+    liar.claim_changes = {field: bytes(length)}
     offer = world.open()
     with pytest.raises(ProofRejected, match="cusco signed another claim of its key than its proof makes"):
         world.aggregator.receive(LIAR, world.contribution(LIAR, offer, HONEST))
@@ -133,8 +135,10 @@ def test_a_claim_of_the_key_that_the_proof_does_not_make_is_refused(field: str) 
 def test_the_keeper_refuses_it_too_where_the_aggregator_let_it_pass(field: str) -> None:
     """An aggregator that verifies nothing has no key used that does not fit what its silo signed."""
     world = World(limits={"proofs": True, "update_norm": NORM, "clip": 16.0}, aggregator_kind=Credulous).begin()
-    world.silos[LIAR].__class__ = Relabeller
-    world.silos[LIAR].claim_changes = {field: bytes(16 if field == "value" else 32)}
+    liar = world.silos[LIAR]
+    liar.__class__ = Relabeller
+    assert isinstance(liar, Relabeller)
+    liar.claim_changes = {field: bytes(16 if field == "value" else 32)}
     offer = world.open()
     for name in NAMES:
         world.aggregator.receive(name, world.contribution(name, offer, HONEST))

@@ -57,6 +57,11 @@ def attacked(difference: int, names: Sequence[str] = NAMES, **more: object) -> W
     return world.begin()
 
 
+def sums_of(world: World) -> list[np.ndarray]:
+    assert isinstance(world.aggregator, FreezingAggregator)
+    return world.aggregator.sums
+
+
 def stolen(world: World, found: np.ndarray, victim: str) -> float:
     """Largest distance of what was worked out from the victim's update, in units of the update's largest value."""
     exact = update_of(victim)
@@ -67,7 +72,7 @@ def test_without_the_limit_two_rounds_give_a_silos_update() -> None:
     world = attacked(difference=1)
     run(world, NAMES)
     run(world, NAMES[1:])
-    first, second = world.aggregator.sums
+    first, second = sums_of(world)
     assert stolen(world, first - second, "ambon") < 1e-3
 
 
@@ -76,7 +81,7 @@ def test_with_the_limit_the_second_sum_is_not_given() -> None:
     run(world, NAMES)
     with pytest.raises(PolicyError, match="this roster sets apart ambon: 1, the policy's minimum is 3"):
         run(world, NAMES[1:])
-    (only,) = world.aggregator.sums
+    (only,) = sums_of(world)
     assert stolen(world, only, "ambon") > 0.5
     assert world.logged("refusal")[-1]["asked"] == "check"
 
@@ -85,7 +90,7 @@ def test_with_the_limit_a_difference_holds_at_least_that_many_silos() -> None:
     world = attacked(difference=3, names=MORE_NAMES)
     run(world, MORE_NAMES)
     run(world, MORE_NAMES[3:])
-    first, second = world.aggregator.sums
+    first, second = sums_of(world)
     for victim in MORE_NAMES[:3]:
         assert stolen(world, first - second, victim) > 0.5
 
@@ -95,7 +100,7 @@ def test_without_the_limit_three_rosters_that_differ_in_two_each_give_an_update(
     world = attacked(difference=1, names=NAMES[:3], minimum_silos=2, colluding_silos=0)
     for pair in PAIRS:
         run(world, pair)
-    ambon_bari, ambon_cusco, bari_cusco = world.aggregator.sums
+    ambon_bari, ambon_cusco, bari_cusco = sums_of(world)
     assert stolen(world, (ambon_bari + ambon_cusco - bari_cusco) / 2, "ambon") < 1e-3
 
 
@@ -106,7 +111,7 @@ def test_with_the_limit_even_the_second_of_them_is_not_given() -> None:
         with pytest.raises(PolicyError, match=r"sets apart (ambon|bari): 1, the policy's minimum is 2"):
             run(world, pair)
         world.void()
-    assert len(world.aggregator.sums) == 1
+    assert len(sums_of(world)) == 1
 
 
 @pytest.mark.parametrize(("difference", "given"), [(1, True), (3, False)])
@@ -117,12 +122,12 @@ def test_seven_less_three_less_the_other_three(difference: int, given: bool) -> 
     run(world, MORE_NAMES[3:6])
     if given:
         run(world, MORE_NAMES)
-        one, other, everybody = world.aggregator.sums
+        one, other, everybody = sums_of(world)
         assert stolen(world, everybody - one - other, MORE_NAMES[6]) < 1e-2
     else:
         with pytest.raises(PolicyError, match="sets apart graz: 1, the policy's minimum is 3"):
             run(world, MORE_NAMES)
-        assert len(world.aggregator.sums) == 2
+        assert len(sums_of(world)) == 2
 
 
 def test_the_silos_refuse_what_a_keeper_without_the_limit_would_answer() -> None:
@@ -144,7 +149,7 @@ def test_a_group_of_more_than_half_keeps_every_roster_the_same() -> None:
             run(world, second)
         world.void()
     run(world, MORE_NAMES[:4])
-    assert len(world.aggregator.sums) == 2
+    assert len(sums_of(world)) == 2
 
 
 def test_the_limit_two_jobs_are_not_compared() -> None:
@@ -154,4 +159,4 @@ def test_the_limit_two_jobs_are_not_compared() -> None:
     second.keeper = second.make_keeper()
     run(first, NAMES)
     run(second, NAMES[1:])
-    assert stolen(first, first.aggregator.sums[0] - second.aggregator.sums[0], "ambon") < 1e-3
+    assert stolen(first, sums_of(first)[0] - sums_of(second)[0], "ambon") < 1e-3

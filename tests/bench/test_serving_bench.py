@@ -119,11 +119,12 @@ def test_percentiles_are_measured_values(part, expected) -> None:
 )
 def test_nothing_cannot_be_measured(wanted) -> None:
     with pytest.raises(ParametersRefused):
-        serving.measure_serving(*wanted, print)
+        models, seconds, clients, threads = wanted
+        serving.measure_serving(models, seconds, clients, threads, print)
     with pytest.raises(ParametersRefused):
         measure_receipts(0)
     with pytest.raises(ParametersRefused):
-        asyncio.run(serving_load.pairs(*[Asked().ask("x")] * 2, 0))
+        asyncio.run(serving_load.pairs(Asked().ask("x"), Asked().ask("x"), 0))
     with pytest.raises(ParametersRefused):
         asyncio.run(serving_load.flood(Asked().ask("x"), 1, clients=0))
 

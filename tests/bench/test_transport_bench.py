@@ -14,7 +14,7 @@ import pytest
 from quatrefoil.bench import transport, transport_work
 from quatrefoil.bench.transport import POLICIES, SHAPES, measure_transport
 from quatrefoil.bench.transport_far import classical_context, far_end, serve_channels, serve_classically
-from quatrefoil.bench.transport_near import Channels, Classical, write_identities
+from quatrefoil.bench.transport_near import Channels, Classical, _Channel, _Socket, write_identities
 from quatrefoil.bench.transport_work import ECHOED, FEATURES, PATIENTS, WHOLE, Asker, Desk, Direct, plain
 from quatrefoil.errors import HostError, MessageRefused, ParametersRefused, PeerUnreachable
 from quatrefoil.transport import policy_named
@@ -65,11 +65,12 @@ def test_the_classical_stack_is_what_it_says(folder) -> None:
         near = Classical(folder, far.port)
         with near.connect() as link:
             assert link.ask(HELLO) == HELLO and link.ask(bytes(5000)) == b"!"
+            assert isinstance(link, _Socket)
             secured = link._secured
             assert secured.cipher()[:2] == ("TLS_AES_256_GCM_SHA384", "TLSv1.3")
             assert not secured.session_reused
         with near.connect(resume=True) as link:
-            assert link.ask(b"") == b"" and link._secured.session_reused
+            assert isinstance(link, _Socket) and link.ask(b"") == b"" and link._secured.session_reused
         assert far.cpu() > 0
         nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         nobody.load_verify_locations(folder / "classical-root.pem")
@@ -86,7 +87,7 @@ def test_our_stack_is_what_it_says(folder, policy) -> None:
         for resume, expected in ((False, False), (True, False), (True, True)):
             with near.connect(resume=resume) as link:
                 assert link.ask(HELLO) == HELLO and link.ask(bytes(5000)) == b"!"
-                assert link._channel.resumed == expected
+                assert isinstance(link, _Channel) and link._channel.resumed == expected
                 assert link._channel.group == policy_named(policy).groups[0]
 
 

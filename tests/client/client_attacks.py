@@ -15,6 +15,7 @@ from client_world import (
     Site,
 )
 
+from quatrefoil.errors import EvidenceRejected
 from quatrefoil.exchange import protocol
 
 X = np.ones((1, 3), dtype=np.float32)
@@ -32,7 +33,7 @@ async def refused(here: Site, error: type[Exception], *, match: str = "", check:
         await here.client.request("POST", INFER, content=SECRET)
     assert SECRET.decode() not in str(found.value)
     if check:
-        assert found.value.check == check
+        assert isinstance(found.value, EvidenceRejected) and found.value.check == check
     return found.value
 
 

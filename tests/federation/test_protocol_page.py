@@ -7,6 +7,7 @@ import inspect
 import re
 import typing
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from world import NAMES, World
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 OBJECT = re.compile(r'^    (\w+) += \["(urn:[a-z:-]+)", (\d+), \[(.*?)\]\]$', re.MULTILINE | re.DOTALL)
-KINDS = {
+KINDS: set[type[WireObject]] = {
     kind
     for module in (messages, vectors)
     for _, kind in inspect.getmembers(module, inspect.isclass)
@@ -32,14 +33,14 @@ KINDS = {
 def written(kind: Any) -> str:
     if typing.get_origin(kind) is tuple:
         return f"[{written(typing.get_args(kind)[0])}]"
-    return {str: "text"}.get(kind, kind.__name__)
+    return "text" if kind is str else str(kind.__name__)
 
 
 def documented() -> dict[str, tuple[str, int, str]]:
     return {name: (urn, int(version), " ".join(fields.split())) for name, urn, version, fields in OBJECT.findall(PAGE)}
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS, key=lambda kind: kind.__name__), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", sorted(KINDS, key=attrgetter("__name__")), ids=lambda kind: kind.__name__)
 def test_every_object_is_documented_field_by_field(kind: type[WireObject]) -> None:
     hints = typing.get_type_hints(kind)
     fields = ", ".join(f"{field.name}: {written(hints[field.name])}" for field in dataclasses.fields(kind))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -16,7 +17,7 @@ from quatrefoil.transport import Identity, statement
 from quatrefoil.transport.statement import SIGNATURE_CONTEXT, Signed
 
 SEEDS = [bytes(32), bytes(range(32)), b"\xff" * 32]
-SETS = {"65": mldsa.MLDSA65PrivateKey, "87": mldsa.MLDSA87PrivateKey}
+SETS: dict[str, Any] = {"65": mldsa.MLDSA65PrivateKey, "87": mldsa.MLDSA87PrivateKey}
 CONTEXTS = [b"", SIGNATURE_CONTEXT, b"\x00" * 255]
 MESSAGES = [b"", b"a statement", bytes(100_000)]
 

@@ -7,6 +7,8 @@ ours are verified against the cases' public keys.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import mldsa
@@ -17,7 +19,7 @@ from published import Case, naming, wycheproof
 from quatrefoil.errors import StateCorrupt
 from quatrefoil.transport.identity import read_key
 
-SETS = {
+SETS: dict[str, tuple[Any, Any]] = {
     "65": (mldsa.MLDSA65PublicKey, mldsa.MLDSA65PrivateKey),
     "87": (mldsa.MLDSA87PublicKey, mldsa.MLDSA87PrivateKey),
 }

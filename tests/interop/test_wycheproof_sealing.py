@@ -24,7 +24,7 @@ from quatrefoil.transport.sealed.keys import KEY_FILE, RecipientKey
 from quatrefoil.transport.suites import HYBRID_768, HYBRID_1024, Suite
 
 INFO, FILE_KEY = b"info", bytes(range(32))
-KINDS = {HYBRID_768: mlkem.MLKEM768PrivateKey, HYBRID_1024: mlkem.MLKEM1024PrivateKey}
+KINDS: dict[Suite, Any] = {HYBRID_768: mlkem.MLKEM768PrivateKey, HYBRID_1024: mlkem.MLKEM1024PrivateKey}
 LABELS = {HYBRID_768: hpke.XWING, HYBRID_1024: hpke.P384}
 
 both = pytest.mark.parametrize("suite", KINDS, ids=lambda suite: suite.name)

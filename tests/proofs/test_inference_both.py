@@ -17,23 +17,13 @@ from hypothesis import strategies as st
 import inference as second
 from inference.model import Run
 from inference.mutations import Changed, apply
-from inference.program import (
-    ArgMax,
-    AveragePool,
-    Conv,
-    Dense,
-    Flatten,
-    MaxPool,
-    Program,
-    Refused,
-    Rounding,
-    Sum,
-    Windows,
-)
+from inference.program import Program
 from inference.proof_bytes import fixed_length, largest_length
 from inference.soundness import linear_claims, soundness_bits
 from inference.statement import batch_bytes
 from inference.statement_file import FILES, load
+from inference.steps import ArgMax, AveragePool, Conv, Dense, Flatten, MaxPool, Sum
+from inference.values import Refused, Rounding, Windows
 from inference.vectors import ACCEPTED, BINDING, Case
 from inference.weights_link import verify_link
 from inference.weights_range import verify_range

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import SimpleNamespace
+from typing import Any
 
 from local_asking import RECEIPT
 
@@ -31,7 +32,7 @@ from quatrefoil.web.server import WebServer
 def running(client, *, host: str = "127.0.0.1", token: bytes | None = None, **more) -> Iterator[int]:
     """The port of a proxy over ``client``, for programs of this user."""
     app = ProxyApp(client, Access(host, token=token), **({"request_bytes": 1 << 20, "seconds": 30} | more))
-    started: dict[str, object] = {}
+    started: dict[str, Any] = {}
     ready = threading.Event()
 
     async def serve() -> None:

@@ -47,7 +47,8 @@ def serving(
 
 @contextmanager
 def _proxied(consortium: Consortium, served: Served, policy: ServingPolicy, relay: str | None) -> Iterator[None]:
-    ready, ended = threading.Event(), {}
+    ready = threading.Event()
+    ended: dict[str, Any] = {}
 
     def report(line: str) -> None:
         served.said.append(line)

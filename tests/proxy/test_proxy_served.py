@@ -8,6 +8,7 @@ import json
 import subprocess
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openai
@@ -98,7 +99,7 @@ def speaking(consortium, tmp_path, words):
 
 def chat(port, **more):
     with openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="sk-none", max_retries=0) as client:
-        found = client.chat.completions.create(model=MODEL, messages=QUESTION, **more)
+        found: Any = client.chat.completions.create(model=MODEL, messages=QUESTION, **more)
         return [one.choices[0].delta.content for one in found] if more else found.choices[0].message.content
 
 

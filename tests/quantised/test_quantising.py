@@ -42,7 +42,8 @@ def test_a_perceptron_computes_to_the_bit_what_the_slow_reference_does(sizes, se
 def test_weights_that_hardly_weigh_beside_the_bias_have_no_more_bits_than_a_shift():
     """Their own exponent would ask for a sum to be shortened by more than there is."""
     graph = quantise(perceptron(1, 1, 1, seed=813), numbers(813, 20, 1), Widths(10, 15))
-    assert graph.steps[0].requantise.shift == 24
+    (first, *_) = graph.steps
+    assert isinstance(first, Dense) and first.requantise is not None and first.requantise.shift == 24
     same(graph, 3 * numbers(822, 5, 1))
 
 
@@ -147,7 +148,8 @@ def test_convolutions_have_as_many_bits_a_weight_as_their_sums_leave():
     images = np.abs(numbers(2, 6, 32, 8, 8))
     graph = quantise(wide, images, Widths(8, 8))
     assert graph.bounds[0] < EXACT_SINGLE
-    assert np.abs(graph.steps[0].weights).max() < 127
+    (first, *_) = graph.steps
+    assert isinstance(first, Conv) and np.abs(first.weights).max() < 127
     same(graph, images[:2])
 
 

@@ -88,7 +88,8 @@ def encode(kind: str, content: list[Any]) -> bytes:
 def verify(body: bytes, der: bytes, signature: bytes, root: x509.Certificate) -> x509.Certificate:
     certificate = x509.load_der_x509_certificate(der)
     certificate.verify_directly_issued_by(root)
-    certificate.public_key().verify(signature, encode("urn:quatrefoil:statement", [sha256(der), body]), CONTEXT)
+    key: Any = certificate.public_key()
+    key.verify(signature, encode("urn:quatrefoil:statement", [sha256(der), body]), CONTEXT)
     return certificate
 
 

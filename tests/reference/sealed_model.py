@@ -108,7 +108,8 @@ def verify(signed: bytes, root: x509.Certificate) -> tuple[bytes, x509.Certifica
     certificate = x509.load_der_x509_certificate(der)
     certificate.verify_directly_issued_by(root)
     statement = encode("urn:quatrefoil:statement", [sha256(der), body])
-    certificate.public_key().verify(signature, statement, b"quatrefoil statement v1")
+    key: Any = certificate.public_key()
+    key.verify(signature, statement, b"quatrefoil statement v1")
     return body, certificate
 
 

@@ -97,6 +97,12 @@ def rewrap(
     return sink.getvalue(), done
 
 
+def _framed(data: bytes) -> tuple[bytes, bytes]:
+    """A part behind its length, and what follows it."""
+    size = int.from_bytes(data[:4], "big")
+    return data[4 : 4 + size], data[4 + size :]
+
+
 @dataclass(frozen=True)
 class Parts:
     """A sealed file taken apart. ``whole`` puts it together again."""
@@ -109,13 +115,10 @@ class Parts:
     @classmethod
     def of(cls, file: bytes) -> Parts:
         rest = file[len(layout.MAGIC) :]
-        parts = []
-        for _ in range(2):
-            size = int.from_bytes(rest[:4], "big")
-            parts.append(rest[4 : 4 + size])
-            rest = rest[4 + size :]
+        wrapping, rest = _framed(rest)
+        header, rest = _framed(rest)
         body, signature = rest[:-SIGNATURE], rest[-SIGNATURE:]
-        return cls(*parts, tuple(body[at : at + CHUNK] for at in range(0, len(body), CHUNK)), signature)
+        return cls(wrapping, header, tuple(body[at : at + CHUNK] for at in range(0, len(body), CHUNK)), signature)
 
     @property
     def whole(self) -> bytes:

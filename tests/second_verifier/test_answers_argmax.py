@@ -24,8 +24,11 @@ from inference import Rejected, Weights, verify
 from inference.claims import LinearClaims, Samples
 from inference.constraint import Constraint, Public
 from inference.model import Run, Trace
-from inference.program import ArgMax, Conv, Dense, Flatten, Program, Refused, Rounding, Windows, parse
+from inference.program import Program
+from inference.program_bytes import parse
 from inference.prover import Prover
+from inference.steps import ArgMax, Conv, Dense, Flatten
+from inference.values import Refused, Rounding, Windows
 
 Patch = pytest.MonkeyPatch
 ROWS = "the opened rows do not take"

@@ -13,10 +13,12 @@ from toy_answers import CONV, DENSE, LAST_IS_A_POOL, POOL_OF_INPUT, WIDE_POOL_OF
 from bounded_update.field import Ext, P, evaluate
 from inference import FieldHash, Refused, Shape, WeightsShape, parse
 from inference.claims import Challenges, LinearClaims, Samples
+from inference.codes import REAL
 from inference.constraint import Constraint
 from inference.model import Run
-from inference.program import AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Sum, Windows
-from inference.shape import REAL
+from inference.program import Program
+from inference.steps import AveragePool, Conv, Dense, Flatten, MaxPool, Sum
+from inference.values import Rounding, Windows
 
 ROUNDING = Rounding(3, 0, 15, 8)
 LAST = Dense(1, 2, None)
@@ -129,7 +131,8 @@ def test_public_vectors_at_a_point_are_what_their_definitions_say(program: Progr
     def elements(count: int) -> list[Ext]:
         return [Ext(draw.randrange(P), draw.randrange(P)) for _ in range(count)]
 
-    ch = Challenges(*elements(2), elements(shape.beta))
+    (alpha, beta), r_b = elements(2), elements(shape.beta)
+    ch = Challenges(alpha, beta, r_b)
     for layer in shape.layers:
         ch.r_o.append(elements((layer.outputs - 1).bit_length()))
         ch.s.append(elements(layer.variables))

@@ -8,12 +8,16 @@ from dataclasses import dataclass, field, replace
 
 from bounded_update.transcript import Transcript
 from inference import Randomness, Statement, Weights, WeightsCommitment, WeightsRandomness
+from inference.codes import Parameters
 from inference.field_hash import FieldHash
 from inference.model import Run
-from inference.program import ArgMax, AveragePool, Conv, Dense, Flatten, MaxPool, Program, Rounding, Step, Sum, Windows
+from inference.program import Program
 from inference.proof_bytes import Proof
 from inference.prover import Prover
-from inference.shape import Parameters, Shape, WeightsShape
+from inference.shape import Shape
+from inference.steps import ArgMax, AveragePool, Conv, Dense, Flatten, MaxPool, Step, Sum
+from inference.values import Rounding, Windows
+from inference.weights_shape import WeightsShape
 
 TOY = Parameters(
     codes={ell: (ell - 1, ell + 1, max(ell - 4, 1), ell - 1) for ell in range(6, 12)},

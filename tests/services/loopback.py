@@ -332,7 +332,8 @@ async def go_along(channel: AsyncChannel, silo: Silo, found: tuple[bytes, bytes]
         offer, proposal, voids = parts.split(found[1], 3)
         await ask(channel, "confirm", silo.confirm(offer, proposal, parts.split_list(voids, 16)))
     if found is not None and found[0] == b"provenance":
-        await ask(channel, "sign", signing_of(silo).sign(*parts.split(found[1], 1), silo.job, silo.model))
+        (envelope,) = parts.split(found[1], 1)
+        await ask(channel, "sign", signing_of(silo).sign(envelope, silo.job, silo.model))
 
 
 async def refuse_the_result(channel: AsyncChannel, silo: Silo, problem: str) -> None:

@@ -480,10 +480,10 @@ def test_evidence_of_another_broker_is_not_relayed() -> None:
             security = speaking_as(identity(OWNER.name, OWNER.role), good.clock)
             async with await other.dial(Asker("broker", "broker"))() as _:
                 relayed = await one.dial(Asker("broker", "broker"))()
+                loop = asyncio.get_running_loop()
                 evil.broker.introduce = lambda nonce, exporter: asyncio.run_coroutine_threadsafe(  # type: ignore[method-assign]
                     broker_link.question(relayed, "introduce", nonce), loop
                 ).result()
-                loop = asyncio.get_running_loop()
                 async with await other.dial(OWNER)() as channel:
                     with pytest.raises(EvidenceRejected, match="report-data"):
                         await broker_link.attested_keyset(

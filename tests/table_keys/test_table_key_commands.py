@@ -37,7 +37,7 @@ renewal = "allowed"
 outputs = {}
 """.replace("outputs = {}\n[stages.other]", 'outputs = { dataset = ["other"] }\n[stages.other]')
 MODEL = {"kind": "linear", "features": ["age", "bmi"], "weights": [0.04, -0.1], "intercept": 0.5}
-ROWS = {"hospital": [[61, 25.5], [47, 31], [38, -2]], "clinic": [[80, 22], [19, 18.5]]}
+ROWS: dict[str, list[list[float]]] = {"hospital": [[61, 25.5], [47, 31], [38, -2]], "clinic": [[80, 22], [19, 18.5]]}
 OWNED = "--identity registry --root root.pem --signing-key owner.pem"
 
 

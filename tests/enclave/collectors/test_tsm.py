@@ -6,7 +6,7 @@ import errno
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def tdx_kernel(**changes: object) -> TsmKernel:
     return TsmKernel(**{"report": tdx_report, "provider": "tdx_guest", "levels": False, **changes})  # type: ignore[arg-type]
 
 
-Reach = Callable[[TsmKernel], TsmCollector]
+Reach = Callable[[TsmKernel], AbstractContextManager[TsmCollector]]
 
 
 @contextmanager

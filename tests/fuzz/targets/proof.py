@@ -64,7 +64,8 @@ def proof_of(data: bytes) -> tuple[str, bytes]:
         return name, rest
     proof = bytearray(accepted(name)[2])
     for start in range(0, min(len(rest) // CHANGE.size, MOST_CHANGES) * CHANGE.size, CHANGE.size):
-        _change(proof, *CHANGE.unpack_from(rest, start), accepted(other)[2])
+        how, at, which = CHANGE.unpack_from(rest, start)
+        _change(proof, how, at, which, accepted(other)[2])
     return name, bytes(proof)
 
 

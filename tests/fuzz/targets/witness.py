@@ -43,7 +43,7 @@ def seeds() -> list[bytes]:
         Evidence(STALE, one, two),
         Evidence(REWRITE, other, two, FIRST, (SECOND,), b"owner", (b"w",)),
     ]
-    return [each.encode() for each in (*requests, *evidence)]
+    return [*(each.encode() for each in requests), *(each.encode() for each in evidence)]
 
 
 def one(data: bytes) -> None:
