@@ -24,7 +24,9 @@ from quatrefoil.state import SqliteState
 LONGEST_S = 900.0
 """Never waited in full."""
 
-PATIENT = ("--deadline", "120", "--give-up", "600")
+PATIENT = ("--deadline", "30", "--give-up", "600")
+"""All three silos are needed, so that a round waits longer than the deadline. It is waited in full once: for the silo that
+leaves while the aggregator that has told it dies."""
 
 
 class Killed:

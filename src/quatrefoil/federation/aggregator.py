@@ -50,6 +50,8 @@ from quatrefoil.federation.vectors import Arrays, decode_arrays, model_digest
 from quatrefoil.policy import Policy
 from quatrefoil.state import State
 
+_LEFT = "left/"
+
 
 class Aggregator:
     """Bytes in, bytes out, for one agreed job. A restart on the same state goes on with the first unfinished round."""
@@ -325,6 +327,15 @@ class Aggregator:
     def void_receipts(self, name: str) -> bytes:
         """The receipts of a silo for the voided attempts at the round that is next, joined, oldest first."""
         return self._receipts.of_round(self.rounds_done + 1).of(name)
+
+    def left(self, name: str) -> None:
+        """This silo has said goodbye, and knows that the job is done: it needs nothing any more. Durable."""
+        self._state.put_once(_LEFT + name, b"")
+
+    @property
+    def gone(self) -> set[str]:
+        """Silos that have said goodbye so, perhaps before a restart."""
+        return {name.removeprefix(_LEFT) for name in self._state.names(_LEFT)}
 
     # --------------------------------------------------------------------------------------------------------- details
 
