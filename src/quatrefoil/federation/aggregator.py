@@ -145,10 +145,11 @@ class Aggregator:
         number = self.rounds_done + 1
         if number > self._job.job.rounds:
             raise CallerError(f"all {self._job.job.rounds} rounds of the job are done", hint="Agree on a new job")
+        self._job.require_attempt(number, attempt := len(self.voids))
         digest = model_digest(self.model, self._job.job.layout)
         current = self._current()
         direction = self._proofs.direction_digest(current.direction)
-        wanted = OpenRound(self._job.digest, number, len(self.voids), digest, current.norm, direction)
+        wanted = OpenRound(self._job.digest, number, attempt, digest, current.norm, direction)
         return self._security.sign(wanted.encode())
 
     def void_request(self, reason: str) -> bytes:
