@@ -97,6 +97,7 @@ STEPS: dict[str, set[str]] = {
         "put invitation",
         "put job/name",
         "put job/signed",
+        "put left",
         "put model",
         "put party/certificate",
         "put proposal",

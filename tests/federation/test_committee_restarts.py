@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import pytest
@@ -17,7 +18,8 @@ from committee_world import (
     two_rosters,
 )
 from quatrefoil.errors import MessageRefused, RoundVoided
-from quatrefoil.federation.authorities import read_void
+from quatrefoil.federation import agreement
+from quatrefoil.federation.authorities import opening_of, read_void
 from quatrefoil.federation.committee_messages import (
     CommitteeVoid,
     MemberKey,
@@ -28,9 +30,10 @@ from quatrefoil.federation.messages import (
     OpenRound,
     RoundOffer,
     RoundVoid,
+    VoidRequest,
 )
 from quatrefoil.state import MemoryState
-from world import body_of, changed, identity
+from world import body_of, changed, identity, speaking_as
 
 # ---------------------------------------------------------------------------------------------- restarts and old disks
 
@@ -216,6 +219,9 @@ def test_an_offer_that_the_aggregator_has_not_signed_is_refused() -> None:
     ("changes", "problem"),
     [
         ({"round": 2}, "round 2 is asked for, 1 is next"),
+        ({"round": 4}, "round 4 is outside 1 to 3"),
+        ({"attempt": 1024}, "aggregator hub opens attempt 1024 at round 1, outside 0 to 1023"),
+        ({"attempt": 2**63}, "outside 0 to 1023"),
         ({"model": bytes(32)}, "from another model"),
         ({"job": bytes(32)}, "of another job"),
         ({"update_norm": 1.0}, "another norm or direction"),
@@ -229,6 +235,30 @@ def test_a_member_gives_no_key_for_anything_but_the_round_that_is_next(
     request = changed(world.aggregator.open_request(), OpenRound, identity("hub", "aggregator"), **changes)
     with pytest.raises(MessageRefused, match=problem):
         world.silos["ambon"].member_key(request)
+
+
+def test_a_member_remembers_no_more_attempts_than_a_round_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether an aggregator opens one after the other, or offers them without this member's key and has them voided."""
+    monkeypatch.setattr(agreement, "MOST_ATTEMPTS", 3)
+    world, hub = started(), identity("hub", "aggregator")
+    request, void = world.aggregator.open_request(), world.aggregator.void_request("test")
+    for attempt in range(9):
+        opening = changed(request, OpenRound, hub, attempt=attempt)
+        with contextlib.nullcontext() if attempt < 3 else pytest.raises(MessageRefused, match="outside 0 to 2"):
+            world.silos["ambon"].member_key(opening)
+    world.down = {"ambon"}
+    offered = RoundOffer.decode(body_of(world.open()))
+    for attempt in range(9):
+        context = dataclasses.replace(offered.context, attempt=attempt)
+        signed = []
+        for name, key in zip(EIGHT, MemberKeys.decode(context.sealing_key).keys, strict=True):
+            said = MemberKey(opening_of(context).digest(), key).encode()
+            signed.append(speaking_as(identity(name, "silo")).sign(said) if key else b"")
+        offer = world.hub_security.sign(RoundOffer(context, SignedKeys(tuple(signed)).encode()).encode())
+        with contextlib.nullcontext() if attempt < 3 else pytest.raises(MessageRefused, match="outside 0 to 2"):
+            world.silos["ambon"].member_void(offer, changed(void, VoidRequest, hub, attempt=attempt))
+    remembered = world.states["ambon"].names("member/")
+    assert len(remembered) == 6 and {int(name.split("/")[2]) for name in remembered} == {0, 1, 2}
 
 
 def test_only_the_aggregator_of_the_job_opens_an_attempt() -> None:

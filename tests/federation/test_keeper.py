@@ -7,12 +7,14 @@ import dataclasses
 import pytest
 from asking import HUB, ask, everybody, opening, roster_of, sent
 
-from quatrefoil.errors import MessageRefused, PolicyError, QuatrefoilError, RoundVoided
-from quatrefoil.federation import parts
+from quatrefoil.errors import MessageRefused, PolicyError, RoundVoided
+from quatrefoil.federation import agreement, parts
+from quatrefoil.federation.agreement import MOST_ATTEMPTS
 from quatrefoil.federation.messages import (
     EnrolledJob,
     Job,
     KeyRequest,
+    OpenRound,
     RoundOffer,
 )
 from world import MORE_NAMES, NAMES, STRANGER, World, body_of, changed, identity, renewed, speaking_as
@@ -69,21 +71,39 @@ def test_only_the_jobs_aggregator_opens_rounds(world: World, holder: tuple[str, 
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "problem"),
+    ("changes", "problem"),
     [
-        ({"job": bytes(32)}, MessageRefused, "opens a round of another job"),
-        ({"round": 0}, PolicyError, "round 0 is outside 1 to 5"),
-        ({"round": 6}, PolicyError, "round 6 is outside 1 to 5"),
-        ({"attempt": 1}, MessageRefused, "attempt 0 at round 1 has no void: attempt 1 cannot be opened"),
-        ({"attempt": 2**63}, MessageRefused, "attempt 0 at round 1 has no void"),
+        ({"job": bytes(32)}, "opens a round of another job"),
+        ({"round": 0}, "round 0 is outside 1 to 5"),
+        ({"round": 6}, "round 6 is outside 1 to 5"),
+        ({"attempt": 1}, "attempt 0 at round 1 has no void: attempt 1 cannot be opened"),
+        ({"attempt": MOST_ATTEMPTS - 1}, "attempt 0 at round 1 has no void"),
+        ({"attempt": MOST_ATTEMPTS}, "aggregator hub opens attempt 1024 at round 1, outside 0 to 1023"),
+        ({"attempt": 2**63}, "outside 0 to 1023"),
     ],
 )
-def test_an_opening_out_of_order_is_refused(
-    world: World, changes: dict[str, object], error: type[QuatrefoilError], problem: str
-) -> None:
-    with pytest.raises(error, match=problem):
+def test_an_opening_out_of_order_is_refused(world: World, changes: dict[str, object], problem: str) -> None:
+    with pytest.raises(MessageRefused, match=problem):
         world.keeper.open_round(world.aggregator.enrolled_job, opening(world, **changes))
     assert world.states["keeper"].names("") == []
+
+
+def test_no_round_is_attempted_without_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An aggregator that voids every attempt would have keeper and silos remember all of them."""
+    monkeypatch.setattr(agreement, "MOST_ATTEMPTS", 3)
+    request = world.aggregator.open_request()
+    for _ in range(3):
+        world.open()
+        world.void()
+    remembered = world.states["keeper"].names("")
+    for attempt in range(3, 9):
+        with pytest.raises(MessageRefused, match=f"opens attempt {attempt} at round 1, outside 0 to 2") as caught:
+            more = changed(request, OpenRound, identity(*HUB), attempt=attempt)
+            world.keeper.open_round(world.aggregator.enrolled_job, more)
+        assert caught.value.party == "hub"
+    assert world.states["keeper"].names("") == remembered
+    with pytest.raises(MessageRefused, match="outside 0 to 2"):  # nor does an honest one ask for more
+        world.aggregator.open_request()
 
 
 def test_an_open_attempt_is_open_for_one_model(world: World) -> None:

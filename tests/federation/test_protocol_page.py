@@ -88,6 +88,7 @@ def test_every_name_of_state_is_documented(monkeypatch: pytest.MonkeyPatch) -> N
     dispute(world, finished)
     world.accept(finished)
     world.signed()
+    world.aggregator.left("ambon")
     section = PAGE.partition("\n## What is remembered")[2]
     rows = re.findall(r"^\| (?:silo|aggregator|keeper) \| (`[^|]*`) \| [^|]* \| [^|]* \|$", section, re.MULTILINE)
     patterns = [re.sub(r"\b[A-Z]+\b", "[^/]+", name) for row in rows for name in re.findall(r"`(.*?)`", row)]

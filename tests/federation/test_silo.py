@@ -71,6 +71,7 @@ def test_an_offer_under_another_certificate_of_the_keeper_is_refused(world: Worl
         ({"round": 0}, "round 0 is outside 1 to 5"),
         ({"round": 2}, "round 2 was offered, 1 is next"),
         ({"round": 6}, "round 6 is outside 1 to 5"),
+        ({"attempt": 1024}, "opens attempt 1024 at round 1, outside 0 to 1023"),
         ({"model": bytes(32)}, "the model of the round is 0000000000000000, not [0-9a-f]{16}"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from loopback import Gate, Loopback, join, trained
+from loopback import Gate, Loopback, ask, ask_next, go_along, join, take_offer, trained
 from whole_jobs import contributors, is_mean
 
 from quatrefoil.audit import MemoryLog
@@ -140,6 +140,54 @@ def test_a_finished_job_started_again_hands_out_its_results():
             world.enrolments = world.make_enrolments()
             await hub.start_aggregator()
             assert (await hub.silo("dakar", machine=late).result()).rounds == 1
+
+    asyncio.run(job())
+
+
+def test_a_finished_job_started_again_waits_for_nobody_who_has_left():
+    world = World(rounds=1)
+
+    async def job() -> None:
+        async with Loopback(world, deadline=1e6) as hub:
+            for silo in hub.silos():
+                await silo.result()
+            await hub.finished()
+            await hub.stop_aggregator()
+            world.enrolments = world.make_enrolments()
+            await hub.start_aggregator()
+            assert (await hub.finished()).gone == set(NAMES)
+
+    asyncio.run(job())
+
+
+@pytest.mark.parametrize("heard", ["nothing", "the result"])
+def test_a_finished_job_started_again_waits_for_who_has_not_heard_of_its_end(heard: str):
+    """Whether it has not taken the last result, or signed the statement and not been told that this was all."""
+    world = World(rounds=1)
+
+    async def job() -> None:
+        async with Loopback(world, deadline=1e6) as hub:
+            late = world.make_silo("dakar", log=MemoryLog())
+            others = hub.silos(*NAMES[:3])
+            async with await hub.channel("dakar") as channel:
+                await join(channel, late)
+                offer, voids = await take_offer(channel, late)
+                trained_model = trained("dakar", late.model)
+                await ask(channel, "contribute", late.contribute(offer, trained_model, voids))
+                while heard == "the result" and not hub.service.standing.provenance.has_signed("dakar"):
+                    await go_along(channel, late, await ask_next(channel, late))
+                for silo in others:
+                    await silo.result()
+                await hub.until(lambda: world.aggregator.gone == set(NAMES[:3]))
+            await hub.stop_aggregator()
+            world.enrolments = world.make_enrolments()
+            await hub.start_aggregator()
+            async with await hub.channel("dakar") as channel:
+                while await ask(channel, "start") is None:
+                    pass
+                assert hub.service.standing.informed == set(NAMES[:3]) and not hub.run.done()
+            await hub.silo("dakar", machine=late).result()
+            assert (await hub.finished()).gone == set(NAMES)
 
     asyncio.run(job())
 

@@ -50,6 +50,8 @@ from quatrefoil.federation.vectors import Arrays, decode_arrays, model_digest
 from quatrefoil.policy import Policy
 from quatrefoil.state import State
 
+_LEFT = "left/"
+
 
 class Aggregator:
     """Bytes in, bytes out, for one agreed job. A restart on the same state goes on with the first unfinished round."""
@@ -143,10 +145,11 @@ class Aggregator:
         number = self.rounds_done + 1
         if number > self._job.job.rounds:
             raise CallerError(f"all {self._job.job.rounds} rounds of the job are done", hint="Agree on a new job")
+        self._job.require_attempt(number, attempt := len(self.voids))
         digest = model_digest(self.model, self._job.job.layout)
         current = self._current()
         direction = self._proofs.direction_digest(current.direction)
-        wanted = OpenRound(self._job.digest, number, len(self.voids), digest, current.norm, direction)
+        wanted = OpenRound(self._job.digest, number, attempt, digest, current.norm, direction)
         return self._security.sign(wanted.encode())
 
     def void_request(self, reason: str) -> bytes:
@@ -325,6 +328,15 @@ class Aggregator:
     def void_receipts(self, name: str) -> bytes:
         """The receipts of a silo for the voided attempts at the round that is next, joined, oldest first."""
         return self._receipts.of_round(self.rounds_done + 1).of(name)
+
+    def left(self, name: str) -> None:
+        """This silo has said goodbye, and knows that the job is done: it needs nothing any more. Durable."""
+        self._state.put_once(_LEFT + name, b"")
+
+    @property
+    def gone(self) -> set[str]:
+        """Silos that have said goodbye so, perhaps before a restart."""
+        return {name.removeprefix(_LEFT) for name in self._state.names(_LEFT)}
 
     # --------------------------------------------------------------------------------------------------------- details
 

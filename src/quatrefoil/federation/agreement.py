@@ -22,6 +22,9 @@ from quatrefoil.wire import WireObject
 
 Message = TypeVar("Message", bound=WireObject)
 
+MOST_ATTEMPTS = 1 << 10
+"""Attempts at one round, over all restarts of its aggregator: parties remember each of them until the round ends."""
+
 _RECEIPT_KEY = 32
 """Bytes of an Ed25519 key."""
 
@@ -86,9 +89,21 @@ class AgreedJob:
             raise MessageRefused(
                 f"the context of round {context.round} contradicts job {job.name}", hint="Ask the keeper's operator"
             )
-        if not 1 <= context.round <= job.rounds:
+        self.require_attempt(context.round, context.attempt)
+
+    def require_attempt(self, number: int, attempt: int) -> None:
+        """Refuse a round that the job does not have, and an attempt at it that no aggregator comes to."""
+        job = self.job
+        if not 1 <= number <= job.rounds:
             raise MessageRefused(
-                f"round {context.round} is outside 1 to {job.rounds} of job {job.name}", hint="Agree on a new job"
+                f"round {number} is outside 1 to {job.rounds} of job {job.name}", hint="Agree on a new job"
+            )
+        if not 0 <= attempt < MOST_ATTEMPTS:
+            raise MessageRefused(
+                f"aggregator {job.aggregator.name} opens attempt {attempt} at round {number}, outside 0 to "
+                f"{MOST_ATTEMPTS - 1}",
+                hint="Ask the aggregator's operator why rounds are voided, and agree on a new job",
+                party=job.aggregator.name,
             )
 
     def norm_matches(self, context: RoundContext, norm: float) -> None:

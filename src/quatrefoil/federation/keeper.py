@@ -187,8 +187,7 @@ class Keeper:
         return offered.offer
 
     def _check_may_open(self, job: AgreedJob, wanted: OpenRound) -> None:
-        if not 1 <= wanted.round <= job.job.rounds:
-            raise PolicyError(f"round {wanted.round} is outside 1 to {job.job.rounds}", hint="Agree on a new job")
+        job.require_attempt(wanted.round, wanted.attempt)
         check_possible(self._policy.limits, wanted.round, wanted.update_norm)
         directions.check_possible(self._policy.limits, wanted.round, wanted.direction)
         for earlier in range(wanted.attempt):

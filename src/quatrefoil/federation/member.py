@@ -3,7 +3,7 @@
 Rules (docs/committee-rounds.md, "The member"):
 
 1. One sealing key for each attempt, made here, held in memory only, wiped at the answer. A member that was started
-   again has none for the attempt, and is silent in it.
+   again has none for the attempt, and is silent in it. A round has no more than ``MOST_ATTEMPTS`` of them.
 2. It takes a share only if it is the one that its silo's proof is about, and complains of every other by name.
 3. One answer for an attempt, durable before it is given; asked again, the same bytes. Asked for another roster it
    refuses, and both requests are kept: the aggregator signed them.
@@ -74,6 +74,7 @@ class Member:
         """A signed :class:`MemberKey` for a signed :class:`OpenRound`; the same bytes as long as the key is here."""
         number = self._number(job)
         wanted = read(self._security, request, OpenRound, job.job.aggregator, "aggregator")
+        job.require_attempt(wanted.round, wanted.attempt)
         _require_next(wanted, expected)
         opening, name = wanted.digest(), _name(wanted.round, wanted.attempt, "key")
         stored = self._state.get(name)

@@ -19,15 +19,12 @@ from quatrefoil.audit.verified_receipts import VerifiedReceipt, verify_with
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.errors import EvidenceRejected, MessageRefused
 from quatrefoil.federation import parts
-from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.agreement import MOST_ATTEMPTS, AgreedJob
 from quatrefoil.federation.messages import RoundContext
 from quatrefoil.federation.receipt_office import contribution_in, issued_name
 from quatrefoil.federation.refusals import LONGEST_REASON
 from quatrefoil.policy import Policy
 from quatrefoil.state import State
-
-MOST_ATTEMPTS = 1 << 10
-"""Attempts at one round of which receipts are read."""
 
 _HINT = "Stop here, keep both logs, and ask the aggregator's operator: nothing of this round is taken"
 

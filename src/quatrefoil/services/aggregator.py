@@ -87,6 +87,7 @@ class AggregatorService:
 
     async def run(self) -> Aggregator:
         """All rounds of the job; returns when every silo has been told, or after a while of waiting for that.
+        Silos that had been told before a restart have left, and are not waited for.
 
         While its state is away it begins again from what is stored, as a new process would, for as long as it waits for
         silos.
@@ -154,6 +155,7 @@ class AggregatorService:
             self._standing.cosigning = self._make_cosigning(job)
             self._standing.cosigning.begin(aggregator.rounds_done)
         self._standing.aggregator = aggregator
+        self._standing.informed |= aggregator.gone
         return aggregator
 
     def _state_provenance(self, aggregator: Aggregator) -> None:

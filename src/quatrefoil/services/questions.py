@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 
-from quatrefoil.errors import MessageRefused
+from quatrefoil.errors import MessageRefused, StateAway
 from quatrefoil.federation import parts
 from quatrefoil.federation.enrolment import Enrolments
 from quatrefoil.federation.refusals import LONGEST_REASON
@@ -77,6 +78,8 @@ class Questions:
         if silo in self._standing.told and channel.closed_by_peer:
             # It has read that the job is done, and has said goodbye.
             self._standing.informed.add(silo)
+            with suppress(StateAway):  # not remembered: after a restart it is waited for
+                self._standing.running().left(silo)
             await wake(self._standing.for_rounds)
 
     def _for_invited(self, method: Method) -> Method:

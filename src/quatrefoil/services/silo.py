@@ -21,6 +21,7 @@ from quatrefoil.errors import (
     StateAway,
 )
 from quatrefoil.federation import parts
+from quatrefoil.federation.agreement import MOST_ATTEMPTS
 from quatrefoil.federation.provenance import SiloProvenance
 from quatrefoil.federation.refusals import LONGEST_REASON
 from quatrefoil.federation.silo import Silo
@@ -33,9 +34,9 @@ from quatrefoil.services.vitals import Vitals
 from quatrefoil.services.waiting import Rests
 from quatrefoil.wire import LARGEST_MESSAGE
 
-MOST_VOIDS = 1 << 10
-"""Attempts at one round, over all restarts of the aggregator."""
-
+MOST_TURNS = 16 * MOST_ATTEMPTS
+"""Things that an aggregator gives a silo to do between two results: many more than it has for all attempts at a round.
+Each may leave an entry in the silo's log."""
 
 Train = Callable[[Arrays], Sequence[NDArray[np.floating]]]
 
@@ -77,6 +78,8 @@ class SiloService:
         self._channel: Asking | None = None
         self._seat = Seat(silo, self._ask, report)
         self._peer = ("", "")
+        self._turns = (0, 0)
+        """Rounds done, and how often this silo has asked since then what is next."""
 
     def run(self, train: Train) -> Finished:
         """Enrol, then train and send every round until the aggregator says that the job is done.
@@ -96,8 +99,7 @@ class SiloService:
             self._join()
             job = self._silo.job.digest()
             while True:
-                done = self._silo.rounds_done.to_bytes(8, "big")
-                kind, content = parts.split(self._ask("next", parts.join([job, done])), 2)
+                kind, content = self._next(job)
                 if kind == b"done":
                     self._check_end(content)
                     return Finished(self._silo.model, self._silo.rounds_done, *self._peer)
@@ -109,12 +111,12 @@ class SiloService:
                     self._cosign()
                 elif kind == b"offer":
                     offer, voids, receipts = parts.split(content, 3)
-                    known = parts.split_list(voids, MOST_VOIDS)
+                    known = parts.split_list(voids, MOST_ATTEMPTS)
                     self._silo.take_void_receipts(receipts, known)
                     self._contribute(offer, known, train)
                 elif kind == b"confirm":
                     offer, proposal, voids = parts.split(content, 3)
-                    self._confirm(offer, proposal, parts.split_list(voids, MOST_VOIDS))
+                    self._confirm(offer, proposal, parts.split_list(voids, MOST_ATTEMPTS))
                 elif kind in KINDS:
                     self._seat.take(kind, content)
                 elif kind == b"provenance":
@@ -136,6 +138,18 @@ class SiloService:
         if self._witness is not None:
             self._witness.meet(self._ask("witness", self._witness.statement), self._silo.job.aggregator.name)
             self._cosign()
+
+    def _next(self, job: bytes) -> list[bytes]:
+        """Kind and content of what the aggregator gives this silo to do."""
+        done = self._silo.rounds_done
+        self._turns = (done, self._turns[1] + 1 if self._turns[0] == done else 1)
+        if self._turns[1] > MOST_TURNS:
+            raise MessageRefused(
+                f"aggregator {self._peer[1]} gave this silo {MOST_TURNS} things to do after round {done} and no result",
+                hint="Ask its operator; started again on its state, this silo goes on where it was",
+                party=self._peer[1],
+            )
+        return parts.split(self._ask("next", parts.join([job, done.to_bytes(8, "big")])), 2)
 
     def _cosign(self) -> None:
         """Verify that the aggregator's log continues the one that was cosigned before, and cosign it."""
