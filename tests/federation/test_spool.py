@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -12,8 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quatrefoil.errors import HostError
-from quatrefoil.federation.spool import FileSpool, MemorySpool
+from quatrefoil.federation.spool import FileSpool, Kept, MemorySpool, Spool
 from world import NAMES, SAMPLES, UPDATES, World
+
+
+def laid(spool: Spool, content: bytes) -> Kept:
+    return spool.keep(content, hashlib.sha256(content).digest())
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -25,7 +30,7 @@ def spool(request, tmp_path):
 
 def test_contents_come_back_in_any_order(spool) -> None:
     contents = [os.urandom(size) for size in (1, 0, 70_000, 33)]
-    kept = [spool.keep(content) for content in contents]
+    kept = [laid(spool, content) for content in contents]
     for one, content in reversed(list(zip(kept, contents, strict=True))):
         assert one.read() == content
         assert one.size == len(content)
@@ -34,21 +39,21 @@ def test_contents_come_back_in_any_order(spool) -> None:
 @given(st.lists(st.binary(max_size=50), max_size=20))
 def test_whatever_is_kept_is_read(contents) -> None:
     spool = FileSpool(Path(tempfile.gettempdir()))
-    kept = [spool.keep(content) for content in contents]
+    kept = [laid(spool, content) for content in contents]
     assert [one.read() for one in kept] == contents
     spool.close()
 
 
 def test_the_file_has_no_name(tmp_path) -> None:
     spool = FileSpool(tmp_path)
-    spool.keep(b"an update")
+    laid(spool, b"an update")
     assert list(tmp_path.iterdir()) == []
     spool.close()
 
 
 def test_other_bytes_on_the_disk_are_noticed(tmp_path, monkeypatch) -> None:
     spool = FileSpool(tmp_path)
-    kept = spool.keep(b"an update")
+    kept = laid(spool, b"an update")
     real = os.pread
     monkeypatch.setattr(os, "pread", lambda *given: bytes(len(real(*given))))
     with pytest.raises(HostError, match="do not read back"):
@@ -57,7 +62,7 @@ def test_other_bytes_on_the_disk_are_noticed(tmp_path, monkeypatch) -> None:
 
 def test_a_file_that_ends_early_is_noticed(tmp_path) -> None:
     spool = FileSpool(tmp_path)
-    kept = spool.keep(b"an update")
+    kept = laid(spool, b"an update")
     os.ftruncate(spool._file, 3)
     with pytest.raises(HostError, match="do not read back"):
         kept.read()
@@ -71,7 +76,7 @@ def test_a_full_disk_is_the_hosts_fault(tmp_path, monkeypatch) -> None:
 
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(HostError, match=r"No space left.*room for every ciphertext"):
-        spool.keep(b"an update")
+        laid(spool, b"an update")
 
 
 def test_a_folder_that_is_a_file_is_refused(tmp_path) -> None:

@@ -52,8 +52,11 @@ class Gathering:
         closed_without = self.proposal is not None and name not in self.proposal.contributors
         return not (closed_without or name in self.received or name in self.refused)
 
-    def add(self, name: str, signed: bytes, sealed_key: bytes, ciphertext: bytes, proof: bytes) -> None:
-        """Add a ciphertext to the sum, or refuse it in the silo's name. ``proof``: verified; empty for none."""
+    def add(
+        self, name: str, signed: bytes, sealed_key: bytes, ciphertext: bytes, proof: bytes, *, digest: bytes
+    ) -> None:
+        """Add a ciphertext to the sum, or refuse it in the silo's name. ``proof``: verified; empty for none; ``digest``:
+        SHA-256 of the ciphertext, which it was held to."""
         self._check_roster_takes(name, signed)
         total = self._total or self._sum_of(sorted(self.received))
         try:
@@ -61,8 +64,8 @@ class Gathering:
         except CiphertextRefused as error:
             raise CiphertextRefused(f"{name}: {error.problem}", hint=error.hint, party=name) from None
         self._total = None  # made anew, should the disk not take what the sum has
-        kept = self.spool.keep(proof) if proof else None
-        self.received[name] = Received(signed, sealed_key, self.spool.keep(ciphertext), kept)
+        kept = self.spool.keep(proof, sha256(proof)) if proof else None
+        self.received[name] = Received(signed, sealed_key, self.spool.keep(ciphertext, digest), kept)
         self._total = total
         self.refused.pop(name, None)
 

@@ -112,7 +112,14 @@ class Receiving:
         try:
             verified()
             if not self._is_repeated(attempt, name, arrived.contribution):
-                attempt.add(name, arrived.signed, arrived.sealed_key, arrived.ciphertext, arrived.proof)
+                attempt.add(
+                    name,
+                    arrived.signed,
+                    arrived.sealed_key,
+                    arrived.ciphertext,
+                    arrived.proof,
+                    digest=arrived.contribution.ciphertext,
+                )
                 self._receipts.delivered(arrived.contribution.context, name, sha256(arrived.signed))
         except PeerError as error:
             self._refuse(attempt, name, error.problem, arrived.proof, sha256(arrived.signed))

@@ -20,9 +20,9 @@ from quatrefoil.errors import HostError
 
 
 class Spool(Protocol):
-    """Content of one attempt. :meth:`close` forgets all of it."""
+    """Content of one attempt, laid there with its SHA-256. :meth:`close` forgets all of it."""
 
-    def keep(self, content: bytes) -> Kept: ...
+    def keep(self, content: bytes, digest: bytes) -> Kept: ...
 
     def read(self, start: int, size: int) -> bytes: ...
 
@@ -55,9 +55,9 @@ class MemorySpool:
     def __init__(self) -> None:
         self._contents: list[bytes] = []
 
-    def keep(self, content: bytes) -> Kept:
+    def keep(self, content: bytes, digest: bytes) -> Kept:
         self._contents.append(content)
-        return Kept(self, len(self._contents) - 1, len(content), hashlib.sha256(content).digest())
+        return Kept(self, len(self._contents) - 1, len(content), digest)
 
     def read(self, start: int, size: int) -> bytes:
         content = self._contents[start]
@@ -84,7 +84,7 @@ class FileSpool:
         except OSError as error:
             raise self._failure(error) from None
 
-    def keep(self, content: bytes) -> Kept:
+    def keep(self, content: bytes, digest: bytes) -> Kept:
         with self._lock:
             start, self._end = self._end, self._end + len(content)
         view, at = memoryview(content), start
@@ -94,7 +94,7 @@ class FileSpool:
                 view, at = view[written:], at + written
         except OSError as error:
             raise self._failure(error) from None
-        return Kept(self, start, len(content), hashlib.sha256(content).digest())
+        return Kept(self, start, len(content), digest)
 
     def read(self, start: int, size: int) -> bytes:
         pieces = []

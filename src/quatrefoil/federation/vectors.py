@@ -170,7 +170,9 @@ def next_model(model: Arrays, mean: bytes, layout: Layout) -> Arrays:
 
 def model_digest(arrays: Sequence[NDArray[np.floating]], layout: Layout) -> bytes:
     """32 bytes that name a model: its layout and every value."""
-    return hashlib.sha256(MODEL_DOMAIN + layout.digest() + encode_arrays(arrays, layout)).digest()
+    total = hashlib.sha256(MODEL_DOMAIN + layout.digest())
+    total.update(encode_arrays(arrays, layout))
+    return total.digest()
 
 
 def _array_layout(position: int, array: NDArray[np.floating]) -> ArrayLayout:

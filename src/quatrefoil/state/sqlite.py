@@ -41,7 +41,8 @@ class SqliteState:
         return None if row is None else bytes(row[0])
 
     def put_once(self, name: str, value: bytes) -> bytes:
-        self._execute("INSERT OR IGNORE INTO state VALUES (?, ?)", (name, value))
+        if self._execute("INSERT OR IGNORE INTO state VALUES (?, ?)", (name, value)).rowcount == 1:
+            return value
         stored = self.get(name)
         assert stored is not None
         return stored

@@ -114,11 +114,12 @@ class SiloHost:
     def contribute(self, names: Sequence[str], offer: bytes) -> Iterator[tuple[str, bytes, float]]:
         """Name, message, and the milliseconds of this process that it took."""
         for name in names:
-            begin = time.process_time()
             silo = self._silos[name]
             if isinstance(silo, Replaying):
                 silo.heard = silo.heard or self._heard
-            message = silo.contribute_update(offer, (self._grains(name, silo.rounds_done) * GRAIN).astype(np.float32))
+            update = (self._grains(name, silo.rounds_done) * GRAIN).astype(np.float32)  # what a training would give
+            begin = time.process_time()
+            message = silo.contribute_update(offer, update)
             taken = (time.process_time() - begin) * 1e3
             self._heard = message
             yield name, message, taken
