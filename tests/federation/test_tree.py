@@ -301,6 +301,10 @@ def altered(**changes: object) -> bytes:
         (np.array([np.inf, 1.0, 2.0, 0.0]).tobytes(), 2, "no sum of integers"),
         (np.array([1.0, 2.0, 0.0]).tobytes(), 2, "no sum of integers"),
         (np.array([0.0, 1.5, 2.0, 0.0]).tobytes(), 3, "no sum of integers"),
+        (np.array([0.0, 1.0, 2.0, 0.0]).tobytes()[:-1], 1, "no sum of integers"),
+        (np.array([2.0**63, 1.0, 2.0, 0.0]).tobytes(), 1, "no sum of integers"),
+        (np.array([1e308, 1.0, 2.0, 0.0]).tobytes(), 3, "no sum of integers"),
+        (np.array([0.0, 1.0, -2.0, 1.0]).tobytes(), 1, "a sum of 1 silos"),
     ],
 )
 def test_a_mean_that_no_sums_lead_to_is_refused(mean: bytes, groups: int, problem: str) -> None:

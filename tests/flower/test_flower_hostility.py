@@ -12,7 +12,8 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from memory_grid import Node
 
 from quatrefoil.errors import CallerError, MessageRefused, PolicyError, PolicyInvalid
-from quatrefoil.flower.records import Carried, ForSilo, FromSilo, decode_values, encode_values
+from quatrefoil.flower.contents import ForSilo, FromSilo, decode_values, encode_values
+from quatrefoil.flower.records import Carried
 from quatrefoil.flower.settings import SIMULATED, aggregator_settings, silo_file, silo_settings
 
 

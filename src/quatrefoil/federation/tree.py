@@ -70,14 +70,17 @@ class GroupSum:
     def of_mean(cls, mean: bytes, groups: int) -> GroupSum:
         """The sum over ``groups`` groups, of the mean that an upper job published; ``MessageRefused`` where that is
         not what such a sum leads to."""
-        values = np.frombuffer(mean, "<f8") * groups
+        means = np.frombuffer(mean, "<f8") if len(mean) % 8 == 0 else np.zeros(0)
+        # A mean of entries is no larger than they may be: so nothing below overflows.
+        bounded = len(means) > TAIL and bool((np.abs(means) < LARGEST + 1).all())
+        values = means * groups if bounded else np.zeros(0)
         whole = np.rint(values)
-        if len(values) <= TAIL or not np.isfinite(values).all() or (np.abs(values - whole) > _WHOLE).any():
+        if not bounded or (np.abs(values - whole) > _WHOLE).any():
             raise MessageRefused(
                 "the upper job published what is no sum of integers", hint="Ask the upper aggregator's operator"
             )
         contributors, low, high = (int(value) for value in whole[-TAIL:])
-        if contributors < 1 or not contributors <= low + high * _DIGIT:
+        if min(low, high) < 0 or not 1 <= contributors <= low + high * _DIGIT:
             raise MessageRefused(
                 f"the upper job published a sum of {contributors} silos with {low + high * _DIGIT} samples",
                 hint="Ask the upper aggregator's operator",

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from quatrefoil.errors import MessageRefused, PeerUnreachable
 from quatrefoil.federation import parts
-from quatrefoil.flower.records import ForSilo, FromSilo, Value
+from quatrefoil.flower.contents import ForSilo, FromSilo, Value
 from quatrefoil.flower.replay import Answered, method_of
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.rpc import FIRST_PAUSE, longer

@@ -25,7 +25,8 @@ from quatrefoil.errors import CallerError, DependencyMissing, QuatrefoilError, U
 from quatrefoil.federation.commitments import Commitments
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.flower import session
-from quatrefoil.flower.records import Carried, ForSilo, FromSilo, Values
+from quatrefoil.flower.contents import ForSilo, FromSilo, Values
+from quatrefoil.flower.records import Carried
 from quatrefoil.flower.replay import CarriedChannel, Unanswered
 from quatrefoil.flower.settings import require_keeper, silo_file, silo_settings
 from quatrefoil.meter import Meter

@@ -22,9 +22,9 @@ from quatrefoil.errors import CallerError, DependencyMissing
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.flower.attending import Attending
+from quatrefoil.flower.contents import Value
 from quatrefoil.flower.courier import EVALUATE, TRAIN
 from quatrefoil.flower.post import Post
-from quatrefoil.flower.records import Value
 from quatrefoil.flower.settings import aggregator_settings, require_keeper
 from quatrefoil.policy import Policy
 from quatrefoil.services.aggregator import AggregatorService
