@@ -112,6 +112,26 @@ def test_receipts_cannot_be_turned_off(table: str, expected: str) -> None:
     assert expected in refusal(f"{TEXT}\n[audit]\n{table}\n")
 
 
+def test_a_job_stands_alone_unless_the_policy_says_that_it_is_a_groups() -> None:
+    group = parse(f'{TEXT}\n[tree]\nplace = "group"\n')
+    assert (parse(TEXT).goes_up, group.goes_up) == (False, True)
+    assert parse(f'{TEXT}\n[tree]\nplace = "alone"\n').digest() == parse(TEXT).digest() != group.digest()
+    assert Policy.decode(group.encode()) == group
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ('place = "root"', "tree.place"),
+        ("place = true", "tree.place"),
+        ("", "place"),
+        ('place = "group"\nupper = 1', "upper"),
+    ],
+)
+def test_a_place_in_no_tree_is_refused(table: str, expected: str) -> None:
+    assert expected in refusal(f"{TEXT}\n[tree]\n{table}\n")
+
+
 def test_an_integer_and_a_float_clip_mean_the_same() -> None:
     assert parse(with_line("clip", "clip = 1")).digest() == parse(with_line("clip", "clip = 1.0")).digest()
 

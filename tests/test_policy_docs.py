@@ -39,6 +39,7 @@ def test_every_policy_field_is_documented_and_no_other() -> None:
         "audit.witnesses",
         "enclave.appraisal",
         "inference.largest_accuracy_drop",
+        "tree.place",
         *(f"key_authority.{name}" for name in ("kind", "members", "silent", "liars")),
     }
     expected |= {f"limits.{field.name}" for field in dataclasses.fields(Limits)} | {

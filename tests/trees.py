@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation
 from quatrefoil.federation.enrolment import JobTerms
+from quatrefoil.federation.group_sums import LARGEST, upper_initial
 from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.sums import OpenedSum
-from quatrefoil.federation.tree import LARGEST, GroupAggregator, upper_initial
+from quatrefoil.federation.tree import GroupAggregator, UpperSilo
 from quatrefoil.policy import Policy
 from quatrefoil.proofs import BoundedUpdateProofs
 from world import POLICY, SAMPLES, World
@@ -58,6 +60,9 @@ class GroupWorld(World):
     upper: bytes = b""
     proofs_of: IntegrityProof = field(default_factory=lambda: BoundedUpdateProofs(ParameterSet.named("sum-256-w16")))
 
+    def make_policy(self) -> Policy:
+        return dataclasses.replace(super().make_policy(), place="group")
+
     def terms(self, **changes: object) -> JobTerms:
         return super().terms(**({"upper": self.upper} | changes))
 
@@ -85,11 +90,14 @@ class Tree:
         }
         self.nodes = {name: self.node(name) for name in groups}
 
-    def node(self, name: str, **changes: object) -> GroupAggregator:
+    def node(self, name: str) -> GroupAggregator:
         """The aggregator of a group, made anew on what is on its disk."""
-        world = self.groups[name]
-        given = {"name": name, "grain": GRAIN, "state": world.states["hub"]} | changes
-        return GroupAggregator(world.aggregator, self.upper.silos[name], **given)
+        return GroupAggregator(self.groups[name].aggregator, self.upper_silo(name), grain=GRAIN)
+
+    def upper_silo(self, name: str) -> UpperSilo:
+        """What a group is in the upper job."""
+        rounds = self.groups[name].aggregator.job.rounds
+        return UpperSilo(self.upper.silos[name], self.upper.states[name], name=name, length=VALUES, rounds=rounds)
 
     def gather(self, name: str, updates: Mapping[str, NDArray[np.int64]]) -> OpenedSum:
         """Open a group's round and its sum, of the silos that have an update, in grains."""

@@ -11,8 +11,8 @@ from quatrefoil.aggregation import AdditiveAggregation
 from quatrefoil.errors import CiphertextRefused, MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import shape_of
+from quatrefoil.federation.group_sums import TAIL
 from quatrefoil.federation.messages import RoundOffer
-from quatrefoil.federation.tree import TAIL
 from trees import GRAIN, VALUES, Tree
 from world import SAMPLES, body_of
 

@@ -13,7 +13,7 @@ from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.contracts import SumShape
 from quatrefoil.errors import CallerError, MessageRefused, PolicyError, UpdateRefused
 from quatrefoil.federation import parts
-from quatrefoil.federation.tree import LARGEST, GroupSum, grains_of, upper_initial
+from quatrefoil.federation.group_sums import LARGEST, GroupSum, grains_of, upper_initial
 from quatrefoil.federation.vectors import encode_arrays, layout_of
 from trees import CLIP, GRAIN, VALUES, GroupWorld, Tree, UpperWorld, given
 from world import SAMPLES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -16,6 +17,14 @@ from rich.markup import escape
 from quatrefoil import stack
 from quatrefoil.api import plan_logged, training_phase
 from quatrefoil.audit.provenance import read
+from quatrefoil.cli.aggregator_upper import (
+    UpperParty,
+    add_first_model_options,
+    add_upper_options,
+    first_model,
+    require_place,
+    upper_party,
+)
 from quatrefoil.cli.enclaves import add_keeper_enclave_option
 from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
 from quatrefoil.cli.parties import (
@@ -42,13 +51,14 @@ from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.messages import Member
 from quatrefoil.federation.provenance import AggregatorProvenance, read_parent
 from quatrefoil.federation.spool import FileSpool
-from quatrefoil.federation.user_code import load_model, save_model
+from quatrefoil.federation.user_code import save_model
 from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
 from quatrefoil.planner import Costs, Plan
 from quatrefoil.planner.host import availability
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.keeper_link import KeeperLink
+from quatrefoil.services.upper_link import UpperLink
 from quatrefoil.services.vitals import Vitals
 from quatrefoil.services.waiting import Waiting
 from quatrefoil.transport import AsyncChannel, Dialer, serve, system_clock
@@ -62,10 +72,9 @@ HELP = "plan a job, enrol its silos, and add their updates without reading them"
 def configure(parser: argparse.ArgumentParser) -> None:
     add_job_options(parser)
     parser.add_argument("--listen", required=True, type=address, metavar="HOST:PORT", help="where silos connect to")
-    parser.add_argument(
-        "--initial", required=True, metavar="SOURCE", help="first model: an .npz file or module:function"
-    )
+    add_first_model_options(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the final model (.npz)")
+    add_upper_options(parser)
 
 
 def add_job_options(parser: argparse.ArgumentParser) -> None:
@@ -110,18 +119,32 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     require_writable(options.out)
-    with PartyFiles(options, "aggregator") as files:
-        program = AggregatorProgram(options, files, load_model(options.initial))
-        with Service(options, program.vitals, files.state) as service:
-            program.listens, program.noticed = service.manager.ready, service.notice
-            asyncio.run(service.run(program.serve()))
+    initial = first_model(options)
+    with contextlib.ExitStack() as opened:
+        files = opened.enter_context(PartyFiles(options, "aggregator"))
+        if (upper := upper_party(options)) is not None:
+            opened.enter_context(upper)
+        program = AggregatorProgram(options, files, initial, upper, adds_groups=options.groups_of is not None)
+        service = opened.enter_context(Service(options, program.vitals, files.state))
+        program.listens, program.noticed = service.manager.ready, service.notice
+        asyncio.run(service.run(program.serve()))
 
 
 class AggregatorProgram:
     """One aggregator process: its parts, put together from the options."""
 
-    def __init__(self, options: argparse.Namespace, files: PartyFiles, initial: Arrays) -> None:
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        files: PartyFiles,
+        initial: Arrays,
+        upper: UpperParty | None = None,
+        *,
+        adds_groups: bool = False,
+    ) -> None:
+        """``upper``: where the job's sums go up to, in a tree; ``adds_groups``: whether it adds such sums."""
         self.options = options
+        self.upper = upper
         self.files = files
         self.refusals = Refusals(self.files.log)
         self.vitals = Vitals("aggregator")
@@ -143,6 +166,7 @@ class AggregatorProgram:
         backend = self.plan.backend("aggregation")
         if options.backend not in (None, backend):
             raise CallerError(f"the plan uses {backend}, not {options.backend}", hint="Leave --backend to the plan")
+        require_place(files.policy, backend, adds_groups=adds_groups, goes_up=upper is not None)
         self.aggregation = MeteredAggregation(
             stack.aggregation_of(self.files.policy, backend, threads=options.threads), self.meter
         )
@@ -165,18 +189,37 @@ class AggregatorProgram:
         report_failures()
         begin = time.perf_counter()
         link = None if self.keeper is None else KeeperLink(self._dial_keeper, self.options.give_up, report)
+        upper = self._upper_link()
         try:
             # As many proofs at once as there are threads for the kernel, each in one of them.
             with ThreadPoolExecutor(self.options.threads, thread_name_prefix="proofs") as verify_in:
                 keeper = NOBODY if link is None else await link.introduce(self.security, os.urandom(16))
-                service = self._service(keeper, link, verify_in)
+                service = self._service(keeper, link, upper, verify_in)
                 aggregator = await self.attend(service)
+            if self.options.record is not None:
+                self._keep_means(aggregator)
+            self._show(aggregator, service.round_ms, time.perf_counter() - begin)
+            if self.upper is not None and upper is not None:
+                await upper.over()
+                self.upper.keep_provenance()
         finally:
+            if upper is not None:
+                await upper.close()
             if link is not None:
                 await link.close()
-        if self.options.record is not None:
-            self._keep_means(aggregator)
-        self._show(aggregator, service.round_ms, time.perf_counter() - begin)
+
+    def _upper_link(self) -> UpperLink | None:
+        if self.upper is None:
+            return None
+        link = self.upper.link(
+            self.files.policy,
+            length=self.layout.length,
+            rounds=self.rounds,
+            vitals=self.vitals,
+            on_failed=lambda error: self.noticed(error),
+        )
+        link.start()
+        return link
 
     def _keeper_dialer(self) -> Dialer | None:
         """What connects to the keeper; None where the policy appoints a committee."""
@@ -200,7 +243,9 @@ class AggregatorProgram:
             clock=system_clock,
         )
 
-    def _service(self, keeper: Member, link: KeeperLink | None, verify_in: Executor) -> AggregatorService:
+    def _service(
+        self, keeper: Member, link: KeeperLink | None, upper: UpperLink | None, verify_in: Executor
+    ) -> AggregatorService:
         return AggregatorService(
             self._enrolments(keeper),
             self._aggregator,
@@ -215,6 +260,7 @@ class AggregatorProgram:
             on_refused=self._question_refused,
             report=report,
             vitals=self.vitals,
+            upper=upper,
         )
 
     async def attend(self, service: AggregatorService) -> Aggregator:
@@ -372,6 +418,7 @@ class AggregatorProgram:
                 "channels": self.channels,
                 "costs": self.meter.as_rows(),
                 "insecure": list(self.plan.insecure),
+                "upper": None if self.upper is None else self.upper.to_json(aggregator.job.upper),
                 "provenance": {
                     "statement": envelope.digest.hex(),
                     "model": read(envelope).model.quatrefoil_model_v1.hex(),

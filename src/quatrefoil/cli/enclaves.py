@@ -22,11 +22,16 @@ from quatrefoil.policy import COMMITTEE, Policy
 from quatrefoil.transport import system_clock
 
 
-def add_enclave_option(parser: argparse.ArgumentParser) -> None:
+def add_enclave_option(
+    parser: argparse._ActionsContainer,
+    option: str = "--enclave",
+    keeper: str = "the keeper",
+    policy: str = "the policy",
+) -> None:
     parser.add_argument(
-        "--enclave",
+        option,
         choices=[name for name in stack.EXISTING["enclave"] if name != COMMITTEE],
-        help="what the keeper is behind, where the policy allows several",
+        help=f"what {keeper} is behind, where {policy} allows several",
     )
 
 
@@ -104,15 +109,20 @@ def report_attester(policy: Policy, backend: str, isolation: str) -> None:
 # ------------------------------------------------------------------------------------------------------- the silos
 
 
-def add_relying_options(parser: argparse.ArgumentParser) -> None:
+def add_relying_options(
+    parser: argparse._ActionsContainer, prefix: str = "", policy: str = "the policy", keeper: str = "the keeper"
+) -> None:
     parser.add_argument(
-        "--appraisal",
+        f"--{prefix}appraisal",
         type=Path,
         metavar="FILE",
-        help="the appraisal policy that the policy names by its digest: what the keeper's evidence is held to",
+        help=f"the appraisal policy that {policy} names by its digest: what {keeper}'s evidence is held to",
     )
     parser.add_argument(
-        "--collateral", type=Path, metavar="DIR", help="certificates, revocation lists and keys to verify it with"
+        f"--{prefix}collateral",
+        type=Path,
+        metavar="DIR",
+        help="certificates, revocation lists and keys to verify it with",
     )
 
 

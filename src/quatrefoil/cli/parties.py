@@ -53,9 +53,9 @@ def add_database_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_pin_option(parser: argparse.ArgumentParser, peer: str) -> None:
+def add_pin_option(parser: argparse._ActionsContainer, peer: str, option: str = "--pin") -> None:
     parser.add_argument(
-        "--pin",
+        option,
         action="append",
         type=pin,
         metavar="SHA256",

@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> None:
         service = SiloService(
             silo_of(options, files, samples, commits),
             provenance,
-            _dialer(options, files).connect,
+            dialer_of(options, files).connect,
             witness=witness_of(options, files),
             give_up=options.give_up,
             report=report,
@@ -123,6 +123,7 @@ def run(options: argparse.Namespace) -> None:
             "rounds": finished.rounds,
             "channels": [{"group": finished.group, "peer": finished.peer}],
             "insecure": list(files.policy.accept_insecure),
+            "upper": finished.upper.hex() or None,
         },
     )
 
@@ -200,7 +201,7 @@ def witness_of(options: argparse.Namespace, files: PartyFiles) -> SiloWitness:
     )
 
 
-def _dialer(options: argparse.Namespace, files: PartyFiles) -> Dialer:
+def dialer_of(options: argparse.Namespace, files: PartyFiles) -> Dialer:
     return Dialer(
         *options.aggregator,
         credentials=files.pinning(options.pin),

@@ -70,6 +70,11 @@ def accounts(state: State) -> list[RoundAccount]:
     return [RoundAccount.decode(_stored(state, name)) for name in state.names("account/")]
 
 
+def account(state: State, number: int) -> RoundAccount:
+    """Of one finished round."""
+    return RoundAccount.decode(_stored(state, f"account/{number:08d}"))
+
+
 def refusals(state: State, number: int) -> RoundRefusals:
     """Of one finished round, at the aggregator."""
     return RoundRefusals.decode(_stored(state, f"refused/{number:08d}"))

@@ -285,7 +285,7 @@ class Aggregator:
         if self._job.job.upper:
             raise CallerError(
                 f"group {self._job.job.name} goes up to another job, which its mean comes from",
-                hint="Drive it with tree.GroupAggregator",
+                hint="Start it with --upper, or drive it with tree.GroupAggregator",
             )
         opened = self.open_sum(answer)
         weight = sum(self._job.weight(name) for name in opened.contributors)

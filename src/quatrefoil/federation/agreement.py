@@ -237,6 +237,12 @@ def _check_upper(job: Job, policy: Policy) -> None:
         raise MessageRefused(
             f"job {job.name} names its upper job in {len(job.upper)} bytes", hint="Check the aggregator's version"
         )
+    if bool(job.upper) != policy.goes_up:
+        raise PolicyError(
+            f"job {job.name} {'goes up to another job' if job.upper else 'stands alone'}, and by policy {policy.name} "
+            f"its place is {policy.place!r}",
+            hint='The aggregator is started with --upper exactly where the policy says place = "group" under [tree]',
+        )
     if job.heaviest != (expected := heaviest(job.roster, policy, job.upper)):
         raise MessageRefused(
             f"job {job.name} weighs a count of {job.heaviest} as 1, and it is {expected} that does",

@@ -6,7 +6,7 @@ After the last consent nothing of it changes: the rounds bind the job's hash.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from quatrefoil.audit import Log
@@ -73,6 +73,18 @@ class Enrolments:
         self._made: tuple[bytes, Job] | None = None
         # Its own certificate, as others see it: taken from a signature of its own.
         self._own = security.verify(security.sign(b"quatrefoil/self"))
+
+    def go_up(self, upper: bytes) -> None:
+        """Make the job that of a group, whose sums go up to the job of this digest. A job that goes up to another one
+        is ``CallerError``."""
+        stored = self._state.get("job/signed")
+        if stored is not None and (made := Job.decode(self._security.verify(stored).body)).upper != upper:
+            raise CallerError(
+                f"this state holds job {made.name}, which goes up to job {made.upper.hex()[:16] or 'none'}, and the "
+                f"upper job is {upper.hex()[:16]}",
+                hint="Start it with the upper state that it was made with, or give a new job a new --state folder",
+            )
+        self._terms = replace(self._terms, upper=upper)
 
     @property
     def invited(self) -> frozenset[str]:

@@ -2,9 +2,9 @@
 
 For more silos than one parameter set holds, and for more work than one host does. The lower job is a job like any
 other, with a keeper, proofs, receipts and a log of its own; its aggregator opens the group's sum, and instead of
-publishing its mean it contributes the sum to the upper job, as exact integers. What the upper job publishes, the groups
-publish to their silos as the round's mean. So a silo needs to know of nothing but ``Job.upper``, and a group that fails
-is to the upper job a silo that stays away.
+publishing its mean it contributes the sum to the upper job, as exact integers (``group_sums``). What the upper job
+publishes, the groups publish to their silos as the round's mean. So a silo needs to know of nothing but ``Job.upper``,
+which its policy has to ask for, and a group that fails is to the upper job a silo that stays away.
 
 Property: the mean that silos get is that of all silos whose contributions are in a group's sum which is in the upper
 sum, exact over the integers; what a group's sum is, its own aggregator learns and no other party of the tree. Of two
@@ -14,194 +14,231 @@ docs/scale.md has the bytes, who sees what, and what nobody checks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
-from quatrefoil.errors import CallerError, MessageRefused, PolicyError, UpdateRefused
+from quatrefoil.errors import CallerError, PolicyError
 from quatrefoil.federation import parts
+from quatrefoil.federation.accounts import account
 from quatrefoil.federation.aggregator import Aggregator
-from quatrefoil.federation.messages import Job, KeyRelease
+from quatrefoil.federation.group_sums import LARGEST, GroupSum, group_sum, upper_layout
+from quatrefoil.federation.messages import Job
 from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.sums import OpenedSum
-from quatrefoil.federation.vectors import ArrayLayout, Arrays, Layout
+from quatrefoil.policy import Limits, Policy
 from quatrefoil.state import State
 from quatrefoil.transport.statement import Signed
-
-LARGEST = (1 << 31) - 1
-"""What an entry of an upper contribution is at most: the clip bound of an upper job, so that one grain of its
-encryption is 1 and an integer is never rounded."""
-
-TAIL = 3
-"""Entries behind the group's sum: how many silos are in it, and the sum of their counts in two digits."""
 
 LEAST_GROUPS = 3
 """In an upper sum: an aggregator of a group subtracts its own, and what is left must be of two groups or more."""
 
-_DIGIT = 1 << 24
-_WHOLE = 2.0**-10
-"""How far a decrypted value may be from an integer: rounding to float64 moves it by less than 2^-20."""
+UPPER_BITS = 32
+"""``limits.value_bits`` of an upper policy."""
+
+_ENDED = "ended"
 
 
-@dataclass(frozen=True)
-class GroupSum:
-    """What goes up: the sum of a group's updates in ``grains``, integers of which one is clip / (2^(w-1) - 1) of the
-    lower job, the ``samples`` of its contributors together, and their number."""
+class UpperSilo:
+    """The silo that a group's aggregator is in the upper job, and what it has taken there and the group has not
+    published yet. ``state``: the silo's. ``length`` and ``rounds``: values of the group's model, and its rounds.
 
-    grains: NDArray[np.int64]
-    samples: int
-    contributors: int
+    Refused are an upper job of another length, clip bound or number of rounds and one that weighs groups other than 1,
+    before they are consented to; and, when this is built, a policy that lets fewer than three groups be added.
+    """
 
-    def encode(self) -> NDArray[np.float64]:
-        """As an update of the upper job; ``UpdateRefused`` where an entry does not fit."""
-        largest = int(np.abs(self.grains).max(initial=0))
-        high, low = divmod(self.samples, _DIGIT)
-        for what, value in (("a sum", largest), ("the count of silos", self.contributors), ("samples", high)):
-            if not 0 <= value <= LARGEST:
-                raise UpdateRefused(
-                    f"{what} of {value} does not fit into an upper job, which holds {LARGEST}",
-                    hint="Make the groups smaller, or add another level",
-                )
-        return np.concatenate([self.grains, [self.contributors, low, high]]).astype(np.float64)
+    def __init__(self, silo: Silo, state: State, *, name: str, length: int, rounds: int) -> None:
+        self.silo = silo
+        self._state = state
+        self._name = name
+        self._length = length
+        self._rounds = rounds
+        if silo.minimum_silos < LEAST_GROUPS:
+            raise _too_few(silo.minimum_silos)
+        if silo.started:
+            self._require_fitting(silo.job)
 
-    @classmethod
-    def of_mean(cls, mean: bytes, groups: int) -> GroupSum:
-        """The sum over ``groups`` groups, of the mean that an upper job published; ``MessageRefused`` where that is
-        not what such a sum leads to."""
-        means = np.frombuffer(mean, "<f8") if len(mean) % 8 == 0 else np.zeros(0)
-        # A mean of entries is no larger than they may be: so nothing below overflows.
-        bounded = len(means) > TAIL and bool((np.abs(means) < LARGEST + 1).all())
-        values = means * groups if bounded else np.zeros(0)
-        whole = np.rint(values)
-        if not bounded or (np.abs(values - whole) > _WHOLE).any():
-            raise MessageRefused(
-                "the upper job published what is no sum of integers", hint="Ask the upper aggregator's operator"
+    def consent(self, signed_job: bytes) -> bytes:
+        """A signed :class:`Consent` to an upper job that this group's sums fit into."""
+        # What is read here is verified by the silo, which signs exactly these bytes or nothing.
+        self._require_fitting(Job.decode(Signed.decode(signed_job).body))
+        return self.silo.consent(signed_job)
+
+    def contribute(self, offer: bytes, total: GroupSum, voids: tuple[bytes, ...] = ()) -> bytes:
+        """The group's sum as a contribution to the offered attempt; always the same bytes for one."""
+        return self.silo.contribute_update(offer, total.encode(), voids)
+
+    def take(self, offer: bytes, release: bytes, result: bytes, receipts: bytes) -> None:
+        """Take the result of the upper job's next round. Its mean is durable before that: :meth:`total` has it after a
+        restart."""
+        self._state.replace({_taken(self.silo.rounds_done + 1): parts.split(result, 2)[1]})
+        self.silo.accept(offer, release, result, receipts)
+
+    def total(self, number: int) -> GroupSum | None:
+        """The sum over all groups that was taken for this round; None before, and once it is forgotten."""
+        mean = self._state.get(_taken(number))
+        if mean is None or self.silo.rounds_done < number:  # what is there was not taken: it was refused, or cut short
+            return None
+        return GroupSum.of_mean(mean, len(account(self._state, number).contributors))
+
+    @property
+    def held(self) -> list[int]:
+        """The rounds of which :meth:`total` is there."""
+        found = [int(name.removeprefix(_TAKEN)) for name in self._state.names(_TAKEN)]
+        return [number for number in found if number <= self.silo.rounds_done]
+
+    def forget(self, number: int) -> None:
+        """What was taken up to this round, which the group has published."""
+        if gone := {_taken(one): None for one in self.held if one <= number}:
+            self._state.replace(gone)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the upper job is over for this group."""
+        return self._state.get(_ENDED) is not None
+
+    def end(self) -> None:
+        """The upper job has said that it is done, and asks for nothing more. Durable."""
+        self._state.put_once(_ENDED, b"")
+
+    def _require_fitting(self, job: Job) -> None:
+        wanted = upper_layout(self._length)
+        if (job.layout, job.clip) != (wanted, float(LARGEST)):
+            raise CallerError(
+                f"job {job.name} adds {job.layout.length} values up to {job.clip}, and the sums of this group "
+                f"are {wanted.length} up to {LARGEST}",
+                hint=f"Start the upper aggregator with --groups-of {self._length} under limits.clip = {LARGEST}.0",
             )
-        contributors, low, high = (int(value) for value in whole[-TAIL:])
-        if min(low, high) < 0 or not 1 <= contributors <= low + high * _DIGIT:
-            raise MessageRefused(
-                f"the upper job published a sum of {contributors} silos with {low + high * _DIGIT} samples",
-                hint="Ask the upper aggregator's operator",
+        if job.rounds != self._rounds:
+            raise CallerError(
+                f"job {job.name} has {job.rounds} rounds, and this group {self._rounds}",
+                hint="Make both with as many",
             )
-        return cls(whole[:-TAIL].astype(np.int64), low + high * _DIGIT, contributors)
-
-
-def upper_layout(length: int) -> Layout:
-    """The layout of an upper job over groups with models of ``length`` values."""
-    return Layout((ArrayLayout((length + TAIL,), "<f8"),))
-
-
-def upper_initial(length: int) -> Arrays:
-    """The model that an upper job begins with. Nobody trains it: its means add up in it."""
-    return [np.zeros(length + TAIL)]
-
-
-def grains_of(values: NDArray[np.float64], grain: float) -> NDArray[np.int64]:
-    """The integers that a decrypted sum is made of; ``UpdateRefused`` where it is not made of any."""
-    counted = values / grain
-    whole = np.rint(counted)
-    if not np.isfinite(counted).all() or (np.abs(counted - whole) > _WHOLE).any():
-        raise UpdateRefused(
-            "the group's sum is not made of whole grains", hint="Add it with additive-rlwe: other sums are not exact"
-        )
-    return whole.astype(np.int64)
+        counts = {member.name: member.samples for member in job.roster}
+        if set(counts.values()) != {1} or self._name not in counts:
+            raise CallerError(
+                f"job {job.name} weighs groups by counts of {sorted(set(counts.values()))}, and what goes up is "
+                "weighed",
+                hint="Enrol every group with 1 sample",
+            )
 
 
 class GroupAggregator:
-    """Drives the aggregator of a group (``lower``) and the silo that it is in the upper job, for one round at a time.
+    """Drives the aggregator of a group (``lower``) and its ``upper`` silo, for one round at a time.
 
-    ``grain``: of the lower job's encryption, clip / (2^(w-1) - 1). ``state``: the group aggregator's. Refused when it
-    is built: a lower job that names another upper job, an upper job of another length, clip bound or number of rounds,
-    one that weighs this group other than 1, or one that adds fewer than three groups.
+    ``grain``: of the lower job's encryption, clip / (2^(w-1) - 1). Refused when it is built: a lower job that names
+    another upper job, or that adds one silo.
     """
 
-    def __init__(self, lower: Aggregator, upper: Silo, *, name: str, grain: float, state: State) -> None:
+    def __init__(self, lower: Aggregator, upper: UpperSilo, *, grain: float) -> None:
         self.lower = lower
         self.upper = upper
         self._grain = grain
-        self._state = state
-        _check(lower.job, upper.job, name)
-        if lower.minimum_silos < 2:
-            raise PolicyError("a group of one silo has no sum that hides it", hint="Make the groups larger")
-        if upper.minimum_silos < LEAST_GROUPS:
-            raise PolicyError(
-                f"job {upper.job.name} adds {upper.minimum_silos} groups, and of two each has the other's sum",
-                hint=f"Agree on an upper policy with minimum_silos = {LEAST_GROUPS} or more, and colluding_silos = 1",
-            )
+        require_going_up(lower, upper.silo.job.digest(), upper.silo.job.name)
 
     def contribute(self, opened: OpenedSum, offer: bytes, voids: tuple[bytes, ...] = ()) -> bytes:
         """The group's sum as a contribution to the offered attempt of the upper job; always the same bytes for one."""
-        total = GroupSum(grains_of(opened.values, self._grain), opened.samples, len(opened.contributors))
-        return self.upper.contribute_update(offer, total.encode(), voids)
+        return self.upper.contribute(offer, group_sum(opened, self._grain), voids)
 
     def finish(self, opened: OpenedSum, offer: bytes, release: bytes, result: bytes, receipts: bytes) -> FinishedRound:
         """Take the upper job's result, and publish its mean to the group as that of the round.
 
         What was taken is kept: after a restart between the two, :meth:`finish_taken` goes on.
         """
-        number = self.lower.rounds_done + 1
-        if self.upper.rounds_done != number:
-            # Before it is taken: whatever is here when it has been, is what was taken.
-            self._state.replace({_taken(number): parts.join([release, result])})
-            self.upper.accept(offer, release, result, receipts)
+        if self.upper.silo.rounds_done < self.lower.rounds_done + 1:
+            self.upper.take(offer, release, result, receipts)
         return self.finish_taken(opened)
 
     def finish_taken(self, opened: OpenedSum) -> FinishedRound:
         """Publish what was taken of the upper job for the round that the group is in."""
         number = self.lower.rounds_done + 1
-        stored = self._state.get(_taken(number))
-        if stored is None or self.upper.rounds_done != number:
+        total = self.upper.total(number)
+        if total is None:
             raise CallerError(f"no upper result of round {number} has been taken", hint="Call finish() with it")
-        release, result = parts.split(stored, 2)
-        groups = len(KeyRelease.decode(Signed.decode(release).body).contributors)
-        total = GroupSum.of_mean(parts.split(result, 2)[1], groups)
-        weight = total.samples / self.lower.job.heaviest
-        mean = np.ascontiguousarray(total.grains * self._grain / weight, dtype="<f8").tobytes()
-        clip = self.lower.job.clip
-        error_bound = total.contributors * (self._grain + 2.0**-50 * clip) / weight
-        finished = self.lower.publish(opened, mean, error_bound)
-        self._state.replace({_taken(number): None})
+        finished = publish_total(self.lower, opened, total, self._grain)
+        self.upper.forget(number)
         return finished
 
 
-def _check(lower: Job, upper: Job, name: str) -> None:
-    if lower.upper != upper.digest():
+def require_going_up(lower: Aggregator, upper: bytes, name: str) -> None:
+    """Refuse a group's aggregator whose job does not go up to the one of this digest, or whose sum hides nobody."""
+    if lower.job.upper != upper:
         raise CallerError(
-            f"group {lower.name} does not go up to job {upper.name}", hint="Make the group's job with its digest"
+            f"group {lower.job.name} does not go up to job {name}", hint="Make the group's job with its digest"
         )
-    wanted = upper_layout(lower.layout.length)
-    if (upper.layout, upper.clip) != (wanted, float(LARGEST)):
-        raise CallerError(
-            f"job {upper.name} adds {upper.layout.length} values up to {upper.clip}, and sums of group {lower.name} "
-            f"are {wanted.length} up to {LARGEST}",
-            hint=f"Make the upper job with limits.clip = {LARGEST}.0, value_bits = 32 and tree.upper_layout",
+    if lower.minimum_silos < 2:
+        raise PolicyError("a group of one silo has no sum that hides it", hint="Make the groups larger")
+
+
+def require_upper_policy(policy: Policy) -> None:
+    """``PolicyError`` where sums of groups cannot be added under this policy, with the lines that it needs."""
+    limits = policy.limits
+    if (limits.clip, limits.value_bits) != (float(LARGEST), UPPER_BITS):
+        raise PolicyError(
+            f"policy {policy.name} adds values up to {limits.clip:g} in {limits.value_bits} bits, and sums of groups "
+            "are integers that are not to be rounded",
+            hint=f"Agree on an upper policy with clip = {LARGEST}.0 and value_bits = {UPPER_BITS}",
         )
-    if upper.rounds != lower.rounds:
-        raise CallerError(
-            f"job {upper.name} has {upper.rounds} rounds, and group {lower.name} {lower.rounds}",
-            hint="Make both with as many",
+    if limits.minimum_silos < LEAST_GROUPS:
+        raise _too_few(limits.minimum_silos)
+    if policy.goes_up:
+        raise PolicyError(
+            f"policy {policy.name} is of a group, and adds groups", hint="A tree has two levels: take [tree] out of it"
         )
-    counts = {member.name: member.samples for member in upper.roster}
-    if set(counts.values()) != {1} or name not in counts:
-        raise CallerError(
-            f"job {upper.name} weighs groups by counts of {sorted(set(counts.values()))}, and what goes up is weighed",
-            hint="Enrol every group with 1 sample",
+
+
+def require_group_policy(policy: Policy, aggregation: str) -> None:
+    """``PolicyError`` where what is added under this policy, with this backend, cannot go up."""
+    if not policy.goes_up:
+        raise PolicyError(
+            f"policy {policy.name} says that its jobs stand alone, and this one is to go up to another",
+            hint='Have all parties of the group agree on place = "group" under [tree]',
         )
+    if aggregation != "additive-rlwe":
+        raise PolicyError(
+            f"policy {policy.name} leads to {aggregation}, whose sums are not exact integers",
+            hint="Allow additive-rlwe alone under [allow] aggregation",
+        )
+    if policy.limits.clip == float(LARGEST):
+        raise PolicyError(
+            f"policy {policy.name} is of a job that adds groups, and would go up itself", hint="A tree has two levels"
+        )
+
+
+def grain_of(limits: Limits) -> float:
+    """What one integer of a sum under these limits stands for."""
+    return limits.clip / float((1 << (limits.value_bits - 1)) - 1)
+
+
+def publish_total(lower: Aggregator, opened: OpenedSum, total: GroupSum, grain: float) -> FinishedRound:
+    """Publish the mean over all groups to a group, as that of the round that it is in."""
+    weight = total.samples / lower.job.heaviest
+    mean = np.ascontiguousarray(total.grains * grain / weight, dtype="<f8").tobytes()
+    error_bound = total.contributors * (grain + 2.0**-50 * lower.job.clip) / weight
+    return lower.publish(opened, mean, error_bound)
+
+
+def _too_few(minimum: int) -> PolicyError:
+    return PolicyError(
+        f"the upper policy adds {minimum} groups, and of two each has the other's sum",
+        hint=f"Agree on an upper policy with minimum_silos = {LEAST_GROUPS} or more, and colluding_silos = 1",
+    )
+
+
+_TAKEN = "upper/"
 
 
 def _taken(number: int) -> str:
-    return f"upper/{number:08d}"
+    return f"{_TAKEN}{number:08d}"
 
 
 __all__ = [
-    "LARGEST",
     "LEAST_GROUPS",
-    "TAIL",
+    "UPPER_BITS",
     "GroupAggregator",
-    "GroupSum",
-    "grains_of",
-    "upper_initial",
-    "upper_layout",
+    "UpperSilo",
+    "grain_of",
+    "publish_total",
+    "require_going_up",
+    "require_group_policy",
+    "require_upper_policy",
 ]

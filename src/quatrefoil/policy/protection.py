@@ -23,6 +23,7 @@ from quatrefoil.policy.vocabulary import (
     LAYERS,
     NO_ENCLAVE,
     ON_EXCESS,
+    PLACES,
     PROVEN,
     RECEIPTS,
     STAND_INS,
@@ -89,6 +90,8 @@ class Policy(WireObject):
     infinite when not given, and then every command says its own."""
     key_authority: KeyAuthority = KEEPER
     """``[key_authority]``: who learns the sum of the keys of a round; a keeper when not given."""
+    place: str = PLACES[0]
+    """``[tree] place``: whether a job's sum goes up to another job, as a group's; it stands alone when not given."""
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -129,6 +132,7 @@ class Policy(WireObject):
             )
         check_choice("transport.policy", self.channels, CHANNEL_POLICIES)
         check_choice("audit.receipts", self.receipts, RECEIPTS)
+        check_choice("tree.place", self.place, PLACES)
         self._check_witnesses()
         self._check_appraisal()
         self._check_authority()
@@ -218,7 +222,7 @@ class Policy(WireObject):
         root = configuration.parse(text, source)
         root.expect(
             ["name", "threats", "on_excess", "limits", "allow", "insecure"],
-            ["transport", "workload", "audit", "enclave", "inference", "key_authority"],
+            ["transport", "workload", "audit", "enclave", "inference", "key_authority", "tree"],
         )
         allow, insecure = root.table("allow"), root.table("insecure")
         allow.expect(LAYERS)
@@ -248,6 +252,11 @@ class Policy(WireObject):
             inference = root.table("inference")
             inference.expect(["largest_accuracy_drop"])
             drop = inference.number("largest_accuracy_drop")
+        place = PLACES[0]
+        if "tree" in root:
+            tree = root.table("tree")
+            tree.expect(["place"])
+            place = tree.text("place")
         with root.placing():
             return cls(
                 name=root.text("name"),
@@ -263,7 +272,13 @@ class Policy(WireObject):
                 appraisal=appraisal,
                 largest_accuracy_drop=drop,
                 key_authority=read_authority(root.table("key_authority")) if "key_authority" in root else KEEPER,
+                place=place,
             )
+
+    @property
+    def goes_up(self) -> bool:
+        """Whether the sums of its jobs go up to another job."""
+        return self.place == "group"
 
     @property
     def signs_receipts_twice(self) -> bool:

@@ -86,6 +86,10 @@ CHANNEL_POLICIES = ("hybrid-768", "hybrid-1024", "cnsa-2.0")
 RECEIPTS = ("ml-dsa", "ml-dsa+ed25519")
 """The closed vocabulary of ``[audit] receipts``: how an aggregator signs what it says of contributions."""
 
+PLACES = ("alone", "group")
+"""The closed vocabulary of ``[tree] place``: a job whose mean is its own sum's, or one whose sum goes up to another
+job, where its mean comes from."""
+
 ON_EXCESS = ("refuse", "clip")
 """The closed vocabulary of ``on_excess``: what a silo does with a value beyond the bound."""
 
@@ -109,6 +113,7 @@ __all__ = [
     "LAYERS",
     "NO_ENCLAVE",
     "ON_EXCESS",
+    "PLACES",
     "PROVEN",
     "RECEIPTS",
     "STAND_INS",

@@ -19,6 +19,7 @@ from quatrefoil.services.key_authorities import CommitteeAuthority, KeeperAuthor
 from quatrefoil.services.questions import Questions
 from quatrefoil.services.rpc import Asked, OnRefused
 from quatrefoil.services.standing import Standing
+from quatrefoil.services.upper_link import UpperLink
 from quatrefoil.services.vitals import Vitals
 from quatrefoil.services.waiting import Rests, Waiting, wait_until, wake
 
@@ -29,7 +30,7 @@ class AggregatorService:
     """Enrols silos, then runs the rounds of the job, and goes on until the silos have taken the last result.
 
     ``verify_in``: threads in which proofs are verified as they arrive, and a committee's answers put together.
-    ``keeper``: None exactly where the job has a committee.
+    ``keeper``: None exactly where the job has a committee. ``upper``: where the sums go of a job that is a group's.
     """
 
     def __init__(
@@ -48,7 +49,9 @@ class AggregatorService:
         on_refused: OnRefused,
         report: Callable[[str], None],
         vitals: Vitals | None = None,
+        upper: UpperLink | None = None,
     ) -> None:
+        self._upper = upper
         self._enrolments = enrolments
         self._make_aggregator = make_aggregator
         self._make_cosigning = make_cosigning
@@ -134,6 +137,8 @@ class AggregatorService:
                 f"the job was not agreed in time: missing {', '.join(sorted(self._standing.missing))}",
                 hint="Start the silos that are missing",
             )
+        if self._upper is not None:
+            self._enrolments.go_up(await self._upper.digest())
         self._standing.signed_job = self._enrolments.job()
         self._standing.unsigned = set(self._enrolments.unsigned())
         await wake(self._standing.for_silos)
@@ -149,6 +154,8 @@ class AggregatorService:
 
     def _begin(self, job: AgreedJob) -> Aggregator:
         aggregator = self._make_aggregator(job)
+        if self._upper is not None:
+            self._upper.require(aggregator)
         self._standing.job_digest = job.digest
         self._standing.rounds_done = aggregator.rounds_done
         if self._make_cosigning is not None:
@@ -174,7 +181,7 @@ class AggregatorService:
                 await self._propose(aggregator)
                 if aggregator.desk is None:  # a committee's members answer once, and confirm nothing before
                     await self._confirm(aggregator)
-                finished = aggregator.finish(await self._keys.answer(aggregator))
+                finished = await self._finish(aggregator, await self._keys.answer(aggregator))
                 if (
                     finished.number == self._standing.rounds
                 ):  # before the last checkpoint that is cosigned, which covers it
@@ -194,6 +201,11 @@ class AggregatorService:
         raise PolicyError(
             f"a round was voided {MOST_ATTEMPTS} times", hint="Look at the keeper: it restarts in every round"
         )
+
+    async def _finish(self, aggregator: Aggregator, answer: bytes) -> FinishedRound:
+        if self._upper is None:
+            return aggregator.finish(answer)
+        return await self._upper.finish(aggregator, aggregator.open_sum(answer))
 
     async def _await_quorum(self) -> None:
         cosigning = self._standing.cosigning

@@ -1,10 +1,14 @@
-"""A silo as a service: it connects out to the aggregator, and goes on after any lost connection."""
+"""A silo as a service: it connects out to the aggregator, and goes on after any lost connection.
+
+What it sends of a round is its ``Work``: a trained update, or what the silo of an upper job adds (``upper_link``).
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +26,7 @@ from quatrefoil.errors import (
 )
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import MOST_ATTEMPTS
+from quatrefoil.federation.messages import RoundContext
 from quatrefoil.federation.provenance import SiloProvenance
 from quatrefoil.federation.refusals import LONGEST_REASON
 from quatrefoil.federation.silo import Silo
@@ -41,14 +46,58 @@ Each may leave an entry in the silo's log."""
 Train = Callable[[Arrays], Sequence[NDArray[np.floating]]]
 
 
+class Work(Protocol):
+    """What one silo does differently from another."""
+
+    def consent(self, signed_job: bytes) -> bytes:
+        """A consent to the job, or what is raised."""
+
+    def begin(self) -> None:
+        """The job has begun, perhaps before a restart."""
+
+    def contribute(self, context: RoundContext, offer: bytes, voids: Sequence[bytes]) -> bytes | None:
+        """The message for an attempt; None where there is none yet, and the aggregator is to be asked again."""
+
+    def accept(self, offer: bytes, release: bytes, result: bytes, receipts: bytes) -> None:
+        """Take the result of the round that is next."""
+
+    def end(self) -> None:
+        """The job is over; nothing has been said of that to the aggregator yet."""
+
+
+class Training:
+    """The work of a silo with data."""
+
+    def __init__(self, silo: Silo, train: Train) -> None:
+        self._silo = silo
+        self._train = train
+
+    def consent(self, signed_job: bytes) -> bytes:
+        return self._silo.consent(signed_job)
+
+    def begin(self) -> None:
+        pass
+
+    def contribute(self, context: RoundContext, offer: bytes, voids: Sequence[bytes]) -> bytes | None:  # noqa: ARG002
+        return self._silo.contribute(offer, self._train(self._silo.model), voids)
+
+    def accept(self, offer: bytes, release: bytes, result: bytes, receipts: bytes) -> None:
+        self._silo.accept(offer, release, result, receipts)
+
+    def end(self) -> None:
+        pass
+
+
 @dataclass(frozen=True)
 class Finished:
-    """What a silo has after the last round: the model, and the group and peer of its channel."""
+    """What a silo has after the last round: the model, and the group and peer of its channel. ``upper``: the digest of
+    the job that its job's sums went up to, empty for none."""
 
     model: Arrays
     rounds: int
     group: str
     peer: str
+    upper: bytes = b""
 
 
 class SiloService:
@@ -64,8 +113,10 @@ class SiloService:
         give_up: float,
         report: Callable[[str], None],
         vitals: Vitals | None = None,
+        whom: str = "the aggregator",
     ) -> None:
-        """``witness``: cosigns the aggregator's log after every round; None in a job whose policy asks for none."""
+        """``witness``: cosigns the aggregator's log after every round; None in a job whose policy asks for none.
+        ``whom``: how reports and errors call who is asked."""
         self._silo = silo
         self._witness = witness
         self._provenance = provenance
@@ -73,7 +124,8 @@ class SiloService:
         self._give_up = give_up
         self._report = report
         self._vitals = vitals or Vitals("silo")
-        self._vitals.check("aggregator", lambda: self._problem)
+        self._vitals.check("aggregator", lambda: self.problem)
+        self._whom = whom
         self._problem: str | None = "it has not been asked yet"
         self._channel: Asking | None = None
         self._seat = Seat(silo, self._ask, report)
@@ -82,29 +134,34 @@ class SiloService:
         """Rounds done, and how often this silo has asked since then what is next."""
 
     def run(self, train: Train) -> Finished:
-        """Enrol, then train and send every round until the aggregator says that the job is done.
+        """Enrol, then train and send every round until the aggregator says that the job is done."""
+        return self.drive(Training(self._silo, train))
+
+    def drive(self, work: Work) -> Finished:
+        """:meth:`run` for other work than training.
 
         While its state is away it begins again from what is stored, for as long as it waits for the aggregator.
         """
         rests = Rests(self._give_up)
         while True:
             try:
-                return self._run(train, rests)
+                return self._run(work, rests)
             except StateAway as away:
                 self._report(f"{away.problem}: going on from what is stored, once it is back")
                 time.sleep(rests.next(away))
 
-    def _run(self, train: Train, rests: Rests) -> Finished:
+    def _run(self, work: Work, rests: Rests) -> Finished:
         try:
-            self._join()
+            self._join(work)
             job = self._silo.job.digest()
             while True:
                 kind, content = self._next(job)
                 if kind == b"done":
                     self._check_end(content)
-                    return Finished(self._silo.model, self._silo.rounds_done, *self._peer)
+                    work.end()
+                    return Finished(self._silo.model, self._silo.rounds_done, *self._peer, self._silo.job.upper)
                 if kind == b"result":
-                    self._silo.accept(*parts.split(content, 4))
+                    work.accept(*parts.split(content, 4))
                     self._vitals.count("rounds_finished")
                     rests.over()
                     self._report(f"round {self._silo.rounds_done}: result accepted")
@@ -113,7 +170,7 @@ class SiloService:
                     offer, voids, receipts = parts.split(content, 3)
                     known = parts.split_list(voids, MOST_ATTEMPTS)
                     self._silo.take_void_receipts(receipts, known)
-                    self._contribute(offer, known, train)
+                    self._contribute(offer, known, work)
                 elif kind == b"confirm":
                     offer, proposal, voids = parts.split(content, 3)
                     self._confirm(offer, proposal, parts.split_list(voids, MOST_ATTEMPTS))
@@ -126,15 +183,17 @@ class SiloService:
         finally:
             self._close()
 
-    def _join(self) -> None:
+    def _join(self, work: Work) -> None:
         if not self._silo.started:
             self._ask("enrol", self._silo.enrol(self._ask("invitation")))
             self._report("enrolled; waiting for the other silos")
-            self._ask("consent", self._silo.consent(self._ask("job")))
+            self._ask("consent", work.consent(self._ask("job")))
             job, model, parent = parts.split(self._ask("start"), 3)
             self._provenance.begin(job, model, parent)
             self._silo.start(job, model)
-        self._report(f"job {self._silo.job.name}: started")
+        work.begin()
+        goes_up = f"; its sums go up to job {self._silo.job.upper.hex()[:16]}" if self._silo.job.upper else ""
+        self._report(f"job {self._silo.job.name}: started{goes_up}")
         if self._witness is not None:
             self._witness.meet(self._ask("witness", self._witness.statement), self._silo.job.aggregator.name)
             self._cosign()
@@ -165,11 +224,13 @@ class SiloService:
             names = self._witness.require_quorum(final, self._silo.job)
             self._report(f"the aggregator's log at the end of the job is cosigned by {', '.join(names)}")
 
-    def _contribute(self, offer: bytes, voids: Sequence[bytes], train: Train) -> None:
+    def _contribute(self, offer: bytes, voids: Sequence[bytes], work: Work) -> None:
         context = self._silo.check_offer(offer, voids)
         message = self._silo.recorded(context)
         if message is None:
-            message = self._silo.contribute(offer, train(self._silo.model), voids)
+            message = work.contribute(context, offer, voids)
+        if message is None:
+            return
         try:
             self._ask("contribute", message)
             self._silo.acknowledged(context)
@@ -204,6 +265,11 @@ class SiloService:
             self._report(f"the aggregator refused the signature ({error.problem})")
             self._ask("object", b"its signature was refused")
 
+    @property
+    def problem(self) -> str | None:
+        """Why the aggregator cannot be asked now, as far as the last question has seen; None while it can."""
+        return self._problem
+
     def _ask(self, method: str, body: bytes = b"") -> bytes:
         """The answer, asked for again until there is one; ``HostError`` after ``give_up`` seconds of silence."""
         end, pause = time.monotonic() + self._give_up, FIRST_PAUSE
@@ -221,10 +287,10 @@ class SiloService:
                 self._close()
                 if time.monotonic() > end:
                     raise HostError(
-                        f"the aggregator does not answer ({error.problem})", hint="Ask its operator"
+                        f"{self._whom} does not answer ({error.problem})", hint="Ask its operator"
                     ) from None
                 if pause == FIRST_PAUSE:
-                    self._report(f"the aggregator does not answer ({error.problem}): trying again")
+                    self._report(f"{self._whom} does not answer ({error.problem}): trying again")
                 time.sleep(jittered(pause))
                 pause = longer(pause)
 

@@ -171,6 +171,11 @@ class Channel:
                     break
         self._stream.close()
 
+    def abort(self) -> None:
+        """From another thread: whatever waits in this channel ends with ``PeerUnreachable``. Nothing is said of it."""
+        with contextlib.suppress(OSError):
+            self._stream.shutdown(socket.SHUT_RDWR)
+
     def _feed(self, timeout: float) -> None:
         """Bytes from the network, within ``timeout`` seconds."""
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tests.fuzz.held import refused_or
 
-from quatrefoil.federation.tree import LARGEST, TAIL, GroupSum
+from quatrefoil.federation.group_sums import LARGEST, TAIL, GroupSum
 
 
 def seeds() -> list[bytes]:

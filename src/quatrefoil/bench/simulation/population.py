@@ -48,10 +48,12 @@ proofs = ["bounded-update"]
 accept = ["software-keeper"]
 [audit]
 receipts = "ml-dsa"
+[tree]
+place = "{place}"
 """
 
 
-def group_policy(rounds: int) -> Policy:
+def group_policy(rounds: int, *, goes_up: bool) -> Policy:
     """What the silos of a group agree on."""
     text = _POLICY.format(
         threat=', "byzantine-silo"',
@@ -62,6 +64,7 @@ def group_policy(rounds: int) -> Policy:
         bits=16,
         rounds=rounds,
         norm=f"update_norm = {NORM}",
+        place="group" if goes_up else "alone",
     )
     return Policy.parse(text, source="simulation")
 
@@ -69,7 +72,15 @@ def group_policy(rounds: int) -> Policy:
 def upper_policy(rounds: int, clip: int) -> Policy:
     """What the groups agree on: sums are bounded by what groups verified, and proven by nobody."""
     text = _POLICY.format(
-        threat="", minimum=LEAST_GROUPS, colluding=1, heaviest=1, clip=float(clip), bits=32, rounds=rounds, norm=""
+        threat="",
+        minimum=LEAST_GROUPS,
+        colluding=1,
+        heaviest=1,
+        clip=float(clip),
+        bits=32,
+        rounds=rounds,
+        norm="",
+        place="alone",
     )
     return Policy.parse(text, source="simulation")
 

@@ -26,6 +26,7 @@ from quatrefoil.errors import PeerError
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
+from quatrefoil.federation.group_sums import LARGEST, GroupSum, grains_of, upper_initial
 from quatrefoil.federation.intake import Intake
 from quatrefoil.federation.keeper import Keeper
 from quatrefoil.federation.local import check_keys
@@ -34,7 +35,7 @@ from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.spool import FileSpool
 from quatrefoil.federation.sums import OpenedSum
-from quatrefoil.federation.tree import LARGEST, GroupAggregator, GroupSum, grains_of, upper_initial
+from quatrefoil.federation.tree import GroupAggregator, UpperSilo
 from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
 from quatrefoil.insecure import SoftwareIsolation
 from quatrefoil.policy import Policy
@@ -302,9 +303,11 @@ class Upper:
         self._keeper, member = host.keeper("upper-keeper", backends)
         office = Office("upper", names, host, backends, member, options.rounds, b"")
         self._silos: dict[str, Silo] = {}
+        self._states: dict[str, State] = {}
         for name in names:
             identity = host.identity(name, "silo")
             state, log, _ = host.disk(f"{name}-upper", identity)
+            self._states[name] = state
             self._silos[name] = Silo(
                 security=host.security(identity),
                 aggregation=backends.aggregation,
@@ -329,9 +332,15 @@ class Upper:
         return self._job.digest
 
     def join(self, group: Group) -> GroupAggregator:
-        return GroupAggregator(
-            group.aggregator, self._silos[group.name], name=group.name, grain=GRAIN, state=group.office.state
+        job = group.aggregator.job
+        upper = UpperSilo(
+            self._silos[group.name],
+            self._states[group.name],
+            name=group.name,
+            length=job.layout.length,
+            rounds=job.rounds,
         )
+        return GroupAggregator(group.aggregator, upper, grain=GRAIN)
 
     def add(self, nodes: dict[str, GroupAggregator], opened: dict[str, OpenedSum]) -> RoundSum:
         """Add the sums of all groups, and publish the mean in each."""
@@ -366,7 +375,7 @@ class Server:
         self.costs = Costs()
         parameters = ParameterSet.named(PARAMETER_SET)
         backends = Backends(
-            group_policy(options.rounds),
+            group_policy(options.rounds, goes_up=options.groups > 1),
             AdditiveAggregation(parameters),
             BoundedUpdateProofs(parameters),
             [np.zeros(options.parameters, np.float32)],

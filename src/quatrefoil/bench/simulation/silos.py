@@ -58,7 +58,7 @@ class SiloHost:
         self._place = place
         authority = CertificateAuthority.load(place.folder / "ca", clock=system_clock)
         self._trust = authority.trust
-        self._policy = group_policy(place.options.rounds)
+        self._policy = group_policy(place.options.rounds, goes_up=place.options.groups > 1)
         self._aggregation = AdditiveAggregation(ParameterSet.named(PARAMETER_SET))
         self._proofs = BoundedUpdateProofs(ParameterSet.named(PARAMETER_SET))
         self._isolation = SoftwareIsolation(accept_insecure="software-keeper")
