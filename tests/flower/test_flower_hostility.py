@@ -11,7 +11,7 @@ from flower_room import ROUNDS, SILOS, FlowerRoom, Trained, is_model, mean
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from memory_grid import Node
 
-from quatrefoil.errors import CallerError, MessageRefused, PolicyError, PolicyInvalid
+from quatrefoil.errors import CallerError, MessageRefused, PolicyInvalid
 from quatrefoil.flower.contents import ForSilo, FromSilo, decode_values, encode_values
 from quatrefoil.flower.records import Carried
 from quatrefoil.flower.settings import SIMULATED, aggregator_settings, silo_file, silo_settings
@@ -154,22 +154,6 @@ def test_a_silo_s_file_that_is_wrong_is_refused_by_file_and_key(tmp_path: Path, 
     with pytest.raises(CallerError, match=said) as refused:
         silo_settings(write(tmp_path, text))
     assert "party's name" in said or str(tmp_path / "silo.toml") in str(refused.value)
-
-
-def test_a_policy_with_a_committee_is_refused_at_either_side(room: FlowerRoom) -> None:
-    text = room.policy.read_text().replace('["software"]', '["committee"]').replace('["software-keeper"]', "[]")
-    room.policy.write_text(text + '\n[key_authority]\nkind = "committee"\nmembers = 3\nsilent = 0\nliars = 0\n')
-    with pytest.raises(PolicyError, match="policy toy has a committee hold the keys"):
-        room.run(room.grid())
-    grid = room.grid()
-    try:
-        node = grid.nodes[101]
-        content = Carried(b"x", hello=True).record()
-        message = Message(content, 101, "train", ttl=60.0)
-        reply = node.reply(77, 101, message)
-    finally:
-        grid.close()
-    assert "PolicyError: policy toy has a committee hold the keys" in reply.error.reason
 
 
 def test_a_file_that_is_no_toml_or_not_there_is_refused(tmp_path: Path) -> None:

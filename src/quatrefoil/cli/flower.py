@@ -1,17 +1,18 @@
-"""``quatrefoil flower``: write an app for Flower whose silos show nobody their updates."""
+"""``quatrefoil flower``: write an app for Flower whose silos show nobody their updates; and a silo's seat there."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 
 from quatrefoil.cli.parties import report
+from quatrefoil.cli.running import add_running_options
 from quatrefoil.errors import CallerError, HostError
 
 NAME = "flower"
-HELP = "write an app for Flower whose silos show nobody their updates"
+HELP = "write an app for Flower whose silos show nobody their updates, or hold a silo's seat beside its SuperNode"
 
 _SUFFIX = ".txt"
 """Of template files: they are text until a name is in them."""
@@ -22,10 +23,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     new = actions.add_parser("new", help="write an app into a new folder", description="write an app into a new folder")
     new.add_argument("folder", type=Path, metavar="DIR", help="new folder; its name is the name of the app")
     new.set_defaults(act=_new)
+    what = "hold what a silo in Flower has in memory, as a member of a committee; runs beside its SuperNode"
+    seat = actions.add_parser("seat", help=what, description=what)
+    seat.add_argument("silo", type=Path, metavar="FILE", help="the silo's file, which its SuperNode is started with")
+    add_running_options(seat)
+    seat.set_defaults(act=_seat)
 
 
 def run(options: argparse.Namespace) -> None:
     options.act(options)
+
+
+def _seat(options: argparse.Namespace) -> None:
+    # A program of a room above this one, which is only started here.
+    import_module("quatrefoil.flower.seat").run(options)
 
 
 def _new(options: argparse.Namespace) -> None:

@@ -18,6 +18,7 @@ from quatrefoil.flower.contents import ForSilo, FromSilo, Value
 from quatrefoil.flower.replay import Answered, method_of
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.rpc import FIRST_PAUSE, longer
+from quatrefoil.services.seat import KINDS
 
 TRAIN, EVALUATE = "train", "evaluate"
 """Kinds of Flower's messages: apps have functions for these. All that is no evaluation goes as ``train``."""
@@ -25,7 +26,7 @@ TRAIN, EVALUATE = "train", "evaluate"
 UNTIL_AGAIN = 10.0
 """Seconds before a node that did not do as it should is tried again."""
 
-_THEN_NEXT = frozenset({b"contribute", b"confirm", b"decline", b"sign", b"object", b"start"})
+_THEN_NEXT = KINDS | {b"silent", b"contribute", b"confirm", b"decline", b"sign", b"object", b"start"}
 """Questions after which a silo asks ``next``."""
 
 Carry = Callable[[bytes, str], Awaitable[bytes]]

@@ -7,32 +7,20 @@ aggregator is told the name of its class.
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quatrefoil.cli.parties import PartyFiles, report, warn_insecure
-from quatrefoil.cli.silo import data_commitment_of, provenance_of, silo_of, witness_of
-from quatrefoil.errors import CallerError, DependencyMissing, QuatrefoilError, UpdateRefused
-from quatrefoil.federation.commitments import Commitments
+from quatrefoil.errors import CallerError, DependencyMissing, UpdateRefused
 from quatrefoil.federation.vectors import Arrays
-from quatrefoil.flower import session
-from quatrefoil.flower.contents import ForSilo, FromSilo, Values
+from quatrefoil.flower.contents import ForSilo, Values
+from quatrefoil.flower.node import SiloNode
 from quatrefoil.flower.records import Carried
-from quatrefoil.flower.replay import CarriedChannel, Unanswered
-from quatrefoil.flower.settings import require_keeper, silo_file, silo_settings
-from quatrefoil.meter import Meter
-from quatrefoil.policy import Policy
-from quatrefoil.services.silo import SiloService
-from quatrefoil.transport import system_clock
+from quatrefoil.flower.seat_line import Brought, ask_seat
+from quatrefoil.flower.settings import seat_of, silo_file, silo_settings, state_named
 
 try:
     from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
@@ -49,109 +37,39 @@ COUNT = "num-examples"
 def confidential_mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
     """Stands before the app: ``ClientApp(mods=[confidential_mod])``. Other mods may follow it; none may precede it."""
     carried = Carried.read(message.content)
-    with _Node(context) as node:
-        if carried.hello:
-            answer = session.answer_hello(
-                carried.payload,
-                security=node.files.security,
-                state=node.files.state,
-                aggregator=node.options.aggregator,
-                run=context.run_id,
-                node=context.node_id,
-                random=os.urandom,
-                at=system_clock(),
-            )
-            return Message(content=Carried(answer, hello=True).record(), reply_to=message)
-        kind = message.metadata.message_type
-        opened = session.kept_session(node.files.state, carried.session, os.urandom)
-        with node.meter.timed("flower.open"):
-            sent = ForSilo.decode(opened.open(carried.payload, number=carried.number, kind=kind))
-        app = _App(message, context, call_next, sent, node)
-        reply = node.converse(sent, app)
-        if not reply.question and not reply.fault:
-            session.forget_sessions(node.files.state)
-        with node.meter.timed("flower.seal") as cost:
-            sealed = opened.seal(reply.encode(), number=carried.number, kind=kind)
-            cost.bytes += len(sealed)
-        opened.wipe()
-        node.keep_costs()
-        content = Carried(sealed, session=carried.session, number=carried.number).record()
-        return Message(content=content, reply_to=message)
+    options = silo_settings(silo_file(context.node_config))
+    kind = message.metadata.message_type
 
+    def app_of(sent: ForSilo) -> _App:
+        return _App(message, context, call_next, sent, options.samples)
 
-class _Node:
-    """The silo that this node is: its files, open for one message."""
-
-    def __init__(self, context: Context) -> None:
-        self.options = silo_settings(silo_file(context.node_config))
-        self.meter = Meter()
-        require_keeper(Policy.load(self.options.policy))
-        self.files = PartyFiles(self.options, "silo")
-        warn_insecure(self.files.policy)
-
-    def converse(self, sent: ForSilo, app: _App) -> FromSilo:
-        """What the silo asks next, or why it stopped."""
-        channel = CarriedChannel(sent.answers, _Aggregator(self.options.aggregator))
-        question, fault = b"", ""
-        try:
-            silo = silo_of(self.options, self.files, self.options.samples, self._commits(), meter=self.meter)
-            provenance = provenance_of(self.files)
-            witness = witness_of(self.options, self.files) if self.files.policy.witnesses else None
-            service = SiloService(silo, provenance, lambda: channel, witness=witness, give_up=0.0, report=report)
-            try:
-                service.run(app.train)
-                if (envelope := provenance.envelope()) is not None:
-                    self.files.keep_provenance(envelope)
-            except Unanswered as waiting:
-                question = waiting.request
-            if sent.evaluate and sent.evaluate == silo.rounds_done:
-                app.evaluate(silo.model)
-        except QuatrefoilError as error:
-            report(str(error))
-            fault = f"{type(error).__name__}: {error}"
-        return FromSilo(question, channel.done, self._shown(app.metrics), fault)
-
-    def _commits(self) -> Commitments:
-        """To the data that the file names; what code trains is not stated, since whoever starts a run sends it."""
-        return Commitments(data_commitment_of(self.options.commit, self.files) if self.options.commit else b"", b"")
-
-    def _shown(self, metrics: Values) -> Values:
-        """What this silo's own file lets go."""
-        return {name: value for name, value in metrics.items() if name in self.options.metrics}
-
-    def keep_costs(self) -> None:
-        """Append what the layers took, where the silo's file asks for it."""
-        if self.options.costs is not None and (rows := self.meter.as_rows()):
-            with self.options.costs.open("a") as file:
-                file.writelines(json.dumps(row) + "\n" for row in rows)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.files.__exit__(kind, error, trace)
-
-
-@dataclass(frozen=True)
-class _Aggregator:
-    """Whom the session is with."""
-
-    name: str
+    if (seat := seat_of(options)) is not None:
+        where = (kind, context.run_id, context.node_id)
+        brought = Brought(state_named(options), carried.hello, carried.session, carried.number, *where)
+        payload = ask_seat(seat, brought, carried.payload, app_of)
+    else:
+        with SiloNode(options) as node:
+            if carried.hello:
+                payload = node.greeted(carried.payload, run=context.run_id, node=context.node_id)
+            else:
+                payload = node.reply(
+                    carried.payload, hello=carried.session, number=carried.number, kind=kind, app_of=app_of
+                )
+    content = Carried(payload, carried.hello, carried.session, carried.number).record()
+    return Message(content=content, reply_to=message)
 
 
 class _App:
     """The app behind the mod, called with what the silo knows. ``metrics``: what it said of its last call."""
 
     def __init__(
-        self, message: Message, context: Context, call_next: ClientAppCallable, sent: ForSilo, node: _Node
+        self, message: Message, context: Context, call_next: ClientAppCallable, sent: ForSilo, samples: int
     ) -> None:
         self._message = message
         self._context = context
         self._call_next = call_next
         self._sent = sent
-        self._samples = node.options.samples
+        self._samples = samples
         self.metrics: Values = {}
 
     def train(self, model: Arrays) -> Sequence[NDArray[np.floating]]:
@@ -169,7 +87,7 @@ class _App:
             )
         if (said := self.metrics.get(COUNT, self._samples)) != self._samples:
             raise UpdateRefused(
-                f"the app trained on {said} samples, this silo has enrolled with {self._samples}",
+                f"the app trained on {said!r} samples, this silo has enrolled with {self._samples}",
                 hint="Write the number into the silo's file, and begin a new job",
             )
         return list(records[0].to_numpy_ndarrays())

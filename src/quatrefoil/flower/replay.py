@@ -106,7 +106,10 @@ class CarriedChannel:
 
     def _begin_anew(self) -> None:
         if self._methods & {b"next", b"start"}:
-            self.done += self._used
+            # What was answered before the last of them and not asked for will not be: the silo has gone another way.
+            skipped = [position for position, _ in self._open if position < max(self._used)]
+            self._open = [one for one in self._open if one[0] not in skipped]
+            self.done += sorted(self._used + skipped)
             self._used, self._methods = [], set()
 
 

@@ -17,12 +17,15 @@ from quatrefoil.cli import aggregator
 from quatrefoil.cli.enclaves import add_enclave_option, add_relying_options
 from quatrefoil.cli.parties import add_party_options, count
 from quatrefoil.configuration import parse, read_text
-from quatrefoil.errors import CallerError, PolicyError
+from quatrefoil.errors import CallerError
 from quatrefoil.policy import Policy
 from quatrefoil.transport.profile import check_name
 
 PAGE = "docs/flower.md"
 NODE_KEY = "quatrefoil"
+SEAT = "seat.sock"
+"""In the folder of a silo's state: where its seat listens, if its file names no other place."""
+
 SIMULATED = "QUATREFOIL_SIMULATED_SILOS"
 """Environment of a simulation, where nodes have no configuration of their own: a folder with ``silo-N.toml``."""
 
@@ -37,17 +40,20 @@ def silo_settings(file: Path) -> argparse.Namespace:
     return _read(file, _silo_options)
 
 
-def require_keeper(policy: Policy) -> None:
-    """``PolicyError`` for a job whose keys a committee of silos holds.
+def seat_of(options: argparse.Namespace) -> Path | None:
+    """Where the seat of a silo listens; None for a silo that needs none and names none.
 
-    A member's key for an attempt is in its memory only, and a ClientApp is a process for each message.
+    A member of a committee holds its key of an attempt in memory only, and a ClientApp is a process for each message.
     """
-    if policy.key_authority.is_committee:
-        raise PolicyError(
-            f"policy {policy.name} has a committee hold the keys of a round, and an app of Flower forgets them between "
-            "two messages",
-            hint="Agree on a keeper, or run the silos with `quatrefoil silo`",
-        )
+    named: Path | None = options.seat
+    if named is None and Policy.load(options.policy).key_authority.is_committee:
+        return Path(options.state) / SEAT
+    return named
+
+
+def state_named(options: argparse.Namespace) -> str:
+    """Where the silo's state is, as its file says it, and not as links lead: an app's user may not look there."""
+    return os.path.abspath(options.state)  # noqa: PTH100
 
 
 def silo_file(node_config: Mapping[str, Any]) -> Path:
@@ -77,6 +83,8 @@ def _silo_options(parser: argparse.ArgumentParser) -> None:
         "--metrics", action="append", default=[], metavar="NAME", help="what the aggregator may be told"
     )
     parser.add_argument("--commit", action="append", default=[], type=Path, metavar="PATH", help="data to commit to")
+    parser.add_argument("--seat", type=Path, metavar="FILE", help="the socket that its seat listens at")
+    parser.add_argument("--app-user", metavar="USER", help="as whom the app's code runs, if not as the seat's user")
     parser.add_argument("--costs", type=Path, metavar="FILE", help="append what each layer took, as lines of JSON")
 
 
@@ -112,4 +120,13 @@ def _texts(file: Path, key: str, value: object, *, joined: bool) -> list[str]:
     return [",".join(map(str, items))] if joined else [str(item) for item in items]
 
 
-__all__ = ["NODE_KEY", "SIMULATED", "aggregator_settings", "require_keeper", "silo_file", "silo_settings"]
+__all__ = [
+    "NODE_KEY",
+    "SEAT",
+    "SIMULATED",
+    "aggregator_settings",
+    "seat_of",
+    "silo_file",
+    "silo_settings",
+    "state_named",
+]

@@ -25,8 +25,7 @@ from quatrefoil.flower.attending import Attending
 from quatrefoil.flower.contents import Value
 from quatrefoil.flower.courier import EVALUATE, TRAIN
 from quatrefoil.flower.post import Post
-from quatrefoil.flower.settings import aggregator_settings, require_keeper
-from quatrefoil.policy import Policy
+from quatrefoil.flower.settings import aggregator_settings
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.standing import Standing
 from quatrefoil.services.waiting import wait_until
@@ -55,7 +54,6 @@ class ConfidentialStrategy(Strategy):
 
     def __init__(self, settings: Path | str, *, evaluates: bool = True) -> None:
         self._options = aggregator_settings(Path(settings))
-        require_keeper(Policy.load(self._options.policy))
         self.evaluates = evaluates
         self._samples: dict[str, int] = {}
         self._arrays = ArrayRecord()
@@ -92,7 +90,8 @@ class ConfidentialStrategy(Strategy):
     def summary(self) -> None:
         """Say what is started, in Flower's log."""
         log(INFO, "\t├── Job %s of %s, under %s", self._options.job, self._options.silos, self._options.policy)
-        log(INFO, "\t└── Keeper at %s", ":".join(map(str, self._options.keeper or ("nowhere",))))
+        keys = ":".join(map(str, self._options.keeper)) if self._options.keeper else "a committee of its silos"
+        log(INFO, "\t└── Keys of its rounds at %s", keys)
 
     # --------------------------------------------------------------------------------------------------------- running
 

@@ -1,0 +1,170 @@
+"""The silo that a node is: what a message of the aggregator's has it do, and what it says to that.
+
+Each message runs the silo's service anew, as far as the answers in it go (``replay``). A ClientApp opens a node for one
+message; a seat keeps one, and with it what the silo holds in memory as a member of a committee.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quatrefoil.cli.parties import PartyFiles, report, warn_insecure
+from quatrefoil.cli.silo import data_commitment_of, provenance_of, silo_of, witness_of
+from quatrefoil.errors import QuatrefoilError, StateTaken
+from quatrefoil.federation.commitments import Commitments
+from quatrefoil.federation.provenance import SiloProvenance
+from quatrefoil.federation.silo import Silo
+from quatrefoil.federation.vectors import Arrays
+from quatrefoil.flower import session
+from quatrefoil.flower.contents import ForSilo, FromSilo, Values
+from quatrefoil.flower.replay import CarriedChannel, Unanswered
+from quatrefoil.meter import Meter
+from quatrefoil.services.silo import SiloService
+from quatrefoil.services.vitals import Vitals
+from quatrefoil.transport import system_clock
+
+
+class App(Protocol):
+    """Somebody else's code, wherever it runs. ``metrics``: what it said of its calls."""
+
+    metrics: Values
+
+    def train(self, model: Arrays) -> Sequence[NDArray[np.floating]]:
+        """The model trained."""
+
+    def evaluate(self, model: Arrays) -> None:
+        """Have it evaluated, for metrics."""
+
+
+AppOf = Callable[[ForSilo], App]
+"""Makes the app of one message, from what the message says to it."""
+
+
+@dataclass(frozen=True)
+class _Aggregator:
+    """Whom the session is with."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class _Machines:
+    silo: Silo
+    provenance: SiloProvenance
+    service: SiloService
+
+
+class SiloNode:
+    """``with``: its files are open."""
+
+    def __init__(self, options: argparse.Namespace, vitals: Vitals | None = None) -> None:
+        """``options``: of the silo's file (``settings``)."""
+        self.files = PartyFiles(options, "silo")
+        warn_insecure(self.files.policy)
+        self._options = options
+        self._vitals = vitals
+        self._meter = Meter()
+        self._channel = CarriedChannel((), _Aggregator(options.aggregator))
+        self._machines: _Machines | None = None
+
+    def greeted(self, hello: bytes, *, run: int, node: int) -> bytes:
+        """The answer to a hello for this node of this run."""
+        return session.answer_hello(
+            hello,
+            security=self.files.security,
+            state=self.files.state,
+            aggregator=self._options.aggregator,
+            run=run,
+            node=node,
+            random=os.urandom,
+            at=system_clock(),
+        )
+
+    def reply(self, sealed: bytes, *, hello: bytes, number: int, kind: str, app_of: AppOf) -> bytes:
+        """The sealed reply to a sealed message. ``hello``: the digest of the one that began the session."""
+        opened = session.kept_session(self.files.state, hello, os.urandom)
+        try:
+            with self._meter.timed("flower.open"):
+                sent = ForSilo.decode(opened.open(sealed, number=number, kind=kind))
+            said = self._converse(sent, app_of(sent))
+            if not said.question and not said.fault:
+                session.forget_sessions(self.files.state)
+            with self._meter.timed("flower.seal") as cost:
+                answer = opened.seal(said.encode(), number=number, kind=kind)
+                cost.bytes += len(answer)
+        finally:
+            opened.wipe()
+        self._keep_costs()
+        return answer
+
+    def _converse(self, sent: ForSilo, app: App) -> FromSilo:
+        """What the silo asks next, or why it stopped."""
+        self._channel = channel = CarriedChannel(sent.answers, _Aggregator(self._options.aggregator))
+        question, fault = b"", ""
+        try:
+            machines = self._machines = self._machines or self._made()
+            try:
+                machines.service.run(app.train)
+                if (envelope := machines.provenance.envelope()) is not None:
+                    self.files.keep_provenance(envelope)
+            except Unanswered as waiting:
+                question = waiting.request
+            if sent.evaluate and sent.evaluate == machines.silo.rounds_done:
+                app.evaluate(machines.silo.model)
+        except StateTaken:
+            raise
+        except QuatrefoilError as error:
+            report(str(error))
+            fault = f"{type(error).__name__}: {error}"
+        return FromSilo(question, channel.done, self._shown(app.metrics), fault)
+
+    def _made(self) -> _Machines:
+        silo = silo_of(self._options, self.files, self._options.samples, self._commits(), meter=self._meter)
+        provenance = provenance_of(self.files)
+        witness = witness_of(self._options, self.files) if self.files.policy.witnesses else None
+        service = SiloService(
+            silo,
+            provenance,
+            lambda: self._channel,
+            witness=witness,
+            give_up=0.0,
+            report=report,
+            vitals=self._vitals,
+        )
+        return _Machines(silo, provenance, service)
+
+    def _commits(self) -> Commitments:
+        """To the data that the file names; what code trains is not stated, since whoever starts a run sends it."""
+        named = self._options.commit
+        return Commitments(data_commitment_of(named, self.files) if named else b"", b"")
+
+    def _shown(self, metrics: Values) -> Values:
+        """What this silo's own file lets go."""
+        return {name: value for name, value in metrics.items() if name in self._options.metrics}
+
+    def _keep_costs(self) -> None:
+        """Append what the layers took, where the silo's file asks for it."""
+        if self._options.costs is not None and (rows := self._meter.as_rows()):
+            with self._options.costs.open("a") as file:
+                file.writelines(json.dumps(row) + "\n" for row in rows)
+        self._meter.steps.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.files.__exit__(kind, error, trace)
+
+
+__all__ = ["App", "AppOf", "SiloNode"]

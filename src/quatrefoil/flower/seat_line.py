@@ -1,0 +1,239 @@
+"""The line between a ClientApp and the seat of its silo: a Unix socket, over which each end knows the other's user.
+
+The ClientApp brings one message of the SuperLink, as it came, and gets the reply, sealed. In between the seat may have
+the app train or evaluate. There is no other question: what an app's code can ask of a seat is what whoever carries
+messages can, and what it answers is what it could have trained. docs/flower.md specifies it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import socket
+import struct
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quatrefoil import errors
+from quatrefoil.errors import CallerError, HostError, MessageRefused, PeerUnreachable, QuatrefoilError
+from quatrefoil.federation import parts
+from quatrefoil.federation.vectors import Arrays, Layout, decode_arrays, encode_arrays, layout_of
+from quatrefoil.flower.contents import ForSilo, Values, decode_values, encode_values
+from quatrefoil.flower.node import App, AppOf
+from quatrefoil.wire import WireObject
+
+PATIENCE = 60.0
+"""Seconds in which a frame that has begun must have come, or be taken."""
+
+LARGEST = 1 << 34
+MOST_PARTS = 8
+_LONGEST_TEXT = 2000
+_VERSIONS = "Check that the seat and the SuperNode run the same version of Quatrefoil"
+_START = "Start it: quatrefoil flower seat SILO.toml"
+_CREDENTIALS = struct.Struct("3i")
+"""struct ucred of unix(7): process, user, group."""
+
+
+@dataclass(frozen=True)
+class Brought(WireObject):
+    """What a ClientApp brings: for the silo with this state, a hello or message ``number`` of the session that began
+    with the hello of this digest, of this kind, at this node of this run of Flower."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:flower-brought"
+
+    state: str
+    hello: bool
+    session: bytes
+    number: int
+    kind: str
+    run: int
+    node: int
+
+
+class Line:
+    """Frames of parts over a connected socket, either end: the length as u64, big-endian, then the parts, joined."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def send(self, *content: bytes) -> None:
+        """A frame, or ``PeerUnreachable`` where the other end has gone or does not read."""
+        frame = parts.join(content)
+        try:
+            self._connection.settimeout(PATIENCE)
+            self._connection.sendall(len(frame).to_bytes(8, "big") + frame)
+        except OSError as error:
+            raise _gone(error) from None
+
+    def receive(self, *, begins: float | None) -> list[bytes]:
+        """The next frame. ``begins``: seconds in which it must have begun; None: whenever it does."""
+        first = self._exactly(1, begins)
+        length = int.from_bytes(first + self._exactly(7, PATIENCE), "big")
+        if length > LARGEST:
+            raise MessageRefused(f"a frame of {length} bytes is none of a seat's line", hint=_VERSIONS)
+        return parts.split_list(self._exactly(length, PATIENCE), MOST_PARTS)
+
+    def user(self) -> int:
+        """Whose process is at the other end, as the kernel says."""
+        if not hasattr(socket, "SO_PEERCRED"):
+            raise HostError("this system does not say whose process is at a socket", hint="Run a seat on Linux")
+        found = self._connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        return int(_CREDENTIALS.unpack(found)[1])
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _exactly(self, count: int, seconds: float | None) -> bytes:
+        """Nothing is allocated for what has only been announced."""
+        end = None if seconds is None else time.monotonic() + seconds
+        found = bytearray()
+        try:
+            while len(found) < count:
+                self._connection.settimeout(None if end is None else max(0.001, end - time.monotonic()))
+                piece = self._connection.recv(min(count - len(found), 1 << 20))
+                if not piece:
+                    raise ConnectionResetError("closed")
+                found += piece
+        except OSError as error:
+            raise _gone(error) from None
+        return bytes(found)
+
+
+def _gone(error: OSError) -> PeerUnreachable:
+    said = "fell silent" if isinstance(error, TimeoutError) else "is gone"
+    return PeerUnreachable(f"the other end of the seat's line {said}", hint="See what it printed")
+
+
+# ------------------------------------------------------------------------------------------------------ the seat's end
+
+
+class FarApp:
+    """The app at the other end of a line, for the seat."""
+
+    def __init__(self, line: Line, sent: ForSilo) -> None:
+        self._line = line
+        self._told = ForSilo((), sent.names, sent.config).encode()
+        self.metrics: Values = {}
+
+    def train(self, model: Arrays) -> Sequence[NDArray[np.floating]]:
+        layout, arrays, metrics = self._asked(b"train", model, 3)
+        self.metrics |= decode_values(metrics)
+        return decode_arrays(arrays, Layout.decode(layout))
+
+    def evaluate(self, model: Arrays) -> None:
+        (metrics,) = self._asked(b"evaluate", model, 1)
+        self.metrics |= decode_values(metrics)
+
+    def _asked(self, what: bytes, model: Arrays, count: int) -> list[bytes]:
+        layout = layout_of(model)
+        self._line.send(what, self._told, layout.encode(), encode_arrays(model, layout))
+        said, *content = self._line.receive(begins=None) or [b""]
+        if said == b"failed":
+            error = read_error(content)
+            raise error if isinstance(error, CallerError) else CallerError(error.problem, hint=error.hint)
+        if said != what or len(content) != count:
+            raise MessageRefused(f"a ClientApp answers {said[:20]!r} to {what!r}", hint=_VERSIONS)
+        return content
+
+
+# ------------------------------------------------------------------------------------------------- the ClientApp's end
+
+
+def ask_seat(path: Path, brought: Brought, payload: bytes, app_of: AppOf) -> bytes:
+    """The silo's reply to what was brought; the app is called as often as the seat wants it.
+
+    What the seat refuses is raised here as it was there. ``HostError``: nobody listens at ``path``, or somebody who
+    may not have been started by this silo's operator, and is told nothing.
+    """
+    line = _connected(path)
+    try:
+        line.send(brought.encode(), payload)
+        while True:
+            said, *content = line.receive(begins=None) or [b""]
+            if said == b"reply" and len(content) == 1:
+                return content[0]
+            if said == b"refused":
+                raise read_error(content)
+            if said not in (b"train", b"evaluate") or len(content) != 3:
+                raise MessageRefused(f"the seat at {path} says {said[:20]!r}", hint=_VERSIONS)
+            line.send(*_done(said, content, app_of))
+    finally:
+        line.close()
+
+
+def _done(what: bytes, content: list[bytes], app_of: AppOf) -> list[bytes]:
+    told, layout, arrays = content
+    model = decode_arrays(arrays, Layout.decode(layout))
+    app: App = app_of(ForSilo.decode(told))
+    try:
+        if what == b"evaluate":
+            app.evaluate(model)
+            return [what, encode_values(app.metrics)]
+        trained = app.train(model)
+        fits = layout_of(trained)
+        return [what, fits.encode(), encode_arrays(trained, fits), encode_values(app.metrics)]
+    except QuatrefoilError as error:
+        return [b"failed", *error_parts(error)]
+
+
+def _connected(path: Path) -> Line:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(str(path))
+    except FileNotFoundError:
+        connection.close()
+        raise HostError(f"no seat of this silo has begun: there is no {path}", hint=_START) from None
+    except ConnectionRefusedError:
+        connection.close()
+        raise HostError(f"no seat listens at {path} any more", hint=_START) from None
+    except OSError as error:
+        connection.close()
+        raise HostError(
+            f"the seat at {path} cannot be reached ({error.strerror or error})",
+            hint="Run the SuperNode as the user that the seat is for: its own, or the `app-user` of the silo's file",
+        ) from None
+    line = Line(connection)
+    try:
+        _require_trusted(path, line.user())
+    except BaseException:
+        line.close()
+        raise
+    return line
+
+
+def _require_trusted(path: Path, user: int) -> None:
+    """Whoever listens gets what the app trains: the same user, or the one who alone may make files there."""
+    folder = path.parent.stat()
+    if user != os.getuid() and (user != folder.st_uid or folder.st_mode & 0o022):
+        raise HostError(
+            f"user {user} listens at {path}, and is neither this one nor the only one who may",
+            hint="Give the seat a folder of its own, which nobody else may write",
+        )
+
+
+# ------------------------------------------------------------------------------------------------------------- errors
+
+
+def error_parts(error: QuatrefoilError) -> list[bytes]:
+    """An error, as a frame has it."""
+    return [type(error).__name__.encode(), error.problem[:_LONGEST_TEXT].encode(), error.hint[:_LONGEST_TEXT].encode()]
+
+
+def read_error(content: list[bytes]) -> QuatrefoilError:
+    """The same from the other end; of a class that is there, or ``MessageRefused``."""
+    if len(content) != 3:
+        return MessageRefused("the other end of the seat's line failed, and does not say how", hint=_VERSIONS)
+    name, problem, hint = (text.decode("utf-8", "replace")[:_LONGEST_TEXT] for text in content)
+    kind = getattr(errors, name, None)
+    if not (inspect.isclass(kind) and issubclass(kind, QuatrefoilError)):
+        return MessageRefused(problem, hint=hint)
+    return kind(problem, hint=hint)
+
+
+__all__ = ["LARGEST", "PATIENCE", "Brought", "FarApp", "Line", "ask_seat", "error_parts", "read_error"]
