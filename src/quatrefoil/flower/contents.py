@@ -1,8 +1,8 @@
 """What a message of Flower carries under its seal: to a silo answers and configurations, from it a question and
 metrics.
 
-Read as strictly as anything from outside; nothing here needs Flower, since a silo's seat reads it too. Values of metrics
-and configurations are CBOR in deterministic form.
+Read as strictly as anything from outside. Nothing here needs Flower: a silo's seat reads it too. Values of metrics and
+configurations are CBOR in deterministic form.
 """
 
 from __future__ import annotations
