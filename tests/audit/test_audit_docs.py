@@ -8,7 +8,7 @@ from pathlib import Path
 from quatrefoil.audit.checks.content import MOST_BACKWARDS
 from quatrefoil.audit.checks.facts import MOST_LINES, MOST_ROUNDS
 from quatrefoil.audit.kinds import KINDS
-from quatrefoil.audit.report.sections import NOT_COVERED
+from quatrefoil.audit.report.checked import NOT_COVERED
 from quatrefoil.audit.verdict import CHECKS
 from quatrefoil.audit.verification import MOST_COMPARED
 from quatrefoil.tlog.reader import LARGEST_FILE

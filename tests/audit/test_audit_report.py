@@ -18,7 +18,7 @@ from test_bundle import rewritten
 from quatrefoil.audit import Event
 from quatrefoil.audit.checks.facts import MOST_LINES, MOST_ROUNDS
 from quatrefoil.audit.report import render
-from quatrefoil.audit.report.sections import NOT_COVERED
+from quatrefoil.audit.report.checked import NOT_COVERED
 from quatrefoil.audit.verdict import CHECKS
 
 CHROMIUM = shutil.which("chromium")

@@ -20,6 +20,7 @@ from quatrefoil.audit.checks.inferences import NAME as INFERENCES
 from quatrefoil.audit.checks.inferences import Inferences
 from quatrefoil.audit.checks.measurements import NAME as MEASUREMENTS
 from quatrefoil.audit.checks.measurements import Measurements
+from quatrefoil.audit.checks.policies import NamedPolicies, check_policy
 from quatrefoil.audit.checks.samples import PROOFS, SAMPLES, Sampled, Sampling, check_samples
 from quatrefoil.audit.checks.statements import Attested, Context, Said
 from quatrefoil.audit.checks.story import Accounts, Story, Unreadable
@@ -122,7 +123,7 @@ class _Examination:
         self._findings = findings or Findings()
         self._logs = [_Log(label, source) for label, source in evidence.logs.items()]
         self._shared = Accounts(lambda problem: self._findings.problem("agreement", problem), MOST_COMPARED)
-        self._digests: dict[str, str] = {}
+        self._named = NamedPolicies()
 
     def run(self) -> Examined:
         self._trust()
@@ -130,7 +131,7 @@ class _Examination:
             self._introduce(log)
         classical = self._receipt_keys()
         facts = tuple(self._read(log, classical) for log in self._logs)
-        self._policy()
+        check_policy(self._named, self._evidence, self._given, self._relied, self._findings)
         self._agreement()
         sampled = self._samples()
         names = ["trust", "policy"] if self._sampling is None else ["trust", "policy", SAMPLES, PROOFS]
@@ -220,7 +221,7 @@ class _Examination:
             if context is not None:
                 inferences.follow(entry, said)
             facts.follow(entry)
-            self._name_policy(entry)
+            self._named.follow(entry)
             if len(self._logs) > 1:
                 self._compare(who, entry, said)
 
@@ -261,39 +262,6 @@ class _Examination:
         if any(not log.findings.passed("entries") for log in self._logs):
             self._findings.not_run("agreement", "not every entry of every log could be read")
         self._findings.say("agreement", f"{count(self._shared.compared, 'statement')} compared")
-
-    # -------------------------------------------------------------------------------------------------------- policy
-
-    def _name_policy(self, entry: Entry) -> None:
-        field_name = {"policy": "digest", "plan": "policy", "job": "policy"}.get(entry.kind)
-        if field_name is not None and len(self._digests) < 16:
-            digest = str(entry.body[field_name])[:64]
-            name = str(entry.body["name"])[:64] if entry.kind == "policy" else ""
-            self._digests[digest] = name or self._digests.get(digest, "")
-
-    def _policy(self) -> None:
-        findings, named = self._findings, ", ".join(self._digests) or "none"
-        try:
-            wanted = self._evidence.policy_or(self._given)
-        except PolicyError as error:
-            findings.problem("policy", error.problem)
-            return
-        if wanted is None:
-            findings.say("policy", f"the logs name {named}; no policy file was given or came along to compare with")
-            return
-        source = "given by the auditor" if self._given is not None else "that came along"
-        digest = wanted.digest().hex()
-        if not self._digests:
-            findings.not_run("policy", "the logs name no policy")
-        elif set(self._digests) != {digest}:
-            findings.problem("policy", f"the policy {source} is {digest}, and the logs name {named}")
-        if self._relied is not None and self._relied.policy.digest() != wanted.appraisal:
-            findings.problem(
-                "policy",
-                f"the policy {source} names the appraisal policy {wanted.appraisal.hex() or 'none'}, and given is "
-                f"{self._relied.policy.digest().hex()}",
-            )
-        findings.say("policy", f"policy {wanted.name} {source}, digest {digest}")
 
     # -------------------------------------------------------------------------------------------------------- bundle
 

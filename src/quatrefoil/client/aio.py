@@ -4,44 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json as json_module
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from quatrefoil.attested import LARGEST_ATTESTATION
 from quatrefoil.client import tensors
 from quatrefoil.client.answers import Answer, Inferred
+from quatrefoil.client.asking import HeaderLines, asked_for
 from quatrefoil.client.computations import require_computed
-from quatrefoil.client.exchanges import Asked, StreamExchange, WholeExchange, sealed_limit
+from quatrefoil.client.connecting import MARGIN_S, over_tls, standing
+from quatrefoil.client.exchanges import Asked, StreamExchange, WholeExchange
 from quatrefoil.client.outer import Outer, Unopened, Web
-from quatrefoil.client.pinning import ANSWER_S, Pinned, Pins
+from quatrefoil.client.pinning import Pinned, Pins
 from quatrefoil.client.places import place
 from quatrefoil.client.receipts import Receipt, Verifier
 from quatrefoil.client.streams import AsyncStream
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import CallerError, KeyUnknown, MessageRefused, PeerUnreachable
-from quatrefoil.exchange import ServingPolicy, protocol
+from quatrefoil.exchange import ServingPolicy
 from quatrefoil.inference import ModelMetadata
 from quatrefoil.quantised.rule import Rule
 from quatrefoil.transport import (
     Clock,
     Credentials,
-    FixedCredentials,
-    HybridContext,
     Identity,
     TrustAnchor,
     system_clock,
 )
 
 Result = TypeVar("Result")
-HeaderLines = Mapping[str, str] | Sequence[tuple[bytes, bytes]]
-
-MARGIN_S = 10.0
-"""Seconds beyond those that the policy gives the server, for the way there and back."""
-
-ALPN = b"http/1.1"
 
 
 class AsyncClient:
@@ -94,7 +86,7 @@ class AsyncClient:
         self._timeout = policy.limits.seconds + MARGIN_S if timeout is None else _seconds(timeout)
         self._on_receipt = on_receipt
         self._computes = computes
-        self._web = web if web is not None else _over_tls(_standing(identity, trust, credentials), policy, clock)
+        self._web = web if web is not None else over_tls(standing(identity, trust, credentials), policy, clock)
         self._outer = Outer(self._web, outer.origin)
         given = (lambda: collateral) if isinstance(collateral, Collateral) else collateral
         self._pins = Pins(self._outer.attestation, policy, given, clock=clock)
@@ -262,20 +254,7 @@ class AsyncClient:
 
     def _asked(self, method: str, path: str, headers: HeaderLines, content: bytes | None, json: Any) -> Asked:
         self._check()
-        lines = (
-            [(_latin(name, "a field's name"), _latin(value, "a field's value")) for name, value in headers.items()]
-            if isinstance(headers, Mapping)
-            else [(_bytes(name), _bytes(value)) for name, value in headers]
-        )
-        if json is not None:
-            if content is not None:
-                raise CallerError("a request has content or json, not both", hint="Leave one of them out")
-            content = _encoded(json)
-            if not any(name.lower() == b"content-type" for name, _ in lines):
-                lines.append((b"content-type", b"application/json"))
-        return Asked(
-            _latin(method, "the method"), self._place.authority, _latin(path, "the path"), tuple(lines), content or b""
-        )
+        return asked_for(self._place.authority, method, path, headers, content, json)
 
     async def _within(self, doing: Awaitable[Result], seconds: float) -> Result:
         try:
@@ -301,64 +280,6 @@ class AsyncClient:
             raise CallerError("this client is used in another event loop", hint="Make one in each loop")
 
 
-def _standing(identity: Identity | None, trust: TrustAnchor | None, credentials: Credentials | None) -> Credentials:
-    """Who asks and whom they believe: given in one of two ways."""
-    if credentials is not None:
-        if identity is not None or trust is not None:
-            raise CallerError(
-                "both credentials and an identity or roots were given", hint="Give credentials, or identity and trust"
-            )
-        return credentials
-    if identity is None or trust is None:
-        raise CallerError(
-            "there is nobody to be towards the server", hint="Give identity and trust, as `quatrefoil ca` makes them"
-        )
-    return FixedCredentials(identity, trust)
-
-
-def _over_tls(credentials: Credentials, policy: ServingPolicy, clock: Clock) -> Web:
-    # Here, since aiohttp is an extra: without it DependencyMissing says which.
-    from quatrefoil.web.client import WebClient
-    from quatrefoil.web.limits import ClientLimits
-
-    context = HybridContext(
-        credentials,
-        allow_roles=(protocol.SERVER_ROLE,),
-        clock=clock,
-        protocol=ALPN,
-        on_refused=lambda _refusal: None,
-    )
-    whole, stream = policy.limits.seconds + MARGIN_S, policy.limits.stream_seconds + MARGIN_S
-    limits = ClientLimits(
-        answer_seconds=whole + ANSWER_S,
-        idle_seconds=min(stream, max(60.0, whole)),
-        total_seconds=whole + stream,
-        answer_bytes=max(LARGEST_ATTESTATION, sealed_limit(policy)),
-    )
-    return WebClient(tls=context, limits=limits)
-
-
-def _latin(text: Any, what: str) -> bytes:
-    if isinstance(text, str) and (text.isascii() or max(text) < "\u0100"):
-        return text.encode("latin-1")
-    raise CallerError(f"{what} is no text of ISO 8859-1", hint="Percent-encode what is beyond it, or leave it out")
-
-
-def _bytes(value: Any) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    raise CallerError("a list of fields is of bytes", hint="Give texts as a mapping of names to values")
-
-
-def _encoded(value: Any) -> bytes:
-    problem = ""
-    try:
-        return json_module.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except (TypeError, ValueError) as error:
-        problem = type(error).__name__
-    raise CallerError(f"what is to be sent has no JSON form ({problem})", hint="Pass plain lists, texts and numbers")
-
-
 def _root(committed: bytes | None) -> bytes | None:
     if committed is not None and len(committed) != 32:
         raise CallerError(
@@ -372,6 +293,3 @@ def _seconds(value: float) -> float:
     if not 0 < value < 1e9:
         raise CallerError("a timeout is a number of seconds above 0", hint="Leave it out for the policy's")
     return float(value)
-
-
-__all__ = ["AsyncClient", "HeaderLines"]

@@ -12,8 +12,9 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
 
-from quatrefoil.client.aio import AsyncClient, HeaderLines
+from quatrefoil.client.aio import AsyncClient
 from quatrefoil.client.answers import Answer, Headers, Inferred, refused
+from quatrefoil.client.asking import HeaderLines
 from quatrefoil.client.pinning import Pinned
 from quatrefoil.client.receipts import Receipt
 from quatrefoil.client.streams import AsyncStream, Lines

@@ -8,10 +8,14 @@ definition of the categories), and None where NIST has assigned none. Of a hybri
 from __future__ import annotations
 
 from quatrefoil.inventory.classical import CLASSICAL
-from quatrefoil.inventory.current import CURRENT, MATERIALS
+from quatrefoil.inventory.computing import COMPUTING
+from quatrefoil.inventory.key_agreement import KEY_AGREEMENT
+from quatrefoil.inventory.material import MATERIALS
 from quatrefoil.inventory.model import Algorithm, Material
+from quatrefoil.inventory.signatures import SIGNATURES
+from quatrefoil.inventory.symmetric import SYMMETRIC
 
-ALGORITHMS = (*CURRENT, *CLASSICAL)
+ALGORITHMS = (*KEY_AGREEMENT, *SIGNATURES, *SYMMETRIC, *COMPUTING, *CLASSICAL)
 """Every algorithm, in the order in which people read them."""
 
 __all__ = ["ALGORITHMS", "MATERIALS", "Algorithm", "Material"]
