@@ -6,15 +6,14 @@ import dataclasses
 import inspect
 import re
 import typing
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from state_names import names_of_state
 
 from committee_world import EIGHT, CommitteeWorld
 from quatrefoil.federation import committee_messages, member
-from quatrefoil.state import MemoryState
 from quatrefoil.wire import WireObject
 
 PAGE = (Path(__file__).parents[2] / "docs" / "committee-rounds.md").read_text()
@@ -45,19 +44,7 @@ def test_every_object_is_documented_field_by_field_and_no_other() -> None:
 
 
 def test_every_name_of_state_and_every_entry_of_a_committee_is_documented(monkeypatch: pytest.MonkeyPatch) -> None:
-    names: set[str] = set()
-    put_once, replace = MemoryState.put_once, MemoryState.replace
-
-    def put_once_seen(state: MemoryState, name: str, value: bytes) -> bytes:
-        names.add(name)
-        return put_once(state, name, value)
-
-    def replace_seen(state: MemoryState, changes: Mapping[str, bytes | None]) -> None:
-        names.update(changes)
-        replace(state, changes)
-
-    monkeypatch.setattr(MemoryState, "put_once", put_once_seen)
-    monkeypatch.setattr(MemoryState, "replace", replace_seen)
+    names = names_of_state(monkeypatch)
     world = CommitteeWorld()
     world.begin()
     world.send(world.open(), EIGHT[:3])

@@ -6,17 +6,16 @@ import dataclasses
 import inspect
 import re
 import typing
-from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from state_names import names_of_state
 
 from quatrefoil.errors import EvidenceRejected
 from quatrefoil.federation import aggregator, keeper, messages, silo, vectors
 from quatrefoil.federation.publishing import FinishedRound
-from quatrefoil.state import MemoryState
 from quatrefoil.wire import WireObject
 from world import NAMES, World
 
@@ -70,19 +69,7 @@ def dispute(world: World, finished: FinishedRound) -> None:
 
 
 def test_every_name_of_state_is_documented(monkeypatch: pytest.MonkeyPatch) -> None:
-    names: set[str] = set()
-    put_once, replace = MemoryState.put_once, MemoryState.replace
-
-    def put_once_seen(state: MemoryState, name: str, value: bytes) -> bytes:
-        names.add(name)
-        return put_once(state, name, value)
-
-    def replace_seen(state: MemoryState, changes: Mapping[str, bytes | None]) -> None:
-        names.update(changes)
-        replace(state, changes)
-
-    monkeypatch.setattr(MemoryState, "put_once", put_once_seen)
-    monkeypatch.setattr(MemoryState, "replace", replace_seen)
+    names = names_of_state(monkeypatch)
     world = job_with_everything()
     finished = world.finish()
     dispute(world, finished)

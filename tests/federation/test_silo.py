@@ -6,34 +6,23 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from silo_offers import KEEPER, offer_with, trained
 
 from quatrefoil.errors import EvidenceRejected, HostError, MessageRefused, RoundVoided, UpdateRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
-from quatrefoil.federation.messages import KeyRelease, RoundContext, RoundOffer, RoundResult, RoundVoid
-from quatrefoil.federation.silo import Silo
+from quatrefoil.federation.messages import KeyRelease, RoundOffer, RoundResult, RoundVoid
 from quatrefoil.federation.vectors import layout_of, model_digest
 from quatrefoil.insecure.software import SoftwareEvidence
 from quatrefoil.state import MemoryState
-from world import NAMES, STRANGER, World, body_of, changed, damaged, identity, reissued, renewed
+from world import NAMES, STRANGER, World, changed, damaged, identity, reissued, renewed
 
-KEEPER, HUB = ("keeper", "keeper"), ("hub", "aggregator")
+HUB = ("hub", "aggregator")
 
 
 @pytest.fixture
 def world() -> World:
     return World().begin()
-
-
-def offer_with(offer: bytes, **changes: object) -> bytes:
-    """An offer by the keeper itself that says something else; evidence and digest are made to fit."""
-    context = RoundContext(**{**vars(RoundOffer.decode(body_of(offer)).context), **changes})
-    evidence = SoftwareEvidence(context.digest()).encode()
-    return changed(offer, RoundOffer, identity(*KEEPER), context=context, evidence=evidence)
-
-
-def trained(silo: Silo, by: float = 0.25) -> list[np.ndarray]:
-    return [array + array.dtype.type(by) for array in silo.model]
 
 
 # --------------------------------------------------------------------------------------------------------- the offer

@@ -6,29 +6,16 @@ import numpy as np
 import pytest
 
 from quatrefoil.errors import CallerError, MessageRefused, PolicyError
-from quatrefoil.federation.messages import Job, RoundContext, RoundOffer
-from quatrefoil.federation.silo import Silo
-from quatrefoil.insecure.software import SoftwareEvidence
+from quatrefoil.federation.messages import Job
 from quatrefoil.state import MemoryState
 from world import World, body_of, changed, identity, plain
 
-KEEPER, HUB = ("keeper", "keeper"), ("hub", "aggregator")
+HUB = ("hub", "aggregator")
 
 
 @pytest.fixture
 def world() -> World:
     return World().begin()
-
-
-def offer_with(offer: bytes, **changes: object) -> bytes:
-    """An offer by the keeper itself that says something else; evidence and digest are made to fit."""
-    context = RoundContext(**{**vars(RoundOffer.decode(body_of(offer)).context), **changes})
-    evidence = SoftwareEvidence(context.digest()).encode()
-    return changed(offer, RoundOffer, identity(*KEEPER), context=context, evidence=evidence)
-
-
-def trained(silo: Silo, by: float = 0.25) -> list[np.ndarray]:
-    return [array + array.dtype.type(by) for array in silo.model]
 
 
 # ------------------------------------------------------------------------------------------------- consent and start

@@ -15,8 +15,8 @@ from typing import Any
 from quatrefoil.aggregation import ParameterSet
 from quatrefoil.bench.simulation.population import LARGEST_GROUP, USUAL_GROUP, Options
 from quatrefoil.bench.simulation.running import simulate
-from quatrefoil.bench.simulation.server import UPPER_SET
 from quatrefoil.bench.simulation.silos import PARAMETER_SET
+from quatrefoil.bench.simulation.upper import UPPER_SET
 from quatrefoil.federation.tree import LEAST_GROUPS
 from quatrefoil.proofs import largest_values
 from quatrefoil.wire import LARGEST_MESSAGE

@@ -23,7 +23,7 @@ from quatrefoil.tlog import disk, records
 
 _MAGIC = b"tlog journal 1\n"
 _APPENDED = struct.Struct(">cQI")
-_HINT = "Keep the folder as evidence and restore the log from a copy; do not repair it by hand"
+RESTORE = "Keep the folder as evidence and restore the log from a copy; do not repair it by hand"
 
 
 @dataclass(frozen=True)
@@ -123,11 +123,11 @@ def _records(path: Path, content: bytes) -> tuple[bytes, tuple[bytes, ...], int]
     """The mark, the records that are whole, and where they end."""
     found = records.read(_MAGIC, content)
     if found is None:
-        raise StateCorrupt(f"{path} is not a journal of this version", hint=_HINT)
+        raise StateCorrupt(f"{path} is not a journal of this version", hint=RESTORE)
     if not found.whole:
-        raise StateCorrupt(f"{path} has no base", hint=_HINT)
+        raise StateCorrupt(f"{path} has no base", hint=RESTORE)
     if found.damaged:
-        raise StateCorrupt(f"{path} has a damaged record before its last", hint=_HINT)
+        raise StateCorrupt(f"{path} has a damaged record before its last", hint=RESTORE)
     return found.mark, found.whole, found.end
 
 
@@ -140,7 +140,7 @@ def _appended(path: Path, record: bytes) -> Appended:
             at = begin + struct.unpack_from(">H", record, at)[0]
             leaves.append(record[begin:at])
     except struct.error:
-        raise StateCorrupt(f"{path} has a record of another form", hint=_HINT) from None
+        raise StateCorrupt(f"{path} has a record of another form", hint=RESTORE) from None
     if kind != b"A" or at > len(record):
-        raise StateCorrupt(f"{path} has a record of another form", hint=_HINT)
+        raise StateCorrupt(f"{path} has a record of another form", hint=RESTORE)
     return Appended(start, tuple(leaves), record[at:])

@@ -20,21 +20,15 @@ from quatrefoil.errors import CallerError, EvidenceRejected, HostError, StateCor
 from quatrefoil.tlog import disk
 from quatrefoil.tlog.checkpoints import Checkpoint, SignedCheckpoint, Signer, read_checkpoint
 from quatrefoil.tlog.edge import Edge, Written
-from quatrefoil.tlog.journal import Appended, Journal
-from quatrefoil.tlog.merkle import EMPTY_ROOT, leaf_hash
+from quatrefoil.tlog.journal import RESTORE, Appended, Journal
 from quatrefoil.tlog.notes import Note, NoteSignature, VerifierKey
 from quatrefoil.tlog.reader import FolderSource, LogReader, fetch_checkpoint
+from quatrefoil.tlog.recovery import edge_of
 from quatrefoil.tlog.store import TileStore
 from quatrefoil.tlog.tiles import (
     CHECKPOINT,
-    ENTRIES,
-    HEIGHT,
     LARGEST_LEAF,
     TILES,
-    WIDTH,
-    levels_of,
-    split_bundle,
-    tile_at,
 )
 
 JOURNAL, LOCK = "journal", "lock"
@@ -44,8 +38,6 @@ MOST_APPENDED = 1 << 16
 
 SETTLED_EVERY = 4 << 20
 """Bytes of journal after which tiles are synchronised and the journal begins anew."""
-
-_HINT = "Keep the folder as evidence and restore the log from a copy; do not repair it by hand"
 
 
 class LogWriter:
@@ -199,7 +191,7 @@ class LogWriter:
             return
         journal, self._checkpoint, appended = Journal.recover(path)
         try:
-            base = self._edge_at(self._own(self._checkpoint))
+            base = edge_of(self._folder, self._own(self._checkpoint))
             self._edge = base.copy()
             for one in appended:
                 self._follow(one)
@@ -222,7 +214,7 @@ class LogWriter:
 
     def _begin(self, path: Path, made: Sequence[Path]) -> None:
         if any((self._folder / name).exists() for name in (CHECKPOINT, TILES)):
-            raise StateCorrupt(f"log {self._folder} has lost its journal", hint=_HINT)
+            raise StateCorrupt(f"log {self._folder} has lost its journal", hint=RESTORE)
         for parent in made or [self._folder.resolve().parent]:
             with suppress(PermissionError):  # a folder that was made for us, in one that we may not read
                 disk.synchronise_folder(parent)
@@ -235,12 +227,12 @@ class LogWriter:
     def _follow(self, appended: Appended) -> None:
         """Append in memory what the journal holds, and hold the result to the checkpoint beside it."""
         if appended.start != self.size:
-            raise StateCorrupt(f"the journal of {self._folder} has a gap", hint=_HINT)
+            raise StateCorrupt(f"the journal of {self._folder} has a gap", hint=RESTORE)
         for leaf in appended.leaves:
             self._edge.append(leaf)
-        checkpoint = self._own(appended.checkpoint)
+        checkpoint = self._own(appended.checkpoint).checkpoint
         if (checkpoint.size, checkpoint.root) != (self.size, self._edge.root()):
-            raise StateCorrupt(f"the journal of {self._folder} and its checkpoint disagree", hint=_HINT)
+            raise StateCorrupt(f"the journal of {self._folder} and its checkpoint disagree", hint=RESTORE)
         self._checkpoint = appended.checkpoint
 
     def _require_nothing_newer(self) -> None:
@@ -257,44 +249,23 @@ class LogWriter:
         if size > self.size or root != self._edge.root():
             raise StateCorrupt(
                 f"log {self._folder} has a checkpoint of {size} leaves, and its journal ends otherwise, at {self.size}",
-                hint=_HINT,
+                hint=RESTORE,
             )
 
-    def _own(self, content: bytes) -> Checkpoint:
+    def _own(self, content: bytes) -> SignedCheckpoint:
         """A checkpoint of this very log, under every key of it."""
         try:
             signed = read_checkpoint(content, self._keys)
             signed.require(self._keys)
         except EvidenceRejected as error:
             raise StateCorrupt(
-                f"log {self._folder} was not signed by the keys given: {error.problem}", hint=_HINT
+                f"log {self._folder} was not signed by the keys given: {error.problem}", hint=RESTORE
             ) from None
         if signed.checkpoint.origin != self.origin:
-            raise StateCorrupt(f"log {self._folder} is {signed.checkpoint.origin}, not {self.origin}", hint=_HINT)
+            raise StateCorrupt(f"log {self._folder} is {signed.checkpoint.origin}, not {self.origin}", hint=RESTORE)
         times = [one.at for one in signed.signed if one.at is not None]
         self._signed_at = max([self._signed_at, *times])
-        return signed.checkpoint
-
-    def _edge_at(self, checkpoint: Checkpoint) -> Edge:
-        """The right edge, from tiles that were synchronised before this checkpoint became the base."""
-        reader = LogReader(FolderSource(self._folder), read_checkpoint(self._checkpoint, self._keys))
-        rows: list[list[bytes]] = []
-        entries = b""
-        try:
-            for level in levels_of(checkpoint.size):
-                index, width = divmod(checkpoint.size >> (HEIGHT * level), WIDTH)
-                rows.append(reader.hashes(tile_at(checkpoint.size, level, index)) if width else [])
-                if level == 0 and width:
-                    tile = tile_at(checkpoint.size, ENTRIES, index)
-                    entries = reader.bundle(tile)
-                    if [leaf_hash(leaf) for leaf in split_bundle(tile, entries)] != rows[0]:
-                        raise StateCorrupt(f"log {self._folder} is damaged: {tile.path} does not fit", hint=_HINT)
-        except EvidenceRejected as error:
-            raise StateCorrupt(f"log {self._folder} is damaged: {error.problem}", hint=_HINT) from None
-        edge = Edge(checkpoint.size, rows, entries)
-        if (edge.root() if checkpoint.size else EMPTY_ROOT) != checkpoint.root:
-            raise StateCorrupt(f"the tiles of log {self._folder} do not give its root", hint=_HINT)
-        return edge
+        return signed
 
     def _settle(self) -> None:
         """Tiles and checkpoint to the disk for certain; then the journal needs none of what it holds."""

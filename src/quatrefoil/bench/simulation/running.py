@@ -15,10 +15,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from quatrefoil.bench.simulation.group import Heard
 from quatrefoil.bench.simulation.lies import EXPECTED
+from quatrefoil.bench.simulation.office import Host
 from quatrefoil.bench.simulation.population import Options, Population
-from quatrefoil.bench.simulation.server import Heard, Host, RoundSum, Server
+from quatrefoil.bench.simulation.server import Server
 from quatrefoil.bench.simulation.silos import Place, rss_mb
+from quatrefoil.bench.simulation.upper import RoundSum
 from quatrefoil.bench.simulation.workers import Workers
 from quatrefoil.offline.pools import pool
 from quatrefoil.offline.task import cores
