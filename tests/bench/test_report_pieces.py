@@ -59,6 +59,22 @@ def test_plots_of_nothing_are_none() -> None:
     assert plots.grouped("t", "ms", {}) is None
 
 
+def test_lines_go_through_what_can_be_drawn() -> None:
+    figure = plots.lines("t", "silos", "ms", {"a": {10.0: 3.0, 1.0: 2.0, 5.0: None, -1.0: 1.0}, "b": {1.0: math.nan}})
+    assert figure is not None
+    (drawn,) = figure.axes[0].lines
+    assert (list(drawn.get_xdata()), list(drawn.get_ydata())) == ([1.0, 10.0], [2.0, 3.0])
+    assert plots.lines("t", "silos", "ms", {}) is None and plots.lines("t", "silos", "ms", {"b": {1.0: -1.0}}) is None
+
+
+def test_what_a_silo_costs_is_a_line_for_each_model(monkeypatch) -> None:
+    drawn: list[dict[str, dict[float, float]]] = []
+    monkeypatch.setattr(plots, "lines", lambda _title, _across, _unit, series: drawn.append(series))
+    curve = [{"silos": n, "values": v, "server_ms_per_silo": n / v} for v in (1_000, 2_000) for n in (10, 20)]
+    pictures.scale({"curve": [*curve, {"silos": "many", "values": 1_000, "server_ms_per_silo": 1.0}]})
+    assert drawn == [{"1,000 values": {10.0: 0.01, 20.0: 0.02}, "2,000 values": {10.0: 0.005, 20.0: 0.01}}]
+
+
 def test_a_plot_shows_its_figures_and_names() -> None:
     figure = plots.bars("A title", "ms", {"one & only": 12.34, "other": 1.0})
     assert figure is not None

@@ -92,11 +92,11 @@ class _Full(MemorySpool):
         super().__init__()
         self.most = most
 
-    def keep(self, content):
+    def keep(self, content, digest):
         if len(self._contents) == self.most:
             self.most = 1 << 30
             raise HostError("the disk is full", hint="Free some")
-        return super().keep(content)
+        return super().keep(content, digest)
 
 
 def test_a_sum_goes_on_without_what_the_disk_did_not_take() -> None:

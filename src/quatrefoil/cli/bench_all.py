@@ -9,7 +9,8 @@ import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from quatrefoil.bench.report.parts import NAMES, PARTS, chosen
+from quatrefoil.bench.report.apart import found_in
+from quatrefoil.bench.report.parts import FLOWER, NAMES, PARTS, chosen
 from quatrefoil.bench.report.summary import SCHEMA, summary, write_report
 from quatrefoil.bench.report.svg import require_matplotlib
 from quatrefoil.bench.report.whole import Outcome, Progress, measure_all
@@ -31,6 +32,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PART",
         help=f"measure this part, also if it is finished; repeat. Parts: {', '.join(NAMES)}",
     )
+    parser.add_argument(
+        "--flower",
+        type=Path,
+        metavar="PYTHON",
+        help="Python of an environment with the extra flower, which runs the part flower; without it that is missing",
+    )
     output.add_json_option(parser)
     parser.set_defaults(bench=_run)
 
@@ -38,6 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> None:
     output.require_writable(args.json)
     require_matplotlib()  # before anything is measured
+    apart = {FLOWER: found_in(args.flower, FLOWER, _program()[1:])} if args.flower else {}
     console, began = output.progress_console(), time.monotonic()
 
     def say(progress: Progress) -> None:
@@ -51,6 +59,7 @@ def _run(args: argparse.Namespace) -> None:
         commands=_commands(),
         program=_program(),
         say=say,
+        apart=apart,
     )
     page = write_report(args.report, outcomes, quick=args.quick)
     output.write_json(args.json, SCHEMA, summary(outcomes, quick=args.quick))

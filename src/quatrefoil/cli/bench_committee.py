@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from quatrefoil.bench.committee import measure_committee
+from quatrefoil.bench.committee import SIZES, measure_committee, measure_sizes
 from quatrefoil.cli import output
 from quatrefoil.contracts import Threshold
 
@@ -18,6 +18,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         ("--colluding", 3, "members who may put together what they hold"),
     ):
         parser.add_argument(name, type=int, default=default, metavar="N", help=f"{what} (default: {default})")
+    parser.add_argument(
+        "--sizes", action="store_true", help=f"measure committees of {', '.join(map(str, SIZES))} members besides"
+    )
     output.add_json_option(parser)
     parser.set_defaults(bench=_run)
 
@@ -25,13 +28,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> None:
     console = output.progress_console()
     threshold = Threshold.fitting(members=args.members, silent=args.silent, liars=args.liars, colluding=args.colluding)
-    row = measure_committee(args.parameters, threshold, args.liars, lambda step: console.print(step, markup=False))
-    output.write_json(args.json, "quatrefoil.bench-committee/1", row)
+
+    def say(step: str) -> None:
+        console.print(step, markup=False)
+
+    rows = [measure_committee(args.parameters, threshold, args.liars, say)]
+    if args.sizes:
+        rows += measure_sizes(args.parameters, SIZES, say)
+    output.write_json(args.json, "quatrefoil.bench-committee/2", {"rows": rows})
     if output.only_json(args):
         return
-    cells = [
-        (name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else f"{value}")
-        for name, value in row.items()
-    ]
-    title = f"Keys shared among {threshold.members}, beside one at a keeper: an update of {args.parameters} float32"
-    output.console().print(output.table(title, ("figure", "value"), cells))
+    cells = [(name.replace("_", " "), *(_shown(row[name]) for row in rows)) for name in rows[0]]
+    title = f"Keys shared among a committee, beside one at a keeper: an update of {args.parameters} float32"
+    columns = ("figure", *(f"of {row['members']}" for row in rows))
+    output.console().print(output.table(title, columns, cells))
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else f"{value}"

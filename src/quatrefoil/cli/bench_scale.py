@@ -5,21 +5,24 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from quatrefoil.bench.scale import measure_scale
+from quatrefoil.bench.scale import QUICK, measure_scale
 from quatrefoil.cli import output
 
 WHAT = "what a silo costs a server, to 10,000 silos and a billion values, and what breaks first"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--quick", action="store_true", help="few silos and small models, to see that all works: no figures to compare"
+    )
     output.add_json_option(parser)
     parser.set_defaults(bench=_run)
 
 
 def _run(args: argparse.Namespace) -> None:
     console = output.progress_console()
-    result = measure_scale(lambda step: console.print(step, markup=False))
-    output.write_json(args.json, "quatrefoil.bench-scale/1", result)
+    result = measure_scale(lambda step: console.print(step, markup=False), QUICK if args.quick else None)
+    output.write_json(args.json, "quatrefoil.bench-scale/2", result)
     if not output.only_json(args):
         _show(result)
 
@@ -27,8 +30,8 @@ def _run(args: argparse.Namespace) -> None:
 def _show(result: dict[str, Any]) -> None:
     shown = output.console()
     units = [
-        (name.replace("_", " "), f"{line['fixed']:,.3f}", f"{line['per_value'] * 1e6:,.3f}")
-        for name, line in result["units"].items()
+        (line["unit"].replace("_", " "), f"{line['fixed']:,.3f}", f"{line['per_value'] * 1e6:,.3f}")
+        for line in result["units"]
     ]
     shown.print(output.table("Unit costs, measured here", ("", "fixed", "a million values"), units))
     names = ("silos x values", "groups", "server ms a silo", "on 16 cores s", "silo s", "MB a silo", "at 1 Gbit/s s")

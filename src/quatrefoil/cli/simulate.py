@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
         lambda step: console.print(step, markup=False),
         folder=options.folder,
     )
-    output.write_json(options.json, "quatrefoil.simulate/1", result)
+    output.write_json(options.json, "quatrefoil.simulate/2", result)
     if not output.only_json(options):
         _show(result)
     if not (result["exact"] and result["complete"] and result["liars_refused"]):
@@ -79,8 +79,8 @@ def _show(result: dict[str, Any]) -> None:
         ("every liar refused", yes[result["liars_refused"]]),
         ("server, ms a silo: processor / clock", _two(result["server_ms_per_silo"], result["server_wall_ms_per_silo"])),
         *(
-            (f"  {step}", _two(costs["cpu_ms_per_silo"], costs["wall_ms_per_silo"]))
-            for step, costs in result["server_steps"].items()
+            (f"  {one['step']}", _two(one["cpu_ms_per_silo"], one["wall_ms_per_silo"]))
+            for one in result["server_steps"]
         ),
         ("silo, ms: contribution / confirmation / result", _three(result)),
         ("bytes from / to a silo", f"{result['bytes_per_silo']:,.0f} / {result['bytes_to_silo']:,.0f}"),

@@ -55,9 +55,8 @@ class Gathering:
     def add(
         self, name: str, signed: bytes, sealed_key: bytes, ciphertext: bytes, proof: bytes, *, digest: bytes
     ) -> None:
-        """Add a ciphertext to the sum, or refuse it in the silo's name.
-
-        ``proof``: verified; empty for none. ``digest``: SHA-256 of the ciphertext, which it was held to."""
+        """Add a ciphertext to the sum, or refuse it in the silo's name. ``proof``: verified; empty for none.
+        ``digest``: SHA-256 of the ciphertext, which it was held to."""
         self._check_roster_takes(name, signed)
         total = self._total or self._sum_of(sorted(self.received))
         try:

@@ -1,7 +1,7 @@
 """The parts of ``quatrefoil bench all``: which command each is, in full and quickly, and beside which peers it
 measures.
 
-Repeats are chosen so that the whole takes under twenty minutes on two idle cores; what a part took is in its record.
+Repeats are chosen so that the whole takes under half an hour on two idle cores; what a part took is in its record.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Peer:
 @dataclass(frozen=True)
 class Part:
     """One command with ``--json``. ``full`` and ``quick``: what follows ``quatrefoil``; ``about_s``: seconds of the
-    full and of the quick one on two idle cores; ``peerless``: why there is no peer, where there is none."""
+    full and of the quick one on two idle cores; ``peerless``: why there is no peer, where there is none; ``apart``: the
+    package that cannot be installed beside the others, so that the part may be run by another Python, or ""."""
 
     name: str
     title: str
@@ -44,6 +45,7 @@ class Part:
     schema: str
     peers: tuple[Peer, ...] = ()
     peerless: str = ""
+    apart: str = ""
 
     def arguments(self, quick: bool) -> tuple[str, ...]:
         return tuple((self.quick if quick else self.full).split())
@@ -54,6 +56,10 @@ class Part:
     def most_seconds(self, quick: bool) -> float:
         """After which it is stopped: a machine that is several times slower still gets through."""
         return 120 + 6 * self.about(quick)
+
+    def can_run_here(self) -> bool:
+        """Whether this Python has what the part needs."""
+        return not self.apart or bool(Peer(self.apart, self.apart).installed())
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -67,6 +73,7 @@ class Part:
 
 
 TENSEAL = Peer("TenSEAL (CKKS on SEAL)", "tenseal")
+FLOWER = "flwr"
 CLASSICAL = Peer("classical mutual TLS 1.3 of the standard library")
 
 
@@ -106,6 +113,43 @@ PARTS: tuple[Part, ...] = (
         (4, 2),
         "quatrefoil.bench-proof/1",
         peerless="no package proves norms of ring-LWE ciphertexts; the encryption and a training stand beside it",
+    ),
+    Part(
+        "committee",
+        "Keys shared among a committee",
+        "bench committee --sizes",
+        "bench committee --parameters 4096 --sizes",
+        (35, 15),
+        "quatrefoil.bench-committee/2",
+        peers=(Peer("the same update with its key at a keeper"),),
+    ),
+    Part(
+        "simulate",
+        "A thousand silos",
+        "simulate --silos 1000 --parameters 100000 --dropout 0.1 --liars 0.05",
+        "simulate --silos 30 --parameters 1000 --dropout 0.1 --liars 0.05",
+        (130, 8),
+        "quatrefoil.simulate/2",
+        peerless="no other system adds proven updates of so many silos; each step stands beside the others",
+    ),
+    Part(
+        "scale",
+        "What a silo and a value cost, and rounds predicted from it",
+        "bench scale",
+        "bench scale --quick",
+        (120, 40),
+        "quatrefoil.bench-scale/2",
+        peerless="it multiplies our own unit costs",
+    ),
+    Part(
+        "flower",
+        "Inside Flower",
+        "bench flower",
+        "bench flower --silos 3 --parameters 10000",
+        (60, 40),
+        "quatrefoil.bench-flower/1",
+        peers=(Peer("the same app with Flower's own average", FLOWER),),
+        apart=FLOWER,
     ),
     Part(
         "inference-proof",

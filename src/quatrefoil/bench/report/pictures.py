@@ -43,6 +43,30 @@ def single(title: str, unit: str, series: Mapping[str, str]) -> Draw:
     return lambda result: plots.bars(title, unit, {name: number(result, key) for name, key in series.items()})
 
 
+def lines(title: str, across: str, unit: str, path: str, at: str, series: Mapping[str, str]) -> Draw:
+    """A line for each of ``series``, by its name the key of a row; ``at``: the key of where it stands."""
+
+    def draw(result: Result) -> Figure | None:
+        found: dict[str, dict[float, float | None]] = {name: {} for name in series}
+        for row in rows(result, path):
+            if (place := number(row, at)) is not None:
+                for name, key in series.items():
+                    found[name][place] = number(row, key)
+        return plots.lines(title, across, unit, found)
+
+    return draw
+
+
+def scale(result: Result) -> Figure | None:
+    """What a silo costs against how many there are, a line for each size of a model."""
+    series: dict[str, dict[float, float | None]] = {}
+    for row in rows(result, "curve"):
+        silos, values = number(row, "silos"), number(row, "values")
+        if silos is not None and values is not None:
+            series.setdefault(f"{values:,.0f} values", {})[silos] = number(row, "server_ms_per_silo")
+    return plots.lines("A server's work for a silo, predicted", "silos", "processor ms a silo", series)
+
+
 def channels(result: Result) -> Figure | None:
     groups: dict[str, dict[str, float | None]] = {}
     for row in rows(result, "rows"):

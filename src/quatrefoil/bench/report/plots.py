@@ -115,6 +115,35 @@ def ranges(title: str, unit: str, rows: Sequence[tuple[str, tuple[float, float] 
 
 
 @in_the_look
+def lines(title: str, across: str, unit: str, series: Mapping[str, Mapping[float, float | None]]) -> Figure | None:
+    """A line a series, through its points in their order; both axes are logarithmic. ``across``: what the first is."""
+    cleaned: dict[str, dict[float, float]] = {}
+    for name, points in list(series.items())[: len(SERIES)]:
+        found = {x: y for x, y in list(points.items())[:MOST_BARS] if y is not None and _drawable(x) and _drawable(y)}
+        if found:
+            cleaned[name] = dict(sorted(found.items()))
+    if not cleaned:
+        return None
+    figure, (axes,) = svg.canvas(3.8)
+    for number, (name, points) in enumerate(cleaned.items()):
+        axes.plot(list(points), list(points.values()), marker="o", color=SERIES[number], label=_cut(name))
+        last = list(points.items())[-1]
+        axes.annotate(
+            short(last[1]), last, xytext=(6, 0), textcoords="offset points", va="center", fontsize=8, color=SOFT
+        )
+    axes.set(xscale="log", yscale="log", xlabel=f"{across}, logarithmic", ylabel=f"{unit}, logarithmic")
+    every = [x for points in cleaned.values() for x in points]
+    axes.set_xlim(min(every) / 1.2, max(every) * 1.6)
+    axes.set_title(title)
+    for axis in (axes.xaxis, axes.yaxis):
+        _logarithmic(axis)
+    axes.tick_params(axis="both", which="both", length=0)
+    axes.grid(True)
+    figure.legend(loc="outside lower left", ncols=min(3, len(cleaned)), fontsize=9)
+    return figure
+
+
+@in_the_look
 def compared(title: str, unit: str, pairs: Mapping[str, tuple[float, float]], within: float) -> Figure | None:
     """Predicted against measured, one point a label, with the band of ``within`` about the diagonal."""
     shown = {label: pair for label, pair in list(pairs.items())[:60] if all(map(_drawable, pair))}
@@ -192,4 +221,4 @@ def _cut(label: str) -> str:
     return plain if len(plain) <= _LABEL else f"{plain[: _LABEL - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
-__all__ = ["bars", "compared", "grouped", "ranges", "short"]
+__all__ = ["bars", "compared", "grouped", "lines", "ranges", "short"]

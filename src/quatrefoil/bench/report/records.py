@@ -11,7 +11,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -32,11 +32,13 @@ _PAGE_ONLY = ("bench/report/", "bench/readme.py", "cli/bench_all.py")
 
 @dataclass(frozen=True)
 class Here:
-    """What figures are of: this version of the package, and this machine."""
+    """What figures are of: this version of the package, and this machine. ``apart``: versions of packages that another
+    Python has, which runs the parts that need them."""
 
     version: str
     code: str
     machine: Mapping[str, Any]
+    apart: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ class Kept:
     result: Mapping[str, Any]
 
 
-def here() -> Here:
-    return Here(version("quatrefoil"), code_digest(Path(machine.__file__).parent), machine.describe())
+def here(apart: Mapping[str, str] | None = None) -> Here:
+    code = code_digest(Path(machine.__file__).parent)
+    return Here(version("quatrefoil"), code, machine.describe(), dict(apart or {}))
 
 
 @cache
@@ -88,8 +91,9 @@ def record_file(folder: Path, part: Part) -> Path:
     return folder / RESULTS / f"{part.name}.record.json"
 
 
-def peers_of(part: Part) -> dict[str, str]:
-    return {peer.name: peer.installed() for peer in part.peers}
+def peers_of(part: Part, apart: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Versions of a part's peers; ``apart``: of packages that the Python which runs it has."""
+    return {peer.name: (apart or {}).get(peer.distribution) or peer.installed() for peer in part.peers}
 
 
 def read_result(data: bytes, part: Part, on: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,7 +131,7 @@ def still_good(kept: Kept, part: Part, quick: bool, now: Here) -> bool:
         now.version,
         now.code,
         dict(now.machine),
-        peers_of(part),
+        peers_of(part, now.apart),
     )
 
 

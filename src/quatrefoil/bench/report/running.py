@@ -43,7 +43,7 @@ class Way:
 
 def measure(part: Part, quick: bool, folder: Path, way: Way, now: Here, say: Say) -> Kept:
     """Run a part and keep what it measured. ``HostError`` says how it failed; then nothing is kept."""
-    arguments, peers = part.arguments(quick), records.peers_of(part)
+    arguments, peers = part.arguments(quick), records.peers_of(part, now.apart)
     started, before = datetime.now(UTC), _Processors.read()
     with tempfile.TemporaryDirectory(prefix="quatrefoil-bench-") as name:
         file = Path(name) / "result.json"

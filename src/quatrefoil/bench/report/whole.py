@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from quatrefoil.bench.report import records
+from quatrefoil.bench.report.apart import Apart
 from quatrefoil.bench.report.parts import PARTS, Part, missing_commands
 from quatrefoil.bench.report.records import RESULTS, Here, Kept
 from quatrefoil.bench.report.running import Way, measure
@@ -28,7 +29,8 @@ class Outcome:
     are not of this version.
 
     ``measured`` in this run; ``kept`` from an earlier one that would measure the same; ``older``: with other code,
-    options or peers, shown because only other parts were asked for; ``missing``: this version has no such command.
+    options or peers, shown because only other parts were asked for; ``missing``: this version has no such command, or
+    no Python that was named has the package that the part needs.
     """
 
     part: Part
@@ -57,25 +59,31 @@ def measure_all(
     commands: Collection[tuple[str, ...]],
     program: tuple[str, ...],
     say: Callable[[Progress], None],
+    apart: Mapping[str, Apart] | None = None,
 ) -> list[Outcome]:
     """An outcome for each of ``PARTS``. ``only``: the parts to measure, also those that are finished; none: whatever is
-    not. ``commands``: those of this version; ``program``: what runs one, and ends when this process does.
-    What fails does not stop the rest."""
-    now = records.here()
+    not. ``commands``: those of this version; ``program``: what runs one, and ends when this process does; ``apart``: by
+    package, what runs the parts that need it instead. What fails does not stop the rest."""
+    elsewhere = apart or {}
+    now = records.here({name: one.version for name, one in elsewhere.items()})
     with _alone(folder) as lock:
-        way = Way(program, lock)
         before = {part.name: _looked_up(folder, part, quick, now) for part in PARTS}
         absent = missing_commands(PARTS, commands)
-        due = [part for part in PARTS if _due(part, before[part.name], only) and part.name not in absent]
+        homeless = {part.name for part in PARTS if part.apart not in elsewhere and not part.can_run_here()}
+        due = [part for part in PARTS if _due(part, before[part.name], only) and part.name not in absent | homeless]
         outcomes = []
         for part in PARTS:
             if part.name in absent:
                 why = f"this version has no command {' '.join(('quatrefoil', *part.command))}"
                 outcomes.append(Outcome(part, "missing", why=why))
+            elif part.name in homeless and before[part.name].kept is None:
+                why = f"{part.apart} is not installed here, where the extra bench is: name a Python that has it"
+                outcomes.append(Outcome(part, "missing", why=why))
             elif part not in due:
                 outcomes.append(before[part.name])
             else:
-                outcomes.append(_measured(part, due, quick, folder, way, now, say))
+                own = elsewhere[part.apart].program if part.apart in elsewhere else program
+                outcomes.append(_measured(part, due, quick, folder, Way(own, lock), now, say))
         return outcomes
 
 

@@ -126,10 +126,10 @@ def _result(
         "refusals": dict(sorted(last.refused.items())),
         "server_ms_per_silo": sum(cpu.values()) / contributions,
         "server_wall_ms_per_silo": sum(wall.values()) / contributions,
-        "server_steps": {
-            step: {"cpu_ms_per_silo": cpu[step] / contributions, "wall_ms_per_silo": wall[step] / contributions}
+        "server_steps": [
+            {"step": step, "cpu_ms_per_silo": cpu[step] / contributions, "wall_ms_per_silo": wall[step] / contributions}
             for step in cpu
-        },
+        ],
         "silo_ms": fmean(ms for one in rounds for ms in one.heard.silo_ms),
         "silo_confirm_ms": fmean(ms for one in rounds for ms in one.heard.confirm_ms),
         "silo_accept_ms": sum(one.accept_ms for one in rounds) / taken,
