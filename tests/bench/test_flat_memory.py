@@ -1,6 +1,8 @@
 """Memory stays flat over rounds: of the server with its disks, and of silos with theirs.
 
 An update that is kept a round too long, a proof, a roster: each would be here once a round. What may grow is on disks.
+What fills up first and then stays is no leak: for each party the last 256 entries of its log, a tile, the names of the
+tiles that are not synchronised yet, and the pages that SQLite keeps, some 2 MB.
 """
 
 from __future__ import annotations

@@ -257,11 +257,11 @@ def test_a_party_with_another_policy_is_refused(job: ToyJob) -> None:
         job.wait("ambon", SOON)
 
 
-def wait_for_entry(job: ToyJob, party: str, kind: str, seconds: float = SOON) -> None:
-    """Wait until a party's log holds an entry of this kind."""
+def wait_for_entry(job: ToyJob, party: str, kind: str, seconds: float = SOON, *, times: int = 1) -> None:
+    """Wait until a party's log holds an entry of this kind, or so many."""
     import time
 
     end = time.monotonic() + seconds
-    while not (job.log(party) / TRUST_FOLDER / "root.pem").exists() or kind not in job.stored(party):
-        assert time.monotonic() < end, f"{party} never logged {kind}"
+    while not (job.log(party) / TRUST_FOLDER / "root.pem").exists() or job.stored(party).count(kind) < times:
+        assert time.monotonic() < end, f"{party} did not log {kind} {times} times: {job.output(party)}"
         time.sleep(0.02)

@@ -92,11 +92,7 @@ def test_a_job_goes_on_however_often_the_server_is_killed(job: ToyJob, database:
     remote = RemoteJob(job, database)
     remote.start_all()
     for entries in (1, 2, 3):
-        while (
-            not (job.log("aggregator") / "trust" / "root.pem").exists()
-            or job.stored("aggregator").count("round-opened") < entries
-        ):
-            assert job.running["aggregator"].poll() is None, job.output("aggregator")
+        wait_for_entry(job, "aggregator", "round-opened", SOON, times=entries)
         database.kill()
         database.start()
     remote.finish()
