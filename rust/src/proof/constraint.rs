@@ -274,7 +274,7 @@ pub fn table_at(shape: &Shape, a: usize, z: &[E]) -> (E, E) {
 mod tests {
     use super::*;
     use crate::layout::Layout;
-    use crate::ntt::N;
+    use crate::ring::N;
 
     #[test]
     fn tables_agree_with_their_closed_form() {

@@ -23,7 +23,7 @@ use super::statement::{First, Statement};
 use super::sumcheck::{self, Claim, Ending};
 use super::tree::Tree;
 use super::witness::Witness;
-use crate::ntt::N;
+use crate::ring::N;
 
 /// The public side beyond the statement: the a_j of the round as evaluations, and the blocks of the ciphertext.
 pub struct Ciphertext<'a> {

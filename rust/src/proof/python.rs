@@ -25,7 +25,7 @@ use super::witness::{Unprovable, Witness};
 use crate::encryption::Encryption;
 use crate::field::P;
 use crate::layout::{BLOCK_BYTES, read_word};
-use crate::ntt::N;
+use crate::ring::N;
 use crate::rounding::Value;
 use crate::shared::Shared;
 use crate::sharing::Polynomials;

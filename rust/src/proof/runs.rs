@@ -16,7 +16,7 @@ use super::shape::{SLACK_BITS, SMALL_RUN, Shape};
 use super::wide::column::products;
 use super::wide::combine::dot_base;
 use super::wide::{Width, tables};
-use crate::ntt::N;
+use crate::ring::N;
 use crate::sharing::Threshold;
 
 /// What the weights of a run are multiplied with.

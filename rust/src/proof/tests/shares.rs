@@ -5,7 +5,6 @@ use super::forgeries::{caught_by, without};
 use super::further::claims;
 use super::{Instance, dealt, narrow, wide};
 use crate::field;
-use crate::ntt::N;
 use crate::proof::ext::{E, ELEMENT_BYTES};
 use crate::proof::further::Further;
 use crate::proof::lies::{self, Constraint, Lies, NONE};
@@ -15,6 +14,7 @@ use crate::proof::share_check::Check;
 use crate::proof::statement::{First, Statement};
 use crate::proof::verifier::verify;
 use crate::proof::wide::Width;
+use crate::ring::N;
 use crate::sharing::Polynomials;
 
 const OFF_THE_POLYNOMIALS: Option<&str> = Some("it is not on the polynomials that V is of");
