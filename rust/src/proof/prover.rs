@@ -6,7 +6,7 @@ use super::blinding::{Blinding, Use};
 use super::column::{Column, dot, drop_all};
 use super::combination::{combine, combine_onto};
 use super::committing::Committing;
-use super::constraint::{Relation, Weights, table_columns};
+use super::constraint::{Relation, table_columns};
 use super::ext::{E, bytes_of};
 use super::further::Further;
 use super::inverses::inverse_columns;
@@ -22,6 +22,7 @@ use super::shape::Shape;
 use super::statement::{First, Statement};
 use super::sumcheck::{self, Claim, Ending};
 use super::tree::Tree;
+use super::weights::Weights;
 use super::witness::Witness;
 use crate::ring::N;
 
