@@ -8,7 +8,7 @@ mod committing;
 mod constraint;
 mod ext;
 mod further;
-mod inference;
+pub mod inference;
 mod inverses;
 #[cfg(test)]
 mod lies;
