@@ -20,7 +20,7 @@ use crate::sharing::Polynomials;
 const OFF_THE_POLYNOMIALS: Option<&str> = Some("it is not on the polynomials that V is of");
 
 /// What a member says of its share beside a proof.
-fn refused(instance: &Instance, proof: &[u8], member: usize, share: &[u8]) -> Option<&'static str> {
+pub fn refused(instance: &Instance, proof: &[u8], member: usize, share: &[u8]) -> Option<&'static str> {
     let threshold = instance.shape.sharing.unwrap();
     let root: [u8; 32] = proof[44..76].try_into().unwrap();
     let values: Vec<E> = proof[76..][..ELEMENT_BYTES * threshold.recovery()]
