@@ -4,9 +4,10 @@ use crate::aligned::Aligned;
 use crate::field::{self, P};
 use crate::layout::{BLOCK_BYTES, Layout, read_word};
 use crate::masks::{Masks, Round};
-use crate::ntt::{self, N, Polynomial};
+use crate::ntt;
 use crate::parallel;
 use crate::processor::at_its_best;
+use crate::ring::{N, Polynomial};
 use crate::sampling::{ETA, TILE};
 
 /// Why a sum does not decrypt. Positions count coefficients, or values, over the whole sum.

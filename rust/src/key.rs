@@ -2,8 +2,8 @@
 
 use crate::aligned::Aligned;
 use crate::field;
-use crate::ntt::Polynomial;
 use crate::processor::at_its_best;
+use crate::ring::Polynomial;
 use crate::sampling::{Noise, TILE};
 use crate::stream::{Purpose, Stream};
 

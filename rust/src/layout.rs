@@ -3,7 +3,7 @@
 //! Block j holds values j*N*k to (j+1)*N*k - 1. Slot t of coefficient i of the block is value j*N*k + t*N + i, so that
 //! one slot of a block is one contiguous run of the update. A coefficient carries 2^delta * sum_t q_t 2^(W t).
 
-use crate::ntt::N;
+use crate::ring::N;
 
 /// The numbers of a parameter set that the kernel needs. Whether a roster fits is checked where the set is built.
 #[derive(Clone, Copy, Debug)]

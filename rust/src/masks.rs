@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::layout::BLOCK_BYTES;
-use crate::ntt::{N, Polynomial};
+use crate::ring::{N, Polynomial};
 use crate::sampling;
 use crate::shared;
 use crate::stream::{Purpose, Reader, Stream};

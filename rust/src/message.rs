@@ -5,8 +5,8 @@
 
 use crate::aligned::Aligned;
 use crate::layout::Layout;
-use crate::ntt::N;
 use crate::processor::at_its_best;
+use crate::ring::N;
 use crate::rounding::{Rounding, Value};
 use crate::sampling::{Noise, TILE};
 use crate::shared::Shared;

@@ -6,20 +6,15 @@
 
 use std::sync::LazyLock;
 
-use crate::aligned::Aligned;
 use crate::field;
 use crate::processor::at_its_best;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::processor::{Level, level};
+use crate::ring::N;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::wide;
 
-/// The ring degree.
-pub const N: usize = 4096;
 const LOG_N: u32 = N.trailing_zeros();
-
-/// N coefficients or evaluations, wiped when dropped.
-pub type Polynomial = Aligned<u64, N>;
 
 /// Powers of psi and of its inverse, in bit-reversed order.
 struct Twiddles {
@@ -158,6 +153,7 @@ pub fn divide_by_degree(x: &mut [u64; N]) {
 mod tests {
     use super::*;
     use crate::field::P;
+    use crate::ring::Polynomial;
 
     fn sample(seed: u64) -> Polynomial {
         let mut polynomial = Polynomial::zero();

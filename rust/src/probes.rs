@@ -6,12 +6,12 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::masks;
-use crate::ntt::{N, Polynomial};
 use crate::processor::{self, Level};
 use crate::proof::wide::Width;
+use crate::python::checks::{PyLayout, exactly, seed};
+use crate::ring::{N, Polynomial};
 use crate::sampling::{self, Noise};
 use crate::stream::{Purpose, Stream};
-use crate::{PyLayout, exactly, seed};
 
 /// The public polynomial a_j of a context, as evaluations.
 #[pyfunction]

@@ -3,8 +3,8 @@
 use crate::aligned::Aligned;
 use crate::field::P;
 use crate::layout::read_word;
-use crate::ntt::N;
 use crate::processor::at_its_best;
+use crate::ring::N;
 use crate::stream::Reader;
 
 /// The parameter of the centred binomial distribution: a difference of two sums of 42 bits. Deviation sqrt(21) = 4.58.

@@ -4,14 +4,16 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::aligned::Aligned;
+use crate::key;
 use crate::layout::{BLOCK_BYTES, Layout};
 use crate::message::Messages;
-use crate::ntt::{self, Polynomial};
+use crate::ntt;
+use crate::python::checks::PyLayout;
+use crate::ring::Polynomial;
 use crate::rounding::Rounding;
 use crate::sampling;
 use crate::shared::Shared;
 use crate::stream::{Purpose, Stream};
-use crate::{PyLayout, key};
 
 /// Do one step of the work on a block this many times: "keystream" (as many bytes as a block has), "mask", "message"
 /// (noise and rounded values), "transform" (a product of polynomials) or "key" (the secret of one silo).

@@ -16,11 +16,12 @@ use crate::encryption::Encryption;
 use crate::field::P;
 use crate::key::{self, Secrets};
 use crate::layout::{BLOCK_BYTES, Layout};
-use crate::ntt::{self, N, Polynomial};
+use crate::ntt;
 use crate::processor::at_its_best;
+use crate::python::checks::seed;
+use crate::ring::{N, Polynomial};
 use crate::rounding::Value;
 use crate::sampling::{ETA, TILE, count_bits};
-use crate::seed;
 use crate::shared::Shared;
 use crate::stream::{Purpose, Stream};
 

@@ -9,7 +9,7 @@
 //! nothing has to be reduced. With inputs of 34 bits, no limb passes 2^60.
 
 use crate::lanes::Lanes;
-use crate::ntt::N;
+use crate::ring::N;
 
 pub(crate) const SIDE: usize = 64;
 

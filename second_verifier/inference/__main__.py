@@ -22,21 +22,24 @@ def main(arguments: list[str] | None = None) -> int:
     check.add_argument("statement", type=Path, help="JSON, see statement_file.py")
     check.add_argument("proof", type=Path)
     check.add_argument("--json", action="store_true", help="print the result as JSON")
+    check.add_argument("--bits", type=float, default=90.0, help="reject fewer bits of soundness (default: 90)")
     make = commands.add_parser("vectors", help="write the test vectors again")
     make.add_argument("directory", type=Path)
     options = parser.parse_args(arguments)
     if options.command == "vectors":
         write_vectors(options.directory)
         return 0
-    return _verify(options.statement, options.proof, options.json)
+    return _verify(options.statement, options.proof, options.json, options.bits)
 
 
-def _verify(statement_path: Path, proof_path: Path, as_json: bool) -> int:
+def _verify(statement_path: Path, proof_path: Path, as_json: bool, least: float) -> int:
     try:
         statement = load(statement_path)
         with proof_path.open("rb") as file:
             proof = file.read(largest_length(statement.shape) + 1)
         verified = verify(statement, proof)
+        if not verified.soundness_bits >= least:
+            raise Rejected(f"{verified.soundness_bits:.1f} bits of soundness are fewer than {least:g}")
     except Rejected as error:
         print(json.dumps({"valid": False, "reason": error.reason}) if as_json else f"rejected: {error.reason}")
         return 1

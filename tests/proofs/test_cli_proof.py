@@ -49,6 +49,7 @@ def test_an_accepted_proof_is_shown_with_its_statement(
         ({"bits": "32"}, "parameters"),
         ({"bound": "-1"}, "a bound of -1"),
         ({"threads": "0"}, "0 threads"),
+        ({"soundness": "110"}, "bits of soundness, 110 are asked for"),
     ],
 )
 def test_another_statement_is_refused_with_the_reason(
@@ -73,6 +74,15 @@ def test_a_rejected_proof_has_a_verdict_too(
     assert verdict["reason"] in capsys.readouterr().err
     assert cli.main(line(small, tmp_path, small_proof, ciphertext=str(tmp_path / "proof"))) == 1
     assert "quatrefoil: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bits", ["nan", "inf", "0", "-1", "1e9", "many"])
+def test_what_is_no_number_of_bits_is_refused(
+    small: Instance, small_proof: bytes, tmp_path: Path, bits: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(line(small, tmp_path, small_proof, soundness=bits))
+    assert "--soundness" in capsys.readouterr().err
 
 
 def test_the_terms_add_up(capsys: pytest.CaptureFixture[str]) -> None:

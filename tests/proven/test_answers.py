@@ -18,7 +18,15 @@ from quatrefoil.errors import (
     ProofRejected,
 )
 from quatrefoil.proofs.field_hash import field_hash
-from quatrefoil.proofs.inference import Batch, Link, Witness, verify, verify_commitment
+from quatrefoil.proofs.inference import (
+    LEAST_BITS,
+    MOST_LINKS,
+    Batch,
+    Link,
+    Witness,
+    verify,
+    verify_commitment,
+)
 from quatrefoil.proven import (
     ModelFolder,
     ProvenReceipt,
@@ -46,6 +54,27 @@ def test_answers_are_proven_and_checked(served: Served):
     assert 95 < found.inference.soundness_bits < 100
     alone = verify_answers(served.file.encode(), trust(), clock=clock, log=None)
     assert not alone.logged and alone.inference == found.inference
+
+
+def test_a_proof_with_fewer_bits_than_are_asked_for_is_refused(served: Served):
+    def check(**asked: float) -> None:
+        verify_answers(served.file.encode(), trust(), clock=clock, log=None, **asked)
+
+    check(least_bits=95.0)
+    with pytest.raises(ProofRejected, match="bits of soundness, 101 are asked for"):
+        check(least_bits=101.0)
+    with pytest.raises(ProofRejected, match="nan are asked for"):
+        check(least_bits=float("nan"))
+
+
+def test_a_chain_of_links_that_leaves_too_few_bits_is_refused(served: Served):
+    """As with more links than a commitment may have; the most that it may have leave enough."""
+    commitment, batch = verify_commitment(served.file.commitment), served.file.batch()
+    alone = commitment.soundness_bits
+    longest = replace(commitment, soundness_bits=alone - np.log2(MOST_LINKS + 1))
+    assert verify(longest, batch, served.file.proof).soundness_bits > LEAST_BITS
+    with pytest.raises(ProofRejected, match="bits of soundness, 90 are asked for"):
+        verify(replace(commitment, soundness_bits=alone - 10), batch, served.file.proof)
 
 
 def test_a_proof_is_for_its_receipts(served: Served):

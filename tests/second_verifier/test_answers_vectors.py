@@ -89,6 +89,9 @@ def test_the_command_says_what_holds_and_what_does_not(tmp_path: Path) -> None:
     as_json = json.loads(command("verify", statement, proof, "--json").stdout)
     assert as_json["valid"] and as_json["statement"] == INDEX["accepted"][2]["statement_digest"]
     assert (as_json["batch"], as_json["soundness_bits"] > 99) == (1, True)
+    weak = command("verify", statement, proof, "--bits", "120")
+    assert (weak.returncode, weak.stdout[:13], weak.stdout[-15:]) == (1, "rejected: 99.", "fewer than 120\n")
+    assert command("verify", statement, proof, "--bits", "nan").returncode == 1
     spoilt = tmp_path / "spoilt.proof"
     spoilt.write_bytes(Path(proof).read_bytes()[:-1])
     rejected = command("verify", statement, str(spoilt))

@@ -2,10 +2,9 @@
 
 use zeroize::Zeroizing;
 
-use super::tree::stride;
 use super::wide::Width;
 use super::wide::code::Code as Transform;
-use super::words::Words;
+use super::words::{Words, stride};
 use crate::{field, parallel};
 
 /// Runs of `message` entries, code words of `length`.

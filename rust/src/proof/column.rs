@@ -52,6 +52,15 @@ impl Column {
         E::new(self.re[index], if self.im.is_empty() { 0 } else { self.im[index] })
     }
 
+    /// At `x`, the line through its two entries, or its only one.
+    pub fn line_at(&self, x: u64) -> E {
+        if self.len() == 1 {
+            return self.at(0);
+        }
+        let (low, high) = (self.at(0), self.at(1));
+        low + (high - low).scale(x)
+    }
+
     /// For a vector over E.
     #[inline(always)]
     pub fn set(&mut self, index: usize, element: E) {

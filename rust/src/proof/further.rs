@@ -11,7 +11,7 @@ use super::multilinear::ge;
 use super::shape::{SLACK_BITS, SMALL_RUN, Shape};
 use super::transcript::{Digest, content};
 use crate::field;
-use crate::ntt::N;
+use crate::ring::N;
 
 /// Claims that a statement may have: their slacks lie before the key in every shape.
 pub const LARGEST_CLAIMS: usize = 56;

@@ -4,8 +4,8 @@
 //! alpha's less one of those. So nothing here depends on what is hidden.
 
 use super::column::Column;
-use super::constraint::Weights;
 use super::shape::{Fraction, Shape};
+use super::weights::Weights;
 use super::wide::round::Lookup;
 use super::wide::{Width, fractions, inversion};
 use crate::parallel;

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::hint::black_box;
 
 use super::column::Column;
-use super::constraint::Weights;
 use super::ext::E;
 use super::multilinear::eq_table;
 use super::shape::Shape;
+use super::weights::Weights;
 
 /// A constraint that tests can leave out.
 #[derive(Clone, Copy, Debug, PartialEq)]

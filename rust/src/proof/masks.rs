@@ -1,7 +1,7 @@
 //! The public polynomials a_j of a round, as evaluations: expanded once, used for every proof of the round.
 
-use crate::ntt::{N, Polynomial};
 use crate::parallel;
+use crate::ring::{N, Polynomial};
 use crate::sampling;
 use crate::stream::{Purpose, Stream};
 

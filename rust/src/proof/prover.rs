@@ -6,7 +6,7 @@ use super::blinding::{Blinding, Use};
 use super::column::{Column, dot, drop_all};
 use super::combination::{combine, combine_onto};
 use super::committing::Committing;
-use super::constraint::{Relation, Weights, table_columns};
+use super::constraint::{Relation, table_columns};
 use super::ext::{E, bytes_of};
 use super::further::Further;
 use super::inverses::inverse_columns;
@@ -22,8 +22,9 @@ use super::shape::Shape;
 use super::statement::{First, Statement};
 use super::sumcheck::{self, Claim, Ending};
 use super::tree::Tree;
+use super::weights::Weights;
 use super::witness::Witness;
-use crate::ntt::N;
+use crate::ring::N;
 
 /// The public side beyond the statement: the a_j of the round as evaluations, and the blocks of the ciphertext.
 pub struct Ciphertext<'a> {

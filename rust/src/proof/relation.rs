@@ -8,7 +8,8 @@ use super::ext::E;
 use super::multilinear::eq_table;
 use super::shape::Shape;
 use crate::layout::{BLOCK_BYTES, read_word};
-use crate::ntt::{self, N, Polynomial};
+use crate::ntt;
+use crate::ring::{N, Polynomial};
 
 /// eq(theta, j / S) eq(tau_hi, j mod S) for every block j.
 pub fn block_weights(shape: &Shape, tau: &[E], theta: &[E]) -> Vec<E> {

@@ -5,11 +5,11 @@ use std::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::column::Column;
-use super::constraint::Weights;
 use super::ext::E;
 use super::inverses::lookups;
 use super::published::hide;
 use super::shape::Shape;
+use super::weights::Weights;
 use super::wide::column::{Column as Lines, squares};
 use super::wide::ext;
 use super::wide::round::{Chunk, Round, RoundSums, round};

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::codes::{self, Code};
 use crate::layout::Layout;
-use crate::ntt::N;
+use crate::ring::N;
 use crate::sampling::ETA;
 use crate::sharing::Threshold;
 

@@ -72,8 +72,8 @@ pub fn bits(shape: &Shape, further: usize) -> f64 {
 mod tests {
     use super::*;
     use crate::layout::Layout;
-    use crate::ntt::N;
     use crate::proof::further::LARGEST_CLAIMS;
+    use crate::ring::N;
 
     #[test]
     fn every_size_has_close_to_a_hundred_bits() {

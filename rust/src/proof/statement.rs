@@ -4,7 +4,7 @@ use super::ext::E;
 use super::further::Further;
 use super::shape::Shape;
 use super::transcript::{Digest, Draw, Transcript};
-use crate::ntt::N;
+use crate::ring::N;
 use crate::sampling::ETA;
 
 /// 0 <= beta < 2^62.

@@ -6,14 +6,15 @@
 use zeroize::{Zeroize, Zeroizing};
 
 use super::column::{Column, drop_all, fold_all, folded_all};
-use super::constraint::{self, Public, Relation, Weights};
+use super::constraint::{self, Public, Relation};
 use super::ext::{E, HALF};
 use super::multilinear::eq_table;
 use super::polynomial::{extrapolate, interpolate};
 use super::published::{hide, published};
 use super::rounds::{Rows, sum_rows};
-use super::runs::{Run, Target};
+use super::run::{Run, Target};
 use super::shape::Shape;
+use super::weights::Weights;
 use crate::parallel;
 
 /// What the sum-check is about, apart from the columns.

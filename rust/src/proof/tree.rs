@@ -14,7 +14,7 @@ use super::transcript::{Digest, KEYS};
 use super::wide::Width;
 use super::wide::blake::{leaves, messages, parents};
 use super::wide::code::bit_reversed;
-use super::words::Words;
+use super::words::{Words, stride};
 use crate::buffer::prefer_large_pages;
 use crate::parallel;
 
@@ -23,11 +23,6 @@ const TILE: usize = 256;
 
 /// Fewer nodes than this are not worth a thread.
 const NODES_A_PART: usize = 1 << 12;
-
-/// From one code word to the next in memory: words a power of two apart compete for the same lines of the caches.
-pub fn stride(log_length: usize) -> usize {
-    (1 << log_length) + 8
-}
 
 /// Code words and their tree. `salts` gives a new reader of the tree's salts, where it has them.
 pub struct Tree {

@@ -1,6 +1,6 @@
 //! The verifier: reads a proof in order, and gives a verdict or the first reason against it.
 
-use super::constraint::{Public, Relation, Weights, constraint, table_at};
+use super::constraint::{Public, Relation, constraint, table_at};
 use super::ext::E;
 use super::further::Further;
 use super::messages::Incoming;
@@ -17,6 +17,7 @@ use super::shape::Shape;
 use super::statement::{First, Statement};
 use super::transcript::Digest;
 use super::tree;
+use super::weights::Weights;
 
 /// Check a proof; the digest of the statement it is for.
 pub fn verify(

@@ -7,6 +7,11 @@ use zeroize::optimization_barrier;
 use crate::buffer::prefer_large_pages;
 use crate::parallel;
 
+/// From one code word to the next in memory: words a power of two apart compete for the same lines of the caches.
+pub fn stride(log_length: usize) -> usize {
+    (1 << log_length) + 8
+}
+
 /// A run of words that is wiped when dropped.
 pub struct Words(Vec<u64>);
 

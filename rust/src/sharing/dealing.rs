@@ -6,8 +6,8 @@ use zeroize::Zeroizing;
 use super::threshold::{SALT_BYTES, Threshold, interpolation};
 use crate::field;
 use crate::key;
-use crate::ntt::N;
 use crate::proof::{E, hide, share_commitment, uniform};
+use crate::ring::N;
 use crate::stream::{Purpose, Stream};
 
 /// The values of a key's polynomials p_j and of the mask at the base points, which say all about them.

@@ -13,7 +13,7 @@ use super::threshold::Threshold;
 use crate::field::P;
 use crate::layout::read_word;
 use crate::proof::share_commitment;
-use crate::{PyLayout, seed};
+use crate::python::checks::{PyLayout, seed};
 
 pyo3::create_exception!(quatrefoil._core, ShareRefused, PyException, "args: the index of a share with such a word.");
 

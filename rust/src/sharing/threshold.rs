@@ -1,8 +1,8 @@
 //! Who it takes, and the points that polynomials are known and shared at. All of it is public.
 
 use crate::field::{self, P};
-use crate::ntt::N;
 use crate::proof::ELEMENT_BYTES;
+use crate::ring::N;
 
 pub const LARGEST_COMMITTEE: usize = 64;
 pub const SALT_BYTES: usize = 32;

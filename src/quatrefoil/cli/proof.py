@@ -15,6 +15,7 @@ from quatrefoil.cli import output, proof_prove, proof_verify
 from quatrefoil.contracts import BoundedUpdate, FurtherClaims, KeyClaim, PartNorm
 from quatrefoil.errors import CallerError, HostError, ParametersRefused, ProofRejected
 from quatrefoil.proofs import BoundedUpdateProofs, ProofShape
+from quatrefoil.proofs.inference import require_bits
 
 NAME = "proof"
 HELP = "zero-knowledge proofs: of updates within their bounds, and of answers by committed weights"
@@ -121,6 +122,7 @@ def _run_verify(args: argparse.Namespace) -> None:
     schema = "quatrefoil.proof-verify/1"
     try:
         verified = backend.verify(statement, proof)
+        require_bits(verified.soundness_bits, args.soundness)
     except ProofRejected as error:
         output.write_json(args.json, schema, {"verdict": "rejected", "reason": error.reason})
         raise

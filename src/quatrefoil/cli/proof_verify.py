@@ -10,6 +10,7 @@ from quatrefoil.audit.evidence import LARGEST_PROOF
 from quatrefoil.cli import output
 from quatrefoil.cli.proof_answers import rows, server_log
 from quatrefoil.errors import CallerError, PeerError
+from quatrefoil.proofs.inference import LEAST_BITS
 from quatrefoil.proven import VerifiedAnswers, verify_answers
 from quatrefoil.transport import TrustAnchor, files, system_clock
 
@@ -22,6 +23,21 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trust", type=Path, metavar="FILE", help="of P: the consortium's root certificate")
     parser.add_argument("--log", type=Path, metavar="DIR|BUNDLE", help="of P: the server's log, to look receipts up in")
 
+    parser.add_argument(
+        "--soundness",
+        type=_bits,
+        default=LEAST_BITS,
+        metavar="N",
+        help=f"refuse a proof with fewer bits of soundness (default: {LEAST_BITS:g})",
+    )
+
+
+def _bits(text: str) -> float:
+    bits = float(text) if text.replace(".", "", 1).isdecimal() else 0.0
+    if not 0 < bits <= 256:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number of bits from above 0 to 256")
+    return bits
+
 
 def verify(options: argparse.Namespace) -> None:
     """``proof verify P``."""
@@ -33,13 +49,12 @@ def verify(options: argparse.Namespace) -> None:
     schema = "quatrefoil.proof-verify/2"
     try:
         data = files.read(options.file, "proof", largest=LARGEST_PROOF)
+        asked: dict[str, Any] = {"clock": system_clock, "threads": options.threads, "least_bits": options.soundness}
         if options.log is None:
-            found = verify_answers(data, trust, clock=system_clock, log=None, threads=options.threads, told=told.print)
+            found = verify_answers(data, trust, log=None, told=told.print, **asked)
         else:
             with server_log(options, None) as log:
-                found = verify_answers(
-                    data, trust, clock=system_clock, log=log, threads=options.threads, told=told.print
-                )
+                found = verify_answers(data, trust, log=log, told=told.print, **asked)
     except PeerError as error:
         output.write_json(options.json, schema, {"valid": False, "reason": error.problem})
         raise

@@ -27,6 +27,9 @@ DIGEST_BYTES = 32
 LARGEST_BATCH = 1 << 14
 MOST_LINKS = 256
 LARGEST_THREADS = 256
+LEAST_BITS = 90.0
+"""Of soundness: what a verifier asks for unless it says otherwise. A single proof has about 98, and with the most links
+before it about 91."""
 _HINT = "Ask whoever made it for the file as it is; what it says is shown by nothing"
 
 
@@ -243,8 +246,16 @@ def verify_commitment(commitment: WeightsCommitment) -> VerifiedCommitment:
     return VerifiedCommitment(commitment, _together(bits))
 
 
-def verify(commitment: VerifiedCommitment, batch: Batch, proof: bytes, *, threads: int = 1) -> VerifiedInference:
-    """What ``proof`` shows of ``batch``; ``ProofRejected`` names the check that failed."""
+def verify(
+    commitment: VerifiedCommitment,
+    batch: Batch,
+    proof: bytes,
+    *,
+    threads: int = 1,
+    least_bits: float = LEAST_BITS,
+) -> VerifiedInference:
+    """What ``proof`` shows of ``batch``; ``ProofRejected`` names the check that failed. ``least_bits``: of soundness,
+    with the commitment's own; less is rejected."""
     public = commitment.commitment
     statement, bits = _checked(
         "proof",
@@ -260,7 +271,20 @@ def verify(commitment: VerifiedCommitment, batch: Batch, proof: bytes, *, thread
         proof,
         threads,
     )
-    return VerifiedInference(statement, _together([bits, commitment.soundness_bits]), batch.size, public.root)
+    together = _together([bits, commitment.soundness_bits])
+    require_bits(together, least_bits)
+    return VerifiedInference(statement, together, batch.size, public.root)
+
+
+def require_bits(bits: float, least: float) -> None:
+    """``ProofRejected`` where a proof has fewer bits of soundness than are asked for."""
+    if not bits >= least:
+        reason = f"it has {bits:.2f} bits of soundness, {least:g} are asked for"
+        raise ProofRejected(
+            f"the proof is rejected: {reason}",
+            hint="Ask for a proof under a commitment with fewer links, or say that fewer bits are enough",
+            reason=reason,
+        )
 
 
 def _checked(what: str, verifier: Callable[..., tuple[bytes, float]], *given: Any) -> tuple[bytes, float]:
@@ -290,6 +314,7 @@ def _bytes(array: Integers) -> bytes:
 
 __all__ = [
     "LARGEST_BATCH",
+    "LEAST_BITS",
     "Batch",
     "InferenceProver",
     "Link",
@@ -297,6 +322,7 @@ __all__ = [
     "VerifiedInference",
     "WeightsCommitment",
     "Witness",
+    "require_bits",
     "shape",
     "verify",
     "verify_commitment",

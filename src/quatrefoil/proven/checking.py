@@ -43,11 +43,12 @@ def verify_answers(
     clock: Clock,
     log: PartyLog | None,
     threads: int = 1,
+    least_bits: float = inference.LEAST_BITS,
     told: Callable[[str], None] = lambda _what: None,
 ) -> VerifiedAnswers:
     """What a file P shows; ``EvidenceRejected`` or ``ProofRejected`` names the check that failed. ``log``: of the
-    server, in which statement and receipts have to be; None: not looked up, as the answer then says. ``told``: each
-    step."""
+    server, in which statement and receipts have to be; None: not looked up, as the answer then says. ``least_bits``: of
+    soundness, that are asked for. ``told``: each step."""
     file = _read(data)
     told("the statement about the model")
     committed = verify_statement(file.statement, trust, clock=clock)
@@ -73,7 +74,7 @@ def verify_answers(
     told("the commitment to the weights")
     verified = inference.verify_commitment(file.commitment)
     told(f"the proof about {batch.size:,} samples")
-    shown = inference.verify(verified, batch, file.proof, threads=threads)
+    shown = inference.verify(verified, batch, file.proof, threads=threads, least_bits=least_bits)
     return VerifiedAnswers(shown, committed, file.origin, len(file.receipts), file.hidden, log is not None)
 
 

@@ -6,7 +6,6 @@ use zeroize::Zeroizing;
 use super::layers::{at_three, products};
 use super::place::Place;
 use super::public::Batch;
-use super::rounds_end::line;
 use super::shape::Shape;
 use crate::proof::column::{Column, fold_all};
 use crate::proof::combination::combine;
@@ -45,7 +44,7 @@ impl<'a> Placed<'a> {
 
     /// In the last round at x, of the masked values of the base columns there.
     pub fn at(&self, x: u64, masked: &[E]) -> E {
-        let weights: Vec<E> = self.weights.iter().map(|weights| line(weights, x)).collect();
+        let weights: Vec<E> = self.weights.iter().map(|weights| weights.line_at(x)).collect();
         self.place.weighed(&weights, masked)
     }
 

@@ -8,9 +8,6 @@ pub const LARGEST_FEATURES: usize = 1 << 24;
 pub const LARGEST_SHIFT: u32 = 16;
 pub const LARGEST_LEFT_SHIFT: u32 = 24;
 
-/// Places of a window that the largest is taken of: each but one is a cell.
-pub const LARGEST_POOL: usize = 1 << 12;
-
 /// What flows between steps: its shape without the batch, and the least and the largest integer that it can hold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Value {

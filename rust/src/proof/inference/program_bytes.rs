@@ -246,8 +246,8 @@ fn value_of(kind: &Kind, source: &Value, second: &Value) -> Result<Value, String
             _ => return Err(format!("takes a vector, not a value of shape {:?}", source.shape)),
         },
         Kind::Conv { channels, window, .. } => {
-            source.image()?;
-            window.image(*channels, source)?
+            let [_, height, width] = source.image()?;
+            window.image(*channels, [height, width])?
         }
         Kind::Sum { .. } => {
             if source.shape != second.shape {
@@ -255,7 +255,7 @@ fn value_of(kind: &Kind, source: &Value, second: &Value) -> Result<Value, String
             }
             source.shape.clone()
         }
-        Kind::AveragePool { window, .. } => window.image(source.image()?[0], source)?,
+        Kind::AveragePool { window, .. } => pooled(window, source)?,
         Kind::MaxPool { window } => {
             window.check_largest()?;
             if source.high - source.low >= LARGEST_COMPARED {
@@ -264,7 +264,7 @@ fn value_of(kind: &Kind, source: &Value, second: &Value) -> Result<Value, String
                     source.low, source.high
                 ));
             }
-            window.image(source.image()?[0], source)?
+            pooled(window, source)?
         }
         Kind::Flatten => vec![source.features()],
         Kind::ArgMax { .. } => match source.shape[..] {
@@ -277,6 +277,12 @@ fn value_of(kind: &Kind, source: &Value, second: &Value) -> Result<Value, String
         return Err("takes 1 feature, at least 2 are needed".into());
     }
     Ok(Value { shape, low, high })
+}
+
+/// The shape of what a pool gives.
+fn pooled(window: &Window, source: &Value) -> Result<Vec<usize>, String> {
+    let [channels, height, width] = source.image()?;
+    window.image(channels, [height, width])
 }
 
 fn checked_features(shape: &[usize]) -> Result<(), String> {

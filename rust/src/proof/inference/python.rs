@@ -25,7 +25,7 @@ use crate::proof::column::drop_all;
 use crate::proof::python::ProofRejected;
 use crate::proof::rejected::Rejected;
 use crate::proof::transcript::Digest;
-use crate::{checked_threads, exactly};
+use crate::python::checks::{self, checked_threads, exactly};
 
 /// A commitment to the weights of a model, kept for many proofs.
 #[pyclass(frozen, name = "WeightsCommitment", module = "quatrefoil._core")]
@@ -45,7 +45,7 @@ impl PyCommitment {
         threads: usize,
     ) -> PyResult<Self> {
         let (program, threads) = (parsed(program)?, checked_threads(threads)?);
-        let (weights, seed) = (secret(py, &weights)?, crate::seed(py, &seed)?);
+        let (weights, seed) = (secret(py, &weights)?, checks::seed(py, &seed)?);
         let commitment = py.detach(|| Commitment::new(&program, openings, &weights, &seed, threads));
         Ok(Self { commitment: commitment.map_err(PyValueError::new_err)? })
     }
@@ -139,7 +139,7 @@ fn prove_inference<'py>(
     threads: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let commitment = &commitment.commitment;
-    let (binding, threads, seed) = (exactly(binding, "binding")?, checked_threads(threads)?, crate::seed(py, &seed)?);
+    let (binding, threads, seed) = (exactly(binding, "binding")?, checked_threads(threads)?, checks::seed(py, &seed)?);
     let shape = shape_of(&commitment.program, commitment.shape.openings, batch, randomness.is_some())?;
     let inputs = secret_integers(py, &inputs, "inputs")?;
     let outputs = integers(outputs, "outputs")?;
@@ -207,7 +207,7 @@ fn prove_weights_range<'py>(
     seed: PyBuffer<u8>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let (seed, threads) = (crate::seed(py, &seed)?, checked_threads(threads)?);
+    let (seed, threads) = (checks::seed(py, &seed)?, checked_threads(threads)?);
     let proof = py.detach(|| range::prove(&commitment.commitment, &seed, threads));
     Ok(PyBytes::new(py, &proof.map_err(PyValueError::new_err)?))
 }
@@ -236,7 +236,7 @@ fn prove_weights_link<'py>(
     seed: PyBuffer<u8>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let (seed, threads) = (crate::seed(py, &seed)?, checked_threads(threads)?);
+    let (seed, threads) = (checks::seed(py, &seed)?, checked_threads(threads)?);
     let proof = py.detach(|| link::prove(&old.commitment, &new.commitment, &seed, threads));
     Ok(PyBytes::new(py, &proof.map_err(PyValueError::new_err)?))
 }

@@ -21,7 +21,7 @@ impl State<'_> {
         let lookups = shape.lookups();
         let values = (0..=shape.degree(shape.log_rows - 1) as u64).map(|x| {
             let bump = E::base(x) * (E::ONE - E::base(x));
-            let base = Zeroizing::new(self.base_values(&columns, |column| line(column, x)));
+            let base = Zeroizing::new(self.base_values(&columns, |column| column.line_at(x)));
             let masked: Zeroizing<Vec<E>> =
                 Zeroizing::new(base.iter().zip(rho).map(|(&value, &rho)| value + rho * bump).collect());
             let (mut under_eq, mut total) = (E::ZERO, E::ZERO);
@@ -33,27 +33,27 @@ impl State<'_> {
                     let [numerator, denominator] = match *part {
                         Fraction::Lookup { value, beside, .. } => {
                             let beside = beside.map_or(E::ZERO, |beside| self.lookups.beta * masked[beside]);
-                            let tag = line(&self.lookups.tags[fraction], x);
+                            let tag = self.lookups.tags[fraction].line_at(x);
                             [E::ONE, self.lookups.at[fraction] - masked[value] - beside - tag]
                         }
                         Fraction::Table { column, index } => {
-                            let entry = line(columns[lookups + index], x);
-                            let selected = line(columns[lookups + shape.table_columns.len() + index], x);
+                            let entry = columns[lookups + index].line_at(x);
+                            let selected = columns[lookups + shape.table_columns.len() + index].line_at(x);
                             [-(selected * masked[column]), self.lookups.alpha - entry]
                         }
                     };
                     *sum = [sum[0] * denominator + numerator * sum[1], sum[1] * denominator];
                     fraction += 1;
                 }
-                let inverse = line(columns[columns.len() - shape.inverse_columns() + index], x);
+                let inverse = columns[columns.len() - shape.inverse_columns() + index].line_at(x);
                 let part = shape.base_columns() + 2 * index;
                 let inverse = inverse + (rho[part] + rho[part + 1].times_x()) * bump;
                 under_eq += gamma[index] * (inverse * sum[1] - sum[0]);
                 total += inverse;
             }
-            let omega = line(&self.omega, x);
+            let omega = self.omega.line_at(x);
             let terms = self.linear.iter().zip(masked.iter());
-            let linear: E = terms.map(|(linear, &value)| line(&linear.weights, x) * omega * value).sum();
+            let linear: E = terms.map(|(linear, &value)| linear.weights.line_at(x) * omega * value).sum();
             let linear = linear + self.place.as_ref().map_or(E::ZERO, |place| place.at(x, &masked));
             let eq = self.before * (E::ONE - tau + (tau + tau - E::ONE).scale(x));
             eq * under_eq + gamma[gamma.len() - 1] * total + linear
@@ -101,13 +101,4 @@ impl State<'_> {
         values.iter_mut().zip(rho).for_each(|(value, &rho)| *value += rho * bump);
         values
     }
-}
-
-/// The line through the two values of a column at x, or its only one.
-pub fn line(column: &Column, x: u64) -> E {
-    if column.len() == 1 {
-        return column.at(0);
-    }
-    let (low, high) = (column.at(0), column.at(1));
-    low + (high - low).scale(x)
 }

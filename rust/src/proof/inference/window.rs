@@ -1,6 +1,7 @@
 //! Windows of convolutions and pools: which place of an image is under which place of a window.
 
-use super::program::{LARGEST_POOL, Value};
+/// Places of a window that the largest is taken of: each but one is a cell.
+pub const LARGEST_POOL: usize = 1 << 12;
 
 /// Pads are top, left, bottom, right.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,15 +17,15 @@ impl Window {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// The shape of what so many channels of windows over an image give.
-    pub fn image(&self, channels: usize, source: &Value) -> Result<Vec<usize>, String> {
+    /// The shape of what so many channels of windows over an image of this size give.
+    pub fn image(&self, channels: usize, image: [usize; 2]) -> Result<Vec<usize>, String> {
         let mut shape = vec![channels];
         for axis in 0..2 {
-            let size = source.shape[1 + axis] + self.pads[axis] + self.pads[axis + 2];
+            let size = image[axis] + self.pads[axis] + self.pads[axis + 2];
             if self.kernel[axis] > size {
                 return Err(format!(
                     "has windows of {} by {} on {} by {} with pads {:?}",
-                    self.kernel[0], self.kernel[1], source.shape[1], source.shape[2], self.pads
+                    self.kernel[0], self.kernel[1], image[0], image[1], self.pads
                 ));
             }
             shape.push((size - self.kernel[axis]) / self.strides[axis] + 1);

@@ -4,7 +4,6 @@
 use super::{Instance, narrow, wide};
 use crate::field::{self, P};
 use crate::layout::{BLOCK_BYTES, Layout, read_word};
-use crate::ntt::N;
 use crate::proof::ext::E;
 use crate::proof::lies::{self, Constraint, Lies, NONE, Opened};
 use crate::proof::rejected::Rejected;
@@ -12,6 +11,7 @@ use crate::proof::shape::SLACK_BITS;
 use crate::proof::statement::Statement;
 use crate::proof::transcript::content;
 use crate::proof::verifier::verify;
+use crate::ring::N;
 
 impl Instance {
     pub fn verdict(&self, lies: Lies) -> Result<(), Rejected> {

@@ -4,7 +4,6 @@
 use super::{Instance, narrow, wide};
 use crate::field::{self, P};
 use crate::layout::Layout;
-use crate::ntt::N;
 use crate::proof::further::{Direction, Further, LARGEST_CLAIMS, PartNorm, slack_row};
 use crate::proof::lies::Constraint;
 use crate::proof::lies::NONE;
@@ -14,6 +13,7 @@ use crate::proof::statement::Statement;
 use crate::proof::verifier::verify;
 use crate::proof::wide::Width;
 use crate::proof::witness::Unprovable;
+use crate::ring::N;
 
 /// Three parts and a direction in which the values of `Instance` point.
 pub fn claims(shape: &Shape) -> Further {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Instance, wide};
 use crate::proof::blinding::{Blinding, Use};
 use crate::proof::column::{Column, dot};
-use crate::proof::constraint::{Weights, table_columns};
+use crate::proof::constraint::table_columns;
 use crate::proof::ext::E;
 use crate::proof::inverses::inverse_columns;
 use crate::proof::multilinear::eq_table;
@@ -14,6 +14,7 @@ use crate::proof::opening::Opening;
 use crate::proof::proof_bytes::{Bytes, Format, HEAD_BYTES, SALT_BYTES};
 use crate::proof::statement::First;
 use crate::proof::transcript::Transcript;
+use crate::proof::weights::Weights;
 
 #[test]
 fn every_element_that_is_shown_depends_on_the_seed() {

@@ -12,7 +12,6 @@ mod wiping;
 
 use crate::encryption::Encryption;
 use crate::layout::{BLOCK_BYTES, Layout};
-use crate::ntt::N;
 use crate::proof::further::Further;
 use crate::proof::masks::Masks;
 use crate::proof::prover::{Attempt, Ciphertext, prove};
@@ -22,6 +21,7 @@ use crate::proof::transcript::{Digest, content};
 use crate::proof::verifier::verify;
 use crate::proof::wide::Width;
 use crate::proof::witness::{Unprovable, Witness};
+use crate::ring::N;
 use crate::shared::Shared;
 use crate::sharing::{Polynomials, Threshold};
 

@@ -1,8 +1,8 @@
 //! Shapes of all sizes, and what has none.
 
 use crate::layout::Layout;
-use crate::ntt::N;
 use crate::proof::shape::{LARGEST_BLOCKS, SMALL_RUN, Shape};
+use crate::ring::N;
 
 fn layout(bits: u32, slots: usize) -> Layout {
     let (width, delta) = if bits == 16 { (24, 15) } else { (17, 12) };

@@ -5,7 +5,6 @@ use super::forgeries::{caught_by, without};
 use super::further::claims;
 use super::{Instance, dealt, narrow, wide};
 use crate::field;
-use crate::ntt::N;
 use crate::proof::ext::{E, ELEMENT_BYTES};
 use crate::proof::further::Further;
 use crate::proof::lies::{self, Constraint, Lies, NONE};
@@ -15,12 +14,13 @@ use crate::proof::share_check::Check;
 use crate::proof::statement::{First, Statement};
 use crate::proof::verifier::verify;
 use crate::proof::wide::Width;
+use crate::ring::N;
 use crate::sharing::Polynomials;
 
 const OFF_THE_POLYNOMIALS: Option<&str> = Some("it is not on the polynomials that V is of");
 
 /// What a member says of its share beside a proof.
-fn refused(instance: &Instance, proof: &[u8], member: usize, share: &[u8]) -> Option<&'static str> {
+pub fn refused(instance: &Instance, proof: &[u8], member: usize, share: &[u8]) -> Option<&'static str> {
     let threshold = instance.shape.sharing.unwrap();
     let root: [u8; 32] = proof[44..76].try_into().unwrap();
     let values: Vec<E> = proof[76..][..ELEMENT_BYTES * threshold.recovery()]

@@ -5,6 +5,7 @@
 use std::hint::black_box;
 
 use super::further::claims;
+use super::shares::refused;
 use super::{Instance, dealt, narrow, wide};
 use crate::encryption::Encryption;
 use crate::layout::Layout;
@@ -73,6 +74,19 @@ fn a_branch_and_an_index_in_every_round_are_noticed() {
     at_each_level(|| {
         let found = lies::with(Lies { leaky: true, ..NONE }, || dependent_in_a_proof(&instance, layout, count));
         assert_eq!(found, count.div_ceil(TILE) + 2 * instance.shape.log_rows);
+    });
+}
+
+/// Whether a share fits is told to its dealer: of one that does, nothing shows.
+#[test]
+#[ignore = "under valgrind: make constant-time"]
+fn nothing_depends_on_a_share_that_is_checked() {
+    let dealt = dealt(8, 3, 2);
+    let instance = Instance::shared(wide(), 5, &dealt, claims);
+    let attempt = instance.prove(1);
+    at_each_level(|| {
+        let share = secret(&dealt.share(2));
+        assert_eq!(dependent(|| assert_eq!(refused(&instance, &attempt.proof, 2, &share), None)), 0);
     });
 }
 
