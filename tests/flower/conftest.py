@@ -14,7 +14,9 @@ import pytest
 from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import availability
 
-NEED_FLOWER = [f"test_flower_{name}.py" for name in ("jobs", "hostility", "deployment", "simulation", "seats")]
+NEED_FLOWER = [
+    f"test_flower_{name}.py" for name in ("jobs", "hostility", "deployment", "simulation", "seats", "seat_deployment")
+]
 collect_ignore = [] if find_spec("flwr") else NEED_FLOWER
 
 if not collect_ignore:

@@ -29,11 +29,13 @@ class SeatRoom(FlowerRoom):
         assert old in file.read_text()
         file.write_text(file.read_text().replace(old, new))
 
-    def seat(self, name: str) -> None:
-        """Start the seat of a silo, and wait until it listens."""
-        (self.folder / f"seat-{name}.out").unlink(missing_ok=True)
-        self._spawn(f"seat-{name}", command_line("flower", "seat", str(self.folder / f"{name}.toml")))
-        self.wait_for(f"seat-{name}", "listens at", SOON)
+    def seat(self, *names: str) -> None:
+        """Start the seats of silos, and wait until they listen."""
+        for name in names:
+            (self.folder / f"seat-{name}.out").unlink(missing_ok=True)
+            self._spawn(f"seat-{name}", command_line("flower", "seat", str(self.folder / f"{name}.toml")))
+        for name in names:
+            self.wait_for(f"seat-{name}", "listens at", SOON)
 
     def socket(self, name: str) -> Path:
         return self.folder / "state" / name / "seat.sock"
@@ -44,6 +46,5 @@ class SeatRoom(FlowerRoom):
 
     def __enter__(self) -> SeatRoom:
         if self._seats:
-            for name in SILOS:
-                self.seat(name)
+            self.seat(*SILOS)
         return self

@@ -104,6 +104,19 @@ def test_the_first_question_for_what_is_next_forgets_nothing_but_what_began_the_
     assert channel.done == [0, 1]
 
 
+def test_what_was_answered_before_and_is_not_asked_for_any_more_is_forgotten() -> None:
+    """A member whose seat was started again has lost the key that it gave, and says that it is silent instead: that
+    the key was taken must not stand for the next one."""
+    channel = CarriedChannel(answered("next", "key", "silent", "contribute"), Hub())
+    asked(channel, "next")
+    asked(channel, "silent")
+    with pytest.raises(Unanswered):
+        asked(channel, "next")
+    assert channel.done == [0, 1, 2]
+    with pytest.raises(Unanswered):
+        asked(channel, "key")
+
+
 def test_an_answer_beyond_the_limit_is_refused() -> None:
     channel = CarriedChannel([Answered.to(request("start"), bytes(100))], Hub())
     channel.send(request("start"))

@@ -35,7 +35,7 @@ def settings(unit: Path) -> list[tuple[str, str]]:
 
 def test_each_service_has_a_unit() -> None:
     assert [unit.name for unit in UNITS] == [
-        f"quatrefoil-{name}@.service" for name in ("aggregator", "broker", "keeper", "silo")
+        f"quatrefoil-{name}@.service" for name in ("aggregator", "broker", "keeper", "seat", "silo")
     ]
 
 
@@ -72,6 +72,7 @@ def test_the_command_is_one_that_there_is(unit: Path) -> None:
         "aggregator": "--listen 127.0.0.1:1 --keeper h:1 --silos a,b --workload w --initial i --job j",
         "silo": "--aggregator h:1 --train m:f --data d",
         "broker": "--listen 127.0.0.1:1 --root-key k",
+        "flower": "",
     }[arguments[0]]
     parsed = parser().parse_args([*arguments[:-1], *given.split(), "--metrics", "127.0.0.1:9"])
     assert parsed.log_format == "json"
@@ -89,5 +90,5 @@ def test_what_has_to_be_there(unit: Path, line: str) -> None:
 @each_unit
 def test_a_watchdog_is_longer_than_the_loop_may_stand_in_a_call(unit: Path) -> None:
     waits = [int(value) for name, value in settings(unit) if name == "WatchdogSec"]
-    assert len(waits) == ("silo" not in unit.name)
+    assert len(waits) == ("silo" not in unit.name and "seat" not in unit.name)
     assert all(wait >= 60 for wait in waits)

@@ -54,6 +54,11 @@ def run(options: argparse.Namespace) -> None:
             hint=f"Leave it out; or write `seat = ...` into {options.silo}, so that apps do without the silo's keys",
         )
     users = {os.getuid()} if silo.app_user is None else {os.getuid(), user_named(silo.app_user)}
+    if len(users) > 1 and silo.seat is None:
+        raise CallerError(
+            f"{path.parent} is for its owner only, and user {silo.app_user} is to reach the seat",
+            hint=f"Write `seat = ...` into {options.silo}, in a folder that only this user writes and others may enter",
+        )
     no_core_file()
     vitals = Vitals("silo")
     try:
@@ -90,39 +95,49 @@ class Seat:
     def attend(self, line: Line) -> None:
         """Take what one ClientApp brings, and give it the silo's reply, or what is refused."""
         try:
-            try:
-                brought, payload = self._brought(line)
-                line.send(b"reply", self._reply(line, brought, payload))
-            except QuatrefoilError as error:
-                line.send(b"refused", *error_parts(error))
-                raise
-        except StateTaken:
-            raise
-        except QuatrefoilError as error:
+            self._require_user(line.user())
+            brought, payload = self._brought(line)
+        except PeerUnreachable as error:
             report(str(error))
-
-    def _brought(self, line: Line) -> tuple[Brought, bytes]:
-        try:
-            if (user := line.user()) not in self._users:
-                raise MessageRefused(
-                    f"this seat attends {_users(self._users)}, and none of user {user}",
-                    hint="Run the SuperNode as that user, or name another as `app-user` in the silo's file",
-                )
-            told, payload = _pair(line.receive(begins=PATIENCE))
-            brought = Brought.decode(told)
-            if brought.state != self._state:
-                raise MessageRefused(
-                    f"this is the seat of silo {self._node.files.identity.name}, whose state is {self._state}, and a "
-                    f"message for the silo with state {brought.state[:200]} was brought",
-                    hint="Give each silo's seat a socket of its own, and name one file to SuperNode and seat",
-                )
-            return brought, payload
-        except PeerUnreachable:
-            raise
         except PeerError as error:
             self._vitals.count("connections_refused")
             self._refusals.connection("a process on this machine", error)
-            raise
+            self._tell(line, b"refused", *error_parts(error))
+        else:
+            self._answer(line, brought, payload)
+
+    def _answer(self, line: Line, brought: Brought, payload: bytes) -> None:
+        try:
+            self._tell(line, b"reply", self._reply(line, brought, payload))
+        except QuatrefoilError as error:
+            self._tell(line, b"refused", *error_parts(error))
+            if isinstance(error, StateTaken):
+                raise
+            report(str(error))
+
+    def _tell(self, line: Line, *content: bytes) -> None:
+        try:
+            line.send(*content)
+        except PeerUnreachable as error:
+            report(str(error))
+
+    def _require_user(self, user: int) -> None:
+        if user not in self._users:
+            raise MessageRefused(
+                f"this seat attends {_users(self._users)}, and none of user {user}",
+                hint="Run the SuperNode as that user, or name another as `app-user` in the silo's file",
+            )
+
+    def _brought(self, line: Line) -> tuple[Brought, bytes]:
+        told, payload = _pair(line.receive(begins=PATIENCE))
+        brought = Brought.decode(told)
+        if brought.state != self._state:
+            raise MessageRefused(
+                f"this is the seat of silo {self._node.files.identity.name}, whose state is {self._state}, and a "
+                f"message for the silo with state {brought.state[:200]} was brought",
+                hint="Give each silo's seat a socket of its own, and name one file to SuperNode and seat",
+            )
+        return brought, payload
 
     def _reply(self, line: Line, brought: Brought, payload: bytes) -> bytes:
         if brought.hello:

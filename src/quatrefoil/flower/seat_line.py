@@ -7,6 +7,7 @@ messages can, and what it answers is what it could have trained. docs/flower.md 
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import socket
@@ -153,7 +154,8 @@ def ask_seat(path: Path, brought: Brought, payload: bytes, app_of: AppOf) -> byt
     """
     line = _connected(path)
     try:
-        line.send(brought.encode(), payload)
+        with contextlib.suppress(PeerUnreachable):  # one that refuses a user reads nothing, and says why
+            line.send(brought.encode(), payload)
         while True:
             said, *content = line.receive(begins=None) or [b""]
             if said == b"reply" and len(content) == 1:

@@ -53,7 +53,7 @@ def seat_of(options: argparse.Namespace) -> Path | None:
 
 def state_named(options: argparse.Namespace) -> str:
     """Where the silo's state is, as its file says it, and not as links lead: an app's user may not look there."""
-    return str(os.path.abspath(options.state))  # noqa: PTH100
+    return os.path.abspath(str(options.state))  # noqa: PTH100
 
 
 def silo_file(node_config: Mapping[str, Any]) -> Path:
