@@ -48,7 +48,8 @@ COUNT = "num-examples"
 def confidential_mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
     """Stands before the app: ``ClientApp(mods=[confidential_mod])``. Other mods may follow it; none may precede it."""
     carried = Carried.read(message.content)
-    with _Node(context) as node:
+    meter = Meter()
+    with meter.timed("flower.message") as cost, _Node(context, meter) as node:
         if carried.hello:
             answer = session.answer_hello(
                 carried.payload,
@@ -60,9 +61,21 @@ def confidential_mod(message: Message, context: Context, call_next: ClientAppCal
                 random=os.urandom,
                 at=system_clock(),
             )
-            return Message(content=Carried(answer, hello=True).record(), reply_to=message)
-        kind = message.metadata.message_type
-        opened = session.kept_session(node.files.state, carried.session, os.urandom)
+            replied = Carried(answer, hello=True)
+        else:
+            replied = _conversed(carried, message, context, call_next, node)
+        cost.bytes += len(carried.payload) + len(replied.payload)
+    node.keep_costs()
+    return Message(content=replied.record(), reply_to=message)
+
+
+def _conversed(
+    carried: Carried, message: Message, context: Context, call_next: ClientAppCallable, node: _Node
+) -> Carried:
+    """The sealed reply to a sealed message."""
+    kind = message.metadata.message_type
+    opened = session.kept_session(node.files.state, carried.session, os.urandom)
+    try:
         with node.meter.timed("flower.open"):
             sent = ForSilo.decode(opened.open(carried.payload, number=carried.number, kind=kind))
         app = _App(message, context, call_next, sent, node)
@@ -72,18 +85,17 @@ def confidential_mod(message: Message, context: Context, call_next: ClientAppCal
         with node.meter.timed("flower.seal") as cost:
             sealed = opened.seal(reply.encode(), number=carried.number, kind=kind)
             cost.bytes += len(sealed)
+    finally:
         opened.wipe()
-        node.keep_costs()
-        content = Carried(sealed, session=carried.session, number=carried.number).record()
-        return Message(content=content, reply_to=message)
+    return Carried(sealed, session=carried.session, number=carried.number)
 
 
 class _Node:
     """The silo that this node is: its files, open for one message."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, meter: Meter) -> None:
         self.options = silo_settings(silo_file(context.node_config))
-        self.meter = Meter()
+        self.meter = meter
         require_keeper(Policy.load(self.options.policy))
         self.files = PartyFiles(self.options, "silo")
         warn_insecure(self.files.policy)
@@ -151,6 +163,7 @@ class _App:
         self._call_next = call_next
         self._sent = sent
         self._samples = node.options.samples
+        self._meter = node.meter
         self.metrics: Values = {}
 
     def train(self, model: Arrays) -> Sequence[NDArray[np.floating]]:
@@ -181,7 +194,8 @@ class _App:
         arrays = ArrayRecord({name: Array(array) for name, array in zip(self._sent.names, model, strict=True)})
         self._message.content = RecordDict({ARRAYS: arrays, CONFIG: ConfigRecord(dict(self._sent.config))})
         try:
-            reply = self._call_next(self._message, self._context)
+            with self._meter.timed("flower.app"):
+                reply = self._call_next(self._message, self._context)
         except Exception as error:
             # It may quote data: its text is for this machine's operator alone.
             traceback.print_exc(file=sys.stderr)
