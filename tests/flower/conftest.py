@@ -14,7 +14,10 @@ import pytest
 from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import availability
 
-NEED_FLOWER = [f"test_flower_{name}.py" for name in ("jobs", "hostility", "deployment", "simulation")]
+NEED_FLOWER = [
+    f"test_flower_{name}.py"
+    for name in ("jobs", "hostility", "imports", "deployment", "simulation", "written_app", "keeper_kills", "bench")
+]
 collect_ignore = [] if find_spec("flwr") else NEED_FLOWER
 
 if not collect_ignore:
