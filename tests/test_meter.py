@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -78,5 +80,16 @@ def test_rows_are_sorted_and_hold_what_was_counted(meter: Meter) -> None:
             cost.bytes += size
     rows = meter.as_rows()
     assert [(row["step"], row["calls"], row["bytes"]) for row in rows] == [("a", 1, 2), ("b", 2, 11)]
-    assert all(float(row["ms"]) >= 0 for row in rows)
+    assert all(float(row["ms"]) >= 0 and float(row["cpu_ms"]) >= 0 for row in rows)
     assert Meter().as_rows() == []
+
+
+def test_work_shows_in_processor_time_and_waiting_on_the_clock_only(meter: Meter) -> None:
+    with meter.timed("work"):
+        begun = time.process_time()
+        while time.process_time() - begun < 0.02:
+            pass
+    with meter.timed("wait"):
+        time.sleep(0.05)
+    assert meter.steps["work"].cpu_ms >= 20
+    assert meter.steps["wait"].ms >= 50 > meter.steps["wait"].cpu_ms

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil import stack
-from quatrefoil.audit import Entry, Log, MemoryLog, TileLog, carry_over
+from quatrefoil.audit import Entry, Log, MemoryLog, TileLog, carry_over, log_policy
 from quatrefoil.audit.commitments import SALT_BYTES, code_digest, data_commitment, list_files
 from quatrefoil.audit.dsse import Notary, Verifier
 from quatrefoil.contracts import TransportSecurity
@@ -181,11 +181,6 @@ def _signed_log(parties: _Parties, given: Log | None, begun: Log, opened: contex
     signed = opened.enter_context(parties.log(Path(opened.enter_context(tempfile.TemporaryDirectory()))))
     carry_over(begun, signed)
     return signed
-
-
-def log_policy(policy: Policy, log: Log) -> None:
-    """Log which policy is in force, with the bytes that its digest is of."""
-    log.append("policy", {"name": policy.name, "digest": policy.digest().hex()}, {"policy": policy.encode()})
 
 
 def plan_logged(workload: Workload, policy: Policy, costs: Costs, available: Availability, log: Log) -> Plan:

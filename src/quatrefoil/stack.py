@@ -2,6 +2,8 @@
 
 A name that the policy does not allow, a stand-in that it does not accept and a backend that does not exist are errors
 here, before anything runs. There is no default backend.
+
+What only some parties build is imported where it is built: inside Flower a silo is a new process for each message.
 """
 
 from __future__ import annotations
@@ -9,26 +11,34 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
-from quatrefoil.aggregation import AdditiveAggregation, CkksAggregation, CkksSumSet, ParameterSet
-from quatrefoil.appraisal import AppraisalPolicy, Relied
-from quatrefoil.audit import inference_receipts
+from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.contracts import IntegrityProof, IsolationAppraiser, IsolationAttester, PrivateAggregation
-from quatrefoil.enclave.binding import Keyset
-from quatrefoil.enclave.collectors import Collector
 from quatrefoil.errors import CallerError, DependencyMissing, PolicyInvalid
 from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
-from quatrefoil.isolation import CollectingAttester, PolicyAppraiser
-from quatrefoil.planner import Availability, Costs
-from quatrefoil.planner.calibration import calibrate
-from quatrefoil.planner.host import CKKS_SUMS, PARAMETER_SETS, UNCOLLECTED
-from quatrefoil.policy import BACKENDS, COMMITTEE, ISOLATING, PROVEN, STAND_INS, Policy
+from quatrefoil.policy import (
+    BACKENDS,
+    CKKS_SUMS,
+    COMMITTEE,
+    ISOLATING,
+    PARAMETER_SETS,
+    PROVEN,
+    STAND_INS,
+    UNCOLLECTED,
+    Policy,
+)
 from quatrefoil.proofs import BoundedUpdateProofs
 from quatrefoil.tlog import LogKeys, LogWriter
 from quatrefoil.transport import ChannelPolicy, Clock, policy_named, system_clock
 from quatrefoil.workload import KINDS
+
+if TYPE_CHECKING:
+    from quatrefoil.appraisal import AppraisalPolicy, Relied
+    from quatrefoil.enclave.collectors import Collector
+    from quatrefoil.planner import Availability, Costs
 
 _LEAF = bytes(300)
 """What an entry of a round takes."""
@@ -40,6 +50,8 @@ def aggregation_of(policy: Policy, backend: str, *, threads: int) -> PrivateAggr
     if backend == "additive-rlwe":
         return AdditiveAggregation(ParameterSet.named(PARAMETER_SETS[policy.limits.value_bits]), threads=threads)
     if backend == "ckks":
+        from quatrefoil.aggregation import CkksAggregation, CkksSumSet
+
         return CkksAggregation(CkksSumSet.named(CKKS_SUMS))
     if backend == "plain":
         return PlainAggregation(accept_insecure="plain-aggregation")
@@ -86,6 +98,8 @@ def attester_of(policy: Policy, backend: str, collector: Collector | None) -> Is
     if collector is None or collector.kind != backend:
         given = "none" if collector is None else f"one of {collector.kind}"
         raise CallerError(f"{backend} needs a collector of its evidence, and {given} is given", hint="Name its device")
+    from quatrefoil.isolation import CollectingAttester
+
     return CollectingAttester(collector)
 
 
@@ -107,6 +121,8 @@ def appraiser_of(policy: Policy, backend: str, relied: Relied | None, *, clock: 
             f"the keeper's {backend} evidence has to be held to an appraisal policy, and none is given",
             hint=f"Give the file whose digest is {policy.appraisal.hex()} with --appraisal, and --collateral",
         )
+    from quatrefoil.isolation import PolicyAppraiser
+
     require_named(policy, relied.policy)
     return PolicyAppraiser(backend, relied, isolated=policy.wants_isolation, clock=clock)
 
@@ -138,6 +154,8 @@ def measure_host(
 
     The log is measured where temporary files live; another disk takes another time to make an entry durable.
     """
+    from quatrefoil.planner.calibration import calibrate
+
     keys = LogKeys.generate("calibration")
     with (
         tempfile.TemporaryDirectory(prefix="quatrefoil-") as folder,
@@ -157,6 +175,9 @@ def measure_host(
 def receipts_at_both_ends() -> Callable[[int], bytes]:
     """What both ends of one exchange do for its receipt, by the bytes of request and answer each: the server commits to
     them and signs, the client commits to them again and verifies. It gives the receipt."""
+    from quatrefoil.audit import inference_receipts
+    from quatrefoil.enclave.binding import Keyset
+
     key, begun = MLDSA44PrivateKey.generate(), system_clock()
     since = int(begun.timestamp())
     keyset = Keyset(b"", b"", inference_receipts.receipt_key(key), since - 300, since + 86400)

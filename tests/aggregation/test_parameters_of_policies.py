@@ -7,8 +7,7 @@ import pytest
 
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet, encryption
 from quatrefoil.contracts import SumShape
-from quatrefoil.planner.host import PARAMETER_SETS
-from quatrefoil.policy import CLIP_RANGE, MOST_SILOS, VALUE_BITS
+from quatrefoil.policy import CLIP_RANGE, MOST_SILOS, PARAMETER_SETS, VALUE_BITS
 
 
 def test_clip_bounds_and_rosters_of_policies_fit() -> None:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from quatrefoil.api import log_policy
-from quatrefoil.audit import Event, TileLog
+from quatrefoil.audit import Event, TileLog, log_policy
 from quatrefoil.audit.log import LOG_FOLDER
 from quatrefoil.audit.verdict import Check, Verdict
 from quatrefoil.audit.verification import Examined, examine

@@ -13,9 +13,8 @@ from parties import AT, ROOT, lying, tile_log
 import attested_keepers as made
 from attested_keepers import AttestedWorld
 from quatrefoil import cli
-from quatrefoil.api import log_policy
 from quatrefoil.appraisal import Relied
-from quatrefoil.audit import Event
+from quatrefoil.audit import Event, log_policy
 from quatrefoil.audit.report import render
 from quatrefoil.audit.verdict import OF_A_LOG, Check
 from quatrefoil.audit.verification import Examined, examine

@@ -15,7 +15,19 @@ from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import availability
 
 NEED_FLOWER = [
-    f"test_flower_{name}.py" for name in ("jobs", "hostility", "deployment", "simulation", "seats", "seat_deployment")
+    f"test_flower_{name}.py"
+    for name in (
+        "jobs",
+        "hostility",
+        "imports",
+        "deployment",
+        "simulation",
+        "written_app",
+        "keeper_kills",
+        "bench",
+        "seats",
+        "seat_deployment",
+    )
 ]
 collect_ignore = [] if find_spec("flwr") else NEED_FLOWER
 

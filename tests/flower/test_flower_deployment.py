@@ -14,8 +14,9 @@ import pytest
 
 from logs import entries_of
 from quatrefoil import cli
-from quatrefoil.bench.flower import FlowerSite
+from quatrefoil.bench.flower_site import FlowerSite
 from quatrefoil.demo.processes import free_port
+from quatrefoil.planner import Costs
 
 LONG = 600.0
 
@@ -65,26 +66,44 @@ def server_app(port: int) -> int | None:
     return None
 
 
-def test_a_job_goes_on_after_a_supernode_and_the_server_app_were_killed_in_a_round(tmp_path: Path) -> None:
-    with FlowerSite(tmp_path, 3) as site:
-        site.begin(parameters=11, rounds=2)
-        client = tmp_path / "apps" / "confidential" / "bench_confidential" / "client_app.py"
-        client.write_text(HELD.replace("FOLDER", str(tmp_path)))
+class HeldSite(FlowerSite):
+    """Its silos train in each round until ``hold-N`` is gone."""
+
+    def begin_held(self, costs: Path) -> None:
+        self.begin(parameters=11, rounds=2, costs=Costs.load(costs))
+        client = self.folder / "apps" / "confidential" / "bench_confidential" / "client_app.py"
+        client.write_text(HELD.replace("FOLDER", str(self.folder)))
         for number in (1, 2):
-            (tmp_path / f"hold-{number}").touch()
+            (self.folder / f"hold-{number}").touch()
 
-        def trains(number: int) -> bool:
-            return all((tmp_path / f"training-{number}-{name}").exists() for name in site.names)
+    def trains(self, number: int) -> bool:
+        return all((self.folder / f"training-{number}-{name}").exists() for name in self.names)
 
+    def require_each_round_once(self) -> None:
+        """No update that was accepted is lost or added twice, and each round's key was released once."""
+        finished = [one.body["round"] for one in entries_of(self.log("aggregator")) if one.kind == "round-finished"]
+        assert finished == [1, 2]
+        for name in self.names:
+            accepted = [one.body["round"] for one in entries_of(self.log(name)) if one.kind == "round-accepted"]
+            assert accepted == [1, 2], name
+        released = [one.body["round"] for one in entries_of(self.log("keeper")) if one.kind == "key-release"]
+        assert released == [1, 2]
+
+
+def test_a_job_goes_on_after_a_supernode_and_the_server_app_were_killed_in_a_round(
+    tmp_path: Path, costs_file: Path
+) -> None:
+    with HeldSite(tmp_path, 3) as site:
+        site.begin_held(costs_file)
         out = site.start("confidential", 11, 2)
-        site.until(lambda: trains(1), "nobody trains", LONG)
+        site.until(lambda: site.trains(1), "nobody trains", LONG)
         site.kill("node-silo-1")
         (tmp_path / "training-1-silo-1").unlink()
         site.node("silo-1")
-        site.until(lambda: trains(1), "the silo that was killed does not train again", LONG)
+        site.until(lambda: site.trains(1), "the silo that was killed does not train again", LONG)
         (tmp_path / "hold-1").unlink()
 
-        site.until(lambda: trains(2), "the second round does not begin", LONG)
+        site.until(lambda: site.trains(2), "the second round does not begin", LONG)
         killed = server_app(site.port)
         assert killed is not None
         os.kill(killed, signal.SIGKILL)
@@ -93,13 +112,39 @@ def test_a_job_goes_on_after_a_supernode_and_the_server_app_were_killed_in_a_rou
         result = site.run("confidential", 11, 2)
 
         assert result["first"] == pytest.approx(0.02, abs=1e-3)
-        finished = [one.body["round"] for one in entries_of(site.log("aggregator")) if one.kind == "round-finished"]
-        assert finished == [1, 2]
+        site.require_each_round_once()
         for name in site.names:
-            kinds = [entry.kind for entry in entries_of(site.log(name))]
-            assert kinds.count("contribution") == kinds.count("round-accepted") == 2
-        releases = [one for one in entries_of(site.log("keeper")) if one.kind == "key-release"]
-        assert len(releases) == 2
+            assert [entry.kind for entry in entries_of(site.log(name))].count("contribution") == 2
+
+
+def test_a_job_goes_on_after_the_keeper_and_the_superlink_were_killed_in_a_round(
+    tmp_path: Path, costs_file: Path
+) -> None:
+    with HeldSite(tmp_path, 3) as site:
+        site.begin_held(costs_file)
+        out = site.start("confidential", 11, 2)
+        site.until(lambda: site.trains(1), "nobody trains", LONG)
+        site.kill("keeper")
+        (tmp_path / "keeper.out").unlink()
+        site.start_keeper()
+        site.wait_for("keeper", "listens on", LONG)
+        (tmp_path / "hold-1").unlink()
+
+        # The SuperLink keeps everything in memory: its runs, nodes and messages are gone with it.
+        site.until(lambda: site.trains(2), "the second round does not begin", LONG)
+        assert server_app(site.port) is not None
+        site.kill("superlink")
+        site.until(lambda: server_app(site.port) is None, "the ServerApp outlives its SuperLink", LONG)
+        (tmp_path / "hold-2").unlink()
+        site.superlink()
+        for name in site.names:
+            if site.running[f"node-{name}"].poll() is not None:
+                site.node(name)
+        assert not out.exists()
+        result = site.run("confidential", 11, 2)
+
+        assert result["first"] == pytest.approx(0.02, abs=1e-3)
+        site.require_each_round_once()
 
 
 def test_the_app_that_is_written_runs_as_its_readme_says(tmp_path: Path) -> None:
@@ -110,10 +155,10 @@ def test_the_app_that_is_written_runs_as_its_readme_says(tmp_path: Path) -> None
         "PORT": str(free_port()),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    environment["FLWR_HOME"] = str(tmp_path / "flwr")
-    ended = subprocess.run(["./trial.sh"], cwd=app, env=environment, capture_output=True, text=True, timeout=LONG)
+    ended = subprocess.run(["./trial.sh"], cwd=app, env=environment, capture_output=True, text=True, timeout=2 * LONG)
     said = ended.stdout + ended.stderr
     assert ended.returncode == 0, said
+    assert "round 3/3: 3 silos added" in said and "the model is trial/model.npz" in said
     with np.load(app / "trial" / "model.npz") as model:
         assert {name: model[name].shape for name in model.files} == {"weights": (30,), "intercept": (1,)}
         assert np.abs(model["weights"]).max() > 0.05

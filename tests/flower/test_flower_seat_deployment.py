@@ -13,6 +13,7 @@ from test_flower_deployment import HELD, LONG, environment
 from logs import entries_of
 from quatrefoil.bench.flower import FlowerSite
 from quatrefoil.demo.processes import command_line
+from quatrefoil.planner import Costs
 
 __all__ = ["environment"]  # a fixture, for every test here
 
@@ -42,9 +43,9 @@ class SeatSite(FlowerSite):
         self._spawn(f"seat-{name}", command_line("flower", "seat", str(self.folder / f"{name}.toml")))
 
 
-def test_a_job_with_a_committee_goes_on_after_a_seat_was_killed_in_a_round(tmp_path: Path) -> None:
+def test_a_job_with_a_committee_goes_on_after_a_seat_was_killed_in_a_round(tmp_path: Path, costs_file: Path) -> None:
     with SeatSite(tmp_path, 3) as site:
-        site.begin(parameters=11, rounds=2)
+        site.begin(parameters=11, rounds=2, costs=Costs.load(costs_file))
         client = tmp_path / "apps" / "confidential" / "bench_confidential" / "client_app.py"
         client.write_text(HELD.replace("FOLDER", str(tmp_path)))
         (tmp_path / "hold-1").touch()

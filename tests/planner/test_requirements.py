@@ -18,8 +18,7 @@ from quatrefoil.contracts import SumShape
 from quatrefoil.errors import ParametersRefused, PhaseUnprotected
 from quatrefoil.planner import Plan, encrypted, fitting, host, plan, requirements
 from quatrefoil.planner.estimate import Estimate
-from quatrefoil.planner.host import PARAMETER_SETS
-from quatrefoil.policy import Allow, Policy
+from quatrefoil.policy import PARAMETER_SETS, Allow, Policy
 from quatrefoil.wire import LARGEST_MESSAGE
 from quatrefoil.workload import Phase, Workload
 

@@ -22,6 +22,7 @@ from quatrefoil.audit.entries import Attachment, Entry
 from quatrefoil.audit.index import FILE as INDEX
 from quatrefoil.audit.index import Index
 from quatrefoil.errors import HostError
+from quatrefoil.policy import Policy
 from quatrefoil.tlog import LogKeys, LogReader, LogWriter, NoteSignature, SignedCheckpoint, VerifierKey, disk
 from quatrefoil.transport import Identity, TrustAnchor
 
@@ -237,6 +238,11 @@ class TileLog:
         self.close()
 
 
+def log_policy(policy: Policy, log: Log) -> None:
+    """Log which policy is in force, with the bytes that its digest is of."""
+    log.append("policy", {"name": policy.name, "digest": policy.digest().hex()}, {"policy": policy.encode()})
+
+
 def carry_over(begun: Log, log: Log) -> None:
     """Log again in ``log`` what was logged in ``begun``, with what it attaches."""
     for entry in begun.entries():
@@ -257,4 +263,4 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-__all__ = ["Event", "Log", "MemoryLog", "TileLog", "carry_over"]
+__all__ = ["Event", "Log", "MemoryLog", "TileLog", "carry_over", "log_policy"]

@@ -1,4 +1,8 @@
-"""What the commands of a job share about the keeper's enclave: which one, what collects evidence, what appraises it."""
+"""What the commands of a job share about the keeper's enclave: which one, what collects evidence, what appraises it.
+
+What collects and appraises is imported where it is used: most jobs have neither, and inside Flower a silo is a new
+process for each message.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,17 @@ import argparse
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quatrefoil import stack
-from quatrefoil.appraisal import Relied, load
 from quatrefoil.cli.parties import report
-from quatrefoil.enclave.collateral import Collateral
-from quatrefoil.enclave.collectors import Collector
-from quatrefoil.enclave.collectors.nsm import NsmCollector
-from quatrefoil.enclave.collectors.tpm import TpmCollector
-from quatrefoil.enclave.collectors.tpm_tools import DEVICE
-from quatrefoil.enclave.collectors.tsm import REPORTS, TsmCollector
-from quatrefoil.endorsements import bundle
 from quatrefoil.errors import CallerError, HostError
 from quatrefoil.policy import COMMITTEE, Policy
 from quatrefoil.transport import system_clock
+
+if TYPE_CHECKING:
+    from quatrefoil.appraisal import Relied
+    from quatrefoil.enclave.collectors import Collector
 
 
 def add_enclave_option(
@@ -59,6 +60,9 @@ def add_server_enclave_option(parser: argparse.ArgumentParser, otherwise: str) -
 
 
 def add_collector_options(parser: argparse.ArgumentParser) -> None:
+    from quatrefoil.enclave.collectors.tpm_tools import DEVICE
+    from quatrefoil.enclave.collectors.tsm import REPORTS
+
     parser.add_argument("--tpm-key", metavar="KEY", help="attestation key of the TPM: a persistent handle or a context")
     parser.add_argument("--tpm-pcrs", type=registers, metavar="N,N,...", help="registers to quote (default: 0 to 7)")
     parser.add_argument("--tpm-bank", metavar="HASH", help="bank of registers (default: sha256)")
@@ -81,6 +85,10 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {"tpm": _TPM, "tdx": _TSM, "sev-snp"
 
 def collector_of(options: argparse.Namespace, backend: str) -> Collector | None:
     """What collects ``backend`` evidence; None for the stand-in. Options of another backend are ``CallerError``."""
+    from quatrefoil.enclave.collectors.nsm import NsmCollector
+    from quatrefoil.enclave.collectors.tpm import TpmCollector
+    from quatrefoil.enclave.collectors.tsm import TsmCollector
+
     given = {name: getattr(options, name) for name in (*_TPM, *_TSM) if getattr(options, name) is not None}
     known = _OPTIONS.get(backend, {})
     if wrong := [name for name in given if name not in known]:
@@ -138,6 +146,8 @@ def require_current(folder: Path, at: datetime) -> None:
 
     It says nothing of what holds: verification judges every part again, each time that it uses it.
     """
+    from quatrefoil.endorsements import bundle
+
     for one in bundle.held(folder):
         for problem in one.problems(at):
             raise HostError(
@@ -148,6 +158,9 @@ def require_current(folder: Path, at: datetime) -> None:
 
 def read_relied(appraisal: Path | None, collateral: Path | None) -> Relied | None:
     """Both from their files; None where no appraisal policy is given."""
+    from quatrefoil.appraisal import Relied, load
+    from quatrefoil.enclave.collateral import Collateral
+
     if appraisal is not None:
         return Relied(load(appraisal), Collateral() if collateral is None else Collateral.load(collateral))
     if collateral is not None:

@@ -13,8 +13,7 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from quatrefoil import stack
-from quatrefoil.api import log_policy
-from quatrefoil.audit import Log, TileLog
+from quatrefoil.audit import Log, TileLog, log_policy
 from quatrefoil.audit.dsse import Envelope, Notary
 from quatrefoil.cli.output import progress_console
 from quatrefoil.cli.reports import report as report  # for the commands that import it from here

@@ -27,8 +27,8 @@ from quatrefoil.demo.ward import CLINIC
 from quatrefoil.errors import CallerError
 from quatrefoil.federation.vectors import layout_of
 from quatrefoil.planner import Costs, Plan, plan
-from quatrefoil.planner.host import PARAMETER_SETS, availability
-from quatrefoil.policy import Policy
+from quatrefoil.planner.host import availability
+from quatrefoil.policy import PARAMETER_SETS, Policy
 
 SPLITS = 10
 HEADLINE: Kind = "mlp"

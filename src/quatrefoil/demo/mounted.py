@@ -19,8 +19,7 @@ from quatrefoil.errors import PolicyError
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import shape_of
 from quatrefoil.federation.messages import RoundOffer
-from quatrefoil.planner.host import PARAMETER_SETS
-from quatrefoil.policy import Policy
+from quatrefoil.policy import PARAMETER_SETS, Policy
 from quatrefoil.transport import CertificateAuthority, PostQuantumTransport, system_clock
 
 LONE = "cleveland"

@@ -12,6 +12,7 @@ from quatrefoil.flower.courier import TRAIN, UNTIL_AGAIN, App, Carry, Courier
 from quatrefoil.flower.post import Post
 from quatrefoil.flower.records import Carried
 from quatrefoil.flower.session import Session, greet, greeted
+from quatrefoil.meter import Meter
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.transport import system_clock
 
@@ -29,12 +30,15 @@ class Attending:
         post: Post,
         *,
         security: TransportSecurity,
+        meter: Meter,
         report: Callable[[str], None],
     ) -> None:
+        """``meter``: how long messages and their replies are under way, and their bytes."""
         self._service = service
         self._app = app
         self._post = post
         self._security = security
+        self._meter = meter
         self._report = report
         self._key: Recipient = security.new_recipient()
         self._nodes: dict[int, asyncio.Task[None]] = {}
@@ -83,8 +87,8 @@ class Attending:
         while True:
             signed, digest = greet(self._security, self._key, self._post.run, node, os.urandom(16), at=system_clock())
             try:
-                content = await self._post.exchange(node, Carried(signed, hello=True).record(), TRAIN, "hello")
-                return greeted(self._key, digest, Carried.read(content).payload, os.urandom)
+                answer = await self._exchange(node, Carried(signed, hello=True), TRAIN, "hello")
+                return greeted(self._key, digest, answer.payload, os.urandom)
             except QuatrefoilError as error:
                 self._report(f"node {node} does not answer a hello: {error.problem}")
                 await asyncio.sleep(UNTIL_AGAIN)
@@ -96,8 +100,8 @@ class Attending:
             nonlocal number
             number += 1
             sealed = session.seal(message, number=number, kind=kind)
-            content = Carried(sealed, session=session.hello, number=number).record()
-            replied = Carried.read(await self._post.exchange(node, content, kind, str(self._round())))
+            sent = Carried(sealed, session=session.hello, number=number)
+            replied = await self._exchange(node, sent, kind, str(self._round()))
             if (replied.session, replied.number) != (session.hello, number):
                 raise PeerUnreachable(
                     "the SuperLink delivered the reply to another message", hint="Find out who runs it"
@@ -109,6 +113,12 @@ class Attending:
                 raise PeerUnreachable(error.problem, hint=error.hint) from None
 
         return carry
+
+    async def _exchange(self, node: int, sent: Carried, kind: str, group: str) -> Carried:
+        with self._meter.timed("flower.exchange") as cost:
+            replied = Carried.read(await self._post.exchange(node, sent.record(), kind, group))
+            cost.bytes += len(sent.payload) + len(replied.payload)
+        return replied
 
     def _round(self) -> int:
         return self._service.standing.rounds_done + 1

@@ -8,6 +8,7 @@ goes along: a round then takes two messages a silo, and each costs the start of 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -19,6 +20,7 @@ from quatrefoil.flower.replay import Answered, method_of
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.rpc import FIRST_PAUSE, longer
 from quatrefoil.services.seat import KINDS
+from quatrefoil.services.waiting import wait_until
 
 TRAIN, EVALUATE = "train", "evaluate"
 """Kinds of Flower's messages: apps have functions for these. All that is no evaluation goes as ``train``."""
@@ -188,9 +190,8 @@ class Courier:
         if standing.aggregator is None:
             await asyncio.sleep(UNTIL_AGAIN)
             return
-        offer, done = standing.offer, standing.rounds_done
-        while (standing.offer, standing.rounds_done) == (offer, done):
-            await asyncio.sleep(1.0)
+        now = (standing.offer, standing.rounds_done)
+        await wait_until(lambda: (standing.offer, standing.rounds_done) != now, standing.for_silos, math.inf)
 
     def _next(self) -> bytes:
         body = parts.join([self._service.standing.job_digest, self._done.to_bytes(8, "big")])

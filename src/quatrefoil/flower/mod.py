@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from quatrefoil.errors import CallerError, DependencyMissing, UpdateRefused
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.flower.contents import ForSilo, Values
-from quatrefoil.flower.node import SiloNode
+from quatrefoil.flower.node import MESSAGE, SiloNode
 from quatrefoil.flower.records import Carried
 from quatrefoil.flower.seat_line import Brought, ask_seat
 from quatrefoil.flower.settings import seat_of, silo_file, silo_settings, state_named
+from quatrefoil.meter import Meter
 
 try:
     from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
@@ -48,13 +49,16 @@ def confidential_mod(message: Message, context: Context, call_next: ClientAppCal
         brought = Brought(state_named(options), carried.hello, carried.session, carried.number, *where)
         payload = ask_seat(seat, brought, carried.payload, app_of)
     else:
-        with SiloNode(options) as node:
+        meter = Meter()
+        with meter.timed(MESSAGE) as cost, SiloNode(options, meter) as node:
             if carried.hello:
                 payload = node.greeted(carried.payload, run=context.run_id, node=context.node_id)
             else:
                 payload = node.reply(
                     carried.payload, hello=carried.session, number=carried.number, kind=kind, app_of=app_of
                 )
+            cost.bytes += len(carried.payload) + len(payload)
+        node.keep_costs()
     content = Carried(payload, carried.hello, carried.session, carried.number).record()
     return Message(content=content, reply_to=message)
 

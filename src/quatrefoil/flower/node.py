@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,11 @@ from quatrefoil.meter import Meter
 from quatrefoil.services.silo import SiloService
 from quatrefoil.services.vitals import Vitals
 from quatrefoil.transport import system_clock
+
+MESSAGE = "flower.message"
+"""The step that is all of what a silo does about one message, its files opened and closed."""
+
+T = TypeVar("T")
 
 
 class App(Protocol):
@@ -66,13 +71,13 @@ class _Machines:
 class SiloNode:
     """``with``: its files are open."""
 
-    def __init__(self, options: argparse.Namespace, vitals: Vitals | None = None) -> None:
-        """``options``: of the silo's file (``settings``)."""
+    def __init__(self, options: argparse.Namespace, meter: Meter, vitals: Vitals | None = None) -> None:
+        """``options``: of the silo's file (``settings``); ``meter``: what :meth:`keep_costs` writes down."""
         self.files = PartyFiles(options, "silo")
         warn_insecure(self.files.policy)
         self._options = options
         self._vitals = vitals
-        self._meter = Meter()
+        self._meter = meter
         self._channel = CarriedChannel((), _Aggregator(options.aggregator))
         self._machines: _Machines | None = None
 
@@ -103,7 +108,6 @@ class SiloNode:
                 cost.bytes += len(answer)
         finally:
             opened.wipe()
-        self._keep_costs()
         return answer
 
     def _converse(self, sent: ForSilo, app: App) -> FromSilo:
@@ -113,13 +117,13 @@ class SiloNode:
         try:
             machines = self._machines = self._machines or self._made()
             try:
-                machines.service.run(app.train)
+                machines.service.run(self._timed(app.train))
                 if (envelope := machines.provenance.envelope()) is not None:
                     self.files.keep_provenance(envelope)
             except Unanswered as waiting:
                 question = waiting.request
             if sent.evaluate and sent.evaluate == machines.silo.rounds_done:
-                app.evaluate(machines.silo.model)
+                self._timed(app.evaluate)(machines.silo.model)
         except StateTaken:
             raise
         except QuatrefoilError as error:
@@ -151,8 +155,17 @@ class SiloNode:
         """What this silo's own file lets go."""
         return {name: value for name, value in metrics.items() if name in self._options.metrics}
 
-    def _keep_costs(self) -> None:
-        """Append what the layers took, where the silo's file asks for it."""
+    def _timed(self, call: Callable[[Arrays], T]) -> Callable[[Arrays], T]:
+        """A call of the app, as a step of its own: what it takes is no layer's cost."""
+
+        def timed(model: Arrays) -> T:
+            with self._meter.timed("flower.app"):
+                return call(model)
+
+        return timed
+
+    def keep_costs(self) -> None:
+        """Append what the layers took since the last time, where the silo's file asks for it."""
         if self._options.costs is not None and (rows := self._meter.as_rows()):
             with self._options.costs.open("a") as file:
                 file.writelines(json.dumps(row) + "\n" for row in rows)
@@ -167,4 +180,4 @@ class SiloNode:
         self.files.__exit__(kind, error, trace)
 
 
-__all__ = ["App", "AppOf", "SiloNode"]
+__all__ = ["MESSAGE", "App", "AppOf", "SiloNode"]

@@ -33,6 +33,7 @@ from quatrefoil.flower.contents import ForSilo
 from quatrefoil.flower.node import SiloNode
 from quatrefoil.flower.seat_line import PATIENCE, Brought, FarApp, Line, error_parts
 from quatrefoil.flower.settings import seat_of, silo_settings, state_named
+from quatrefoil.meter import Meter
 from quatrefoil.services.vitals import Vitals
 
 WAITING = 64
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
     try:
         with (
             ended_by_signal(),
-            SiloNode(silo, vitals) as node,
+            SiloNode(silo, Meter(), vitals) as node,
             Service(options, vitals, node.files.state) as running,
             listening(path, private=len(users) == 1) as listener,
         ):
@@ -146,7 +147,11 @@ class Seat:
         def app_of(sent: ForSilo) -> FarApp:
             return FarApp(line, sent)
 
-        return self._node.reply(payload, hello=brought.session, number=brought.number, kind=brought.kind, app_of=app_of)
+        reply = self._node.reply(
+            payload, hello=brought.session, number=brought.number, kind=brought.kind, app_of=app_of
+        )
+        self._node.keep_costs()
+        return reply
 
 
 @contextmanager

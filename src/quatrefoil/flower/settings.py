@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from quatrefoil.cli import aggregator
 from quatrefoil.cli.enclaves import add_enclave_option, add_relying_options
 from quatrefoil.cli.parties import add_party_options, count
 from quatrefoil.configuration import parse, read_text
@@ -32,6 +31,8 @@ SIMULATED = "QUATREFOIL_SIMULATED_SILOS"
 
 def aggregator_settings(file: Path) -> argparse.Namespace:
     """What a ServerApp is started with."""
+    from quatrefoil.cli import aggregator  # no silo loads it
+
     return _read(file, aggregator.add_job_options)
 
 

@@ -164,8 +164,9 @@ class _Running(AggregatorProgram):
         self._attended = service
         async with Post(self._grid, self._ttl) as post:
             running = asyncio.create_task(service.run())
+            attending = Attending(service, self, post, security=self.files.security, meter=self.meter, report=report)
             beside = (
-                asyncio.create_task(Attending(service, self, post, security=self.files.security, report=report).run()),
+                asyncio.create_task(attending.run()),
                 asyncio.create_task(self._follow(service)),
             )
             try:

@@ -14,13 +14,7 @@ from quatrefoil.contracts import IntegrityProof, PrivateAggregation
 from quatrefoil.enclave import devices
 from quatrefoil.errors import CallerError, QuatrefoilError
 from quatrefoil.planner.availability import Availability
-from quatrefoil.policy import BACKENDS, COMMITTEE, VALUE_BITS
-
-PARAMETER_SETS: Mapping[int, str] = {12: "sum-32-w12", 16: "sum-256-w16", 32: "sum-2048-w32"}
-"""Value bits of a policy -> the additive parameter set for them."""
-
-CKKS_SUMS = "ckks-sum-4096"
-"""The set of sums in CKKS: it is more exact than any number of value bits asks for."""
+from quatrefoil.policy import BACKENDS, CKKS_SUMS, COMMITTEE, PARAMETER_SETS, UNCOLLECTED, VALUE_BITS
 
 ADDING = ("additive-rlwe", "plain", "ckks")
 """Aggregation backends that add the updates of a round."""
@@ -115,12 +109,6 @@ def homomorphic_missing() -> str:
     return ""
 
 
-UNCOLLECTED: Mapping[str, str] = {
-    "sgx": "nothing here collects evidence inside an SGX enclave",
-    "nvidia-cc": "a GPU isolates what runs on it, and not the memory of a keeper or a server beside it",
-}
-"""Backends of which nothing here can give evidence, whatever devices there are, and why."""
-
 NO_STAND_IN = "nothing stands in for a server that gives evidence: a request could be sealed to anybody"
 """Why a model is never served without an enclave."""
 
@@ -158,9 +146,7 @@ def _said(kinds: Collection[str], who: str) -> dict[str, str]:
 
 __all__ = [
     "ADDING",
-    "CKKS_SUMS",
     "NO_STAND_IN",
-    "PARAMETER_SETS",
     "aggregation",
     "availability",
     "homomorphic_missing",

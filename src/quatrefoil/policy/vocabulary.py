@@ -48,6 +48,18 @@ BACKENDS: Mapping[str, Mapping[str, str]] = {
 }
 """The closed vocabulary of ``[allow]``: layer -> backend -> what it is. Some do not exist yet; the plan says which."""
 
+UNCOLLECTED: Mapping[str, str] = {
+    "sgx": "nothing here collects evidence inside an SGX enclave",
+    "nvidia-cc": "a GPU isolates what runs on it, and not the memory of a keeper or a server beside it",
+}
+"""Backends of which nothing here can give evidence, whatever devices there are, and why."""
+
+PARAMETER_SETS: Mapping[int, str] = {12: "sum-32-w12", 16: "sum-256-w16", 32: "sum-2048-w32"}
+"""Value bits -> the set of ``additive-rlwe`` for them."""
+
+CKKS_SUMS = "ckks-sum-4096"
+"""The set of sums in ``ckks``: it is more exact than any number of value bits asks for."""
+
 LAYERS = tuple(BACKENDS)
 
 ISOLATION: Mapping[str, str] = {

@@ -16,15 +16,12 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.enrolment import Enrolments
 from quatrefoil.federation.refusals import LONGEST_REASON
 from quatrefoil.services.member_questions import MemberQuestions
-from quatrefoil.services.rpc import SMALL, Asked, Method, OnRefused, answer_all
+from quatrefoil.services.rpc import LARGEST_EXPANSION, SMALL, Asked, Method, OnRefused, answer_all
 from quatrefoil.services.standing import Standing
 from quatrefoil.services.vitals import Vitals, watched
 from quatrefoil.services.waiting import wait_until, wake
 
 PATIENCE = 20.0
-LARGEST_EXPANSION = 16
-"""Bytes a parameter that a contribution may have, beside what every message may."""
-
 LARGEST_SHARE = 1 << 16
 """Bytes that it may have for each member of a committee: a sealed share of one block of the key."""
 
@@ -197,4 +194,4 @@ def _size(silo: str, body: bytes) -> int:
     return int.from_bytes(body, "big")
 
 
-__all__ = ["LARGEST_EXPANSION", "PATIENCE", "Questions"]
+__all__ = ["PATIENCE", "Questions"]

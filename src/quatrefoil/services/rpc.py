@@ -74,6 +74,9 @@ OnRefused = Callable[[str, QuatrefoilError], None]
 SMALL = 1 << 20
 """Bytes that a request may have where nothing larger is expected."""
 
+LARGEST_EXPANSION = 16
+"""Bytes a parameter that a contribution may have, beside what every message may."""
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0
 """Seconds before a question is asked again of a party that is away: at first, and at last."""
 

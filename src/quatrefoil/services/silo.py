@@ -32,8 +32,7 @@ from quatrefoil.federation.refusals import LONGEST_REASON
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.federation.witnessing import SiloWitness
-from quatrefoil.services.questions import LARGEST_EXPANSION
-from quatrefoil.services.rpc import FIRST_PAUSE, Asking, ask, jittered, longer
+from quatrefoil.services.rpc import FIRST_PAUSE, LARGEST_EXPANSION, Asking, ask, jittered, longer
 from quatrefoil.services.seat import KINDS, Seat
 from quatrefoil.services.vitals import Vitals
 from quatrefoil.services.waiting import Rests

@@ -217,7 +217,7 @@ def gathering() -> Gathering:
     """The dealer's contribution, and the roster that has it alone."""
     signed, sealed, ciphertext, proof = committees.dealer()[1]
     found = Gathering(committees.context(), b"", committees.aggregation(), MemorySpool())
-    found.add(DEALER, signed, sealed, ciphertext, proof)
+    found.add(DEALER, signed, sealed, ciphertext, proof, digest=sha256(ciphertext))
     found.proposal = found.roster()
     return found
 
