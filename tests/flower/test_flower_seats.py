@@ -74,6 +74,7 @@ def test_a_job_whose_keys_a_committee_holds_ends_with_the_weighted_mean(room: Se
     assert np.full(3, SILOS["bari"][0], "<f4").tobytes() not in crossed
 
 
+@pytest.mark.slow
 def test_a_silo_may_have_a_seat_in_a_job_with_a_keeper_too(tmp_path: Path, costs_file: Path) -> None:
     with FlowerRoom(tmp_path, costs_file) as room:
         file = tmp_path / "bari.toml"
@@ -106,6 +107,7 @@ def test_a_seat_that_is_killed_while_its_app_trains_is_silent_in_the_attempt_and
     assert "the other end of the seat's line is gone" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_seat_that_is_killed_after_its_update_was_recorded_sends_the_same_bytes(room: SeatRoom) -> None:
     app = Trained("cusco")
     grid, killed = room.grid({"cusco": app}), []
@@ -125,6 +127,7 @@ def test_a_seat_that_is_killed_after_its_update_was_recorded_sends_the_same_byte
     assert (1, 0) not in attempts(room, "member-answer", "cusco")
 
 
+@pytest.mark.slow
 def test_with_more_seats_gone_than_may_be_silent_the_attempt_is_void_and_the_next_one_is_answered(
     room: SeatRoom,
 ) -> None:
@@ -144,6 +147,7 @@ def test_with_more_seats_gone_than_may_be_silent_the_attempt_is_void_and_the_nex
     assert (1, 1) in attempts(room, "member-key", "ambon")
 
 
+@pytest.mark.slow
 def test_a_node_without_a_seat_waits_for_it(tmp_path: Path, costs_file: Path, capfd: Any) -> None:
     with SeatRoom(tmp_path, costs_file, seats=False) as room:
         room.seat("ambon", "cusco")
@@ -261,6 +265,7 @@ def test_a_second_seat_of_one_silo_does_not_start(room: SeatRoom) -> None:
     assert "state" in room.output("second") and room.socket("bari").is_socket()
 
 
+@pytest.mark.slow
 def test_a_seat_that_is_stopped_leaves_nothing_behind_and_goes_on(room: SeatRoom) -> None:
     process = room.running["seat-ambon"]
     process.terminate()
