@@ -60,7 +60,7 @@ def filled(name: str, values: Any, texts: Any, rows: int = 3) -> dict[str, Any]:
         if once:
             content |= made[0] if path == "rows" else {path: made[0]}
         else:
-            content[path] = made
+            content[path] = [before | row for before, row in zip(content.get(path, [{}] * rows), made, strict=True)]
     content |= {path: [{key: next(values) for key in keys}] for path, keys in ONLY_DRAWN.get(name, {}).items()}
     return content | {"schema": which.schema, "machine": records.here().machine}
 

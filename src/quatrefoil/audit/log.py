@@ -148,12 +148,10 @@ class TileLog:
 
         Also where all files are there: their names may come of an attempt that failed before they were synchronised.
         """
-        folder, attached = self._folder / PAYLOADS, False
+        folder = self._folder / PAYLOADS
+        attached = {folder / Attachment.of(content).sha256: content for content in _contents(events)}
         try:
-            for content in _contents(events):
-                path, attached = folder / Attachment.of(content).sha256, True
-                if not path.exists():
-                    disk.put_content(path, content, durable=True)
+            disk.put_contents({path: content for path, content in attached.items() if not path.exists()})
             if attached:
                 disk.synchronise_folder(folder)
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -65,24 +66,33 @@ def beside(path: Path) -> Path:
 
 def put(path: Path, content: bytes, *, durable: bool) -> None:
     """``content`` in the place of ``path``, whole or not at all; ``durable``: on the disk when this returns."""
-    put_content(path, content, durable=durable)
+    _write_beside(path, content, durable=durable)
+    rename(beside(path), path)
     if durable:
         synchronise_folder(path.parent)
 
 
-def put_content(path: Path, content: bytes, *, durable: bool) -> None:
-    """:func:`put` for one of several in a folder, which is synchronised once when all are there: until then the name
-    may be gone after a crash, and never stands for anything else."""
+def put_contents(contents: Mapping[Path, bytes]) -> None:
+    """Durable :func:`put` for several, of which the caller synchronises the folder: until then a name may be gone after
+    a crash, and never stands for anything else. All are written before the first is waited for, and go to the disk
+    together."""
+    for path, content in contents.items():
+        _write_beside(path, content, durable=False)
+    for path in contents:
+        synchronise_file(beside(path))
+    for path in contents:
+        rename(beside(path), path)
+
+
+def _write_beside(path: Path, content: bytes, *, durable: bool) -> None:
     make_folders(path.parent)
-    temporary = beside(path)
-    descriptor = create(temporary)
+    descriptor = create(beside(path))
     try:
         write(descriptor, content)
         if durable:
             synchronise(descriptor)
     finally:
         os.close(descriptor)
-    rename(temporary, path)
 
 
 def synchronise_file(path: Path) -> None:
