@@ -146,10 +146,10 @@ class Killed(TreeJob):
         return [python, mortal_steps.PROGRAM, str(self.fate), *arguments]
 
     def start_aggregator(self, group: str, *arguments: str) -> None:
-        super().start_aggregator(group, "--deadline", "300", "--give-up", "900", *arguments)
+        super().start_aggregator(group, "--deadline", "20", "--give-up", "900", *arguments)
 
     def start_upper_aggregator(self, *arguments: str) -> None:
-        super().start_upper_aggregator("--deadline", "300", "--give-up", "900", *arguments)
+        super().start_upper_aggregator("--deadline", "20", "--give-up", "900", *arguments)
 
     @property
     def deaths(self) -> list[str]:
@@ -170,7 +170,7 @@ SOME = {
         "before put outbox",  # its sum goes up
         "after send contribute",
         "after replace upper",  # what it will take is durable, and not taken
-        "after replace account model",  # taken, and not published
+        "before log round-accepted",  # taken, and not published
         "before log receipts round-finished",
         "after put announced",
         "before put ended",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -219,3 +223,21 @@ def test_a_state_below_is_told_from_the_one_above(site, tmp_path, capsys) -> Non
     assert "log" in {entry.name for entry in (tmp_path / "state" / "upper").iterdir()}
     database = site.group(tmp_path / "state", database="postgresql://nowhere/consortium")
     assert "is in its file state.sqlite" in refusal(database, capsys)
+
+
+def test_a_group_that_waits_for_the_upper_aggregator_is_stopped_by_a_signal(site, tmp_path) -> None:
+    command = [*site.group(tmp_path / "state", give_up="never"), "--log-format", "json"]
+    process = subprocess.Popen([sys.executable, "-m", "quatrefoil.cli", *command], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if "the upper aggregator does not answer" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    _, rest = process.communicate(timeout=60)
+    told = [json.loads(line) for line in [*lines, *rest.splitlines()] if "INSECURE" not in line]
+    assert process.returncode == 0
+    assert "stopped: started again with the same --state it goes on" in [one["message"] for one in told]
+    assert any(one["message"].startswith("upper job: the upper aggregator does not answer") for one in told)
+    assert {one["command"] for one in told} == {"aggregator"} and "Traceback" not in rest
