@@ -171,3 +171,10 @@ STEPS: dict[str, set[str]] = {
     },
 }
 """What every job comes to. There is more: refusals, and voids that come where they come."""
+
+GROUP = (STEPS["aggregator"] | STEPS["silo"]) - {"put consent/toy", "put data/salt"} | {
+    "put consent/toy-upper",
+    "put ended",
+    "replace upper",
+}
+"""Of the aggregator of a group in a tree, which is a silo of the upper job: of both, and what it keeps of that job."""

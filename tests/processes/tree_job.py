@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from logs import entries_of
+from quatrefoil.audit.log import TRUST_FOLDER
 from quatrefoil.demo.processes import HOST, Commands, command_line, free_port
 from quatrefoil.transport import CertificateAuthority, system_clock
 
@@ -187,9 +188,15 @@ class TreeJob(Commands):
         return content
 
     def stored(self, name: str, *, upper: bool = False) -> list[str]:
-        """Kinds of the log entries of a party, in order; of the silo that a group is in the upper job."""
+        """Kinds of the log entries of a party, in order; ``upper``: of the silo that a group is in the upper job."""
+        return [entry.kind for entry in entries_of(self._log(name, upper))]
+
+    def has_log(self, name: str, *, upper: bool = False) -> bool:
+        return (self._log(name, upper) / TRUST_FOLDER / "root.pem").exists()
+
+    def _log(self, name: str, upper: bool) -> Path:
         folder = self.folder / "state" / name
-        return [entry.kind for entry in entries_of((folder / "upper" if upper else folder) / "log")]
+        return (folder / "upper" if upper else folder) / "log"
 
 
 def clear_mean(silos: Mapping[str, tuple[int, int]]) -> float:

@@ -27,6 +27,8 @@ from quatrefoil.services.keeper import KeeperService
 from quatrefoil.services.keeper_link import KeeperLink
 from quatrefoil.services.rpc import ask_async
 from quatrefoil.services.silo import Finished, SiloService
+from quatrefoil.services.upper_link import UpperLink
+from quatrefoil.services.vitals import Vitals
 from quatrefoil.services.waiting import Waiting
 from quatrefoil.transport import (
     HYBRID_768,
@@ -62,10 +64,16 @@ class Loopback:
         keeper: bool = True,
         channels: ChannelPolicy = HYBRID_768,
         cosigning: Callable[[AgreedJob], Cosigning] | None = None,
+        upper: Callable[[Vitals], UpperLink] | None = None,
     ) -> None:
+        """``upper``: makes the link of a group's aggregator, anew for each life."""
         self.world = world
+        self._make_upper = upper
+        self.upper: UpperLink | None = None
         self._make_cosigning = cosigning
         self.waiting = Waiting(deadline, give_up)
+        self.silos_give_up = give_up
+        """Seconds that silos which are started from now on go on asking an aggregator that is away."""
         self.timeout = timeout
         self.channels = channels
         self.dialled: list[tuple[str, bool]] = []
@@ -105,6 +113,10 @@ class Loopback:
 
     async def start_aggregator(self) -> None:
         world = self.world
+        self.vitals = Vitals("aggregator")
+        self.upper = None if self._make_upper is None else self._make_upper(self.vitals)
+        if self.upper is not None:
+            self.upper.start()
         self.service = AggregatorService(
             world.enrolments,
             self._make_aggregator,
@@ -120,6 +132,8 @@ class Loopback:
             on_received=lambda number, silo, _: self.received.append((number, silo)),
             on_refused=self._refuse,
             report=self.reports.append,
+            vitals=self.vitals,
+            upper=self.upper,
         )
         self.port = (await self._serve("hub", "silo", self.service.handle, getattr(self, "port", 0))).port
         self.run = asyncio.create_task(self.service.run())
@@ -127,6 +141,8 @@ class Loopback:
     async def stop_aggregator(self) -> None:
         self.run.cancel()
         await asyncio.gather(self.run, return_exceptions=True)
+        if self.upper is not None:
+            await self.upper.close()
         if "hub" in self._servers:
             await self._servers.pop("hub").close()
 
@@ -237,7 +253,7 @@ class RunningSilo:
             signing_of(machine),
             hub.dialling(name),
             witness=witness,
-            give_up=hub.waiting.give_up,
+            give_up=hub.silos_give_up,
             report=self.reports.append,
         )
         self._running = asyncio.get_running_loop().run_in_executor(hub.threads, service.run, train)
