@@ -101,7 +101,10 @@ def test_what_is_missing_is_said_first(tmp_path) -> None:
     made = page(outcomes({"proof": result(part("proof"), prove_ms=1.0)}, tmp_path))
     text = shown(made)
     assert f"1 of {len(PARTS)} benches have figures" in text and "<b>it broke</b>" in text
-    assert "aggregation, streams, kernel, inference-proof, transport, " in text and "routing, planner, failed:" in text
+    assert (
+        "aggregation, streams, kernel, committee, simulate, scale, flower, inference-proof, " in text
+        and "routing, planner, failed:" in text
+    )
     assert text.index("planner, failed:") < text.index("The four layers")
     assert "not measured: the bench is failed" in text and "not computed: its figure was not measured" in text
 

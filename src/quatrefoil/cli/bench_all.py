@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--flower",
         type=Path,
         metavar="PYTHON",
-        help="Python of an environment with the extra flower, which runs the part flower; without it that is missing",
+        help="the Python of an environment with the extra flower, for the part flower; without it that is missing",
     )
     output.add_json_option(parser)
     parser.set_defaults(bench=_run)
