@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -238,6 +239,50 @@ def test_nobody_of_another_user_is_attended(tmp_path: Path) -> None:
             with pytest.raises(MessageRefused, match=f"none of user {os.getuid()}. Run the SuperNode as that user"):
                 ask_seat(path, brought(), payload, Moved)
         assert node.asked == [] and len(refused.said) == 2 and ended == []
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that only this user writes, and others may enter, unlike those of tests."""
+    with tempfile.TemporaryDirectory(prefix="quatrefoil-seat-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def said_as(user: int, path: Path) -> str:
+    """What a process of this user is answered by the seat at ``path``, or why it is not."""
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        said = "nothing"
+        try:
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+            said = ask_seat(path, brought(), b"sealed", Moved).decode()
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        finally:
+            os.write(writing, said.encode()[:4000])
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as answer:
+        return answer.read()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_of_other_users_the_one_who_is_named_is_attended_and_no_other(open_folder: Path) -> None:
+    app, other = 12345, 12346
+    with seated(open_folder, lambda _: b"fine", users={os.getuid(), app}) as (path, node, refused, _):
+        assert said_as(app, path) == "fine"
+        assert f"this seat attends processes of user 0 and of user {app}, and none of user {other}" in said_as(
+            other, path
+        )
+        assert len(node.asked) == len(refused.said) == 1
+    with seated(open_folder, lambda _: b"fine") as (path, node, *_):
+        assert "HostError" in (said := said_as(app, path)) and "cannot be reached (Permission denied)" in said
+        path.chmod(0o666)  # and if the file were open, the kernel still says who it is
+        assert "none of user 12345" in said_as(app, path)
+        assert node.asked == []
 
 
 def test_only_its_own_user_may_open_a_seat_s_socket(tmp_path: Path) -> None:
