@@ -204,7 +204,7 @@ REFUSED = {
     ),
     "bench of all into a file": ("bench all --report {policy}", "hospitals.toml cannot be used"),
     "bench of two silos in Flower": ("bench flower --silos 2", "measured with at least 3 silos"),
-    "bench of all with a Python that is none": ("bench all --report {tmp}/report --flower {tmp}/python", "does not run"),
+    "bench of all with no Python": ("bench all --report {tmp}/report --flower {tmp}/python", "does not run"),
     "app for Flower under no name": ("flower new {tmp}/1st", "cannot be the name of an app"),
     "seat of a silo without a file": ("flower seat {tmp}/none.toml", "none.toml: cannot be read"),
     "bench of one silo": ("bench aggregation --silos 1", "1 silos are in no parameter set"),

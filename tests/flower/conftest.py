@@ -14,21 +14,20 @@ import pytest
 from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import availability
 
-NEED_FLOWER = [
-    f"test_flower_{name}.py"
-    for name in (
-        "jobs",
-        "hostility",
-        "imports",
-        "deployment",
-        "simulation",
-        "written_app",
-        "keeper_kills",
-        "bench",
-        "seats",
-        "seat_deployment",
-    )
-]
+_NEEDING = (
+    "jobs",
+    "hostility",
+    "imports",
+    "keeper_kills",
+    "written_app",
+    "bench_apps",
+    "bench",
+    "deployment",
+    "simulation",
+    "seats",
+    "seat_deployment",
+)
+NEED_FLOWER = [f"test_flower_{name}.py" for name in _NEEDING]
 collect_ignore = [] if find_spec("flwr") else NEED_FLOWER
 
 if not collect_ignore:
