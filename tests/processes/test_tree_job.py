@@ -16,6 +16,7 @@ from toy_job import costs_file
 from tree_job import ROUNDS, VALUES, TreeJob, clear_mean, everybody, tree
 
 import mortal_steps
+import postgres_server
 from quatrefoil.demo.processes import HOST, command_line
 
 __all__ = ["costs_file", "tree"]
@@ -123,6 +124,25 @@ def test_a_group_that_stays_away_from_a_round_takes_the_mean_of_the_others(tmp_p
             assert np.array_equal(job.model(name), np.zeros(VALUES) + mean), name
         assert job.result("upper")["rounds"][0]["contributors"] == ["north-up", "south-up", "west-up"]
         assert job.result("east")["rounds"][0]["contributors"] == sorted(job.groups["east"])
+
+
+def test_with_both_states_of_a_group_in_a_database_it_goes_on_where_it_was_killed(tree: TreeJob) -> None:
+    if reason := postgres_server.why_not():
+        pytest.skip(reason)
+    with postgres_server.server() as database:
+        tree.hold()
+        tree.start_upper()
+        for group in tree.groups:
+            tree.start_group(group, "--database", f"{database.url()}#{group}")
+        until(tree, "north", "round-opened")
+        tree.kill("north")
+        tree.start_aggregator("north", "--database", f"{database.url()}#north")
+        tree.go_on()
+        tree.finish(seconds=SOON)
+        check(tree)
+        for folder in ("north", "north/upper"):
+            assert not (tree.folder / "state" / folder / "state.sqlite").exists()
+            assert (tree.folder / "state" / folder / "database").exists()
 
 
 # ------------------------------------------------------------------------------------------------- killed at each step

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import numpy as np
-from loopback import SOON, Loopback, RunningSilo, signing_of
+from loopback import Loopback, RunningSilo, signing_of
 
 from quatrefoil.audit import MemoryLog
 from quatrefoil.federation.group_sums import upper_initial
@@ -23,6 +23,8 @@ NORTH, SOUTH, WEST = ("ambon", "bari", "cusco"), ("dakar", "elba"), ("faro", "gr
 GROUPS = {"north": NORTH, "south": SOUTH, "west": WEST}
 FOUR = {"east": ("huesca", "izmir"), **GROUPS}
 SAMPLES.setdefault("izmir", 30)
+LONG = 90.0
+"""Seconds after which a test has failed; nothing here takes nearly as long: there are four aggregators and keepers."""
 
 
 def update(silo: str) -> np.ndarray:
@@ -44,15 +46,16 @@ class Grove:
         groups: Mapping[str, Sequence[str]],
         *,
         rounds: int = 2,
-        deadline: float = SOON,
-        give_up: float = SOON,
+        upper_deadline: float = LONG,
+        give_up: float = LONG,
         upper: UpperWorld | None = None,
     ) -> None:
         self.names = groups
         self.rounds = rounds
-        self.waits = {"deadline": deadline, "give_up": give_up}
+        self.waits = {"give_up": give_up, "soon": LONG}
         initial = upper_initial(VALUES)
-        self.upper = Loopback(upper or UpperWorld(names=tuple(groups), rounds=rounds, initial=initial), **self.waits)
+        world = upper or UpperWorld(names=tuple(groups), rounds=rounds, initial=initial)
+        self.upper = Loopback(world, deadline=upper_deadline, **self.waits)
         self.groups = {name: self._group(name, silos) for name, silos in groups.items()}
         self.running: dict[str, RunningSilo] = {}
         self._opened = AsyncExitStack()
@@ -61,7 +64,7 @@ class Grove:
         world = GroupWorld(
             limits=dict(LIMITS), names=tuple(silos), rounds=self.rounds, initial=[np.zeros(VALUES)], upper=b""
         )
-        return Loopback(world, **self.waits, upper=lambda vitals: self.link(name, vitals))
+        return Loopback(world, deadline=LONG, **self.waits, upper=lambda vitals: self.link(name, vitals))
 
     def link(self, name: str, vitals: Vitals, **changes: Any) -> UpperLink:
         """Made anew on what is on the disk of the silo that a group is above."""
@@ -118,4 +121,4 @@ def step(silo: str, model: list[np.ndarray]) -> list[np.ndarray]:
     return [model[0] + update(silo) * GRAIN]
 
 
-__all__ = ["FOUR", "GROUPS", "NORTH", "SOUTH", "WEST", "Grove", "clear_mean", "step", "update"]
+__all__ = ["FOUR", "GROUPS", "LONG", "NORTH", "SOUTH", "WEST", "Grove", "clear_mean", "step", "update"]

@@ -65,8 +65,11 @@ class Loopback:
         channels: ChannelPolicy = HYBRID_768,
         cosigning: Callable[[AgreedJob], Cosigning] | None = None,
         upper: Callable[[Vitals], UpperLink] | None = None,
+        soon: float = SOON,
     ) -> None:
-        """``upper``: makes the link of a group's aggregator, anew for each life."""
+        """``upper``: makes the link of a group's aggregator, anew for each life. ``soon``: seconds after which a wait
+        has failed."""
+        self.soon = soon
         self.world = world
         self._make_upper = upper
         self.upper: UpperLink | None = None
@@ -148,10 +151,10 @@ class Loopback:
 
     async def finished(self) -> Aggregator:
         """The aggregator, once all rounds are done."""
-        return await asyncio.wait_for(asyncio.shield(self.run), SOON)
+        return await asyncio.wait_for(asyncio.shield(self.run), self.soon)
 
     async def until(self, ready: Callable[[], bool]) -> None:
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(self.soon):
             while not ready():
                 await asyncio.sleep(0.01)
 
@@ -247,6 +250,7 @@ class RunningSilo:
     ) -> None:
         self.name = name
         self.machine = machine
+        self._soon = hub.soon
         self.reports: list[str] = []
         service = SiloService(
             machine,
@@ -261,7 +265,7 @@ class RunningSilo:
         self._running.add_done_callback(lambda running: running.cancelled() or running.exception())
 
     async def result(self) -> Finished:
-        return await asyncio.wait_for(asyncio.shield(self._running), SOON)
+        return await asyncio.wait_for(asyncio.shield(self._running), self._soon)
 
     @property
     def ended(self) -> bool:

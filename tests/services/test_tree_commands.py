@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from quatrefoil.cli import main
+from quatrefoil.cli.aggregator_upper import upper_database
 from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import availability
 from support import Consortium
@@ -223,6 +224,13 @@ def test_a_state_below_is_told_from_the_one_above(site, tmp_path, capsys) -> Non
     assert "log" in {entry.name for entry in (tmp_path / "state" / "upper").iterdir()}
     database = site.group(tmp_path / "state", database="postgresql://nowhere/consortium")
     assert "is in its file state.sqlite" in refusal(database, capsys)
+
+
+def test_two_states_in_a_database_have_two_names() -> None:
+    """Without a name, each has that of its party: its role is in it."""
+    assert upper_database(None) is None
+    assert upper_database("postgresql://here/one") == "postgresql://here/one"
+    assert upper_database("postgresql://here/one#north") == "postgresql://here/one#north/upper"
 
 
 def test_a_group_that_waits_for_the_upper_aggregator_is_stopped_by_a_signal(site, tmp_path) -> None:

@@ -6,8 +6,8 @@ import asyncio
 
 import numpy as np
 import pytest
-from grove import FOUR, GROUPS, NORTH, SOUTH, WEST, Grove, clear_mean, step
-from loopback import SOON, Gate
+from grove import FOUR, GROUPS, LONG, NORTH, SOUTH, WEST, Grove, clear_mean, step
+from loopback import Gate
 
 from quatrefoil.errors import CallerError, HostError, PolicyError
 from quatrefoil.federation.group_sums import upper_initial
@@ -22,7 +22,7 @@ class Held(Gate):
 
     def train(self, model):
         self.reached.set()
-        assert self._opened.wait(SOON)
+        assert self._opened.wait(LONG)
         return step(self._name, model)
 
 
@@ -88,7 +88,7 @@ def test_a_group_that_comes_too_late_publishes_what_the_others_added() -> None:
     """The upper job goes on without it, and is over before its silos have trained."""
 
     async def job() -> None:
-        async with Grove(FOUR, rounds=2, deadline=1.0) as grove:
+        async with Grove(FOUR, rounds=2, upper_deadline=1.0) as grove:
             held = Held("izmir")
             grove.start_silos("east", train={"izmir": held.train, "huesca": held.train})
             grove.start_silos(*GROUPS)
@@ -108,7 +108,7 @@ def test_a_group_that_comes_too_late_publishes_what_the_others_added() -> None:
 
 def test_while_the_upper_job_is_away_a_group_answers_its_silos() -> None:
     async def job() -> None:
-        async with Grove(GROUPS, rounds=1, deadline=5.0) as grove:
+        async with Grove(GROUPS, rounds=1) as grove:
             await grove.upper.stop_aggregator()
             north = grove.groups["north"]
             grove.start_silos("north")
@@ -130,10 +130,11 @@ def test_a_group_gives_an_upper_aggregator_up_that_stays_away() -> None:
     async def job() -> None:
         async with Grove(GROUPS, rounds=1, give_up=0.5) as grove:
             await grove.upper.stop_aggregator()
-            grove.start_silos("north")
+            north = grove.groups["north"]
+            assert north.upper is not None
             with pytest.raises(HostError, match="the upper aggregator does not answer"):
-                await grove.groups["north"].finished()
-            assert "does not answer" in grove.groups["north"].vitals.problems()["upper"]
+                await north.upper.digest()
+            assert "does not answer" in north.vitals.problems()["upper"]
 
     asyncio.run(job())
 
@@ -183,7 +184,7 @@ def test_a_group_that_was_made_under_another_upper_job_is_refused() -> None:
         async with Grove(GROUPS, rounds=1) as grove:
             held, north = Held("ambon"), grove.groups["north"]
             for group in grove.groups.values():
-                group.silos_give_up = 0.0
+                group.silos_give_up = 5.0
             grove.start_silos(train={"ambon": held.train})
             await north.until(held.reached.is_set)
             async with Grove(GROUPS, rounds=1, upper=other_upper()) as other:

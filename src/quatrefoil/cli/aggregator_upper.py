@@ -185,14 +185,12 @@ def _option(name: str) -> str:
 
 def _as_silo(options: argparse.Namespace) -> argparse.Namespace:
     """The options of ``quatrefoil silo`` that say the same."""
-    database = options.database
     return argparse.Namespace(
         identity=options.upper_identity,
         root=options.upper_root or options.root,
         policy=options.upper_policy,
         state=options.state / FOLDER,
-        # Without a name of its own a state has that of its party, which is another one up there.
-        database=f"{database}/{FOLDER}" if database is not None and "#" in database else database,
+        database=upper_database(options.database),
         backend=ADDING,
         threads=options.threads,
         enclave=options.upper_enclave,
@@ -204,4 +202,18 @@ def _as_silo(options: argparse.Namespace) -> argparse.Namespace:
     )
 
 
-__all__ = ["UpperParty", "add_first_model_options", "add_upper_options", "first_model", "require_place", "upper_party"]
+def upper_database(database: str | None) -> str | None:
+    """Where the state of a group's silo above is, where its own is in ``database``: under another name. Without a name
+    of its own a state has that of its party, which is another one there."""
+    return f"{database}/{FOLDER}" if database is not None and "#" in database else database
+
+
+__all__ = [
+    "UpperParty",
+    "add_first_model_options",
+    "add_upper_options",
+    "first_model",
+    "require_place",
+    "upper_database",
+    "upper_party",
+]
