@@ -98,13 +98,45 @@ def test_a_program_that_is_not_there_ends_the_trial_with_what_it_said(app: Path)
     assert trial(app, "prepare").returncode == 0
 
 
+LISTENS = """#!/usr/bin/env python3
+import socket, sys, time
+server = socket.create_server(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])))
+time.sleep(60)
+"""
+SLEEPS = "#!/bin/sh\nexec sleep 60\n"
+
+
+def stubs(folder: Path, **programs: str) -> str:
+    """A path on which Flower's programs, and the keeper, are these."""
+    folder.mkdir()
+    for name, content in {"quatrefoil": SLEEPS, "flower-supernode": SLEEPS, **programs}.items():
+        file = folder / name.replace("_", "-")
+        file.write_text(content)
+        file.chmod(0o755)
+    return f"{folder}:/usr/bin:/bin"
+
+
 def test_a_program_that_ends_at_once_ends_the_trial(app: Path, tmp_path: Path) -> None:
     assert trial(app, "prepare").returncode == 0
-    stubs = tmp_path / "programs"
-    stubs.mkdir()
-    for name, said in (("flower-superlink", "the port is taken"), ("quatrefoil", "listens on")):
-        (stubs / name).write_text(f"#!/bin/sh\necho {said}\n" + ("exit 1\n" if "port" in said else "exec sleep 60\n"))
-        (stubs / name).chmod(0o755)
-    failed = trial(app, path=f"{stubs}:/usr/bin:/bin", PORT=str(free_port()))
+    path = stubs(tmp_path / "programs", flower_superlink="#!/bin/sh\necho the port is taken\nexit 1\n")
+    failed = trial(app, path=path, PORT=str(free_port()))
     assert failed.returncode == 1
     assert "superlink has ended" in failed.stderr and "the port is taken" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        ("touch trial/model.npz", "done: the model is trial/model.npz"),
+        ("exit 3", "the run failed"),
+        ("true", "the run left no model"),
+    ],
+)
+def test_the_trial_ends_well_only_with_a_model(app: Path, tmp_path: Path, run: str, said: str) -> None:
+    assert trial(app, "prepare").returncode == 0
+    (app / "trial" / "model.npz").touch()  # of an earlier trial
+    path = stubs(tmp_path / "programs", flower_superlink=LISTENS, flwr=f"#!/bin/sh\necho $*\n{run}\n")
+    ended = trial(app, path=path, PORT=str(free_port()))
+    assert said in ended.stdout + ended.stderr
+    assert (ended.returncode == 0) is ("done" in said)
+    assert f'run . trial --stream --run-config aggregator="{app}/trial/aggregator.toml"' in ended.stdout
