@@ -243,8 +243,8 @@ def test_nobody_of_another_user_is_attended(tmp_path: Path) -> None:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that only this user writes, and others may enter, unlike those of tests."""
-    with tempfile.TemporaryDirectory(prefix="quatrefoil-seat-") as name:
+    """A folder that only root writes, and others may enter, unlike those of tests; so are those above it."""
+    with tempfile.TemporaryDirectory(prefix="quatrefoil-seat-", dir="/run") as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
@@ -269,7 +269,9 @@ def said_as(user: int, path: Path) -> str:
         return answer.read()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not os.access("/run", os.W_OK), reason="only root can be somebody else, and write there"
+)
 def test_of_other_users_the_one_who_is_named_is_attended_and_no_other(open_folder: Path) -> None:
     app, other = 12345, 12346
     with seated(open_folder, lambda _: b"fine", users={os.getuid(), app}) as (path, node, refused, _):
@@ -300,15 +302,19 @@ def test_a_seat_of_another_silo_says_whose_it_is(tmp_path: Path) -> None:
 
 
 def test_an_app_tells_nothing_to_who_listens_where_others_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with seated(tmp_path) as (path, node, *_):
+    folder = tmp_path / "inner"
+    folder.mkdir(mode=0o755)
+    with seated(folder) as (path, node, *_):
         monkeypatch.setattr(Line, "user", lambda _: os.getuid() + 1)
-        with pytest.raises(HostError, match="neither this one nor the only one who may"):
+        with pytest.raises(HostError, match="is not this one, and not the only one who may write"):
             ask_seat(path, brought(), b"sealed", Moved)
-        monkeypatch.setattr(os, "getuid", lambda: 54321)  # the app's user; the folder is the seat's alone
-        monkeypatch.setattr(Line, "user", lambda _: tmp_path.stat().st_uid)
-        tmp_path.chmod(0o777)
-        with pytest.raises(HostError, match="folder of its own"):
-            ask_seat(path, brought(), b"sealed", Moved)
+        monkeypatch.setattr(os, "getuid", lambda: 54321)  # of the app
+        monkeypatch.setattr(Line, "user", lambda _: folder.stat().st_uid)
+        for open_to_all in (folder, tmp_path):  # in the folder, or above it, anybody could have been first
+            open_to_all.chmod(0o777)
+            with pytest.raises(HostError, match=f"write in {open_to_all}. Give the seat a folder of its own"):
+                ask_seat(path, brought(), b"sealed", Moved)
+            open_to_all.chmod(0o755)
         assert node.asked == []
 
 

@@ -37,6 +37,14 @@ def room(tmp_path: Path, costs_file: Path) -> Iterator[SeatRoom]:
         yield made
 
 
+@pytest.fixture
+def one(tmp_path: Path, costs_file: Path) -> Iterator[SeatRoom]:
+    """With the seat of ambon alone."""
+    with SeatRoom(tmp_path, costs_file, seats=False) as made:
+        made.seat("ambon")
+        yield made
+
+
 def attempts(room: FlowerRoom, kind: str, name: str) -> list[tuple[object, object]]:
     """Of a silo's entries of this kind: rounds and attempts."""
     entries = [entry for entry in entries_of(room.log(name)) if entry.kind == kind]
@@ -228,8 +236,8 @@ def test_what_an_app_sends_to_a_seat_besides_changes_nothing(room: SeatRoom) -> 
     assert len(refused) >= 3 and {body.get("address") for body in refused} == {"a process on this machine"}
 
 
-def test_an_app_that_brings_a_message_of_its_own_gets_nothing(room: SeatRoom) -> None:
-    node = room.grid().nodes[101]
+def test_an_app_that_brings_a_message_of_its_own_gets_nothing(one: SeatRoom) -> None:
+    node = one.grid().nodes[101]
     for carried in (Carried(os.urandom(400), hello=True), Carried(os.urandom(400), session=bytes(48), number=1)):
         reply = node.reply(77, 101, Message(carried.record(), 101, "train", ttl=60.0))
         assert reply.has_error() and "MessageRefused" in reply.error.reason
@@ -238,15 +246,15 @@ def test_an_app_that_brings_a_message_of_its_own_gets_nothing(room: SeatRoom) ->
 # --------------------------------------------------------------------------------------------------------------- seats
 
 
-def test_a_seat_leaves_no_core_file(room: SeatRoom) -> None:
-    limits = Path(f"/proc/{room.running['seat-bari'].pid}/limits").read_text()
+def test_a_seat_leaves_no_core_file(one: SeatRoom) -> None:
+    limits = Path(f"/proc/{one.running['seat-ambon'].pid}/limits").read_text()
     assert re.search(r"Max core file size +0 +0", limits)
 
 
-def test_a_second_seat_of_one_silo_does_not_start(room: SeatRoom) -> None:
-    room._spawn("second", command_line("flower", "seat", str(room.folder / "bari.toml")))
-    assert room.running.pop("second").wait(SOON) == 1
-    assert "state" in room.output("second") and room.socket("bari").is_socket()
+def test_a_second_seat_of_one_silo_does_not_start(one: SeatRoom) -> None:
+    one._spawn("second", command_line("flower", "seat", str(one.folder / "ambon.toml")))
+    assert one.running.pop("second").wait(SOON) == 1
+    assert "state" in one.output("second") and one.socket("ambon").is_socket()
 
 
 @pytest.mark.slow

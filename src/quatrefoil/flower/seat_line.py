@@ -210,13 +210,17 @@ def _connected(path: Path) -> Line:
 
 
 def _require_trusted(path: Path, user: int) -> None:
-    """Whoever listens gets what the app trains: the same user, or the one who alone may make files there."""
-    folder = path.parent.stat()
-    if user != os.getuid() and (user != folder.st_uid or folder.st_mode & 0o022):
-        raise HostError(
-            f"user {user} listens at {path}, and is neither this one nor the only one who may",
-            hint="Give the seat a folder of its own, which nobody else may write",
-        )
+    """Whoever listens gets what the app trains: the same user, or one who alone, root aside, can make files on the way
+    there. In a folder that everybody writes, anybody could have been first."""
+    if user == os.getuid():
+        return
+    for folder in (there := path.parent.resolve(), *there.parents):
+        found = folder.stat()
+        if found.st_uid not in (0, user) or found.st_mode & 0o022:
+            raise HostError(
+                f"user {user} listens at {path}, is not this one, and not the only one who may write in {folder}",
+                hint="Give the seat a folder of its own, below folders that only root or its user writes",
+            )
 
 
 # ------------------------------------------------------------------------------------------------------------- errors
