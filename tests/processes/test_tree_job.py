@@ -117,8 +117,8 @@ def test_a_group_that_stays_away_from_a_round_takes_the_mean_of_the_others(tmp_p
         for group in job.groups:
             job.start_group(group)
         job.finish(("north", "south", "west"), seconds=SOON)
-        job.go_on("east")
-        job.finish(seconds=SOON)
+        job.go_on("east")  # the upper job is over
+        job.finish(("east",), seconds=SOON, upper=False)
         mean = clear_mean(everybody(["north", "south", "west"]))
         for name in everybody(list(job.groups)):
             assert np.array_equal(job.model(name), np.zeros(VALUES) + mean), name
