@@ -64,6 +64,7 @@ class Node:
         self.files = SimpleNamespace(identity=SimpleNamespace(name="bari"))
         self.does = does
         self.asked: list[tuple[Any, ...]] = []
+        self.kept = 0
 
     def greeted(self, hello: bytes, *, run: int, node: int) -> bytes:
         self.asked.append((hello, run, node))
@@ -72,6 +73,9 @@ class Node:
     def reply(self, sealed: bytes, *, hello: bytes, number: int, kind: str, app_of: AppOf) -> bytes:
         self.asked.append((sealed, hello, number, kind))
         return self.does(app_of(ForSilo((), ["a", "b"], {"rate": 0.5})))
+
+    def keep_costs(self) -> None:
+        self.kept += 1
 
 
 class Refused:
@@ -144,7 +148,7 @@ def test_a_message_is_brought_and_the_app_trains_and_evaluates_in_between(tmp_pa
         assert answer == b"".join((array + array.dtype.type(1)).tobytes() for array in MODEL)
         assert node.asked == [(b"sealed", bytes(48), 3, "train")]
         assert ask_seat(path, brought(hello=True), b"hello", app_of) == b"answer to hello"
-        assert node.asked[1] == (b"hello", 7, 9)
+        assert node.asked[1] == (b"hello", 7, 9) and node.kept == 1
     assert [(app.sent.names, app.sent.config) for app in made] == [(["a", "b"], {"rate": 0.5})] * 2
     assert refused.said == []
 
