@@ -72,6 +72,9 @@ def test_a_job_whose_keys_a_committee_holds_ends_with_the_weighted_mean(room: Se
         assert [float(model[0][0, 0]) for model in app.evaluated] == pytest.approx([mean(), 2 * mean()], abs=1e-3)
         assert attempts(room, "member-key", name) == attempts(room, "contribution", name) == [(1, 0), (2, 0)]
         assert (room.folder / "state" / name / "provenance.json").exists()
+        said = room.told(name).splitlines()  # a silo begins anew with every message, and says so once
+        assert [said.count(line) for line in said if "enrolled" in line or "started" in line] == [1, 1]
+        assert [line.partition(":")[0] for line in said if "result accepted" in line] == ["round 1", "round 2"]
     loss = sum(abs(step) * samples for step, samples in SILOS.values()) / 100
     assert [dict(one) for one in result.train_metrics_clientapp.values()] == [{"loss": pytest.approx(loss)}] * ROUNDS
     answered = [set(attempts(room, "member-answer", name)) for name in SILOS]

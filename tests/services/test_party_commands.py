@@ -342,6 +342,21 @@ def test_a_keeper_tells_programs_that_it_is_ready(site, tmp_path):
     assert (process.returncode, rest) == (0, "")
 
 
+def test_every_line_of_a_keeper_for_programs_is_one_object_the_warning_of_stand_ins_too(site, tmp_path):
+    command = [*site.command("keeper", tmp_path / "state"), "--log-format", "json"]
+    keeper = [sys.executable, "-m", "quatrefoil.cli", *command]
+    with subprocess.Popen(keeper, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(json.loads(line))
+            if "listens on" in line:
+                process.terminate()
+    assert {(line["level"], line["message"]) for line in said if "INSECURE" in line["message"]} == {
+        ("warning", "INSECURE stand-in accepted by the policy: software-keeper")
+    }
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_what_others_could_read_is_not_listened_on(site, here, tmp_path, capsys, role):
     command = site.command(role, tmp_path / "state", metrics="0.0.0.0:0")

@@ -98,7 +98,7 @@ class UpperParty:
         self._files = PartyFiles(self._options, "silo")
         try:
             require_upper_policy(self._files.policy)
-            warn_insecure(self._files.policy)
+            warn_insecure(self._files.policy, "upper ")
             self._provenance = provenance_of(self._files)
             report(f"goes up to {options.upper[0]}:{options.upper[1]} as silo {self._files.identity.name}")
         except BaseException:

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from quatrefoil import stack
 from quatrefoil.audit import Log, TileLog, log_policy
 from quatrefoil.audit.dsse import Envelope, Notary
-from quatrefoil.cli.output import progress_console
 from quatrefoil.cli.reports import report as report  # for the commands that import it from here
+from quatrefoil.cli.reports import warn
 from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
 from quatrefoil.policy import Policy
 from quatrefoil.services.keeping import opened_state
@@ -285,7 +285,7 @@ def count(text: str) -> int:
     return value
 
 
-def warn_insecure(policy: Policy) -> None:
-    """Say which stand-ins the policy accepts: on every start, and in red."""
+def warn_insecure(policy: Policy, of: str = "") -> None:
+    """Say which stand-ins the policy accepts: on every start, and in red. ``of``: which policy, where there are two."""
     for name in policy.accept_insecure:
-        progress_console().print(f"INSECURE stand-in accepted by the policy: {name}", style="bold red")
+        warn(f"INSECURE stand-in accepted by the {of}policy: {name}")

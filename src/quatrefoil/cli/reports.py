@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from quatrefoil.cli.output import progress_console
+
 FORMATS = ("text", "json")
 
 
@@ -56,9 +58,17 @@ def report(text: str, *, level: str = "info", **fields: str) -> None:
     _SHAPE.also(text)
 
 
+def warn(text: str) -> None:
+    """A line that nobody may overlook: in red where colours are shown, and of its own level for programs."""
+    if _SHAPE.json:
+        report(text, level="warning")
+    else:
+        progress_console().print(text, style="bold red", markup=False, soft_wrap=True)
+
+
 def fail(text: str, **fields: str) -> None:
     """The line that a command ends with when it is refused or fails."""
     report(text if _SHAPE.json else f"quatrefoil: {text}", level="error", **fields)
 
 
-__all__ = ["FORMATS", "add_log_format_option", "also", "fail", "report", "shape"]
+__all__ = ["FORMATS", "add_log_format_option", "also", "fail", "report", "shape", "warn"]

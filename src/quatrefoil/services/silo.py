@@ -129,6 +129,7 @@ class SiloService:
         self._channel: Asking | None = None
         self._seat = Seat(silo, self._ask, report)
         self._peer = ("", "")
+        self._begun: set[str] = set()
         self._turns = (0, 0)
         """Rounds done, and how often this silo has asked since then what is next."""
 
@@ -185,17 +186,23 @@ class SiloService:
     def _join(self, work: Work) -> None:
         if not self._silo.started:
             self._ask("enrol", self._silo.enrol(self._ask("invitation")))
-            self._report("enrolled; waiting for the other silos")
+            self._report_once("enrolled; waiting for the other silos")
             self._ask("consent", work.consent(self._ask("job")))
             job, model, parent = parts.split(self._ask("start"), 3)
             self._provenance.begin(job, model, parent)
             self._silo.start(job, model)
         work.begin()
         goes_up = f"; its sums go up to job {self._silo.job.upper.hex()[:16]}" if self._silo.job.upper else ""
-        self._report(f"job {self._silo.job.name}: started{goes_up}")
+        self._report_once(f"job {self._silo.job.name}: started{goes_up}")
         if self._witness is not None:
             self._witness.meet(self._ask("witness", self._witness.statement), self._silo.job.aggregator.name)
             self._cosign()
+
+    def _report_once(self, text: str) -> None:
+        """Carried by messages, a silo begins anew with each of them; an operator is told of a beginning once."""
+        if text not in self._begun:
+            self._begun.add(text)
+            self._report(text)
 
     def _next(self, job: bytes) -> list[bytes]:
         """Kind and content of what the aggregator gives this silo to do."""
