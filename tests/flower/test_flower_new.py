@@ -34,6 +34,24 @@ def test_what_is_written_is_whole_and_named_after_its_folder(
     assert "trial.sh" in capsys.readouterr().err
 
 
+def test_with_a_committee_it_is_the_same_app_of_silos_that_hold_the_keys_and_no_keeper_is_started(
+    tmp_path: Path,
+) -> None:
+    for name, options in (("keeper", []), ("committee", ["--committee"])):
+        assert cli.main(["flower", "new", str(tmp_path / name / "tumours"), *options]) == 0
+    kept, shared = (tmp_path / name / "tumours" for name in ("keeper", "committee"))
+    for file in (shared / "tumours").iterdir():
+        assert file.read_text() == (kept / "tumours" / file.name).read_text()
+    authority = Policy.load(shared / "policy.toml").key_authority
+    assert authority.is_committee and not Policy.load(kept / "policy.toml").key_authority.is_committee
+    assert {phase.silos for phase in Workload.load(shared / "workload.toml").phases} == {4}
+    started = re.findall(r"quatrefoil ((?:flower )?(?:keeper|seat))", (shared / "trial.sh").read_text())
+    assert started == ["flower seat"]
+    assert "software-keeper" not in (shared / "policy.toml").read_text()
+    for file in (*kept.rglob("*"), *shared.rglob("*")):
+        assert file.is_dir() or not re.search("^@[a-z]+[|]", file.read_text(), re.MULTILINE), file
+
+
 def test_its_policy_protects_its_workload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     app = tmp_path / "tumours"
     assert cli.main(["flower", "new", str(app)]) == 0

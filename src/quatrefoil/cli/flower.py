@@ -17,11 +17,17 @@ HELP = "write an app for Flower whose silos show nobody their updates, or hold a
 _SUFFIX = ".txt"
 """Of template files: they are text until a name is in them."""
 
+_KEEPER, _COMMITTEE = "@keeper|", "@committee|"
+"""Lines of a template that begin so are for an app with one or the other."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     new = actions.add_parser("new", help="write an app into a new folder", description="write an app into a new folder")
     new.add_argument("folder", type=Path, metavar="DIR", help="new folder; its name is the name of the app")
+    new.add_argument(
+        "--committee", action="store_true", help="four silos that hold the keys together, and no keeper to be trusted"
+    )
     new.set_defaults(act=_new)
     what = "hold what a silo in Flower has in memory, as a member of a committee; runs beside its SuperNode"
     seat = actions.add_parser("seat", help=what, description=what)
@@ -55,7 +61,8 @@ def _new(options: argparse.Namespace) -> None:
             where = file.relative_to(template).with_suffix("")
             target = folder / (Path(name, *where.parts[1:]) if where.parts[0] == "app" else where)
             target.parent.mkdir(exist_ok=True)
-            target.write_text(file.read_text().replace("@app@", name).replace("@project@", project))
+            text = _lines_of(_COMMITTEE if options.committee else _KEEPER, file.read_text())
+            target.write_text(text.replace("@app@", name).replace("@project@", project))
             if target.suffix == ".sh":
                 target.chmod(0o755)
     except FileExistsError:
@@ -65,3 +72,9 @@ def _new(options: argparse.Namespace) -> None:
             f"{folder} cannot be written ({error.strerror})", hint="Name a folder that you may write"
         ) from None
     report(f"{folder}: an app for Flower; its README.md says how to run it, and trial.sh does on this machine")
+
+
+def _lines_of(kind: str, text: str) -> str:
+    """A template without the lines of the other kind."""
+    other = _KEEPER if kind == _COMMITTEE else _COMMITTEE
+    return "".join(line.removeprefix(kind) for line in text.splitlines(keepends=True) if not line.startswith(other))
