@@ -1,4 +1,4 @@
-"""A group's link to the upper job whose state and the group's do not fit, and an upper aggregator that repeats itself."""
+"""A link to the upper job whose state and the group's do not fit, and an upper aggregator that repeats itself."""
 
 from __future__ import annotations
 
