@@ -253,6 +253,20 @@ def open_folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775])
+def test_a_seat_for_others_does_not_begin_where_others_may_put_something_in_its_place(
+    open_folder: Path, mode: int
+) -> None:
+    """A link there, to a key of the seat's user, would be opened to everybody."""
+    open_folder.chmod(mode)
+    path = open_folder / "seat.sock"
+    with pytest.raises(CallerError, match="others than this user may make files in"), listening(path, private=False):
+        pass
+    assert not path.exists()
+    with listening(path, private=True):  # its own user alone connects to this one
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
 def said_as(user: int, path: Path) -> str:
     """What a process of this user is answered by the seat at ``path``, or why it is not."""
     reading, writing = os.pipe()

@@ -239,6 +239,32 @@ def test_what_an_app_sends_to_a_seat_besides_changes_nothing(room: SeatRoom) -> 
     assert len(refused) >= 3 and {body.get("address") for body in refused} == {"a process on this machine"}
 
 
+def test_a_message_that_is_brought_again_is_refused_and_nothing_is_done_for_it(room: SeatRoom) -> None:
+    """By the SuperLink or by an app's code: done again it would fill the log, and count as the aggregator's doing."""
+    grid, brought, said = room.grid(), [], []
+
+    def keep(node: int, message: Message) -> Message:
+        if node == 101 and not Carried.read(message.content).hello:
+            brought.append(Carried.read(message.content))
+        return message
+
+    def repeat(node: int, message: Message) -> Message:
+        if node == 101 and message.has_content() and not Carried.read(message.content).hello:
+            for one in (brought[-1], brought[0]):
+                reply = grid.nodes[101].reply(
+                    77, 101, Message(one.record(), 101, message.metadata.message_type, ttl=60.0)
+                )
+                said.append(reply.error.reason if reply.has_error() else "")
+        return message
+
+    grid.to_node, grid.to_server = keep, repeat
+    assert is_model(room.run(grid).arrays, ROUNDS * mean())
+    refused = [one for one in said if "was brought before" in one or "was altered" in one or "no such session" in one]
+    assert said and refused == said and any("was brought before, or after" in one for one in said)
+    kinds = room.kinds("ambon")
+    assert kinds.count("member-key") == kinds.count("contribution") == ROUNDS and "refusal" not in kinds
+
+
 def test_an_app_that_brings_a_message_of_its_own_gets_nothing(one: SeatRoom) -> None:
     node = one.grid().nodes[101]
     for carried in (Carried(os.urandom(400), hello=True), Carried(os.urandom(400), session=bytes(48), number=1)):

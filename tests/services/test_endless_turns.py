@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from loopback import signing_of, trained
 
 from committee_world import CommitteeWorld
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
+from quatrefoil.federation.messages import RoundContext
 from quatrefoil.services import silo as service
-from quatrefoil.services.silo import SiloService
+from quatrefoil.services.silo import SiloService, Training
 from world import NAMES, World
 
 MOST = 12
@@ -85,6 +88,28 @@ def test_a_silo_ends_when_it_is_given_more_to_do_than_there_is(what: str) -> Non
     with pytest.raises(MessageRefused, match=f"aggregator hub gave this silo {MOST} things to do after round") as error:
         run(world, endless)
     assert error.value.party == "hub" and endless.turns == MOST
+    assert entries(world) - before <= 2 * MOST
+
+
+def test_what_a_silo_waits_for_itself_is_nothing_that_it_was_given_to_do() -> None:
+    """A group's silo is offered the attempt again and again while its sum is not there: for hours, in a long round."""
+    world = World().begin()
+    machine = world.silos["bari"]
+    endless = Endless(told(b"offer", world.open(), parts.join([]), parts.join([])))
+
+    class Late(Training):
+        waited = 0
+
+        def contribute(self, context: RoundContext, offer: bytes, voids: Sequence[bytes]) -> bytes | None:
+            self.waited += 1
+            return None if self.waited <= 5 * MOST else super().contribute(context, offer, voids)
+
+    work, before = Late(machine, lambda model: trained("bari", model)), entries(world)
+    with pytest.raises(MessageRefused, match=f"gave this silo {MOST} things to do"):  # once it has sent, each counts
+        SiloService(
+            machine, signing_of(machine), lambda: endless, witness=None, give_up=5.0, report=lambda _: None
+        ).drive(work)
+    assert work.waited == 5 * MOST + 1 and endless.turns == 6 * MOST
     assert entries(world) - before <= 2 * MOST
 
 

@@ -159,6 +159,14 @@ def test_what_the_answerer_lacks_is_not_the_askers_and_its_text_stays_at_home(ki
     assert "/home" not in str(arrived)
 
 
+@pytest.mark.parametrize("kind", ["HostError", "StateAway", "StateTaken", "StateCorrupt", "KeyUnavailable"])
+def test_a_peer_says_nothing_of_the_askers_own_machine(kind):
+    """That its state was taken over ends a party, a seat of a silo with the member's keys in it among them."""
+    body = json.dumps({"problem": "another process has taken the state over", "hint": "End"}).encode()
+    with pytest.raises(PeerUnreachable, match="another process has taken the state over"):
+        ask(Answering(parts.join([kind.encode(), body])), "next", limit=1000)
+
+
 @pytest.mark.parametrize("party", ["cusco", None])
 def test_the_party_at_fault_arrives(party):
     arrived = round_trip(MessageRefused("x", hint="y", party=party))

@@ -45,6 +45,7 @@ POLICIES = {
     "middle": UPPER + TREE,
     "short": UPPER.replace("clip = 2147483647.0", "clip = 1.0"),
     "narrow": UPPER.replace("value_bits = 32", "value_bits = 16"),
+    "scaled": UPPER.replace("value_bits = 32", "update_norm = 300000.0\nvalue_bits = 32"),
     "two": UPPER.replace("minimum_silos = 3", "minimum_silos = 2").replace(
         "colluding_silos = 1", "colluding_silos = 0"
     ),
@@ -134,6 +135,14 @@ def test_sums_are_not_added_under_a_policy_that_rounds_them(site, tmp_path, caps
     assert "are integers that are not to be rounded" in told and "clip = 2147483647.0 and value_bits = 32" in told
     told = refusal(site.group(tmp_path / "group", upper_policy=str(site.folder / f"{policy}.toml")), capsys)
     assert "clip = 2147483647.0 and value_bits = 32" in told
+
+
+def test_sums_are_not_added_under_a_policy_that_scales_them_down(site, tmp_path, capsys) -> None:
+    """By a norm that no proof is asked of, a large group would count for less than it is, and nobody be told."""
+    told = refusal(site.upper(tmp_path / "upper", policy="scaled"), capsys)
+    assert "holds what is added to a norm of 300000" in told and "Take update_norm out of the upper policy" in told
+    told = refusal(site.group(tmp_path / "group", upper_policy=str(site.folder / "scaled.toml")), capsys)
+    assert "would be scaled down to that" in told
 
 
 def test_two_groups_are_not_added(site, tmp_path, capsys) -> None:

@@ -14,6 +14,8 @@ docs/scale.md has the bytes, who sees what, and what nobody checks.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from quatrefoil.errors import CallerError, PolicyError
@@ -177,6 +179,12 @@ def require_upper_policy(policy: Policy) -> None:
             f"policy {policy.name} adds values up to {limits.clip:g} in {limits.value_bits} bits, and sums of groups "
             "are integers that are not to be rounded",
             hint=f"Agree on an upper policy with clip = {LARGEST}.0 and value_bits = {UPPER_BITS}",
+        )
+    if limits.update_norm != math.inf:
+        raise PolicyError(
+            f"policy {policy.name} holds what is added to a norm of {limits.update_norm:g}, and a group's sum, with "
+            "the counts beside it, would be scaled down to that",
+            hint="Take update_norm out of the upper policy; in a group's own it bounds what each silo adds",
         )
     if limits.minimum_silos < LEAST_GROUPS:
         raise _too_few(limits.minimum_silos)

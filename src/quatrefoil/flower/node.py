@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from quatrefoil.cli.parties import PartyFiles, report, warn_insecure
 from quatrefoil.cli.silo import data_commitment_of, provenance_of, silo_of, witness_of
-from quatrefoil.errors import QuatrefoilError, StateTaken
+from quatrefoil.errors import MessageRefused, QuatrefoilError, StateTaken
 from quatrefoil.federation.commitments import Commitments
 from quatrefoil.federation.provenance import SiloProvenance
 from quatrefoil.federation.silo import Silo
@@ -80,6 +80,8 @@ class SiloNode:
         self._meter = meter
         self._channel = CarriedChannel((), _Aggregator(options.aggregator))
         self._machines: _Machines | None = None
+        self._newest = (b"", 0)
+        """The session, and the number in it, of the last message that was attended to here."""
 
     def greeted(self, hello: bytes, *, run: int, node: int) -> bytes:
         """The answer to a hello for this node of this run."""
@@ -95,11 +97,16 @@ class SiloNode:
         )
 
     def reply(self, sealed: bytes, *, hello: bytes, number: int, kind: str, app_of: AppOf) -> bytes:
-        """The sealed reply to a sealed message. ``hello``: the digest of the one that began the session."""
+        """The sealed reply to a sealed message. ``hello``: the digest of the one that began the session.
+
+        ``MessageRefused`` for a number that this node has come past: the aggregator numbers what it sends again anew,
+        and what others bring again would fill the log and count as the aggregator's.
+        """
         opened = session.kept_session(self.files.state, hello, os.urandom)
         try:
             with self._meter.timed("flower.open"):
                 sent = ForSilo.decode(opened.open(sealed, number=number, kind=kind))
+            self._come_to(hello, number)
             said = self._converse(sent, app_of(sent))
             if not said.question and not said.fault:
                 session.forget_sessions(self.files.state)
@@ -109,6 +116,14 @@ class SiloNode:
         finally:
             opened.wipe()
         return answer
+
+    def _come_to(self, hello: bytes, number: int) -> None:
+        if self._newest[0] == hello and number <= self._newest[1]:
+            raise MessageRefused(
+                f"message {number} was brought before, or after message {self._newest[1]}",
+                hint="Find out who repeats messages: a SuperLink, or an app's code",
+            )
+        self._newest = hello, number
 
     def _converse(self, sent: ForSilo, app: App) -> FromSilo:
         """What the silo asks next, or why it stopped."""

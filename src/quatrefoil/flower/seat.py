@@ -166,6 +166,8 @@ def listening(path: Path, *, private: bool) -> Iterator[socket.socket]:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         try:
+            if not private:
+                _require_own(path.parent)
             _clear(path)
             before = os.umask(0o177)  # from the first moment
             try:
@@ -187,6 +189,17 @@ def listening(path: Path, *, private: bool) -> Iterator[socket.socket]:
                 path.unlink()
     finally:
         listener.close()
+
+
+def _require_own(folder: Path) -> None:
+    """Whoever else makes files in it could put something in the socket's place before that is opened to others; and no
+    ClientApp would trust what it finds there."""
+    there = folder.stat()
+    if there.st_uid != os.getuid() or there.st_mode & 0o022:
+        raise CallerError(
+            f"others than this user may make files in {folder}",
+            hint="Give the seat a folder of its own, which only its user writes and others may enter",
+        )
 
 
 def _clear(path: Path) -> None:

@@ -4,7 +4,8 @@ A request is the parts ``[method, body]``, a response ``[status, body]`` with st
 nothing has happened within the answerer's patience) or the name of an error class, whose body is then JSON. An error
 keeps its class across the wire, so that the asker handles it as if it had been raised there; a class that is not in
 the tree of ``quatrefoil.errors`` arrives as ``MessageRefused``. What the answerer's own machine lacks is not for the
-asker to handle: a ``HostError`` arrives as ``PeerUnreachable``, without its text, and the asker may ask again.
+asker to handle: a ``HostError`` arrives as ``PeerUnreachable``, without its text, and the asker may ask again. One that
+is sent all the same is taken for that too: no peer says what this machine lacks, or that its state was taken over.
 """
 
 from __future__ import annotations
@@ -182,6 +183,8 @@ def _error(status: bytes, body: bytes) -> QuatrefoilError:
     kind = getattr(errors, status.decode("ascii", "replace"), None)
     if not (inspect.isclass(kind) and issubclass(kind, QuatrefoilError)):
         return MessageRefused(problem, hint=hint)
+    if issubclass(kind, HostError):
+        return PeerUnreachable(problem, hint=hint)
     if issubclass(kind, PeerError):
         return kind(problem, hint=hint, party=party if isinstance(party, str) else None)
     return kind(problem, hint=hint)

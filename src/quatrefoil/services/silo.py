@@ -170,7 +170,8 @@ class SiloService:
                     offer, voids, receipts = parts.split(content, 3)
                     known = parts.split_list(voids, MOST_ATTEMPTS)
                     self._silo.take_void_receipts(receipts, known)
-                    self._contribute(offer, known, work)
+                    if not self._contribute(offer, known, work):
+                        self._turns = (self._turns[0], self._turns[1] - 1)  # its own to wait for, and logged by nobody
                 elif kind == b"confirm":
                     offer, proposal, voids = parts.split(content, 3)
                     self._confirm(offer, proposal, parts.split_list(voids, MOST_ATTEMPTS))
@@ -230,13 +231,14 @@ class SiloService:
             names = self._witness.require_quorum(final, self._silo.job)
             self._report(f"the aggregator's log at the end of the job is cosigned by {', '.join(names)}")
 
-    def _contribute(self, offer: bytes, voids: Sequence[bytes], work: Work) -> None:
+    def _contribute(self, offer: bytes, voids: Sequence[bytes], work: Work) -> bool:
+        """Whether there is a message for this attempt already."""
         context = self._silo.check_offer(offer, voids)
         message = self._silo.recorded(context)
         if message is None:
             message = work.contribute(context, offer, voids)
         if message is None:
-            return
+            return False
         try:
             self._ask("contribute", message)
             self._silo.acknowledged(context)
@@ -244,6 +246,7 @@ class SiloService:
         except (MessageRefused, CiphertextRefused, ProofRejected, RoundVoided) as error:
             # The attempt may have ended meanwhile; what comes next says so. A lasting refusal shows in the log.
             self._report(f"round {context.round}: the aggregator refused the contribution ({error.problem})")
+        return True
 
     def _confirm(self, offer: bytes, proposal: bytes, voids: Sequence[bytes]) -> None:
         try:

@@ -12,7 +12,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 
-from quatrefoil.errors import QuatrefoilError
+from quatrefoil.errors import QuatrefoilError, StateCorrupt
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.group_sums import GroupSum, group_sum
 from quatrefoil.federation.messages import RoundContext
@@ -108,7 +108,10 @@ class UpperLink:
         self._publish(aggregator.rounds_done)
 
     async def finish(self, aggregator: Aggregator, opened: OpenedSum) -> FinishedRound:
-        """Send the group's sum up, wait for what the upper job publishes of the round, and publish that."""
+        """Send the group's sum up, wait for what the upper job publishes of the round, and publish that.
+
+        ``StateCorrupt`` where that was published before, and is not there any more.
+        """
         number = aggregator.rounds_done + 1
         with self._turn:
             self._waiting = number, group_sum(opened, self._grain)
@@ -116,10 +119,16 @@ class UpperLink:
         try:
             if number not in self._totals:
                 self._report(f"round {number}: the group's sum waits for the upper job")
-            await self._until(lambda: number in self._totals)
+            await self._until(lambda: number in self._totals or self._rounds_done >= number)
         finally:
             with self._turn:
                 self._waiting = None
+        if number not in self._totals:
+            raise StateCorrupt(
+                f"the upper job's sum of round {number} was published to the group before, and this state of the group "
+                "does not know of it: it is an old copy",
+                hint="Put back the state of the group's aggregator as it was last",
+            )
         finished = publish_total(aggregator, opened, self._totals[number], self._grain)
         self._publish(number)
         return finished
@@ -218,9 +227,8 @@ class UpperLink:
         self._upper.forget(self._published)
         self._upper.take(offer, release, result, receipts)
         number = self._upper.silo.rounds_done
-        total = self._upper.total(number)
-        assert total is not None
-        self._tell(total=(number, total), rounds_done=number)
+        if (total := self._upper.total(number)) is not None:  # None: of a result that comes again, and was published
+            self._tell(total=(number, total), rounds_done=number)
 
     def end(self) -> None:
         self._upper.end()
