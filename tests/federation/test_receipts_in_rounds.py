@@ -297,7 +297,7 @@ def test_what_is_refused_before_it_is_added_is_remembered_with_its_reason(monkey
     offer = world.open()
     world.send(offer, THREE)
 
-    def add(*_: Any) -> None:
+    def add(*_: Any, **__: Any) -> None:
         raise CiphertextRefused("a ciphertext of another round", hint="-")
 
     with monkeypatch.context() as patched:
