@@ -176,6 +176,26 @@ def test_reports_of_two_machines_and_none_are_refused(tmp_path) -> None:
         read_reports(figures, [tmp_path / "nowhere"])
 
 
+def test_figures_of_one_part_are_read_alone_and_say_on_what_where_that_is_another_machine(tmp_path) -> None:
+    file = claims(tmp_path)
+    content = json.loads(file.read_text())
+    of_score = {"figure": "scoring", "value": "{s} s", "part": "score", "values": {"s": {"path": "x", "form": ".0f"}}}
+    file.write_text(json.dumps(content | {"rows": [*content["rows"], of_score | {"read": {"s": [2, 3]}}]}))
+    figures = load(file)
+    other = report(tmp_path / "two", machine=MACHINE | {"cores": 64})
+    with pytest.raises(CallerError, match="has no result of score"):
+        read_reports(figures, [other])
+    with pytest.raises(CallerError, match="no figure is of part sums"):
+        read_reports(figures, [other], ["sums"])
+    read = read_reports(figures, [other], ["proof"])
+    assert (read.machine, read.dates, read.others) == (figures.machine, figures.dates, figures.others)
+    assert read.rows[1] == figures.rows[1] and read.rows[0].elsewhere.startswith("64 cores of an ")
+    save(file, read)
+    assert load(file) == read and f"values; on {read.rows[0].elsewhere} |" in table(read)
+    again = read_reports(read, [report(tmp_path / "one")], ["proof"])
+    assert again.rows[0].elsewhere == "" and again.dates[0] == "2026-01-01"
+
+
 def test_the_command_writes_the_table_and_what_was_read(tmp_path, capsys) -> None:
     file, page = claims(tmp_path), tmp_path / "README.md"
     page.write_text(f"a\n{BEGIN}\nold\n{END}\nb\n")

@@ -33,13 +33,16 @@ def with_table(page: str, made: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m quatrefoil.bench.readme", description=__doc__.splitlines()[0])
     parser.add_argument("reports", nargs="*", type=Path, metavar="REPORT", help="folder of quatrefoil bench all")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="PART", help="read figures of this part alone; may be repeated"
+    )
     parser.add_argument("--readme", type=Path, default=Path("README.md"), metavar="FILE", help="page with the marks")
     parser.add_argument("--figures", type=Path, default=Path("docs/figures.json"), metavar="FILE", help="the claims")
     options = parser.parse_args(arguments)
     try:
         figures = load(options.figures)
         if options.reports:
-            figures = read_reports(figures, options.reports)
+            figures = read_reports(figures, options.reports, options.only)
         page = with_table(_read(options.readme), table(figures))
         save(options.figures, figures)
         records.replace(options.readme, page.encode())

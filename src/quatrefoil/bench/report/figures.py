@@ -10,7 +10,7 @@ import json
 import math
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -29,7 +29,7 @@ IDLE = 0.05
 
 _LIMIT = 1 << 20
 _SOURCE_KEYS = {"path", "form", "times", "over", "minus"}
-_ROW_KEYS = {"figure", "value", "shape", "part", "note", "values", "read"}
+_ROW_KEYS = {"figure", "value", "shape", "part", "note", "values", "read", "elsewhere"}
 
 Value = float | str
 
@@ -70,7 +70,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Row:
-    """A claim. ``read``: of each name the lowest and the highest figure over all runs, or texts; nothing: not yet."""
+    """A claim. ``read``: of each name the lowest and the highest figure over all runs, or texts; nothing: not yet.
+    ``elsewhere``: on what and when, where that was not with the rest of the table."""
 
     figure: str
     value: str
@@ -79,6 +80,7 @@ class Row:
     note: str
     values: Mapping[str, Source]
     read: Mapping[str, Sequence[Value]]
+    elsewhere: str = ""
 
     def filled(self, words: str) -> str:
         if not self.read:
@@ -149,14 +151,19 @@ def save(file: Path, figures: Figures) -> None:
     records.replace(file, (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
-def read_reports(figures: Figures, folders: Sequence[Path]) -> Figures:
+def read_reports(figures: Figures, folders: Sequence[Path], only: Collection[str] = ()) -> Figures:
     """The same claims with what one or more whole reports hold: where they differ, the lowest and the highest.
 
+    ``only``: of these parts; the others stay, and on what these were measured stands with them where it differs.
     ``CallerError``: a report is quick, of another machine than another, or lacks a figure. Nothing is left as it was.
     """
+    if unknown := set(only) - {row.part.name for row in figures.rows}:
+        raise CallerError(
+            f"no figure is of part {', '.join(sorted(unknown))}", hint="Name a part that docs/figures.json has"
+        )
     kept: dict[str, list[Kept]] = {}
     for folder in folders:
-        for part in {row.part for row in figures.rows}:
+        for part in {row.part for row in figures.rows if not only or row.part.name in only}:
             kept.setdefault(part.name, []).append(_whole(folder, part))
     every = [one for of_part in kept.values() for one in of_part]
     machines = [one.record.machine for one in every]
@@ -170,8 +177,18 @@ def read_reports(figures: Figures, folders: Sequence[Path]) -> Figures:
         raise CallerError("a report does not say on which day it began", hint="Measure it again") from None
     others = [one.record.others for one in every]
     busiest = None if None in others else max(one for one in others if one is not None)
-    rows = tuple(replace(row, read=_read(row, kept[row.part.name])) for row in figures.rows)
-    return Figures(machines[0], (days[0], days[-1]), len(folders), busiest, rows)
+    elsewhere = f"{_cores(machines[0])}, {_days(days[0], days[-1])}" if only and machines[0] != figures.machine else ""
+    rows = tuple(
+        replace(row, read=_read(row, kept[row.part.name]), elsewhere=elsewhere) if row.part.name in kept else row
+        for row in figures.rows
+    )
+    if elsewhere:
+        return replace(figures, rows=rows)
+    if only:
+        days = sorted({*days, *figures.dates})
+        busiest = None if None in (busiest, figures.others) else max(busiest or 0.0, figures.others or 0.0)
+    runs = max(len(folders), figures.runs) if only else len(folders)
+    return Figures(machines[0], (days[0], days[-1]), runs, busiest, rows)
 
 
 def table(figures: Figures) -> str:
@@ -183,15 +200,15 @@ def table(figures: Figures) -> str:
         command = f"`quatrefoil {row.part.full}`"
         by = ("the same" if command == before else command) + (f", {row.note}" if row.note else "")
         before = command
-        cells = (row.figure, row.filled(row.value), row.filled(row.shape), by)
+        shape = row.filled(row.shape) + (f"; on {row.elsewhere}" if row.elsewhere else "")
+        cells = (row.figure, row.filled(row.value), shape, by)
         lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def _measured(figures: Figures) -> str:
     on = figures.machine
-    first, last = figures.dates
-    day = first if first == last else f"{first} to {last}"
+    day = _days(*figures.dates)
     if figures.others is None:
         state = "shared with other work"
     elif figures.others <= IDLE:
@@ -200,9 +217,16 @@ def _measured(figures: Figures) -> str:
         state = f"of which others took up to {figures.others:.0%}".replace("%", " %")
     runs = " Ranges are over several runs." if figures.runs > 1 else ""
     return (
-        f"From {on['cores']} cores of an {on['processor']} with {on['memory_gib']} GiB, {state}; {on['system']}, "
-        f"Python {on['python']}; {day}.{runs}"
+        f"From {_cores(on)} with {on['memory_gib']} GiB, {state}; {on['system']}, Python {on['python']}; {day}.{runs}"
     )
+
+
+def _cores(machine: Mapping[str, Any]) -> str:
+    return f"{machine['cores']} cores of an {machine['processor']}"
+
+
+def _days(first: str, last: str) -> str:
+    return first if first == last else f"{first} to {last}"
 
 
 def _whole(folder: Path, part: Part) -> Kept:
@@ -273,6 +297,7 @@ def _row(number: int, content: Any) -> Row:
         content.get("note", ""),
         values,
         content.get("read", {}),
+        content.get("elsewhere", ""),
     )
     used = [name for words in (row.value, row.shape) for name in names(words)]
     if set(used) != set(values) or (row.read and set(row.read) != set(values)):
@@ -309,5 +334,6 @@ def _written(row: Row) -> dict[str, Any]:
         "note": row.note,
         "values": values,
         "read": {name: list(value) for name, value in row.read.items()},
+        "elsewhere": row.elsewhere,
     }
     return {key: value for key, value in content.items() if value}
