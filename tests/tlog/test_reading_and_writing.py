@@ -243,3 +243,12 @@ def test_stray_files_beside_partial_tiles_do_not_stop_a_log(tmp_path: Path) -> N
     with writer(folder) as log:
         log.append([leaf(5)])
     assert verified(folder) == leaves(0, 6)
+
+
+def test_both_names_of_a_new_journal_are_one_when_the_log_is_opened(tmp_path: Path) -> None:
+    """As a lost power may leave them, where it came after the journal had begun anew."""
+    folder = log_of(tmp_path / "log", 5)
+    writer(folder).close()  # what was appended is settled, so that the next one finds nothing to do
+    (folder / ".journal.new").write_bytes((folder / "journal").read_bytes())
+    writer(folder).close()
+    assert not (folder / ".journal.new").exists() and verified(folder) == leaves(0, 5)

@@ -211,6 +211,8 @@ class LogWriter:
         self._tiles.mend(self._edge)
         if appended:
             self._settle()
+        elif disk.beside(path).exists():  # a lost power may keep both names of a rename
+            disk.remove(disk.beside(path))
 
     def _begin(self, path: Path, made: Sequence[Path]) -> None:
         if any((self._folder / name).exists() for name in (CHECKPOINT, TILES)):
