@@ -14,6 +14,7 @@ NOT_A_SILOS = (
     "quatrefoil.api",
     "quatrefoil.appraisal",
     "quatrefoil.cli.aggregator",
+    "quatrefoil.cli.aggregator_program",
     "quatrefoil.endorsements",
     "quatrefoil.federation.aggregator",
     "quatrefoil.flower.strategy",

@@ -9,7 +9,7 @@ import pytest
 
 from committee_world import committee_policy
 from quatrefoil.cli import silo
-from quatrefoil.cli.aggregator import AggregatorProgram
+from quatrefoil.cli.aggregator_program import AggregatorProgram
 from quatrefoil.errors import CallerError
 from world import policy
 

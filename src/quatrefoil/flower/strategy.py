@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from quatrefoil.cli.aggregator import AggregatorProgram
+from quatrefoil.cli.aggregator_program import AggregatorProgram
 from quatrefoil.cli.parties import PartyFiles, report
 from quatrefoil.errors import CallerError, DependencyMissing
 from quatrefoil.federation.aggregator import Aggregator
