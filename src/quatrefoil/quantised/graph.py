@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -86,6 +87,15 @@ class IntegerGraph:
     def is_single(self, number: int) -> bool:
         """Whether step ``number`` is exact in 32-bit floating point."""
         return self.bounds[number] < EXACT_SINGLE
+
+    @cached_property
+    def products(self) -> int:
+        """Of a weight and a value, that one input takes."""
+        found = 0
+        for step, value in zip(self.steps, self.values[1:], strict=True):
+            if isinstance(step, Dense | Conv):
+                found += step.weights.size * (math.prod(value.shape) // len(step.weights))
+        return found
 
     @property
     def weights(self) -> int:

@@ -47,6 +47,9 @@ LARGEST_SUM = 1 << 50
 LARGEST_WORK = 1 << 36
 """Products of all Convs and AveragePools, which a verifier goes through."""
 
+_ENTERED_AT_ONCE = 1 << 16
+"""Numbers that are rounded together: they stay in a cache."""
+
 _FEWER = "Quantise with fewer bits a weight or a value, on samples that are more like what will come"
 
 
@@ -85,10 +88,27 @@ class Entrance:
             raise CallerError(
                 f"samples of {given.shape} for inputs of {self.shape}", hint="Give the model's inputs, one a row"
             )
-        wide = np.nan_to_num(given.astype(np.float64), nan=0.0, posinf=np.inf, neginf=-np.inf)
-        with np.errstate(over="ignore"):
-            scaled = np.rint(np.ldexp(wide, exponent))
-        return np.clip(scaled, self.low, self.high).astype(np.int32).reshape(len(given), -1)
+        found = np.empty((len(given), self.size), np.int32)
+        rows = given.reshape(len(given), -1)
+        at_once = max(1, _ENTERED_AT_ONCE // self.size)
+        for start in range(0, len(rows), at_once):
+            scaled = _scaled(rows[start : start + at_once], exponent)
+            np.rint(scaled, out=scaled)
+            np.clip(scaled, self.low, self.high, out=scaled)
+            strange = np.isnan(scaled)
+            if strange.any():
+                scaled[strange] = 0
+            found[start : start + at_once] = scaled
+        return found
+
+
+def _scaled(values: Floats, exponent: int) -> Floats:
+    """Times 2^exponent, to the bit wherever a whole number comes of it. A float32 that is given a power of two in its own
+    range only ever loses bits below a half, or becomes infinite."""
+    with np.errstate(over="ignore", under="ignore"):
+        if -126 <= exponent <= 127:
+            return values * np.float32(2.0**exponent)
+        return np.ldexp(values, exponent)
 
 
 def entrance_of(content: bytes) -> Entrance:

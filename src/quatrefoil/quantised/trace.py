@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from quatrefoil.errors import CallerError
+from quatrefoil.quantised.blas import threads_for
 from quatrefoil.quantised.float_model import Floats
 from quatrefoil.quantised.graph import IntegerGraph
 from quatrefoil.quantised.program import Entrance
@@ -54,7 +55,12 @@ def trace_of(graph: IntegerGraph, inputs: NDArray[Any]) -> Trace:
             f"inputs from {given.min()} to {given.max()}, outside {entry.low} .. {entry.high}",
             hint="Round and clip them as the model does",
         )
-    values: list[Values] = [given.astype(np.int32).reshape(len(given), *entry.shape)]
+    with threads_for(len(given) * graph.products):
+        return _computed(graph, given.astype(np.int32, copy=False).reshape(len(given), *entry.shape))
+
+
+def _computed(graph: IntegerGraph, inputs: Values) -> Trace:
+    values: list[Values] = [inputs]
     sums: list[Values] = []
     for number, step in enumerate(graph.steps):
         taken = [values[source] for source in step.sources]
