@@ -142,8 +142,10 @@ class Shape:
 
     @cached_property
     def ell(self) -> int:
+        """Of those that fit, the one with which trees 1 and 2 have the fewest words; of those the least."""
         p = self.parameters
-        refused = []
+        fitting: list[tuple[int, int]] = []
+        refused = ""
         for ell in sorted(p.codes):
             if ell < self.beta:
                 continue
@@ -152,9 +154,11 @@ class Shape:
             runs = (1 << ell) // code.C
             first, second, mask = sizes.c * runs + MASK_WORDS, 2 * sizes.m_q * runs, sizes.M + code.Q
             if first <= p.words and second <= p.words and mask <= code.K:
-                return ell
-            refused.append(f"2^{ell}: {first} and {second} words of {p.words}, mask row {mask} of {code.K}")
-        raise Refused(f"no column is long enough for {self.batch} answers: " + "; ".join(refused[-1:]))
+                fitting.append(((first + second) * code.n, ell))
+            refused = f"2^{ell}: {first} and {second} words of {p.words}, mask row {mask} of {code.K}"
+        if not fitting:
+            raise Refused(f"no column is long enough for {self.batch} answers: {refused}")
+        return min(fitting)[1]
 
     @cached_property
     def sizes(self) -> Sizes:

@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import inference as second
+from inference.codes import REAL, column_code
 from inference.model import Run
 from inference.mutations import Changed, apply
 from inference.program import Program
 from inference.proof_bytes import fixed_length, largest_length
+from inference.shape import MASK_WORDS, Sizes
 from inference.soundness import linear_claims, soundness_bits
 from inference.statement import batch_bytes
 from inference.statement_file import FILES, load
@@ -127,6 +129,16 @@ def test_the_second_verifier_accepts_what_the_kernel_proves(arguments: Any) -> N
     spoilt[len(proof) // 2] ^= 1
     with pytest.raises(second.Rejected):
         second.verify(statement, bytes(spoilt))
+
+
+def test_columns_are_as_long_as_makes_the_trees_smallest_though_shorter_ones_fit() -> None:
+    rounded = Dense(0, 138, Rounding(13, 0, 255, 11))
+    case = Case("longer", Program((16,), 0, 255, 127, (rounded, Dense(1, 4, None))), 256, 1, 9)
+    shorter, chosen = Sizes(case.shape, 12), case.shape.ell
+    assert chosen == 14 and 2 * shorter.c + MASK_WORDS <= 124 and shorter.M + column_code(REAL, 12).Q <= 1 << 11
+    statement, proof = kernel_proof(case)
+    assert second.verify(statement, proof).statement == statement.digest
+    assert by_the_kernel(case, statement, proof) == statement.digest
 
 
 def places_with_ties(seed: int) -> Case:

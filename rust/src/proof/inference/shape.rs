@@ -119,12 +119,18 @@ impl Shape {
             row_code: codes::of_rows(LOG_ROWS.start)[1],
             masks: MaskRow::default(),
         };
+        // Of those that fit, the one with which trees 1 and 2 have the fewest words; of those the least.
+        let mut chosen: Option<(usize, usize)> = None;
         for log_rows in LOG_ROWS.start.max(shape.log_batch)..LOG_ROWS.end {
             shape.lay_out(log_rows);
-            if shape.fits() {
-                shape.find_fractions();
-                return Ok(shape);
+            if shape.fits() && chosen.is_none_or(|(least, _)| shape.tree_words() < least) {
+                chosen = Some((shape.tree_words(), log_rows));
             }
+        }
+        if let Some((_, log_rows)) = chosen {
+            shape.lay_out(log_rows);
+            shape.find_fractions();
+            return Ok(shape);
         }
         let [first, second] = shape.leaf_words();
         Err(format!(
@@ -155,6 +161,11 @@ impl Shape {
     fn fits(&self) -> bool {
         let [first, second] = self.leaf_words();
         first <= LARGEST_LEAF && second <= LARGEST_LEAF && self.masks.length <= self.code.message()
+    }
+
+    /// Words of trees 1 and 2.
+    fn tree_words(&self) -> usize {
+        self.leaf_words().iter().sum::<usize>() * self.code.length()
     }
 
     fn mask_row(&self) -> MaskRow {
