@@ -1,11 +1,29 @@
 //! Work in parts, on as many threads as the caller asks for.
 
+#[cfg(test)]
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// Blocks each thread takes.
 pub fn share(blocks: usize, threads: usize) -> usize {
     blocks.div_ceil(threads.max(1)).max(1)
+}
+
+/// Nanoseconds of work that are worth a thread: to start one and to wait for its end takes some forty thousand.
+pub const WORTH: usize = 150_000;
+
+/// In tests so little that few rows are shared out as well; a bench sets what is meant.
+#[cfg(test)]
+pub static WORTH_IN_TESTS: AtomicUsize = AtomicUsize::new(500);
+
+/// How many of these threads are worth having for `units` of work of so many nanoseconds each.
+pub fn worth(threads: usize, units: usize, nanoseconds: usize) -> usize {
+    #[cfg(not(test))]
+    let least = WORTH;
+    #[cfg(test)]
+    let least = WORTH_IN_TESTS.load(Ordering::Relaxed);
+    threads.min(units.saturating_mul(nanoseconds) / least).max(1)
 }
 
 /// Run `work` on every part, on one thread each and the calling one among them. Where the system refuses a thread, the
@@ -41,7 +59,13 @@ pub fn run<Part: Send, Error: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn little_work_is_worth_no_thread_and_much_is_worth_all() {
+        let least = WORTH_IN_TESTS.load(Ordering::Relaxed);
+        assert_eq!([0, 1, 2 * least, 9 * least].map(|units| worth(4, units, 1)), [1, 1, 2, 4]);
+        assert_eq!([worth(0, 1, least), worth(1, usize::MAX, 2), worth(8, usize::MAX, 2)], [1, 1, 8]);
+    }
 
     #[test]
     fn every_part_is_done_once_and_the_first_error_wins() {

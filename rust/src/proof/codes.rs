@@ -16,6 +16,9 @@ pub struct Code {
     pub queries: usize,
 }
 
+/// Nanoseconds that a word takes to encode.
+const WORD: usize = 4;
+
 impl Code {
     pub fn message(self) -> usize {
         1 << self.log_message
@@ -46,7 +49,7 @@ impl Code {
     ) -> Words {
         let stride = stride(self.log_length);
         let mut words = Words::zeros(rows.len() * stride);
-        let share = parallel::share(rows.len(), threads);
+        let share = parallel::share(rows.len(), parallel::worth(threads, rows.len() * stride, WORD));
         let parts = words.chunks_mut(share * stride).zip(rows.chunks(share)).enumerate();
         let done: Result<(), ()> = parallel::run(parts, |(part, (words, rows))| {
             let behind: Vec<_> = (part * share..part * share + rows.len()).map(&behind).collect();

@@ -137,7 +137,7 @@ impl From<[Vec<u64>; 2]> for Column {
 pub fn folded_all(columns: &[&Column], z: E, threads: usize) -> Vec<Column> {
     let half = columns.first().map_or(0, |column| column.len() / 2);
     let mut folded: Vec<Column> = columns.iter().map(|_| Column::extension(half)).collect();
-    let share = rows_a_part(half, threads);
+    let share = rows_a_part(half, columns.len(), threads);
     let mut parts: Vec<Vec<_>> = (0..half.div_ceil(share)).map(|_| Vec::with_capacity(columns.len())).collect();
     for (column, out) in columns.iter().zip(&mut folded) {
         let out = out.re.chunks_mut(share).zip(out.im.chunks_mut(share));
@@ -166,7 +166,7 @@ pub fn folded_all(columns: &[&Column], z: E, threads: usize) -> Vec<Column> {
 /// [`Column::fold`] of columns over E of one length, on several threads.
 pub fn fold_all(columns: &mut [&mut Column], z: E, threads: usize) {
     let half = columns.first().map_or(0, |column| column.len() / 2);
-    let share = rows_a_part(half, threads);
+    let share = rows_a_part(half, columns.len(), threads);
     let mut parts: Vec<Vec<_>> = (0..half.div_ceil(share)).map(|_| Vec::with_capacity(columns.len())).collect();
     for column in columns.iter_mut() {
         let ((re, upper_re), (im, upper_im)) = (column.re.split_at_mut(half), column.im.split_at_mut(half));
@@ -183,10 +183,11 @@ pub fn fold_all(columns: &mut [&mut Column], z: E, threads: usize) {
     columns.iter_mut().for_each(|column| column.cut_off(half));
 }
 
-/// A share that no two threads write to the same cache line for. Few rows are not worth a thread.
-fn rows_a_part(rows: usize, threads: usize) -> usize {
-    const LEAST: usize = 1 << 9;
-    parallel::share(rows, threads).max(LEAST).next_multiple_of(8)
+/// A share that no two threads write to the same cache line for.
+fn rows_a_part(rows: usize, columns: usize, threads: usize) -> usize {
+    /// Nanoseconds that folding a pair takes.
+    const PAIR: usize = 2;
+    parallel::share(rows, parallel::worth(threads, rows * columns, PAIR)).next_multiple_of(8)
 }
 
 /// Drop columns, wiped by several threads: it takes as long as it took to write them.
@@ -194,7 +195,8 @@ pub fn drop_all(columns: Vec<Column>, threads: usize) {
     let mut columns = columns;
     let parts = columns.iter_mut().flat_map(|column| [std::mem::take(&mut column.re), std::mem::take(&mut column.im)]);
     let mut parts: Vec<Vec<u64>> = parts.filter(|part| part.capacity() > 0).collect();
-    let share = parallel::share(parts.len(), threads);
+    let words: usize = parts.iter().map(|part| part.capacity()).sum();
+    let share = parallel::share(parts.len(), parallel::worth(threads, words, 1));
     let done: Result<(), ()> = parallel::run(parts.chunks_mut(share), |parts| {
         for part in parts {
             wipe(part);

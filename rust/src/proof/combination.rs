@@ -5,8 +5,11 @@ use super::ext::{E, parts_of};
 use super::wide::{Width, combine as wide};
 use crate::parallel;
 
-/// Entries that are not worth a thread.
-const ENTRIES_A_PART: usize = 256;
+/// Entries of a part are whole lines of a cache.
+const ENTRIES_A_LINE: usize = 8;
+
+/// Nanoseconds that an entry of a row takes.
+const ENTRY: usize = 2;
 
 /// sum_i weights_i rows_i, for rows of one length.
 pub fn combine(rows: &[&[u64]], weights: &[E], threads: usize) -> Column {
@@ -18,7 +21,8 @@ pub fn combine_onto(start: impl Fn(usize) -> E + Sync, rows: &[&[u64]], weights:
     let length = rows.first().map_or(0, |row| row.len());
     let (width, weights) = (Width::best(), parts_of(weights));
     let mut out = Column::extension(length);
-    let share = parallel::share(length.div_ceil(ENTRIES_A_PART), threads) * ENTRIES_A_PART;
+    let threads = parallel::worth(threads, length * rows.len(), ENTRY);
+    let share = parallel::share(length, threads).next_multiple_of(ENTRIES_A_LINE);
     let parts = out.re.chunks_mut(share).zip(out.im.chunks_mut(share)).enumerate();
     let done: Result<(), ()> = parallel::run(parts, |(part, (re, im))| {
         let first = part * share;

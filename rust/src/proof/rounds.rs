@@ -16,8 +16,8 @@ use super::wide::round::{Chunk, Round, RoundSums, round};
 use super::wide::{Width, ext::Element};
 use crate::parallel;
 
-/// Fewer rows than this are not worth a thread.
-const ROWS_A_PART: usize = 1 << 9;
+/// Nanoseconds that a pair of rows takes in each column.
+const PAIR: usize = 13;
 
 /// The columns of a round. Rows `j` and `j + half` differ in the variable of the round.
 pub struct Rows<'a> {
@@ -47,7 +47,7 @@ pub fn sum_rows(rows: &Rows, weights: &Weights, threads: usize) -> (Zeroizing<Ve
     let values = rounded(shape, base);
     let values: Vec<&[(Lines, u64)]> = values.iter().map(Vec::as_slice).collect();
 
-    let share = parallel::share(half, threads).max(ROWS_A_PART);
+    let share = parallel::share(half, parallel::worth(threads, half * base.len(), PAIR));
     let total: Mutex<Option<(RoundSums, Zeroizing<[Element; 3]>)>> = Mutex::new(None);
     let done: Result<(), ()> = parallel::run((0..half.div_ceil(share)).map(|part| part * share), |first| {
         let pairs = first..(first + share).min(half);

@@ -21,8 +21,9 @@ use crate::parallel;
 /// Leaves whose salts are made together.
 const TILE: usize = 256;
 
-/// Fewer nodes than this are not worth a thread.
-const NODES_A_PART: usize = 1 << 12;
+/// Nanoseconds that a node, and a word of a leaf, take to hash.
+const NODE: usize = 8;
+const WORD: usize = 1;
 
 /// Code words and their tree. `salts` gives a new reader of the tree's salts, where it has them.
 pub struct Tree {
@@ -39,7 +40,8 @@ impl Tree {
         let mut nodes = vec![[0; 32]; 2 * length];
         prefer_large_pages(&mut nodes);
         let rows: Vec<&[u64]> = words.chunks_exact(stride(log_length)).collect();
-        let share = parallel::share(length / TILE, threads) * TILE;
+        let worth = parallel::worth(threads, length * (rows.len() + 8), WORD);
+        let share = parallel::share(length / TILE, worth) * TILE;
         let parts = nodes[length..].chunks_mut(share).enumerate();
         let done: Result<(), ()> = parallel::run(parts, |(part, digests)| {
             let mut salts = salts.map(|salts| salts());
@@ -59,7 +61,7 @@ impl Tree {
             let (above, below) = nodes.split_at_mut(2 << level);
             let nodes = &mut above[1 << level..];
             let (left, right) = below[..2 << level].split_at(1 << level);
-            let share = parallel::share(1 << level, threads).max(NODES_A_PART);
+            let share = parallel::share(1 << level, parallel::worth(threads, 1 << level, NODE));
             let parts = nodes.chunks_mut(share).zip(left.chunks(share).zip(right.chunks(share)));
             let done: Result<(), ()> = parallel::run(parts, |(nodes, (left, right))| {
                 parents(width, &KEYS.node, left, right, nodes);

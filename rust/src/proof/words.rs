@@ -22,7 +22,7 @@ impl Words {
 
     /// Drop them, wiped by several threads.
     pub fn drop_on(mut self, threads: usize) {
-        let share = parallel::share(self.0.len(), threads);
+        let share = parallel::share(self.0.len(), parallel::worth(threads, self.0.len(), 1));
         let done: Result<(), ()> = parallel::run(self.0.chunks_mut(share), |part| {
             part.fill(0);
             optimization_barrier(part);

@@ -74,9 +74,9 @@ pub fn at_three(&[at_zero, at_one, square]: &[E; 3]) -> Zeroizing<Vec<E>> {
 
 /// sum a(t) b(t) over all pairs of rows, on several threads: at 0, at 1, and the coefficient of t^2.
 pub fn products(a: Lines, b: Lines, half: usize, threads: usize) -> Zeroizing<[E; 3]> {
-    /// Fewer pairs are not worth a thread.
-    const LEAST: usize = 1 << 13;
-    let share = parallel::share(half, threads).max(LEAST);
+    /// Nanoseconds that a pair takes.
+    const PAIR: usize = 4;
+    let share = parallel::share(half, parallel::worth(threads, half, PAIR));
     let mut parts = vec![[[0; 2]; 3]; half.div_ceil(share)];
     let done: Result<(), ()> = parallel::run(parts.iter_mut().enumerate(), |(part, sums)| {
         let first = part * share;

@@ -152,12 +152,11 @@ fn weighted<T: Copy + Sync>(entries: &[T], element: impl Fn(T) -> u64 + Sync, we
     /// Entries that are made words together, so that those stay in a cache.
     const SAMPLES: usize = 64;
     const FEATURES: usize = 256;
-    /// Fewer entries are not worth a thread.
-    const LEAST: usize = 1 << 16;
+    /// Nanoseconds that an entry takes.
+    const ENTRY: usize = 2;
     let (features, weights) = (entries.len() / weights.len(), parts_of(weights));
     let mut sums = Column::extension(features);
-    let threads = threads.min(entries.len().div_ceil(LEAST));
-    let share = parallel::share(features, threads).next_multiple_of(8);
+    let share = parallel::share(features, parallel::worth(threads, entries.len(), ENTRY)).next_multiple_of(8);
     let parts = sums.re.chunks_mut(share).zip(sums.im.chunks_mut(share)).enumerate();
     let done: Result<(), ()> = parallel::run(parts, |(part, (re, im))| {
         let mut words = vec![0; SAMPLES * FEATURES];

@@ -24,8 +24,8 @@ use crate::proof::wide::Width;
 use crate::proof::wide::column::Column as Lines;
 use crate::proof::wide::round::{Chunk, Round, RoundSums, round};
 
-/// Fewer rows than this are not worth a thread.
-const ROWS_A_PART: usize = 1 << 9;
+/// Nanoseconds that a pair of rows takes in each column.
+const PAIR: usize = 13;
 
 /// What the sum-check is about.
 pub struct Claim<'a> {
@@ -199,7 +199,7 @@ impl State<'_> {
             .collect();
         let relation = Lines::Base(&self.zeros[..2 * half]);
         let rows = Round { half, eq: self.eq.parts(), chunks: &chunks, relation, degree };
-        let share = parallel::share(half, self.threads).max(ROWS_A_PART);
+        let share = parallel::share(half, parallel::worth(self.threads, half * shape.lookups(), PAIR));
         let total: Mutex<Option<RoundSums>> = Mutex::new(None);
         let done: Result<(), ()> = parallel::run((0..half.div_ceil(share)).map(|part| part * share), |first| {
             let sums = round(Width::best(), &rows, first..(first + share).min(half));

@@ -105,19 +105,19 @@ impl Sums {
 
 /// sum_b Omega_b V[f B' + b] for the features of every column of a vector.
 fn over_samples(columns: &[Column], omega: &Column, threads: usize) -> Vec<Column> {
-    /// Entries that are not worth a thread.
-    const LEAST: usize = 1 << 14;
+    /// Entries of a block, and nanoseconds that one takes.
+    const BLOCK: usize = 1 << 14;
+    const ENTRY: usize = 1;
     let samples = omega.len();
     let mut out: Vec<Column> = columns.iter().map(|column| Column::extension(column.len() / samples)).collect();
     let entries: usize = columns.iter().map(Column::len).sum();
-    let block = (LEAST / samples).max(1);
+    let block = (BLOCK / samples).max(1);
     let mut blocks = Vec::new();
     for (column, out) in columns.iter().zip(&mut out) {
         let out = out.re.chunks_mut(block).zip(out.im.chunks_mut(block));
         blocks.extend(column.re.chunks(block * samples).zip(out));
     }
-    let threads = threads.min(entries.div_ceil(LEAST)).max(1);
-    let share = parallel::share(blocks.len(), threads);
+    let share = parallel::share(blocks.len(), parallel::worth(threads, entries, ENTRY));
     let done: Result<(), ()> = parallel::run(blocks.chunks_mut(share), |blocks| {
         for (rows, (re, im)) in blocks {
             for ((row, re), im) in rows.chunks_exact(samples).zip(re.iter_mut()).zip(im.iter_mut()) {

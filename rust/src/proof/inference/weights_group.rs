@@ -79,7 +79,9 @@ fn resize(column: &mut Column, length: usize) {
 /// The product of every row with the same factors.
 fn row_products(column: &Column, inputs: &Column, threads: usize) -> Column {
     let mut out = Column::extension(column.len() / inputs.len());
-    let share = parallel::share(out.len(), threads).max((1 << 14) / inputs.len()).max(1);
+    /// Nanoseconds that a word takes.
+    const WORD: usize = 2;
+    let share = parallel::share(out.len(), parallel::worth(threads, column.len(), WORD));
     let parts = out.re.chunks_mut(share).zip(out.im.chunks_mut(share)).zip(column.re.chunks(share * inputs.len()));
     let done: Result<(), ()> = parallel::run(parts, |((re, im), rows)| {
         for ((row, re), im) in rows.chunks_exact(inputs.len()).zip(re).zip(im) {

@@ -75,8 +75,8 @@ fn check_lengths(shape: &Shape, trace: &Trace) -> Result<(), String> {
 /// Features whose samples are turned over together: a line of a cache.
 const TILE: usize = 16;
 
-/// Entries that are not worth a thread.
-const ENTRIES_A_PART: usize = 1 << 14;
+/// Nanoseconds that an entry takes to round and to turn over.
+const ENTRY: usize = 4;
 
 /// The columns of Q, R, Y and I, a run of B' samples for each feature.
 struct Filling<'a> {
@@ -175,7 +175,7 @@ impl<'a> Filling<'a> {
         let shape = self.shape;
         let (batch, samples) = (shape.batch, shape.samples());
         let cell = shape.cells.of_rounded(number);
-        let threads = self.threads.min((cell.features * batch).div_ceil(ENTRIES_A_PART)).max(1);
+        let threads = parallel::worth(self.threads, cell.features * batch, ENTRY);
         let [q, r, y] = self.rows_of(cell.range(), cell.shift > 0);
         let rounded = Rounded { shift: cell.shift, low: cell.low, high: cell.high };
         let share = parallel::share(cell.features.div_ceil(TILE), threads) * TILE;

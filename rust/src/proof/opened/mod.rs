@@ -74,14 +74,14 @@ fn value_weights(factor: E, chi: E, count: usize) -> (E, Vec<E>) {
 
 /// Omega, laid out: eq(z_lo, j) + sum_i chi^(i+1) x_i^j, times the factor of the claim.
 fn row_weights(low: &[E], points: &[u64], (factor, weights): &(E, Vec<E>), threads: usize) -> Column {
-    /// Less is not worth a thread.
-    const LEAST: usize = 1 << 10;
+    /// Nanoseconds that three powers take.
+    const THREE: usize = 1;
     let mut out = eq_table(low);
     // Of one claim it is 1. Compared by parts, so that what is compared shows in the machine code.
     if factor.parts() != E::ONE.parts() {
         (0..out.len()).for_each(|index| out.set(index, *factor * out.at(index)));
     }
-    let share = parallel::share(out.len(), threads).max(LEAST);
+    let share = parallel::share(out.len(), parallel::worth(threads, out.len() * points.len() / 3, THREE));
     let parts = out.re.chunks_mut(share).zip(out.im.chunks_mut(share)).enumerate();
     let done: Result<(), ()> = parallel::run(parts, |(part, (re, im))| {
         // A part begins where its weights have been multiplied that often.

@@ -1,10 +1,12 @@
 //! Where the time of a proof goes: `cargo test --release -- --ignored --nocapture inference::tests::bench`. With QF_MODEL only
 //! the model that is so called, with QF_THREADS so many threads; then the peak of memory is that model's.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::instances::{Instance, weights_bytes};
 use super::models::{Builder, Model, clip, window};
+use crate::parallel;
 use crate::proof::inference::laps;
 use crate::proof::inference::program::Program;
 use crate::proof::inference::verifier::verify;
@@ -44,6 +46,7 @@ fn memory(name: &str) -> String {
 #[test]
 #[ignore = "a bench"]
 fn where_the_time_goes() {
+    parallel::WORTH_IN_TESTS.store(parallel::WORTH, Ordering::Relaxed);
     let (only, threads) = (std::env::var("QF_MODEL").ok(), std::env::var("QF_THREADS").ok());
     let threads: Vec<usize> = threads.map_or(vec![1, 2], |threads| vec![threads.parse().unwrap()]);
     for (name, program, batch) in [
