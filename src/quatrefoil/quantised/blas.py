@@ -14,8 +14,8 @@ WORTH_THREADS = 1 << 32
 
 @contextmanager
 def threads_for(products: int) -> Iterator[None]:
-    """Few products are computed by the calling thread alone. A thread of OpenBLAS that has helped goes on asking for work
-    for a tenth of a second, on a core that the proof could have: it takes longer than the products."""
+    """Few products are computed by the calling thread alone. A thread of OpenBLAS that has helped goes on asking for
+    work for a tenth of a second, on a core that the proof could have: it takes longer than the products."""
     if products >= WORTH_THREADS:
         yield
         return

@@ -102,9 +102,9 @@ class Entrance:
         return found
 
 
-def _scaled(values: Floats, exponent: int) -> Floats:
-    """Times 2^exponent, to the bit wherever a whole number comes of it. A float32 that is given a power of two in its own
-    range only ever loses bits below a half, or becomes infinite."""
+def _scaled(values: NDArray[np.float32], exponent: int) -> NDArray[np.float32]:
+    """Times 2^exponent, to the bit wherever a whole number comes of it. A float32 that is given a power of two in its
+    own range only ever loses bits below a half, or becomes infinite."""
     with np.errstate(over="ignore", under="ignore"):
         if -126 <= exponent <= 127:
             return values * np.float32(2.0**exponent)
