@@ -311,6 +311,27 @@ def test_programs_that_would_hold_up_a_verifier_are_refused_by_both() -> None:
         assert counted(pools(size, count), 1, 1, False) is None
 
 
+def test_programs_whose_steps_take_more_than_a_verifier_can_hold_are_refused_by_both() -> None:
+    def chain(pools: int) -> bytes:
+        """Pools of one place make no cells. Each gives 2^24 features, all of which a convolution takes for one sum."""
+        rounding = Rounding(4, 0, 1, 4)
+        steps: list[Any] = [Conv(0, 1, Windows((1, 1), (1, 1), (0, 0, 4095, 4095)), rounding)]
+        for pool in range(pools):
+            steps.append(MaxPool(max(2 * pool, 1), Windows((1, 1), (1, 1))))
+            steps.append(Conv(len(steps), 1, Windows((1, 1), (4096, 4096)), rounding))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("inference.program.MOST_TAKEN", 1 << 40)
+            return Program((2, 1, 1), 0, 1, 1, tuple(steps)).to_bytes()
+
+    assert second.parse(chain(3)).taken == 6 * (1 << 24) + 2
+    assert counted(chain(3), 1, 1, False) is not None
+    for pools in (4, 511):
+        with pytest.raises(Refused, match="features, above 2\\^27"):
+            second.parse(chain(pools))
+        with pytest.raises(ValueError, match="take 134217730 features, 2\\^27 are the most"):
+            _core.inference_shape(chain(pools), 1, 1, False)
+
+
 def test_the_files_of_the_vectors_are_read_by_both() -> None:
     for name, *_ in ACCEPTED:
         assert load(FOLDER / f"{name}.json").digest == verified(loaded(name))[0]
