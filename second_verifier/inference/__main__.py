@@ -14,6 +14,9 @@ from .statement_file import load
 from .vectors import write_vectors
 from .verifier import verify
 
+MOST_BITS = 256
+"""That anybody may ask for; no proof has as many."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m inference", description="The second verifier of answers.")
@@ -22,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     check.add_argument("statement", type=Path, help="JSON, see statement_file.py")
     check.add_argument("proof", type=Path)
     check.add_argument("--json", action="store_true", help="print the result as JSON")
-    check.add_argument("--bits", type=float, default=90.0, help="reject fewer bits of soundness (default: 90)")
+    check.add_argument("--bits", type=_bits, default=90.0, help="reject fewer bits of soundness (default: 90)")
     make = commands.add_parser("vectors", help="write the test vectors again")
     make.add_argument("directory", type=Path)
     options = parser.parse_args(arguments)
@@ -30,6 +33,15 @@ def main(arguments: list[str] | None = None) -> int:
         write_vectors(options.directory)
         return 0
     return _verify(options.statement, options.proof, options.json, options.bits)
+
+
+def _bits(text: str) -> float:
+    """Asking for none, or for what is no number, would take any proof."""
+    bits = float(text) if text.replace(".", "", 1).isdecimal() else 0.0
+    if not 0 < bits <= MOST_BITS:
+        given = f"{text[:40]!r} is no number of bits from above 0 to {MOST_BITS}"
+        raise argparse.ArgumentTypeError(f"{given}: leave the option out for 90")
+    return bits
 
 
 def _verify(statement_path: Path, proof_path: Path, as_json: bool, least: float) -> int:

@@ -14,6 +14,7 @@ MAGIC: Final = b"QFPROG01"
 MOST_STEPS: Final = 1024
 MOST_FEATURES: Final = 1 << 24
 LARGEST_WORK: Final = 1 << 36
+MOST_TAKEN: Final = 1 << 27
 LARGEST_WEIGHT: Final = 1 << 16
 
 
@@ -43,6 +44,7 @@ class Program:
             largest = step.largest_sum(self.given(number), self.w_max)
             need(largest < LARGEST_SUM, f"sums of step {number} may reach {largest}, not below 2^50")
         need(self.work <= LARGEST_WORK, f"Convs and AveragePools have {self.work} products, above 2^36")
+        need(self.taken <= MOST_TAKEN, f"steps take {self.taken} features, above 2^27")
         need(self.values[0].features <= MOST_FEATURES, "the input has more than 2^24 features")
         need(bool(self.layers), "no step is a Dense or a Conv")
         need(not self.is_input(len(self.steps)), "the last step only flattens the input")
@@ -76,6 +78,11 @@ class Program:
                 deep = self.given(number)[0].shape[0] if isinstance(step, Conv) else 1
                 products += value.features * deep * step.windows.places
         return products
+
+    @property
+    def taken(self) -> int:
+        """Features that all steps take."""
+        return sum(value.features for number in range(1, len(self.steps) + 1) for value in self.given(number))
 
     @cached_property
     def values(self) -> list[Value]:

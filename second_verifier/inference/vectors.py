@@ -143,6 +143,38 @@ def changed_weight(case: Case) -> tuple[Weights, list[Trace]]:
     return changed, case.trace(changed)
 
 
+def another_model(case: Case) -> tuple[Weights, list[Trace]]:
+    """All weights and biases are those of another model."""
+    other = Case(case.name, case.program, case.batch, case.openings, case.seed + 100).weights
+    return other, case.trace(other)
+
+
+def changed_input(case: Case) -> tuple[Weights, list[Trace]]:
+    """The first entry of the first input is another one than that of the statement."""
+    (first, *entries), *others = case.inputs
+    high = case.program.high
+    samples = [[first + 1 if first < high else first - 1, *entries], *others]
+    return case.weights, [Run(case.program, case.weights).trace(sample) for sample in samples]
+
+
+def swapped_answers(case: Case) -> tuple[Weights, list[Trace]]:
+    """The answers of the first two samples have changed places."""
+    traces = case.trace(case.weights)
+    first, second = traces[0].values, traces[1].values
+    first[-1], second[-1] = second[-1], first[-1]
+    assert first[-1] != second[-1]
+    return case.weights, traces
+
+
+def skipped_layer(case: Case) -> tuple[Weights, list[Trace]]:
+    """The last layer takes the beginning of the input, as if the one before it gave that."""
+    traces, (number, last) = case.trace(case.weights), case.program.layers[-1]
+    for trace in traces:
+        trace.values[1][:] = trace.values[0][: len(trace.values[1])]
+        trace.values[2][:] = Run(case.program, case.weights).sums(number, 1, last, trace.values[1])
+    return case.weights, traces
+
+
 class FirstOfEquals(Run):
     """Gives the first place of the largest of a program that gives the last, and makes the distances from it."""
 
@@ -166,8 +198,18 @@ FORGED: Final[dict[str, tuple[Lie, int]]] = {
     "rounded-up": (rounded_up, 0),
     "changed-weight": (changed_weight, 0),
     "tie-broken": (tie_broken, 6),
+    "another-model": (another_model, 0),
+    "changed-input": (changed_input, 0),
+    "swapped-answers": (swapped_answers, 0),
+    "skipped-layer": (skipped_layer, 0),
 }
 """Each with the number of the accepted one that it is of."""
+
+
+FORGED_LINKS: Final[dict[str, Lie]] = {
+    "link-to-a-changed-weight": changed_weight,
+    "link-to-another-model": another_model,
+}
 
 
 def forge(case: Case, lie: Lie) -> tuple[Statement, Proof]:
@@ -217,6 +259,7 @@ def write_vectors(directory: Path) -> None:
         "prover_seed": PROVER_SEED.hex(),
         "accepted": accepted,
         "forged": [_forged(directory, name) for name in FORGED],
+        "forged_links": [_forged_link(directory, name) for name in FORGED_LINKS],
         "mutated": mutated,
     }
     (directory / "index.json").write_text(json.dumps(index, indent=1) + "\n")
@@ -228,6 +271,23 @@ def _forged(directory: Path, name: str) -> dict[str, Any]:
     write(statement, directory, name)
     (directory / f"{name}.proof").write_bytes(proof.to_bytes())
     return {"name": name, "fault": lie.__doc__, "reason": _reason(statement, proof.to_bytes())}
+
+
+def _forged_link(directory: Path, name: str) -> dict[str, Any]:
+    """From the commitment of the first case to one of a liar's weights."""
+    lie = FORGED_LINKS[name]
+    case = Case(*ACCEPTED[0])
+    old = case.commit()
+    drawn = WeightsRandomness.from_seed(old.shape, LINKED_SEED)
+    new = WeightsCommitment.make(old.shape, lie(case)[0], drawn)
+    link = prove_link(old, new, LinkRandomness.from_seed(old.shape, PROVER_SEED)).to_bytes()
+    (directory / f"{name}.link").write_bytes(link)
+    entry = {"name": name, "of": case.name, "file": f"{name}.link", "linked_root": new.root.hex(), "fault": lie.__doc__}
+    try:
+        verify_link(old.shape, old.root, new.root, link)
+    except Rejected as error:
+        return entry | {"reason": error.reason}
+    raise AssertionError("a forgery was accepted")
 
 
 def _mutated(directory: Path, name: str, proof: Proof) -> Iterator[dict[str, Any]]:

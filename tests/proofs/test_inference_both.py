@@ -34,6 +34,8 @@ from quatrefoil import _core
 FOLDER = Path(__file__).parents[1] / "vectors" / "inference_proofs"
 INDEX = json.loads((FOLDER / "index.json").read_text())
 SEED = bytes(range(32))
+FALSE = "the claims about the committed columns do not hold"
+"""Where the algebra ends: everything before it fits."""
 
 
 def names(entries: list[dict[str, Any]]) -> list[Any]:
@@ -73,8 +75,16 @@ def test_the_kernel_accepts_what_the_second_prover_made(entry: dict[str, Any]) -
 
 @pytest.mark.parametrize("entry", names(INDEX["forged"]))
 def test_the_kernel_rejects_the_forged_ones(entry: dict[str, Any]) -> None:
-    with pytest.raises(_core.ProofRejected):
+    with pytest.raises(_core.ProofRejected, match=FALSE):
         verified(loaded(entry["name"]))
+
+
+@pytest.mark.parametrize("entry", names(INDEX["forged_links"]))
+def test_the_kernel_rejects_the_forged_links(entry: dict[str, Any]) -> None:
+    of, link = loaded(entry["of"]), (FOLDER / entry["file"]).read_bytes()
+    roots = bytes.fromhex(of.statement["root"]), bytes.fromhex(entry["linked_root"])
+    with pytest.raises(_core.ProofRejected, match=FALSE):
+        _core.verify_weights_link(of.files["program"], 1, roots[0], 1, roots[1], link)
 
 
 @pytest.mark.parametrize("entry", names(INDEX["mutated"]))
@@ -321,6 +331,27 @@ def test_programs_that_would_hold_up_a_verifier_are_refused_by_both() -> None:
         with pytest.raises(Refused, match="above 2\\^36"):
             second.parse(pools(size, count))
         assert counted(pools(size, count), 1, 1, False) is None
+
+
+def test_programs_whose_steps_take_more_than_a_verifier_can_hold_are_refused_by_both() -> None:
+    def chain(pools: int) -> bytes:
+        """Pools of one place make no cells. Each gives 2^24 features, all of which a convolution takes for one sum."""
+        rounding = Rounding(4, 0, 1, 4)
+        steps: list[Any] = [Conv(0, 1, Windows((1, 1), (1, 1), (0, 0, 4095, 4095)), rounding)]
+        for pool in range(pools):
+            steps.append(MaxPool(max(2 * pool, 1), Windows((1, 1), (1, 1))))
+            steps.append(Conv(len(steps), 1, Windows((1, 1), (4096, 4096)), rounding))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("inference.program.MOST_TAKEN", 1 << 40)
+            return Program((2, 1, 1), 0, 1, 1, tuple(steps)).to_bytes()
+
+    assert second.parse(chain(3)).taken == 6 * (1 << 24) + 2
+    assert counted(chain(3), 1, 1, False) is not None
+    for pools in (4, 511):
+        with pytest.raises(Refused, match="features, above 2\\^27"):
+            second.parse(chain(pools))
+        with pytest.raises(ValueError, match="take 134217730 features, 2\\^27 are the most"):
+            _core.inference_shape(chain(pools), 1, 1, False)
 
 
 def test_the_files_of_the_vectors_are_read_by_both() -> None:

@@ -79,6 +79,16 @@ def test_no_more_openings_than_are_allowed(served: Served, tmp_path: Path):
         broken = replace(file, commitment=replace(twice.commitment, links=links))
         with pytest.raises(ProofRejected):
             verify_answers(broken.encode(), trust(), clock=clock, log=log)
+        with pytest.raises(Rejected):
+            second_opinion(broken)
+    # What is said to allow one opening more is no such commitment: the proofs under it say how many it allows.
+    more = replace(file, commitment=replace(twice.commitment, openings=4))
+    with pytest.raises(EvidenceRejected, match="not the one that ward says"):
+        verify_answers(more.encode(), trust(), clock=clock, log=log)
+    with pytest.raises(ProofRejected, match="range of the weights"):
+        verify_commitment(more.commitment)
+    with pytest.raises(Rejected, match="another statement"):
+        second_opinion(more)
 
 
 @pytest.mark.parametrize("openings", [0, 1, 2, 65])

@@ -47,6 +47,15 @@ def test_forged_ones_are_rejected(entry: dict[str, Any]) -> None:
     assert caught.value.reason == entry["reason"]
 
 
+@pytest.mark.parametrize("entry", marked(INDEX["forged_links"]))
+def test_forged_links_are_rejected(entry: dict[str, Any]) -> None:
+    statement, _ = loaded(entry["of"])
+    shape, linked, link = statement.shape.weights, bytes.fromhex(entry["linked_root"]), (FOLDER / entry["file"])
+    with pytest.raises(Rejected) as caught:
+        verify_link(shape, statement.root, linked, link.read_bytes())
+    assert caught.value.reason == entry["reason"]
+
+
 @pytest.mark.parametrize("entry", marked(INDEX["mutated"]))
 def test_mutated_ones_are_rejected(entry: dict[str, Any]) -> None:
     fields = json.loads((FOLDER / f"{entry['of']}.json").read_text())
@@ -91,7 +100,6 @@ def test_the_command_says_what_holds_and_what_does_not(tmp_path: Path) -> None:
     assert (as_json["batch"], as_json["soundness_bits"] > 99) == (1, True)
     weak = command("verify", statement, proof, "--bits", "120")
     assert (weak.returncode, weak.stdout[:13], weak.stdout[-15:]) == (1, "rejected: 99.", "fewer than 120\n")
-    assert command("verify", statement, proof, "--bits", "nan").returncode == 1
     spoilt = tmp_path / "spoilt.proof"
     spoilt.write_bytes(Path(proof).read_bytes()[:-1])
     rejected = command("verify", statement, str(spoilt))
@@ -99,6 +107,14 @@ def test_the_command_says_what_holds_and_what_does_not(tmp_path: Path) -> None:
     assert json.loads(command("verify", statement, str(spoilt), "--json").stdout)["valid"] is False
     missing = command("verify", str(tmp_path / "none.json"), proof)
     assert (missing.returncode, missing.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("bits", ["0", "-1", "-90", "0.0", "nan", "inf", "-inf", "257", "1e2", "", "ninety", "\u00b2"])
+def test_a_number_of_bits_that_takes_any_proof_is_refused(bits: str) -> None:
+    statement, proof = (str(FOLDER / f"one-layer-batch-of-1.{kind}") for kind in ("json", "proof"))
+    refused = command("verify", statement, proof, f"--bits={bits}")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "is no number of bits from above 0 to 256: leave the option out for 90" in refused.stderr
 
 
 @pytest.mark.parametrize("field", ["batch", "root", "program"])

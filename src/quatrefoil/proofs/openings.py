@@ -1,8 +1,8 @@
 """How often a commitment to weights has been opened, kept across crashes.
 
 Property: no opening is used twice, whatever is killed and whenever: an opening is claimed, durably, before anything is
-made with it. A crash wastes the one that was claimed. A state that is put back from a backup has forgotten claims: use
-a link instead (docs/audit-proofs.md).
+made with it. A crash wastes the one that was claimed. A state that is put back from a backup has forgotten claims:
+``quatrefoil.proven`` refuses the copies that it can tell (docs/audit-proofs.md).
 """
 
 from __future__ import annotations
@@ -86,4 +86,4 @@ def require_enough(openings: int) -> None:
         )
 
 
-__all__ = ["FEWEST_OPENINGS", "MOST_OPENINGS", "Once", "Opening", "Openings", "require_enough"]
+__all__ = ["FEWEST_OPENINGS", "MOST_OPENINGS", "PREFIX", "Once", "Opening", "Openings", "require_enough"]

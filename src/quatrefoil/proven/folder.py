@@ -22,6 +22,7 @@ from quatrefoil.audit import ownership
 from quatrefoil.errors import HostError, MessageRefused, StateCorrupt
 from quatrefoil.proofs.inference import InferenceProver, WeightsCommitment
 from quatrefoil.proofs.openings import Opening, Openings, require_enough
+from quatrefoil.proven.counted import require_begun, require_counted, require_own
 from quatrefoil.proven.statement import CommittedModel, read_statement, sign_statement
 from quatrefoil.quantised import IntegerGraph, Program, decode, program_of, weights_of
 from quatrefoil.resources.container import FILE, reading, root_of
@@ -143,27 +144,35 @@ class ModelFolder:
     @property
     def left(self) -> int:
         """Openings that are not used, that of a link included."""
-        with _openings(self.folder, self.commitment.openings) as found:
-            return found.left
+        with _counting(self.folder) as state:
+            return Openings(state, self.commitment.openings).left
 
 
 def _claim(folder: Path, openings: int, purpose: str, *, for_link: bool = False) -> Opening:
-    with _openings(folder, openings) as found:
-        return found.claim(purpose, for_link=for_link)
+    with _counting(folder) as state:
+        if not for_link:
+            require_own(state, folder / STATE)
+        return Openings(state, openings).claim(purpose, for_link=for_link)
 
 
 @contextlib.contextmanager
-def _openings(folder: Path, total: int) -> Iterator[Openings]:
-    """One process at a time; another waits."""
+def _counting(folder: Path) -> Iterator[SqliteState]:
+    """What openings are counted in, for one process at a time; another waits. ``StateCorrupt`` where it is lost: a new
+    one would count from the beginning."""
     try:
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise HostError(f"{folder} cannot be used ({error.strerror})", hint=_HINT) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        finished = (folder / COMMITMENT).exists()
+        if finished:
+            require_counted(folder / STATE)
         state = SqliteState(folder / STATE)
         try:
-            yield Openings(state, total)
+            if finished:
+                require_begun(state, folder / STATE)
+            yield state
         finally:
             state.close()
     finally:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from quatrefoil.errors import CallerError
+from quatrefoil.errors import CallerError, MessageRefused
 from quatrefoil.proofs.inference import LARGEST_BATCH, Batch, WeightsCommitment
 from quatrefoil.proven.binding import Binding, Place
 from quatrefoil.proven.receipts import ProvenReceipt
@@ -32,12 +32,21 @@ class ProofFile(WireObject):
 
 
 def batch_of(statement: bytes, origin: str, receipts: Sequence[ProvenReceipt], *, hidden: bool) -> Batch:
-    """The samples of all receipts, in order, bound to these and to their places in the log."""
+    """The samples of all receipts, in order, bound to these and to their places in the log.
+
+    Every sample's output is as long as every other's: only what all receipts have together is held to the program, and
+    an entry of one receipt's answer would pass for the beginning of the next one's.
+    """
     places = tuple(Place(hashlib.sha256(one.receipt).digest(), one.entry) for one in receipts)
     binding = Binding(hashlib.sha256(statement).digest(), origin, places)
     size = sum(one.rows for one in receipts)
     if size > LARGEST_BATCH:
         raise CallerError(f"the receipts are of {size:,} samples, over {LARGEST_BATCH:,}", hint="Prove fewer at once")
+    first = receipts[0]
+    if any(len(one.outputs) * first.rows != len(first.outputs) * one.rows for one in receipts):
+        raise MessageRefused(
+            "receipts of one proof have outputs of different lengths", hint="Prove answers of one model, each whole"
+        )
     inputs, outputs = (b"".join(parts) for parts in ((r.inputs for r in receipts), (r.outputs for r in receipts)))
     return Batch(size, inputs, outputs, binding.digest(), hidden)
 

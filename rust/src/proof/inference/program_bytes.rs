@@ -14,6 +14,9 @@ const LARGEST_SUM: u128 = 1 << 50;
 /// Products of all Convs and AveragePools: a verifier goes through them, whatever the proof.
 const LARGEST_WORK: u128 = 1 << 36;
 
+/// Features that all steps take: a verifier holds a weight for each, whatever the proof.
+const LARGEST_TAKEN: u128 = 1 << 27;
+
 /// Bits of the upper digits of what an ArgMax compares: a table has an entry for each of their values.
 const LARGEST_DIGIT: usize = 16;
 
@@ -23,7 +26,7 @@ impl Program {
         let mut reader = Reader { all: bytes, rest: bytes };
         let (input, largest_weight, count) = reader.head()?;
         let mut program = Self { bytes: bytes.to_vec(), input, largest_weight, steps: Vec::with_capacity(count) };
-        let mut work = 0;
+        let (mut work, mut taken) = (0, 0);
         for number in 1..=count {
             let step = reader.step(&program, count - number).map_err(|reason| format!("step {number} {reason}"))?;
             work += step.work(program.value(step.sources[0]));
@@ -31,6 +34,10 @@ impl Program {
                 return Err(format!(
                     "Convs and AveragePools up to step {number} have {work} products, 2^36 are the most"
                 ));
+            }
+            taken += step.sources.iter().map(|&source| program.value(source).features() as u128).sum::<u128>();
+            if taken > LARGEST_TAKEN {
+                return Err(format!("steps up to step {number} take {taken} features, 2^27 are the most"));
             }
             program.steps.push(step);
         }

@@ -135,6 +135,29 @@ fn programs_that_would_hold_up_a_verifier_are_refused() {
 }
 
 #[test]
+fn programs_whose_steps_take_more_than_a_verifier_can_hold_are_refused() {
+    // Pools of one place make no cells, and each has a convolution that takes all of it: 2^27 features, and what is taken else.
+    let chain = |pools: usize, side: usize| {
+        let mut builder = Builder::new(&[2, 1, 1], 0, 1, 1).conv(
+            0,
+            1,
+            window([1, 1], [1, 1], [0, 0, side - 1, side - 1]),
+            clip(4, 0, 1, 4),
+        );
+        let mut source = 1;
+        for pool in 0..pools {
+            builder = builder.largest(source, window([1, 1], [1, 1], [0; 4]));
+            source = 2 + 2 * pool as i64;
+            builder = builder.conv(source, 1, window([1, 1], [side, side], [0; 4]), clip(4, 0, 1, 4));
+        }
+        builder.bytes()
+    };
+    Program::parse(&chain(3, 1 << 12)).unwrap();
+    refused(&chain(4, 1 << 12), "steps up to step 9 take 134217730 features, 2^27 are the most");
+    refused(&chain(511, 1 << 12), "2^27 are the most");
+}
+
+#[test]
 fn steps_that_do_not_fit_their_sources_are_refused() {
     refused(&image().dense(1, 3, None).bytes(), "step 2 takes a vector, not a value of shape [2, 4, 3]");
     refused(
