@@ -76,9 +76,7 @@ class Grove:
             limits=dict(self._limits), names=tuple(silos), rounds=self.rounds, initial=[np.zeros(VALUES)], upper=b""
         )
         keeper = not world.policy.key_authority.is_committee
-        return Loopback(
-            world, deadline=LONG, keeper=keeper, **self.waits, upper=lambda vitals: self.link(name, vitals)
-        )
+        return Loopback(world, deadline=LONG, keeper=keeper, **self.waits, upper=lambda vitals: self.link(name, vitals))
 
     def link(self, name: str, vitals: Vitals, **changes: Any) -> UpperLink:
         """Made anew on what is on the disk of the silo that a group is above."""
