@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from loopback import Loopback, RunningSilo, signing_of
 
-from quatrefoil.audit import MemoryLog, TileLog
+from quatrefoil.audit import MemoryLog
+from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.group_sums import upper_initial
 from quatrefoil.federation.tree import UpperSilo
 from quatrefoil.services.upper_link import UpperLink
 from quatrefoil.services.vitals import Vitals
 from trees import CLIP, GRAIN, VALUES, GroupWorld, UpperWorld
-from witnesses import Witnesses, cosigning_of
+from witnesses import Witnesses
 from world import SAMPLES
 
 LIMITS = {"clip": CLIP, "largest_sample_count": 256, "minimum_silos": 2, "colluding_silos": 0}
@@ -54,19 +56,18 @@ class Grove:
         kind: type[GroupWorld] = GroupWorld,
         limits: Mapping[str, object] = LIMITS,
         witnesses: Witnesses | None = None,
-        hub_log: TileLog | None = None,
+        cosigning: Callable[[AgreedJob], Cosigning] | None = None,
     ) -> None:
-        """``kind`` and ``limits``: of the groups. ``witnesses``: what the groups are above, over ``hub_log`` there."""
+        """``kind`` and ``limits``: of the groups. ``witnesses`` and ``cosigning``: of the upper job."""
         self.names = groups
         self.rounds = rounds
         self.waits = {"give_up": give_up, "soon": LONG}
         initial = upper_initial(VALUES)
         world = upper or UpperWorld(names=tuple(groups), rounds=rounds, initial=initial)
-        cosigning = None if hub_log is None else cosigning_of(world, hub_log)
         self.upper = Loopback(world, deadline=upper_deadline, cosigning=cosigning, **self.waits)
         self._kind = kind
         self._limits = limits
-        self._witnesses = witnesses
+        self.witnesses = witnesses
         self.groups = {name: self._group(name, silos) for name, silos in groups.items()}
         self.running: dict[str, RunningSilo] = {}
         self._opened = AsyncExitStack()
@@ -88,7 +89,7 @@ class Grove:
             signing_of(silo),
             self.upper.dialling(name),
             grain=GRAIN,
-            witness=None if self._witnesses is None else self._witnesses[name],
+            witness=None if self.witnesses is None else self.witnesses[name],
             give_up=self.waits["give_up"],
             report=self.groups[name].reports.append,
             vitals=vitals,

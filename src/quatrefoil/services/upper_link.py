@@ -182,8 +182,8 @@ class UpperLink:
             self._tell(failed=error)
 
     def _recall(self) -> None:
-        """What is stored: from before a restart, or from before the state was away. That may have been after a result was
-        taken, and before anybody was told."""
+        """What is stored: from before a restart, or from before the state was away. That may have been after a result
+        was taken, and before anybody was told."""
         silo = self._upper.silo
         for number in self._upper.held:
             total = self._upper.total(number)
