@@ -46,6 +46,7 @@ lint: install  ## ruff, mypy --strict, cargo fmt and clippy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file tests/mypy.ini
+	$(BIN)/mypy --config-file tests/conftests.ini
 	$(CARGO) fmt $(CRATE) --check
 	$(CARGO) clippy --quiet $(CRATE) --all-targets -- -D warnings
 	$(CARGO) fmt $(PEERS) --check

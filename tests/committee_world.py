@@ -31,10 +31,10 @@ name = "test-committee"
 threats = ["recorder", "network", "curious-aggregator", "colluding-silos", "byzantine-silo"]
 on_excess = "refuse"
 [limits]
-minimum_silos = 3
+minimum_silos = {minimum}
 colluding_silos = {colluding}
-largest_sample_count = 1000
-clip = 1.0
+largest_sample_count = {heaviest}
+clip = {clip}
 value_bits = 16
 minimum_roster_group = {group}
 rounds = 20
@@ -55,8 +55,9 @@ liars = {liars}
 
 
 def committee_policy(**changes: object) -> Policy:
-    given = {"members": 8, "silent": 2, "liars": 1, "colluding": 1, "group": 1} | changes
-    return Policy.parse(POLICY.format(**given), source="test")
+    given = {"members": 8, "silent": 2, "liars": 1, "colluding": 1, "group": 1}
+    given |= {"minimum": 3, "heaviest": 1000, "clip": 1.0}
+    return Policy.parse(POLICY.format(**given | changes), source="test")
 
 
 @dataclass

@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 from crashing import Drive, steps_of
 
-from killing import Fuse
+from killing import Fuse, FusedState
 from quatrefoil.audit import PartyLog
 from quatrefoil.errors import MessageRefused, PeerError, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.messages import KeyRelease, RoundVoid, SealedContribution
 from quatrefoil.federation.progress import Progress
+from quatrefoil.state import MemoryState
 from quatrefoil.transport import TrustAnchor
 from support import Consortium, clock_at
 from world import NAMES, START, Clock, World, asked_for, body_of, expected_mean
@@ -122,14 +123,20 @@ def finished_job() -> Drive:
     return Drive(world(), "keeper", Fuse(2, after=True)).run()
 
 
-BACKUPS = range(len(finished_job().disk.history))
+def backups() -> list[MemoryState]:
+    disk = finished_job().disk
+    assert isinstance(disk, FusedState)
+    return disk.history
+
+
+BACKUPS = range(len(backups()))
 
 
 @pytest.mark.parametrize("backup", BACKUPS)
 def test_a_keeper_on_an_old_disk_never_gives_a_second_roster(backup: int) -> None:
     """Its sealing key was in memory only: what had no answer on the disk can only be voided."""
     drive = finished_job()
-    keeper = drive.world.make_keeper(drive.disk.history[backup].copy())
+    keeper = drive.world.make_keeper(backups()[backup].copy())
     assert drive.witness.answers
     for context, (answer,) in drive.witness.answers.items():
         release = KeyRelease.decode(body_of(parts.split(answer, 2)[0]))

@@ -11,16 +11,20 @@ import numpy as np
 from loopback import Loopback, RunningSilo, signing_of
 
 from quatrefoil.audit import MemoryLog
+from quatrefoil.federation.agreement import AgreedJob
+from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.group_sums import upper_initial
 from quatrefoil.federation.tree import UpperSilo
 from quatrefoil.services.upper_link import UpperLink
 from quatrefoil.services.vitals import Vitals
 from trees import CLIP, GRAIN, VALUES, GroupWorld, UpperWorld
+from witnesses import Witnesses
 from world import SAMPLES
 
 LIMITS = {"clip": CLIP, "largest_sample_count": 256, "minimum_silos": 2, "colluding_silos": 0}
 NORTH, SOUTH, WEST = ("ambon", "bari", "cusco"), ("dakar", "elba"), ("faro", "graz")
 GROUPS = {"north": NORTH, "south": SOUTH, "west": WEST}
+THREES = {"north": NORTH, "south": (*SOUTH, "faro"), "west": ("graz", "huesca", "izmir")}
 FOUR = {"east": ("huesca", "izmir"), **GROUPS}
 SAMPLES.setdefault("izmir", 30)
 LONG = 90.0
@@ -49,22 +53,31 @@ class Grove:
         upper_deadline: float = LONG,
         give_up: float = LONG,
         upper: UpperWorld | None = None,
+        kind: type[GroupWorld] = GroupWorld,
+        limits: Mapping[str, object] = LIMITS,
+        witnesses: Witnesses | None = None,
+        cosigning: Callable[[AgreedJob], Cosigning] | None = None,
     ) -> None:
+        """``kind`` and ``limits``: of the groups. ``witnesses`` and ``cosigning``: of the upper job."""
         self.names = groups
         self.rounds = rounds
         self.waits = {"give_up": give_up, "soon": LONG}
         initial = upper_initial(VALUES)
         world = upper or UpperWorld(names=tuple(groups), rounds=rounds, initial=initial)
-        self.upper = Loopback(world, deadline=upper_deadline, **self.waits)
+        self.upper = Loopback(world, deadline=upper_deadline, cosigning=cosigning, **self.waits)
+        self._kind = kind
+        self._limits = limits
+        self.witnesses = witnesses
         self.groups = {name: self._group(name, silos) for name, silos in groups.items()}
         self.running: dict[str, RunningSilo] = {}
         self._opened = AsyncExitStack()
 
     def _group(self, name: str, silos: Sequence[str]) -> Loopback:
-        world = GroupWorld(
-            limits=dict(LIMITS), names=tuple(silos), rounds=self.rounds, initial=[np.zeros(VALUES)], upper=b""
+        world = self._kind(
+            limits=dict(self._limits), names=tuple(silos), rounds=self.rounds, initial=[np.zeros(VALUES)], upper=b""
         )
-        return Loopback(world, deadline=LONG, **self.waits, upper=lambda vitals: self.link(name, vitals))
+        keeper = not world.policy.key_authority.is_committee
+        return Loopback(world, deadline=LONG, keeper=keeper, **self.waits, upper=lambda vitals: self.link(name, vitals))
 
     def link(self, name: str, vitals: Vitals, **changes: Any) -> UpperLink:
         """Made anew on what is on the disk of the silo that a group is above."""
@@ -76,7 +89,7 @@ class Grove:
             signing_of(silo),
             self.upper.dialling(name),
             grain=GRAIN,
-            witness=None,
+            witness=None if self.witnesses is None else self.witnesses[name],
             give_up=self.waits["give_up"],
             report=self.groups[name].reports.append,
             vitals=vitals,
@@ -121,4 +134,4 @@ def step(silo: str, model: list[np.ndarray]) -> list[np.ndarray]:
     return [model[0] + update(silo) * GRAIN]
 
 
-__all__ = ["FOUR", "GROUPS", "LONG", "NORTH", "SOUTH", "WEST", "Grove", "clear_mean", "step", "update"]
+__all__ = ["FOUR", "GROUPS", "LONG", "NORTH", "SOUTH", "THREES", "WEST", "Grove", "clear_mean", "step", "update"]

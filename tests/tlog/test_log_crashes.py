@@ -21,9 +21,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def kill(scenario: str, tmp_path: Path, *arguments: str) -> int:
-    """How many children were killed; see tests/tlog/killing.py."""
+    """How many children were killed; see tests/tlog/deaths.py."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.tlog.killing", scenario, *arguments],
+        [sys.executable, "-m", "tests.tlog.deaths", scenario, *arguments],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         capture_output=True,

@@ -171,8 +171,9 @@ class UpperLink:
 
     def _run(self) -> None:
         try:
-            self._recall()
-            if not self._upper.ended:
+            if self._upper.ended:
+                self._recall()
+            else:
                 self._service.drive(self)
             self._tell(ended=True)
         except _Stopped:
@@ -181,10 +182,9 @@ class UpperLink:
             self._tell(failed=error)
 
     def _recall(self) -> None:
-        """What is known from before a restart."""
+        """What is stored: from before a restart, or from before the state was away. That may have been after a result
+        was taken, and before anybody was told."""
         silo = self._upper.silo
-        if not silo.started:
-            return
         for number in self._upper.held:
             total = self._upper.total(number)
             assert total is not None
@@ -209,7 +209,7 @@ class UpperLink:
         return self._upper.consent(signed_job)
 
     def begin(self) -> None:
-        self._tell(digest=self._upper.silo.job.digest())
+        self._recall()
 
     def contribute(self, context: RoundContext, offer: bytes, voids: Sequence[bytes]) -> bytes | None:
         def there() -> bool:

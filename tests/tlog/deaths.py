@@ -1,6 +1,6 @@
 """kill -9 at every step of an append: before it, after it, and, where it writes, half-way through it.
 
-    python -m tests.tlog.killing SCENARIO [--all]
+    python -m tests.tlog.deaths SCENARIO [--all]
 
 A process of its own, without threads, so that it may fork. Each child does the whole scenario and says through a pipe
 what was acknowledged; it is killed at one step, by a signal that nothing catches. What it leaves is then looked at as
