@@ -29,11 +29,14 @@ def test_the_parsers_all_have_targets() -> None:
     logs = {"log_notes", "log_tiles", "log_journal"}
     resources = {"release_policy", "sealed_model"}
     quotes = {"dcap_quote", "dcap_collateral", "tpm_quote", "nitro_document", "gpu_report", "gpu_manifest"}
-    others = {"messages", "proof", "receipt", "root_key", "statement"}
+    others = {"messages", "proof", "receipt", "root_key", "signed_bodies", "statement"}
     encrypted = {"encrypted_table", "encrypted_network", "ckks_sum"}
     collected = {"azure_paravisor", "event_log", "nsm_answer", "snp_certificate_table", "collateral_manifest"}
     inference = {
         "answer_records",
+        "integer_graph",
+        "integer_rule",
+        "log_bodies",
         "inference_program",
         "inference_proof",
         "audit_sample",
