@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from quatrefoil.errors import DependencyMissing, ModelRefused
+from quatrefoil.inference.onnx_file import require_self_contained
 from quatrefoil.quantised.float_model import FloatModel, Floats, FloatStep, Kind
 from quatrefoil.quantised.steps import Shape
 
@@ -34,7 +35,10 @@ def read(model: bytes) -> FloatModel:
     onnx = import_onnx()
     try:
         loaded = onnx.load_from_string(model)
+        require_self_contained(model)  # before the checker, which looks for the files that a model names
         onnx.checker.check_model(loaded)
+    except ModelRefused:
+        raise
     except Exception:  # of the protocol buffers and of the checker, without a common base
         loaded = None
     if loaded is None:

@@ -52,7 +52,10 @@ def seeds() -> list[bytes]:
     odd += [(b'"kernel":[2,2]', b'"kernel":[0,0]'), (b'"pads":[1,1,1,1]', b'"pads":[-9,1,1,1]'), (b"[1,4,4]", b"[1,4]")]
     odd += [(b"[1,4,4]", b"[1,99999999,99999999]"), (b'"kind":"Conv"', b'"kind":"Dense"'), (b"null", b"[99,0,1]")]
     written = [said, *(said.replace(before, after) for before, after in odd)]
-    return [perceptron(), images(), *graphs(), *(DESCRIBED + one for one in written)]
+    outside = onnx.load_from_string(perceptron())
+    outside.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    outside.graph.initializer[0].external_data.add(key="location", value="w")
+    return [perceptron(), images(), *graphs(), outside.SerializeToString(), *(DESCRIBED + one for one in written)]
 
 
 def one(data: bytes) -> None:
