@@ -90,6 +90,29 @@ def test_weights_in_another_file_are_not_read(tmp_path, monkeypatch, there):
         decode(kept_elsewhere(integers, integers.graph.initializer[0]))
 
 
+def mistyped(number):
+    def change(tensor):
+        tensor.data_type = number
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        mistyped(65),
+        mistyped(onnx.TensorProto.STRING),
+        mistyped(onnx.TensorProto.COMPLEX64),
+        lambda one: one.dims.append(7),
+    ],
+)
+def test_constants_that_hold_no_numbers_are_refused(change):
+    loaded = onnx.load_from_string(perceptron())
+    change(loaded.graph.initializer[0])
+    with pytest.raises(ModelRefused, match=r"cannot be read as numbers|no ONNX model that its checker accepts"):
+        read(loaded.SerializeToString())
+
+
 def numpy_tensor(array):
     return onnx.numpy_helper.from_array(array, "k")
 

@@ -7,8 +7,8 @@ from functools import cache
 import onnx
 from tests.fuzz.held import refused_or, refused_or_same
 
+from float_models import everything, node, numbers, perceptron
 from float_models import model as float_model
-from float_models import node, numbers, perceptron
 from quatrefoil.quantised import decode, encode, program_of, quantise
 from quatrefoil.quantised.onnx_reader import read
 
@@ -55,7 +55,14 @@ def seeds() -> list[bytes]:
     outside = onnx.load_from_string(perceptron())
     outside.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
     outside.graph.initializer[0].external_data.add(key="location", value="w")
-    return [perceptron(), images(), *graphs(), outside.SerializeToString(), *(DESCRIBED + one for one in written)]
+    return [
+        perceptron(),
+        images(),
+        everything(),
+        *graphs(),
+        outside.SerializeToString(),
+        *(DESCRIBED + one for one in written),
+    ]
 
 
 def one(data: bytes) -> None:
