@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.fuzz import rooms
 from tests.fuzz.mutations import altered
 from tests.fuzz.run import TARGETS
 
+import quatrefoil
 from quatrefoil.transport import statement, system_clock
 
 FOUND = Path(__file__).with_name("found")
@@ -67,6 +69,14 @@ def test_the_parsers_all_have_targets() -> None:
         | encrypted
     )
     assert known <= set(TARGETS)
+
+
+def test_every_type_of_message_is_fuzzed() -> None:
+    """The code is read for them: a type whose room the target does not import would be left out in silence."""
+    source = Path(quatrefoil.__file__).parent
+    named = re.compile(r'^    TYPE: ClassVar\[str\] = "(urn:quatrefoil:[^"]+)"', re.M)
+    found = {name for file in source.rglob("*.py") for name in named.findall(file.read_text())}
+    assert len(found) > 100 and found == set(target("messages").KINDS)
 
 
 def test_what_a_member_signs_gets_past_its_signature() -> None:
