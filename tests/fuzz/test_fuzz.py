@@ -34,6 +34,7 @@ def test_the_parsers_all_have_targets() -> None:
     others = {"messages", "proof", "receipt", "root_key", "signed_bodies", "statement"}
     encrypted = {"encrypted_table", "encrypted_network", "ckks_sum"}
     collected = {"azure_paravisor", "event_log", "nsm_answer", "snp_certificate_table", "collateral_manifest"}
+    collected |= {"fetched_collateral"}
     inference = {
         "answer_records",
         "integer_graph",
@@ -49,14 +50,17 @@ def test_the_parsers_all_have_targets() -> None:
         "inference_receipt",
         "receipt_journal",
         "serving_entry",
+        "serving_policy",
         "upstream_events",
         "upstream_request",
     }
     committees = {"committee_authority", "committee_dealing", "committee_shares"}
-    carried = {"flower_contents", "tree_result"}
+    carried = {"flower_contents", "seat_line", "tree_result"}
+    near = {"data_files", "http_requests", "plain_sum", "proxied_content", "short_texts", "stream_lines"}
     known = (
         committees
         | carried
+        | near
         | parsers
         | logs
         | quotes
