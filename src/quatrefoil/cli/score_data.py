@@ -78,7 +78,9 @@ def _value(file: Path, rows: Any, name: str, text: str, integers: bool) -> float
         pass
     if value is None or not isfinite(value) or (integers and abs(value) >= 1 << 62):
         wanted = "an integer" if integers else "a finite number"
-        raise CallerError(f"{file}:{_line(rows)}: column {name!r} is not {wanted}", hint="Write numbers with a point")
+        raise CallerError(
+            f"{file}:{_line(rows)}: column {name[:64]!r} is not {wanted}", hint="Write numbers with a point"
+        )
     return value
 
 
@@ -127,7 +129,8 @@ def _require_numbers(file: Path, schema: Any, names: Sequence[str], integers: bo
     for field in schema:
         if {field.name, field.name.split(".")[0]} & set(names) and not _fits(field.type, integers):
             raise CallerError(
-                f"{file}: column {field.name!r} is {field.type}", hint=f"Give columns of {_wanted(integers)}"
+                f"{file}: column {field.name[:64]!r} is {str(field.type)[:64]}",
+                hint=f"Give columns of {_wanted(integers)}",
             )
 
 
@@ -144,15 +147,15 @@ def _wanted(integers: bool) -> str:
 def _column(file: Path, name: str, column: Any, integers: bool) -> NDArray[Any]:
     if column.null_count:
         raise CallerError(
-            f"{file}: column {name!r} is {column.type} with {column.null_count} missing",
+            f"{file}: column {name[:64]!r} is {column.type} with {column.null_count} missing",
             hint=f"Give {_wanted(integers)}, none missing",
         )
     values = np.asarray(column.to_numpy(zero_copy_only=False))
     if values.dtype.kind == "u" and values.size and int(values.max()) >= 1 << 62:
-        raise CallerError(f"{file}: column {name!r} has a value beyond 2^62", hint="Scale the values")
+        raise CallerError(f"{file}: column {name[:64]!r} has a value beyond 2^62", hint="Scale the values")
     values = values.astype(np.int64 if integers else np.float64)
     if not np.isfinite(values).all():
-        raise CallerError(f"{file}: column {name!r} has a value that is not finite", hint="Give finite numbers")
+        raise CallerError(f"{file}: column {name[:64]!r} has a value that is not finite", hint="Give finite numbers")
     return values
 
 
@@ -161,7 +164,7 @@ def _chosen(file: Path, head: list[str], names: Sequence[str] | None) -> tuple[s
         raise CallerError(f"{file} does not begin with a name for each column, all different", hint="Name the columns")
     missing = [name for name in names or () if name not in head]
     if missing:
-        raise CallerError(f"{file} has no column {missing[0]!r}", hint=f"It has {', '.join(head)[:200]}")
+        raise CallerError(f"{file} has no column {missing[0][:64]!r}", hint=f"It has {', '.join(head)[:200]}")
     return tuple(names or head)
 
 
