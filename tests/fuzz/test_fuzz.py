@@ -31,7 +31,7 @@ def test_the_parsers_all_have_targets() -> None:
     logs = {"log_notes", "log_tiles", "log_journal"}
     resources = {"release_policy", "sealed_model"}
     quotes = {"dcap_quote", "dcap_collateral", "tpm_quote", "nitro_document", "gpu_report", "gpu_manifest"}
-    others = {"messages", "proof", "receipt", "root_key", "signed_bodies", "statement"}
+    others = {"broker_requests", "messages", "proof", "receipt", "root_key", "signed_bodies", "statement"}
     encrypted = {"encrypted_table", "encrypted_network", "ckks_sum"}
     collected = {"azure_paravisor", "event_log", "nsm_answer", "snp_certificate_table", "collateral_manifest"}
     collected |= {"fetched_collateral"}
