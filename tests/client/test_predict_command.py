@@ -225,6 +225,7 @@ def test_what_is_no_table_for_the_model_is_refused_without_quoting_it(
         ("x.npz", b"PK"),
         ("x.npz", b""),
         ("x.npy", b"\x93NUMPY\x01\x00"),
+        ("x.npy", b"\x93NUMPY\x01\x00\x76\x00" + b"{((".ljust(117) + b"\n"),
         ("x.npy", b"cos\nsystem\n(S'true'\ntR."),
         ("x.json", b"{"),
         ("x.json", b'{"inputs": []}'),

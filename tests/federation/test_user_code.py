@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quatrefoil.audit.model_file import measure_file
 from quatrefoil.errors import CallerError, HostError
 from quatrefoil.federation.user_code import (
     as_arrays,
@@ -175,13 +176,15 @@ def content(kind: str) -> bytes:
             + b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }".ljust(117)
             + b"\n\x80\x04N."
         )
+    if kind == "unclosed":
+        return b"\x93NUMPY\x01\x00\x76\x00" + b"{((".ljust(117) + b"\n"
     return {"text": b"hello\nworld\n", "nothing": b"", "torn": b"PK\x03\x04 torn", "header": b"a,b\n"}[kind]
 
 
 @pytest.mark.parametrize(
     ("suffix", "kind"),
     [
-        *((suffix, kind) for suffix in ("npz", "npy") for kind in ("text", "nothing", "torn", "objects")),
+        *((suffix, kind) for suffix in ("npz", "npy") for kind in ("text", "nothing", "torn", "objects", "unclosed")),
         *(("csv", kind) for kind in ("text", "nothing", "header")),
     ],
 )
@@ -212,6 +215,21 @@ def test_a_cut_off_archive_is_refused(tmp_path: Path) -> None:
         file.write_bytes(whole[:size])
         with pytest.raises(CallerError, match="cannot be read"):
             load_data(file, train)
+
+
+@pytest.mark.parametrize(("at", "byte"), [(8, 1), (10, 99)], ids=["encrypted", "packed in an unknown way"])
+def test_an_archive_that_cannot_be_unpacked_is_refused(tmp_path: Path, at: int, byte: int) -> None:
+    file = tmp_path / "packed.npz"
+    np.savez_compressed(file, np.ones(1000))
+    whole = bytearray(file.read_bytes())
+    whole[whole.rindex(b"PK\1\2") + at] = byte
+    file.write_bytes(whole)
+    with pytest.raises(CallerError, match="cannot be read"):
+        load_data(file, train)
+    with pytest.raises(CallerError, match="cannot be read as a model"):
+        load_model(str(file))
+    with pytest.raises(CallerError, match="is no whole model"):
+        measure_file(file)
 
 
 def test_a_missing_file_a_folder_and_another_suffix_are_refused(tmp_path: Path) -> None:

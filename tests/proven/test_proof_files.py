@@ -63,6 +63,19 @@ def test_receipts_are_found_where_the_log_has_them(made: Made):
     assert logged_answers(made.log, {bytes(32)}, made.ward.said()).places == {}
 
 
+@pytest.mark.parametrize("keyset", [["aa"], {"a": 1}, None, 7])
+def test_an_entry_that_names_its_keyset_by_no_text_is_refused(tmp_path: Path, keyset: object):
+    """Its owner may sign what it likes: who reads the log is told what is wrong with it."""
+    ward = Ward(tmp_path, small_graph())
+    ward.answer(numbers(1, 2, 6))
+    ward.state()
+    (body,) = [dict(entry.body) for entry in ward.logged().entries() if entry.kind == "inference"]
+    ward.log.append("inference", body | {"keyset": keyset})
+    with pytest.raises(EvidenceRejected, match=r"the receipts in the log do not hold: .* which has not begun"):
+        logged_answers(ward.logged(), {bytes(32)}, ward.said())
+    ward.close()
+
+
 def test_a_file_reads_back(made: Made):
     assert ProofFile.decode(made.file.encode()) == made.file
     assert made.file.batch().binding == ProofFile.decode(made.file.encode()).batch().binding

@@ -61,6 +61,62 @@ def test_images_are_refused_in_forms_that_are_not_built(why):
         read(model([IMAGES[why]], ("x", [2, 6, 6]), ("y", [1, 1, 1]), {"k": numbers(1, 3, 2, 2, 2)}))
 
 
+def kept_elsewhere(loaded, tensor, file="weights"):
+    """``tensor`` of a model, put into a file."""
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=file)
+    tensor.ClearField("raw_data")
+    return loaded.SerializeToString()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_weights_in_another_file_are_not_read(tmp_path, monkeypatch, there):
+    """Whoever made the model would have got what is in a file of whoever quantises it, as weights."""
+    monkeypatch.chdir(tmp_path)
+    if there:
+        (tmp_path / "weights").write_bytes(bytes(4 * 5 * 6))
+    loaded = onnx.load_from_string(perceptron())
+    constant = onnx.load_from_string(perceptron())
+    held = onnx.helper.make_node("Constant", [], ["k"], value=numpy_tensor(numbers(1, 5, 6)))
+    constant.graph.node.insert(0, held)
+    integers = onnx.load_from_string(encode(quantise(perceptron(), numbers(1, 5, 6))))
+    for outside in (
+        kept_elsewhere(loaded, loaded.graph.initializer[0]),
+        kept_elsewhere(constant, constant.graph.node[0].attribute[0].t),
+    ):
+        with pytest.raises(ModelRefused, match="with its weights inside"):
+            read(outside)
+    with pytest.raises(ModelRefused, match="with its weights inside"):
+        decode(kept_elsewhere(integers, integers.graph.initializer[0]))
+
+
+def mistyped(number):
+    def change(tensor):
+        tensor.data_type = number
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        mistyped(65),
+        mistyped(onnx.TensorProto.STRING),
+        mistyped(onnx.TensorProto.COMPLEX64),
+        lambda one: one.dims.append(7),
+    ],
+)
+def test_constants_that_hold_no_numbers_are_refused(change):
+    loaded = onnx.load_from_string(perceptron())
+    change(loaded.graph.initializer[0])
+    with pytest.raises(ModelRefused, match=r"cannot be read as numbers|no ONNX model that its checker accepts"):
+        read(loaded.SerializeToString())
+
+
+def numpy_tensor(array):
+    return onnx.numpy_helper.from_array(array, "k")
+
+
 def test_weights_that_are_not_finite_are_refused():
     bad = np.array([[np.nan] * 4] * 3, "f4")
     with pytest.raises(ModelRefused, match="not finite"):

@@ -63,6 +63,23 @@ def test_header_fields_that_trickle_are_a_time_out(consortium):
     visiting(visit, header_seconds=0.1)
 
 
+def test_who_still_sends_header_fields_can_read_the_answer():
+    """A connection that is closed on bytes that come is reset, and the answer may be lost with it."""
+
+    async def visit(running: Running) -> None:
+        reader, writer = await running.dial()
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        assert status(await reader.readuntil(b"\r\n\r\n")) == 408
+        for _ in range(20):
+            writer.write(b"a: b\r\n")
+            await asyncio.sleep(0)
+        assert not writer.is_closing()
+        assert await reader.read() == b""
+        writer.close()
+
+    visiting(visit, header_seconds=0.05)
+
+
 def test_those_of_a_second_request_are_too():
     async def visit(running: Running) -> None:
         said = await running.say(GET + GET[:-2])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quatrefoil.audit.manifest import CHUNK, Header, Manifest, Tensor, header_of, measure
-from quatrefoil.errors import CallerError, HostError
+from quatrefoil.errors import CallerError, HostError, QuatrefoilError
 
-_UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError)
 _NAMES = {"<f8": "float64", "<f4": "float32", "<f2": "float16", "|b1": "bool", "|i1": "int8", "|u1": "uint8"} | {
     f"<{sign}{size}": f"{word}{8 * size}" for sign, word in (("i", "int"), ("u", "uint")) for size in (2, 4, 8)
 }
@@ -70,7 +68,9 @@ def _refusing(path: Path) -> Iterator[None]:
         raise HostError(f"there is no model at {path}", hint="Name the .npz file that --out wrote") from None
     except OSError as error:
         raise HostError(f"{path} cannot be read ({error.strerror})", hint="Name a file that you may read") from None
-    except _UNREADABLE as error:
+    except QuatrefoilError:
+        raise
+    except Exception as error:  # of NumPy, of zipfile and of what unpacks for it, without a common base
         raise CallerError(
             f"{path} is no whole model ({str(error)[:120] or type(error).__name__})", hint="Give an .npz file of arrays"
         ) from None

@@ -154,7 +154,7 @@ def _part(text: str) -> PartNorm:
 def _entries(file: Path) -> NDArray[np.int16]:
     try:
         entries = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # of NumPy and of what unpacks for it, without a common base
         raise HostError(f"{file} is no array ({str(error)[:100]})", hint="Write it with numpy.save") from None
     if not isinstance(entries, np.ndarray) or entries.dtype != np.int16:
         raise CallerError(f"{file} holds no vector of int16", hint="Scale the direction to 16-bit integers")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ LARGEST = 256 << 20
 """Bytes of a file."""
 MOST_VALUES = 1 << 24
 """Of a table: more do not fit a message of ciphertexts in any case."""
+_ROWS_AT_ONCE = 1 << 14
+"""That are unpacked before they are counted."""
 
 
 def read(file: Path, names: Sequence[str] | None, *, integers: bool) -> tuple[tuple[str, ...], NDArray[Any]]:
@@ -76,7 +78,9 @@ def _value(file: Path, rows: Any, name: str, text: str, integers: bool) -> float
         pass
     if value is None or not isfinite(value) or (integers and abs(value) >= 1 << 62):
         wanted = "an integer" if integers else "a finite number"
-        raise CallerError(f"{file}:{_line(rows)}: column {name!r} is not {wanted}", hint="Write numbers with a point")
+        raise CallerError(
+            f"{file}:{_line(rows)}: column {name[:64]!r} is not {wanted}", hint="Write numbers with a point"
+        )
     return value
 
 
@@ -94,9 +98,10 @@ def _parquet(
     try:
         opened = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data))
         chosen = _chosen(file, list(opened.schema_arrow.names), names)
-        if _rows(file, opened.metadata, chosen) * len(chosen) > MOST_VALUES:  # before anything is unpacked
-            raise CallerError(f"{file} has over {MOST_VALUES} values", hint="Split its rows into several files")
-        table = opened.read(columns=list(chosen))
+        _require_numbers(file, opened.schema_arrow, chosen, integers)
+        # What the file says of its columns is not looked at: some that contradicts itself ends the process in there.
+        batches = list(_batches(file, opened, chosen))
+        table = pyarrow.Table.from_batches(batches) if batches else opened.schema_arrow.empty_table()
         columns = [table.column(name).combine_chunks() for name in chosen]
     except (pyarrow.ArrowException, OSError, MemoryError, KeyError, UnicodeDecodeError) as error:
         problem = type(error).__name__
@@ -107,35 +112,50 @@ def _parquet(
     )
 
 
-def _rows(file: Path, said: Any, names: Sequence[str]) -> int:
-    """Rows by the numbers that the reader goes by: one of the whole file that differs would have it unpack any amount.
-    Nested columns have other numbers of values, and are refused with them."""
-    groups = [said.row_group(i) for i in range(said.num_row_groups)]
-    for group in groups:
-        columns = [group.column(i) for i in range(group.num_columns)]
-        read = [one for one in columns if {one.path_in_schema, one.path_in_schema.split(".")[0]} & set(names)]
-        if any(one.num_values != group.num_rows for one in read):
-            raise CallerError(f"{file} has columns of different lengths", hint="Write a table of plain columns")
-    if sum(group.num_rows for group in groups) != said.num_rows:
+def _batches(file: Path, opened: Any, names: Sequence[str]) -> Iterator[Any]:
+    """Rows as they are unpacked, and no more than may be: a few bytes can stand for any number of them."""
+    rows = 0
+    for batch in opened.iter_batches(batch_size=_ROWS_AT_ONCE, columns=list(names)):
+        rows += batch.num_rows
+        if rows * len(names) > MOST_VALUES:
+            raise CallerError(f"{file} has over {MOST_VALUES} values", hint="Split its rows into several files")
+        yield batch
+    if rows != opened.metadata.num_rows:
         raise CallerError(f"{file} contradicts itself about its rows", hint="Write it again, or give a CSV")
-    return int(said.num_rows)
+
+
+def _require_numbers(file: Path, schema: Any, names: Sequence[str], integers: bool) -> None:
+    """Of what is unpacked for these names, those of a column's parts among it: a row of lists may be of any size."""
+    for field in schema:
+        if {field.name, field.name.split(".")[0]} & set(names) and not _fits(field.type, integers):
+            raise CallerError(
+                f"{file}: column {field.name[:64]!r} is {str(field.type)[:64]}",
+                hint=f"Give columns of {_wanted(integers)}",
+            )
+
+
+def _fits(kind: Any, integers: bool) -> bool:
+    import pyarrow
+
+    return bool(pyarrow.types.is_integer(kind) or (not integers and pyarrow.types.is_floating(kind)))
+
+
+def _wanted(integers: bool) -> str:
+    return "integers" if integers else "numbers"
 
 
 def _column(file: Path, name: str, column: Any, integers: bool) -> NDArray[Any]:
-    import pyarrow
-
-    fits = pyarrow.types.is_integer(column.type) or (not integers and pyarrow.types.is_floating(column.type))
-    if not fits or column.null_count:
+    if column.null_count:
         raise CallerError(
-            f"{file}: column {name!r} is {column.type} with {column.null_count} missing",
-            hint=f"Give {'integers' if integers else 'numbers'}, none missing",
+            f"{file}: column {name[:64]!r} is {column.type} with {column.null_count} missing",
+            hint=f"Give {_wanted(integers)}, none missing",
         )
     values = np.asarray(column.to_numpy(zero_copy_only=False))
     if values.dtype.kind == "u" and values.size and int(values.max()) >= 1 << 62:
-        raise CallerError(f"{file}: column {name!r} has a value beyond 2^62", hint="Scale the values")
+        raise CallerError(f"{file}: column {name[:64]!r} has a value beyond 2^62", hint="Scale the values")
     values = values.astype(np.int64 if integers else np.float64)
     if not np.isfinite(values).all():
-        raise CallerError(f"{file}: column {name!r} has a value that is not finite", hint="Give finite numbers")
+        raise CallerError(f"{file}: column {name[:64]!r} has a value that is not finite", hint="Give finite numbers")
     return values
 
 
@@ -144,7 +164,7 @@ def _chosen(file: Path, head: list[str], names: Sequence[str] | None) -> tuple[s
         raise CallerError(f"{file} does not begin with a name for each column, all different", hint="Name the columns")
     missing = [name for name in names or () if name not in head]
     if missing:
-        raise CallerError(f"{file} has no column {missing[0]!r}", hint=f"It has {', '.join(head)[:200]}")
+        raise CallerError(f"{file} has no column {missing[0][:64]!r}", hint=f"It has {', '.join(head)[:200]}")
     return tuple(names or head)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from cryptography import x509
 
 from quatrefoil.enclave import certificates
 from quatrefoil.enclave.certificates import common_name
@@ -50,11 +53,9 @@ def read(name: str, data: bytes) -> tuple[Part, ...]:
     found = Collateral.of_files({Path(name): data})
     parts = []
     for der in (*found.certificates, *found.tpm_roots):
-        one = certificates.parse(der)
-        parts.append(Part(_named("certificate", one.subject), one.not_valid_before_utc, one.not_valid_after_utc))
+        parts.append(_certificate(certificates.parse(der), name))
     for der in found.revocation_lists:
-        crl = certificates.parse_crl(der)
-        parts.append(Part(_named("revocation list", crl.issuer), crl.last_update_utc, crl.next_update_utc))
+        parts.append(_revocation_list(certificates.parse_crl(der), name))
     for stem, document in found.documents.items():
         if (intel := endorsements.read(stem, document)) is not None:
             parts += [Part(*period) for period in intel.periods()]
@@ -69,9 +70,11 @@ def _signers(stem: str, document: bytes) -> list[Part]:
         signers = Manifest.read(document).signers
     except EvidenceRejected as refused:
         raise HostError(f"{stem}.json: {refused.problem}", hint=refused.hint) from None
-    return [
-        Part(_named("certificate", one.subject), one.not_valid_before_utc, one.not_valid_after_utc) for one in signers
-    ]
+    return [_certificate(one, stem) for one in signers]
+
+
+def _certificate(one: x509.Certificate, file: str) -> Part:
+    return Part(_named("certificate", lambda: one.subject, file), one.not_valid_before_utc, one.not_valid_after_utc)
 
 
 def _second(moment: datetime) -> datetime:
@@ -82,8 +85,16 @@ def _second(moment: datetime) -> datetime:
         raise HostError(f"{moment} is no date that anything holds until", hint="Fetch the file again") from None
 
 
-def _named(what: str, name: object) -> str:
-    return f"{what} of {certificates.reading(what, lambda: common_name(name)) or 'nobody named'}"  # type: ignore[arg-type]
+def _revocation_list(crl: x509.CertificateRevocationList, file: str) -> Part:
+    return Part(_named("revocation list", lambda: crl.issuer, file), crl.last_update_utc, crl.next_update_utc)
+
+
+def _named(what: str, name: Callable[[], x509.Name], file: str) -> str:
+    """Whose it is. Names are read only now: one that is none makes the file unreadable."""
+    try:
+        return f"{what} of {certificates.reading(what, lambda: common_name(name())) or 'nobody named'}"
+    except EvidenceRejected as refused:
+        raise HostError(f"{file}: {refused.problem}", hint=refused.hint) from None
 
 
 __all__ = ["Fetched", "Part", "read"]

@@ -11,8 +11,6 @@ import importlib
 import sys
 import traceback
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,6 @@ from quatrefoil.federation.vectors import Arrays
 
 _LONGEST_TEXT = 300
 _OWN, _LIBRARY = str(Path(__file__).parents[1]), str(Path(traceback.__file__).parent)
-_UNREADABLE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError)
 
 
 def load_function(name: str) -> Callable[..., Any]:
@@ -88,7 +85,7 @@ def load_data(file: Path, train: Callable[..., Any]) -> Any:
             return _read_array(file)
         if file.suffix == ".csv":
             return _read_table(file)
-    except _UNREADABLE as error:
+    except Exception as error:  # of NumPy and of what unpacks for it, without a common base
         raise CallerError(f"{file} cannot be read ({error})", hint="Write it again, or define load(path)") from None
     raise CallerError(
         f"{file.name} has no known suffix", hint="Use .npz, .npy or .csv, or define load(path) beside train"
@@ -115,7 +112,7 @@ def load_model(source: str) -> Arrays:
         return as_arrays(call(load_function(source)), source)
     try:
         return list(_read_arrays(Path(source)).values())
-    except _UNREADABLE as error:
+    except Exception as error:
         raise CallerError(
             f"{source} cannot be read as a model ({error})", hint="Give an .npz file, or module:function"
         ) from None

@@ -96,7 +96,8 @@ def _read(log: PartyLog, wanted: set[bytes], model: str) -> tuple[dict[bytes, in
             chains.follow(entry, [found])
             continue
         chains.follow(entry, [])
-        if entry.kind == INFERENCE and entry.body["keyset"] in served:
+        # What the check did not accept is told of below, and may be of any type.
+        if entry.kind == INFERENCE and findings.passed(INFERENCES):
             digest = serving_log.receipt_from(entry.body, served[entry.body["keyset"]]).digest()
             if digest in wanted:
                 places[digest] = entry.index

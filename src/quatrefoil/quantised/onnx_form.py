@@ -14,6 +14,7 @@ import numpy as np
 
 from quatrefoil import strict_json
 from quatrefoil.errors import EvidenceRejected, ModelRefused
+from quatrefoil.inference.onnx_file import require_self_contained
 from quatrefoil.quantised.graph import Input, IntegerGraph
 from quatrefoil.quantised.onnx_reader import import_onnx
 from quatrefoil.quantised.steps import (
@@ -46,8 +47,11 @@ def decode(file: bytes) -> IntegerGraph:
     onnx = import_onnx()
     try:
         loaded = onnx.load_from_string(file)
+        require_self_contained(file)
         described = {one.key: one.value for one in loaded.metadata_props}[_PROPERTY]
         tensors = {one.name: onnx.numpy_helper.to_array(one) for one in loaded.graph.initializer}
+    except ModelRefused:
+        raise
     except Exception:  # of the protocol buffers, without a base of their own
         raise ModelRefused("the file describes no integer graph", hint=_HINT) from None
     try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from typing import Any
 
 import numpy as np
 
 from quatrefoil.errors import DependencyMissing, ModelRefused
+from quatrefoil.inference.onnx_file import require_self_contained
 from quatrefoil.quantised.float_model import FloatModel, Floats, FloatStep, Kind
 from quatrefoil.quantised.steps import Shape
 
@@ -34,7 +36,10 @@ def read(model: bytes) -> FloatModel:
     onnx = import_onnx()
     try:
         loaded = onnx.load_from_string(model)
+        require_self_contained(model)  # before the checker, which looks for the files that a model names
         onnx.checker.check_model(loaded)
+    except ModelRefused:
+        raise
     except Exception:  # of the protocol buffers and of the checker, without a common base
         loaded = None
     if loaded is None:
@@ -46,7 +51,7 @@ class _Reader:
     def __init__(self, onnx: Any, graph: Any) -> None:
         self._onnx = onnx
         self._graph = graph
-        self._constants: dict[str, Any] = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+        self._constants: dict[str, Floats] = {one.name: self._array(one, one.name) for one in graph.initializer}
         self._taken = Counter(name for node in graph.node for name in node.input)
         self._steps: list[FloatStep] = []
         self._values: dict[str, int] = {}
@@ -91,7 +96,7 @@ class _Reader:
         attributes = self._attributes(node)
         if "value" not in attributes:
             raise ModelRefused(f"node {label}: a constant without a tensor", hint="Store it as an initializer")
-        self._constants[node.output[0]] = self._onnx.numpy_helper.to_array(attributes["value"])
+        self._constants[node.output[0]] = self._array(attributes["value"], node.output[0])
 
     def _gemm(self, node: Any, label: str) -> None:
         options = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0} | self._attributes(node)
@@ -150,10 +155,10 @@ class _Reader:
             self._push(FloatStep("sum", label, sources, node.output[0]))
             return
         step = self._open(node.input[1 - constant], label)
-        added = np.asarray(self._constants[node.input[constant]], np.float64)
+        added = given = self._constants[node.input[constant]]
         if step.kind == "conv":
             added = added.reshape(added.shape[-3:-2]) if added.ndim >= 3 and added.shape[-2:] == (1, 1) else added
-            if added.ndim > 1 or (added.size > 1 and np.asarray(self._constants[node.input[constant]]).ndim < 3):
+            if added.ndim > 1 or (added.size > 1 and given.ndim < 3):
                 raise ModelRefused(
                     f"node {label} adds more than a bias for each channel", hint="Use a bias of the Conv"
                 )
@@ -167,7 +172,8 @@ class _Reader:
         scale, shift, mean, variance = (self._weights(node, place, label, dimensions=1) for place in range(1, 5))
         if not len(scale) == len(shift) == len(mean) == len(variance) == len(step.weights):
             raise ModelRefused(f"node {label} normalises other channels than {step.node} gives", hint="Export it again")
-        factor = scale / np.sqrt(variance + self._attributes(node).get("epsilon", 1e-5))
+        with np.errstate(all="ignore"):  # what is none is refused
+            factor = scale / np.sqrt(variance + self._attributes(node).get("epsilon", 1e-5))
         if not np.isfinite(factor).all():
             raise ModelRefused(f"node {label} divides by nothing", hint="Train it again: a variance is negative or 0")
         step.weights = step.weights * factor.reshape(-1, *[1] * (step.weights.ndim - 1))
@@ -238,6 +244,16 @@ class _Reader:
 
     # ------------------------------------------------------------------------------------------------ values
 
+    def _array(self, tensor: Any, name: str) -> Floats:
+        """A tensor's numbers; ``ModelRefused`` where it holds none, or not as many as it says."""
+        found = None
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):  # of ONNX and of NumPy, without a common base
+            array = self._onnx.numpy_helper.to_array(tensor)
+            found = None if np.iscomplexobj(array) else np.asarray(array, np.float64)
+        if found is None:
+            raise ModelRefused(f"the constant {name!r} cannot be read as numbers", hint="Export it as float32")
+        return found
+
     def _attributes(self, node: Any) -> dict[str, Any]:
         return {one.name: self._onnx.helper.get_attribute_value(one) for one in node.attribute}
 
@@ -281,7 +297,7 @@ class _Reader:
             raise ModelRefused(
                 f"node {label} takes {name!r}, which is no constant of the model", hint="Store it as an initializer"
             )
-        found = np.asarray(self._constants[name], np.float64)
+        found = self._constants[name]
         if dimensions is not None and found.ndim != dimensions:
             raise ModelRefused(
                 f"node {label}: {name!r} has {found.ndim} dimensions, not {dimensions}", hint="Export it again"

@@ -321,7 +321,9 @@ class Connection(H11Protocol):
     def _finish(self) -> None:
         """Close, once the rest of a request that nobody wants has been dropped."""
         assert self._raw is not None
-        if self.conn.their_state in (h11.SEND_BODY, h11.ERROR) and not self._raw.is_closing():
+        state = self.conn.their_state
+        begun = state in (h11.SEND_BODY, h11.ERROR) or (state is h11.IDLE and self.conn.waiting)
+        if begun and not self._raw.is_closing():
             self._dropping = True
             if self._raw.can_write_eof():
                 self._raw.write_eof()

@@ -21,7 +21,8 @@ class StrictConnection(h11.Connection):
 
     def __init__(self, limits: WebLimits, *, busy: bool) -> None:
         """``busy``: there are too many connections, and every request of this one is told so."""
-        super().__init__(h11.SERVER, limits.header_bytes)
+        # As much as may be in the end, so that pieces are not refused where the same bytes at once are not.
+        super().__init__(h11.SERVER, _RAW * limits.header_bytes)
         self._limits = limits
         self._busy = busy
         self._body = 0
