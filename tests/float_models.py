@@ -109,15 +109,36 @@ def digits():
     images, labels = load_digits(return_X_y=True)
     images = (images / 16).astype("f4")
     trained = MLPClassifier((32,), max_iter=300, tol=1e-3, random_state=0).fit(images[:1200], labels[:1200])
+    return _of(trained), images, labels
+
+
+@cache
+def hearts():
+    """A perceptron of the demo's four hospitals, one sum out: positive says sick. As :func:`digits`."""
+    from sklearn.neural_network import MLPClassifier
+
+    from quatrefoil.demo import data
+
+    hospitals = [*data.load_hospitals().values()]
+    features = np.concatenate([one.features for one in hospitals]).astype("f4")
+    labels = np.concatenate([one.labels for one in hospitals]).astype(int)
+    order = np.random.default_rng(1).permutation(len(labels))
+    features, labels = features[order], labels[order]
+    trained = MLPClassifier((16,), max_iter=400, tol=1e-3, random_state=0).fit(features[:600], labels[:600])
+    return _of(trained), features, labels
+
+
+def _of(trained):
+    """A network of scikit-learn with one hidden layer: its sums, before any softmax or sigmoid."""
     constants = {
-        "w0": trained.coefs_[0].astype("f4"),
-        "b0": trained.intercepts_[0].astype("f4"),
-        "w1": trained.coefs_[1].astype("f4"),
-        "b1": trained.intercepts_[1].astype("f4"),
+        name: array.astype("f4")
+        for layer in (0, 1)
+        for name, array in ((f"w{layer}", trained.coefs_[layer]), (f"b{layer}", trained.intercepts_[layer]))
     }
     nodes = [
         node("Gemm", ["x", "w0", "b0"], "h"),
         node("Relu", ["h"], "r"),
         node("Gemm", ["r", "w1", "b1"], "y"),
     ]
-    return model(nodes, ("x", [64]), ("y", [10]), constants), images, labels
+    inputs, outputs = len(trained.coefs_[0]), len(trained.intercepts_[1])
+    return model(nodes, ("x", [inputs]), ("y", [outputs]), constants)

@@ -169,6 +169,13 @@ def test_a_long_log_makes_no_endless_page_and_says_what_it_left_out(tmp_path: Pa
     assert f"{MOST_ROUNDS + 3} rounds of training" in text
 
 
+def test_a_long_text_of_a_log_is_not_cut_off_unseen(tmp_path: Path) -> None:
+    text = shown(
+        page(lying(tmp_path, [Event("refusal", {"reason": "late " * 200}), Event("refusal", {"reason": "x"})]))
+    )
+    assert f"{('late ' * 200)[:399]}…" in text and "x…" not in text
+
+
 # ------------------------------------------------------------------------------------------------------------- attacks
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -95,7 +97,7 @@ def test_every_drawn_receipt_is_proven(state: Path, sample: Sample, tmp_path: Pa
     assert failed(found) == {}
     said = {check.name: check.detail for check in found.verdict.checks}
     assert (
-        said["samples"].startswith("1 sample as the terms draw it")
+        said["samples"].startswith("1 sample as the terms draw it, from a checkpoint that 2 witnesses cosigned")
         and said["proofs"] == "6 of 6 receipts drawn are proven"
     )
     (facts,) = found.sampled.samples
@@ -103,6 +105,22 @@ def test_every_drawn_receipt_is_proven(state: Path, sample: Sample, tmp_path: Pa
     assert "no checkpoint was named by the auditor" in page(found), "the sample has named one"
     shown = page(found)
     assert "Which answers were proven" in shown and "101.5 bits" in shown and "not proven." not in shown
+
+
+def test_columns_of_the_report_share_the_page(state: Path, sample: Sample, tmp_path: Path) -> None:
+    """A column that the style gives no width has what others leave: of nothing, a letter a line beyond the page."""
+    style = resources.files("quatrefoil.audit.report").joinpath("style.css").read_text()
+    widths: dict[str, list[int]] = {}
+    for name, place, width in re.findall(r"\.(\w+) th:nth-child\((\d+)\) \{ width: (\d+)%; \}", style):
+        widths.setdefault(name, []).append(int(width))
+        assert int(place) == len(widths[name]), name
+    assert {name for name, found in widths.items() if sum(found) != 100} == set()
+    proofs = [proof_of([], state), proof_of([], state, problem="no")]
+    shown = page(examined(bundle(tmp_path, state, [sample.encode()], proofs)))
+    tables = re.findall(r'<table class="(\w+)"><thead>(.*?)</thead>', shown)
+    assert {"samples", "proofs", "served", "checks", "parties"} <= {name for name, _ in tables}
+    for name, head in tables:
+        assert len(widths.get(name, [])) in (0, head.count("<th ")), name
 
 
 def test_the_same_files_make_the_same_bundle(state: Path, sample: Sample, tmp_path: Path) -> None:

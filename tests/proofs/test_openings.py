@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,13 @@ def test_every_claim_is_another_opening_and_the_last_is_kept_for_a_link():
     assert claimed(openings, 3) == [1, 2, 3] and openings.left == 1
     with pytest.raises(CommitmentExhausted, match="allows 4 openings, and 3 are used; the last is kept"):
         openings.claim("a proof")
+    with pytest.raises(CommitmentExhausted, match="the last is kept"):
+        openings.require_left()
+    openings.require_left(for_link=True)
     assert openings.claim("a link", for_link=True).number == 4 and openings.left == 0
+    for asked in (openings.require_left, partial(openings.claim, "a link")):
+        with pytest.raises(CommitmentExhausted, match=r"4 are used, the last of them for a link.*made then"):
+            asked(for_link=True)
 
 
 def test_when_all_are_used_not_even_a_link_is_made():

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 import sampled
-from float_models import digits, model, node
+from float_models import digits, hearts
 from proven_answers import Ward, clock
 from quatrefoil.audit.sampling import draw
 from quatrefoil.cli import archives, auditing, main, model_commit, proof_prove, proof_verify
-from quatrefoil.demo import data
 from quatrefoil.proven import ProofFile
 from quatrefoil.quantised import decode
 from quatrefoil.transport import sealed
@@ -25,29 +24,6 @@ from world import TRUSTED, consortium
 
 Trained = tuple[bytes, np.ndarray, np.ndarray]
 """The float model, inputs, and the place of each right answer."""
-
-
-def hearts() -> Trained:
-    """A perceptron of the demo's four hospitals, one sum out: positive says sick."""
-    from sklearn.neural_network import MLPClassifier
-
-    hospitals = [*data.load_hospitals().values()]
-    features = np.concatenate([one.features for one in hospitals]).astype("f4")
-    labels = np.concatenate([one.labels for one in hospitals]).astype(int)
-    order = np.random.default_rng(1).permutation(len(labels))
-    features, labels = features[order], labels[order]
-    trained = MLPClassifier((16,), max_iter=400, tol=1e-3, random_state=0).fit(features[:600], labels[:600])
-    constants = {
-        name: array.astype("f4")
-        for layer in (0, 1)
-        for name, array in ((f"w{layer}", trained.coefs_[layer]), (f"b{layer}", trained.intercepts_[layer]))
-    }
-    nodes = [
-        node("Gemm", ["x", "w0", "b0"], "h"),
-        node("Relu", ["h"], "r"),
-        node("Gemm", ["r", "w1", "b1"], "y"),
-    ]
-    return model(nodes, ("x", [features.shape[1]]), ("y", [1]), constants), features, labels
 
 
 @dataclass

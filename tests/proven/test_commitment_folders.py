@@ -63,7 +63,7 @@ def test_no_more_openings_than_are_allowed(served: Served, tmp_path: Path):
     assert (folder.left, linked.left) == (0, 2)
     with pytest.raises(CommitmentExhausted):
         folder.link(tmp_path / "again")
-    assert not (tmp_path / "again" / "commitment").exists()
+    assert not (tmp_path / "again").exists(), "a seed was left"
     twice = linked.link(tmp_path / "fresher")
     file = prove_answers(twice, [record], logged)
     found = verify_answers(file.encode(), trust(), clock=clock, log=log)

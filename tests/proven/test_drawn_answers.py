@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import weakref
 from argparse import Namespace
@@ -41,7 +42,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     """Four answers on the record, two off it, one that failed; all are drawn."""
     folder = tmp_path_factory.mktemp("drawn")
     ward = Ward(folder, small_graph())
-    model = ModelFolder.create(folder / "committed", ward.model, 8, ward.identity, at=START)
+    model = ModelFolder.create(folder / "committed", ward.model, 16, ward.identity, at=START)
     ward.state(model.statement)
     key = sealed.RecipientKey.generate(sealed.HYBRID_768)
     key.save(folder / "prover", b"whoever needs it")
@@ -114,9 +115,40 @@ def test_all_records_are_proven_as_they_are_read(served: Served, at_once: int, t
     assert shown == [one.receipt for one in served.records]
 
 
-def proving(served: Served, *more: object) -> list[str]:
+def test_batches_end_where_no_opening_is_left_and_go_on_with_a_link(
+    served: Served, tmp_path: Path, monkeypatch, capsys
+):
+    """Other batches are not read for nothing, and it is said how many there are."""
+    monkeypatch.setattr(proof_prove, "AT_ONCE", 1)
+    shutil.copytree(served.model.folder, tmp_path / "copy")
+    used = ModelFolder(tmp_path / "copy")
+    while used.left > 2:
+        used.claim("another proof")
+    out = tmp_path / "batches"
+    line = proving(served, "--out", out, "--batch", 1, "--processes", 1, model=used.folder)
+    assert main(line) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "1 of 4 batches are proven, and receipts 2 to 2, and 2 more not: the commitment allows 16 openings" in told
+    assert "receipts 3 to 3" not in told and len(list(out.glob("*.result"))) == 1
+    assert main(proving(served, "--out", tmp_path / "P", model=used.folder)) == 1
+    assert "reading records" not in (told := capsys.readouterr().err) and "kept for a link" in " ".join(told.split())
+    linked = used.link(tmp_path / "linked")
+    line = proving(served, "--out", out, "--batch", 1, "--processes", 1, model=linked.folder)
+    assert main(line) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "receipts 1 to 1: kept (1 of 4)" in told and "receipts 4 to 4: done (4 of 4)" in told
+
+
+def test_it_is_told_how_far_the_records_were_read(served: Served, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setattr(proof_prove, "TOLD_EVERY", 3)
+    assert main(proving(served, "--out", tmp_path / "P")) == 0
+    told = capsys.readouterr().err
+    assert "reading records" in told and "3 records read" in told and "4 records read" not in told
+
+
+def proving(served: Served, *more: object, model: Path | None = None) -> list[str]:
     folder = served.folder
-    given = ("--model", folder / "committed", "--receipts", folder / "records", "--key", folder / "prover")
+    given = ("--model", model or folder / "committed", "--receipts", folder / "records", "--key", folder / "prover")
     return [str(one) for one in ("proof", "prove", *given, "--log", folder / "state", "--trust", ROOT, *more)]
 
 

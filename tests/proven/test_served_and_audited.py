@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from broker_room import SOON, said
-from float_models import digits
+from float_models import digits, hearts
 from quatrefoil.cli import main
 from quatrefoil.proven import ProofFile
 from quatrefoil.transport import sealed
@@ -50,15 +50,7 @@ def content(file: str) -> dict:
 
 
 def test_served_by_a_process_and_proved_to_an_auditor(ward: Ward) -> None:
-    model_ready(ward)
-    served(ward, "server-graph", "recorded", ASKED, "--committed committed/statement")
-    drawn()
-    for name, more in (("P", ""), ("hidden", "--hidden")):
-        proved(name, f"--sample may.sample {more}")
-        verified(name)
-        second_verifier(Path(name))
-    judged("whole", "--proof P", right=True)
-    judged("hiding", "--proof hidden", right=True)
+    proven_as_served(ward, *digits(), chosen=1200)
 
     # What an auditor refuses: no proof, one of other receipts, a changed output, a server that never said what it runs.
     judged("none", "", right=False, lacking=ASKED)
@@ -71,6 +63,26 @@ def test_served_by_a_process_and_proved_to_an_auditor(ward: Ward) -> None:
     assert content("changed.json")["valid"] is False and "other outputs" in content("changed.json")["reason"]
     judged("altered", "--proof changed", right=False, lacking=ASKED)
     sealed_with_its_commitment(ward)
+
+
+def test_hearts_are_served_by_a_process_and_proved_to_an_auditor(ward: Ward) -> None:
+    proven_as_served(ward, *hearts(), chosen=600)
+    judged("none", "", right=False, lacking=ASKED)
+    changed_output(Path("hidden"), Path("changed"))
+    judged("altered", "--proof changed", right=False, lacking=ASKED)
+
+
+def proven_as_served(ward: Ward, float_model: bytes, inputs: np.ndarray, labels: np.ndarray, *, chosen: int) -> None:
+    """All that was drawn, with inputs public and hidden, and both verifiers agree."""
+    model_ready(ward, float_model, inputs, labels, chosen)
+    served(ward, "server-graph", "recorded", ASKED, "--committed committed/statement")
+    drawn()
+    for name, more in (("P", ""), ("hidden", "--hidden")):
+        proved(name, f"--sample may.sample {more}")
+        verified(name)
+        second_verifier(Path(name))
+    judged("whole", "--proof P", right=True)
+    judged("hiding", "--proof hidden", right=True)
 
 
 def sealed_with_its_commitment(ward: Ward) -> None:
@@ -98,18 +110,18 @@ def sealed_with_its_commitment(ward: Ward) -> None:
 
 
 def test_audit_mode_takes_no_model_without_committed_weights(ward: Ward) -> None:
-    model_ready(ward)
+    model_ready(ward, *digits(), chosen=1200)
     refused = ward.serving("graph", "--audit recorded --audit-to prover.cert")
     assert refused.wait(SOON) == 1 and "nothing names the model's committed weights" in said(refused)
     assert not Path("recorded").exists()
 
 
-def model_ready(ward: Ward) -> None:
-    """In integers, committed to by the server's operator, sealed and registered."""
-    float_model, images, labels = digits()
+def model_ready(ward: Ward, float_model: bytes, inputs: np.ndarray, labels: np.ndarray, chosen: int) -> None:
+    """In integers, by scales that the first samples chose; committed to by the server's operator, sealed and
+    registered."""
     Path("float.onnx").write_bytes(float_model)
-    np.savez("samples.npz", inputs=images[:1200], labels=labels[:1200])
-    np.savez("others.npz", inputs=images[1200:], labels=labels[1200:])
+    np.savez("samples.npz", inputs=inputs[:chosen], labels=labels[:chosen])
+    np.savez("others.npz", inputs=inputs[chosen:], labels=labels[chosen:])
     run("model quantise float.onnx --samples samples.npz --held-out others.npz --out integers.onnx --rule rule.json")
     run("model commit integers.onnx --identity worker --root root.pem --openings 8 --out committed")
     root = ward.model_sealed("integers.onnx", "graph", 3600)
@@ -124,15 +136,15 @@ def model_ready(ward: Ward) -> None:
 def served(
     ward: Ward, state: str, records: str, count: int, more: str, *, model: str = "graph", asking: str = ""
 ) -> None:
-    """Requests of one image each, whose inputs' name is asked for first, and one of a size that the model refuses."""
+    """Requests of one sample each, whose inputs' name is asked for first, and one of a size that the model refuses."""
     server = ward.serving(model, f"--state {state} --audit {records} --audit-to prover.cert {more}")
     url = ward.url(server)
-    _, images, _ = digits()
+    samples = np.load("others.npz")["inputs"]
     asked = f"predict {url} --policy serving.toml --identity hospital --root root.pem --collateral collateral"
     for number in range(count):
-        np.save("x.npy", images[1200 + number : 1201 + number])
+        np.save("x.npy", samples[number : number + 1])
         run(f"{asked} --input x.npy --computes rule.json --json answer.json {asking}")
-    np.save("x.npy", images[:1, :63])
+    np.save("x.npy", samples[:1, 1:])
     run(f"{asked} --input x.npy --computes rule.json", 1)
     other = "00" * 32
     run(f"{asked} --input x.npy --computes rule.json --committed {other}", 1)

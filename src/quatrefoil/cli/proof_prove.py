@@ -19,7 +19,7 @@ from quatrefoil.cli import containers, output
 from quatrefoil.cli.parties import count
 from quatrefoil.cli.proof_answers import rows, server_log
 from quatrefoil.errors import CallerError, HostError
-from quatrefoil.offline import Executor, Processes, Step, run
+from quatrefoil.offline import Executor, Processes, Step, Task, run
 from quatrefoil.offline.on_ray import OnRay
 from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proofs.inference import LARGEST_BATCH
@@ -32,6 +32,9 @@ from quatrefoil.transport import TrustAnchor, files, sealed, system_clock
 
 AT_ONCE = 16
 """Batches that are held in memory: what is read of the records is proven before more of them is."""
+
+TOLD_EVERY = 1_000
+"""Records read, of which each was held to its receipt."""
 
 
 def add_prove(parser: argparse.ArgumentParser) -> None:
@@ -77,12 +80,15 @@ def _prove(options: argparse.Namespace) -> None:
     output.require_writable(options.out if options.batch is None else None)  # before an opening is used up
     told = output.progress_console()
     folder = ModelFolder(options.model)
+    if options.batch is None:
+        folder.require_left()  # of batches some may be proven already
     sample = _sample(options)
     with server_log(options, folder.server) as log:
         server = log.owner.name
 
         def read() -> Iterator[Recorded]:
-            return _recorded(options, folder, server, told.print)
+            told.print("reading records")
+            return _counted(_recorded(options, folder, server, told.print), told.print)
 
         if sample is not None:
             chosen = _Chosen.of(drawn_of(read(), sample, log, folder.committed))
@@ -95,7 +101,7 @@ def _prove(options: argparse.Namespace) -> None:
         verify_statement(logged.statement, TrustAnchor.load(options.trust), clock=system_clock)
     for one in chosen.drawn.left[:MOST_TOLD]:
         told.print(f"not proven: {one}", markup=False)
-    told.print(f"proving their answers; {folder.left} openings are left before")
+    told.print(f"proving their answers; of {folder.left} openings left the last is kept for a link")
     if options.batch is not None:
         _prove_batches(options, folder, chosen, logged, told.print)
         return
@@ -175,13 +181,13 @@ def _prove_batches(
     told: Callable[[str], None],
 ) -> None:
     """Every batch by itself, each result kept: what is there and holds is not proven again. Records are read as they
-    are proven; a batch that fails stops no other."""
+    are proven; a batch that fails stops no other, but where no opening is left for any."""
     if not chosen.digests:
         raise CallerError("there is nothing to prove", hint="Give records of answers of this model")
     tasks = tasks_of(folder, chosen.read(), logged, hidden=options.hidden, batch=options.batch)
     total = -(-len(chosen.digests) // options.batch)
     prove, check = ProveAnswers(options.model, counted_in(options.model)), CheckAnswers(folder.commitment.root)
-    made, failed, kept = list[str](), list[HostError](), 0
+    made, failed, kept = list[str](), dict[Task, str](), 0
     while some := list(islice(tasks, AT_ONCE)):
         before = len(made)
 
@@ -192,12 +198,17 @@ def _prove_batches(
         outcome = run(some, prove, options.out, say, check=check, executor=_executor(options))
         made += [str(outcome.results[task]) for task in some if task in outcome.results]
         kept += len(outcome.kept)
-        try:
-            outcome.require()
-        except HostError as error:
-            failed.append(error)
+        failed |= outcome.failed
+        if outcome.failed and folder.left <= 1:
+            break  # the last is kept for a link, and no batch can be proven any more
     if failed:
-        raise failed[0]
+        first, why = next(iter(failed.items()))
+        lacking = total - len(made) - 1
+        more = f", and {lacking:,} more" if lacking else ""
+        raise HostError(
+            f"{len(made):,} of {total:,} batches are proven, and {first}{more} not: {why}",
+            hint="Mend that and run it again: what is done is kept",
+        )
     found = {
         "receipts": len(chosen.digests),
         "hidden": options.hidden,
@@ -244,6 +255,13 @@ def _recorded(
     )
     for one in found:
         yield Recorded(one.said, one.inputs, one.outputs, OpeningKeys(one.inputs_key, one.output_key))
+
+
+def _counted(found: Iterator[Recorded], told: Callable[[str], None]) -> Iterator[Recorded]:
+    for number, one in enumerate(found, 1):
+        if number % TOLD_EVERY == 0:
+            told(f"{number:,} records read")
+        yield one
 
 
 __all__ = ["add_prove"]

@@ -69,9 +69,21 @@ class Openings:
             token = purpose.encode() + b" " + self._random(TOKEN_BYTES).hex().encode()
             if self._state.put_once(f"{PREFIX}{number:02}", token) == token:
                 return Opening(number, purpose)
-        raise CommitmentExhausted(
-            f"the commitment allows {self._total} openings, and {self._total - self.left} are used"
-            + ("" if for_link else "; the last is kept for a link"),
+        raise self._exhausted(for_link=for_link)
+
+    def require_left(self, *, for_link: bool = False) -> None:
+        """``CommitmentExhausted`` where :meth:`claim` would find none, before anything is computed for it."""
+        if self.left <= (not for_link):
+            raise self._exhausted(for_link=for_link)
+
+    def _exhausted(self, *, for_link: bool) -> CommitmentExhausted:
+        used = f"the commitment allows {self._total} openings, and {self._total - self.left} are used"
+        if for_link:
+            return CommitmentExhausted(
+                f"{used}, the last of them for a link", hint="Link the folder that was made then: it proves the same"
+            )
+        return CommitmentExhausted(
+            f"{used}; the last is kept for a link",
             hint="Make a fresh commitment to the same weights (`quatrefoil model commit --link`) and prove with that",
         )
 

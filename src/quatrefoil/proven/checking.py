@@ -55,7 +55,7 @@ def verify_answers(
     program = file.commitment.program
     committed.require(file.commitment, hashlib.sha256(program).digest())
     hashed = _field_hash(program)
-    told(f"{len(file.receipts)} receipts")
+    told(f"{len(file.receipts):,} receipts")
     for one in file.receipts:
         receipt = open_receipt(one, committed.said, hashed, hidden=file.hidden)
         if receipt.issuer != committed.signer:

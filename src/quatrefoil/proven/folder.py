@@ -110,6 +110,7 @@ class ModelFolder:
     ) -> ModelFolder:
         """A fresh commitment to the same weights in ``folder``, shown to be that with one opening of each."""
         _require_new(folder)
+        self.require_left(for_link=True)
         seed = random(SEED_BYTES)
         openings = self.commitment.openings
         old = self.prover(threads)
@@ -135,6 +136,11 @@ class ModelFolder:
     def claim(self, purpose: str, *, for_link: bool = False) -> Opening:
         """An opening, for one proof; other processes may claim at the same time."""
         return _claim(self.folder, self.commitment.openings, purpose, for_link=for_link)
+
+    def require_left(self, *, for_link: bool = False) -> None:
+        """``CommitmentExhausted`` where no opening is left for a proof, or for a link."""
+        with _openings(self.folder, self.commitment.openings) as found:
+            found.require_left(for_link=for_link)
 
     @property
     def server(self) -> str | None:

@@ -219,7 +219,9 @@ class Facts:
 
 
 def _text(value: Any) -> str:
-    return ("" if value is None else str(value))[:_LONGEST]
+    """What is cut off is shown to be."""
+    whole = "" if value is None else str(value)
+    return whole if len(whole) <= _LONGEST else f"{whole[: _LONGEST - 1]}…"
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -125,7 +125,12 @@ def check_samples(
     if not samples:
         findings.problem(SAMPLES, "no sample came along, and terms of one were given")
     own = "" if sampling.checkpoint is not None else "; at the checkpoint that the sample names: none was given"
-    findings.say(SAMPLES, f"{count(len(held), 'sample')} as the terms draw it{own}")
+    signed = (
+        f", from a checkpoint that {count(len(sampling.terms.witnesses), 'witness', 'witnesses')} cosigned"
+        if held
+        else ""
+    )
+    findings.say(SAMPLES, f"{count(len(held), 'sample')} as the terms draw it{signed}{own}")
     proven = _verified(proofs, sampling.verify_proof, logs, anchor, at, findings, found)
     for extra, sample, log in held:
         found.samples.append(
