@@ -139,8 +139,8 @@ class ModelFolder:
 
     def require_left(self, *, for_link: bool = False) -> None:
         """``CommitmentExhausted`` where no opening is left for a proof, or for a link."""
-        with _openings(self.folder, self.commitment.openings) as found:
-            found.require_left(for_link=for_link)
+        with _counting(self.folder) as state:
+            Openings(state, self.commitment.openings).require_left(for_link=for_link)
 
     @property
     def server(self) -> str | None:
