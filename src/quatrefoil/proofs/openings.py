@@ -65,13 +65,21 @@ class Openings:
 
     def claim(self, purpose: str, *, for_link: bool = False) -> Opening:
         """The next opening, noted durably with its ``purpose``; ``CommitmentExhausted`` where there is none."""
-        for number in range(1, self._total + for_link):
+        return self._claim(
+            range(1, self._total + for_link), purpose, "" if for_link else "; the last is kept for a link"
+        )
+
+    def claim_last(self, purpose: str) -> Opening:
+        """The one that is kept for a link: whoever has forgotten which others are used may use that, if no link has."""
+        return self._claim(range(self._total, self._total + 1), purpose, ", and the last of them for a link")
+
+    def _claim(self, numbers: range, purpose: str, why: str) -> Opening:
+        for number in numbers:
             token = purpose.encode() + b" " + self._random(TOKEN_BYTES).hex().encode()
             if self._state.put_once(f"{PREFIX}{number:02}", token) == token:
                 return Opening(number, purpose)
         raise CommitmentExhausted(
-            f"the commitment allows {self._total} openings, and {self._total - self.left} are used"
-            + ("" if for_link else "; the last is kept for a link"),
+            f"the commitment allows {self._total} openings, and {self._total - self.left} are used{why}",
             hint="Make a fresh commitment to the same weights (`quatrefoil model commit --link`) and prove with that",
         )
 
