@@ -80,21 +80,20 @@ class Forms:
 
     def pull(self, value: int, weights: Sequence[Ext], into: Pulled) -> None:
         """Adds what the weights over the features of a value are over cells, input and 1."""
-        if value == 0:
-            into.add_input(weights)
-            return
-        step = self.program.steps[value - 1]
-        if isinstance(step, Flatten):
-            self.pull(step.source, weights, into)
-        elif isinstance(step, MaxPool):
-            for place in range(1, step.windows.places):
-                into.add_cell(self.index[value, place], weights)
-            self._pull_place(value, step, 0, weights, into)
-        else:
-            into.add_cell(self.index[value, 0], weights)
+        while value:
+            step = self.program.steps[value - 1]
+            if isinstance(step, MaxPool):
+                for place in range(1, step.windows.places):
+                    into.add_cell(self.index[value, place], weights)
+                weights = self._moved(value, step, 0, weights, into)
+            elif not isinstance(step, Flatten):
+                into.add_cell(self.index[value, 0], weights)
+                return
+            value = step.source
+        into.add_input(weights)
 
-    def _pull_place(self, value: int, step: MaxPool, place: int, weights: Sequence[Ext], into: Pulled) -> None:
-        """The same over the source's values at one place of the windows, row-major."""
+    def _moved(self, value: int, step: MaxPool, place: int, weights: Sequence[Ext], into: Pulled) -> list[Ext]:
+        """The same over the source's values at one place of the windows, row-major; the constant is added."""
         source = self.program.values[step.source]
         low = source.range[0]
         moved = [ZERO] * source.features
@@ -103,7 +102,7 @@ class Forms:
                 into.constant = into.constant + weight.scale(low)
             else:
                 moved[feature] = moved[feature] + weight
-        self.pull(step.source, moved, into)
+        return moved
 
     def features_at(self, value: int, place: int) -> list[int | None]:
         """For each feature of a pool's value, the feature of the source at this place of its window."""
@@ -129,8 +128,8 @@ class Forms:
             self.pull(step.source, spread, into)
         elif isinstance(step, MaxPool):
             minus = [-weight for weight in weights]
-            self._pull_place(number, step, place, weights, into)
-            self._pull_place(number, step, 0, minus, into)
+            for at, signed in ((place, weights), (0, minus)):
+                self.pull(step.source, self._moved(number, step, at, signed, into), into)
             for before in range(1, place):
                 into.add_cell(self.index[number, before], minus)
         else:

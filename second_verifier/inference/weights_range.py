@@ -167,7 +167,7 @@ def terms(shape: RangeShape) -> dict[str, Fraction]:
         "z": sum(shape.degrees) / field,
         "kappa": (columns + 1 + columns_W) / field,
         "kappa, z_hi": (columns + log2(shape.R)) * code.n / field,
-        "kappa, w_hi": (columns_W + log2(weights.R)) * code_W.n / field,
+        "kappa, w_hi": (ceil_log2(weights.n_W) + log2(weights.R)) * code_W.n / field,
         "epsilon": (2 * code.n + code_W.n + 2) / field,
         "positions": 3 * missed(code),
         "places": 2 * missed(code_W),

@@ -204,6 +204,20 @@ def test_the_second_verifier_accepts_the_kernels_range_and_link() -> None:
     verify_link(shape, old.root, new.root, _core.prove_weights_link(old, new, SEED, 1))
 
 
+@pytest.mark.parametrize(("inputs", "hidden", "openings"), [(20, 16, 1), (20, 130, 2), (9, 1024, 16)])
+def test_both_count_the_errors_of_ranges_and_links_alike(inputs: int, hidden: int, openings: int) -> None:
+    """Of weights that fill a column, a power of two of them, and more."""
+    program = Program((inputs,), 0, 255, 3, (Dense(0, hidden, Rounding(8, 0, 255, 12)), Dense(1, 1, None)))
+    shape, data = second.WeightsShape(program, openings), program.to_bytes()
+    weights = struct.pack("<i", 1) * (hidden * (inputs + 2) + 1)
+    old, new = (_core.WeightsCommitment(data, openings, weights, bytes([i]) * 32, 1) for i in (1, 2))
+    in_range, link = _core.prove_weights_range(old, SEED, 1), _core.prove_weights_link(old, new, SEED, 1)
+    _, of_range = _core.verify_weights_range(data, openings, old.root, in_range)
+    _, of_link = _core.verify_weights_link(data, openings, old.root, openings, new.root, link)
+    assert of_range == pytest.approx(verify_range(shape, old.root, in_range).soundness_bits, abs=1e-9)
+    assert of_link == pytest.approx(verify_link(shape, old.root, new.root, link).soundness_bits, abs=1e-9)
+
+
 # Programs: both read them, refuse them and count their proofs alike.
 
 

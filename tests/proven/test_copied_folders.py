@@ -13,7 +13,7 @@ import pytest
 
 from float_models import numbers
 from proven_answers import Ward, small_graph
-from quatrefoil.errors import StateCorrupt
+from quatrefoil.errors import CommitmentExhausted, StateCorrupt
 from quatrefoil.proven import ModelFolder, folder, logged_answers, prove_answers
 from quatrefoil.state import SqliteState
 from world import START
@@ -56,14 +56,18 @@ def database_put_back(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("how", [copied, put_back, put_back_in_its_place, database_put_back])
-def test_a_copy_proves_nothing_and_can_be_linked(tmp_path: Path, how: Callable[[Path], Path]):
+def test_a_copy_proves_nothing_and_is_linked_once_with_what_is_kept_for_that(
+    tmp_path: Path, how: Callable[[Path], Path]
+):
     other = how(begun(tmp_path / "one"))
     for _ in range(2):
         with pytest.raises(StateCorrupt, match=r"(?s)is a copy, or was moved or put back.*model commit --link"):
             folder._claim(other, 8, "a proof")
     with folder._counting(other) as state:
         assert state.names("opening/") == ["opening/01"]
-    assert folder._claim(other, 8, "a link", for_link=True).number == 2
+    assert folder._claim(other, 8, "a link", for_link=True).number == 8
+    with pytest.raises(CommitmentExhausted, match="allows 8 openings, and 2 are used, and the last of them for a link"):
+        folder._claim(other, 8, "a link", for_link=True)
 
 
 def test_a_folder_with_another_name_goes_on(tmp_path: Path):

@@ -200,6 +200,21 @@ def test_models_that_would_hold_up_a_verifier_are_refused():
         program_of(graph(conv, *rest, shape=(1, 1023, 1023), high=1))
 
 
+def test_models_that_a_verifier_could_not_hold_are_refused():
+    """Pools of one place cost nothing and give 2^24 entries each, all of which a verifier weighs."""
+
+    def pools(count: int) -> list[MaxPool]:
+        return [MaxPool(f"p{number}", (number,), (1, 1), (1, 1), (0,) * 4) for number in range(count)]
+
+    def conv(source: int) -> Conv:
+        weights, requantise = np.ones((1, 1, 1, 1), np.int64), Requantise(4, 0, 1)
+        return Conv("c", (source,), weights, np.zeros(1), (4096, 4096), (0,) * 4, requantise)
+
+    program_of(graph(*pools(7), conv(7), shape=(1, 4096, 4096), high=1))
+    with pytest.raises(ModelRefused, match="steps take 150,994,944 entries an inference, over 134,217,728"):
+        program_of(graph(*pools(8), conv(8), shape=(1, 4096, 4096), high=1))
+
+
 def test_a_shift_beyond_what_proofs_have_is_refused_by_its_node():
     made = quantise(perceptron(2, 2, 1, seed=813), numbers(813, 20, 2), Widths(16, 15))
     shifts = [step.requantise.shift for step in made.steps if isinstance(step, Dense) and step.requantise is not None]

@@ -5,10 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from toy_answers import CONV, DENSE, LAST_IS_A_POOL, LINEAR, POOL_OF_INPUT, ROUNDED, WIDE_POOL_OF_INPUT, Operator, run
+from toy_answers import (
+    CONV,
+    DENSE,
+    LAST_IS_A_POOL,
+    LINEAR,
+    POOL_OF_INPUT,
+    ROUNDED,
+    ROUNDED_TO,
+    WIDE_POOL_OF_INPUT,
+    Operator,
+    run,
+)  # fmt: skip
 
 from inference import Verified, verify
 from inference.program import Program
+from inference.steps import Conv, Dense, Flatten, MaxPool
+from inference.values import Windows
 
 PROGRAMS = {
     "dense": DENSE,
@@ -39,4 +52,24 @@ HIDDEN = {"dense": DENSE, "a pool of the input": WIDE_POOL_OF_INPUT, "linear": r
 def test_an_honest_proof_with_hidden_inputs_is_accepted(program: Program, batch: int) -> None:
     prover = Operator(program, batch, hidden=True).prover()
     assert prover.shape.columns["i"]
+    verify(prover.statement, run(prover).to_bytes())
+
+
+ONE = Windows((1, 1), (1, 1))
+LONGEST = {
+    "flattened": Program(
+        (3,), 0, 15, 3, (Dense(0, 3, ROUNDED_TO), *(Flatten(i) for i in range(1, 1023)), Dense(1023, 2, None))
+    ),
+    "pooled": Program(
+        (1, 2, 2),
+        *(0, 15, 3),
+        (Conv(0, 1, ONE, ROUNDED_TO), *(MaxPool(i, ONE) for i in range(1, 1022)), Flatten(1022), Dense(1023, 2, None)),
+    ),
+}
+
+
+@pytest.mark.parametrize("program", LONGEST.values(), ids=LONGEST.keys())
+def test_a_value_is_followed_through_as_many_steps_as_there_may_be(program: Program) -> None:
+    assert len(program.steps) == 1024
+    prover = Operator(program, batch=1).prover()
     verify(prover.statement, run(prover).to_bytes())

@@ -65,16 +65,23 @@ class Openings:
 
     def claim(self, purpose: str, *, for_link: bool = False) -> Opening:
         """The next opening, noted durably with its ``purpose``; ``CommitmentExhausted`` where there is none."""
-        for number in range(1, self._total + for_link):
-            token = purpose.encode() + b" " + self._random(TOKEN_BYTES).hex().encode()
-            if self._state.put_once(f"{PREFIX}{number:02}", token) == token:
-                return Opening(number, purpose)
-        raise self._exhausted(for_link=for_link)
+        return self._claim(range(1, self._total + for_link), purpose, for_link=for_link)
+
+    def claim_last(self, purpose: str) -> Opening:
+        """The one that is kept for a link: whoever has forgotten which others are used may use that, if no link has."""
+        return self._claim(range(self._total, self._total + 1), purpose, for_link=True)
 
     def require_left(self, *, for_link: bool = False) -> None:
         """``CommitmentExhausted`` where :meth:`claim` would find none, before anything is computed for it."""
         if self.left <= (not for_link):
             raise self._exhausted(for_link=for_link)
+
+    def _claim(self, numbers: range, purpose: str, *, for_link: bool) -> Opening:
+        for number in numbers:
+            token = purpose.encode() + b" " + self._random(TOKEN_BYTES).hex().encode()
+            if self._state.put_once(f"{PREFIX}{number:02}", token) == token:
+                return Opening(number, purpose)
+        raise self._exhausted(for_link=for_link)
 
     def _exhausted(self, *, for_link: bool) -> CommitmentExhausted:
         used = f"the commitment allows {self._total} openings, and {self._total - self.left} are used"

@@ -1,9 +1,9 @@
 """Whether the file that openings are counted in is the one that they were always counted in.
 
 Property: where it is missing, begun anew or has a second name nothing is claimed, and where it is a copy, or was put
-back from a backup, nothing but a link: whoever proves with it has forgotten what was used since. A file is told from a
-copy by its number (inode) and the time it was made at (statx(2)), which no program sets. What puts back a whole disk,
-such as a snapshot of a machine, is not seen.
+back from a backup, nothing but one link, with the opening that is kept for it: what was used since is forgotten. A file
+is told from a copy by its number (inode) and the time it was made at (statx(2)), which no program sets. What puts back
+a whole disk, such as a snapshot of a machine, is not seen.
 """
 
 from __future__ import annotations
@@ -41,15 +41,18 @@ def require_begun(state: Once, counted: Path) -> None:
         raise _unknown(counted, "counts no opening, and the proof of range or the link before it took one")
 
 
-def require_own(state: Once, counted: Path) -> None:
-    """``StateCorrupt`` where ``counted`` is another file than ``state`` began in."""
+def is_own(state: Once, counted: Path) -> bool:
+    """Whether ``counted`` is the file that ``state`` began in."""
     which = _which(counted)
-    if state.put_once(NAME, which) != which:
-        raise StateCorrupt(
-            f"{counted.parent} is a copy, or was moved or put back: openings may have been used that it does not know",
-            hint="Prove with the folder itself; where that is gone, link at once (`quatrefoil model commit --link`) "
-            "and prove with the fresh one",
-        )
+    return state.put_once(NAME, which) == which
+
+
+def copied(folder: Path) -> StateCorrupt:
+    return StateCorrupt(
+        f"{folder} is a copy, or was moved or put back: openings may have been used that it does not know",
+        hint="Prove with the folder itself; where that is gone, link at once (`quatrefoil model commit --link`) "
+        "and prove with the fresh one",
+    )
 
 
 def _which(file: Path) -> bytes:
@@ -74,4 +77,4 @@ def _unknown(counted: Path, why: str) -> StateCorrupt:
     )
 
 
-__all__ = ["require_begun", "require_counted", "require_own"]
+__all__ = ["copied", "is_own", "require_begun", "require_counted"]

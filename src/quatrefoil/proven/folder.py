@@ -22,7 +22,7 @@ from quatrefoil.audit import ownership
 from quatrefoil.errors import HostError, MessageRefused, StateCorrupt
 from quatrefoil.proofs.inference import InferenceProver, WeightsCommitment
 from quatrefoil.proofs.openings import Opening, Openings, require_enough
-from quatrefoil.proven.counted import require_begun, require_counted, require_own
+from quatrefoil.proven.counted import copied, is_own, require_begun, require_counted
 from quatrefoil.proven.statement import CommittedModel, read_statement, sign_statement
 from quatrefoil.quantised import IntegerGraph, Program, decode, program_of, weights_of
 from quatrefoil.resources.container import FILE, reading, root_of
@@ -156,9 +156,12 @@ class ModelFolder:
 
 def _claim(folder: Path, openings: int, purpose: str, *, for_link: bool = False) -> Opening:
     with _counting(folder) as state:
+        counted = Openings(state, openings)
+        if is_own(state, folder / STATE):
+            return counted.claim(purpose, for_link=for_link)
         if not for_link:
-            require_own(state, folder / STATE)
-        return Openings(state, openings).claim(purpose, for_link=for_link)
+            raise copied(folder)
+        return counted.claim_last(purpose)
 
 
 @contextlib.contextmanager

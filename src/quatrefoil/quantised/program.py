@@ -47,6 +47,9 @@ LARGEST_SUM = 1 << 50
 LARGEST_WORK = 1 << 36
 """Products of all Convs and AveragePools, which a verifier goes through."""
 
+LARGEST_TAKEN = 1 << 27
+"""Entries of all sources of all steps, of which a verifier holds a weight each."""
+
 _ENTERED_AT_ONCE = 1 << 16
 """Numbers that are rounded together: they stay in a cache."""
 
@@ -146,6 +149,12 @@ def program_of(graph: IntegerGraph) -> Program:
         raise ModelRefused(
             f"the model's convolutions and pools have {work:,} products an inference, over {LARGEST_WORK:,}",
             hint="Prove a smaller model: who checks its proofs goes through all of them",
+        )
+    taken = sum(features(values[source]) for step in steps for source in step.sources)
+    if taken > LARGEST_TAKEN:
+        raise ModelRefused(
+            f"the model's steps take {taken:,} entries an inference, over {LARGEST_TAKEN:,}",
+            hint="Prove a smaller model: who checks its proofs holds something for each of them",
         )
     largest = max(1, *(_magnitude(step.weights) for step in steps if isinstance(step, Dense | Conv)))
     entry, shape = graph.input, graph.input.shape
