@@ -9,6 +9,7 @@ import numpy as np
 
 from quatrefoil.errors import DependencyMissing, ModelRefused
 from quatrefoil.quantised.float_model import FloatModel, Floats, FloatStep, Kind
+from quatrefoil.quantised.onnx_constants import BATCH, Constants
 from quatrefoil.quantised.steps import Shape
 
 READ = (
@@ -28,17 +29,24 @@ READ = (
 )
 """Operators of ONNX that are understood."""
 
+_OF_ANSWERS = ("LogSoftmax", "Sigmoid", "Softmax")
+_LONGEST = 200
+
 
 def read(model: bytes) -> FloatModel:
     """The model's operations. ``ModelRefused`` names the first node that is outside of them, and why."""
     onnx = import_onnx()
+    loaded, why = None, ""
     try:
         loaded = onnx.load_from_string(model)
         onnx.checker.check_model(loaded)
-    except Exception:  # of the protocol buffers and of the checker, without a common base
-        loaded = None
+    except Exception as error:  # of the protocol buffers and of the checker, without a common base
+        loaded, why = None, " ".join(str(error).split())[:_LONGEST]
     if loaded is None:
-        raise ModelRefused("the bytes are no ONNX model that its checker accepts", hint="Try onnx.checker.check_model")
+        raise ModelRefused(
+            f"the bytes are no ONNX model that its checker accepts: {why or 'it says nothing more'}",
+            hint="Export it again; onnx.checker.check_model says the same",
+        )
     return _Reader(onnx, loaded.graph).read()
 
 
@@ -46,8 +54,9 @@ class _Reader:
     def __init__(self, onnx: Any, graph: Any) -> None:
         self._onnx = onnx
         self._graph = graph
-        self._constants: dict[str, Any] = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
-        self._taken = Counter(name for node in graph.node for name in node.input)
+        self._constants = Constants({one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer})
+        # Whoever asks for a shape takes no value.
+        self._taken = Counter(name for node in graph.node if node.op_type != "Shape" for name in node.input)
         self._steps: list[FloatStep] = []
         self._values: dict[str, int] = {}
 
@@ -60,20 +69,33 @@ class _Reader:
             )
         name, output = given[0].name, self._graph.output[0].name
         self._values[name] = 0
+        self._batch, *shape = self._input_sizes(given[0])
         for position, node in enumerate(self._graph.node):
             label = node.name or f"number {position}, which gives {node.output[0]!r}"
+            if self._known(node):
+                continue
             if node.op_type not in READ or node.domain not in ("", "ai.onnx"):
                 raise ModelRefused(
                     f"node {label} is {node.op_type}, which is not among {', '.join(READ)}",
-                    hint="Take it off the model: a softmax or a sigmoid of the answer is for whoever reads it",
+                    hint="Take it off the model: a softmax or a sigmoid of the answer is for whoever reads it"
+                    if node.op_type in _OF_ANSWERS
+                    else "Build the model of these alone, and export it for inference",
                 )
             getattr(self, f"_{node.op_type.lower()}")(node, label)
         if self._values.get(output) != len(self._steps) or not self._steps:
             raise ModelRefused(
                 f"the output {output!r} is not what the last node gives", hint="Export the network alone"
             )
-        batch, *shape = self._input_sizes(given[0])
-        return FloatModel(name, tuple(shape), batch, output, tuple(self._steps))
+        return FloatModel(name, tuple(shape), self._batch, output, tuple(self._steps))
+
+    def _known(self, node: Any) -> bool:
+        """Whether it is about constants, or how many samples there are, alone."""
+        given = [name for name in node.input if name]
+        return (
+            len(node.output) == 1
+            and node.domain in ("", "ai.onnx")
+            and self._constants.follow(node.op_type, given, node.output[0], self._attributes(node), self._values)
+        )
 
     def _input_sizes(self, given: Any) -> Shape:
         kind = given.type.tensor_type
@@ -91,7 +113,7 @@ class _Reader:
         attributes = self._attributes(node)
         if "value" not in attributes:
             raise ModelRefused(f"node {label}: a constant without a tensor", hint="Store it as an initializer")
-        self._constants[node.output[0]] = self._onnx.numpy_helper.to_array(attributes["value"])
+        self._constants.add(node.output[0], self._onnx.numpy_helper.to_array(attributes["value"]))
 
     def _gemm(self, node: Any, label: str) -> None:
         options = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0} | self._attributes(node)
@@ -223,10 +245,17 @@ class _Reader:
         self._push(FloatStep("flatten", label, (self._source(node, 0, label),), node.output[0]))
 
     def _reshape(self, node: Any, label: str) -> None:
-        shape = [int(one) for one in self._weights(node, 1, label, dimensions=1)]
-        if len(shape) != 2 or shape.count(-1) != 1:
-            raise ModelRefused(f"node {label} reshapes to {shape}, which is no flattening", hint="Use Flatten")
-        self._push(FloatStep("flatten", label, (self._source(node, 0, label),), node.output[0]))
+        name = node.input[1]
+        shape = self._constants.shape(name)
+        if shape is None:
+            raise ModelRefused(
+                f"node {label} takes {name!r}, which is no constant of the model",
+                hint="Use Flatten, or store the shape",
+            )
+        first, size = shape if len(shape) == 2 else (1, 1)
+        if first not in (-1, BATCH, self._batch or BATCH) or (size < 1 and size != -1) or first == size == -1:
+            raise ModelRefused(f"node {label} reshapes to {[*shape]}, which is no flattening", hint="Use Flatten")
+        self._push(FloatStep("flatten", label, (self._source(node, 0, label),), node.output[0], features=max(0, size)))
 
     def _argmax(self, node: Any, label: str) -> None:
         options = {"axis": 0, "keepdims": 1, "select_last_index": 0} | self._attributes(node)
