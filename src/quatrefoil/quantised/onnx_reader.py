@@ -10,6 +10,7 @@ import numpy as np
 from quatrefoil.errors import DependencyMissing, ModelRefused
 from quatrefoil.quantised.float_model import FloatModel, Floats, FloatStep, Kind
 from quatrefoil.quantised.onnx_constants import BATCH, Constants
+from quatrefoil.quantised.onnx_windows import pads_of, strides_of
 from quatrefoil.quantised.steps import Shape
 
 READ = (
@@ -145,25 +146,8 @@ class _Reader:
         size = (weights.shape[2], weights.shape[3])
         step = FloatStep("conv", label, (self._source(node, 0, label),), node.output[0], weights)
         step.bias, step.kernel = _spread(bias, weights, label), size
-        step.strides, step.pads = _strides(options), self._pads(options, size, label)
+        step.strides, step.pads = strides_of(options), pads_of(options, size, label)
         self._push(step)
-
-    def _pads(self, options: dict[str, Any], kernel: tuple[int, int], label: str) -> tuple[int, int, int, int]:
-        how = options.get("auto_pad", b"NOTSET")
-        if how == b"VALID":
-            return (0, 0, 0, 0)
-        if how in (b"SAME_UPPER", b"SAME_LOWER"):
-            raise ModelRefused(f"node {label}: auto_pad {how.decode()}", hint="Export with explicit pads")
-        pads = tuple(options.get("pads", (0, 0, 0, 0)))
-        if (
-            len(pads) != 4
-            or min(pads) < 0
-            or pads[0] >= kernel[0]
-            or pads[2] >= kernel[0]
-            or max(pads[1], pads[3]) >= kernel[1]
-        ):
-            raise ModelRefused(f"node {label}: pads {pads} around windows {kernel}", hint="Export with smaller pads")
-        return pads
 
     def _add(self, node: Any, label: str) -> None:
         constant = next((place for place, name in enumerate(node.input) if name in self._constants), None)
@@ -226,11 +210,11 @@ class _Reader:
         plain = not options.get("ceil_mode", 0) and all(one == 1 for one in options.get("dilations", []))
         if len(kernel) != 2 or not plain:
             raise ModelRefused(f"node {label}: pooling with dilations, ceil_mode or no two sides", hint="Pool without")
-        pads = self._pads(options, (kernel[0], kernel[1]), label)
+        pads = pads_of(options, (kernel[0], kernel[1]), label)
         if kind == "average-pool" and any(pads):
             raise ModelRefused(f"node {label}: AveragePool with pads", hint="Pool without")
         step = FloatStep(kind, label, (self._source(node, 0, label),), node.output[0])
-        step.kernel, step.strides, step.pads = (kernel[0], kernel[1]), _strides(options), pads
+        step.kernel, step.strides, step.pads = (kernel[0], kernel[1]), strides_of(options), pads
         self._push(step)
 
     def _globalaveragepool(self, node: Any, label: str) -> None:
@@ -326,11 +310,6 @@ def _spread(bias: Floats, weights: Floats, label: str) -> Floats:
     if flat.size not in (1, len(weights)):
         raise ModelRefused(f"node {label}: a bias of {flat.size} for {len(weights)} outputs", hint="Export it again")
     return np.broadcast_to(flat, (len(weights),)).copy()
-
-
-def _strides(options: dict[str, Any]) -> tuple[int, int]:
-    strides = tuple(options.get("strides", (1, 1)))
-    return (strides[0], strides[1]) if len(strides) == 2 else (0, 0)
 
 
 def import_onnx() -> Any:
