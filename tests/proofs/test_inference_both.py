@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import inference as second
-from inference.model import Run
+from inference.model import Run, Weights
 from inference.mutations import Changed, apply
 from inference.program import Program
 from inference.proof_bytes import fixed_length, largest_length
@@ -25,7 +25,7 @@ from inference.statement_file import FILES, load
 from inference.steps import ArgMax, AveragePool, Conv, Dense, Flatten, MaxPool, Sum
 from inference.values import Refused, Rounding, Windows
 from inference.vectors import ACCEPTED, BINDING, Case
-from inference.weights_link import verify_link
+from inference.weights_link import LinkRandomness, prove_link, verify_link
 from inference.weights_range import verify_range
 from quatrefoil import _core
 
@@ -180,6 +180,59 @@ def test_the_second_verifier_accepts_the_kernels_range_and_link() -> None:
     shape = second.WeightsShape(case.program, 2)
     verify_range(shape, old.root, _core.prove_weights_range(old, SEED, 1))
     verify_link(shape, old.root, new.root, _core.prove_weights_link(old, new, SEED, 1))
+
+
+def larger(weights: Weights) -> Weights:
+    first, *rest = weights.weights
+    return Weights([[first[0] + 1, *first[1:]], *rest], weights.biases)
+
+
+def biased(weights: Weights) -> Weights:
+    *rest, last = weights.biases
+    return Weights(weights.weights, [*rest, [*last[:-1], last[-1] - 1]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [larger, biased])
+def test_neither_takes_a_link_to_another_model(change: Callable[[Weights], Weights]) -> None:
+    """Made by the second prover, which makes one for a liar too; our own makes none."""
+    case = Case(*ACCEPTED[0])
+    old, other = case.commit(), Case(*ACCEPTED[0])
+    other.weights = change(case.weights)
+    new = other.commit(bytes([9]) * 32)
+    proof = prove_link(old, new, LinkRandomness.from_seed(old.shape, SEED)).to_bytes()
+    program = case.program.to_bytes()
+    with pytest.raises(second.Rejected):
+        verify_link(old.shape, old.root, new.root, proof)
+    with pytest.raises(_core.ProofRejected):
+        _core.verify_weights_link(program, 1, old.root, 1, new.root, proof)
+    ours, theirs = (
+        _core.WeightsCommitment(program, 1, one.weights.to_bytes(), bytes([place]) * 32, 1)
+        for place, one in enumerate((case, other))
+    )
+    with pytest.raises(ValueError, match="different weights"):
+        _core.prove_weights_link(ours, theirs, SEED, 1)
+
+
+def test_neither_takes_more_openings_than_a_commitment_hides() -> None:
+    """An operator that allows itself a 65th has no proof that anybody takes, however it counts."""
+    case = Case(*ACCEPTED[0])
+    statement, proof = kernel_proof(case)
+    with pytest.raises(second.Refused):
+        second.Shape(case.program, case.batch, 65, None)
+    with pytest.raises(ValueError, match="65"):
+        _core.verify_inference(
+            case.program.to_bytes(),
+            65,
+            statement.root,
+            batch_bytes(case.inputs),
+            False,
+            batch_bytes(case.outputs),
+            case.batch,
+            BINDING,
+            proof,
+            1,
+        )
 
 
 # Programs: both read them, refuse them and count their proofs alike.
