@@ -10,13 +10,13 @@ from onnx import TensorProto, helper, numpy_helper
 FLOAT = TensorProto.FLOAT
 
 
-def model(nodes, given, found, constants):
+def model(nodes, given, found, constants, *, batch="n"):
     """A model's bytes; ``given`` and ``found`` are (name, sizes of a sample)."""
     graph = helper.make_graph(
         nodes,
         "float",
-        [helper.make_tensor_value_info(given[0], FLOAT, ["n", *given[1]])],
-        [helper.make_tensor_value_info(found[0], found[2] if len(found) > 2 else FLOAT, ["n", *found[1]])],
+        [helper.make_tensor_value_info(given[0], FLOAT, [batch, *given[1]])],
+        [helper.make_tensor_value_info(found[0], found[2] if len(found) > 2 else FLOAT, [batch, *found[1]])],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10).SerializeToString()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,11 +175,29 @@ def test_drawn_receipts_without_a_proof_show_in_verdict_and_report(
     assert "check proofs did not pass" in err and [one["lacking"] for one in content["samples"]] == [3]
     assert [one["digest"] for one in content["samples"][0]["missing"]] == [one.digest.hex() for one in sample.drawn]
     page = tmp_path / "report.html"
-    more = ("--proof", tmp_path / "p.proof", "--out", page)
+    (folder := tmp_path / "batches").mkdir()
+    (tmp_path / "p.proof").rename(folder / f"{'0' * 64}.result")
+    (folder / ".lock").touch()
+    more = ("--proof", folder, "--out", page)
     code, _, _ = judged(capsys, "report", bundle, *trusted, *terms, "--count", 3, *more)
     assert code == 1 and "does not hold: the file is no proof of answers" in page.read_text()
     code, out, _ = judged(capsys, "verify", bundle, *trusted, "--json", "-")
     assert code == 0 and {one["name"] for one in json.loads(out)["not_made"]} >= {"samples", "proofs"}
+
+
+def test_proofs_of_a_folder_go_into_a_bundle(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder := tmp_path / "batches").mkdir()
+    given = ("bundle", place / "state", "--proof", folder, "--out", tmp_path / "evidence.zip")
+    code, _, err = judged(capsys, *given)
+    assert code == 1 and "holds no proofs of answers" in err and not (tmp_path / "evidence.zip").exists()
+    for number in range(2):
+        (folder / f"{number:064x}.result").write_bytes(b"proof %d" % number)
+    (folder / ".lock").touch()
+    (tmp_path / "one.proof").write_bytes(b"another")
+    assert judged(capsys, *given, "--proof", tmp_path / "one.proof")[0] == 0
+    with zipfile.ZipFile(tmp_path / "evidence.zip") as bundle:
+        inside = {bundle.read(name) for name in bundle.namelist() if name.startswith("proofs/")}
+    assert inside == {b"proof 0", b"proof 1", b"another"}
 
 
 def test_a_sample_of_a_share_is_judged_by_the_share(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import inference as second
 from inference.codes import REAL, column_code
-from inference.model import Run
+from inference.model import Run, Weights
 from inference.mutations import Changed, apply
 from inference.program import Program
 from inference.proof_bytes import fixed_length, largest_length
@@ -27,7 +27,7 @@ from inference.statement_file import FILES, load
 from inference.steps import ArgMax, AveragePool, Conv, Dense, Flatten, MaxPool, Sum
 from inference.values import Refused, Rounding, Windows
 from inference.vectors import ACCEPTED, BINDING, Case
-from inference.weights_link import verify_link
+from inference.weights_link import LinkRandomness, prove_link, verify_link
 from inference.weights_range import verify_range
 from quatrefoil import _core
 
@@ -216,6 +216,59 @@ def test_both_count_the_errors_of_ranges_and_links_alike(inputs: int, hidden: in
     _, of_link = _core.verify_weights_link(data, openings, old.root, openings, new.root, link)
     assert of_range == pytest.approx(verify_range(shape, old.root, in_range).soundness_bits, abs=1e-9)
     assert of_link == pytest.approx(verify_link(shape, old.root, new.root, link).soundness_bits, abs=1e-9)
+
+
+def larger(weights: Weights) -> Weights:
+    first, *rest = weights.weights
+    return Weights([[first[0] + 1, *first[1:]], *rest], weights.biases)
+
+
+def biased(weights: Weights) -> Weights:
+    *rest, last = weights.biases
+    return Weights(weights.weights, [*rest, [*last[:-1], last[-1] - 1]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [larger, biased])
+def test_neither_takes_a_link_to_another_model(change: Callable[[Weights], Weights]) -> None:
+    """Made by the second prover, which makes one for a liar too; our own makes none."""
+    case = Case(*ACCEPTED[0])
+    old, other = case.commit(), Case(*ACCEPTED[0])
+    other.weights = change(case.weights)
+    new = other.commit(bytes([9]) * 32)
+    proof = prove_link(old, new, LinkRandomness.from_seed(old.shape, SEED)).to_bytes()
+    program = case.program.to_bytes()
+    with pytest.raises(second.Rejected):
+        verify_link(old.shape, old.root, new.root, proof)
+    with pytest.raises(_core.ProofRejected):
+        _core.verify_weights_link(program, 1, old.root, 1, new.root, proof)
+    ours, theirs = (
+        _core.WeightsCommitment(program, 1, one.weights.to_bytes(), bytes([place]) * 32, 1)
+        for place, one in enumerate((case, other))
+    )
+    with pytest.raises(ValueError, match="different weights"):
+        _core.prove_weights_link(ours, theirs, SEED, 1)
+
+
+def test_neither_takes_more_openings_than_a_commitment_hides() -> None:
+    """An operator that allows itself a 65th has no proof that anybody takes, however it counts."""
+    case = Case(*ACCEPTED[0])
+    statement, proof = kernel_proof(case)
+    with pytest.raises(second.Refused):
+        second.Shape(case.program, case.batch, 65, None)
+    with pytest.raises(ValueError, match="65"):
+        _core.verify_inference(
+            case.program.to_bytes(),
+            65,
+            statement.root,
+            batch_bytes(case.inputs),
+            False,
+            batch_bytes(case.outputs),
+            case.batch,
+            BINDING,
+            proof,
+            1,
+        )
 
 
 # Programs: both read them, refuse them and count their proofs alike.

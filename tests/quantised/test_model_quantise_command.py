@@ -39,6 +39,25 @@ def test_a_model_is_compiled_and_what_it_loses_is_said(here, capsys):
     assert said["accuracy"]["samples"] == 597 and said["accuracy"]["drop"] < 0.01
     assert [step["step"] for step in said["steps"]] == ["Dense", "Dense"]
     assert decode((here / "integers.onnx").read_bytes()).weights == said["weights"] == 2410
+    assert said["unprovable"] == "" and "cannot be proven" not in shown
+
+
+@pytest.mark.parametrize(
+    ("bits", "why"),
+    [
+        ((16, 15), r"sums of 'node-h' are .*\d+.*; proofs are about .*\d"),
+        ((8, 3), "no field hash: the range 0 to 7 is not of 16 to"),
+    ],
+)
+def test_a_model_whose_answers_cannot_be_proven_is_said_to_be_such(here, capsys, bits, why):
+    """It is written and can be served; committed to it is not."""
+    widths = ("--weight-bits", str(bits[0]), "--value-bits", str(bits[1]), "--largest-drop", "1")
+    assert main([*command(here, *widths), "--json", str(here / "out.json")]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert re.search(f"Answers of it cannot be proven: {why}", shown), shown
+    assert re.search(why, json.loads((here / "out.json").read_text())["unprovable"])
+    assert main(["model", "commit", str(here / "integers.onnx"), "--out", str(here / "committed")]) == 1
+    assert re.search(why, " ".join(capsys.readouterr().err.split())) and not (here / "committed").exists()
 
 
 def test_the_rule_for_clients_is_that_of_the_graph(here):

@@ -46,6 +46,23 @@ def test_what_is_outside_of_the_operators_is_refused_by_its_node(why):
     assert "node-" in str(refused.value) or "'h'" in str(refused.value)
 
 
+def test_what_onnxs_checker_says_is_passed_on():
+    twice = [node("MatMul", ["x", "w"], "w")]
+    with pytest.raises(ModelRefused, match=r"its checker accepts: .*'w' has been used as output names multiple times"):
+        read(model(twice, ("x", [3]), ("w", [4]), W))
+    with pytest.raises(ModelRefused, match=r"its checker accepts: .") as refused:
+        read(b"\x08" + b"garbage" * 500)
+    assert len(str(refused.value)) < 400
+
+
+def test_the_hint_of_a_softmax_is_that_of_answers_alone():
+    for operator, told in (("Softmax", True), ("Erf", False)):
+        nodes = [node("MatMul", ["x", "w"], "h"), node(operator, ["h"], "y")]
+        with pytest.raises(ModelRefused, match=f"node-y is {operator}, which is not among") as refused:
+            read(model(nodes, ("x", [3]), ("y", [4]), W))
+        assert ("for whoever reads it" in str(refused.value)) is told
+
+
 IMAGES = {
     "groups or dilations": node("Conv", ["x", "k"], "y", dilations=[2, 2]),
     "auto_pad SAME_UPPER": node("Conv", ["x", "k"], "y", auto_pad="SAME_UPPER"),

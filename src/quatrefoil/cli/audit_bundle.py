@@ -7,6 +7,7 @@ from pathlib import Path
 
 from quatrefoil.audit.bundling import make_bundle
 from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, write_json
+from quatrefoil.cli.sampling import proof_files
 
 NAME = "bundle"
 HELP = "put the logs of one or several parties into one file for an auditor"
@@ -19,7 +20,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--sample", type=Path, metavar="FILE", action="append", default=[], help="a sample of receipts to add"
     )
     parser.add_argument(
-        "--proof", type=Path, metavar="P", action="append", default=[], help="a proof of answers to add"
+        "--proof",
+        type=Path,
+        metavar="P",
+        action="append",
+        default=[],
+        help="a proof of answers to add, or a folder of them",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the bundle to make")
     add_json_option(parser)
@@ -27,7 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     require_writable(options.json)
-    made = make_bundle(options.states, options.out, options.policy, samples=options.sample, proofs=options.proof)
+    proofs = proof_files(options.proof)
+    made = make_bundle(options.states, options.out, options.policy, samples=options.sample, proofs=proofs)
     content = {"logs": made.logs, "files": made.files, "bytes": made.size}
     write_json(options.json, "quatrefoil.audit-bundle/1", content)
     if not only_json(options):

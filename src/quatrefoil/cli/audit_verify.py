@@ -19,7 +19,7 @@ from quatrefoil.audit.verification import Examined, examine
 from quatrefoil.cli.auditing import add_at_option, add_log_argument, add_trust_option, warn_of_root
 from quatrefoil.cli.enclaves import read_relied
 from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
-from quatrefoil.cli.sampling import add_number, add_terms, read_witnesses, terms_of
+from quatrefoil.cli.sampling import add_number, add_terms, proof_files, read_witnesses, terms_of
 from quatrefoil.errors import CallerError
 from quatrefoil.policy import Policy
 from quatrefoil.proven.evidence import proven_by
@@ -71,7 +71,7 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         action="append",
         default=[],
-        help="a proof of answers beside those of a bundle",
+        help="a proof of answers beside those of a bundle, or a folder of them",
     )
 
 
@@ -114,7 +114,7 @@ def _sampling(options: argparse.Namespace, at: datetime) -> Sampling | None:
         tuple(Extra(file.name, partial(files.read, file, what, largest=largest)) for file in given)
         for what, largest, given in (
             ("sample", LARGEST_SAMPLE, options.sample),
-            ("proof", LARGEST_PROOF, options.proof),
+            ("proof", LARGEST_PROOF, proof_files(options.proof)),
         )
     )
     checkpoint = None if options.checkpoint is None else files.read(options.checkpoint, "checkpoint")

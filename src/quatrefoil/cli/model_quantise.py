@@ -22,8 +22,9 @@ from quatrefoil.cli.output import (
     write_json,
 )
 from quatrefoil.cli.predict_input import read_arrays
-from quatrefoil.errors import CallerError, HostError, PolicyInvalid
+from quatrefoil.errors import CallerError, HostError, PolicyInvalid, QuatrefoilError
 from quatrefoil.policy import Policy
+from quatrefoil.proven import require_provable
 from quatrefoil.quantised import Accuracy, IntegerGraph, Rule, Widths, encode, measure_accuracy, quantise
 from quatrefoil.transport import files
 
@@ -80,9 +81,11 @@ def _run(options: argparse.Namespace) -> None:
     if options.held_out:
         samples, labels = _samples(options.held_out)
     told.print(f"comparing answers on {len(samples):,} samples")
-    found = measure_accuracy(model, file, samples, labels)
+    found, unprovable = measure_accuracy(model, file, samples, labels), _unprovable(graph)
     if not only_json(options):
         _show(graph, found)
+        if unprovable:
+            console().print(escape(f"Answers of it cannot be proven: {unprovable}"))
     found.require(largest_drop)
     files.write_new(options.out, file)
     if options.rule:
@@ -94,7 +97,18 @@ def _run(options: argparse.Namespace) -> None:
         for step, bound in zip(graph.steps, graph.bounds, strict=True)
     ]
     accuracy = asdict(found) | {"drop": found.drop}
-    write_json(options.json, SCHEMA, {"weights": graph.weights, "accuracy": accuracy, "steps": steps})
+    write_json(
+        options.json, SCHEMA, {"weights": graph.weights, "accuracy": accuracy, "steps": steps, "unprovable": unprovable}
+    )
+
+
+def _unprovable(graph: IntegerGraph) -> str:
+    """Why nothing can be proven of what it answers, though it can be served; empty where it can."""
+    try:
+        require_provable(graph)
+    except QuatrefoilError as error:
+        return str(error)
+    return ""
 
 
 def _require_new(options: argparse.Namespace) -> None:

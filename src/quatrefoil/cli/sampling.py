@@ -1,4 +1,4 @@
-"""By which terms samples of receipts are drawn and judged, on a command line."""
+"""By which terms samples of receipts are drawn and judged, and with which proofs, on a command line."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from quatrefoil.audit.sampling import Terms
 from quatrefoil.cli.auditing import moment
 from quatrefoil.cli.hexadecimal import octets
 from quatrefoil.cli.parties import count
+from quatrefoil.errors import CallerError
+from quatrefoil.offline.results import ENDING
 from quatrefoil.tlog import VerifierKey
 from quatrefoil.transport import TrustAnchor, files
 
@@ -74,10 +76,23 @@ def read_witnesses(given: Sequence[Path], trust: TrustAnchor, at: datetime) -> t
     return tuple(found)
 
 
+def proof_files(given: Sequence[Path]) -> list[Path]:
+    """Files of proofs; of a folder that ``proof prove --batch`` filled, all that are in it."""
+    found = list[Path]()
+    for place in given:
+        inside = sorted(place.glob(f"*{ENDING}")) if place.is_dir() else [place]
+        if not inside:
+            raise CallerError(
+                f"{place} holds no proofs of answers", hint="Name a file, or the folder of `proof prove --batch`"
+            )
+        found += inside
+    return found
+
+
 def terms_of(options: argparse.Namespace, keys: tuple[VerifierKey, ...], number: int) -> Terms:
     earliest = None if options.not_before is None else options.not_before.astimezone(UTC)
     challenge = None if options.challenge is None else octets("--challenge", options.challenge)
     return Terms(keys, number, options.after, earliest, challenge)
 
 
-__all__ = ["add_number", "add_terms", "read_witnesses", "terms_of"]
+__all__ = ["add_number", "add_terms", "proof_files", "read_witnesses", "terms_of"]

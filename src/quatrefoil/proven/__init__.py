@@ -5,7 +5,7 @@ docs/audit-proofs.md specifies statement, file and check. Unaudited.
 
 from quatrefoil.proven.binding import Binding, Place
 from quatrefoil.proven.checking import VerifiedAnswers, verify_answers
-from quatrefoil.proven.folder import ModelFolder
+from quatrefoil.proven.folder import ModelFolder, require_provable
 from quatrefoil.proven.logged import Logged, log_statement, logged_answers
 from quatrefoil.proven.proof_file import ProofFile
 from quatrefoil.proven.proving import prove_answers
@@ -27,6 +27,7 @@ __all__ = [
     "log_statement",
     "logged_answers",
     "prove_answers",
+    "require_provable",
     "verify_answers",
     "verify_statement",
 ]

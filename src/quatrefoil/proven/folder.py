@@ -20,11 +20,12 @@ from pathlib import Path
 
 from quatrefoil.audit import ownership
 from quatrefoil.errors import HostError, MessageRefused, StateCorrupt
+from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proofs.inference import InferenceProver, WeightsCommitment
 from quatrefoil.proofs.openings import Opening, Openings, require_enough
 from quatrefoil.proven.counted import copied, is_own, require_begun, require_counted
 from quatrefoil.proven.statement import CommittedModel, read_statement, sign_statement
-from quatrefoil.quantised import IntegerGraph, Program, decode, program_of, weights_of
+from quatrefoil.quantised import IntegerGraph, Program, decode, entrance_of, program_of, weights_of
 from quatrefoil.resources.container import FILE, reading, root_of
 from quatrefoil.state import SqliteState
 from quatrefoil.transport import Identity, files
@@ -87,7 +88,7 @@ class ModelFolder:
         require_enough(openings)
         content = _read(model)
         graph = decode(content)
-        program = program_of(graph)
+        program = require_provable(graph)
         root = _root_of(model)
         seed = random(SEED_BYTES)
         told(f"committing to {graph.weights:,} weights")
@@ -152,6 +153,16 @@ class ModelFolder:
         """Openings that are not used, that of a link included."""
         with _counting(self.folder) as state:
             return Openings(state, self.commitment.openings).left
+
+
+def require_provable(graph: IntegerGraph) -> Program:
+    """The graph's program. ``ModelRefused`` or ``ParametersRefused``, with the numbers, where it has none, its biases
+    are too large, or its inputs have no field hash that a receipt could commit to."""
+    program = program_of(graph)
+    weights_of(graph)
+    entrance = entrance_of(program.content)
+    field_hash(entrance.size, entrance.low, entrance.high)
+    return program
 
 
 def _claim(folder: Path, openings: int, purpose: str, *, for_link: bool = False) -> Opening:
@@ -229,4 +240,4 @@ def _read(file: Path) -> bytes:
     return content
 
 
-__all__ = ["ModelFolder"]
+__all__ = ["ModelFolder", "require_provable"]

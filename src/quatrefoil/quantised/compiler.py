@@ -102,6 +102,12 @@ class _Compiler:
         if step.kind == "max-pool":
             return MaxPool(step.node, step.sources, step.kernel, step.strides, step.pads)
         if step.kind == "flatten":
+            size = math.prod(given[0].shape)
+            if step.features not in (0, size):
+                raise ModelRefused(
+                    f"node {step.node} makes {step.features} of {size} features, which is no flattening",
+                    hint="Use Flatten",
+                )
             return Flatten(step.node, step.sources)
         return ArgMax(step.node, step.sources, step.last, step.keep_dims)
 

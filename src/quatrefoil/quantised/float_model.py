@@ -18,7 +18,8 @@ Kind = Literal["dense", "conv", "sum", "average-pool", "max-pool", "flatten", "a
 class FloatStep:
     """One operation with all that is folded into it. ``tensor``: where the ONNX graph holds its value; a ReLU that
     follows later, behind a pooling, is ``relu`` here and not yet in that tensor. ``last``, ``keep_dims``: of an ArgMax,
-    as in :class:`~quatrefoil.quantised.steps.ArgMax`."""
+    as in :class:`~quatrefoil.quantised.steps.ArgMax`. ``features``: that a flattening says it gives; 0 where it does
+    not."""
 
     kind: Kind
     node: str
@@ -32,6 +33,7 @@ class FloatStep:
     relu: bool = False
     last: bool = False
     keep_dims: bool = False
+    features: int = 0
 
     @property
     def learns(self) -> bool:

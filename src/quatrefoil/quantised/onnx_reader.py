@@ -11,6 +11,8 @@ import numpy as np
 from quatrefoil.errors import DependencyMissing, ModelRefused
 from quatrefoil.inference.onnx_file import require_self_contained
 from quatrefoil.quantised.float_model import FloatModel, Floats, FloatStep, Kind
+from quatrefoil.quantised.onnx_constants import BATCH, Array, Constants
+from quatrefoil.quantised.onnx_windows import pads_of, strides_of
 from quatrefoil.quantised.steps import Shape
 
 READ = (
@@ -30,20 +32,27 @@ READ = (
 )
 """Operators of ONNX that are understood."""
 
+_OF_ANSWERS = ("LogSoftmax", "Sigmoid", "Softmax")
+_LONGEST = 200
+
 
 def read(model: bytes) -> FloatModel:
     """The model's operations. ``ModelRefused`` names the first node that is outside of them, and why."""
     onnx = import_onnx()
+    loaded, why = None, ""
     try:
         loaded = onnx.load_from_string(model)
         require_self_contained(model)  # before the checker, which looks for the files that a model names
         onnx.checker.check_model(loaded)
     except ModelRefused:
         raise
-    except Exception:  # of the protocol buffers and of the checker, without a common base
-        loaded = None
+    except Exception as error:  # of the protocol buffers and of the checker, without a common base
+        loaded, why = None, " ".join(str(error).split())[:_LONGEST]
     if loaded is None:
-        raise ModelRefused("the bytes are no ONNX model that its checker accepts", hint="Try onnx.checker.check_model")
+        raise ModelRefused(
+            f"the bytes are no ONNX model that its checker accepts: {why or 'it says nothing more'}",
+            hint="Export it again; onnx.checker.check_model says the same",
+        )
     return _Reader(onnx, loaded.graph).read()
 
 
@@ -51,8 +60,9 @@ class _Reader:
     def __init__(self, onnx: Any, graph: Any) -> None:
         self._onnx = onnx
         self._graph = graph
-        self._constants: dict[str, Floats] = {one.name: self._array(one, one.name) for one in graph.initializer}
-        self._taken = Counter(name for node in graph.node for name in node.input)
+        self._constants = Constants({one.name: self._array(one, one.name) for one in graph.initializer})
+        # Whoever asks for a shape takes no value.
+        self._taken = Counter(name for node in graph.node if node.op_type != "Shape" for name in node.input)
         self._steps: list[FloatStep] = []
         self._values: dict[str, int] = {}
 
@@ -65,20 +75,33 @@ class _Reader:
             )
         name, output = given[0].name, self._graph.output[0].name
         self._values[name] = 0
+        self._batch, *shape = self._input_sizes(given[0])
         for position, node in enumerate(self._graph.node):
             label = node.name or f"number {position}, which gives {node.output[0]!r}"
+            if self._known(node):
+                continue
             if node.op_type not in READ or node.domain not in ("", "ai.onnx"):
                 raise ModelRefused(
                     f"node {label} is {node.op_type}, which is not among {', '.join(READ)}",
-                    hint="Take it off the model: a softmax or a sigmoid of the answer is for whoever reads it",
+                    hint="Take it off the model: a softmax or a sigmoid of the answer is for whoever reads it"
+                    if node.op_type in _OF_ANSWERS
+                    else "Build the model of these alone, and export it for inference",
                 )
             getattr(self, f"_{node.op_type.lower()}")(node, label)
         if self._values.get(output) != len(self._steps) or not self._steps:
             raise ModelRefused(
                 f"the output {output!r} is not what the last node gives", hint="Export the network alone"
             )
-        batch, *shape = self._input_sizes(given[0])
-        return FloatModel(name, tuple(shape), batch, output, tuple(self._steps))
+        return FloatModel(name, tuple(shape), self._batch, output, tuple(self._steps))
+
+    def _known(self, node: Any) -> bool:
+        """Whether it is about constants, or how many samples there are, alone."""
+        given = [name for name in node.input if name]
+        return (
+            len(node.output) == 1
+            and node.domain in ("", "ai.onnx")
+            and self._constants.follow(node.op_type, given, node.output[0], self._attributes(node), self._values)
+        )
 
     def _input_sizes(self, given: Any) -> Shape:
         kind = given.type.tensor_type
@@ -96,7 +119,7 @@ class _Reader:
         attributes = self._attributes(node)
         if "value" not in attributes:
             raise ModelRefused(f"node {label}: a constant without a tensor", hint="Store it as an initializer")
-        self._constants[node.output[0]] = self._array(attributes["value"], node.output[0])
+        self._constants.add(node.output[0], self._array(attributes["value"], node.output[0]))
 
     def _gemm(self, node: Any, label: str) -> None:
         options = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0} | self._attributes(node)
@@ -128,25 +151,8 @@ class _Reader:
         size = (weights.shape[2], weights.shape[3])
         step = FloatStep("conv", label, (self._source(node, 0, label),), node.output[0], weights)
         step.bias, step.kernel = _spread(bias, weights, label), size
-        step.strides, step.pads = _strides(options), self._pads(options, size, label)
+        step.strides, step.pads = strides_of(options), pads_of(options, size, label)
         self._push(step)
-
-    def _pads(self, options: dict[str, Any], kernel: tuple[int, int], label: str) -> tuple[int, int, int, int]:
-        how = options.get("auto_pad", b"NOTSET")
-        if how == b"VALID":
-            return (0, 0, 0, 0)
-        if how in (b"SAME_UPPER", b"SAME_LOWER"):
-            raise ModelRefused(f"node {label}: auto_pad {how.decode()}", hint="Export with explicit pads")
-        pads = tuple(options.get("pads", (0, 0, 0, 0)))
-        if (
-            len(pads) != 4
-            or min(pads) < 0
-            or pads[0] >= kernel[0]
-            or pads[2] >= kernel[0]
-            or max(pads[1], pads[3]) >= kernel[1]
-        ):
-            raise ModelRefused(f"node {label}: pads {pads} around windows {kernel}", hint="Export with smaller pads")
-        return pads
 
     def _add(self, node: Any, label: str) -> None:
         constant = next((place for place, name in enumerate(node.input) if name in self._constants), None)
@@ -210,11 +216,11 @@ class _Reader:
         plain = not options.get("ceil_mode", 0) and all(one == 1 for one in options.get("dilations", []))
         if len(kernel) != 2 or not plain:
             raise ModelRefused(f"node {label}: pooling with dilations, ceil_mode or no two sides", hint="Pool without")
-        pads = self._pads(options, (kernel[0], kernel[1]), label)
+        pads = pads_of(options, (kernel[0], kernel[1]), label)
         if kind == "average-pool" and any(pads):
             raise ModelRefused(f"node {label}: AveragePool with pads", hint="Pool without")
         step = FloatStep(kind, label, (self._source(node, 0, label),), node.output[0])
-        step.kernel, step.strides, step.pads = (kernel[0], kernel[1]), _strides(options), pads
+        step.kernel, step.strides, step.pads = (kernel[0], kernel[1]), strides_of(options), pads
         self._push(step)
 
     def _globalaveragepool(self, node: Any, label: str) -> None:
@@ -229,10 +235,17 @@ class _Reader:
         self._push(FloatStep("flatten", label, (self._source(node, 0, label),), node.output[0]))
 
     def _reshape(self, node: Any, label: str) -> None:
-        shape = [int(one) for one in self._weights(node, 1, label, dimensions=1)]
-        if len(shape) != 2 or shape.count(-1) != 1:
-            raise ModelRefused(f"node {label} reshapes to {shape}, which is no flattening", hint="Use Flatten")
-        self._push(FloatStep("flatten", label, (self._source(node, 0, label),), node.output[0]))
+        name = node.input[1]
+        shape = self._constants.shape(name)
+        if shape is None:
+            raise ModelRefused(
+                f"node {label} takes {name!r}, which is no constant of the model",
+                hint="Use Flatten, or store the shape",
+            )
+        first, size = shape if len(shape) == 2 else (1, 1)
+        if first not in (-1, BATCH, self._batch or BATCH) or (size < 1 and size != -1) or first == size == -1:
+            raise ModelRefused(f"node {label} reshapes to {[*shape]}, which is no flattening", hint="Use Flatten")
+        self._push(FloatStep("flatten", label, (self._source(node, 0, label),), node.output[0], features=max(0, size)))
 
     def _argmax(self, node: Any, label: str) -> None:
         options = {"axis": 0, "keepdims": 1, "select_last_index": 0} | self._attributes(node)
@@ -244,12 +257,13 @@ class _Reader:
 
     # ------------------------------------------------------------------------------------------------ values
 
-    def _array(self, tensor: Any, name: str) -> Floats:
-        """A tensor's numbers; ``ModelRefused`` where it holds none, or not as many as it says."""
+    def _array(self, tensor: Any, name: str) -> Array:
+        """A tensor's numbers, whole ones as whole; ``ModelRefused`` where it holds none, or not as many as it says."""
         found = None
         with contextlib.suppress(Exception), np.errstate(all="ignore"):  # of ONNX and of NumPy, without a common base
             array = self._onnx.numpy_helper.to_array(tensor)
-            found = None if np.iscomplexobj(array) else np.asarray(array, np.float64)
+            whole = array.dtype.kind in "iu"
+            found = None if np.iscomplexobj(array) else np.asarray(array, None if whole else np.float64)
         if found is None:
             raise ModelRefused(f"the constant {name!r} cannot be read as numbers", hint="Export it as float32")
         return found
@@ -313,11 +327,6 @@ def _spread(bias: Floats, weights: Floats, label: str) -> Floats:
     if flat.size not in (1, len(weights)):
         raise ModelRefused(f"node {label}: a bias of {flat.size} for {len(weights)} outputs", hint="Export it again")
     return np.broadcast_to(flat, (len(weights),)).copy()
-
-
-def _strides(options: dict[str, Any]) -> tuple[int, int]:
-    strides = tuple(options.get("strides", (1, 1)))
-    return (strides[0], strides[1]) if len(strides) == 2 else (0, 0)
 
 
 def import_onnx() -> Any:
