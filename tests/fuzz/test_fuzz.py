@@ -47,6 +47,7 @@ def test_the_parsers_all_have_targets() -> None:
         "infer_response",
         "onnx_file",
         "proof_of_answers",
+        "proof_results",
         "inference_receipt",
         "receipt_journal",
         "serving_entry",
