@@ -150,10 +150,14 @@ class Shape:
             if ell < self.beta:
                 continue
             code = column_code(p, ell)
-            sizes = Sizes(self, ell)
             runs = (1 << ell) // code.C
-            first, second, mask = sizes.c * runs + MASK_WORDS, 2 * sizes.m_q * runs, sizes.M + code.Q
-            if first <= p.words and second <= p.words and mask <= code.K:
+            first = sum(columns_of(self, ell).values()) * runs + MASK_WORDS
+            if first > p.words:  # before columns are listed, of which a program may have any number
+                refused = f"2^{ell}: {first} words of {p.words}"
+                continue
+            sizes = Sizes(self, ell)
+            second, mask = 2 * sizes.m_q * runs, sizes.M + code.Q
+            if second <= p.words and mask <= code.K:
                 fitting.append(((first + second) * code.n, ell))
             refused = f"2^{ell}: {first} and {second} words of {p.words}, mask row {mask} of {code.K}"
         if not fitting:
@@ -287,13 +291,17 @@ class RangeOrAnswers(Protocol):
     def weights(self) -> WeightsShape: ...
 
 
+def columns_of(shape: Shape, ell: int) -> dict[str, int]:
+    """How many columns of 2^ell entries there are of each kind."""
+    columns = {kind: -(-features >> ell - shape.beta) for kind, features in shape.features.items()}
+    return columns | {"uses": -(-len(shape.entries) >> ell)}
+
+
 class Sizes:
     """What depends on the length of a column, which is chosen by it."""
 
     def __init__(self, shape: Shape, ell: int) -> None:
-        beta = shape.beta
-        self.columns = {kind: -(-features >> ell - beta) for kind, features in shape.features.items()}
-        self.columns["uses"] = -(-len(shape.entries) >> ell)
+        self.columns = columns_of(shape, ell)
         self.c = sum(self.columns.values())
         fractions = [Fraction(kind, i) for kind in ("q", "r", "i", "uses") for i in range(self.columns[kind])]
         step = FRACTIONS_IN_A_CHUNK

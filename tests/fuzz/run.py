@@ -50,7 +50,7 @@ def fuzz(name: str, seconds: int) -> None:
     """Does not return: libFuzzer ends the process, with 0 when nothing broke."""
     import atheris
 
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "second_verifier")]
     with atheris.instrument_imports(include=["quatrefoil", "tests.fuzz.targets"]):
         target = importlib.import_module(f"tests.fuzz.targets.{name}")
     corpus, broken = FOLDER / name, FOLDER / "broken"

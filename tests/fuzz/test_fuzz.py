@@ -47,6 +47,7 @@ def test_the_parsers_all_have_targets() -> None:
         "infer_response",
         "onnx_file",
         "proof_of_answers",
+        "proof_results",
         "inference_receipt",
         "receipt_journal",
         "serving_entry",
@@ -54,7 +55,7 @@ def test_the_parsers_all_have_targets() -> None:
         "upstream_events",
         "upstream_request",
     }
-    committees = {"committee_authority", "committee_dealing", "committee_shares"}
+    committees = {"committee_authority", "committee_dealing", "committee_shares", "member_sums"}
     carried = {"flower_contents", "seat_line", "tree_result"}
     near = {"data_files", "http_requests", "plain_sum", "proxied_content", "short_texts", "stream_lines"}
     known = (

@@ -1,4 +1,4 @@
-"""Networks and encrypted rows: model files as JSON and ONNX, rows, and answers, down to what SEAL is given to read."""
+"""Models and encrypted rows: files as JSON and ONNX, rows, and answers, down to what SEAL is given to read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from quatrefoil.aggregation.he import SETS, SecretKey
 from quatrefoil.analytics import (
     Answer,
     EncryptedRows,
+    LinearModel,
     Network,
     NetworkEvaluator,
     encrypt_row,
@@ -35,6 +36,8 @@ def seeds() -> list[bytes]:
     layers = [{"weights": w, "biases": b} for w, b in (([[1, -0.5]], [0.25]), ([[2]], [-1]))]
     written = {"kind": "network", "features": ["a", "b"], "hidden": layers[0], "output": layers[1]}
     found = [json.dumps(written | {"outputs": ["risk"], "activation": "sigmoid"}).encode()]
+    linear = {"kind": "logistic", "features": ["a", "b"], "weights": [1, -0.5], "intercept": 10**400}
+    found += [json.dumps(linear | {"intercept": 1}).encode(), json.dumps(linear).encode()]
     return [*found, onnx_seed(), rows.encode(), party.evaluate(rows).encode()]
 
 
@@ -64,6 +67,9 @@ def one(data: bytes) -> None:
         if network is not None:
             names = tuple(f"{i}" for i in range(network.inputs)) if not network.features else network.features
             refused_or(lambda n=network, c=names: prepare(n, c, (1.0,) * len(c), SETS[NETWORK_SET]))  # type: ignore[misc]
+    model = refused_or(lambda: LinearModel.parse(data))
+    if model is not None:
+        refused_or(model.integers)
     found = refused_or_same(lambda: EncryptedRows.decode(data), EncryptedRows.encode, data)
     if found is not None:
         refused_or(lambda: party.evaluate(found))

@@ -138,7 +138,7 @@ def seeds() -> list[bytes]:
         for log in (logs[0], logs[3])
         for at, event in enumerate(log)
         for name in event.body
-        for other in ([], {"a": 1}, -1)
+        for other in ([], -1)
     ]
     return [b"\n".join(map(_line, log)) for log in (*logs, *mistyped)]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
-from tests.fuzz.held import refused_or
+from tests.fuzz.held import refused_or, refused_or_same
 
 from quatrefoil.enclave.claims import Claims
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.evidence import Evidence
-from quatrefoil.enclave.tpm import verify
+from quatrefoil.enclave.tpm import credential, verify
 from tpm_quotes import AT, Made, key
 
 
@@ -19,10 +19,12 @@ def signed(kind: str) -> Evidence:
 
 
 def seeds() -> list[bytes]:
-    return [part for kind in ("p256", "rsa") for part in (signed(kind).report, signed(kind).signature)]
+    blob = b"\0\4\0\2ab" + b"\0\3cde"
+    return [blob, *(part for kind in ("p256", "rsa") for part in (signed(kind).report, signed(kind).signature))]
 
 
 def one(data: bytes) -> None:
+    refused_or_same(lambda: credential.split(data), b"".join, data)
     for kind in ("p256", "rsa"):
         good = signed(kind)
         if data:
