@@ -15,7 +15,6 @@ from quatrefoil.cli.aggregator_upper import (
     upper_party,
 )
 from quatrefoil.cli.enclaves import add_keeper_enclave_option
-from quatrefoil.cli.output import add_json_option, require_writable
 from quatrefoil.cli.parties import (
     PartyFiles,
     add_party_options,
@@ -25,6 +24,7 @@ from quatrefoil.cli.parties import (
     seconds,
 )
 from quatrefoil.cli.running import Service, add_running_options
+from quatrefoil.output import add_json_option, require_writable
 
 NAME = "aggregator"
 HELP = "plan a job, enrol its silos, and add their updates without reading them"

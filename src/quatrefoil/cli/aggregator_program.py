@@ -18,15 +18,7 @@ from quatrefoil.cli.aggregator_upper import (
     UpperParty,
     require_place,
 )
-from quatrefoil.cli.output import console, only_json, table, write_json
-from quatrefoil.cli.parties import (
-    TIMEOUT,
-    PartyFiles,
-    Refusals,
-    report,
-    report_failures,
-    warn_insecure,
-)
+from quatrefoil.cli.parties import TIMEOUT, PartyFiles, Refusals, report_failures, warn_insecure
 from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
 from quatrefoil.federation import parts
 from quatrefoil.federation.aggregator import Aggregator
@@ -40,6 +32,7 @@ from quatrefoil.federation.spool import FileSpool
 from quatrefoil.federation.user_code import save_model
 from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
+from quatrefoil.output import console, only_json, report, table, write_json
 from quatrefoil.planner import Costs, Plan
 from quatrefoil.planner.host import availability
 from quatrefoil.services.aggregator import AggregatorService

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from quatrefoil.cli.enclaves import add_enclave_option, add_relying_options
-from quatrefoil.cli.parties import PartyFiles, add_pin_option, address, report, warn_insecure
+from quatrefoil.cli.parties import PartyFiles, add_pin_option, address, warn_insecure
 from quatrefoil.cli.silo import dialer_of, provenance_of, silo_of, witness_of
 from quatrefoil.errors import CallerError, QuatrefoilError
 from quatrefoil.federation.commitments import NOTHING
@@ -17,6 +17,7 @@ from quatrefoil.federation.group_sums import upper_initial
 from quatrefoil.federation.tree import UpperSilo, grain_of, require_group_policy, require_upper_policy
 from quatrefoil.federation.user_code import load_model
 from quatrefoil.federation.vectors import Arrays, layout_of
+from quatrefoil.output import report
 from quatrefoil.policy import Policy
 from quatrefoil.services.upper_link import UpperLink
 from quatrefoil.services.vitals import Vitals

@@ -20,17 +20,9 @@ from quatrefoil.cli.auditing import (
     add_trust_option,
     open_logs,
 )
-from quatrefoil.cli.output import (
-    add_json_option,
-    console,
-    only_json,
-    progress_console,
-    require_writable,
-    table,
-    write_json,
-)
 from quatrefoil.cli.sampling import add_number, add_terms, read_witnesses, terms_of
 from quatrefoil.errors import CallerError, EvidenceRejected
+from quatrefoil.output import add_json_option, console, only_json, progress_console, require_writable, table, write_json
 from quatrefoil.policy import Policy
 from quatrefoil.tlog import VerifierKey
 from quatrefoil.transport import TrustAnchor, files, system_clock

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quatrefoil import stack
-from quatrefoil.cli.parties import report
 from quatrefoil.errors import CallerError, HostError
+from quatrefoil.output import report
 from quatrefoil.policy import COMMITTEE, Policy
 from quatrefoil.transport import system_clock
 

@@ -7,9 +7,9 @@ import re
 from importlib import import_module, resources
 from pathlib import Path
 
-from quatrefoil.cli.parties import report
 from quatrefoil.cli.running import add_running_options
 from quatrefoil.errors import CallerError, HostError
+from quatrefoil.output import report
 
 NAME = "flower"
 HELP = "write an app for Flower whose silos show nobody their updates, or hold a silo's seat beside its SuperNode"

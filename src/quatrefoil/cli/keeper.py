@@ -13,12 +13,12 @@ from quatrefoil.cli.parties import (
     Refusals,
     add_party_options,
     address,
-    report,
     report_failures,
     warn_insecure,
 )
 from quatrefoil.cli.running import Service, add_running_options
 from quatrefoil.federation.keeper import Keeper
+from quatrefoil.output import report
 from quatrefoil.services.keeper import KeeperService
 from quatrefoil.services.vitals import Vitals
 from quatrefoil.transport import serve, system_clock

@@ -15,9 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from quatrefoil import stack
 from quatrefoil.audit import Log, TileLog, log_policy
 from quatrefoil.audit.dsse import Envelope, Notary
-from quatrefoil.cli.reports import report as report  # for the commands that import it from here
-from quatrefoil.cli.reports import warn
 from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
+from quatrefoil.output import report, warn
 from quatrefoil.policy import Policy
 from quatrefoil.services.keeping import opened_state
 from quatrefoil.transport import ChannelPolicy, Identity, PostQuantumTransport, files, system_clock

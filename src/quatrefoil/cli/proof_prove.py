@@ -11,11 +11,12 @@ from typing import Any
 
 from rich.markup import escape
 
+from quatrefoil import output
 from quatrefoil.audit.checks.samples import MOST_TOLD
 from quatrefoil.audit.computations import OpeningKeys
 from quatrefoil.audit.sampling import Sample
 from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
-from quatrefoil.cli import containers, output
+from quatrefoil.cli import containers
 from quatrefoil.cli.parties import count
 from quatrefoil.cli.proof_answers import rows, server_log
 from quatrefoil.errors import CallerError, HostError

@@ -10,7 +10,8 @@ from pathlib import Path
 from quatrefoil import exchange
 from quatrefoil.cli import archives, secrecy
 from quatrefoil.cli.broker_run import CollateralFolder
-from quatrefoil.cli.parties import address, report, report_failures
+from quatrefoil.cli.parties import address, report_failures
+from quatrefoil.output import report
 from quatrefoil.transport import system_clock
 from quatrefoil.transport.credentials import FolderCredentials, Standing
 

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-from quatrefoil.cli import reports
-from quatrefoil.cli.reports import add_log_format_option, report
 from quatrefoil.errors import PeerError, QuatrefoilError, StateTaken
+from quatrefoil.output import add_log_format_option, progress, report
 from quatrefoil.services.health import HealthServer
 from quatrefoil.services.notifying import ServiceManager
 from quatrefoil.services.vitals import Vitals
@@ -47,7 +46,7 @@ class Service:
         self.vitals = vitals
         self.vitals.check("state", state.problem)
         self.manager = ServiceManager()
-        reports.also(self.manager.status)
+        progress.also(self.manager.status)
         self._health = None if options.metrics is None else HealthServer(options.metrics, self.vitals)
         if self._health is not None:
             report(f"metrics, health and readiness are read on {options.metrics[0]}:{self._health.port}")
@@ -59,7 +58,7 @@ class Service:
 
     def __exit__(self, *_: object) -> None:
         self.manager.stopping()
-        reports.also(lambda _: None)
+        progress.also(lambda _: None)
         if self._health is not None:
             self._health.close()
 

@@ -14,7 +14,6 @@ from quatrefoil import stack
 from quatrefoil.audit import witnesses
 from quatrefoil.audit.commitments import SALT_BYTES, code_digest, data_commitment, list_files
 from quatrefoil.cli.enclaves import add_enclave_option, add_relying_options, relied_of, report_relied
-from quatrefoil.cli.output import add_json_option, require_writable, write_json
 from quatrefoil.cli.parties import (
     TIMEOUT,
     PartyFiles,
@@ -22,7 +21,6 @@ from quatrefoil.cli.parties import (
     add_pin_option,
     address,
     patience,
-    report,
     warn_insecure,
 )
 from quatrefoil.cli.running import Service, Stopped, add_running_options, ended_by_signal
@@ -35,6 +33,7 @@ from quatrefoil.federation.user_code import as_arrays, call, count_samples, load
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.federation.witnessing import SiloWitness
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
+from quatrefoil.output import add_json_option, report, require_writable, write_json
 from quatrefoil.policy import Policy
 from quatrefoil.services.silo import SiloService
 from quatrefoil.services.vitals import Vitals

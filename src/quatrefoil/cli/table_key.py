@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quatrefoil.cli import archives, container_commands, containers, output, secrecy
+from quatrefoil import output
+from quatrefoil.cli import archives, container_commands, containers, secrecy
 from quatrefoil.errors import HostError
 from quatrefoil.transport import TrustAnchor, files, sealed, system_clock
 
