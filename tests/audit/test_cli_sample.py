@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from parties import AT, ROOT
+from party_logs import AT, ROOT
 
 from policy_text import TEXT
 from quatrefoil import cli

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
-from parties import altered, failed, file, judged, lying, named, tile_log
+from party_logs import altered, failed, file, judged, lying, named, tile_log
 
 from quatrefoil.audit import Event, entries, witnesses
 from quatrefoil.audit.checks.content import MOST_BACKWARDS

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parties import AT, ROOT, lying, tile_log
+from party_logs import AT, ROOT, lying, tile_log
 
 from quatrefoil import cli
 from quatrefoil.audit import Event, ownership

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from parties import AT, ROOT
+from party_logs import AT, ROOT
 
 import made_inferences as made
 from quatrefoil.audit import PartyLog

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parties import AT, ROOT, lying
+from party_logs import AT, ROOT, lying
 
 import attested_keepers
 import made_inferences as made

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from parties import AT, failed, file, lying, tile_log
+from party_logs import AT, failed, file, lying, tile_log
 
 from quatrefoil.audit import Event, entries
 from quatrefoil.audit.log import PAYLOADS

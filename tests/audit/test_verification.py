@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from parties import AT, LISTS, ROOT, failed, file, judged, lying, named, tile_log
+from party_logs import AT, LISTS, ROOT, failed, file, judged, lying, named, tile_log
 
 from quatrefoil.audit import Event, TileLog
 from quatrefoil.audit.checks.statements import CHECKERS

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from parties import ROOT
+from party_logs import ROOT
 
 import made_inferences as made
 from quatrefoil import cli

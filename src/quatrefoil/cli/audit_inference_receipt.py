@@ -21,10 +21,10 @@ from quatrefoil.audit.inference_receipts import (
 )
 from quatrefoil.audit.logged_receipts import LoggedKeyset, look_up
 from quatrefoil.cli.auditing import open_logs
-from quatrefoil.cli.enclaves import read_relied
 from quatrefoil.enclave.binding import Keyset
 from quatrefoil.errors import CallerError, EvidenceRejected
 from quatrefoil.output import console, only_json, table, write_json
+from quatrefoil.parties.relying import read_relied
 from quatrefoil.transport import files
 from quatrefoil.wire import type_of
 

@@ -17,11 +17,11 @@ from quatrefoil.audit.computations import OpeningKeys
 from quatrefoil.audit.sampling import Sample
 from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
 from quatrefoil.cli import containers
-from quatrefoil.cli.parties import count
 from quatrefoil.cli.proof_answers import rows, server_log
 from quatrefoil.errors import CallerError, HostError
 from quatrefoil.offline import Executor, Processes, Step, run
 from quatrefoil.offline.on_ray import OnRay
+from quatrefoil.parties.arguments import count
 from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proofs.inference import LARGEST_BATCH
 from quatrefoil.proven import Logged, ModelFolder, Recorded, logged_answers, prove_answers, verify_statement

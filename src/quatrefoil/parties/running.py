@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from quatrefoil.errors import PeerError, QuatrefoilError, StateTaken
 from quatrefoil.output import add_log_format_option, progress, report
+from quatrefoil.parties.arguments import address
 from quatrefoil.services.health import HealthServer
 from quatrefoil.services.notifying import ServiceManager
 from quatrefoil.services.vitals import Vitals
@@ -24,8 +25,6 @@ DAY_S = 86400.0
 
 
 def add_running_options(parser: argparse.ArgumentParser) -> None:
-    from quatrefoil.cli.parties import address
-
     parser.add_argument(
         "--metrics",
         type=address,
@@ -141,6 +140,18 @@ class Service:
             await asyncio.sleep(every)
 
 
+def report_failures() -> None:
+    """In the running loop, print in one line what of our errors ends a handler; anything else is a fault to trace."""
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(error := context.get("exception"), QuatrefoilError):
+            report(str(error))
+        else:
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(handle)
+
+
 @contextmanager
 def ended_by_signal() -> Iterator[None]:
     """Of a party without a loop: SIGTERM ends it where it is, as ``Stopped``; SIGINT is Python's own."""
@@ -155,4 +166,4 @@ def ended_by_signal() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-__all__ = ["Service", "Stopped", "add_running_options", "ended_by_signal"]
+__all__ = ["Service", "Stopped", "add_running_options", "ended_by_signal", "report_failures"]
