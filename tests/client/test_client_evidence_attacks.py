@@ -28,7 +28,7 @@ from quatrefoil.errors import (
 )
 from quatrefoil.exchange import protocol
 from quatrefoil.ohttp import GatewayKeys, HybridKey
-from serving_world import SnpMachine, serving_policy
+from serving_parts import SnpMachine, serving_policy
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from quatrefoil.errors import (
     CallerError,
     EvidenceRejected,
 )
-from serving_world import serving_policy
+from serving_parts import serving_policy
 
 OTHER = bytes(range(32, 64))
 

@@ -28,7 +28,7 @@ from quatrefoil.serving.record_reader import read_records
 from quatrefoil.serving.record_writer import MAGIC, Recorder
 from quatrefoil.tlog import disk, records
 from quatrefoil.transport import system_clock
-from serving_world import ISSUER
+from serving_parts import ISSUER
 from support import Consortium
 
 

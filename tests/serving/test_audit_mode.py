@@ -28,7 +28,8 @@ from quatrefoil.quantised.compiler import Widths, quantise
 from quatrefoil.quantised.rule import Rule
 from quatrefoil.serving.audited import AuditedModel, Trace
 from quatrefoil.serving.model import engine_of
-from serving_world import COMMITMENT, Running
+from running_server import Running
+from serving_parts import COMMITMENT
 from small_models import linear
 from support import Consortium
 

@@ -15,7 +15,8 @@ from quatrefoil.inference import InferRequest, InferResponse, OnnxEngine
 from quatrefoil.ohttp import Request, Response, ResponseHead
 from quatrefoil.serving.handler import Streamed
 from quatrefoil.serving.oip import OipHandler
-from serving_world import INFER, MODEL, serving_policy, started
+from serving_parts import INFER, MODEL, serving_policy
+from serving_world import started
 from small_models import linear
 
 

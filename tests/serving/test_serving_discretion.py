@@ -18,7 +18,8 @@ from quatrefoil.inference import InferRequest, InferResponse, OnnxEngine
 from quatrefoil.ohttp import Request, Response
 from quatrefoil.serving.faults import Sparing
 from quatrefoil.serving.oip import OipHandler
-from serving_world import INFER, MODEL, World, serving_policy, started
+from serving_parts import INFER, MODEL, serving_policy
+from serving_world import World, started
 from small_models import lookup
 
 MARKER = "SECRET-MARKER-4711"

@@ -8,7 +8,8 @@ from told_handler import Does
 
 from quatrefoil.exchange import protocol
 from quatrefoil.ohttp import Request, Response, ResponseHead
-from serving_world import serving_policy, started
+from serving_parts import serving_policy
+from serving_world import started
 
 
 def test_a_client_that_leaves_before_its_answer_frees_its_place() -> None:

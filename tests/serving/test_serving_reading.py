@@ -14,7 +14,8 @@ from quatrefoil.exchange import protocol
 from quatrefoil.ohttp import http_date
 from quatrefoil.ohttp.chunked import REQUEST_TYPE as CHUNKED
 from quatrefoil.serving import exchanges, opening
-from serving_world import INFER, serving_policy, started
+from serving_parts import INFER, serving_policy
+from serving_world import started
 
 
 def _in_pieces(count: int) -> bytes:
