@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from party_logs import AT, ROOT
 
+from identities import START, identity
 from policy_text import TEXT
 from quatrefoil import cli
 from quatrefoil.audit import witnesses
@@ -16,7 +17,6 @@ from quatrefoil.audit.log import LOG_FOLDER, WITNESSED
 from quatrefoil.audit.sampling import Sample
 from quatrefoil.transport import statement
 from sampled import NAMES, Cosigners, serve, server, witness_key
-from world import START, identity
 
 CHALLENGE = "ab" * 32
 

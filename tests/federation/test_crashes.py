@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from crashing import Drive, steps_of
 
+from forged_messages import asked_for
+from identities import START, Clock
 from killing import Fuse
 from quatrefoil.audit import PartyLog
 from quatrefoil.errors import MessageRefused, PeerError, RoundVoided
@@ -22,8 +24,9 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.messages import KeyRelease, RoundVoid, SealedContribution
 from quatrefoil.federation.progress import Progress
 from quatrefoil.transport import TrustAnchor
+from signed_messages import body_of
 from support import Consortium, clock_at
-from world import NAMES, START, Clock, World, asked_for, body_of, expected_mean
+from world import NAMES, World, expected_mean
 
 SILOS = NAMES[:3]
 ROUNDS = 2

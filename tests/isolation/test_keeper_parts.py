@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 import attested_keepers as made
+from job_policies import policy as software_policy
 from quatrefoil import stack
 from quatrefoil.appraisal import Relied
 from quatrefoil.errors import CallerError, DependencyMissing, HostError, PolicyInvalid, QuatrefoilError
 from quatrefoil.isolation import CollectingAttester, PolicyAppraiser
 from quatrefoil.policy import Policy
-from world import policy as software_policy
 
 AT = made.AT
 CLOCK = lambda: AT  # noqa: E731

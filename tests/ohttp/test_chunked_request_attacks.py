@@ -5,22 +5,10 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from tests.ohttp.exchanges import (
-    LIMIT,
-    PARTS,
-    as_final,
-    as_not_final,
-    gateway,
-    opened,
-    request_in_chunks,
-)
+from tests.ohttp.exchanges import LIMIT, PARTS, as_final, as_not_final, gateway, opened, request_in_chunks
 
 from quatrefoil.errors import CallerError, MessageRefused
-from quatrefoil.ohttp import (
-    RequestOpener,
-    RequestSealer,
-    varint,
-)
+from quatrefoil.ohttp import RequestOpener, RequestSealer, varint
 
 
 def test_the_order_that_was_sealed_opens_and_no_other() -> None:

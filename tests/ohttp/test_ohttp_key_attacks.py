@@ -7,13 +7,7 @@ from tests.ohttp.exchanges import gateway, opened, request_in_chunks
 from tests.ohttp.other_suites import HYBRID_AES_128, hybrid_key
 
 from quatrefoil.errors import CallerError, KeyUnknown, MessageRefused
-from quatrefoil.ohttp import (
-    GatewayKeys,
-    HybridKey,
-    KeyConfiguration,
-    open_request,
-    seal_request,
-)
+from quatrefoil.ohttp import GatewayKeys, HybridKey, KeyConfiguration, open_request, seal_request
 
 
 def test_the_key_identifier_cannot_be_swapped() -> None:

@@ -5,19 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.ohttp.exchanges import (
-    gateway,
-)
+from tests.ohttp.exchanges import gateway
 
 from quatrefoil.errors import CallerError, DateRefused, HostError, MessageRefused, RequestReplayed
-from quatrefoil.ohttp import (
-    MemoryReplayStore,
-    ReplayGuard,
-    RequestHead,
-    http_date,
-    open_request,
-    seal_request,
-)
+from quatrefoil.ohttp import MemoryReplayStore, ReplayGuard, RequestHead, http_date, open_request, seal_request
 
 
 @pytest.mark.parametrize("mask", [0x80, 0x01])

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.ohttp.exchanges import (
-    LIMIT,
-    PARTS,
-    as_final,
-    chunked_exchange,
-    exchange,
-)
+from tests.ohttp.exchanges import LIMIT, PARTS, as_final, chunked_exchange, exchange
 
 from quatrefoil.errors import CallerError, MessageRefused
-from quatrefoil.ohttp import (
-    ResponseKeys,
-    ResponseOpener,
-    ResponseSealer,
-    open_response,
-    seal_response,
-)
+from quatrefoil.ohttp import ResponseKeys, ResponseOpener, ResponseSealer, open_response, seal_response
 
 
 def test_a_response_opens_once_and_under_its_own_request_only() -> None:

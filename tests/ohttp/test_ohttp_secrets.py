@@ -6,18 +6,10 @@ import gc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.ohttp.exchanges import (
-    chunked_exchange,
-    exchange,
-    gateway,
-)
+from tests.ohttp.exchanges import chunked_exchange, exchange, gateway
 
 from quatrefoil.errors import CallerError
-from quatrefoil.ohttp import (
-    RequestSealer,
-    ResponseSealer,
-    seal_response,
-)
+from quatrefoil.ohttp import RequestSealer, ResponseSealer, seal_response
 from quatrefoil.ohttp.sequence import MOST_MESSAGES
 
 

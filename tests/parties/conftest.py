@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from party_site import LIMITS, WORKLOAD, Site
 
+from job_policies import POLICY
 from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import availability
 from support import Consortium
-from world import POLICY
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from committee_world import committee_policy
+from job_policies import policy
 from quatrefoil.errors import CallerError
 from quatrefoil.parties.channels import keeper_dialer
 from quatrefoil.parties.silo import appraiser_of
-from world import policy
 
 
 def dialer(of: object, keeper: object) -> Any:

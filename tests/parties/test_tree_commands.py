@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from party_site import refusal
 
+from job_policies import POLICY
 from quatrefoil.cli import main
 from quatrefoil.parties.upper import upper_database
 from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import availability
 from support import Consortium
-from world import POLICY
 
 LIMITS = {
     "minimum_silos": 3,

@@ -9,13 +9,7 @@ import pytest
 from relay_world import CHALLENGE, CHUNKED, LIMIT, MARKER, WHOLE, World, visiting
 
 from quatrefoil.exchange import protocol
-from quatrefoil.ohttp import (
-    RequestSealer,
-    ResponseOpener,
-    encode_list,
-    open_response,
-    seal_request,
-)
+from quatrefoil.ohttp import RequestSealer, ResponseOpener, encode_list, open_response, seal_request
 
 # ------------------------------------------------------------------------------------------------------ what it carries
 

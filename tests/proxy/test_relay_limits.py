@@ -10,12 +10,7 @@ from relay_world import CHUNKED, LIMIT, WHOLE, World, visiting
 
 from quatrefoil.errors import CallerError, MessageRefused, PeerUnreachable
 from quatrefoil.exchange import protocol
-from quatrefoil.ohttp import (
-    RequestSealer,
-    ResponseOpener,
-    open_response,
-    seal_request,
-)
+from quatrefoil.ohttp import RequestSealer, ResponseOpener, open_response, seal_request
 from quatrefoil.proxy.relay import RelayLimits
 
 

@@ -16,13 +16,7 @@ from audited_room import FILE, GRAPH, POLICY, SAMPLES, Audited, audited
 from float_models import classifier, numbers, perceptron
 from quatrefoil.audit.computations import opening_keys, require_outputs, rho_of
 from quatrefoil.client import Client, require_computed
-from quatrefoil.errors import (
-    CallerError,
-    EvidenceRejected,
-    MessageRefused,
-    ModelRefused,
-    QuatrefoilError,
-)
+from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused, ModelRefused, QuatrefoilError
 from quatrefoil.quantised import onnx_form
 from quatrefoil.quantised.compiler import Widths, quantise
 from quatrefoil.quantised.rule import Rule

@@ -11,12 +11,12 @@ import pytest
 from issuing import KEYSET, issue, kinds, logged
 
 import made_inferences as made
+from identities import START
 from quatrefoil.audit import MemoryLog, serving_log
 from quatrefoil.audit.inference_histories import require_one_history
 from quatrefoil.audit.inference_receipts import verify
 from quatrefoil.audit.serving_log import ENDED, INFERENCE, KEYS
 from quatrefoil.errors import CallerError, HostError
-from world import START
 
 
 def test_receipts_are_numbered_chained_and_logged_as_they_were_given(tmp_path: Path) -> None:

@@ -13,12 +13,7 @@ from quatrefoil.appraisal import measurement_of
 from quatrefoil.attested import Attestation, Presented, judge
 from quatrefoil.audit import inference_receipts, serving_log
 from quatrefoil.audit.inference_histories import require_one_history
-from quatrefoil.audit.inference_receipts import (
-    SALT_BYTES,
-    InferenceReceipt,
-    commit_answer,
-    commit_request,
-)
+from quatrefoil.audit.inference_receipts import SALT_BYTES, InferenceReceipt, commit_answer, commit_request
 from quatrefoil.audit.logged_receipts import LoggedKeyset, look_up
 from quatrefoil.cli.auditing import open_logs
 from quatrefoil.enclave.binding import Keyset
