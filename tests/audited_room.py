@@ -18,7 +18,8 @@ from quatrefoil.serving.oip import OipHandler
 from quatrefoil.serving.record_reader import AnswerRecord, read_records
 from quatrefoil.serving.record_writer import Recorder
 from quatrefoil.transport import sealed, system_clock
-from serving_world import ISSUER, Running, running, serving_policy
+from running_server import Running, running
+from serving_parts import ISSUER, serving_policy
 from support import Consortium
 
 GRAPH = quantise(perceptron(), numbers(7, 40, 6))

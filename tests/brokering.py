@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+from identities import Clock, identity, speaking_as
 from quatrefoil import attested
 from quatrefoil.appraisal import AppraisalPolicy
 from quatrefoil.appraisal.policy import Least, Listed, Rule
@@ -35,8 +36,8 @@ from quatrefoil.resources import (
 from quatrefoil.state import MemoryState, State
 from quatrefoil.transport import HYBRID_768, sealed
 from quatrefoil.transport.sealed import RecipientKey
+from signed_messages import body_of
 from tpm_quotes import Made, key
-from world import Clock, body_of, identity, speaking_as
 
 GOOD = {number: bytes([number]) * 32 for number in (0, 1, 2, 7)}
 """What the accepted code's registers hold."""

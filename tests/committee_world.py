@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import world
+from identities import identity
 from quatrefoil.errors import PeerError, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
@@ -20,7 +21,8 @@ from quatrefoil.federation.enrolment import JobTerms
 from quatrefoil.federation.messages import RosterProposal
 from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.policy import Policy
-from world import World, body_of, changed, expected_mean, identity
+from signed_messages import body_of, changed
+from world import World, expected_mean
 
 EIGHT = ("ambon", "bari", "cusco", "dakar", "elba", "faro", "graz", "huesca")
 world.SAMPLES.setdefault("huesca", 60)

@@ -10,7 +10,7 @@ from hypothesis import settings
 
 import postgres_server
 from postgres_server import PostgresServer
-from quatrefoil.cli import reports
+from quatrefoil.output import progress
 from support import Consortium
 
 # No test asserts times, and a busy machine is no counterexample.
@@ -28,7 +28,7 @@ def nothing_kept(tmp_path_factory: pytest.TempPathFactory) -> None:
 def lines_for_people() -> Iterator[None]:
     """A command that was run in this process has reported in its own way."""
     yield
-    reports.shape("text")
+    progress.shape("text")
 
 
 @pytest.fixture(scope="session")

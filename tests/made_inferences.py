@@ -10,6 +10,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 import attested_keepers
+from identities import START, TRUSTED, consortium, identity
 from quatrefoil.appraisal import appraise_set, measurement_of, verify_set
 from quatrefoil.attested import Attestation
 from quatrefoil.audit import Log, TileLog
@@ -18,7 +19,6 @@ from quatrefoil.audit.serving_log import PURPOSE
 from quatrefoil.enclave.binding import Keyset, report_data
 from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.serving.receipts import ReceiptIssuer
-from world import START, TRUSTED, consortium, identity
 
 MODEL, COMMITMENT, POLICY, PLAN = b"m" * 32, b"c" * 32, b"p" * 32, b""
 SALT, METHOD, PATH = bytes(range(32)), b"POST", b"/v2/models/heart/infer"

@@ -11,6 +11,7 @@ import numpy as np
 
 import made_inferences as made
 from float_models import numbers, perceptron
+from identities import START, TRUSTED, consortium, identity
 from quatrefoil.audit import PartyLog
 from quatrefoil.audit.computations import computation, opening_keys
 from quatrefoil.audit.inference_receipts import commit_answer, commit_request, read
@@ -25,7 +26,6 @@ from quatrefoil.serving.audited import AuditedModel, Trace
 from quatrefoil.serving.receipts import Computed, ReceiptIssuer
 from quatrefoil.serving.record_writer import Recorder
 from quatrefoil.transport import sealed
-from world import START, TRUSTED, consortium, identity
 
 PATH = b"/v2/models/heart/infer"
 ROOT = b"c" * 32

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 import made_inferences as made
+from identities import START, TRUSTED, consortium
 from quatrefoil.audit import PartyLog
 from quatrefoil.audit.log import LOG_FOLDER
 from quatrefoil.audit.sampling import Terms
@@ -19,7 +20,6 @@ from quatrefoil.state import MemoryState
 from quatrefoil.tlog import FolderSource, LogReader, Note, Signer, read_checkpoint
 from quatrefoil.tlog.notes import read_signatures
 from quatrefoil.tlog.witness import AddCheckpoint, Witness
-from world import START, TRUSTED, consortium
 
 TRUST = consortium(TRUSTED).trust
 SIGNED = START + timedelta(minutes=10)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from float_models import numbers
+from identities import START
 from proven_answers import Ward, clock, small_graph, trust
 from quatrefoil.audit import PartyLog
 from quatrefoil.proven import (
@@ -20,7 +21,6 @@ from quatrefoil.proven import (
     prove_answers,
     verify_answers,
 )
-from world import START
 
 OPENINGS = 8
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import quatrefoil
+from job_policies import POLICY, policy
 from quatrefoil import stack
 from quatrefoil.audit import MemoryLog
 from quatrefoil.audit.ancestry import Model, examine
@@ -25,7 +26,6 @@ from quatrefoil.planner.host import availability
 from quatrefoil.policy import Policy
 from quatrefoil.transport import system_clock
 from quatrefoil.workload import Workload
-from world import POLICY, policy
 
 WORKLOAD = """
 name = "api-test"

@@ -73,7 +73,13 @@ def test_every_room_drawn_exists() -> None:
 
 
 @pytest.mark.parametrize(
-    ("importer", "imported"), [("transport", "aggregation"), ("policy", "federation"), ("aggregation", "insecure")]
+    ("importer", "imported"),
+    [
+        ("transport", "aggregation"),
+        ("policy", "federation"),
+        ("aggregation", "insecure"),
+        *(("services", "parties"), ("parties", "flower"), ("parties", "cli"), ("flower", "cli")),
+    ],
 )
 def test_the_rule_would_notice(importer: str, imported: str) -> None:
     assert violations(importer, {imported}, ranks())

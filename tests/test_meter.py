@@ -7,10 +7,11 @@ import time
 import numpy as np
 import pytest
 
+from backends import additive
+from identities import identity, speaking_as
 from quatrefoil.contracts import PrivateAggregation, SumShape, TransportSecurity
 from quatrefoil.errors import CiphertextRefused, MessageRefused, UpdateRefused
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredTransport
-from world import additive, identity, speaking_as
 
 SHAPE = SumShape(length=4, clip=1.0, context=bytes(32))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from job_policies import POLICY
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.contracts import IntegrityProof, PrivateAggregation
 from quatrefoil.federation.enrolment import JobTerms
@@ -18,7 +19,7 @@ from quatrefoil.federation.sums import OpenedSum
 from quatrefoil.federation.tree import GroupAggregator, UpperSilo
 from quatrefoil.policy import Policy
 from quatrefoil.proofs import BoundedUpdateProofs
-from world import POLICY, SAMPLES, World
+from world import SAMPLES, World
 
 SAMPLES.setdefault("huesca", 60)
 CLIP = 32767 / 32768

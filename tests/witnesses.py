@@ -11,6 +11,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
+from identities import TRUSTED, consortium, identity
 from quatrefoil.audit import MemoryLog, TileLog
 from quatrefoil.audit.witnesses import witness_name
 from quatrefoil.federation.agreement import AgreedJob
@@ -18,7 +19,7 @@ from quatrefoil.federation.cosigning import Cosigning
 from quatrefoil.federation.witnessing import SiloWitness
 from quatrefoil.state import MemoryState, State
 from quatrefoil.tlog.checkpoints import Signer
-from world import TRUSTED, World, consortium, identity
+from world import World
 
 TRUST = consortium(TRUSTED).trust
 

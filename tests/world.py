@@ -1,254 +1,47 @@
-"""A small consortium for tests: parties, their backends and a job, with every input in the test's hands."""
+"""A job in tests: all its parties in one process, with every input in the test's hands."""
 
 from __future__ import annotations
 
-import atexit
-import dataclasses
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import cache
-from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
 import numpy as np
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-from quatrefoil.aggregation import AdditiveAggregation, CkksAggregation, CkksSumSet, ParameterSet
+from backends import BACKENDS, bounded_updates
+from identities import Clock, identity, notary, speaking_as
+from job_policies import policy
 from quatrefoil.audit import MemoryLog, TileLog
-from quatrefoil.audit.dsse import Envelope, Notary
-from quatrefoil.audit.receipts import ABSENT, Receipt, RoundReceipt, issue_batch
-from quatrefoil.contracts import (
-    IntegrityProof,
-    IsolationAppraiser,
-    IsolationAttester,
-    PrivateAggregation,
-    VerifiedStatement,
-)
-from quatrefoil.federation import parts
+from quatrefoil.audit.dsse import Envelope
+from quatrefoil.contracts import IntegrityProof, IsolationAppraiser, IsolationAttester, PrivateAggregation
 from quatrefoil.federation.aggregator import Aggregator
-from quatrefoil.federation.agreement import AgreedJob, sha256
+from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.commitments import NOTHING, Commitments
 from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.keeper import Keeper
 from quatrefoil.federation.local import check_keys
-from quatrefoil.federation.messages import (
-    Confirmation,
-    KeyRequest,
-    Member,
-    RosterProposal,
-    RoundOffer,
-    SealedContribution,
-)
+from quatrefoil.federation.messages import Member, RoundOffer
 from quatrefoil.federation.provenance import AggregatorProvenance, SiloProvenance
 from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.spool import MemorySpool, Spool
 from quatrefoil.federation.vectors import encode_arrays, layout_of, model_digest
-from quatrefoil.insecure import PlainAggregation, SoftwareIsolation
+from quatrefoil.insecure import SoftwareIsolation
 from quatrefoil.policy import Policy
-from quatrefoil.proofs import BoundedUpdateProofs
 from quatrefoil.state import MemoryState, SqliteState, State
-from quatrefoil.transport import Identity, PostQuantumTransport
-from quatrefoil.transport.statement import Signed
-from quatrefoil.wire import WireObject
-from support import Consortium, clock_at
-
-Message = TypeVar("Message", bound=WireObject)
-
-POLICY = """
-name = "test"
-threats = ["recorder", "network", "curious-aggregator", "colluding-silos"{threat}]
-on_excess = "{on_excess}"
-[limits]
-minimum_silos = {minimum_silos}
-colluding_silos = {colluding_silos}
-largest_sample_count = {largest_sample_count}
-clip = {clip}
-value_bits = 16
-minimum_roster_group = {difference}
-rounds = {rounds}
-{norm}
-[allow]
-transport = ["pq-tls"]
-enclave = ["software"]
-aggregation = ["{backend}"]
-proofs = ["bounded-update"]
-[insecure]
-accept = [{accept}]
-[audit]
-receipts = "{receipts}"
-witnesses = {witnesses}
-"""
+from quatrefoil.transport import PostQuantumTransport
+from signed_messages import body_of
 
 NAMES = ("ambon", "bari", "cusco", "dakar")
 MORE_NAMES = (*NAMES, "elba", "faro", "graz")
 SAMPLES = {"ambon": 100, "bari": 50, "cusco": 200, "dakar": 10, "elba": 40, "faro": 80, "graz": 120}
 UPDATES = {"ambon": 0.25, "bari": -0.5, "cusco": 0.125, "dakar": 0.75, "elba": -0.25, "faro": 0.5, "graz": 0.375}
 """By how much a silo's training moves every parameter, whatever it starts from."""
-START = datetime(2030, 1, 1, tzinfo=UTC)
 PLAN = bytes(range(32))
 RECEIPT_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 """The aggregator's second key, in worlds whose policy asks for one."""
-TRUSTED, STRANGER = "test-consortium", "stranger"
-"""Names of two roots; every party of a :class:`World` trusts the first only."""
-
-
-def policy(backend: str = "additive-rlwe", **changes: object) -> Policy:
-    accept = '"software-keeper"' + (', "plain-aggregation"' if backend == "plain" else "")
-    values = {
-        "minimum_silos": 3,
-        "colluding_silos": 1,
-        "difference": 1,
-        "on_excess": "refuse",
-        "clip": 1.0,
-        "rounds": 20,
-        "largest_sample_count": 1000,
-        "update_norm": None,
-        "update_norm_factor": None,
-        "update_norm_floor": None,
-        "update_layer_norms": None,
-        "update_direction": None,
-        "proofs": False,
-        "receipts": "ml-dsa",
-        "witnesses": 0,
-    } | changes
-    norms = {key: values.pop(key) for key in tuple(values) if key.startswith("update_")}
-    values["norm"] = "\n".join(f"{key} = {value}" for key, value in norms.items() if value is not None)
-    values["threat"] = ', "byzantine-silo"' if values.pop("proofs") else ""
-    return Policy.parse(POLICY.format(backend=backend, accept=accept, **values), source="test")
-
-
-def additive() -> PrivateAggregation:
-    return AdditiveAggregation(ParameterSet.named("sum-256-w16"))
-
-
-def ckks() -> PrivateAggregation:
-    return CkksAggregation(CkksSumSet.named("ckks-sum-4096"))
-
-
-def plain() -> PrivateAggregation:
-    return PlainAggregation(accept_insecure="plain-aggregation")
-
-
-@cache
-def bounded_updates() -> IntegrityProof:
-    return BoundedUpdateProofs(ParameterSet.named("sum-256-w16"))
-
-
-BACKENDS: dict[str, Callable[[], PrivateAggregation]] = {"additive-rlwe": additive, "ckks": ckks, "plain": plain}
-
-
-@dataclass
-class Clock:
-    now: datetime = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def pass_time(self, **passed: float) -> None:
-        self.now += timedelta(**passed)
-
-
-@cache
-def consortium(root: str) -> Consortium:
-    """An authority that certified everybody an hour before :data:`START`."""
-    folder = Path(tempfile.mkdtemp(prefix="quatrefoil-test-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Consortium(folder / "ca", root, clock=clock_at(START - timedelta(hours=1)))
-
-
-def identity(name: str, role: str, root: str = TRUSTED) -> Identity:
-    return consortium(root).identity(name, role)
-
-
-@cache
-def renewed(name: str, role: str) -> Identity:
-    """A second certificate of the same authority for the same party."""
-    authority = consortium(TRUSTED).authority
-    return authority.issue(name, role, directory=authority.directory / "renewed" / f"{role}-{name}")
-
-
-def speaking_as(holder: Identity, clock: Clock | None = None) -> PostQuantumTransport:
-    """What ``holder`` signs with; it believes the test's consortium, whoever certified it."""
-    return _Remembering(holder, consortium(TRUSTED).trust, clock=clock or Clock())
-
-
-def notary(holder: Identity, clock: Clock | None = None) -> Notary:
-    """What ``holder`` signs statements of provenance with."""
-    return Notary(holder, consortium(TRUSTED).trust, clock=clock or Clock())
-
-
-class _Remembering(PostQuantumTransport):
-    """Verifies a statement once for all parties of a test: they trust the same root and have the same clock."""
-
-    _verified: ClassVar[dict[tuple[bytes, datetime], VerifiedStatement]] = {}
-
-    def verify(self, signed: bytes) -> VerifiedStatement:
-        key = (signed, self._clock())
-        if key not in self._verified:
-            self._verified[key] = super().verify(signed)
-        return self._verified[key]
-
-
-def body_of(signed: bytes) -> bytes:
-    """What was signed, without asking by whom."""
-    return Signed.decode(signed).body
-
-
-def changed(signed: bytes, kind: type[Message], holder: Identity, **changes: object) -> bytes:
-    """A signed message with some fields changed, signed anew by ``holder``: what a lying party would send."""
-    return speaking_as(holder).sign(dataclasses.replace(kind.decode(body_of(signed)), **changes).encode())
-
-
-def signer_of(signed: bytes) -> str:
-    """Whose certificate it has, without asking who certified that."""
-    subject = x509.load_der_x509_certificate(Signed.decode(signed).certificate).subject
-    return str(subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
-
-
-def agreeing(context: bytes, contributions: Sequence[SealedContribution], names: Sequence[str]) -> tuple[bytes, ...]:
-    """Confirmations of these contributions by silos that confirm anything: what is refused then, a keeper refuses."""
-    sent = {signer_of(sealed.contribution): sha256(sealed.contribution) for sealed in contributions}
-    proposal = RosterProposal(context, tuple(sorted(sent)), tuple(sent[name] for name in sorted(sent)))
-    confirmation = Confirmation(context, proposal.digest()).encode()
-    return tuple(speaking_as(identity(name, "silo")).sign(confirmation) for name in names)
-
-
-def asked_for(context: bytes, contributions: Sequence[SealedContribution], names: Sequence[str] = NAMES) -> KeyRequest:
-    """A request for the key of these contributions, to which the silos called ``names`` agree whatever it is."""
-    return KeyRequest(context, tuple(contributions), agreeing(context, contributions, names))
-
-
-def reissued(world: World, silo: str, receipts: bytes, at: int = -1, **changes: object) -> bytes:
-    """The receipts of one silo, joined, with some fields of one changed and signed anew by the aggregator, in a batch
-    with the same changes for everybody: what a lying aggregator would send."""
-    one = parts.split_list(receipts, 16)
-    told = RoundReceipt.decode(Receipt.decode(one[at]).payload)
-    names = [member.name for member in world.aggregator.job.roster]
-    shared = {
-        key: value
-        for key, value in changes.items()
-        if key in ("round", "attempt", "context", "job", "ending", "result", "policy", "plan", "time", "issuer")
-    }
-    others: dict[str, object] = {"verdict": ABSENT, "contribution": b"", "reason": ""}
-    lies = [
-        dataclasses.replace(told, **({"silo": name} | (changes if name == silo else others | shared))) for name in names
-    ]
-    batch = issue_batch(lies, world.hub_security, classical=world.receipt_key)
-    one[at] = batch.receipt(names.index(silo))
-    return parts.join(one)
-
-
-def damaged(data: bytes, position: int = -1) -> bytes:
-    """``data`` with one bit turned."""
-    content = bytearray(data)
-    content[position] ^= 1
-    return bytes(content)
 
 
 @dataclass

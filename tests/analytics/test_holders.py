@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from identities import identity, speaking_as
 from quatrefoil.aggregation.he import SETS, PublicKey, SecretKey
 from quatrefoil.aggregation.he.bounds import CkksTrack
 from quatrefoil.analytics import (
@@ -44,7 +45,6 @@ from quatrefoil.errors import (
     ParametersRefused,
     StateCorrupt,
 )
-from world import identity, speaking_as
 
 CKKS, BGV = "ckks-linear-4096", "bgv-linear-4096"
 MODEL = LinearModel("linear", ("a", "b"), (3.0, -2.0), 7.0)

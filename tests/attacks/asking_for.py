@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 import pytest
 
+from forged_messages import asked_for
 from quatrefoil.errors import PeerError
 from quatrefoil.federation import parts
 from quatrefoil.federation.messages import RoundOffer, SealedContribution
-from world import World, asked_for, body_of
+from signed_messages import body_of
+from world import World
 
 
 def keeper_refusal(world: World, offer: bytes, messages: Mapping[str, bytes]) -> PeerError:

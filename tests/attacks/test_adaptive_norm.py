@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from byzantine import CLIP, HONEST, NORM, Overlong
+from identities import identity
 from quatrefoil.errors import MessageRefused, PeerError, PolicyError, ProofRejected
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256, shape_of
 from quatrefoil.federation.messages import Contribution, OpenRound, RoundOffer
 from quatrefoil.federation.progress import NAME, Progress
 from quatrefoil.insecure.software import SoftwareEvidence
-from world import NAMES, SAMPLES, World, body_of, changed, identity
+from signed_messages import body_of, changed
+from world import NAMES, SAMPLES, World
 
 LIAR = "cusco"
 OTHERS = tuple(name for name in NAMES if name != LIAR)

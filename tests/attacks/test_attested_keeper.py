@@ -15,12 +15,14 @@ import attested_keepers as made
 import tpm_quotes
 from attested_keepers import AttestedWorld
 from attesting import MEASUREMENT
+from identities import identity
 from quatrefoil.errors import EvidenceRejected, MessageRefused, PeerError, PolicyInvalid
 from quatrefoil.federation import parts
 from quatrefoil.federation.messages import RoundOffer
 from quatrefoil.insecure import SoftwareIsolation
 from quatrefoil.isolation import CollectingAttester
-from world import NAMES, World, body_of, changed, identity
+from signed_messages import body_of, changed
+from world import NAMES, World
 
 SNP = {"kind": "sev-snp", "named": ("curious-host",)}
 

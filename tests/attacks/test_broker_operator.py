@@ -20,13 +20,14 @@ from brokering import (
     resource_of,
     sealed_for,
 )
+from identities import identity, speaking_as
 from quatrefoil.audit import MemoryLog
 from quatrefoil.broker.ledger import ResourceRecord
 from quatrefoil.errors import MessageRefused, PolicyError, StateCorrupt
 from quatrefoil.resources import OwnedResource, Resource, key_commitment, verify
 from quatrefoil.resources import sealed_key as sealing
 from quatrefoil.state import MemoryState
-from world import body_of, damaged, identity, speaking_as
+from signed_messages import body_of, damaged
 
 BAIT = bytes(range(100, 132))
 EVIL = Machine(values=GOOD | {7: b"\xee" * 32})

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from byzantine import HONEST, NORM, POISON, Forger, Oversized, Relabeller, WrongKey, begun
+from identities import identity
 from quatrefoil.contracts import IntegrityProof
 from quatrefoil.errors import CiphertextRefused, PeerError, ProofRejected, UpdateRefused
 from quatrefoil.federation import parts
@@ -15,7 +16,8 @@ from quatrefoil.federation.agreement import sha256, shape_of
 from quatrefoil.federation.messages import Contribution, RoundOffer
 from quatrefoil.federation.proving import Proven, Verified
 from quatrefoil.federation.receiving import Arrived
-from world import NAMES, SAMPLES, World, body_of, changed, identity
+from signed_messages import body_of, changed
+from world import NAMES, SAMPLES, World
 
 LIAR = "cusco"
 OTHERS = tuple(name for name in NAMES if name != LIAR)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from job_policies import policy
 from quatrefoil.errors import PolicyInvalid
 from quatrefoil.federation import parts
-from world import MORE_NAMES, SAMPLES, UPDATES, World, policy
+from world import MORE_NAMES, SAMPLES, UPDATES, World
 
 LARGEST = max(SAMPLES[name] for name in MORE_NAMES)
 

@@ -11,7 +11,8 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import shape_of
 from quatrefoil.federation.committee_messages import MemberRequest
 from quatrefoil.federation.messages import RosterProposal, RoundOffer
-from world import SAMPLES, UPDATES, body_of
+from signed_messages import body_of
+from world import SAMPLES, UPDATES
 
 
 def shares_of(names: tuple[str, ...]) -> tuple[CommitteeWorld, dict[int, bytes], bytes, RoundOffer]:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from identities import identity, renewed
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.messages import Consent, EnrolledJob, Job, Member, RoundOffer
 from quatrefoil.state import MemoryState
-from world import NAMES, World, body_of, changed, identity, renewed
+from signed_messages import body_of, changed
+from world import NAMES, World
 
 HUB = ("hub", "aggregator")
 

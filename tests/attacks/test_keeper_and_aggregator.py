@@ -9,7 +9,8 @@ from quatrefoil.errors import CiphertextRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import shape_of
 from quatrefoil.federation.messages import RoundOffer
-from world import NAMES, SAMPLES, World, body_of
+from signed_messages import body_of
+from world import NAMES, SAMPLES, World
 
 LENGTH = 8192
 VALUES = np.random.default_rng(7).uniform(-1, 1, LENGTH)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forged_messages import reissued
+from identities import STRANGER, TRUSTED, consortium, identity, speaking_as
 from quatrefoil.audit.receipts import ABSENT, INCLUDED, REFUSED, VOIDED, Receipt, RoundReceipt, issue_batch
 from quatrefoil.audit.verified_receipts import require_agreement, verify_receipt
 from quatrefoil.errors import EvidenceRejected
@@ -17,7 +19,8 @@ from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.messages import RoundResult
 from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.vectors import model_digest, next_model
-from world import NAMES, STRANGER, TRUSTED, World, changed, consortium, identity, reissued, speaking_as
+from signed_messages import changed
+from world import NAMES, World
 
 THREE = NAMES[:3]
 

@@ -10,12 +10,14 @@ import pytest
 from numpy.typing import NDArray
 
 from byzantine import CLIP, HONEST, NORM, Forger, Oversized
+from identities import identity
 from quatrefoil.contracts import FloatVector
 from quatrefoil.errors import MessageRefused, PeerError, PolicyError, ProofRejected, UpdateRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.messages import Contribution, OpenRound, RoundContext, RoundOffer
 from quatrefoil.federation.progress import NAME, Progress
-from world import NAMES, World, body_of, changed, identity
+from signed_messages import body_of, changed
+from world import NAMES, World
 
 LIAR = "cusco"
 OTHERS = tuple(name for name in NAMES if name != LIAR)

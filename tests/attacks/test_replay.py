@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from backends import additive
+from identities import identity
 from quatrefoil.contracts import SumShape
 from quatrefoil.errors import CiphertextRefused, MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256, shape_of
 from quatrefoil.federation.messages import Contribution, RoundOffer
-from world import NAMES, World, additive, body_of, changed, identity
+from signed_messages import body_of, changed
+from world import NAMES, World
 
 
 def test_without_a_context_an_old_contribution_counts_again() -> None:

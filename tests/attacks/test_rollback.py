@@ -12,13 +12,15 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from identities import identity
 from quatrefoil.errors import MessageRefused, PolicyError, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import shape_of
 from quatrefoil.federation.keeper import Keeper
 from quatrefoil.federation.messages import OpenRound, RoundOffer, RoundVoid
 from quatrefoil.state import MemoryState
-from world import NAMES, SAMPLES, UPDATES, World, body_of, changed, identity
+from signed_messages import body_of, changed
+from world import NAMES, SAMPLES, UPDATES, World
 
 VICTIM = "dakar"
 REST = NAMES[:3]

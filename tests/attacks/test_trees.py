@@ -13,8 +13,9 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import shape_of
 from quatrefoil.federation.group_sums import TAIL
 from quatrefoil.federation.messages import RoundOffer
+from signed_messages import body_of
 from trees import GRAIN, VALUES, Tree
-from world import SAMPLES, body_of
+from world import SAMPLES
 
 NORTH, SOUTH, WEST = ("ambon", "bari", "cusco"), ("dakar", "elba"), ("faro", "graz")
 GROUPS = {"north": NORTH, "south": SOUTH, "west": WEST}

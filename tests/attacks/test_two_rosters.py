@@ -8,11 +8,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from forged_messages import asked_for
+from identities import identity
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import shape_of
 from quatrefoil.federation.messages import KeyRelease, OpenRound, RoundOffer, SealedContribution
-from world import NAMES, SAMPLES, UPDATES, World, asked_for, body_of, changed, identity
+from signed_messages import body_of, changed
+from world import NAMES, SAMPLES, UPDATES, World
 
 VICTIM = "dakar"
 WEIGHT = SAMPLES[VICTIM] / max(SAMPLES[name] for name in NAMES)

@@ -10,6 +10,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 
+from forged_messages import reissued
+from identities import identity, speaking_as
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
@@ -18,7 +20,8 @@ from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.vectors import model_digest, next_model
 from quatrefoil.transport.envelope import Binding, Envelope
 from quatrefoil.transport.suites import HYBRID_768
-from world import SAMPLES, UPDATES, World, body_of, changed, identity, reissued, speaking_as
+from signed_messages import body_of, changed
+from world import SAMPLES, UPDATES, World
 
 SURE = 1e-3
 """Closer than this to an update is knowing it; updates differ by a hundred times as much."""

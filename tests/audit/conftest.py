@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from parties import run_job
+from party_logs import run_job
 
 from quatrefoil.audit.bundling import make_bundle
 from quatrefoil.policy import Policy

@@ -10,6 +10,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from identities import START, TRUSTED, consortium, identity, speaking_as
 from quatrefoil.audit import cose
 from quatrefoil.audit.cose import Sign1
 from quatrefoil.audit.receipts import (
@@ -25,7 +26,7 @@ from quatrefoil.audit.receipts import (
 )
 from quatrefoil.audit.verified_receipts import VerifiedReceipt, verify_receipt
 from quatrefoil.transport import Identity, TrustAnchor
-from world import RECEIPT_KEY, START, TRUSTED, consortium, identity, speaking_as
+from world import RECEIPT_KEY
 
 SILOS = ("ambon", "bari", "cusco")
 HUB = identity("hub", "aggregator")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from identities import START, STRANGER, TRUSTED, Clock, consortium, identity, notary
 from quatrefoil.audit import provenance
 from quatrefoil.audit.ancestry import Ancestry, Model, examine, majority
 from quatrefoil.audit.dsse import Envelope, Signature, Verifier
@@ -18,7 +19,8 @@ from quatrefoil.audit.model_file import measure_arrays
 from quatrefoil.audit.provenance import NO_PARENT, Statement
 from quatrefoil.errors import EvidenceRejected
 from quatrefoil.federation.vectors import layout_of, model_digest
-from world import NAMES, START, STRANGER, TRUSTED, Clock, World, consortium, damaged, identity, notary
+from signed_messages import damaged
+from world import NAMES, World
 
 NAMED = ["statement", "model", "time", "signatures", "aggregator", "silos"]
 

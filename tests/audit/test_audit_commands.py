@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from parties import AT, ROOT, altered, file
+from party_logs import AT, ROOT, altered, file
 
 from quatrefoil import cli
 from quatrefoil.audit.verdict import OF_A_LOG

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from parties import AT, ROOT, altered, examined, file, lying
+from party_logs import AT, ROOT, altered, examined, file, lying
 from test_bundle import rewritten
 
 from quatrefoil.audit import Event

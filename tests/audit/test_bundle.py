@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from parties import AT, ROOT, examined, failed, file, judged, lying, named, tile_log
+from party_logs import AT, ROOT, examined, failed, file, judged, lying, named, tile_log
 
 from quatrefoil.audit import Event
 from quatrefoil.audit.archive import ArchiveReader, write_archive

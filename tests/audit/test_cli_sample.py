@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from parties import AT, ROOT
+from party_logs import AT, ROOT
 
+from identities import START, identity
 from policy_text import TEXT
 from quatrefoil import cli
 from quatrefoil.audit import witnesses
@@ -17,7 +18,6 @@ from quatrefoil.audit.log import LOG_FOLDER, WITNESSED
 from quatrefoil.audit.sampling import Sample
 from quatrefoil.transport import statement
 from sampled import NAMES, Cosigners, serve, server, witness_key
-from world import START, identity
 
 CHALLENGE = "ab" * 32
 

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_receipts import HUB, TRUST
 
+from identities import START, STRANGER, identity, speaking_as
 from quatrefoil.audit import cose
 from quatrefoil.audit.cose import ALG, CRIT, Sign1
 from quatrefoil.errors import CallerError, EvidenceRejected
 from quatrefoil.transport.authority import LEAF_LIFETIME
 from quatrefoil.transport.bare import BareVerifier
-from world import START, STRANGER, identity, speaking_as
 
 KEYS: dict[str, cose.PrivateKey] = {
     "ML-DSA-44": mldsa.MLDSA44PrivateKey.from_seed_bytes(bytes(32)),

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from identities import START, STRANGER, identity, notary
 from quatrefoil import strict_json
 from quatrefoil.audit.dsse import Envelope, Signature, pae
 from quatrefoil.errors import EvidenceRejected
-from world import START, STRANGER, damaged, identity, notary
+from signed_messages import damaged
 
 PAYLOAD = b'{"hello":"world"}'
 TYPE = "application/vnd.in-toto+json"

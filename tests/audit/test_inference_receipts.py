@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import made_inferences as made
+from identities import START
 from quatrefoil.audit import cose, serving_log
 from quatrefoil.audit.inference_histories import Histories, require_one_history
 from quatrefoil.audit.inference_receipts import (
@@ -31,7 +32,6 @@ from quatrefoil.audit.inference_receipts import (
 from quatrefoil.enclave.binding import Keyset
 from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused
 from quatrefoil.exchange import protocol
-from world import START
 
 KEYSET = made.keyset()
 RECEIPT = made.receipt(inputs=b"i" * 32, outputs=b"u" * 32)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from identities import START, TRUSTED, consortium, identity, renewed
 from quatrefoil.audit import Event, Log, MemoryLog, PartyLog, TileLog, entries
 from quatrefoil.audit.kinds import KINDS
 from quatrefoil.audit.log import LOG_FOLDER, OWNER, PAYLOADS
@@ -19,7 +20,6 @@ from quatrefoil.errors import CallerError, EvidenceRejected, HostError, StateCor
 from quatrefoil.tlog import disk
 from quatrefoil.tlog.merkle import leaf_hash
 from quatrefoil.transport import TrustAnchor
-from world import START, TRUSTED, consortium, identity, renewed
 
 NORTH = identity("north", "silo")
 TRUST = consortium(TRUSTED).trust

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
-from parties import altered, failed, file, judged, lying, named, tile_log
+from party_logs import altered, failed, file, judged, lying, named, tile_log
 
+from identities import START, Clock, consortium, identity
 from quatrefoil.audit import Event, entries, witnesses
 from quatrefoil.audit.checks.content import MOST_BACKWARDS
 from quatrefoil.audit.log import OWNER, PAYLOADS, WITNESSED
@@ -21,7 +22,6 @@ from quatrefoil.tlog import Checkpoint, LogKeys, LogWriter, Note, Signer
 from quatrefoil.tlog.merkle import root_of
 from quatrefoil.tlog.tiles import CHECKPOINT
 from quatrefoil.transport import statement
-from world import START, Clock, consortium, identity
 
 A = "aa" * 32
 

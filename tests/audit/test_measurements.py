@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
-from parties import AT, ROOT, lying, tile_log
+from party_logs import AT, ROOT, lying, tile_log
 
 import attested_keepers as made
 from attested_keepers import AttestedWorld

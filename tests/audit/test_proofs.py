@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parties import AT, ROOT, lying, tile_log
+from party_logs import AT, ROOT, lying, tile_log
 
+from identities import START, TRUSTED, consortium
 from quatrefoil import cli
 from quatrefoil.audit import Event, ownership
 from quatrefoil.errors import EvidenceRejected
 from quatrefoil.tlog import Checkpoint, LogKeys, LogReader
 from quatrefoil.tlog.merkle import leaf_hash
 from quatrefoil.tlog.proofs import HEADER, LogProof
-from world import START, TRUSTED, consortium
 
 TRUST = consortium(TRUSTED).trust
 NOW = AT.isoformat()

@@ -17,7 +17,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from parties import AT, ROOT
+from party_logs import AT, ROOT
 
 import made_inferences as made
 from quatrefoil.audit import PartyLog

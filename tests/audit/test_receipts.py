@@ -27,6 +27,7 @@ from made_receipts import (
     with_signature,
 )
 
+from identities import START, STRANGER, TRUSTED, consortium, identity, speaking_as
 from quatrefoil.audit import cose
 from quatrefoil.audit.receipts import (
     ABSENT,
@@ -45,7 +46,7 @@ from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused
 from quatrefoil.transport import TrustAnchor
 from quatrefoil.transport.revocation import Revoked
 from support import clock_at
-from world import RECEIPT_KEY, START, STRANGER, TRUSTED, consortium, identity, speaking_as
+from world import RECEIPT_KEY
 
 BATCH = batch()
 TWICE = batch(classical=RECEIPT_KEY)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parties import AT, ROOT, lying
+from party_logs import AT, ROOT, lying
 
 import attested_keepers
 import made_inferences as made
+from identities import START
 from quatrefoil import cli
 from quatrefoil.attested import Attestation
 from quatrefoil.audit import Event, MemoryLog
@@ -33,7 +34,6 @@ from quatrefoil.audit.serving_log import (
 )
 from quatrefoil.audit.verification import Examined, examine
 from quatrefoil.enclave.evidence import EvidenceSet
-from world import START
 
 OF = made.keyset()
 TERMS = Terms("ward", made.MODEL, made.COMMITMENT, "tpm.pcr0=01", made.POLICY, made.PLAN)

@@ -6,13 +6,14 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from parties import AT, failed, file, lying, tile_log
+from party_logs import AT, failed, file, lying, tile_log
 
+from identities import consortium, identity
 from quatrefoil.audit import Event, entries
 from quatrefoil.audit.log import PAYLOADS
 from quatrefoil.errors import MessageRefused
 from quatrefoil.transport import statement
-from world import World, consortium, identity
+from world import World
 
 A, B, C = "aa" * 32, "bb" * 32, "cc" * 32
 

@@ -8,8 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from parties import AT, LISTS, ROOT, failed, file, judged, lying, named, tile_log
+from party_logs import AT, LISTS, ROOT, failed, file, judged, lying, named, tile_log
 
+from identities import START, consortium, identity
 from quatrefoil.audit import Event, TileLog
 from quatrefoil.audit.checks.statements import CHECKERS
 from quatrefoil.audit.log import OWNER
@@ -17,7 +18,6 @@ from quatrefoil.audit.verdict import CHECKS, OF_A_LOG
 from quatrefoil.errors import EvidenceRejected
 from quatrefoil.policy import Policy
 from quatrefoil.tlog.tiles import CHECKPOINT
-from world import START, consortium, identity
 
 PARTIES = ("hub", "keeper", "ambon", "dakar")
 A, B = "aa" * 32, "bb" * 32

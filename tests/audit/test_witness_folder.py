@@ -9,9 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from parties import ROOT
+from party_logs import ROOT
 
 import made_inferences as made
+from identities import TRUSTED, consortium, identity
 from quatrefoil import cli
 from quatrefoil.audit import witness_folder, witnesses
 from quatrefoil.audit.log import LOG_FOLDER
@@ -22,7 +23,6 @@ from quatrefoil.errors import CallerError, EvidenceRejected, StateCorrupt
 from quatrefoil.tlog import FolderSource
 from quatrefoil.tlog.evidence import Evidence
 from sampled import SIGNED, TRUST, quiet, serve, server
-from world import TRUSTED, consortium, identity
 
 
 def asked(

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from brokering import GOOD, OWNER, Asker, Machine, Site, Workload, lease_of, resource_of, revocation, sealed_for
+from identities import Clock
 from killing import Fuse, FusedLog, FusedState, Killed
 from quatrefoil.audit import Log, MemoryLog
 from quatrefoil.broker.messages import DeriveRequest, ReleaseRequest, RenewalRequest
 from quatrefoil.errors import EvidenceRejected, MessageRefused, PolicyError, QuatrefoilError
 from quatrefoil.resources import OwnedResource
 from quatrefoil.state import State
-from world import Clock
 
 UPDATE_KEY = bytes(range(60, 92))
 WORKER = Asker("worker", "workload")

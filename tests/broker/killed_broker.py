@@ -13,7 +13,7 @@ from pathlib import Path
 from broker_drive import BrokerDrive
 
 import brokering
-import world as worlds
+import identities
 from killing import Certified, Fuse, Mortal, dying_at
 from quatrefoil.audit import TileLog
 from quatrefoil.broker import sealing_key
@@ -25,14 +25,14 @@ from quatrefoil.state import SqliteState
 def main(folder: Path, kill_at: int) -> None:
     before = dying_at(kill_at)
     certified = Certified(folder / "ca")
-    worlds.consortium = lambda _: certified  # type: ignore[assignment]
+    identities.consortium = lambda _: certified  # type: ignore[assignment]
     state = SqliteState(folder / "state.db")
     root = FileRootKey(bytes(range(32)))
     with contextlib.suppress(CallerError):  # an earlier process made it
         sealing_key.create(state, root, broker="broker")
     key = sealing_key.load(state, root, broker="broker")
     brokering.broker_key = lambda: key  # type: ignore[assignment]
-    log = TileLog(folder / "party", certified.identity("broker", "broker"), certified.trust, clock=worlds.Clock())
+    log = TileLog(folder / "party", certified.identity("broker", "broker"), certified.trust, clock=identities.Clock())
     drive = BrokerDrive(Fuse(), disk=Mortal(state, before), log=Mortal(log, before)).run()
     print(json.dumps({"answers": len(drive.answers)}))
 

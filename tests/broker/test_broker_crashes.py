@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from broker_drive import BrokerDrive, steps
 
+from identities import START, Clock
 from killing import Fuse
 from quatrefoil.audit import PartyLog
 from quatrefoil.transport import TrustAnchor
 from support import Consortium, clock_at
-from world import START, Clock
 
 STEPS = steps()
 CRASHES = [

@@ -25,6 +25,7 @@ from brokering import (
     resource_of,
     revocation,
 )
+from identities import Clock, identity, speaking_as
 from quatrefoil.appraisal import verify
 from quatrefoil.audit.leases import Lease
 from quatrefoil.broker.clock import TOLERATED_S
@@ -41,7 +42,7 @@ from quatrefoil.errors import (
     QuatrefoilError,
 )
 from quatrefoil.resources import OwnedResource
-from world import Clock, damaged, identity, speaking_as
+from signed_messages import damaged
 
 CHANGED = {7: b"\xee" * 32}
 

@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from brokering import BROKER, GOOD, HOUR, OWNER, Machine, Site, resource_of
+from identities import START, TRUSTED, consortium, identity, speaking_as
 from quatrefoil.audit import Event, MemoryLog, TileLog
 from quatrefoil.audit.leases import Lease, LeaseEvidence
 from quatrefoil.audit.report import render
@@ -35,8 +36,8 @@ from quatrefoil.errors import (
 )
 from quatrefoil.state import MemoryState
 from quatrefoil.transport import sealed
+from signed_messages import body_of, damaged
 from tpm_quotes import Made, key
-from world import START, TRUSTED, body_of, consortium, damaged, identity, speaking_as
 
 ROOT_KEY = bytes(range(32))
 

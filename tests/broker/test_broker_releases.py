@@ -31,7 +31,7 @@ from quatrefoil.broker.nonces import MOST_NONCES, NONCE_S
 from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, MessageRefused, PolicyError
 from quatrefoil.state import MemoryState
-from world import body_of, damaged
+from signed_messages import body_of, damaged
 
 
 @pytest.fixture

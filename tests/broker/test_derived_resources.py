@@ -10,7 +10,7 @@ from brokering import GOOD, HOUR, OWNER, Asker, Machine, Site, Workload, altered
 from quatrefoil.broker.messages import DeriveRequest, Registered
 from quatrefoil.errors import EvidenceRejected, MessageRefused, PolicyError
 from quatrefoil.resources import OwnedResource
-from world import body_of
+from signed_messages import body_of
 
 UPDATE_KEY, MODEL_KEY = bytes(range(32)), bytes(range(32, 64))
 WORKER = Asker("worker", "workload")

@@ -15,7 +15,8 @@ from quatrefoil.exchange import ServingPolicy
 from quatrefoil.transport import FixedCredentials, HybridContext
 from quatrefoil.web import WebLimits
 from quatrefoil.web.server import WebServer
-from serving_world import World, serving_policy, started
+from serving_parts import serving_policy
+from serving_world import World, started
 from support import Consortium
 
 SERVER = "model"

@@ -23,7 +23,8 @@ from quatrefoil.exchange import ServingPolicy, protocol
 from quatrefoil.ohttp import Request, Response, ResponseHead
 from quatrefoil.serving.handler import Caller, Streamed
 from quatrefoil.serving.receipts import Computed
-from serving_world import ISSUER, MemoryReceipts, World, serving_policy, started
+from serving_parts import ISSUER, MemoryReceipts, serving_policy
+from serving_world import World, started
 
 URL = "https://model.example"
 INFER = "/v2/models/linear/infer"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from serving_world import own_roots
+from serving_parts import own_roots
 
 __all__ = ["own_roots"]
 

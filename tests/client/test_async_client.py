@@ -25,7 +25,7 @@ from quatrefoil.errors import (
     RequestRefused,
 )
 from quatrefoil.exchange import protocol
-from serving_world import serving_policy
+from serving_parts import serving_policy
 from small_models import B, W
 
 X = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], dtype=np.float32)

@@ -30,7 +30,7 @@ from quatrefoil.errors import (
 )
 from quatrefoil.transport import FixedCredentials, RotatingCredentials
 from quatrefoil.transport.revocation import Revoked
-from serving_world import serving_policy
+from serving_parts import serving_policy
 from small_models import B, W
 from support import Consortium
 

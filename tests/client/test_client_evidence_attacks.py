@@ -6,29 +6,15 @@ import dataclasses
 
 import pytest
 from client_attacks import SECRET, answering, attack, refused
-from client_world import (
-    Clock,
-    Outer,
-    Talker,
-    Wire,
-    client_of,
-    encapsulated,
-    site,
-)
+from client_world import Clock, Outer, Talker, Wire, client_of, encapsulated, site
 
 import attesting
 from quatrefoil import ohttp
 from quatrefoil.attested import Attestation, Attester
-from quatrefoil.errors import (
-    CallerError,
-    DateRefused,
-    EvidenceRejected,
-    MessageRefused,
-    PeerUnreachable,
-)
+from quatrefoil.errors import CallerError, DateRefused, EvidenceRejected, MessageRefused, PeerUnreachable
 from quatrefoil.exchange import protocol
 from quatrefoil.ohttp import GatewayKeys, HybridKey
-from serving_world import SnpMachine, serving_policy
+from serving_parts import SnpMachine, serving_policy
 
 
 @pytest.mark.parametrize(

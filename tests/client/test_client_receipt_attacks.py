@@ -7,20 +7,14 @@ from typing import Any
 
 import pytest
 from client_attacks import SECRET, attack, refused
-from client_world import (
-    Talker,
-    site,
-)
+from client_world import Talker, site
 from cryptography.hazmat.primitives.asymmetric import mldsa
 
 from quatrefoil import ohttp
 from quatrefoil.client import Receipt
 from quatrefoil.client.receipts import Sequences
-from quatrefoil.errors import (
-    CallerError,
-    EvidenceRejected,
-)
-from serving_world import serving_policy
+from quatrefoil.errors import CallerError, EvidenceRejected
+from serving_parts import serving_policy
 
 OTHER = bytes(range(32, 64))
 

@@ -23,7 +23,8 @@ from quatrefoil.errors import EvidenceRejected, KeyUnknown, MessageRefused, Peer
 from quatrefoil.exchange import protocol
 from quatrefoil.ohttp import HybridKey
 from quatrefoil.web.client import WebClient
-from serving_world import Running, SnpMachine, running
+from running_server import Running, running
+from serving_parts import SnpMachine
 from support import Consortium
 from web_service import context, respond, serving, whole
 

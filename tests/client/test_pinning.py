@@ -15,7 +15,7 @@ from quatrefoil.attested import Attester
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import EvidenceRejected, KeyUnknown, MessageRefused, PeerUnreachable
 from quatrefoil.exchange import Keys, protocol
-from serving_world import SnpMachine, serving_policy
+from serving_parts import SnpMachine, serving_policy
 
 KEY_PROBLEM = b'{"type": "https://iana.org/assignments/http-problem-types#ohttp-key"}'
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from forged_messages import asked_for
+from identities import identity, speaking_as
 from quatrefoil.federation import parts
-from quatrefoil.federation.messages import (
-    KeyRelease,
-    OpenRound,
-    RoundOffer,
-    SealedContribution,
-)
-from world import World, asked_for, body_of, changed, identity, speaking_as
+from quatrefoil.federation.messages import KeyRelease, OpenRound, RoundOffer, SealedContribution
+from signed_messages import body_of, changed
+from world import World
 
 HUB = ("hub", "aggregator")
 

@@ -12,7 +12,8 @@ from quatrefoil.federation import parts
 from quatrefoil.federation.local import check_keys
 from quatrefoil.federation.messages import Confirmation, KeyRelease, RosterProposal, RoundOffer, RoundVoid
 from quatrefoil.state import State
-from world import UPDATES, World, body_of
+from signed_messages import body_of
+from world import UPDATES, World
 
 
 @dataclass

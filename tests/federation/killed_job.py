@@ -12,17 +12,18 @@ from pathlib import Path
 
 from crashing import Drive
 
-import world as worlds
+import identities
 from killing import Certified, Fuse, Mortal, dying_at
 from quatrefoil.audit import TileLog
 from quatrefoil.state import SqliteState
+from world import NAMES, World
 
 
 def main(folder: Path, kill_at: int, limits: dict[str, object]) -> None:
     before = dying_at(kill_at)
     certified = Certified(folder / "ca")
-    worlds.consortium = lambda _: certified  # type: ignore[assignment]
-    world = worlds.World(names=worlds.NAMES[:3], rounds=2, limits=limits)
+    identities.consortium = lambda _: certified  # type: ignore[assignment]
+    world = World(names=NAMES[:3], rounds=2, limits=limits)
     for name in world.states:
         world.states[name] = Mortal(SqliteState(folder / f"{name}.db"), before)
         role = {"hub": "aggregator", "keeper": "keeper"}.get(name, "silo")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from identities import identity
 from quatrefoil.federation.messages import RoundContext, RoundOffer
 from quatrefoil.federation.silo import Silo
 from quatrefoil.insecure.software import SoftwareEvidence
-from world import body_of, changed, identity
+from signed_messages import body_of, changed
 
 KEEPER = ("keeper", "keeper")
 

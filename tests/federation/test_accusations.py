@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from committee_world import EIGHT, CommitteeWorld
+from identities import identity
 from quatrefoil.audit.accusations import MemberAnswer, TriedAnswers, require_liar
 from quatrefoil.audit.checks.statements import CHECKERS, Context
 from quatrefoil.audit.entries import Entry
 from quatrefoil.errors import EvidenceRejected, MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
-from world import changed, identity
+from signed_messages import changed
 
 
 def accusing(liar: str = "ambon") -> tuple[CommitteeWorld, Entry, dict[str, bytes]]:

@@ -6,23 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
+from identities import STRANGER, identity, renewed, speaking_as
 from quatrefoil.errors import CallerError, CiphertextRefused, MessageRefused, PeerError, PolicyError
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.local import check_keys
 from quatrefoil.federation.messages import Contribution, RoundOffer
-from world import (
-    NAMES,
-    STRANGER,
-    World,
-    body_of,
-    changed,
-    damaged,
-    expected_mean,
-    identity,
-    renewed,
-    speaking_as,
-)
+from signed_messages import body_of, changed, damaged
+from world import NAMES, World, expected_mean
 
 KEEPER, HUB = ("keeper", "keeper"), ("hub", "aggregator")
 

@@ -8,21 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from identities import identity
 from quatrefoil.errors import CallerError, CiphertextRefused, MessageRefused, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.messages import KeyRelease, RoundOffer, RoundResult, RoundVoid
-from world import (
-    NAMES,
-    SAMPLES,
-    UPDATES,
-    World,
-    body_of,
-    changed,
-    damaged,
-    expected_mean,
-    identity,
-)
+from signed_messages import body_of, changed, damaged
+from world import NAMES, SAMPLES, UPDATES, World, expected_mean
 
 KEEPER, HUB = ("keeper", "keeper"), ("hub", "aggregator")
 

@@ -8,13 +8,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from backends import additive, plain
+from identities import STRANGER, identity, renewed, speaking_as
+from job_policies import policy
 from quatrefoil.aggregation import AdditiveAggregation, ParameterSet
 from quatrefoil.errors import MessageRefused, ParametersRefused, PolicyError, QuatrefoilError
 from quatrefoil.federation.agreement import AgreedJob, agree, check_job
 from quatrefoil.federation.messages import Consent, EnrolledJob, Job, Member, RoundContext
 from quatrefoil.federation.proving import JobProofs
 from quatrefoil.transport import Identity
-from world import NAMES, PLAN, STRANGER, World, additive, body_of, identity, plain, policy, renewed, speaking_as
+from signed_messages import body_of
+from world import NAMES, PLAN, World
 
 WORLD = World()
 AGREED = WORLD.agree()

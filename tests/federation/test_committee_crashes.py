@@ -13,7 +13,8 @@ from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.committee_messages import MemberAnswer
 from quatrefoil.federation.committees import gather_shares
 from quatrefoil.federation.messages import RosterProposal, RoundOffer
-from world import NAMES, UPDATES, body_of, expected_mean
+from signed_messages import body_of
+from world import NAMES, UPDATES, expected_mean
 
 
 def world() -> CommitteeWorld:

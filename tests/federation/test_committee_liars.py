@@ -7,16 +7,12 @@ import dataclasses
 import pytest
 
 from committee_world import EIGHT, CommitteeWorld, close_to_the_mean, liars_in, other_sum, sealed_shares, started
+from identities import identity, speaking_as
 from quatrefoil.errors import CiphertextRefused, MessageRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
-from quatrefoil.federation.committee_messages import (
-    CommitteeRelease,
-    Complaint,
-    MemberAnswer,
-    ShareReport,
-)
-from world import body_of, changed, damaged, identity, speaking_as
+from quatrefoil.federation.committee_messages import CommitteeRelease, Complaint, MemberAnswer, ShareReport
+from signed_messages import body_of, changed, damaged
 
 # --------------------------------------------------------------------------------------------------------- bad answers
 

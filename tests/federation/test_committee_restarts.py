@@ -17,23 +17,14 @@ from committee_world import (
     started,
     two_rosters,
 )
+from identities import identity, speaking_as
 from quatrefoil.errors import MessageRefused, RoundVoided
 from quatrefoil.federation import agreement
 from quatrefoil.federation.authorities import opening_of, read_void
-from quatrefoil.federation.committee_messages import (
-    CommitteeVoid,
-    MemberKey,
-    MemberKeys,
-    SignedKeys,
-)
-from quatrefoil.federation.messages import (
-    OpenRound,
-    RoundOffer,
-    RoundVoid,
-    VoidRequest,
-)
+from quatrefoil.federation.committee_messages import CommitteeVoid, MemberKey, MemberKeys, SignedKeys
+from quatrefoil.federation.messages import OpenRound, RoundOffer, RoundVoid, VoidRequest
 from quatrefoil.state import MemoryState
-from world import body_of, changed, identity, speaking_as
+from signed_messages import body_of, changed
 
 # ---------------------------------------------------------------------------------------------- restarts and old disks
 

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from committee_world import EIGHT, CommitteeWorld, close_to_the_mean, liars_in, other_sum, started, two_rosters
+from identities import identity
 from quatrefoil.errors import MessageRefused, PolicyError, ProofRejected
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
@@ -21,15 +22,8 @@ from quatrefoil.federation.committee_messages import (
     SignedKeys,
 )
 from quatrefoil.federation.fitting import difference
-from quatrefoil.federation.messages import (
-    Contribution,
-    Job,
-    Member,
-    RosterProposal,
-    RoundContext,
-    RoundOffer,
-)
-from world import body_of, changed, identity
+from quatrefoil.federation.messages import Contribution, Job, Member, RosterProposal, RoundContext, RoundOffer
+from signed_messages import body_of, changed
 
 # ------------------------------------------------------------------------------------------------------ what is added
 

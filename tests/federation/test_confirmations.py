@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from identities import STRANGER, identity
 from quatrefoil.errors import HostError, MessageRefused, PolicyError
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.messages import Confirmation, RosterProposal, RoundOffer, RoundVoid
 from quatrefoil.state import MemoryState
-from world import MORE_NAMES, NAMES, STRANGER, World, body_of, changed, identity
+from signed_messages import body_of, changed
+from world import MORE_NAMES, NAMES, World
 
 KEEPER, HUB = ("keeper", "keeper"), ("hub", "aggregator")
 AWAY = "dakar"

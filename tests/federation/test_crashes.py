@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from crashing import Drive, steps_of
 
+from forged_messages import asked_for
+from identities import START, Clock
 from killing import Fuse, FusedState
 from quatrefoil.audit import PartyLog
 from quatrefoil.errors import MessageRefused, PeerError, RoundVoided
@@ -23,8 +25,9 @@ from quatrefoil.federation.messages import KeyRelease, RoundVoid, SealedContribu
 from quatrefoil.federation.progress import Progress
 from quatrefoil.state import MemoryState
 from quatrefoil.transport import TrustAnchor
+from signed_messages import body_of
 from support import Consortium, clock_at
-from world import NAMES, START, Clock, World, asked_for, body_of, expected_mean
+from world import NAMES, World, expected_mean
 
 SILOS = NAMES[:3]
 ROUNDS = 2

@@ -7,11 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from identities import STRANGER, identity, renewed, speaking_as
 from quatrefoil.errors import CallerError, MessageRefused, ParametersRefused, PolicyError
 from quatrefoil.federation.agreement import statement_digest
 from quatrefoil.federation.enrolment import INVITATION_LIFE
 from quatrefoil.federation.messages import Consent, EnrolledJob, Enrolment, Invitation, Job
-from world import NAMES, STRANGER, World, body_of, changed, identity, renewed, speaking_as
+from signed_messages import body_of, changed
+from world import NAMES, World
 
 
 @pytest.fixture

@@ -6,12 +6,14 @@ import dataclasses
 
 import pytest
 
+from identities import identity, speaking_as
 from quatrefoil.errors import MessageRefused, PolicyError
 from quatrefoil.federation.agreement import open_job
 from quatrefoil.federation.messages import Job
 from quatrefoil.federation.proving import JobProofs
 from quatrefoil.policy import Policy
-from world import NAMES, SAMPLES, World, body_of, identity, speaking_as
+from signed_messages import body_of
+from world import NAMES, SAMPLES, World
 
 
 def job_of(world: World) -> Job:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from job_policies import policy
 from quatrefoil.errors import MessageRefused, UpdateRefused
 from quatrefoil.federation import directions
 from quatrefoil.federation.directions import agreement, entries_of, made_to_agree, next_direction, read_entries
 from quatrefoil.federation.holding import Bounds, held
 from quatrefoil.federation.vectors import euclidean_norm
-from world import policy
 
 SIZES, SHARES = (3, 0, 5), (0.5, 1.0, 0.8)
 moderate = st.floats(-1, 1, width=32)

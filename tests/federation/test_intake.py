@@ -11,7 +11,8 @@ from quatrefoil.errors import CallerError, PeerError, ProofRejected
 from quatrefoil.federation import parts
 from quatrefoil.federation.intake import Intake
 from quatrefoil.offline.pools import pool
-from world import NAMES, World, damaged
+from signed_messages import damaged
+from world import NAMES, World
 
 
 class _Backwards(Executor):

@@ -7,17 +7,13 @@ import dataclasses
 import pytest
 from asking import HUB, ask, everybody, opening, roster_of, sent
 
+from identities import STRANGER, identity, renewed, speaking_as
 from quatrefoil.errors import MessageRefused, PolicyError, RoundVoided
 from quatrefoil.federation import agreement, parts
 from quatrefoil.federation.agreement import MOST_ATTEMPTS
-from quatrefoil.federation.messages import (
-    EnrolledJob,
-    Job,
-    KeyRequest,
-    OpenRound,
-    RoundOffer,
-)
-from world import MORE_NAMES, NAMES, STRANGER, World, body_of, changed, identity, renewed, speaking_as
+from quatrefoil.federation.messages import EnrolledJob, Job, KeyRequest, OpenRound, RoundOffer
+from signed_messages import body_of, changed
+from world import MORE_NAMES, NAMES, World
 
 
 @pytest.fixture

@@ -8,14 +8,12 @@ from collections.abc import Callable
 import pytest
 from asking import ask, everybody, roster_of, sent
 
+from identities import STRANGER, identity, renewed, speaking_as
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation.agreement import sha256
-from quatrefoil.federation.messages import (
-    Contribution,
-    RoundOffer,
-    SealedContribution,
-)
-from world import NAMES, STRANGER, World, body_of, changed, damaged, identity, renewed, speaking_as
+from quatrefoil.federation.messages import Contribution, RoundOffer, SealedContribution
+from signed_messages import body_of, changed, damaged
+from world import NAMES, World
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 from asking import HUB, ask, everybody, roster_of
 
+from identities import STRANGER, identity
 from quatrefoil.audit import MemoryLog
 from quatrefoil.errors import HostError, MessageRefused, PolicyError, RoundVoided
-from quatrefoil.federation.messages import (
-    RoundVoid,
-    VoidRequest,
-)
+from quatrefoil.federation.messages import RoundVoid, VoidRequest
 from quatrefoil.state import MemoryState
-from world import NAMES, STRANGER, World, body_of, changed, identity
+from signed_messages import body_of, changed
+from world import NAMES, World
 
 
 @pytest.fixture

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from job_policies import policy
 from quatrefoil.errors import MessageRefused, ParametersRefused, UpdateRefused
 from quatrefoil.federation import norms, parts
 from quatrefoil.federation.messages import RoundOffer
 from quatrefoil.federation.norms import AdaptiveRule, check_possible, next_norm
 from quatrefoil.federation.progress import Progress
 from quatrefoil.federation.publishing import FinishedRound
-from world import NAMES, World, body_of, policy
+from signed_messages import body_of
+from world import NAMES, World
 
 NORM, FACTOR, FLOOR = 3.0, 3.0, 0.6
 RULE: dict[str, object] = {

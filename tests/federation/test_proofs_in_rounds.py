@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backends import bounded_updates, plain
 from quatrefoil.errors import MessageRefused, ParametersRefused, PolicyError, UpdateRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.messages import Contribution, ProofBinding
 from quatrefoil.federation.proving import JobProofs, Subject
 from quatrefoil.federation.vectors import euclidean_norm, scaled_down
-from world import NAMES, World, body_of, bounded_updates, expected_mean, plain
+from signed_messages import body_of
+from world import NAMES, World, expected_mean
 
 PROVEN: dict[str, object] = {"proofs": True, "update_norm": 3.0}
 

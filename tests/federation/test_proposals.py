@@ -7,21 +7,13 @@ from collections.abc import Callable
 import pytest
 from asking import roster_of, sent
 
+from identities import STRANGER, identity, renewed
 from quatrefoil.errors import MessageRefused, PeerError, PolicyError
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.messages import Confirmation, Contribution, RosterProposal, RoundOffer
-from world import (
-    NAMES,
-    STRANGER,
-    World,
-    body_of,
-    changed,
-    damaged,
-    expected_mean,
-    identity,
-    renewed,
-)
+from signed_messages import body_of, changed, damaged
+from world import NAMES, World, expected_mean
 
 REST = NAMES[:3]
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from identities import STRANGER, identity, notary, renewed
 from quatrefoil.audit import provenance
 from quatrefoil.audit.dsse import Envelope, Signature
 from quatrefoil.audit.model_file import measure_arrays
@@ -19,7 +20,8 @@ from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused, Qua
 from quatrefoil.federation import parts
 from quatrefoil.federation.commitments import Commitments
 from quatrefoil.federation.messages import Enrolment, Job
-from world import NAMES, PLAN, STRANGER, World, changed, damaged, identity, notary, renewed
+from signed_messages import changed, damaged
+from world import NAMES, PLAN, World
 
 DATA, CODE = bytes([7]) * 32, bytes([8]) * 32
 COMMITS = {"ambon": Commitments(DATA, CODE), "bari": Commitments(b"", CODE)}

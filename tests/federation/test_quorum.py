@@ -7,11 +7,14 @@ from collections.abc import Callable
 import pytest
 from asking import ask, everybody, roster_of
 
+from forged_messages import asked_for
+from identities import STRANGER, identity, speaking_as
 from quatrefoil.errors import MessageRefused, PolicyError, RoundVoided
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.messages import Confirmation, Contribution, KeyRequest, RosterProposal, RoundOffer
-from world import MORE_NAMES, NAMES, STRANGER, World, asked_for, body_of, changed, identity, speaking_as
+from signed_messages import body_of, changed
+from world import MORE_NAMES, NAMES, World
 
 REST = NAMES[:3]
 

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from identities import TRUSTED, consortium, identity
 from quatrefoil.audit.receipts import ABSENT, INCLUDED, REFUSED, VOIDED, Receipt, ReceiptBatch, RoundReceipt
 from quatrefoil.audit.verified_receipts import VerifiedReceipt, require_agreement, verify_receipt
 from quatrefoil.errors import CallerError, CiphertextRefused, EvidenceRejected, MessageRefused, PolicyError
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.publishing import FinishedRound
-from world import NAMES, RECEIPT_KEY, TRUSTED, World, body_of, consortium, damaged, identity
+from signed_messages import body_of, damaged
+from world import NAMES, RECEIPT_KEY, World
 
 THREE = NAMES[:3]
 

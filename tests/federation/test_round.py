@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from backends import BACKENDS
 from quatrefoil.errors import MessageRefused, PolicyError, UpdateRefused
-from world import BACKENDS, NAMES, SAMPLES, UPDATES, World, expected_mean
+from world import NAMES, SAMPLES, UPDATES, World, expected_mean
 
 
 @pytest.fixture(params=BACKENDS)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from silo_offers import KEEPER, offer_with, trained
 
+from forged_messages import reissued
+from identities import STRANGER, identity, renewed
 from quatrefoil.errors import EvidenceRejected, HostError, MessageRefused, RoundVoided, UpdateRefused
 from quatrefoil.federation import parts
 from quatrefoil.federation.agreement import sha256
@@ -15,7 +17,8 @@ from quatrefoil.federation.messages import KeyRelease, RoundOffer, RoundResult, 
 from quatrefoil.federation.vectors import layout_of, model_digest
 from quatrefoil.insecure.software import SoftwareEvidence
 from quatrefoil.state import MemoryState
-from world import NAMES, STRANGER, World, changed, damaged, identity, reissued, renewed
+from signed_messages import changed, damaged
+from world import NAMES, World
 
 HUB = ("hub", "aggregator")
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from backends import plain
+from identities import identity
 from quatrefoil.errors import CallerError, MessageRefused, PolicyError
 from quatrefoil.federation.messages import Job
 from quatrefoil.state import MemoryState
-from world import World, body_of, changed, identity, plain
+from signed_messages import body_of, changed
+from world import World
 
 HUB = ("hub", "aggregator")
 

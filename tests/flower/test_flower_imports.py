@@ -13,12 +13,12 @@ NOT_A_SILOS = (
     "quatrefoil.analytics",
     "quatrefoil.api",
     "quatrefoil.appraisal",
-    "quatrefoil.cli.aggregator",
-    "quatrefoil.cli.aggregator_program",
+    "quatrefoil.cli",
     "quatrefoil.endorsements",
     "quatrefoil.federation.aggregator",
     "quatrefoil.flower.strategy",
     "quatrefoil.ohttp",
+    "quatrefoil.parties.aggregator",
     "quatrefoil.planner",
     "quatrefoil.services.aggregator",
     "quatrefoil.serving",
@@ -46,3 +46,8 @@ def test_a_silo_loads_nothing_that_only_other_parties_need() -> None:
 @pytest.mark.parametrize("name", ["quatrefoil.planner", "quatrefoil.federation.aggregator"])
 def test_the_aggregators_half_loads_what_it_needs(name: str) -> None:
     assert name in NOT_A_SILOS and name in loaded_by("ConfidentialStrategy")
+
+
+@pytest.mark.parametrize("name", ["ConfidentialStrategy", "confidential_mod", "seat"])
+def test_parties_run_without_the_commands(name: str) -> None:
+    assert [module for module in loaded_by(name) if module.startswith("quatrefoil.cli")] == []

@@ -14,9 +14,10 @@ from securesystemslib import dsse as other
 from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
 from securesystemslib.signer import Key, Signature
 
+from identities import identity, notary
 from quatrefoil.audit.dsse import IN_TOTO, Envelope, pae
 from quatrefoil.errors import EvidenceRejected
-from world import damaged, identity, notary
+from signed_messages import damaged
 
 PAYLOAD = b'{"_type":"https://in-toto.io/Statement/v1"}'
 

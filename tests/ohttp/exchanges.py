@@ -1,10 +1,21 @@
-"""A gateway with a key, and messages under it: what the tests of this folder begin with."""
+"""A gateway with a key, and exchanges under it: what the tests of this folder begin with."""
 
 from __future__ import annotations
 
-from quatrefoil.ohttp import GatewayKeys, HybridKey, KeyConfiguration, RequestOpener, RequestSealer, varint
+from quatrefoil.ohttp import (
+    GatewayKeys,
+    HybridKey,
+    KeyConfiguration,
+    RequestOpener,
+    RequestSealer,
+    ResponseKeys,
+    open_request,
+    seal_request,
+    varint,
+)
 
 LIMIT = 1 << 20
+PARTS = [b"first", b"second", b"third", b"last"]
 
 
 def gateway(key_id: int = 1) -> tuple[GatewayKeys, KeyConfiguration]:
@@ -37,3 +48,20 @@ def as_final(chunk: bytes) -> bytes:
 def as_not_final(final: bytes) -> bytes:
     """The last chunk, framed as if more came."""
     return varint.prefixed(final[1:])
+
+
+def exchange(content: bytes = b"request") -> tuple[ResponseKeys, ResponseKeys]:
+    """What client and gateway keep of one whole request."""
+    keys, configuration = gateway()
+    sealed, client = seal_request(configuration, content)
+    return client, open_request(sealed, keys).response
+
+
+def chunked_exchange() -> tuple[ResponseKeys, ResponseKeys]:
+    """The same of a request in chunks."""
+    keys, configuration = gateway()
+    sealer, header, sent = request_in_chunks(configuration, [b"request"])
+    opener = RequestOpener(keys, limit=LIMIT)
+    opener.feed(header + sent[0])
+    opener.finish()
+    return sealer.response, opener.response

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from float_models import classifier, everything, numbers
+from identities import START
 from proven_answers import Ward, clock, trust
 from quatrefoil.audit import PartyLog
 from quatrefoil.errors import EvidenceRejected, ModelRefused, ProofRejected
 from quatrefoil.proven import ModelFolder, ProofFile, Recorded, logged_answers, prove_answers, verify_answers
 from quatrefoil.quantised import quantise
-from world import START
 
 
 @dataclass

@@ -10,35 +10,16 @@ import numpy as np
 import pytest
 
 from float_models import everything, numbers
+from identities import START, identity
 from proven_answers import Ward, clock, small_graph, trust
-from quatrefoil.errors import (
-    CallerError,
-    EvidenceRejected,
-    ModelRefused,
-    ProofRejected,
-)
+from quatrefoil.errors import CallerError, EvidenceRejected, ModelRefused, ProofRejected
 from quatrefoil.proofs.field_hash import field_hash
-from quatrefoil.proofs.inference import (
-    LEAST_BITS,
-    MOST_LINKS,
-    Batch,
-    Link,
-    Witness,
-    verify,
-    verify_commitment,
-)
-from quatrefoil.proven import (
-    ModelFolder,
-    ProvenReceipt,
-    logged_answers,
-    prove_answers,
-    verify_answers,
-)
+from quatrefoil.proofs.inference import LEAST_BITS, MOST_LINKS, Batch, Link, Witness, verify, verify_commitment
+from quatrefoil.proven import ModelFolder, ProvenReceipt, logged_answers, prove_answers, verify_answers
 from quatrefoil.proven.statement import sign_statement
 from quatrefoil.quantised import enter, quantise, trace_of
 from second_opinion import Rejected, second_opinion
 from served_answers import Free, Served, served_in
-from world import START, identity
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pytest
 
 import sampled
 from float_models import digits, hearts
+from identities import TRUSTED, consortium
 from proven_answers import Ward, clock
 from quatrefoil.audit.sampling import draw
 from quatrefoil.cli import archives, auditing, main, model_commit, proof_prove, proof_verify
@@ -20,7 +21,6 @@ from quatrefoil.proven import ProofFile
 from quatrefoil.quantised import decode
 from quatrefoil.transport import sealed
 from second_opinion import Rejected, second_opinion
-from world import TRUSTED, consortium
 
 Trained = tuple[bytes, np.ndarray, np.ndarray]
 """The float model, inputs, and the place of each right answer."""

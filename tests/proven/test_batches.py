@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from float_models import numbers
+from identities import START
 from proven_answers import Ward, clock, small_graph, trust
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, MessageRefused, ProofRejected
 from quatrefoil.offline import Processes, Step, Task, run
 from quatrefoil.proven import Logged, ModelFolder, ProofFile, Recorded, logged_answers, verify_answers
 from quatrefoil.proven.tasks import CheckAnswers, ProveAnswers, counted_in, tasks_of
-from world import START
 
 
 def test_what_is_there_and_holds_is_not_proven_again(tmp_path: Path):

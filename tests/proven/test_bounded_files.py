@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from float_models import numbers
+from identities import START, TRUSTED, consortium
 from proven_answers import Ward, clock, small_graph, trust
 from quatrefoil.audit.evidence import LARGEST_PROOF
 from quatrefoil.cli import main
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, MessageRefused
 from quatrefoil.proven import ModelFolder, logged_answers, prove_answers, verify_answers
 from quatrefoil.transport import files
-from world import START, TRUSTED, consortium
 
 ENDLESS = Path("/dev/zero")
 ROOT = consortium(TRUSTED).directory / "root.pem"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from float_models import numbers
+from identities import START
 from proven_answers import Ward, clock, small_graph, trust
 from quatrefoil.errors import (
     CallerError,
@@ -22,16 +23,10 @@ from quatrefoil.errors import (
     StateCorrupt,
 )
 from quatrefoil.proofs.inference import WeightsCommitment, verify_commitment
-from quatrefoil.proven import (
-    ModelFolder,
-    logged_answers,
-    prove_answers,
-    verify_answers,
-)
+from quatrefoil.proven import ModelFolder, logged_answers, prove_answers, verify_answers
 from quatrefoil.proven.statement import sign_statement
 from second_opinion import Rejected, second_opinion
 from served_answers import OPENINGS, Free, Served, served_in
-from world import START
 
 
 @pytest.fixture(scope="module")

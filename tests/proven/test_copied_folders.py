@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from float_models import numbers
+from identities import START
 from proven_answers import Ward, small_graph
 from quatrefoil.errors import CommitmentExhausted, StateCorrupt
 from quatrefoil.proven import ModelFolder, folder, logged_answers, prove_answers
 from quatrefoil.state import SqliteState
-from world import START
 
 
 def begun(path: Path) -> Path:

@@ -15,6 +15,7 @@ import pytest
 
 import sampled
 from float_models import numbers
+from identities import START, TRUSTED, consortium
 from proven_answers import Ward, clock, small_graph, trust
 from quatrefoil.audit.sampling import Sample, draw
 from quatrefoil.cli import archives, auditing, main, model_commit, proof_prove, proof_verify
@@ -23,7 +24,6 @@ from quatrefoil.offline.on_ray import OnRay
 from quatrefoil.proven import ModelFolder, ProofFile, Recorded, verify_answers
 from quatrefoil.proven.drawn import drawn_of
 from quatrefoil.transport import sealed
-from world import START, TRUSTED, consortium
 
 ROOT = consortium(TRUSTED).directory / "root.pem"
 RECORDED = 4

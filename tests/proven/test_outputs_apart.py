@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from float_models import numbers
+from identities import START
 from proven_answers import Ward, clock, small_graph, trust
 from quatrefoil.errors import EvidenceRejected, MessageRefused
 from quatrefoil.proofs.field_hash import field_hash
@@ -17,7 +18,6 @@ from quatrefoil.proven import ModelFolder, ProofFile, ProvenReceipt, logged_answ
 from quatrefoil.proven.binding import Binding, Place
 from quatrefoil.quantised import enter, trace_of
 from second_opinion import second_opinion
-from world import START
 
 
 def test_an_entry_of_one_answer_is_not_taken_for_the_beginning_of_the_next(tmp_path: Path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from float_models import numbers
+from identities import identity
 from proven_answers import ROOT, Ward, clock, small_graph, trust
 from quatrefoil.audit import PartyLog
 from quatrefoil.errors import EvidenceRejected, MessageRefused
@@ -19,7 +20,6 @@ from quatrefoil.proven import ProofFile, ProvenReceipt, Recorded, logged_answers
 from quatrefoil.proven.statement import sign_statement
 from quatrefoil.quantised import program_of
 from quatrefoil.wire import WireObject
-from world import identity
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from identities import identity
 from proven_answers import Ward, clock, small_graph, trust
 from quatrefoil.cli import serve_model
 from quatrefoil.errors import CallerError, EvidenceRejected
@@ -19,7 +20,6 @@ from quatrefoil.proven import Committed, Port, log_statement, verify_statement
 from quatrefoil.proven.statement import read_statement, sign_statement
 from quatrefoil.resources.container.layout import CIPHER, Manifest
 from quatrefoil.serving.committed import CommittedWeights, committed_weights, log_served, require_audited
-from world import identity
 
 OWNERS = CommittedWeights(b"w" * 32, 8)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from identities import identity
 from proven_answers import ROOT, Ward, clock, small_graph, trust
 from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused
 from quatrefoil.proofs.inference import WeightsCommitment
@@ -14,7 +15,6 @@ from quatrefoil.proven import Port, verify_statement
 from quatrefoil.proven.statement import sign_statement
 from quatrefoil.quantised import program_of
 from quatrefoil.transport import statement
-from world import identity
 
 
 @pytest.fixture

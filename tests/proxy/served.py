@@ -13,7 +13,7 @@ from typing import Any
 from quatrefoil.client import AsyncClient, ReceiptFolder
 from quatrefoil.exchange import ServingPolicy
 from quatrefoil.proxy import endpoint
-from serving_world import Running, running
+from running_server import Running, running
 from support import Consortium
 
 WARD = "ward"

@@ -9,7 +9,7 @@ import pytest
 from served import serving
 
 from quatrefoil.serving.upstream import UpstreamHandler
-from serving_world import own_roots, serving_policy
+from serving_parts import own_roots, serving_policy
 from upstreams.running import NAME, faulty, small_model, trained
 
 QUESTION = [{"role": "user", "content": "how is bed 7?"}]

@@ -17,8 +17,9 @@ from served import WARD
 import attesting
 from quatrefoil import cli, exchange
 from quatrefoil.enclave import snp
+from running_server import running
+from serving_parts import MODEL, own_roots
 from serving_policies import serving_policy
-from serving_world import MODEL, own_roots, running
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 

@@ -24,7 +24,7 @@ from quatrefoil.enclave.binding import Keyset
 from quatrefoil.errors import EvidenceRejected, LeaseEnded
 from quatrefoil.ohttp import Response, ResponseHead
 from quatrefoil.serving.handler import EVENTS, Streamed
-from serving_world import MODEL, SnpMachine, own_roots, serving_policy
+from serving_parts import MODEL, SnpMachine, own_roots, serving_policy
 from small_models import B, W
 
 X = np.array([[1, 2, 3], [4, 5, 6]], dtype="f4")

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 import pytest
-from test_relay import MARKER, WHOLE, Gateway
+from relay_world import MARKER, WHOLE, Gateway
 
 from process_memory import found_in
 from quatrefoil import cli

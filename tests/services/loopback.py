@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from identities import TRUSTED, consortium, identity, notary
 from quatrefoil.audit import MemoryLog
 from quatrefoil.errors import EvidenceRejected, QuatrefoilError
 from quatrefoil.federation import parts
@@ -42,7 +43,7 @@ from quatrefoil.transport import (
     serve,
 )
 from quatrefoil.wire import LARGEST_MESSAGE
-from world import TRUSTED, UPDATES, World, consortium, identity, notary
+from world import UPDATES, World
 
 HOST = "127.0.0.1"
 SOON = 15.0

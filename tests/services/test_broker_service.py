@@ -27,6 +27,7 @@ from brokering import (
     revocation,
     sealed_for,
 )
+from identities import TRUSTED, consortium, identity, speaking_as
 from quatrefoil import attested
 from quatrefoil.broker.holder import Holder
 from quatrefoil.broker.messages import Revocation
@@ -45,7 +46,6 @@ from quatrefoil.services import broker_link
 from quatrefoil.services.broker import BrokerService
 from quatrefoil.services.lease_holder import LeaseHolder
 from quatrefoil.transport import ROLES, AsyncChannel, FixedCredentials, Server, open_channel, serve
-from world import TRUSTED, consortium, identity, speaking_as
 
 HOST, SOON = "127.0.0.1", 15.0
 WORKER = Asker("worker", "workload")

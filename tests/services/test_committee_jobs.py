@@ -11,6 +11,7 @@ import pytest
 from loopback import Loopback
 
 from committee_world import EIGHT, CommitteeWorld
+from identities import identity
 from quatrefoil.aggregation import AdditiveAggregation
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
@@ -18,7 +19,8 @@ from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import sha256
 from quatrefoil.federation.committee_messages import MemberAnswer
 from quatrefoil.federation.silo import Silo
-from world import changed, expected_mean, identity
+from signed_messages import changed
+from world import expected_mean
 
 pytestmark = pytest.mark.usefixtures("short_patience")
 LONG = 240.0

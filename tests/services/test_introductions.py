@@ -8,11 +8,12 @@ from collections.abc import Callable
 import pytest
 from loopback import Loopback
 
+from identities import identity, renewed, speaking_as
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation.keeper import LARGEST_NONCE
 from quatrefoil.federation.messages import Consent, Introduction, Member
 from quatrefoil.services.keeper_link import KeeperLink
-from world import World, identity, renewed, speaking_as
+from world import World
 
 NONCE = bytes(range(16))
 

@@ -10,13 +10,15 @@ import pytest
 from loopback import Gate, Loopback
 
 from byzantine import HONEST, LIMITS, POISON, Forger
+from forged_messages import reissued
+from identities import TRUSTED, consortium
 from quatrefoil.audit import MemoryLog
 from quatrefoil.audit.receipts import ABSENT, INCLUDED, REFUSED, VOIDED, Receipt, RoundReceipt
 from quatrefoil.audit.verified_receipts import VerifiedReceipt, verify_receipt
 from quatrefoil.errors import EvidenceRejected
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.services import questions
-from world import NAMES, RECEIPT_KEY, SAMPLES, TRUSTED, World, consortium, reissued
+from world import NAMES, RECEIPT_KEY, SAMPLES, World
 
 
 @pytest.fixture(autouse=True)

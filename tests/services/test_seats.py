@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from committee_world import EIGHT, CommitteeWorld
+from identities import identity, speaking_as
 from quatrefoil.audit.entries import encode
 from quatrefoil.errors import MessageRefused
 from quatrefoil.federation import parts
@@ -28,7 +29,7 @@ from quatrefoil.federation.member_shares import LOGGED_REASON, MOST_OF_ONE, logg
 from quatrefoil.federation.messages import Contribution, ProofClaim, RosterProposal, VoidRequest
 from quatrefoil.services.seat import KINDS, Seat
 from quatrefoil.tlog.tiles import LARGEST_LEAF
-from world import body_of, identity, speaking_as
+from signed_messages import body_of
 
 
 @dataclasses.dataclass

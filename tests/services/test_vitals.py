@@ -15,7 +15,6 @@ import pytest
 from loopback import Loopback
 from prometheus_text import parsed
 
-from quatrefoil.cli import reports
 from quatrefoil.errors import CallerError, HostError, MessageRefused, StateTaken
 from quatrefoil.services import vitals as vital
 from quatrefoil.services.health import HealthServer
@@ -226,40 +225,6 @@ def test_without_a_manager_nothing_is_told_and_nothing_fails(environment: dict[s
     assert manager.watchdog_s is None
     manager.ready()
     manager.status("x")
-
-
-# --------------------------------------------------------------------------------------------------------------- lines
-
-
-@pytest.fixture
-def as_json() -> Iterator[None]:
-    reports.shape("json", command="keeper")
-    yield
-    reports.shape("text")
-
-
-def test_lines_for_programs(as_json: None, capsys: pytest.CaptureFixture[str]) -> None:
-    reports.report('round 1: "result"\naccepted')
-    reports.fail("state x is away. Check it", error="HostError")
-    first, second = map(json.loads, capsys.readouterr().err.splitlines())
-    assert (first["level"], first["command"], first["message"]) == ("info", "keeper", 'round 1: "result"\naccepted')
-    assert first["time"].endswith("Z") and len(first["time"]) == len("2026-01-01T00:00:00.000Z")
-    assert (second["level"], second["error"]) == ("error", "HostError")
-
-
-def test_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    reports.report("round 1")
-    reports.fail("no. Try again", error="HostError")
-    assert capsys.readouterr().err == "round 1\nquatrefoil: no. Try again\n"
-
-
-def test_what_is_reported_is_told_to_the_manager_too(capsys: pytest.CaptureFixture[str]) -> None:
-    told: list[str] = []
-    reports.also(told.append)
-    reports.report("round 1")
-    reports.also(lambda _: None)
-    reports.report("round 2")
-    assert told == ["round 1"]
 
 
 def test_an_error_that_ends_a_service_is_one_that_its_host_is_at_fault_for() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from loopback import Loopback, RunningSilo, ask
 
+from identities import identity, speaking_as
 from quatrefoil.audit import PartyLog, ownership
 from quatrefoil.audit.log import LOG_FOLDER, WITNESSED
 from quatrefoil.audit.witnesses import WitnessStatement, cosigners, key_in, read_witnessed, said, verify
@@ -22,7 +23,7 @@ from quatrefoil.tlog.evidence import Evidence
 from quatrefoil.tlog.tiles import CHECKPOINT
 from quatrefoil.transport import statement
 from witnesses import TRUST, Witnesses, cosign, cosigning_of, hub_log, meet, second_log, signer
-from world import NAMES, World, identity, speaking_as
+from world import NAMES, World
 
 run = asyncio.run
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from serving_world import own_roots, server
+from running_server import server
+from serving_parts import own_roots
 
 __all__ = ["own_roots", "server"]
 

@@ -14,21 +14,14 @@ import pytest
 from audited_room import FILE, KEY, OTHER, SAMPLES, Audited, audited
 from quatrefoil.audit.inference_receipts import sign
 from quatrefoil.enclave.binding import Keyset
-from quatrefoil.errors import (
-    CallerError,
-    EvidenceRejected,
-    HostError,
-    MessageRefused,
-    QuatrefoilError,
-    StateCorrupt,
-)
+from quatrefoil.errors import CallerError, EvidenceRejected, HostError, MessageRefused, QuatrefoilError, StateCorrupt
 from quatrefoil.serving import record_writer
 from quatrefoil.serving.audited import AuditedModel
 from quatrefoil.serving.record_reader import read_records
 from quatrefoil.serving.record_writer import MAGIC, Recorder
 from quatrefoil.tlog import disk, records
 from quatrefoil.transport import system_clock
-from serving_world import ISSUER
+from serving_parts import ISSUER
 from support import Consortium
 
 

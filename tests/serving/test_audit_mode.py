@@ -16,19 +16,14 @@ from audited_room import FILE, GRAPH, POLICY, SAMPLES, Audited, audited
 from float_models import classifier, numbers, perceptron
 from quatrefoil.audit.computations import opening_keys, require_outputs, rho_of
 from quatrefoil.client import Client, require_computed
-from quatrefoil.errors import (
-    CallerError,
-    EvidenceRejected,
-    MessageRefused,
-    ModelRefused,
-    QuatrefoilError,
-)
+from quatrefoil.errors import CallerError, EvidenceRejected, MessageRefused, ModelRefused, QuatrefoilError
 from quatrefoil.quantised import onnx_form
 from quatrefoil.quantised.compiler import Widths, quantise
 from quatrefoil.quantised.rule import Rule
 from quatrefoil.serving.audited import AuditedModel, Trace
 from quatrefoil.serving.model import engine_of
-from serving_world import COMMITMENT, Running
+from running_server import Running
+from serving_parts import COMMITMENT
 from small_models import linear
 from support import Consortium
 

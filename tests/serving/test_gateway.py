@@ -11,7 +11,8 @@ import pytest
 from quatrefoil import ohttp
 from quatrefoil.errors import HostError
 from quatrefoil.exchange import protocol
-from serving_world import INFER, MODEL, serving_policy, started
+from serving_parts import INFER, MODEL, serving_policy
+from serving_world import started
 from small_models import B, W
 
 X = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]

@@ -20,7 +20,9 @@ from quatrefoil.ohttp import Request, RequestHead, decode_response, http_date
 from quatrefoil.serving.oip import OipHandler
 from quatrefoil.transport import FixedCredentials, HybridContext, system_clock
 from quatrefoil.web.client import WebClient
-from serving_world import INFER, ISSUER, MODEL, Outer, Running, Sealed, SnpMachine, running, serving_policy
+from running_server import Running, running
+from serving_exchanges import Outer, Sealed
+from serving_parts import INFER, ISSUER, MODEL, SnpMachine, serving_policy
 from small_models import linear
 from support import Consortium
 

@@ -21,7 +21,9 @@ from quatrefoil.ohttp import HybridKey, KeyConfiguration
 from quatrefoil.ohttp.hpke_context import HYBRID
 from quatrefoil.serving.opening import opened
 from quatrefoil.transport import system_clock
-from serving_world import INFER, Sealed, World, started
+from serving_exchanges import Sealed
+from serving_parts import INFER
+from serving_world import World, started
 
 anything = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

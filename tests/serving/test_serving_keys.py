@@ -16,7 +16,8 @@ from quatrefoil.exchange import protocol
 from quatrefoil.ohttp import HybridKey
 from quatrefoil.serving.metrics import Metrics
 from quatrefoil.serving.rotation import keep_rotating
-from serving_world import INFER, SnpMachine, World, serving_policy, started
+from serving_parts import INFER, SnpMachine, serving_policy
+from serving_world import World, started
 
 
 class Clock:

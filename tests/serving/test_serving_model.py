@@ -22,7 +22,7 @@ from quatrefoil.resources.container.front import Verifying
 from quatrefoil.serving.model import acquire, engine_of, read_model, require_served
 from quatrefoil.transport import system_clock
 from quatrefoil.transport.sealed import SUITES, Judged, RecipientKey
-from serving_world import serving_policy
+from serving_parts import serving_policy
 from small_models import B, W, linear
 from support import Consortium
 

@@ -12,7 +12,7 @@ from quatrefoil.errors import PolicyInvalid
 from quatrefoil.exchange import protocol
 from quatrefoil.ohttp import replay
 from quatrefoil.serving import challenges, keys, opening, problems, server
-from serving_world import serving_policy
+from serving_parts import serving_policy
 
 PAGE = " ".join((Path(__file__).parents[2] / "docs" / "serving.md").read_text().split())
 

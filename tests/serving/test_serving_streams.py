@@ -16,7 +16,8 @@ from quatrefoil.exchange import Stream, protocol
 from quatrefoil.ohttp import Request, Response, ResponseHead
 from quatrefoil.serving.handler import Caller, Streamed
 from quatrefoil.serving.streams import batches
-from serving_world import serving_policy, started
+from serving_parts import serving_policy
+from serving_world import started
 
 EVENTS = ((b"content-type", b"text/event-stream"),)
 TOKENS = [b"data: one\n\n", b"data: two\n\n", b"data: three\n\n"]

@@ -9,7 +9,9 @@ from quatrefoil.enclave.binding import Keyset
 from quatrefoil.errors import HostError
 from quatrefoil.exchange import protocol
 from quatrefoil.serving.receipts import Computed
-from serving_world import MemoryReceipts, Sealed, World, serving_policy, started
+from serving_exchanges import Sealed
+from serving_parts import MemoryReceipts, serving_policy
+from serving_world import World, started
 
 
 class Watched(MemoryReceipts):

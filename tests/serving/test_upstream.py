@@ -18,7 +18,7 @@ from quatrefoil.exchange import Model
 from quatrefoil.ohttp import Request, RequestHead, Response
 from quatrefoil.serving.handler import Caller, Streamed
 from quatrefoil.serving.upstream import UpstreamEvents, UpstreamHandler, loopback
-from serving_world import serving_policy
+from serving_parts import serving_policy
 from upstreams.faulty import DONE, FAULTS, NAME, WHOLE, Faulty, event
 
 SALT = "0123456789abcdef0123456789abcdef"

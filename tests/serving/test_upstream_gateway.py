@@ -16,7 +16,8 @@ from quatrefoil.audit import inference_receipts
 from quatrefoil.errors import MessageRefused
 from quatrefoil.exchange import Model, protocol
 from quatrefoil.serving.upstream import UpstreamHandler
-from serving_world import World, serving_policy, started
+from serving_parts import serving_policy
+from serving_world import World, started
 from upstreams import running
 from upstreams.faulty import DONE, FAULTS, NAME, Faulty, event
 

@@ -16,7 +16,7 @@ import pytest
 from broker_room import SOON, Room, said
 from quatrefoil import cli
 from quatrefoil.aggregation.he import HeParameters, PublicKey, SecretKey
-from quatrefoil.cli import secrecy
+from quatrefoil.parties import secrecy
 from software_tpm import needs_tpm, software_tpm
 from support import Consortium
 

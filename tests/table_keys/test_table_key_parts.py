@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from brokering import BROKER, OWNER, Site, Workload, broker_key, chain_policy
+from identities import TRUSTED, Clock, consortium, identity, speaking_as
 from quatrefoil.aggregation.he import SETS, SecretKey
 from quatrefoil.analytics import (
     HolderKey,
@@ -35,7 +36,6 @@ from quatrefoil.resources.container.front import Verifying
 from quatrefoil.table_keys import load, make, require_pair, under_lease
 from quatrefoil.table_keys.opening import LARGEST
 from quatrefoil.transport.sealed import Judged
-from world import TRUSTED, Clock, consortium, identity, speaking_as
 
 SET = "ckks-linear-4096"
 ED25519 = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -10,9 +10,9 @@ import argparse
 from collections.abc import Sequence
 from importlib import import_module, metadata
 
-from quatrefoil.cli.output import require_writable
-from quatrefoil.cli.reports import fail, shape
 from quatrefoil.errors import QuatrefoilError
+from quatrefoil.output import fail, require_writable
+from quatrefoil.output.progress import shape
 
 COMMANDS = (
     *("demo", "plan", "calibrate", "bench", "doctor", "security-level"),

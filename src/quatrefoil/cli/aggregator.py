@@ -7,24 +7,14 @@ import asyncio
 import contextlib
 from pathlib import Path
 
-from quatrefoil.cli.aggregator_program import AggregatorProgram
-from quatrefoil.cli.aggregator_upper import (
-    add_first_model_options,
-    add_upper_options,
-    first_model,
-    upper_party,
-)
-from quatrefoil.cli.enclaves import add_keeper_enclave_option
-from quatrefoil.cli.output import add_json_option, require_writable
-from quatrefoil.cli.parties import (
-    PartyFiles,
-    add_party_options,
-    add_pin_option,
-    address,
-    patience,
-    seconds,
-)
-from quatrefoil.cli.running import Service, add_running_options
+from quatrefoil.cli.aggregator_tree import add_first_model_options, add_upper_options, first_model
+from quatrefoil.output import require_writable
+from quatrefoil.parties.aggregator import AggregatorProgram
+from quatrefoil.parties.arguments import address
+from quatrefoil.parties.options import add_job_options
+from quatrefoil.parties.party import PartyFiles
+from quatrefoil.parties.running import Service
+from quatrefoil.parties.upper import upper_party
 
 NAME = "aggregator"
 HELP = "plan a job, enrol its silos, and add their updates without reading them"
@@ -36,46 +26,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_first_model_options(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the final model (.npz)")
     add_upper_options(parser)
-
-
-def add_job_options(parser: argparse.ArgumentParser) -> None:
-    """All that an aggregator needs but where its silos come from, and the model that it begins with."""
-    add_party_options(parser)
-    parser.add_argument(
-        "--workload", required=True, type=Path, metavar="FILE", help="the workload whose collect phase is run"
-    )
-    parser.add_argument(
-        "--keeper",
-        type=address,
-        metavar="HOST:PORT",
-        help="where the keeper listens; none where the policy has a committee",
-    )
-    add_pin_option(parser, "the keeper")
-    add_keeper_enclave_option(parser, "default: none")
-    parser.add_argument("--silos", required=True, metavar="NAME,NAME,...", help="whom to invite")
-    parser.add_argument(
-        "--parent-provenance",
-        type=Path,
-        metavar="FILE",
-        help="the provenance.json of the job that --initial came out of (default: given as is)",
-    )
-    parser.add_argument("--job", required=True, metavar="NAME", help="a name that no earlier job had")
-    parser.add_argument("--costs", type=Path, metavar="FILE", help="measured costs (default: a short calibration)")
-    parser.add_argument(
-        "--deadline", type=seconds, default=60.0, metavar="S", help="seconds a round waits for every silo (default: 60)"
-    )
-    parser.add_argument(
-        "--give-up",
-        type=patience,
-        default=600.0,
-        metavar="S",
-        help="seconds it waits for the minimum, or `never` (default: 600)",
-    )
-    parser.add_argument(
-        "--record", type=Path, metavar="DIR", help="keep contributions as received: what crosses the wire"
-    )
-    add_running_options(parser)
-    add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from rich.markup import escape
 
-from quatrefoil.cli import output
+from quatrefoil import output
 from quatrefoil.errors import CallerError, HostError, MessageRefused
 from quatrefoil.transport import Identity, TrustAnchor, files, sealed, system_clock
 from quatrefoil.transport.credentials import require_own

@@ -15,15 +15,6 @@ from rich.markup import escape
 
 from quatrefoil.cli.attest_verify import read_evidence, read_time
 from quatrefoil.cli.hexadecimal import octets
-from quatrefoil.cli.output import (
-    add_json_option,
-    console,
-    only_json,
-    progress_console,
-    require_writable,
-    table,
-    write_json,
-)
 from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.enclave.snp.tcb import LAYOUTS
 from quatrefoil.endorsements import bundle, fetching, intel, needs, web
@@ -31,6 +22,7 @@ from quatrefoil.endorsements.bundle import Held
 from quatrefoil.endorsements.fetching import Services
 from quatrefoil.endorsements.needs import AUTHORITIES, AmdNeed, IntelNeed, Needs
 from quatrefoil.errors import CallerError, HostError
+from quatrefoil.output import add_json_option, console, only_json, progress_console, require_writable, table, write_json
 from quatrefoil.transport import system_clock
 
 NAME = "collateral"

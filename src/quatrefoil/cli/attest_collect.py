@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 
 from quatrefoil.cli.hexadecimal import octets
-from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
 from quatrefoil.enclave.binding import Keyset, report_data
 from quatrefoil.enclave.collectors import COLLECTORS, Settings, automatic, collector
 from quatrefoil.enclave.evidence import Evidence
 from quatrefoil.errors import CallerError, HostError
+from quatrefoil.output import add_json_option, console, only_json, require_writable, table, write_json
 
 NAME = "collect"
 HELP = "collect evidence of what runs on this machine from its own device, bound to report data"

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from quatrefoil.cli import archives
-from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.enclave.binding import Keyset
 from quatrefoil.errors import CallerError
+from quatrefoil.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.transport import TrustAnchor, files, system_clock
 from quatrefoil.transport.suites import ENVELOPES
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from quatrefoil.appraisal import load
 from quatrefoil.appraisal.policy import Rule
 from quatrefoil.appraisal.vocabulary import VOCABULARIES
-from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
+from quatrefoil.output import add_json_option, console, only_json, table, write_json
 
 NAME = "policy"
 HELP = "check an appraisal policy file"

@@ -11,10 +11,10 @@ from rich.markup import escape
 from quatrefoil.appraisal import Verdict, appraise, appraise_set, load, verify, verify_set
 from quatrefoil.appraisal.verifiers import VERIFIERS
 from quatrefoil.cli import attest_binding
-from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.enclave.evidence import Evidence, EvidenceSet, decode_any
 from quatrefoil.errors import CallerError
+from quatrefoil.output import add_json_option, console, only_json, table, write_json
 
 NAME = "verify"
 HELP = "verify evidence and hold it to a policy; exit code 0 only when it is accepted"

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from quatrefoil.audit.bundling import make_bundle
-from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, write_json
 from quatrefoil.cli.sampling import proof_files
+from quatrefoil.output import add_json_option, console, only_json, require_writable, write_json
 
 NAME = "bundle"
 HELP = "put the logs of one or several parties into one file for an auditor"

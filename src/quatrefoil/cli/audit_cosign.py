@@ -7,8 +7,8 @@ from pathlib import Path
 
 from quatrefoil.audit.witness_folder import cosign, log_source
 from quatrefoil.cli import archives
-from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, write_json
 from quatrefoil.errors import HostError
+from quatrefoil.output import add_json_option, console, only_json, require_writable, write_json
 from quatrefoil.tlog import FolderSource
 from quatrefoil.transport import TrustAnchor, files, system_clock
 

@@ -13,18 +13,13 @@ from quatrefoil.appraisal import measurement_of
 from quatrefoil.attested import Attestation, Presented, judge
 from quatrefoil.audit import inference_receipts, serving_log
 from quatrefoil.audit.inference_histories import require_one_history
-from quatrefoil.audit.inference_receipts import (
-    SALT_BYTES,
-    InferenceReceipt,
-    commit_answer,
-    commit_request,
-)
+from quatrefoil.audit.inference_receipts import SALT_BYTES, InferenceReceipt, commit_answer, commit_request
 from quatrefoil.audit.logged_receipts import LoggedKeyset, look_up
 from quatrefoil.cli.auditing import open_logs
-from quatrefoil.cli.enclaves import read_relied
-from quatrefoil.cli.output import console, only_json, table, write_json
 from quatrefoil.enclave.binding import Keyset
 from quatrefoil.errors import CallerError, EvidenceRejected
+from quatrefoil.output import console, only_json, table, write_json
+from quatrefoil.parties.relying import read_relied
 from quatrefoil.transport import files
 from quatrefoil.wire import type_of
 

@@ -11,9 +11,9 @@ from typing import Any
 from quatrefoil.audit.log import LOG_FOLDER, TRUST_FOLDER
 from quatrefoil.audit.watching import Found, Look, Watcher, read_evidence
 from quatrefoil.audit.witnesses import Judged, judge_evidence
-from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
-from quatrefoil.cli.parties import report, seconds
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError, QuatrefoilError
+from quatrefoil.output import add_json_option, console, only_json, report, table, write_json
+from quatrefoil.parties.arguments import seconds
 from quatrefoil.tlog import FolderSource, SignedCheckpoint
 from quatrefoil.tlog.notes import LARGEST_NOTE
 from quatrefoil.tlog.tiles import CHECKPOINT

@@ -19,8 +19,8 @@ from quatrefoil.cli.auditing import (
     open_logs,
     warn_of_root,
 )
-from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, write_json
 from quatrefoil.errors import CallerError, EvidenceRejected
+from quatrefoil.output import add_json_option, console, only_json, require_writable, write_json
 from quatrefoil.tlog.merkle import leaf_hash
 from quatrefoil.tlog.proofs import LogProof
 from quatrefoil.transport import files, system_clock

@@ -14,8 +14,8 @@ from quatrefoil.audit import ownership
 from quatrefoil.audit.receipts import RoundReceipt
 from quatrefoil.audit.verified_receipts import VerifiedReceipt, verify_receipt
 from quatrefoil.cli import audit_inference_receipt
-from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
 from quatrefoil.errors import CallerError, EvidenceRejected
+from quatrefoil.output import add_json_option, console, only_json, require_writable, table, write_json
 from quatrefoil.transport import TrustAnchor, files, system_clock
 
 NAME = "receipt"

@@ -7,15 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from quatrefoil.audit.report import render
-from quatrefoil.cli.audit_verify import (
-    add_policy_option,
-    add_relying_options,
-    add_sampling_options,
-    as_json,
-    examined,
-)
+from quatrefoil.cli.audit_verify import add_policy_option, add_relying_options, add_sampling_options, as_json, examined
 from quatrefoil.cli.auditing import add_at_option, add_log_argument, add_trust_option
-from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, write_json
+from quatrefoil.output import add_json_option, console, only_json, require_writable, write_json
 from quatrefoil.transport import files, system_clock
 
 NAME = "report"

@@ -13,24 +13,10 @@ from quatrefoil.audit.sampling import Caught, Sample, caught, draw, population_s
 from quatrefoil.audit.sampling.catching import SHARES, TRIES
 from quatrefoil.audit.sampling.rule import share_of
 from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
-from quatrefoil.cli.auditing import (
-    add_at_option,
-    add_log_argument,
-    add_party_option,
-    add_trust_option,
-    open_logs,
-)
-from quatrefoil.cli.output import (
-    add_json_option,
-    console,
-    only_json,
-    progress_console,
-    require_writable,
-    table,
-    write_json,
-)
+from quatrefoil.cli.auditing import add_at_option, add_log_argument, add_party_option, add_trust_option, open_logs
 from quatrefoil.cli.sampling import add_number, add_terms, read_witnesses, terms_of
 from quatrefoil.errors import CallerError, EvidenceRejected
+from quatrefoil.output import add_json_option, console, only_json, progress_console, require_writable, table, write_json
 from quatrefoil.policy import Policy
 from quatrefoil.tlog import VerifierKey
 from quatrefoil.transport import TrustAnchor, files, system_clock

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from quatrefoil.audit import Entry, PartyLog
 from quatrefoil.cli.auditing import add_at_option, add_log_argument, add_party_option, add_trust_option, open_logs
-from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
+from quatrefoil.output import add_json_option, console, only_json, require_writable, table, write_json
 
 NAME = "show"
 HELP = "check a log and show what happened"

@@ -17,10 +17,10 @@ from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
 from quatrefoil.audit.verdict import Verdict
 from quatrefoil.audit.verification import Examined, examine
 from quatrefoil.cli.auditing import add_at_option, add_log_argument, add_trust_option, warn_of_root
-from quatrefoil.cli.enclaves import read_relied
-from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
 from quatrefoil.cli.sampling import add_number, add_terms, proof_files, read_witnesses, terms_of
 from quatrefoil.errors import CallerError
+from quatrefoil.output import add_json_option, console, only_json, require_writable, table, write_json
+from quatrefoil.parties.relying import read_relied
 from quatrefoil.policy import Policy
 from quatrefoil.proven.evidence import proven_by
 from quatrefoil.transport import TrustAnchor, files, system_clock

@@ -11,8 +11,8 @@ from pathlib import Path
 from quatrefoil.audit import PartyLog
 from quatrefoil.audit.evidence import Evidence
 from quatrefoil.audit.trusted import Trusted
-from quatrefoil.cli.output import progress_console
 from quatrefoil.errors import CallerError
+from quatrefoil.output import progress_console
 from quatrefoil.transport import system_clock
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from quatrefoil import output
 from quatrefoil.bench.accuracy import measure_accuracy
 from quatrefoil.bench.aggregation import measure
 from quatrefoil.bench.streaming import measure_streams
@@ -25,7 +26,6 @@ from quatrefoil.cli import (
     bench_score,
     bench_serving,
     bench_transport,
-    output,
 )
 
 NAME = "bench"

@@ -9,12 +9,12 @@ import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from quatrefoil import output
 from quatrefoil.bench.report.apart import found_in
 from quatrefoil.bench.report.parts import FLOWER, NAMES, PARTS, chosen
 from quatrefoil.bench.report.summary import SCHEMA, summary, write_report
 from quatrefoil.bench.report.svg import require_matplotlib
 from quatrefoil.bench.report.whole import Outcome, Progress, measure_all
-from quatrefoil.cli import output
 from quatrefoil.errors import HostError
 
 WHAT = "every bench with its peers, and one page of what came out; what is finished is not measured again"

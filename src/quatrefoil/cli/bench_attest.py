@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from quatrefoil import output
 from quatrefoil.bench import broker
 from quatrefoil.bench.attest import measure_attestation
 from quatrefoil.bench.containers import measure_containers, require_measurable
-from quatrefoil.cli import output
 
 WHAT = "verification and appraisal of evidence, releases by a broker, and sealed models beside a plain copy"
 

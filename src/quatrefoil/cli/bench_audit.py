@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from quatrefoil import output
 from quatrefoil.bench.audit import measure_audit
-from quatrefoil.cli import output
 
 WHAT = "appends to the log, proofs, and the check of a whole bundle"
 

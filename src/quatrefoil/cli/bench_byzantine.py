@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from quatrefoil import output
 from quatrefoil.bench.byzantine import ROUNDS, SEEDS, adaptive_cost, measure_byzantine
 from quatrefoil.bench.byzantine_norms import FACTOR, FLOOR
 from quatrefoil.bench.byzantine_worlds import WORLDS
-from quatrefoil.cli import output
 from quatrefoil.federation.norms import AdaptiveRule
 
 WHAT = "accuracy under malicious silos: proven bounds beside defences that see every update"

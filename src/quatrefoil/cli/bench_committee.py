@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from quatrefoil import output
 from quatrefoil.bench.committee import SIZES, measure_committee, measure_sizes
-from quatrefoil.cli import output
 from quatrefoil.contracts import Threshold
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from quatrefoil import output
 from quatrefoil.bench.constant_time import CONTROL, LEAK, SUSPICIOUS, measure_constant_time
-from quatrefoil.cli import output
 
 WHAT = "whether the time of a step tells its secrets apart"
 SCHEMA = "quatrefoil.bench-constant-time/1"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from quatrefoil import output
 from quatrefoil.bench.flower import measure_flower
-from quatrefoil.cli import output
-from quatrefoil.cli.parties import count
+from quatrefoil.parties.arguments import count
 
 WHAT = "an app inside Flower, plain and confidential, over a real SuperLink and SuperNodes"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from quatrefoil.cli import output
+from quatrefoil import output
 from quatrefoil.errors import DependencyMissing
 
 WHAT = "proofs of a model's answers beside ONNX Runtime without proof, and beside EZKL"

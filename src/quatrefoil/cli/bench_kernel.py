@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from quatrefoil import output
 from quatrefoil.bench.instructions import count_instructions
 from quatrefoil.bench.kernel import measure_kernel
-from quatrefoil.cli import output
 
 _OPERATIONS = (
     ("encrypt, million parameters a second", "encrypt_m_per_s"),

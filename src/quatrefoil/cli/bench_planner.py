@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from quatrefoil import output
 from quatrefoil.bench.planner import REACH, measure_planner
 from quatrefoil.bench.runs.cases import CASES
-from quatrefoil.cli import output
 from quatrefoil.cli.bench_cases import add_case_options
 from quatrefoil.planner import Costs
 

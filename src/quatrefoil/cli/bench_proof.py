@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from quatrefoil import output
 from quatrefoil.bench.proof import measure_levels, measure_proof
-from quatrefoil.cli import output
 
 _COLUMNS = ("prove_ms", "prove_cpu_ms", "prove_over_best", "verify_ms", "verify_cpu_ms", "verify_over_best")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from quatrefoil import output
 from quatrefoil.bench.scale import QUICK, measure_scale
-from quatrefoil.cli import output
 
 WHAT = "what a silo costs a server, to 10,000 silos and a billion values, and what breaks first"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from quatrefoil import output
 from quatrefoil.bench.score import measure_score
 from quatrefoil.bench.score_network import measure_network
-from quatrefoil.cli import output
 
 WHAT = "encrypted scoring, of a linear model and of a network, beside TenSEAL's vectors and the clear"
 _STEPS = ("encrypt_ms", "compute_ms", "decrypt_ms", "total_ms", "over_plain")

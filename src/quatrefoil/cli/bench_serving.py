@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from quatrefoil.cli import output
+from quatrefoil import output
 from quatrefoil.errors import DependencyMissing
 
 WHAT = "a served model, sealed, attested, encrypted and receipted, beside the same server without all that"

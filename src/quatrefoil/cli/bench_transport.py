@@ -6,8 +6,8 @@ import argparse
 import ssl
 from typing import Any
 
+from quatrefoil import output
 from quatrefoil.bench.transport import measure_transport
-from quatrefoil.cli import output
 from quatrefoil.transport.tls_context import require_support
 
 

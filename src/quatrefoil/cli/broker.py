@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from quatrefoil.cli import broker_client, broker_hold, broker_root, broker_run, secrecy
+from quatrefoil.cli import broker_client, broker_hold, broker_root, broker_run
+from quatrefoil.parties import secrecy
 
 NAME = "broker"
 HELP = "release keys to measured code only"

@@ -11,14 +11,16 @@ from typing import Any, TypeVar
 
 from rich.markup import escape
 
+from quatrefoil import output
 from quatrefoil.appraisal import load
 from quatrefoil.broker.messages import DIGEST, REVOCABLE, Introduction, Revocation
-from quatrefoil.cli import archives, containers, output
+from quatrefoil.cli import archives, containers
 from quatrefoil.cli.broker_run import add_channels
 from quatrefoil.cli.hexadecimal import digest
-from quatrefoil.cli.parties import TIMEOUT, address, pin
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import CallerError, MessageRefused
+from quatrefoil.parties.arguments import address, pin
+from quatrefoil.parties.channels import TIMEOUT
 from quatrefoil.resources.container import opened_front
 from quatrefoil.services import broker_link
 from quatrefoil.transport import (

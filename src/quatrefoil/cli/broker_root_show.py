@@ -9,10 +9,11 @@ from typing import Any
 
 from rich.markup import escape
 
+from quatrefoil import output
 from quatrefoil.broker import root_ceremony, root_recovery
 from quatrefoil.broker.root_ceremony import Ceremony
 from quatrefoil.broker.root_recovery import Recovery
-from quatrefoil.cli import output, root_place
+from quatrefoil.cli import root_place
 from quatrefoil.errors import CallerError, MessageRefused
 from quatrefoil.transport import TrustAnchor, files, system_clock
 from quatrefoil.transport.statement import Signed

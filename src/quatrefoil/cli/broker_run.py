@@ -7,17 +7,22 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from quatrefoil import attested
+from quatrefoil import attested, output
 from quatrefoil.broker import recovery, sealing_key
 from quatrefoil.broker.deciding import Judge
 from quatrefoil.broker.machine import ROLE, Broker
-from quatrefoil.cli import archives, collecting, output
-from quatrefoil.cli.parties import TIMEOUT, Party, Refusals, add_database_option, address, report, report_failures
+from quatrefoil.cli import archives, collecting
 from quatrefoil.cli.root_place import add_root_key, open_root_key
-from quatrefoil.cli.running import Service, add_running_options
 from quatrefoil.enclave.binding import Keyset
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import CallerError, HostError
+from quatrefoil.output import report
+from quatrefoil.parties.arguments import address
+from quatrefoil.parties.channels import TIMEOUT
+from quatrefoil.parties.options import add_database_option
+from quatrefoil.parties.party import Party
+from quatrefoil.parties.refusals import Refusals
+from quatrefoil.parties.running import Service, add_running_options, report_failures
 from quatrefoil.services.broker import BrokerService
 from quatrefoil.services.keeping import opened_state
 from quatrefoil.services.vitals import Vitals

@@ -9,7 +9,8 @@ from pathlib import Path
 from cryptography import x509
 from rich.markup import escape
 
-from quatrefoil.cli import output, revoking
+from quatrefoil import output
+from quatrefoil.cli import revoking
 from quatrefoil.errors import CallerError, HostError
 from quatrefoil.transport import (
     ROLES,

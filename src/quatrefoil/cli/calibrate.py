@@ -9,8 +9,9 @@ from pathlib import Path
 
 from rich.table import Table
 
+from quatrefoil import output
 from quatrefoil.bench.calibrated import measure_costs
-from quatrefoil.cli import kept_costs, output
+from quatrefoil.cli import kept_costs
 from quatrefoil.errors import CallerError, HostError
 from quatrefoil.planner import Costs, Line, RoundCosts, host
 

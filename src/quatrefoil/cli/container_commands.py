@@ -10,11 +10,11 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from quatrefoil import resources
-from quatrefoil.cli import archives, containers, output
+from quatrefoil import output, resources
+from quatrefoil.cli import archives, containers
 from quatrefoil.cli.hexadecimal import digest
-from quatrefoil.cli.parties import count
 from quatrefoil.errors import CallerError
+from quatrefoil.parties.arguments import count
 from quatrefoil.proven import ModelFolder
 from quatrefoil.resources.container import (
     FILE,

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from quatrefoil.cli import archives
-from quatrefoil.cli.output import progress_console
-from quatrefoil.cli.parties import count
 from quatrefoil.errors import StateCorrupt
+from quatrefoil.output import progress_console
+from quatrefoil.parties.arguments import count
 from quatrefoil.resources import ReleasePolicy
 from quatrefoil.resources.container import Front, claimed_time
 from quatrefoil.resources.container.front import Verifying

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from quatrefoil.cli.output import add_json_option, console, only_json, progress_console, write_json
 from quatrefoil.demo import mounted
 from quatrefoil.demo.flow import SPLITS, Prepared, Tell, prepare, run_demo, train_and_serve
 from quatrefoil.demo.job import COMMITTEE, POLICIES, built_in
@@ -17,6 +16,7 @@ from quatrefoil.demo.report import render, render_opening, render_outcome
 from quatrefoil.demo.serving import require_everything
 from quatrefoil.demo.serving_report import render_served
 from quatrefoil.errors import CallerError
+from quatrefoil.output import add_json_option, console, only_json, progress_console, write_json
 
 NAME = "demo"
 HELP = "train a heart-disease model across four real hospitals, encrypted, and show what was protected"

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from quatrefoil import inventory
-from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
 from quatrefoil.enclave import collectors, devices
 from quatrefoil.errors import DependencyMissing, HostError
+from quatrefoil.output import add_json_option, console, only_json, require_writable, table, write_json
 from quatrefoil.planner import host
 
 NAME = "doctor"

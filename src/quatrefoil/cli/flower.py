@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from importlib import import_module, resources
+from importlib import resources
 from pathlib import Path
 
-from quatrefoil.cli.parties import report
-from quatrefoil.cli.running import add_running_options
 from quatrefoil.errors import CallerError, HostError
+from quatrefoil.output import report
+from quatrefoil.parties.running import add_running_options
 
 NAME = "flower"
 HELP = "write an app for Flower whose silos show nobody their updates, or hold a silo's seat beside its SuperNode"
@@ -41,8 +41,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _seat(options: argparse.Namespace) -> None:
-    # A program of a room above this one, which is only started here.
-    import_module("quatrefoil.flower.seat").run(options)
+    from quatrefoil.flower import seat  # no other command loads it
+
+    seat.run(options)
 
 
 def _new(options: argparse.Namespace) -> None:

@@ -5,20 +5,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from quatrefoil import stack
-from quatrefoil.cli.enclaves import add_collector_options, add_enclave_option, collector_of, report_attester
-from quatrefoil.cli.parties import (
-    TIMEOUT,
-    PartyFiles,
-    Refusals,
-    add_party_options,
-    address,
-    report,
-    report_failures,
-    warn_insecure,
-)
-from quatrefoil.cli.running import Service, add_running_options
 from quatrefoil.federation.keeper import Keeper
+from quatrefoil.output import report
+from quatrefoil.parties.arguments import address
+from quatrefoil.parties.channels import TIMEOUT
+from quatrefoil.parties.keeper import add_collector_options, keeper_of
+from quatrefoil.parties.options import add_enclave_option, add_party_options
+from quatrefoil.parties.party import PartyFiles, warn_insecure
+from quatrefoil.parties.refusals import Refusals
+from quatrefoil.parties.running import Service, add_running_options, report_failures
 from quatrefoil.services.keeper import KeeperService
 from quatrefoil.services.vitals import Vitals
 from quatrefoil.transport import serve, system_clock
@@ -44,23 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     with PartyFiles(options, "keeper", renewing=options.new_key) as files:
-        policy = files.policy
-        warn_insecure(policy)
-        enclave = stack.only_allowed(policy, "enclave", options.enclave)
-        attester = stack.attester_of(policy, enclave, collector_of(options, enclave))
-        attester.collect(bytes(32))  # a device that gives nothing is told of now, and not when silos wait
-        report_attester(policy, enclave, attester.isolation)
-        keeper = Keeper(
-            security=files.security,
-            aggregation=stack.aggregation_of(
-                policy, options.backend or stack.only_allowed(policy, "aggregation"), threads=options.threads
-            ),
-            proofs=stack.proofs_of(policy, stack.proofs_named(policy), threads=options.threads),
-            attester=attester,
-            policy=policy,
-            state=files.state,
-            log=files.log,
-        )
+        warn_insecure(files.policy)
+        keeper = keeper_of(options, files)
         with Service(options, Vitals("keeper"), files.state) as service:
             asyncio.run(_serve(service, files, keeper, options.listen))
 

@@ -21,11 +21,11 @@ from quatrefoil.cli.container_commands import add_commands
 from quatrefoil.cli.containers import new_signing_key, policy_as_json, policy_rows
 from quatrefoil.cli.model_commit import add_commit
 from quatrefoil.cli.model_quantise import add_quantise
-from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
-from quatrefoil.cli.parties import count
-from quatrefoil.cli.silo import SALT
 from quatrefoil.errors import CallerError, EvidenceRejected, HostError
 from quatrefoil.federation.statements import JobDigest
+from quatrefoil.output import add_json_option, console, only_json, table, write_json
+from quatrefoil.parties.arguments import count
+from quatrefoil.parties.silo import SALT
 from quatrefoil.resources.container import FILE, FORMS, TENSORS, reading, root_of
 from quatrefoil.state import SqliteState
 from quatrefoil.transport import TrustAnchor, system_clock

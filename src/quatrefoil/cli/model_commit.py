@@ -9,17 +9,9 @@ from typing import Any
 from rich.markup import escape
 
 from quatrefoil.cli import archives, containers
-from quatrefoil.cli.output import (
-    add_json_option,
-    console,
-    only_json,
-    progress_console,
-    require_writable,
-    table,
-    write_json,
-)
-from quatrefoil.cli.parties import count
 from quatrefoil.errors import CallerError
+from quatrefoil.output import add_json_option, console, only_json, progress_console, require_writable, table, write_json
+from quatrefoil.parties.arguments import count
 from quatrefoil.proofs.inference import shape
 from quatrefoil.proofs.openings import MOST_OPENINGS, require_enough
 from quatrefoil.proven import ModelFolder

@@ -12,17 +12,9 @@ import numpy as np
 from rich.markup import escape
 
 from quatrefoil.cli import archives
-from quatrefoil.cli.output import (
-    add_json_option,
-    console,
-    only_json,
-    progress_console,
-    require_writable,
-    table,
-    write_json,
-)
 from quatrefoil.cli.predict_input import read_arrays
 from quatrefoil.errors import CallerError, HostError, PolicyInvalid, QuatrefoilError
+from quatrefoil.output import add_json_option, console, only_json, progress_console, require_writable, table, write_json
 from quatrefoil.policy import Policy
 from quatrefoil.proven import require_provable
 from quatrefoil.quantised import Accuracy, IntegerGraph, Rule, Widths, encode, measure_accuracy, quantise

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from quatrefoil.cli.enclaves import add_keeper_enclave_option, add_server_enclave_option
 from quatrefoil.cli.kept_costs import kept_or_measured
-from quatrefoil.cli.output import add_json_option, console, only_json, progress_console, write_json
 from quatrefoil.cli.planned import explain, show, show_blankets, show_difference
 from quatrefoil.errors import CallerError, PhaseUnprotected
+from quatrefoil.output import add_json_option, console, only_json, progress_console, write_json
+from quatrefoil.parties.options import add_keeper_enclave_option, add_server_enclave_option
 from quatrefoil.planner import Availability, Costs, Plan, host, plan
 from quatrefoil.planner.blanket import all_choices, price
 from quatrefoil.planner.difference import compare

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.padding import Padding
 
-from quatrefoil.cli.output import table
+from quatrefoil.output import table
 from quatrefoil.planner import Plan, PlannedPhase
 from quatrefoil.planner.blanket import Blanket
 from quatrefoil.planner.difference import Difference, PhaseDifference

@@ -12,11 +12,11 @@ from rich.markup import escape
 from quatrefoil import exchange
 from quatrefoil.cli import archives, predict_input
 from quatrefoil.cli.hexadecimal import digest
-from quatrefoil.cli.output import add_json_option, console, only_json, require_writable, table, write_json
-from quatrefoil.cli.parties import report, seconds
 from quatrefoil.enclave.collateral import Collateral
 from quatrefoil.errors import CallerError, RequestRefused
 from quatrefoil.inference.datatypes import Array, datatype_of, to_binary, to_json
+from quatrefoil.output import add_json_option, console, only_json, report, require_writable, table, write_json
+from quatrefoil.parties.arguments import seconds
 from quatrefoil.quantised import Rule
 from quatrefoil.transport import TrustAnchor, files
 

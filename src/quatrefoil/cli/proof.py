@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quatrefoil import output
 from quatrefoil.aggregation import ParameterSet
 from quatrefoil.aggregation.ciphertext import HEADER_BYTES, stated_shape
-from quatrefoil.cli import output, proof_prove, proof_verify
+from quatrefoil.cli import proof_prove, proof_verify
 from quatrefoil.contracts import BoundedUpdate, FurtherClaims, KeyClaim, PartNorm
 from quatrefoil.errors import CallerError, HostError, ParametersRefused, ProofRejected
 from quatrefoil.proofs import BoundedUpdateProofs, ProofShape

@@ -11,16 +11,17 @@ from typing import Any
 
 from rich.markup import escape
 
+from quatrefoil import output
 from quatrefoil.audit.checks.samples import MOST_TOLD
 from quatrefoil.audit.computations import OpeningKeys
 from quatrefoil.audit.sampling import Sample
 from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
-from quatrefoil.cli import containers, output
-from quatrefoil.cli.parties import count
+from quatrefoil.cli import containers
 from quatrefoil.cli.proof_answers import rows, server_log
 from quatrefoil.errors import CallerError, HostError
 from quatrefoil.offline import Executor, Processes, Step, Task, run
 from quatrefoil.offline.on_ray import OnRay
+from quatrefoil.parties.arguments import count
 from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proofs.inference import LARGEST_BATCH
 from quatrefoil.proven import Logged, ModelFolder, Recorded, logged_answers, prove_answers, verify_statement

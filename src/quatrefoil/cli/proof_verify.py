@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from quatrefoil import output
 from quatrefoil.audit.evidence import LARGEST_PROOF
-from quatrefoil.cli import output
 from quatrefoil.cli.proof_answers import rows, server_log
 from quatrefoil.errors import CallerError, PeerError
 from quatrefoil.proofs.inference import LEAST_BITS

@@ -8,9 +8,12 @@ import signal
 from pathlib import Path
 
 from quatrefoil import exchange
-from quatrefoil.cli import archives, secrecy
+from quatrefoil.cli import archives
 from quatrefoil.cli.broker_run import CollateralFolder
-from quatrefoil.cli.parties import address, report, report_failures
+from quatrefoil.output import report
+from quatrefoil.parties import secrecy
+from quatrefoil.parties.arguments import address
+from quatrefoil.parties.running import report_failures
 from quatrefoil.transport import system_clock
 from quatrefoil.transport.credentials import FolderCredentials, Standing
 

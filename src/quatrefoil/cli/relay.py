@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from quatrefoil.cli import archives, secrecy
+from quatrefoil.cli import archives
 from quatrefoil.cli.broker_run import add_channels
-from quatrefoil.cli.parties import add_pin_option, address, count, report, report_failures, seconds
 from quatrefoil.errors import CallerError, PeerError
 from quatrefoil.exchange import protocol
+from quatrefoil.output import report
+from quatrefoil.parties import secrecy
+from quatrefoil.parties.arguments import address, count, seconds
+from quatrefoil.parties.options import add_pin_option
+from quatrefoil.parties.running import report_failures
 from quatrefoil.transport import ROLES, HybridContext, policy_named, system_clock
 from quatrefoil.transport.credentials import Credentials, FolderCredentials, Standing
 from quatrefoil.transport.pins import PinnedCredentials, Pins

@@ -12,9 +12,9 @@ from quatrefoil.audit import witnesses
 from quatrefoil.audit.sampling import Terms
 from quatrefoil.cli.auditing import moment
 from quatrefoil.cli.hexadecimal import octets
-from quatrefoil.cli.parties import count
 from quatrefoil.errors import CallerError
 from quatrefoil.offline.results import ENDING
+from quatrefoil.parties.arguments import count
 from quatrefoil.tlog import VerifierKey
 from quatrefoil.transport import TrustAnchor, files
 

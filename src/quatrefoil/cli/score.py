@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quatrefoil.cli import score_data, score_held, score_network
-from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.cli.score_output import progress, read, read_key, require_new, show, show_scores
 from quatrefoil.errors import CallerError
+from quatrefoil.output import add_json_option, console, only_json, table, write_json
 from quatrefoil.transport import files
 
 if TYPE_CHECKING:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quatrefoil.cli import archives, collecting, containers, score_data, secrecy
+from quatrefoil.cli import archives, collecting, containers, score_data
 from quatrefoil.cli.broker_run import add_channels
 from quatrefoil.cli.hexadecimal import digest
-from quatrefoil.cli.parties import address, count, pin, report
 from quatrefoil.cli.score_output import require_new
 from quatrefoil.errors import CallerError, CiphertextRefused
+from quatrefoil.output import report
+from quatrefoil.parties import secrecy
+from quatrefoil.parties.arguments import address, count, pin
 from quatrefoil.transport import PostQuantumTransport, TrustAnchor, files, system_clock
 
 if TYPE_CHECKING:

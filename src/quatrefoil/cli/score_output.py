@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from quatrefoil.cli import archives
-from quatrefoil.cli.output import console, only_json, progress_console, table, write_json
 from quatrefoil.errors import HostError
+from quatrefoil.output import console, only_json, progress_console, table, write_json
 from quatrefoil.transport import files
 from quatrefoil.wire import LARGEST_MESSAGE
 

@@ -8,7 +8,7 @@ from math import ceil, log2
 from typing import Any
 
 from quatrefoil.aggregation.security import SIEVES, TABLES, Collision, Level, collision, field_hash_sets, levels
-from quatrefoil.cli.output import add_json_option, console, only_json, table, write_json
+from quatrefoil.output import add_json_option, console, only_json, table, write_json
 
 NAME = "security-level"
 HELP = "estimate what lattice attacks on the encryption and the field hash cost, with the published tables beside it"

@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quatrefoil.broker.holder import Holder
-from quatrefoil.cli import archives, collecting, containers, secrecy
+from quatrefoil.cli import archives, collecting, containers
 from quatrefoil.cli.broker_run import CollateralFolder, add_channels
-from quatrefoil.cli.parties import TIMEOUT, Party, Refusals, address, count, pin, report, report_failures, seconds
 from quatrefoil.cli.serve_model import ServedModel, model_of, opened
 from quatrefoil.enclave.collectors import Collector
 from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import CallerError
 from quatrefoil.exchange import ServingPolicy, load
 from quatrefoil.exchange.protocol import SERVER_ROLE
+from quatrefoil.output import report
+from quatrefoil.parties import secrecy
+from quatrefoil.parties.arguments import address, count, pin, seconds
+from quatrefoil.parties.channels import TIMEOUT
+from quatrefoil.parties.party import Party
+from quatrefoil.parties.refusals import Refusals
+from quatrefoil.parties.running import report_failures
 from quatrefoil.services.lease_holder import LeaseHolder
 from quatrefoil.serving.handler import Handler
 from quatrefoil.serving.keys import ServingKeys

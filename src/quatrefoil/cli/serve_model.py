@@ -6,10 +6,11 @@ import argparse
 from dataclasses import dataclass
 
 from quatrefoil.cli import archives, containers
-from quatrefoil.cli.parties import Party, report
 from quatrefoil.errors import CallerError
 from quatrefoil.exchange import ServingPolicy
 from quatrefoil.inference import OnnxEngine
+from quatrefoil.output import report
+from quatrefoil.parties.party import Party
 from quatrefoil.proven import Committed, log_statement, verify_statement
 from quatrefoil.resources import OwnedResource
 from quatrefoil.resources.container import Front

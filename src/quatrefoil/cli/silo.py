@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quatrefoil import stack
-from quatrefoil.audit import witnesses
-from quatrefoil.audit.commitments import SALT_BYTES, code_digest, data_commitment, list_files
-from quatrefoil.cli.enclaves import add_enclave_option, add_relying_options, relied_of, report_relied
-from quatrefoil.cli.output import add_json_option, require_writable, write_json
-from quatrefoil.cli.parties import (
-    TIMEOUT,
-    PartyFiles,
-    add_party_options,
-    add_pin_option,
-    address,
-    patience,
-    report,
-    warn_insecure,
-)
-from quatrefoil.cli.running import Service, Stopped, add_running_options, ended_by_signal
-from quatrefoil.contracts import IsolationAppraiser, TransportSecurity
-from quatrefoil.errors import CallerError
+from quatrefoil.audit.commitments import code_digest
 from quatrefoil.federation.commitments import Commitments
-from quatrefoil.federation.provenance import SiloProvenance
-from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.user_code import as_arrays, call, count_samples, load_data, load_function, save_model
 from quatrefoil.federation.vectors import Arrays
-from quatrefoil.federation.witnessing import SiloWitness
-from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
-from quatrefoil.policy import Policy
+from quatrefoil.output import add_json_option, report, require_writable, write_json
+from quatrefoil.parties.arguments import address, patience
+from quatrefoil.parties.channels import aggregator_dialer
+from quatrefoil.parties.options import add_enclave_option, add_party_options, add_pin_option
+from quatrefoil.parties.party import PartyFiles, warn_insecure
+from quatrefoil.parties.relying import add_relying_options
+from quatrefoil.parties.running import Service, Stopped, add_running_options, ended_by_signal
+from quatrefoil.parties.silo import data_commitment_of, provenance_of, silo_of, witness_of
 from quatrefoil.services.silo import SiloService
 from quatrefoil.services.vitals import Vitals
-from quatrefoil.transport import Dialer, system_clock
 
 NAME = "silo"
-SALT = "data/salt"
-"""In the state: what hides, and opens, the commitment to the data."""
-
 HELP = "train on this silo's data with your own function, and send encrypted updates"
 
 
@@ -97,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
         service = SiloService(
             silo_of(options, files, samples, commits),
             provenance,
-            dialer_of(options, files).connect,
+            aggregator_dialer(options, files).connect,
             witness=witness_of(options, files),
             give_up=options.give_up,
             report=report,
@@ -125,88 +106,4 @@ def run(options: argparse.Namespace) -> None:
             "insecure": list(files.policy.accept_insecure),
             "upper": finished.upper.hex() or None,
         },
-    )
-
-
-def data_commitment_of(paths: Sequence[Path], files: PartyFiles) -> bytes:
-    """To what the paths hold, under a salt that stays in the state."""
-    salt = files.state.put_once(SALT, os.urandom(SALT_BYTES))
-    return data_commitment(list_files(paths), salt)
-
-
-def provenance_of(files: PartyFiles) -> SiloProvenance:
-    return SiloProvenance(
-        security=files.security,
-        notary=files.notary,
-        policy=files.policy,
-        state=files.state,
-        log=files.log,
-        clock=system_clock,
-    )
-
-
-def silo_of(
-    options: argparse.Namespace, files: PartyFiles, samples: int, commits: Commitments, meter: Meter | None = None
-) -> Silo:
-    """``meter``: what times the layers' calls, if anything does."""
-    policy = files.policy
-    security: TransportSecurity = files.security
-    aggregation = stack.aggregation_of(
-        policy, options.backend or stack.only_allowed(policy, "aggregation"), threads=options.threads
-    )
-    proofs = stack.proofs_of(policy, stack.proofs_named(policy), threads=options.threads)
-    if meter is not None:
-        security, aggregation = MeteredTransport(security, meter), MeteredAggregation(aggregation, meter)
-        proofs = None if proofs is None else MeteredProofs(proofs, meter)
-    return Silo(
-        security=security,
-        aggregation=aggregation,
-        proofs=proofs,
-        appraiser=_appraiser(options, policy),
-        policy=policy,
-        samples=samples,
-        state=files.state,
-        log=files.log,
-        clock=system_clock,
-        commits=commits,
-    )
-
-
-def _appraiser(options: argparse.Namespace, policy: Policy) -> IsolationAppraiser | None:
-    """What the keeper's evidence is held to; None where the policy appoints a committee, which gives none."""
-    relied = relied_of(options)
-    if policy.key_authority.is_committee:
-        if relied is not None or options.enclave is not None:
-            raise CallerError(
-                f"policy {policy.name} has a committee, and evidence of a keeper is to be appraised",
-                hint="Leave --enclave, --appraisal and --collateral out",
-            )
-        report("no keeper: a committee of silos holds the keys of each round in shares")
-        return None
-    enclave = stack.only_allowed(policy, "enclave", options.enclave)
-    appraiser = stack.appraiser_of(policy, enclave, relied, clock=system_clock)
-    report_relied(enclave, relied)
-    return appraiser
-
-
-def witness_of(options: argparse.Namespace, files: PartyFiles) -> SiloWitness:
-    return SiloWitness(
-        witnesses.key_of(options.state, files.identity, files.trust),
-        security=files.security,
-        trust=files.trust,
-        policy=files.policy,
-        state=files.state,
-        log=files.log,
-        clock=system_clock,
-    )
-
-
-def dialer_of(options: argparse.Namespace, files: PartyFiles) -> Dialer:
-    return Dialer(
-        *options.aggregator,
-        credentials=files.pinning(options.pin),
-        policy=files.channel_policy,
-        expect_role="aggregator",
-        timeout=TIMEOUT,
-        clock=system_clock,
     )

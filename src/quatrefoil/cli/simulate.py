@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.markup import escape
 
+from quatrefoil import output
 from quatrefoil.bench.simulation.population import Options
 from quatrefoil.bench.simulation.running import simulate
-from quatrefoil.cli import output
 from quatrefoil.errors import PolicyError
 from quatrefoil.offline.pools import KINDS
 

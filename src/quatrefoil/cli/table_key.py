@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quatrefoil.cli import archives, container_commands, containers, output, secrecy
+from quatrefoil import output
+from quatrefoil.cli import archives, container_commands, containers
 from quatrefoil.errors import HostError
+from quatrefoil.parties import secrecy
 from quatrefoil.transport import TrustAnchor, files, sealed, system_clock
 
 if TYPE_CHECKING:

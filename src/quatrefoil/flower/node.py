@@ -17,8 +17,6 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from quatrefoil.cli.parties import PartyFiles, report, warn_insecure
-from quatrefoil.cli.silo import data_commitment_of, provenance_of, silo_of, witness_of
 from quatrefoil.errors import MessageRefused, QuatrefoilError, StateTaken
 from quatrefoil.federation.commitments import Commitments
 from quatrefoil.federation.provenance import SiloProvenance
@@ -28,6 +26,9 @@ from quatrefoil.flower import session
 from quatrefoil.flower.contents import ForSilo, FromSilo, Values
 from quatrefoil.flower.replay import CarriedChannel, Unanswered
 from quatrefoil.meter import Meter
+from quatrefoil.output import report
+from quatrefoil.parties.party import PartyFiles, warn_insecure
+from quatrefoil.parties.silo import data_commitment_of, provenance_of, silo_of, witness_of
 from quatrefoil.services.silo import SiloService
 from quatrefoil.services.vitals import Vitals
 from quatrefoil.transport import system_clock

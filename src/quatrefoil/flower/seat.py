@@ -17,9 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from quatrefoil.cli.parties import Refusals, report
-from quatrefoil.cli.running import Service, Stopped, ended_by_signal
-from quatrefoil.cli.secrecy import no_core_file
 from quatrefoil.errors import (
     CallerError,
     HostError,
@@ -34,6 +31,10 @@ from quatrefoil.flower.node import SiloNode
 from quatrefoil.flower.seat_line import PATIENCE, Brought, FarApp, Line, error_parts
 from quatrefoil.flower.settings import seat_of, silo_settings, state_named
 from quatrefoil.meter import Meter
+from quatrefoil.output import report
+from quatrefoil.parties.refusals import Refusals
+from quatrefoil.parties.running import Service, Stopped, ended_by_signal
+from quatrefoil.parties.secrecy import no_core_file
 from quatrefoil.services.vitals import Vitals
 
 WAITING = 64

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from quatrefoil.cli.enclaves import add_enclave_option, add_relying_options
-from quatrefoil.cli.parties import add_party_options, count
 from quatrefoil.configuration import parse, read_text
 from quatrefoil.errors import CallerError
+from quatrefoil.parties.arguments import count
+from quatrefoil.parties.options import add_enclave_option, add_job_options, add_party_options
+from quatrefoil.parties.relying import add_relying_options
 from quatrefoil.policy import Policy
 from quatrefoil.transport.profile import check_name
 
@@ -31,9 +32,7 @@ SIMULATED = "QUATREFOIL_SIMULATED_SILOS"
 
 def aggregator_settings(file: Path) -> argparse.Namespace:
     """What a ServerApp is started with."""
-    from quatrefoil.cli import aggregator  # no silo loads it
-
-    return _read(file, aggregator.add_job_options)
+    return _read(file, add_job_options)
 
 
 def silo_settings(file: Path) -> argparse.Namespace:

@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from quatrefoil.cli.aggregator_program import AggregatorProgram
-from quatrefoil.cli.parties import PartyFiles, report
 from quatrefoil.errors import CallerError, DependencyMissing
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.vectors import Arrays
@@ -26,6 +24,9 @@ from quatrefoil.flower.contents import Value
 from quatrefoil.flower.courier import EVALUATE, TRAIN
 from quatrefoil.flower.post import Post
 from quatrefoil.flower.settings import aggregator_settings
+from quatrefoil.output import report
+from quatrefoil.parties.aggregator import AggregatorProgram
+from quatrefoil.parties.party import PartyFiles
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.standing import Standing
 from quatrefoil.services.waiting import wait_until

@@ -9,10 +9,10 @@ from typing import Any
 from tests.fuzz.held import refused_or
 
 from brokering import KEY, OPERATOR, OWNER, Site, Workload, lease_of, resource_of, revocation, sealed_for
+from identities import identity, speaking_as
 from quatrefoil.audit import MemoryLog
 from quatrefoil.broker.messages import Asker, DeriveRequest, ReleaseRequest, RenewalRequest
 from quatrefoil.resources import OwnedResource, verify
-from world import identity, speaking_as
 
 RELEASE, RENEW, DERIVE, REGISTER, REVOKE = range(5)
 ASKER = Asker("worker", "workload")

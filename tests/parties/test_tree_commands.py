@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from party_site import refusal
 
+from job_policies import POLICY
 from quatrefoil.cli import main
-from quatrefoil.cli.aggregator_upper import upper_database
+from quatrefoil.parties.upper import upper_database
 from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import availability
 from support import Consortium
-from world import POLICY
 
 LIMITS = {
     "minimum_silos": 3,
@@ -107,15 +108,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     np.savez(folder / "model.npz", np.zeros(4))
     calibrate(availability(), lambda: None, bytes, seconds=0.1).save(folder / "costs.json")
     return Site(folder, people)
-
-
-def refusal(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line of a refused command, progress and warnings aside."""
-    assert main(command) == 1
-    *_, last = shown = capsys.readouterr().err.splitlines()
-    assert "Traceback" not in "".join(shown)
-    assert sum(line.startswith("quatrefoil: ") for line in shown) == 1 and last.startswith("quatrefoil: ")
-    return last
 
 
 KEEPER_AWAY = "the keeper does not answer"

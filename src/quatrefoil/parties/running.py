@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-from quatrefoil.cli import reports
-from quatrefoil.cli.reports import add_log_format_option, report
 from quatrefoil.errors import PeerError, QuatrefoilError, StateTaken
+from quatrefoil.output import add_log_format_option, progress, report
+from quatrefoil.parties.arguments import address
 from quatrefoil.services.health import HealthServer
 from quatrefoil.services.notifying import ServiceManager
 from quatrefoil.services.vitals import Vitals
@@ -25,8 +25,6 @@ DAY_S = 86400.0
 
 
 def add_running_options(parser: argparse.ArgumentParser) -> None:
-    from quatrefoil.cli.parties import address
-
     parser.add_argument(
         "--metrics",
         type=address,
@@ -47,7 +45,7 @@ class Service:
         self.vitals = vitals
         self.vitals.check("state", state.problem)
         self.manager = ServiceManager()
-        reports.also(self.manager.status)
+        progress.also(self.manager.status)
         self._health = None if options.metrics is None else HealthServer(options.metrics, self.vitals)
         if self._health is not None:
             report(f"metrics, health and readiness are read on {options.metrics[0]}:{self._health.port}")
@@ -59,7 +57,7 @@ class Service:
 
     def __exit__(self, *_: object) -> None:
         self.manager.stopping()
-        reports.also(lambda _: None)
+        progress.also(lambda _: None)
         if self._health is not None:
             self._health.close()
 
@@ -142,6 +140,18 @@ class Service:
             await asyncio.sleep(every)
 
 
+def report_failures() -> None:
+    """In the running loop, print in one line what of our errors ends a handler; anything else is a fault to trace."""
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(error := context.get("exception"), QuatrefoilError):
+            report(str(error))
+        else:
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(handle)
+
+
 @contextmanager
 def ended_by_signal() -> Iterator[None]:
     """Of a party without a loop: SIGTERM ends it where it is, as ``Stopped``; SIGINT is Python's own."""
@@ -156,4 +166,4 @@ def ended_by_signal() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-__all__ = ["Service", "Stopped", "add_running_options", "ended_by_signal"]
+__all__ = ["Service", "Stopped", "add_running_options", "ended_by_signal", "report_failures"]

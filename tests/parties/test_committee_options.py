@@ -1,4 +1,4 @@
-"""Commands of a job with a committee: no keeper is named, and no evidence of one appraised; and the other way round."""
+"""Parties of a job with a committee: no keeper is named, and no evidence of one appraised; and the other way round."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import Any
 import pytest
 
 from committee_world import committee_policy
-from quatrefoil.cli import silo
-from quatrefoil.cli.aggregator_program import AggregatorProgram
+from job_policies import policy
 from quatrefoil.errors import CallerError
-from world import policy
+from quatrefoil.parties.channels import keeper_dialer
+from quatrefoil.parties.silo import appraiser_of
 
 
 def dialer(of: object, keeper: object) -> Any:
-    program = object.__new__(AggregatorProgram)
-    program.options = SimpleNamespace(keeper=keeper, pin=None)  # type: ignore[assignment]
-    program.files = SimpleNamespace(policy=of)  # type: ignore[assignment]
-    return program._keeper_dialer()
+    files: Any = SimpleNamespace(policy=of)
+    options: Any = SimpleNamespace(keeper=keeper, pin=None)
+    return keeper_dialer(options, files)
 
 
 def test_an_aggregator_names_no_keeper_where_a_committee_holds_the_keys() -> None:
@@ -34,7 +33,7 @@ def test_an_aggregator_names_the_keeper_where_there_is_one() -> None:
 
 def test_a_silo_appraises_nobody_where_a_committee_holds_the_keys() -> None:
     options: Any = SimpleNamespace(enclave=None, appraisal=None, collateral=None)
-    assert silo._appraiser(options, committee_policy()) is None
+    assert appraiser_of(options, committee_policy()) is None
     options.enclave = "tpm"
     with pytest.raises(CallerError, match="has a committee, and evidence of a keeper is to be appraised"):
-        silo._appraiser(options, committee_policy())
+        appraiser_of(options, committee_policy())

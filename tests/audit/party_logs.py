@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from identities import START, TRUSTED, consortium, identity
 from quatrefoil.audit import Event, TileLog, log_policy
 from quatrefoil.audit.log import LOG_FOLDER
 from quatrefoil.audit.verdict import Check, Verdict
 from quatrefoil.audit.verification import Examined, examine
 from quatrefoil.policy import Policy
-from world import NAMES, START, TRUSTED, World, consortium, identity
+from world import NAMES, World
 
 ROLES = {"hub": "aggregator", "keeper": "keeper"}
 AT = START + timedelta(hours=1)

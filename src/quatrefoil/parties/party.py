@@ -1,66 +1,27 @@
-"""What the commands of a job's parties share: who they are, where they listen, what they remember."""
+"""What a party is by its files: who it is, whom it believes, what it remembers, its log."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from quatrefoil import stack
-from quatrefoil.audit import Log, TileLog, log_policy
+from quatrefoil.audit import TileLog, log_policy
 from quatrefoil.audit.dsse import Envelope, Notary
-from quatrefoil.cli.reports import report as report  # for the commands that import it from here
-from quatrefoil.cli.reports import warn
-from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
+from quatrefoil.errors import CallerError, HostError, QuatrefoilError
+from quatrefoil.output import report, warn
 from quatrefoil.policy import Policy
 from quatrefoil.services.keeping import opened_state
 from quatrefoil.transport import ChannelPolicy, Identity, PostQuantumTransport, files, system_clock
 from quatrefoil.transport.credentials import Credentials, CurrentTrust, FolderCredentials, Standing, require_own
 from quatrefoil.transport.expiry import ends_soon
 from quatrefoil.transport.identity import LIST_FILE, ROOT_FILE
-from quatrefoil.transport.pins import PinnedCredentials, Pins, parse_pin
+from quatrefoil.transport.pins import PinnedCredentials, Pins
 from quatrefoil.transport.seen_lists import SeenLists
-
-TIMEOUT = 60.0
-"""Seconds for a handshake, and the longest silence in a channel: more than the patience of a long question."""
-
-
-def add_party_options(parser: argparse.ArgumentParser) -> None:
-    """The options that every party has."""
-    parser.add_argument("--identity", required=True, type=Path, metavar="DIR", help="this party's key and certificate")
-    parser.add_argument("--root", required=True, type=Path, metavar="FILE", help="the consortium's root certificate")
-    parser.add_argument(
-        "--policy", required=True, type=Path, metavar="FILE", help="the policy; the same file at every party"
-    )
-    parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="folder for what must survive a crash")
-    add_database_option(parser)
-    parser.add_argument("--backend", metavar="NAME", help="aggregation backend, where the policy allows several")
-    parser.add_argument("--threads", type=count, default=1, metavar="N", help="threads of the kernel (default: 1)")
-
-
-def add_database_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--database",
-        metavar="URL",
-        help="keep the state in PostgreSQL and not in a file: postgresql://..., its password in a file (PGPASSFILE)",
-    )
-
-
-def add_pin_option(parser: argparse._ActionsContainer, peer: str, option: str = "--pin") -> None:
-    parser.add_argument(
-        option,
-        action="append",
-        type=pin,
-        metavar="SHA256",
-        help=f"refuse {peer} unless this is its key or certificate, as `ca show` prints them; repeat for its next key",
-    )
-
 
 _SIGNING = "party/certificate"
 """In the state: the certificate whose key has signed everything there."""
@@ -199,93 +160,10 @@ class PartyFiles(Party):
         log_policy(self.policy, self.log)
 
 
-class Refusals:
-    """What is refused to whoever connects, for the log and for people.
-
-    Anybody can have a connection refused, so of a flood ``MOST_A_MINUTE`` are written: the next entry counts the rest.
-    """
-
-    MOST_A_MINUTE = 60
-
-    def __init__(self, log: Log, now: Callable[[], float] = time.monotonic) -> None:
-        self._log = log
-        self._now = now
-        self._minute = now()
-        self._written = 0
-        self._left_out = 0
-
-    def connection(self, where: str, error: PeerError) -> None:
-        """A connection from ``where``, refused in its handshake or ended by what it sent."""
-        if self._now() - self._minute >= 60:
-            self._minute, self._written = self._now(), 0
-        if self._written >= self.MOST_A_MINUTE:
-            self._left_out += 1
-            return
-        self._written += 1
-        body: dict[str, object] = {"address": where, "reason": error.problem}
-        if self._left_out:
-            body["left_out"], self._left_out = self._left_out, 0
-        report(f"refused {where}: {error}")
-        try:
-            self._log.append("refusal", body)
-        except HostError as full:
-            report(str(full))
-
-    def question(self, asker: str, error: QuatrefoilError) -> None:
-        """A certified party's question: what it does wrong in a round is logged where it is found."""
-        report(f"{asker} was refused: {error}")
-
-
-def report_failures() -> None:
-    """In the running loop, print in one line what of our errors ends a handler; anything else is a fault to trace."""
-
-    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if isinstance(error := context.get("exception"), QuatrefoilError):
-            report(str(error))
-        else:
-            loop.default_exception_handler(context)
-
-    asyncio.get_running_loop().set_exception_handler(handle)
-
-
-def pin(text: str) -> bytes:
-    """A pin, for argparse."""
-    try:
-        return parse_pin(text)
-    except CallerError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def address(text: str) -> tuple[str, int]:
-    """HOST:PORT, for argparse."""
-    host, colon, port = text.rpartition(":")
-    if not (host and colon and port.isdigit() and int(port) < 1 << 16):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
-    return host.strip("[]"), int(port)
-
-
-def patience(text: str) -> float:
-    """A time to wait for others, for argparse: ``never`` is given up by a service that is always to run."""
-    return math.inf if text == "never" else seconds(text)
-
-
-def seconds(text: str) -> float:
-    """A time to wait, for argparse: finite; 0 means one attempt."""
-    value = float(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
-    return value
-
-
-def count(text: str) -> int:
-    """A number of at least 1, for argparse."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not at least 1")
-    return value
-
-
 def warn_insecure(policy: Policy, of: str = "") -> None:
     """Say which stand-ins the policy accepts: on every start, and in red. ``of``: which policy, where there are two."""
     for name in policy.accept_insecure:
         warn(f"INSECURE stand-in accepted by the {of}policy: {name}")
+
+
+__all__ = ["Party", "PartyFiles", "warn_insecure"]

@@ -5,30 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any
-
-from rich.markup import escape
 
 from quatrefoil import stack
 from quatrefoil.api import plan_logged, training_phase
-from quatrefoil.audit.provenance import read
-from quatrefoil.cli.aggregator_upper import (
-    UpperParty,
-    require_place,
-)
-from quatrefoil.cli.output import console, only_json, table, write_json
-from quatrefoil.cli.parties import (
-    TIMEOUT,
-    PartyFiles,
-    Refusals,
-    report,
-    report_failures,
-    warn_insecure,
-)
-from quatrefoil.errors import CallerError, HostError, PeerError, QuatrefoilError
-from quatrefoil.federation import parts
+from quatrefoil.errors import CallerError, PeerError, QuatrefoilError
 from quatrefoil.federation.aggregator import Aggregator
 from quatrefoil.federation.agreement import AgreedJob
 from quatrefoil.federation.authorities import NOBODY
@@ -40,6 +22,14 @@ from quatrefoil.federation.spool import FileSpool
 from quatrefoil.federation.user_code import save_model
 from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
+from quatrefoil.output import console, only_json, report, write_json
+from quatrefoil.parties.channels import TIMEOUT, keeper_dialer
+from quatrefoil.parties.job_result import JobResult, rounds_of
+from quatrefoil.parties.party import PartyFiles, warn_insecure
+from quatrefoil.parties.record import Record
+from quatrefoil.parties.refusals import Refusals
+from quatrefoil.parties.running import report_failures
+from quatrefoil.parties.upper import UpperParty, require_place
 from quatrefoil.planner import Costs, Plan
 from quatrefoil.planner.host import availability
 from quatrefoil.services.aggregator import AggregatorService
@@ -47,7 +37,7 @@ from quatrefoil.services.keeper_link import KeeperLink
 from quatrefoil.services.upper_link import UpperLink
 from quatrefoil.services.vitals import Vitals
 from quatrefoil.services.waiting import Waiting
-from quatrefoil.transport import AsyncChannel, Dialer, serve, system_clock
+from quatrefoil.transport import AsyncChannel, serve, system_clock
 from quatrefoil.transport.profile import check_name
 from quatrefoil.workload import Workload
 
@@ -75,6 +65,7 @@ class AggregatorProgram:
         self.noticed: Callable[[QuatrefoilError], None] = lambda _: None
         """Called with what a silo was refused, or what failed here."""
         self.meter = Meter()
+        self.record = Record(options.record)
         self.channels: list[dict[str, str]] = []
         self.silos = tuple(check_name(name.strip()) for name in options.silos.split(",") if name.strip())
         self.initial = initial
@@ -92,7 +83,7 @@ class AggregatorProgram:
         self.aggregation = MeteredAggregation(
             stack.aggregation_of(self.files.policy, backend, threads=options.threads), self.meter
         )
-        self.keeper = self._keeper_dialer()
+        self.keeper = keeper_dialer(options, files)
         proofs = stack.proofs_of(self.files.policy, self.plan.optional("proofs"), threads=1)
         self.proofs = None if proofs is None else MeteredProofs(proofs, self.meter)
         self.security = MeteredTransport(self.files.security, self.meter)
@@ -118,9 +109,8 @@ class AggregatorProgram:
                 keeper = NOBODY if link is None else await link.introduce(self.security, os.urandom(16))
                 service = self._service(keeper, link, upper, verify_in)
                 aggregator = await self.attend(service)
-            if self.options.record is not None:
-                self._keep_means(aggregator)
-            self._show(aggregator, service.round_ms, time.perf_counter() - begin)
+            self.record.means(aggregator, self.rounds)
+            self._finish(aggregator, service.round_ms, time.perf_counter() - begin)
             if self.upper is not None and upper is not None:
                 await upper.over()
                 self.upper.keep_provenance()
@@ -143,28 +133,6 @@ class AggregatorProgram:
         link.start()
         return link
 
-    def _keeper_dialer(self) -> Dialer | None:
-        """What connects to the keeper; None where the policy appoints a committee."""
-        appointed = self.files.policy.key_authority.is_committee
-        given = self.options.keeper is not None
-        if appointed == given:
-            raise CallerError(
-                f"policy {self.files.policy.name} has a {self.files.policy.key_authority.kind}, and --keeper is "
-                f"{'given' if given else 'not given'}",
-                hint="Leave --keeper out where a committee of silos holds the keys, and give it otherwise",
-            )
-        if appointed:
-            report("no keeper: a committee of silos holds the keys of each round in shares")
-            return None
-        return Dialer(
-            *self.options.keeper,
-            credentials=self.files.pinning(self.options.pin),
-            policy=self.files.channel_policy,
-            expect_role="keeper",
-            timeout=TIMEOUT,
-            clock=system_clock,
-        )
-
     def _service(
         self, keeper: Member, link: KeeperLink | None, upper: UpperLink | None, verify_in: Executor
     ) -> AggregatorService:
@@ -178,7 +146,7 @@ class AggregatorProgram:
             verify_in=verify_in,
             rounds=self.rounds,
             waiting=Waiting(self.options.deadline, self.options.give_up),
-            on_received=self._keep,
+            on_received=self.record.contribution,
             on_refused=self._question_refused,
             report=report,
             vitals=self.vitals,
@@ -289,63 +257,25 @@ class AggregatorProgram:
             self.channels.append(entry)
             self.files.log.append("channel", entry)
 
-    def _keep(self, number: int, silo: str, message: bytes) -> None:
-        self._write_record(number, f"{silo}.bin", message)
-
-    def _keep_means(self, aggregator: Aggregator) -> None:
-        for number in range(1, self.rounds + 1):
-            if (finished := aggregator.finished(number)) is not None:
-                self._write_record(number, "mean.bin", parts.split(finished.result, 2)[1])
-
-    def _write_record(self, number: int, name: str, content: bytes) -> None:
-        if self.options.record is None:
-            return
-        folder = self.options.record / f"round-{number}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(content)
-        except OSError as error:
-            raise HostError(
-                f"{folder / name} cannot be written ({error.strerror})", hint="Give --record a folder with space"
-            ) from None
-
-    def _show(self, aggregator: Aggregator, round_ms: dict[int, float], elapsed: float) -> None:
+    def _finish(self, aggregator: Aggregator, round_ms: Mapping[int, float], seconds: float) -> None:
+        """Write the model and the statement about it, and say what came out."""
         if getattr(self.options, "out", None) is not None:
             save_model(self.options.out, aggregator.model)
         envelope = self.provenance.envelope()
         report(f"statement of provenance: {self.files.keep_provenance(envelope)}")
-        finished = [aggregator.finished(number) for number in range(1, self.rounds + 1)]
-        rounds: list[dict[str, Any]] = [
-            {
-                "number": one.number,
-                "contributors": list(one.contributors),
-                "error_bound": one.error_bound,
-                "ms": round(round_ms[one.number], 3) if one.number in round_ms else None,
-            }
-            for one in finished
-            if one is not None
-        ]
-        rows = [(str(row["number"]), ", ".join(row["contributors"]), f"{row['error_bound']:.2e}") for row in rounds]
-        if not only_json(self.options):
-            console().print(
-                table(escape(f"Job {self.options.job}, {elapsed:.1f} s"), ("round", "added", "error at most"), rows)
-            )
-        write_json(
-            self.options.json,
-            "quatrefoil.aggregator/1",
-            {
-                "job": self.options.job,
-                "plan": self.plan.to_json(),
-                "rounds": rounds,
-                "channels": self.channels,
-                "costs": self.meter.as_rows(),
-                "insecure": list(self.plan.insecure),
-                "upper": None if self.upper is None else self.upper.to_json(aggregator.job.upper),
-                "provenance": {
-                    "statement": envelope.digest.hex(),
-                    "model": read(envelope).model.quatrefoil_model_v1.hex(),
-                    "signatures": len(envelope.signatures),
-                },
-                "seconds": round(elapsed, 3),
-            },
+        result = JobResult(
+            self.options.job,
+            self.plan,
+            rounds_of(aggregator, self.rounds, round_ms),
+            channels=self.channels,
+            costs=self.meter.as_rows(),
+            upper=None if self.upper is None else self.upper.to_json(aggregator.job.upper),
+            provenance=envelope,
+            seconds=seconds,
         )
+        if not only_json(self.options):
+            result.show(console())
+        write_json(self.options.json, "quatrefoil.aggregator/1", result.to_json())
+
+
+__all__ = ["AggregatorProgram"]

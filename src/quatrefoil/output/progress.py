@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from quatrefoil.cli.output import progress_console
+from rich.console import Console
 
 FORMATS = ("text", "json")
 
@@ -58,6 +58,10 @@ def report(text: str, *, level: str = "info", **fields: str) -> None:
     _SHAPE.also(text)
 
 
+def progress_console() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
 def warn(text: str) -> None:
     """A line that nobody may overlook: in red where colours are shown, and of its own level for programs."""
     if _SHAPE.json:
@@ -71,4 +75,4 @@ def fail(text: str, **fields: str) -> None:
     report(text if _SHAPE.json else f"quatrefoil: {text}", level="error", **fields)
 
 
-__all__ = ["FORMATS", "add_log_format_option", "also", "fail", "report", "shape", "warn"]
+__all__ = ["add_log_format_option", "also", "fail", "progress_console", "report", "shape", "warn"]

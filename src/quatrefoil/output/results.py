@@ -1,4 +1,4 @@
-"""How commands print: a table for people, ``--json FILE`` for programs, progress on standard error."""
+"""What came out: a table for people on standard output, ``--json FILE`` for programs."""
 
 from __future__ import annotations
 
@@ -28,10 +28,6 @@ def add_json_option(parser: argparse.ArgumentParser) -> None:
 def console() -> Console:
     """Standard output; 120 columns where it is not a terminal, so that tables keep their shape in a log."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-
-
-def progress_console() -> Console:
-    return Console(stderr=True, highlight=False)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -1,22 +1,19 @@
-"""What ``quatrefoil aggregator`` needs in a tree: the options of a group that goes up, and of who adds groups."""
+"""What the aggregator of a group is in the upper job of a tree: a silo there, in the same process."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from quatrefoil.cli.enclaves import add_enclave_option, add_relying_options
-from quatrefoil.cli.parties import PartyFiles, add_pin_option, address, report, warn_insecure
-from quatrefoil.cli.silo import dialer_of, provenance_of, silo_of, witness_of
 from quatrefoil.errors import CallerError, QuatrefoilError
 from quatrefoil.federation.commitments import NOTHING
-from quatrefoil.federation.group_sums import upper_initial
 from quatrefoil.federation.tree import UpperSilo, grain_of, require_group_policy, require_upper_policy
-from quatrefoil.federation.user_code import load_model
-from quatrefoil.federation.vectors import Arrays, layout_of
+from quatrefoil.output import report
+from quatrefoil.parties.channels import aggregator_dialer
+from quatrefoil.parties.party import PartyFiles, warn_insecure
+from quatrefoil.parties.silo import provenance_of, silo_of, witness_of
 from quatrefoil.policy import Policy
 from quatrefoil.services.upper_link import UpperLink
 from quatrefoil.services.vitals import Vitals
@@ -29,52 +26,6 @@ ADDING = "additive-rlwe"
 
 SAMPLES = 1
 """With which every group enrols: what goes up is weighed."""
-
-
-def add_first_model_options(parser: argparse.ArgumentParser) -> None:
-    """``--initial``, or ``--groups-of`` in its place."""
-    one = parser.add_mutually_exclusive_group(required=True)
-    one.add_argument("--initial", metavar="SOURCE", help="first model: an .npz file or module:function")
-    one.add_argument(
-        "--groups-of",
-        metavar="SOURCE",
-        help="add sums of groups, in a tree: SOURCE is the first model of the groups, or how many values it has",
-    )
-
-
-def add_upper_options(parser: argparse.ArgumentParser) -> None:
-    """Of a group's aggregator."""
-    upper = parser.add_argument_group("a group, whose sums go up to another aggregator")
-    upper.add_argument("--upper", type=address, metavar="HOST:PORT", help="where the upper aggregator listens")
-    upper.add_argument("--upper-policy", type=Path, metavar="FILE", help="the policy of the upper job")
-    upper.add_argument(
-        "--upper-identity",
-        type=Path,
-        metavar="DIR",
-        help="key and certificate of the silo that this group is there",
-    )
-    upper.add_argument(
-        "--upper-root", type=Path, metavar="FILE", help="the root certificate of the upper job (default: --root)"
-    )
-    add_pin_option(upper, "the upper aggregator", "--upper-pin")
-    add_enclave_option(upper, "--upper-enclave", "the upper keeper", "the upper policy")
-    add_relying_options(upper, "upper-", "the upper policy", "the upper keeper")
-
-
-def first_model(options: argparse.Namespace) -> Arrays:
-    """What the job begins with."""
-    if options.groups_of is None:
-        return load_model(options.initial)
-    if options.out is not None:
-        raise CallerError(
-            "--out is given with --groups-of, and an upper job has no model",
-            hint="Take it from an aggregator of a group",
-        )
-    source = options.groups_of
-    length = int(source) if source.isdecimal() else layout_of(load_model(source)).length
-    if length < 1:
-        raise CallerError("groups with models of 0 values have no sums", hint="Give --groups-of their number of values")
-    return upper_initial(length)
 
 
 def require_place(policy: Policy, backend: str, *, adds_groups: bool, goes_up: bool) -> None:
@@ -127,7 +78,7 @@ class UpperParty:
         return UpperLink(
             upper,
             self._provenance,
-            dialer_of(options, files).connect,
+            aggregator_dialer(options, files).connect,
             grain=grain_of(policy.limits),
             witness=witness_of(options, files),
             give_up=options.give_up,
@@ -210,9 +161,6 @@ def upper_database(database: str | None) -> str | None:
 
 __all__ = [
     "UpperParty",
-    "add_first_model_options",
-    "add_upper_options",
-    "first_model",
     "require_place",
     "upper_database",
     "upper_party",
