@@ -283,7 +283,7 @@ whole.measure_all(Path(sys.argv[1]), only=(), quick=False, commands=COMMANDS, pr
 """
 CHILD = """
 import signal, sys
-from quatrefoil.cli.secrecy import ends_with_its_parent
+from quatrefoil.secrecy import ends_with_its_parent
 signal.signal(signal.SIGINT, signal.default_int_handler)
 ends_with_its_parent(int(sys.argv.pop(1)), signal.SIGINT)
 """
@@ -321,7 +321,7 @@ def test_a_run_that_is_killed_is_resumed_where_it_was(tmp_path, seen, few, sent)
 
 
 def test_a_bench_of_a_parent_that_is_gone_already_does_not_begin() -> None:
-    body = "import signal; from quatrefoil.cli.secrecy import ends_with_its_parent as e; e(1, signal.SIGTERM); print(1)"
+    body = "import signal; from quatrefoil.secrecy import ends_with_its_parent as e; e(1, signal.SIGTERM); print(1)"
     ended = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (-signal.SIGTERM, "")
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from process_memory import is_private
 from quatrefoil.audit import MemoryLog, TileLog
 from quatrefoil.cli import keeper, main
 from quatrefoil.cli.parties import PartyFiles, Refusals
@@ -307,6 +308,17 @@ def started(command: list[str], folder: Path, until: str) -> subprocess.Popen[st
         if until in line:
             return process
     raise AssertionError(f"it never said {until!r}")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_party_leaves_no_core_file_and_its_memory_to_nobody(site, tmp_path, role):
+    changes, until = ({}, "listens on") if role == "keeper" else ({"give_up": "never"}, "does not answer")
+    process = started(site.command(role, tmp_path / "state", **changes), site.folder, until)
+    try:
+        assert is_private(process.pid)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])

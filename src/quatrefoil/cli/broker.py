@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from quatrefoil.cli import broker_client, broker_hold, broker_root, broker_run, secrecy
+from quatrefoil.cli import broker_client, broker_hold, broker_root, broker_run
 
 NAME = "broker"
 HELP = "release keys to measured code only"
@@ -19,5 +19,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    secrecy.no_core_file()
     args.action(args)

@@ -22,11 +22,11 @@ from quatrefoil.broker.holder import Holder
 from quatrefoil.cli import collecting, containers
 from quatrefoil.cli.broker_client import add_connection, connection
 from quatrefoil.cli.parties import count, report
-from quatrefoil.cli.secrecy import dies_with_this_process
 from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import HostError, QuatrefoilError
 from quatrefoil.resources import OwnedResource
 from quatrefoil.resources.container import opened_front
+from quatrefoil.secrecy import dies_with_this_process
 from quatrefoil.services.lease_holder import LeaseHolder
 from quatrefoil.transport import FolderCredentials, system_clock
 

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 from quatrefoil import exchange
-from quatrefoil.cli import archives, secrecy
+from quatrefoil.cli import archives
 from quatrefoil.cli.broker_run import CollateralFolder
 from quatrefoil.cli.parties import address, report, report_failures
 from quatrefoil.transport import system_clock
@@ -52,7 +52,6 @@ def run(options: argparse.Namespace) -> None:
     from quatrefoil.client import AsyncClient, ReceiptFolder
     from quatrefoil.proxy import access, endpoint
 
-    secrecy.no_core_file()
     host, port = options.listen
     access.require_loopback(host)
     token = None if options.token is None else access.load_token(options.token)

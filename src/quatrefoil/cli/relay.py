@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from quatrefoil.cli import archives, secrecy
+from quatrefoil.cli import archives
 from quatrefoil.cli.broker_run import add_channels
 from quatrefoil.cli.parties import add_pin_option, address, count, report, report_failures, seconds
 from quatrefoil.errors import CallerError, PeerError
@@ -62,7 +62,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    secrecy.no_core_file()
     credentials = FolderCredentials(
         options.identity,
         options.root,

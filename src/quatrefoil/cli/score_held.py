@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quatrefoil.cli import archives, collecting, containers, score_data, secrecy
+from quatrefoil.cli import archives, collecting, containers, score_data
 from quatrefoil.cli.broker_run import add_channels
 from quatrefoil.cli.hexadecimal import digest
 from quatrefoil.cli.parties import address, count, pin, report
@@ -113,7 +113,6 @@ def decrypt(options: argparse.Namespace, answer: Answer, opened: Callable[[Table
     from quatrefoil.resources.container import opened_front
     from quatrefoil.table_keys import read_sent, require_pair
 
-    secrecy.no_core_file()
     trust = TrustAnchor.load(options.root)
     with opened_front(options.sealed_key, containers.verifying(options)) as (_stream, front):
         owned = front.owned

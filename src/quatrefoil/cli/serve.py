@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quatrefoil.broker.holder import Holder
-from quatrefoil.cli import archives, collecting, containers, secrecy
+from quatrefoil.cli import archives, collecting, containers
 from quatrefoil.cli.broker_run import CollateralFolder, add_channels
 from quatrefoil.cli.parties import TIMEOUT, Party, Refusals, address, count, pin, report, report_failures, seconds
 from quatrefoil.cli.serve_model import ServedModel, model_of, opened
@@ -101,7 +101,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    secrecy.no_core_file()
     _require_one(options)
     policy = load(options.policy)
     front = None if options.upstream else require_served(options.model, containers.verifying(options), policy)

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from quatrefoil.cli.parties import Refusals, report
 from quatrefoil.cli.running import Service, Stopped, ended_by_signal
-from quatrefoil.cli.secrecy import no_core_file
 from quatrefoil.errors import (
     CallerError,
     HostError,
@@ -60,7 +59,6 @@ def run(options: argparse.Namespace) -> None:
             f"{path.parent} is for its owner only, and user {silo.app_user} is to reach the seat",
             hint=f"Write `seat = ...` into {options.silo}, in a folder that only this user writes and others may enter",
         )
-    no_core_file()
     vitals = Vitals("silo")
     try:
         with (

@@ -26,6 +26,7 @@ from quatrefoil.flower.contents import Value
 from quatrefoil.flower.courier import EVALUATE, TRAIN
 from quatrefoil.flower.post import Post
 from quatrefoil.flower.settings import aggregator_settings
+from quatrefoil.secrecy import no_core_file
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.standing import Standing
 from quatrefoil.services.waiting import wait_until
@@ -112,6 +113,7 @@ class ConfidentialStrategy(Strategy):
         log(INFO, "Starting %s strategy:", type(self).__name__)
         self.summary()
         configs = {TRAIN: train_config or ConfigRecord(), EVALUATE: evaluate_config or ConfigRecord()}
+        no_core_file()
         with PartyFiles(self._options, "aggregator") as files:
             running = _Running(self, files, grid, initial_arrays, configs, evaluate_fn, timeout)
             if running.rounds != num_rounds:
