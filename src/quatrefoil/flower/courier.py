@@ -16,7 +16,7 @@ from typing import Protocol
 from quatrefoil.errors import MessageRefused, PeerUnreachable
 from quatrefoil.federation import parts
 from quatrefoil.flower.contents import ForSilo, FromSilo, Value
-from quatrefoil.flower.replay import Answered, method_of
+from quatrefoil.flower.replay import AT_ONCE, Answered, method_of
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.rpc import FIRST_PAUSE, longer
 from quatrefoil.services.seat import KINDS
@@ -166,8 +166,8 @@ class Courier:
             await self._ask(self._next())
         while self._kind() == b"result":
             self._done += 1
-            if self._evaluates() or self._cosigns:
-                return  # with this message the app evaluates; or the silo asks for the checkpoint first
+            if self._evaluates() or self._cosigns or len(self._answers) >= AT_ONCE:
+                return  # with this message the app evaluates; or the silo asks for the checkpoint or more results first
             await self._ask(self._next())
 
     async def _ask(self, question: bytes) -> None:
