@@ -21,6 +21,10 @@ class Standing:
     job_digest = JOB
     rounds_done = ROUNDS
     missing: frozenset[str] = frozenset()
+    stopped: dict[str, tuple[bytes | None, str]]
+
+    def __init__(self) -> None:
+        self.stopped = {}
 
 
 class Service:
