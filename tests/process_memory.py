@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 _PIECE = 16 << 20
+
+_NEIGHBOUR = """
+import ctypes, struct, sys
+none = (ctypes.c_uint32 * 6)()
+head = (ctypes.c_uint32 * 2)(0x20080522, 0)
+if ctypes.CDLL(None).capset(head, none):
+    sys.exit("capset")
+try:
+    open(f"/proc/{sys.argv[1]}/environ", "rb").read()
+except PermissionError:
+    print("kept")
+else:
+    print("read")
+"""
+"""A process of the same user without any capability (capset(2)) looks at what ptrace(2) lets it: nothing of a process
+that is not dumpable."""
+
+
+def is_private(process: int) -> bool:
+    """Whether there is to be no core file of a process, by its limit (proc_pid_limits(5)) and for a program that is
+    told of crashes, and its memory is kept from other processes of its user (PR_SET_DUMPABLE)."""
+    no_core = re.search(r"Max core file size +0 +0 ", Path(f"/proc/{process}/limits").read_text())
+    looked = [sys.executable, "-c", _NEIGHBOUR, str(process)]
+    seen = subprocess.run(looked, capture_output=True, text=True, check=True).stdout.strip()
+    return no_core is not None and seen == "kept"
 
 
 class NotReadable(Exception):
@@ -56,4 +84,4 @@ def _pieces(process: int, overlap: int) -> Iterator[bytes]:
     assert read > 1 << 20, f"process {process} has let {read} bytes be read"
 
 
-__all__ = ["NotReadable", "found_in"]
+__all__ = ["NotReadable", "found_in", "is_private"]

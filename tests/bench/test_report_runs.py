@@ -255,6 +255,45 @@ def test_what_a_bench_leaves_running_is_ended_also_where_it_holds_its_pipe(tmp_p
     assert gone(int(pid.read_text()))
 
 
+ORPHAN = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        while time.process_time() < 0.5:
+            pass
+        open(sys.argv[1] + ".part", "w").write(str(os.getpid()))
+        os.rename(sys.argv[1] + ".part", sys.argv[1])
+        if sys.argv[2] == "stays":
+            time.sleep(60)
+    os._exit(0)
+os.wait()
+"""
+"""Leaves a process in a session of its own behind whose parents have ended, as daemons do; it works half a second."""
+
+
+@pytest.mark.parametrize("how", ["ends", "stays"])
+def test_what_a_bench_started_over_others_that_have_ended_counts_as_its_own(tmp_path, seen, few, how) -> None:
+    pid = tmp_path / "pid"
+    body = f"""
+    subprocess.run([sys.executable, "-c", {ORPHAN!r}, {str(pid)!r}, {how!r}], check=True)
+    while not Path({str(pid)!r}).exists():
+        time.sleep(0.01)
+    """
+    before = running._Processors.read().children
+    assert run(tmp_path, program(tmp_path, body + GOOD), only=(part("proof"),))["proof"].state == "measured"
+    assert running._Processors.read().children - before >= 0.5
+    assert not Path("/proc", pid.read_text()).exists()
+
+
+def test_who_was_started_before_a_bench_is_let_be(tmp_path, seen, few) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as mine:
+        run(tmp_path, program(tmp_path, GOOD), only=(part("proof"),))
+        assert mine.poll() is None
+        mine.communicate()
+    assert mine.returncode == 1  # at the end of its input
+
+
 def gone(pid: int, seconds: float = 10.0) -> bool:
     """Whether a process ends, or is a zombie that waits for who started it."""
     end = time.monotonic() + seconds
@@ -283,7 +322,7 @@ whole.measure_all(Path(sys.argv[1]), only=(), quick=False, commands=COMMANDS, pr
 """
 CHILD = """
 import signal, sys
-from quatrefoil.parties.secrecy import ends_with_its_parent
+from quatrefoil.secrecy import ends_with_its_parent
 signal.signal(signal.SIGINT, signal.default_int_handler)
 ends_with_its_parent(int(sys.argv.pop(1)), signal.SIGINT)
 """
@@ -321,8 +360,7 @@ def test_a_run_that_is_killed_is_resumed_where_it_was(tmp_path, seen, few, sent)
 
 
 def test_a_bench_of_a_parent_that_is_gone_already_does_not_begin() -> None:
-    program = "from quatrefoil.parties import secrecy; import signal; secrecy.ends_with_its_parent(1, signal.SIGTERM)"
-    body = f"{program}; print(1)"
+    body = "import signal; from quatrefoil.secrecy import ends_with_its_parent as e; e(1, signal.SIGTERM); print(1)"
     ended = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (-signal.SIGTERM, "")
 

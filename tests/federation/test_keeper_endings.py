@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from asking import HUB, ask, everybody, roster_of
+from asking import HUB, ask, everybody, opening, roster_of
 
-from identities import STRANGER, identity
+from identities import STRANGER, identity, speaking_as
 from quatrefoil.audit import MemoryLog
 from quatrefoil.errors import HostError, MessageRefused, PolicyError, RoundVoided
-from quatrefoil.federation.messages import RoundVoid, VoidRequest
+from quatrefoil.federation.messages import Consent, EnrolledJob, Job, RoundVoid, VoidRequest
+from quatrefoil.federation.refusals import MOST_REFUSALS
 from quatrefoil.state import MemoryState
 from signed_messages import body_of, changed
 from world import NAMES, World
@@ -105,6 +106,65 @@ def test_refusals_of_the_jobs_aggregator_are_logged(world: World) -> None:
         "ambon contributes tw",
         "the attempt was answ",
     ]
+
+
+def test_a_refusal_that_is_repeated_is_logged_once(world: World) -> None:
+    offer = world.open()
+    contributions = everybody(world, offer)
+    for _ in range(3):
+        for _ in range(3):
+            with pytest.raises(PolicyError, match="2 silos contributed"):
+                ask(world, offer, *contributions[:2])
+        with pytest.raises(MessageRefused, match="is open for another model"):
+            world.keeper.open_round(world.aggregator.enrolled_job, opening(world, model=bytes(32)))
+    assert [body["asked"] for body in world.logged("refusal")] == ["answer", "open"]
+    world.keeper = world.make_keeper()  # which voids the attempt: another reason, and that once
+    for _ in range(3):
+        with pytest.raises(RoundVoided):
+            ask(world, offer, *contributions)
+    assert [body["asked"] for body in world.logged("refusal")] == ["answer", "open", "answer"]
+
+
+def test_the_refusals_of_an_attempt_that_are_logged_have_a_bound(world: World) -> None:
+    """Each for another reason, and over restarts."""
+    world.run_round()
+    world.open()
+    world.void()
+    for attempt in range(2, 2 + MOST_REFUSALS + 20):
+        if attempt % 40 == 0:
+            world.keeper = world.make_keeper()
+        with pytest.raises(MessageRefused, match="has no void"):
+            world.keeper.open_round(world.aggregator.enrolled_job, opening(world, attempt=attempt))
+    refusals = world.logged("refusal")
+    assert len(refusals) == MOST_REFUSALS + 1
+    assert refusals[-1]["left_out"] is True and "64 different refusals are logged" in refusals[-1]["reason"]
+    assert not any("left_out" in body for body in refusals[:-1])
+    with pytest.raises(MessageRefused):
+        world.keeper.open_round(world.aggregator.enrolled_job, opening(world, round=6))
+    world.open()  # another attempt, and others of it are logged
+    with pytest.raises(MessageRefused):
+        world.keeper.open_round(world.aggregator.enrolled_job, opening(world, round=6))
+    assert len(world.logged("refusal")) == MOST_REFUSALS + 2
+
+
+def test_jobs_that_begin_nothing_share_one_bound(world: World) -> None:
+    """An aggregator that has silos sign one job after another gets no new bound with each."""
+    for number in range(3):
+        job, encoded = another_job(world, f"job-{number}")
+        for attempt in range(1, 1 + MOST_REFUSALS // 2):
+            request = opening(world, job=job, round=1 + number, attempt=attempt)
+            with pytest.raises(MessageRefused, match="has no void"):
+                world.keeper.open_round(encoded, request)
+    assert len(world.logged("refusal")) == MOST_REFUSALS + 1
+    assert world.states["keeper"].names("refusals/") == ["refusals/aggregator/hub"]
+
+
+def another_job(world: World, name: str) -> tuple[bytes, bytes]:
+    """Signed by all: its digest, and the enrolled job."""
+    signed = changed(EnrolledJob.decode(world.aggregator.enrolled_job).job, Job, identity(*HUB), name=name)
+    digest = Job.decode(body_of(signed)).digest()
+    consents = tuple(speaking_as(identity(silo, "silo")).sign(Consent(digest).encode()) for silo in world.names)
+    return digest, EnrolledJob(signed, consents).encode()
 
 
 def test_strangers_cannot_fill_the_log(world: World) -> None:

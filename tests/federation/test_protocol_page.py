@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import opening
 from state_names import names_of_state
 
 from quatrefoil.errors import EvidenceRejected
@@ -53,6 +54,10 @@ def test_nothing_is_documented_that_does_not_exist() -> None:
 def job_with_everything() -> World:
     """A job in which everything happens that a party can write down."""
     world = World(limits={"on_excess": "clip"}, rounds=1).begin()
+    for _ in range(2):  # before the job has an attempt, and after
+        with pytest.raises(Exception, match="is outside 1 to 1"):
+            world.keeper.open_round(world.aggregator.enrolled_job, opening(world, round=9))
+        world.open()
     world.send(world.open(), NAMES[:2])
     world.void()
     offer = world.open()

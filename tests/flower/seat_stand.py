@@ -26,6 +26,7 @@ from quatrefoil.flower.seat_line import (
 from quatrefoil.services.vitals import Vitals
 
 STATE = "/silos/bari/state"
+LONGEST = 1 << 20
 MODEL: Arrays = [np.arange(6.0).reshape(2, 3), np.float32([1, 2])]
 
 
@@ -51,6 +52,9 @@ class Node:
         self.asked.append((sealed, hello, number, kind))
         return self.does(app_of(ForSilo((), ["a", "b"], {"rate": 0.5})))
 
+    def longest(self) -> int:
+        return LONGEST
+
     def keep_costs(self) -> None:
         self.kept += 1
 
@@ -65,12 +69,15 @@ class Refused:
 
 @contextmanager
 def seated(
-    folder: Path, does: Callable[[Any], bytes] = lambda _: b"", users: set[int] | None = None
+    folder: Path,
+    does: Callable[[Any], bytes] = lambda _: b"",
+    users: set[int] | None = None,
+    app_seconds: float = 3600.0,
 ) -> Iterator[tuple[Path, Node, Refused, list[BaseException]]]:
     """A seat that attends in a thread."""
     path, node, refused, ended = folder / "seat.sock", Node(does), Refused(), []
     allowed = {os.getuid()} if users is None else users
-    there: Any = Seat(node, STATE, allowed, refused, Vitals("silo"))  # type: ignore[arg-type]
+    there: Any = Seat(node, STATE, allowed, refused, Vitals("silo"), app_seconds=app_seconds)  # type: ignore[arg-type]
     with listening(path, private=users is None) as listener:
 
         def serve() -> None:

@@ -117,6 +117,24 @@ def test_a_job_goes_on_after_a_supernode_and_the_server_app_were_killed_in_a_rou
             assert [entry.kind for entry in entries_of(site.log(name))].count("contribution") == 2
 
 
+def test_a_run_whose_silos_all_stop_ends_and_its_server_app_says_who_and_why(tmp_path: Path, costs_file: Path) -> None:
+    with FlowerSite(tmp_path, 3) as site:
+        site.begin(parameters=11, rounds=1, costs=Costs.load(costs_file))
+        for name in site.names:
+            file = tmp_path / f"{name}.toml"
+            file.write_text(file.read_text().replace("samples = 100", "samples = 101"))
+        out = site.start("confidential", 11, 1)
+        site.until(lambda: server_app(site.port) is not None, "the ServerApp does not begin", LONG)
+        site.until(lambda: server_app(site.port) is None, "the ServerApp does not end", LONG)
+        listed = [str(site.programs / "flwr"), "list", "bench", "--format", "json"]
+        said = subprocess.run(listed, capture_output=True, text=True, timeout=LONG, check=True).stdout
+        assert "finished:failed" in said
+        assert "0 of at least 3 silos contributed in time; missing silo-0, silo-1, silo-2; " in said, said
+        for name in site.names:
+            assert f"{name} stopped: UpdateRefused: the app trained on 100 samples" in said, said
+        assert not out.exists()
+
+
 def test_a_job_goes_on_after_the_keeper_and_the_superlink_were_killed_in_a_round(
     tmp_path: Path, costs_file: Path
 ) -> None:

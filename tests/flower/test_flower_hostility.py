@@ -11,7 +11,7 @@ from flower_room import ROUNDS, SILOS, FlowerRoom, Trained, is_model, mean
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from memory_grid import Node
 
-from quatrefoil.errors import CallerError, MessageRefused, PolicyInvalid
+from quatrefoil.errors import CallerError, MessageRefused, PolicyError, PolicyInvalid
 from quatrefoil.flower.contents import ForSilo, FromSilo, decode_values, encode_values
 from quatrefoil.flower.records import Carried
 from quatrefoil.flower.settings import SIMULATED, aggregator_settings, silo_file, silo_settings
@@ -70,6 +70,42 @@ def test_a_silo_whose_training_fails_is_named_and_its_data_is_not_quoted(room: F
     told = capfd.readouterr().err
     assert "bari stopped: CallerError: the app's train function raised ValueError" in told
     assert not [crossed for crossed in grid.crossed if b"John Smith" in crossed or b"ValueError" in crossed]
+
+
+def test_a_run_whose_silos_all_stop_ends_and_names_them_with_their_reasons(room: FlowerRoom) -> None:
+    """At once, however long a round may wait: here for longer than this test may run."""
+    patient(room)
+    for name, (_, samples) in SILOS.items():
+        room.write_silo(name, samples=samples + 1)
+    with pytest.raises(PolicyError) as ended:
+        room.run(room.grid())
+    assert ended.value.problem.startswith("0 of at least 2 silos contributed in time; missing ambon, bari, cusco")
+    for name, (_, samples) in SILOS.items():
+        why = f"UpdateRefused: the app trained on {samples} samples, this silo has enrolled with {samples + 1}"
+        assert f"; {name} stopped: {why}" in ended.value.problem
+    assert [kind for kind in room.kinds("aggregator") if kind == "round-finished"] == []
+
+
+def test_a_run_goes_on_without_a_silo_that_stopped_and_waits_for_nobody_who_said_so(room: FlowerRoom) -> None:
+    patient(room)
+    room.write_silo("bari", samples=SILOS["bari"][1] + 1)
+    assert is_model(room.run(room.grid()).arrays, ROUNDS * mean("ambon", "cusco"))
+
+
+@pytest.mark.slow
+def test_what_keeps_a_silo_from_joining_is_in_the_error_that_ends_the_run(room: FlowerRoom) -> None:
+    text = (room.folder / "aggregator.toml").read_text()
+    (room.folder / "aggregator.toml").write_text(text.replace("give-up = 60.0", "give-up = 20.0"))
+    room.write_silo("bari", samples=2000)  # over the policy's largest
+    with pytest.raises(PolicyError, match=r"not agreed in time.*bari.*; bari stopped: .*2000.*1000"):
+        room.run(room.grid())
+
+
+def patient(room: FlowerRoom) -> None:
+    """A run that waits for a silo for hours."""
+    text = (room.folder / "aggregator.toml").read_text()
+    text = text.replace("deadline = 60.0", "deadline = 36000").replace("give-up = 60.0", "give-up = 36000")
+    (room.folder / "aggregator.toml").write_text(text)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seat_stand import MODEL, Moved, brought, seated
+from seat_stand import LONGEST, MODEL, Moved, brought, seated
 
 from quatrefoil.errors import (
     CallerError,
@@ -24,10 +30,10 @@ from quatrefoil.errors import (
     UpdateRefused,
 )
 from quatrefoil.federation.vectors import Arrays, layout_of
-from quatrefoil.flower import seat
+from quatrefoil.flower import seat, seat_line
 from quatrefoil.flower.contents import ForSilo
 from quatrefoil.flower.seat_line import (
-    LARGEST,
+    LARGEST_METRICS,
     FarApp,
     Line,
     ask_seat,
@@ -150,7 +156,7 @@ def test_an_error_of_no_class_of_ours_is_a_refusal(name: bytes) -> None:
     ("sent", "said"),
     [
         (b"GET / HTTP/1.1\r\n\r\n", "bytes is none of a seat's line"),
-        ((LARGEST + 1).to_bytes(8, "big"), "is none of a seat's line"),
+        ((LONGEST + 1).to_bytes(8, "big"), f"here it has at most {LONGEST}"),
         (bytes(8), "ends inside its header"),
         ((4).to_bytes(8, "big") + bytes(4), "a frame of 0 parts"),
         ((4).to_bytes(8, "big") + b"\xff" * 4, "more than 8"),
@@ -232,3 +238,115 @@ def test_one_that_says_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.M
     ):
         silent.connect(str(path))
         assert ask_seat(path, brought(), b"sealed", Moved) == b"fine" and ended == []
+
+
+# ------------------------------------------------------------------------------------------------- who holds the line
+
+LEFT_BEHIND = """
+import os, socket, sys, time
+from pathlib import Path
+from quatrefoil.flower.seat_line import Line
+from seat_stand import brought
+connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+connection.connect(sys.argv[1])
+line = Line(connection)
+line.send(brought().encode(), b"sealed")
+assert line.receive(begins=60.0)[0] == b"train"
+if child := os.fork():
+    Path(sys.argv[2]).write_text(str(child))
+else:
+    time.sleep(600)
+"""
+"""A ClientApp that is asked to train, and leaves a process behind that has its end of the line."""
+
+
+def test_a_process_that_an_app_leaves_behind_with_the_line_open_keeps_nobody_out(tmp_path: Path) -> None:
+    gone: list[QuatrefoilError] = []
+
+    def does(app: FarApp) -> bytes:
+        try:
+            app.train(MODEL)
+        except PeerUnreachable as error:
+            gone.append(error)
+        return b"done"
+
+    left = tmp_path / "left"
+    with seated(tmp_path, does) as (path, _, __, ended):
+        program = [sys.executable, "-c", LEFT_BEHIND, str(path), str(left)]
+        paths = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        subprocess.run(program, env=paths, timeout=60, check=True)
+        try:
+            assert ask_seat(path, brought(), b"sealed", Moved) == b"done"
+            assert [error.problem for error in gone] == ["the other end of the seat's line is gone: it was to train"]
+            assert ended == []
+        finally:
+            os.kill(int(left.read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("what", ["train", "evaluate"])
+def test_an_app_that_never_answers_is_given_up_and_the_next_is_attended(tmp_path: Path, what: str) -> None:
+    gone: list[PeerUnreachable] = []
+
+    def does(app: Any) -> bytes:
+        if not gone:
+            with pytest.raises(PeerUnreachable) as error:
+                app.train(MODEL) if what == "train" else app.evaluate(MODEL)
+            gone.append(error.value)
+        return b"done"
+
+    with (
+        seated(tmp_path, does, app_seconds=0.05) as (path, _, __, ended),
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
+    ):
+        connection.connect(str(path))
+        line = Line(connection)
+        line.send(brought().encode(), b"sealed")
+        assert line.receive(begins=60.0)[0] == what.encode()
+        assert ask_seat(path, brought(), b"sealed", Moved) == b"done" and ended == []
+    assert f"fell silent: it was to {what}" in gone[0].problem and "more as `app-seconds`" in gone[0].hint
+
+
+def test_a_frame_that_comes_byte_by_byte_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many come, each in time."""
+    monkeypatch.setattr(seat_line, "PATIENCE", 0.2)
+    stop = threading.Event()
+
+    def trickle(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            connection.sendall((1000).to_bytes(8, "big"))
+            while not stop.wait(0.01):
+                connection.sendall(b"x")
+
+    with (
+        seated(tmp_path, lambda _: b"fine") as (path, _, __, ended),
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as slow,
+    ):
+        slow.connect(str(path))
+        thread = threading.Thread(target=trickle, args=(slow,))
+        thread.start()
+        try:
+            assert ask_seat(path, brought(), b"sealed", Moved) == b"fine" and ended == []
+        finally:
+            stop.set()
+            thread.join()
+
+
+def test_what_an_app_answers_is_no_longer_than_the_model_and_its_metrics(tmp_path: Path) -> None:
+    """Refused by the length that it announces: not one byte of it is waited for."""
+    said: list[str] = []
+
+    def does(app: Any) -> bytes:
+        with pytest.raises(MessageRefused) as error:
+            app.train(MODEL)
+        said.append(error.value.problem)
+        return b"fault"
+
+    with seated(tmp_path, does) as (path, *_), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.connect(str(path))
+        line = Line(connection)
+        line.send(brought().encode(), b"sealed")
+        line.receive(begins=60.0)
+        connection.sendall((2 * LARGEST_METRICS).to_bytes(8, "big"))
+        assert line.receive(begins=60.0) == [b"reply", b"fault"]
+    longest = LARGEST_METRICS + 2 * len(layout_of(MODEL).encode()) + 8 * 8
+    assert said == [f"a frame of {2 * LARGEST_METRICS} bytes is none of a seat's line: here it has at most {longest}"]

@@ -17,6 +17,7 @@ from flwr.app import Message
 from seat_room import SeatRoom
 
 from logs import entries_of
+from process_memory import is_private
 from quatrefoil import cli
 from quatrefoil.contracts import TransportSecurity
 from quatrefoil.demo.processes import command_line
@@ -28,7 +29,10 @@ from quatrefoil.flower.attending import Attending
 from quatrefoil.flower.contents import ForSilo, FromSilo
 from quatrefoil.flower.courier import TRAIN, Courier
 from quatrefoil.flower.records import Carried
-from quatrefoil.flower.replay import Answered
+from quatrefoil.flower.replay import AT_ONCE, Answered
+from quatrefoil.flower.seat_line import Line
+from quatrefoil.services.rpc import LARGEST_EXPANSION
+from quatrefoil.wire import LARGEST_MESSAGE
 
 
 @pytest.fixture
@@ -57,6 +61,16 @@ def restart(room: SeatRoom, name: str) -> None:
     room.seat(name)
 
 
+def refused_at(path: Path, length: int) -> list[str]:
+    """What a seat says to a frame that announces this length, of which nothing comes."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.connect(str(path))
+        connection.sendall(length.to_bytes(8, "big"))
+        said, _, problem, _ = Line(connection).receive(begins=SOON)
+    assert said == b"refused"
+    return re.findall("here it has at most [0-9]+", problem.decode())
+
+
 # ----------------------------------------------------------------------------------------------------------- whole jobs
 
 
@@ -82,6 +96,10 @@ def test_a_job_whose_keys_a_committee_holds_ends_with_the_weighted_mean(room: Se
     for name in ("aggregator", *SILOS):
         terms = ("--trust", str(room.root), "--policy", str(room.policy))
         assert cli.main(["audit", "verify", str(room.folder / "state" / name), *terms]) == 0
+
+    # And a frame is refused by its length if it is longer than a message of this job can be.
+    longest = LARGEST_MESSAGE + AT_ONCE * LARGEST_EXPANSION * 11
+    assert refused_at(room.socket("ambon"), longest + 1) == [f"here it has at most {longest}"]
 
     crossed = b"".join(grid.crossed)
     for array in result.arrays.to_numpy_ndarrays():
@@ -275,9 +293,12 @@ def test_an_app_that_brings_a_message_of_its_own_gets_nothing(one: SeatRoom) -> 
 # --------------------------------------------------------------------------------------------------------------- seats
 
 
+def test_before_a_job_is_agreed_a_seat_takes_no_model(one: SeatRoom) -> None:
+    assert refused_at(one.socket("ambon"), LARGEST_MESSAGE + 1) == [f"here it has at most {LARGEST_MESSAGE}"]
+
+
 def test_a_seat_leaves_no_core_file(one: SeatRoom) -> None:
-    limits = Path(f"/proc/{one.running['seat-ambon'].pid}/limits").read_text()
-    assert re.search(r"Max core file size +0 +0", limits)
+    assert is_private(one.running["seat-ambon"].pid)
 
 
 def test_a_second_seat_of_one_silo_does_not_start(one: SeatRoom) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from process_memory import is_private
+
 
 def started(command: list[str], folder: Path, until: str) -> subprocess.Popen[str]:
     """A party in a process of its own, once it has said ``until``."""
@@ -21,6 +23,17 @@ def started(command: list[str], folder: Path, until: str) -> subprocess.Popen[st
         if until in line:
             return process
     raise AssertionError(f"it never said {until!r}")
+
+
+@pytest.mark.parametrize("role", ["keeper", "aggregator", "silo"])
+def test_a_party_leaves_no_core_file_and_its_memory_to_nobody(site, tmp_path, role):
+    changes, until = ({}, "listens on") if role == "keeper" else ({"give_up": "never"}, "does not answer")
+    process = started(site.command(role, tmp_path / "state", **changes), site.folder, until)
+    try:
+        assert is_private(process.pid)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])

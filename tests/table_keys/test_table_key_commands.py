@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 
 from broker_room import SOON, Room, said
-from quatrefoil import cli
+from quatrefoil import cli, secrecy
 from quatrefoil.aggregation.he import HeParameters, PublicKey, SecretKey
-from quatrefoil.parties import secrecy
 from software_tpm import needs_tpm, software_tpm
 from support import Consortium
 

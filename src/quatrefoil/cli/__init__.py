@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Sequence
 from importlib import import_module, metadata
 
+from quatrefoil import secrecy
 from quatrefoil.errors import QuatrefoilError
 from quatrefoil.output import fail, require_writable
 from quatrefoil.output.progress import shape
@@ -22,11 +23,16 @@ COMMANDS = (
     *("serve", "predict", "proxy", "relay", "score", "table-key"),
 )
 
+PUBLIC = ("demo", "plan", "calibrate", "bench", "doctor", "security-level", "simulate")
+"""Commands whose own process holds nobody's key or data. Of every other one there is no core file."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code."""
     options = parser().parse_args(arguments)
     shape(getattr(options, "log_format", "text"), command=options.run.__module__.rpartition(".")[2])
+    if options.holds_secrets:
+        secrecy.no_core_file()
     try:
         require_writable(getattr(options, "json", None))
         options.run(options)
@@ -54,5 +60,5 @@ def parser() -> argparse.ArgumentParser:
         module = import_module(f"quatrefoil.cli.{name.replace('-', '_')}")
         command = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
         module.configure(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, holds_secrets=name not in PUBLIC)
     return root

@@ -9,7 +9,7 @@ import signal
 import sys
 
 from quatrefoil.cli import main
-from quatrefoil.parties.secrecy import ends_with_its_parent
+from quatrefoil.secrecy import ends_with_its_parent
 
 if __name__ == "__main__":
     signal.signal(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from quatrefoil.cli import broker_client, broker_hold, broker_root, broker_run
-from quatrefoil.parties import secrecy
 
 NAME = "broker"
 HELP = "release keys to measured code only"
@@ -20,5 +19,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    secrecy.no_core_file()
     args.action(args)

@@ -25,9 +25,9 @@ from quatrefoil.enclave.evidence import EvidenceSet
 from quatrefoil.errors import HostError, QuatrefoilError
 from quatrefoil.output import report
 from quatrefoil.parties.arguments import count
-from quatrefoil.parties.secrecy import dies_with_this_process
 from quatrefoil.resources import OwnedResource
 from quatrefoil.resources.container import opened_front
+from quatrefoil.secrecy import dies_with_this_process
 from quatrefoil.services.lease_holder import LeaseHolder
 from quatrefoil.transport import FolderCredentials, system_clock
 

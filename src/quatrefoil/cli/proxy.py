@@ -11,7 +11,6 @@ from quatrefoil import exchange
 from quatrefoil.cli import archives
 from quatrefoil.cli.broker_run import CollateralFolder
 from quatrefoil.output import report
-from quatrefoil.parties import secrecy
 from quatrefoil.parties.arguments import address
 from quatrefoil.parties.running import report_failures
 from quatrefoil.transport import system_clock
@@ -55,7 +54,6 @@ def run(options: argparse.Namespace) -> None:
     from quatrefoil.client import AsyncClient, ReceiptFolder
     from quatrefoil.proxy import access, endpoint
 
-    secrecy.no_core_file()
     host, port = options.listen
     access.require_loopback(host)
     token = None if options.token is None else access.load_token(options.token)

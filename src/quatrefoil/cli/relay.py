@@ -15,7 +15,6 @@ from quatrefoil.cli.broker_run import add_channels
 from quatrefoil.errors import CallerError, PeerError
 from quatrefoil.exchange import protocol
 from quatrefoil.output import report
-from quatrefoil.parties import secrecy
 from quatrefoil.parties.arguments import address, count, seconds
 from quatrefoil.parties.options import add_pin_option
 from quatrefoil.parties.running import report_failures
@@ -66,7 +65,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    secrecy.no_core_file()
     credentials = FolderCredentials(
         options.identity,
         options.root,

@@ -14,7 +14,6 @@ from quatrefoil.cli.hexadecimal import digest
 from quatrefoil.cli.score_output import require_new
 from quatrefoil.errors import CallerError, CiphertextRefused
 from quatrefoil.output import report
-from quatrefoil.parties import secrecy
 from quatrefoil.parties.arguments import address, count, pin
 from quatrefoil.transport import PostQuantumTransport, TrustAnchor, files, system_clock
 
@@ -115,7 +114,6 @@ def decrypt(options: argparse.Namespace, answer: Answer, opened: Callable[[Table
     from quatrefoil.resources.container import opened_front
     from quatrefoil.table_keys import read_sent, require_pair
 
-    secrecy.no_core_file()
     trust = TrustAnchor.load(options.root)
     with opened_front(options.sealed_key, containers.verifying(options)) as (_stream, front):
         owned = front.owned

@@ -19,7 +19,6 @@ from quatrefoil.errors import CallerError
 from quatrefoil.exchange import ServingPolicy, load
 from quatrefoil.exchange.protocol import SERVER_ROLE
 from quatrefoil.output import report
-from quatrefoil.parties import secrecy
 from quatrefoil.parties.arguments import address, count, pin, seconds
 from quatrefoil.parties.channels import TIMEOUT
 from quatrefoil.parties.party import Party
@@ -107,7 +106,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    secrecy.no_core_file()
     _require_one(options)
     policy = load(options.policy)
     front = None if options.upstream else require_served(options.model, containers.verifying(options), policy)

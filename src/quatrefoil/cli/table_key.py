@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from quatrefoil import output
 from quatrefoil.cli import archives, container_commands, containers
 from quatrefoil.errors import HostError
-from quatrefoil.parties import secrecy
 from quatrefoil.transport import TrustAnchor, files, sealed, system_clock
 
 if TYPE_CHECKING:
@@ -51,7 +50,6 @@ def _new(options: argparse.Namespace) -> None:
     from quatrefoil.table_keys import make, read_key
 
     archives.no_stdout(options.out)
-    secrecy.no_core_file()  # it would hold the secret half
     parameters = HeParameters.named(options.set)
     given = container_commands.sealing_of(_KIND, options, media="")
     if options.public.exists():  # before anything is written: no sealed key without its public half

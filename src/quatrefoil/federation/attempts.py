@@ -102,6 +102,11 @@ class Attempts:
         names = [name.removesuffix("/offer") for name in self._state.names("round/") if name.endswith("/offer")]
         return [name for name in names if self.ending(name) is None]
 
+    def newest(self, job: bytes) -> str | None:
+        """Name of the last attempt at the last round of a job that was opened; None where none was."""
+        names = [name for name in self._state.names(f"round/{job.hex()}/") if name.endswith("/offer")]
+        return names[-1].removesuffix("/offer") if names else None
+
     def rounds(self, job: bytes) -> Iterator[int]:
         """Numbers of the rounds of a job that were opened."""
         for name in self._state.names(f"round/{job.hex()}/"):

@@ -41,7 +41,7 @@ from quatrefoil.federation.messages import (
 from quatrefoil.federation.norms import check_possible
 from quatrefoil.federation.proving import JobProofs
 from quatrefoil.federation.quorum import require_quorum
-from quatrefoil.federation.refusals import refusals_logged
+from quatrefoil.federation.refusals import FewRefusals
 from quatrefoil.federation.rosters import check_rosters
 from quatrefoil.federation.sealed_keys import OpenAttempt, SealedKeys, wipe
 from quatrefoil.policy import Policy
@@ -73,6 +73,7 @@ class Keeper:
         self._policy = policy
         self._attempts = Attempts(state)
         self._log = log
+        self._refusals = FewRefusals(log, state)
         self._open: dict[bytes, OpenAttempt] = {}
         # Its own certificate, as others see it: taken from a signature of its own.
         own = security.verify(security.sign(b"quatrefoil/self"))
@@ -95,7 +96,8 @@ class Keeper:
             proofs=self._proofs,
         )
         wanted = read(self._security, request, OpenRound, job.job.aggregator, "aggregator")
-        with refusals_logged(self._log, "open"):  # of the job\'s aggregator: nobody else fills the log
+        # Logged are refusals of the job's aggregator alone: nobody else fills the log, and that one not without end.
+        with self._refusals.logged("open", lambda: self._asked_of(job)):
             self._check_mine(job)
             if wanted.job != job.digest:
                 raise MessageRefused("the request opens a round of another job", hint="Send it with its own job")
@@ -112,7 +114,7 @@ class Keeper:
         a silo whose key cannot be used is named in what is raised.
         """
         wanted, name = self._wanted(request)
-        with refusals_logged(self._log, "check"):  # of the job\'s aggregator: nobody else fills the log
+        with self._refusals.logged("check", lambda: name):
             if (ending := self._ending(name)) is not None:
                 _answer_again(ending, wanted)
                 return
@@ -125,7 +127,7 @@ class Keeper:
     def answer(self, request: bytes) -> bytes:
         """Signed :class:`KeyRelease` and combined key, joined by ``parts``, for a signed :class:`KeyRequest`."""
         wanted, name = self._wanted(request)
-        with refusals_logged(self._log, "answer"):  # of the job\'s aggregator: nobody else fills the log
+        with self._refusals.logged("answer", lambda: name):
             if (ending := self._ending(name)) is not None:
                 return _answer_again(ending, wanted)
             attempt = self._open[wanted.context]
@@ -173,6 +175,10 @@ class Keeper:
                 f"job {job.job.name} names another certificate of {named.name} than this one",
                 hint="Start the keeper with that certificate, or agree on a new job",
             )
+
+    def _asked_of(self, job: AgreedJob) -> str:
+        """What refusals to open a round of a job count for: its newest attempt, or without one its aggregator."""
+        return self._attempts.newest(job.digest) or f"aggregator/{job.job.aggregator.name}"
 
     def _offer_again(self, name: str, wanted: OpenRound) -> bytes:
         offered = self._attempts.offered(name)

@@ -16,11 +16,11 @@ from typing import Protocol
 from quatrefoil.errors import MessageRefused, PeerUnreachable
 from quatrefoil.federation import parts
 from quatrefoil.flower.contents import ForSilo, FromSilo, Value
-from quatrefoil.flower.replay import Answered, method_of
+from quatrefoil.flower.replay import AT_ONCE, Answered, method_of
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.rpc import FIRST_PAUSE, longer
 from quatrefoil.services.seat import KINDS
-from quatrefoil.services.waiting import wait_until
+from quatrefoil.services.waiting import wait_until, wake
 
 TRAIN, EVALUATE = "train", "evaluate"
 """Kinds of Flower's messages: apps have functions for these. All that is no evaluation goes as ``train``."""
@@ -104,6 +104,7 @@ class Courier:
     async def run(self) -> None:
         """Until the end of the job. ``PeerUnreachable`` of a message is tried again, a silo that stopped in the next
         round."""
+        self._service.standing.stopped.pop(self._silo, None)  # it may have come back at another node
         serving = asyncio.create_task(self._service.handle(self._pipe))
         conversing = asyncio.create_task(self._converse())
         try:
@@ -124,12 +125,13 @@ class Courier:
             self._answers = [one for at, one in enumerate(self._answers) if at not in set(reply.done)]
             if reply.fault:
                 self._report(f"{self._silo} stopped: {reply.fault}")
-                await self._news()
+                await self._stopped(reply.fault)
                 self._answers = []
-            elif not reply.question:
+                continue
+            self._service.standing.stopped.pop(self._silo, None)
+            if not reply.question:
                 return
-            else:
-                await self._answer(reply.question)
+            await self._answer(reply.question)
 
     async def _exchange(self) -> FromSilo:
         """One message to the node and its reply, as often as it takes."""
@@ -166,8 +168,8 @@ class Courier:
             await self._ask(self._next())
         while self._kind() == b"result":
             self._done += 1
-            if self._evaluates() or self._cosigns:
-                return  # with this message the app evaluates; or the silo asks for the checkpoint first
+            if self._evaluates() or self._cosigns or len(self._answers) >= AT_ONCE:
+                return  # with this message the app evaluates; or the silo asks for the checkpoint or more results first
             await self._ask(self._next())
 
     async def _ask(self, question: bytes) -> None:
@@ -182,6 +184,13 @@ class Courier:
             elif status != b"wait":
                 self._answers.append(Answered.to(question, response))
                 return
+
+    async def _stopped(self, why: str) -> None:
+        """Nobody waits for the silo in this attempt; it is asked again in the next."""
+        standing = self._service.standing
+        standing.stopped[self._silo] = standing.offer, why
+        await wake(standing.for_rounds)
+        await self._news()
 
     async def _news(self) -> None:
         """A silo that stopped is asked again when there is another round or attempt; while a job is being agreed,

@@ -22,6 +22,7 @@ from quatrefoil.flower.records import Carried
 from quatrefoil.flower.seat_line import Brought, ask_seat
 from quatrefoil.flower.settings import seat_of, silo_file, silo_settings, state_named
 from quatrefoil.meter import Meter
+from quatrefoil.secrecy import no_core_file
 
 try:
     from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
@@ -49,6 +50,7 @@ def confidential_mod(message: Message, context: Context, call_next: ClientAppCal
         brought = Brought(state_named(options), carried.hello, carried.session, carried.number, *where)
         payload = ask_seat(seat, brought, carried.payload, app_of)
     else:
+        no_core_file()  # the app's code is in this process, and so are the silo's keys
         meter = Meter()
         with meter.timed(MESSAGE) as cost, SiloNode(options, meter) as node:
             if carried.hello:

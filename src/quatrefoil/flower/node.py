@@ -24,17 +24,22 @@ from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.flower import session
 from quatrefoil.flower.contents import ForSilo, FromSilo, Values
-from quatrefoil.flower.replay import CarriedChannel, Unanswered
+from quatrefoil.flower.replay import AT_ONCE, CarriedChannel, Unanswered
 from quatrefoil.meter import Meter
 from quatrefoil.output import report
 from quatrefoil.parties.party import PartyFiles, warn_insecure
 from quatrefoil.parties.silo import data_commitment_of, provenance_of, silo_of, witness_of
+from quatrefoil.services.rpc import LARGEST_EXPANSION
 from quatrefoil.services.silo import SiloService
 from quatrefoil.services.vitals import Vitals
 from quatrefoil.transport import system_clock
+from quatrefoil.wire import LARGEST_MESSAGE
 
 MESSAGE = "flower.message"
 """The step that is all of what a silo does about one message, its files opened and closed."""
+
+_LENGTH = "flower/length"
+"""In the state: values of the model that the silo has consented to, as u64."""
 
 T = TypeVar("T")
 
@@ -118,6 +123,12 @@ class SiloNode:
             opened.wipe()
         return answer
 
+    def longest(self) -> int:
+        """Bytes that a message for this silo may have: by the length of the model that it has consented to."""
+        stored = self.files.state.get(_LENGTH)
+        length = 0 if stored is None else int.from_bytes(stored, "big")
+        return LARGEST_MESSAGE + AT_ONCE * LARGEST_EXPANSION * length
+
     def _come_to(self, hello: bytes, number: int) -> None:
         if self._newest[0] == hello and number <= self._newest[1]:
             raise MessageRefused(
@@ -138,6 +149,7 @@ class SiloNode:
                     self.files.keep_provenance(envelope)
             except Unanswered as waiting:
                 question = waiting.request
+            self._keep_length(machines.silo.length)
             if sent.evaluate and sent.evaluate == machines.silo.rounds_done:
                 self._timed(app.evaluate)(machines.silo.model)
         except StateTaken:
@@ -146,6 +158,11 @@ class SiloNode:
             report(str(error))
             fault = f"{type(error).__name__}: {error}"
         return FromSilo(question, channel.done, self._shown(app.metrics), fault)
+
+    def _keep_length(self, length: int) -> None:
+        """Before the consent is given: what is sent after that is as long as that says."""
+        if (encoded := length.to_bytes(8, "big")) != self.files.state.get(_LENGTH):
+            self.files.state.replace({_LENGTH: encoded})
 
     def _made(self) -> _Machines:
         silo = silo_of(self._options, self.files, self._options.samples, self._commits(), meter=self._meter)

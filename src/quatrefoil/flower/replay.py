@@ -21,6 +21,10 @@ from quatrefoil.federation import parts
 from quatrefoil.services.rpc import Named
 
 MOST_ANSWERS = 64
+
+AT_ONCE = 8
+"""Answers as long as a model that a message may have: ``start``, or results that the silo has missed."""
+
 _TELLING = frozenset({b"next", b"checkpoint"})
 """Questions whose bodies say how far the silo is: an answer to another body is to another question."""
 
@@ -118,6 +122,7 @@ def _digest(method: bytes, request: bytes) -> bytes:
 
 
 __all__ = [
+    "AT_ONCE",
     "Answered",
     "CarriedChannel",
     "Unanswered",

@@ -9,6 +9,7 @@ held of an attempt is gone, and the member is silent in it (docs/committee-round
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import pwd
 import socket
@@ -34,7 +35,6 @@ from quatrefoil.meter import Meter
 from quatrefoil.output import report
 from quatrefoil.parties.refusals import Refusals
 from quatrefoil.parties.running import Service, Stopped, ended_by_signal
-from quatrefoil.parties.secrecy import no_core_file
 from quatrefoil.services.vitals import Vitals
 
 WAITING = 64
@@ -61,7 +61,6 @@ def run(options: argparse.Namespace) -> None:
             f"{path.parent} is for its owner only, and user {silo.app_user} is to reach the seat",
             hint=f"Write `seat = ...` into {options.silo}, in a folder that only this user writes and others may enter",
         )
-    no_core_file()
     vitals = Vitals("silo")
     try:
         with (
@@ -72,32 +71,38 @@ def run(options: argparse.Namespace) -> None:
         ):
             report(f"seat of silo {node.files.identity.name} listens at {path}, for {_users(users)}")
             running.manager.ready()
-            Seat(node, state_named(silo), users, Refusals(node.files.log), vitals).serve(listener)
+            refusals = Refusals(node.files.log)
+            Seat(node, state_named(silo), users, refusals, vitals, app_seconds=silo.app_seconds).serve(listener)
     except Stopped:
         report("stopped: what it held of an attempt is gone; started again it goes on with the next")
 
 
 class Seat:
-    """``state``: whose seat it is, by the folder of its state; ``users``: whose ClientApps it attends."""
+    """``state``: whose seat it is, by the folder of its state; ``users``: whose ClientApps it attends; ``app_seconds``:
+    how long a call of an app may take."""
 
-    def __init__(self, node: SiloNode, state: str, users: set[int], refusals: Refusals, vitals: Vitals) -> None:
+    def __init__(
+        self, node: SiloNode, state: str, users: set[int], refusals: Refusals, vitals: Vitals, *, app_seconds: float
+    ) -> None:
         self._node = node
         self._state = state
         self._users = users
         self._refusals = refusals
         self._vitals = vitals
+        self._app_seconds = app_seconds
 
     def serve(self, listener: socket.socket) -> None:
         """Attend to one connection after another, for ever. ``StateTaken``: another process has this silo's state."""
         while True:
             connection, _ = listener.accept()
-            with connection:
-                self.attend(Line(connection))
+            with contextlib.closing(Line(connection)) as line:
+                self.attend(line)
 
     def attend(self, line: Line) -> None:
         """Take what one ClientApp brings, and give it the silo's reply, or what is refused."""
         try:
             self._require_user(line.user())
+            line.watch()
             brought, payload = self._brought(line)
         except PeerUnreachable as error:
             report(str(error))
@@ -105,6 +110,8 @@ class Seat:
             self._vitals.count("connections_refused")
             self._refusals.connection("a process on this machine", error)
             self._tell(line, b"refused", *error_parts(error))
+        except QuatrefoilError as error:
+            self._failed(line, error)
         else:
             self._answer(line, brought, payload)
 
@@ -112,10 +119,13 @@ class Seat:
         try:
             self._tell(line, b"reply", self._reply(line, brought, payload))
         except QuatrefoilError as error:
-            self._tell(line, b"refused", *error_parts(error))
-            if isinstance(error, StateTaken):
-                raise
-            report(str(error))
+            self._failed(line, error)
+
+    def _failed(self, line: Line, error: QuatrefoilError) -> None:
+        self._tell(line, b"refused", *error_parts(error))
+        if isinstance(error, StateTaken):
+            raise error
+        report(str(error))
 
     def _tell(self, line: Line, *content: bytes) -> None:
         try:
@@ -131,7 +141,7 @@ class Seat:
             )
 
     def _brought(self, line: Line) -> tuple[Brought, bytes]:
-        told, payload = _pair(line.receive(begins=PATIENCE))
+        told, payload = _pair(line.receive(begins=PATIENCE, longest=self._node.longest()))
         brought = Brought.decode(told)
         if brought.state != self._state:
             raise MessageRefused(
@@ -146,7 +156,7 @@ class Seat:
             return self._node.greeted(payload, run=brought.run, node=brought.node)
 
         def app_of(sent: ForSilo) -> FarApp:
-            return FarApp(line, sent)
+            return FarApp(line, sent, self._app_seconds)
 
         reply = self._node.reply(
             payload, hello=brought.session, number=brought.number, kind=brought.kind, app_of=app_of

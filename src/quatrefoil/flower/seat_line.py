@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
+import select
 import socket
 import struct
 import time
@@ -33,6 +34,11 @@ PATIENCE = 60.0
 """Seconds in which a frame that has begun must have come, or be taken."""
 
 LARGEST = 1 << 34
+"""Bytes of a frame that a ClientApp takes from its silo's seat. What a seat takes, its job says."""
+
+LARGEST_METRICS = 1 << 20
+"""Bytes of an app's metrics, and of what it says of a failure."""
+
 MOST_PARTS = 8
 _LONGEST_TEXT = 2000
 _VERSIONS = "Check that the seat and the SuperNode run the same version of Quatrefoil"
@@ -62,6 +68,7 @@ class Line:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._process: int | None = None
 
     def send(self, *content: bytes) -> None:
         """A frame, or ``PeerUnreachable`` where the other end has gone or does not read."""
@@ -72,31 +79,53 @@ class Line:
         except OSError as error:
             raise _gone(error) from None
 
-    def receive(self, *, begins: float | None) -> list[bytes]:
-        """The next frame. ``begins``: seconds in which it must have begun; None: whenever it does."""
-        first = self._exactly(1, begins)
-        length = int.from_bytes(first + self._exactly(7, PATIENCE), "big")
-        if length > LARGEST:
-            raise MessageRefused(f"a frame of {length} bytes is none of a seat's line", hint=_VERSIONS)
-        return parts.split_list(self._exactly(length, PATIENCE), MOST_PARTS)
+    def receive(self, *, begins: float | None, longest: int = LARGEST) -> list[bytes]:
+        """The next frame, of at most ``longest`` bytes. ``begins``: seconds in which it must have begun; None: whenever
+        it does. It is whole ``PATIENCE`` after that, or not heard."""
+        first = self._exactly(1, None if begins is None else time.monotonic() + begins)
+        whole = time.monotonic() + PATIENCE
+        length = int.from_bytes(first + self._exactly(7, whole), "big")
+        if length > longest:
+            raise MessageRefused(
+                f"a frame of {length} bytes is none of a seat's line: here it has at most {longest}", hint=_VERSIONS
+            )
+        return parts.split_list(self._exactly(length, whole), MOST_PARTS)
+
+    def watch(self) -> None:
+        """Be gone from now on when the process that connected is, whoever else it left its end of the line to.
+        ``PeerUnreachable`` if it is already. Where this system does not tell of another's end, nothing changes."""
+        process = self._credentials()[0]
+        if process <= 0 or not hasattr(os, "pidfd_open"):  # of another namespace, or no Linux
+            return
+        try:
+            self._process = os.pidfd_open(process)
+        except ProcessLookupError as error:
+            raise _gone(error) from None
+        except OSError:
+            return
 
     def user(self) -> int:
         """Whose process is at the other end, as the kernel says."""
-        if not hasattr(socket, "SO_PEERCRED"):
-            raise HostError("this system does not say whose process is at a socket", hint="Run a seat on Linux")
-        found = self._connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        return int(_CREDENTIALS.unpack(found)[1])
+        return int(self._credentials()[1])
 
     def close(self) -> None:
         self._connection.close()
+        if self._process is not None:
+            os.close(self._process)
+            self._process = None
 
-    def _exactly(self, count: int, seconds: float | None) -> bytes:
-        """Nothing is allocated for what has only been announced."""
-        end = None if seconds is None else time.monotonic() + seconds
+    def _credentials(self) -> tuple[int, ...]:
+        if not hasattr(socket, "SO_PEERCRED"):
+            raise HostError("this system does not say whose process is at a socket", hint="Run a seat on Linux")
+        found = self._connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        return _CREDENTIALS.unpack(found)
+
+    def _exactly(self, count: int, end: float | None) -> bytes:
+        """Until the monotonic time ``end``. Nothing is allocated for what has only been announced."""
         found = bytearray()
         try:
             while len(found) < count:
-                self._connection.settimeout(None if end is None else max(0.001, end - time.monotonic()))
+                self._await(end)
                 piece = self._connection.recv(min(count - len(found), 1 << 20))
                 if not piece:
                     raise ConnectionResetError("closed")
@@ -104,6 +133,19 @@ class Line:
         except OSError as error:
             raise _gone(error) from None
         return bytes(found)
+
+    def _await(self, end: float | None) -> None:
+        """Until something can be read. What was written before its process ended is read all the same."""
+        waiting = select.poll()
+        waiting.register(self._connection, select.POLLIN)
+        if self._process is not None:
+            waiting.register(self._process, select.POLLIN)
+        ready = waiting.poll(None if end is None else max(1.0, (end - time.monotonic()) * 1000))
+        if not ready:
+            raise TimeoutError
+        if all(one != self._connection.fileno() for one, _ in ready):
+            raise ConnectionResetError("the process that connected has ended")
+        self._connection.settimeout(None)
 
 
 def _gone(error: OSError) -> PeerUnreachable:
@@ -115,10 +157,11 @@ def _gone(error: OSError) -> PeerUnreachable:
 
 
 class FarApp:
-    """The app at the other end of a line, for the seat."""
+    """The app at the other end of a line, for the seat. ``seconds``: how long a call of it may take."""
 
-    def __init__(self, line: Line, sent: ForSilo) -> None:
+    def __init__(self, line: Line, sent: ForSilo, seconds: float) -> None:
         self._line = line
+        self._seconds = seconds
         self._told = ForSilo((), sent.names, sent.config).encode()
         self.metrics: Values = {}
 
@@ -133,14 +176,27 @@ class FarApp:
 
     def _asked(self, what: bytes, model: Arrays, count: int) -> list[bytes]:
         layout = layout_of(model)
-        self._line.send(what, self._told, layout.encode(), encode_arrays(model, layout))
-        said, *content = self._line.receive(begins=None) or [b""]
+        described = layout.encode()
+        self._line.send(what, self._told, described, encode_arrays(model, layout))
+        longest = LARGEST_METRICS  # of what is no model
+        if what == b"train":  # in whichever of the two types it comes
+            longest += 2 * len(described) + 8 * layout.length
+        said, *content = self._answer(what, longest)
         if said == b"failed":
             error = read_error(content)
             raise error if isinstance(error, CallerError) else CallerError(error.problem, hint=error.hint)
         if said != what or len(content) != count:
             raise MessageRefused(f"a ClientApp answers {said[:20]!r} to {what!r}", hint=_VERSIONS)
         return content
+
+    def _answer(self, what: bytes, longest: int) -> list[bytes]:
+        try:
+            return self._line.receive(begins=self._seconds, longest=longest) or [b""]
+        except PeerUnreachable as error:
+            raise PeerUnreachable(
+                f"{error.problem}: it was to {what.decode()}",
+                hint=f"Where that takes over {self._seconds:g} s, write more as `app-seconds` into the silo's file",
+            ) from None
 
 
 # ------------------------------------------------------------------------------------------------- the ClientApp's end

@@ -85,6 +85,9 @@ def _silo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--commit", action="append", default=[], type=Path, metavar="PATH", help="data to commit to")
     parser.add_argument("--seat", type=Path, metavar="FILE", help="the socket that its seat listens at")
     parser.add_argument("--app-user", metavar="USER", help="as whom the app's code runs, if not as the seat's user")
+    parser.add_argument(
+        "--app-seconds", type=count, default=86400, metavar="N", help="how long the app may train (default: a day)"
+    )
     parser.add_argument("--costs", type=Path, metavar="FILE", help="append what each layer took, as lines of JSON")
 
 

@@ -27,6 +27,7 @@ from quatrefoil.flower.settings import aggregator_settings
 from quatrefoil.output import report
 from quatrefoil.parties.aggregator import AggregatorProgram
 from quatrefoil.parties.party import PartyFiles
+from quatrefoil.secrecy import no_core_file
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.standing import Standing
 from quatrefoil.services.waiting import wait_until
@@ -113,6 +114,7 @@ class ConfidentialStrategy(Strategy):
         log(INFO, "Starting %s strategy:", type(self).__name__)
         self.summary()
         configs = {TRAIN: train_config or ConfigRecord(), EVALUATE: evaluate_config or ConfigRecord()}
+        no_core_file()
         with PartyFiles(self._options, "aggregator") as files:
             running = _Running(self, files, grid, initial_arrays, configs, evaluate_fn, timeout)
             if running.rounds != num_rounds:

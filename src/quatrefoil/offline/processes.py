@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pickle import PicklingError
 
+from quatrefoil import secrecy
 from quatrefoil.errors import CallerError
 from quatrefoil.offline.task import (
     Answer,
@@ -158,6 +159,7 @@ def _environment(added: dict[str, str]) -> Iterator[None]:
 def _work(pipe: Connection, prove: Prove, threads: int) -> None:
     # Ctrl-C reaches every process of a terminal: who started this one decides what becomes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    secrecy.no_core_file()  # what a task holds is as secret here as where it came from
     threading.Thread(target=_end_with_parent, daemon=True).start()
     share_threads(threads)
     while True:

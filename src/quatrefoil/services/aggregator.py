@@ -134,7 +134,8 @@ class AggregatorService:
     async def _agree(self) -> AgreedJob:
         if not await wait_until(lambda: not self._standing.missing, self._standing.for_rounds, self._waiting.give_up):
             raise PolicyError(
-                f"the job was not agreed in time: missing {', '.join(sorted(self._standing.missing))}",
+                f"the job was not agreed in time: missing {', '.join(sorted(self._standing.missing))}"
+                + self._standing.reasons(self._standing.missing),
                 hint="Start the silos that are missing",
             )
         if self._upper is not None:
@@ -144,7 +145,8 @@ class AggregatorService:
         await wake(self._standing.for_silos)
         if not await wait_until(lambda: not self._standing.unsigned, self._standing.for_rounds, self._waiting.give_up):
             raise PolicyError(
-                f"the job was not agreed in time: no consent of {', '.join(sorted(self._standing.unsigned))}",
+                f"the job was not agreed in time: no consent of {', '.join(sorted(self._standing.unsigned))}"
+                + self._standing.reasons(self._standing.unsigned),
                 hint="See in their output what they refuse",
             )
         job = self._enrolments.agreed()
@@ -218,18 +220,23 @@ class AggregatorService:
 
     async def _gather(self, aggregator: Aggregator) -> None:
         minimum = aggregator.minimum_silos
-        if not await wait_until(lambda: not self._standing.wanted(), self._standing.for_rounds, self._waiting.deadline):
+
+        def all_there() -> bool:
+            return not self._standing.expected()
+
+        if not await wait_until(all_there, self._standing.for_rounds, self._waiting.deadline):
 
             def enough() -> bool:
-                return len(aggregator.received) >= minimum or not self._standing.wanted()
+                return len(aggregator.received) >= minimum or all_there()
 
             await wait_until(enough, self._standing.for_rounds, self._waiting.give_up)
         received = aggregator.received
         missing = ", ".join(sorted(self._standing.invited - set(received)))
         if len(received) < minimum:
             raise PolicyError(
-                f"{len(received)} of at least {minimum} silos contributed in time; missing {missing}",
-                hint="See what they say, and run the aggregator again on the same state",
+                f"{len(received)} of at least {minimum} silos contributed in time; missing {missing}"
+                + self._standing.reasons(self._standing.invited - set(received)),
+                hint="Mend what they say, and run the aggregator again on the same state",
             )
         if missing:
             self._report(f"going on without {missing}")
@@ -254,16 +261,20 @@ class AggregatorService:
             return len(aggregator.confirmed) >= aggregator.quorum
 
         def hopeless() -> bool:
-            return len(self._standing.invited) - len(self._standing.declined) < aggregator.quorum
+            stopped = {silo for silo in self._standing.invited if self._standing.is_stopped(silo)}
+            gone = (stopped | set(self._standing.declined)) - set(aggregator.confirmed)
+            return len(self._standing.invited) - len(gone) < aggregator.quorum
 
         await wait_until(lambda: enough() or hopeless(), self._standing.for_rounds, self._waiting.give_up)
         if not enough():
-            silent = sorted(self._standing.invited - set(aggregator.confirmed) - set(self._standing.declined))
+            heard = {*aggregator.confirmed, *self._standing.declined, *self._standing.stopped}
+            silent = sorted(self._standing.invited - heard)
             reasons = "; ".join(f"{silo}: {reason}" for silo, reason in sorted(self._standing.declined.items()))
             raise PolicyError(
                 f"{len(aggregator.confirmed)} silos confirmed the roster, {aggregator.quorum} must"
                 + (f"; no word from {', '.join(silent)}" if silent else "")
-                + (f"; {reasons}" if reasons else ""),
+                + (f"; {reasons}" if reasons else "")
+                + self._standing.reasons(self._standing.invited - set(aggregator.confirmed)),
                 hint="Start the missing silos, and run the aggregator again on the same state",
             )
 
@@ -290,9 +301,9 @@ class AggregatorService:
         def changed() -> bool:
             return aggregator.received != at_hand
 
-        if self._standing.wanted():
-            self._report(f"{why}: waiting for {', '.join(sorted(self._standing.wanted()))}")
+        if self._standing.expected():
+            self._report(f"{why}: waiting for {', '.join(sorted(self._standing.expected()))}")
             await wait_until(
-                lambda: changed() or not self._standing.wanted(), self._standing.for_rounds, self._waiting.give_up
+                lambda: changed() or not self._standing.expected(), self._standing.for_rounds, self._waiting.give_up
             )
         return changed()

@@ -85,7 +85,8 @@ class CommitteeAuthority:
             )
         if not desk.opening.can_open:
             raise PolicyError(
-                f"{len(desk.members.usable)} members of the committee have given keys in time, which are too few",
+                f"{len(desk.members.usable)} members of the committee have given keys in time, which are too few"
+                + self._standing.reasons(name for name in desk.members.names if desk.opening.wants_key(name)),
                 hint="Start the missing silos, and run the aggregator again on the same state",
             )
         return desk.opening.offer()

@@ -8,7 +8,7 @@ was sent before the attempt had been offered to it: an answer to an earlier one,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from quatrefoil.errors import MessageRefused
@@ -42,6 +42,8 @@ class Standing:
     """Whether members of a committee are to check their shares now."""
     proposal: bytes | None = None
     declined: dict[str, str] = field(default_factory=dict)
+    stopped: dict[str, tuple[bytes | None, str]] = field(default_factory=dict)
+    """Silos that have said that they do nothing more about an offer, and why."""
     statement: bytes | None = None
     objected: set[str] = field(default_factory=set)
     told: set[str] = field(default_factory=set)
@@ -74,6 +76,18 @@ class Standing:
             return True
         # One that was refused before this attempt was offered to it answered an earlier one, and may try again.
         return not aggregator.roster_is_closed and silo not in self.offered and silo not in aggregator.received
+
+    def expected(self) -> list[str]:
+        """Of those that are wanted, the ones that may still come: they have not said that they stopped."""
+        return [silo for silo in self.wanted() if not self.is_stopped(silo)]
+
+    def is_stopped(self, silo: str) -> bool:
+        """Whether a silo has stopped at what is offered now."""
+        return silo in self.stopped and self.stopped[silo][0] == self.offer
+
+    def reasons(self, silos: Iterable[str]) -> str:
+        """For the end of an error: why those of them stopped that have said so."""
+        return "".join(f"; {silo} stopped: {self.stopped[silo][1]}" for silo in sorted(silos) if silo in self.stopped)
 
     def require_same_job(self, silo: str, job: bytes, done: int) -> None:
         """Refuse a silo that is at another job, or ahead of this one."""

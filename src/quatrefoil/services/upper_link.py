@@ -1,9 +1,9 @@
 """The link of a group's aggregator to the upper job: the silo that it is there, in a thread of its own.
 
 The silo asks and waits as every silo does, and the group's aggregator answers its own silos meanwhile. Only this thread
-touches the upper silo, its state and its log; what crosses is the sum of the group's open round on the way up, and the
-sums over all groups on the way down. It may be rounds ahead of the group: it confirms rosters that the group is not in,
-takes what the other groups added, and keeps that until the group has come so far.
+changes the upper silo, its state and its log; what crosses is the sum of the group's open round on the way up, and on
+the way down that the sum over all groups is in that state. It may be rounds ahead of the group: it confirms rosters
+that the group is not in, takes what the other groups added, and that stays on the disk until the group has come so far.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class UpperLink:
         self._channel: Channel | None = None
         self._waiting: tuple[int, GroupSum] | None = None
         """The group's open round, and its sum; the thread reads it in its turn."""
-        self._totals: dict[int, GroupSum] = {}
+        self._taken: set[int] = set()
+        """Rounds whose sum over all groups is in the upper silo's state, and was not published to the group."""
         self._published = 0
         self._digest: bytes | None = None
         self._ended = False
@@ -117,19 +118,20 @@ class UpperLink:
             self._waiting = number, group_sum(opened, self._grain)
             self._turn.notify_all()
         try:
-            if number not in self._totals:
+            if number not in self._taken:
                 self._report(f"round {number}: the group's sum waits for the upper job")
-            await self._until(lambda: number in self._totals or self._rounds_done >= number)
+            await self._until(lambda: number in self._taken or self._rounds_done >= number)
         finally:
             with self._turn:
                 self._waiting = None
-        if number not in self._totals:
+        total = await asyncio.to_thread(self._upper.total, number) if number in self._taken else None
+        if total is None:
             raise StateCorrupt(
                 f"the upper job's sum of round {number} was published to the group before, and this state of the group "
                 "does not know of it: it is an old copy",
                 hint="Put back the state of the group's aggregator as it was last",
             )
-        finished = publish_total(aggregator, opened, self._totals[number], self._grain)
+        finished = publish_total(aggregator, opened, total, self._grain)
         self._publish(number)
         return finished
 
@@ -164,8 +166,7 @@ class UpperLink:
 
     def _publish(self, number: int) -> None:
         self._published = number
-        for old in [one for one in self._totals if one <= number]:
-            del self._totals[old]
+        self._taken = {one for one in self._taken if one > number}
 
     # -------------------------------------------------------------------------------------------------- in the thread
 
@@ -186,9 +187,7 @@ class UpperLink:
         was taken, and before anybody was told."""
         silo = self._upper.silo
         for number in self._upper.held:
-            total = self._upper.total(number)
-            assert total is not None
-            self._tell(total=(number, total))
+            self._tell(taken=number)
         self._tell(digest=silo.job.digest(), rounds_done=silo.rounds_done)  # also where nothing more is asked
 
     def _connect(self) -> Channel:
@@ -227,8 +226,8 @@ class UpperLink:
         self._upper.forget(self._published)
         self._upper.take(offer, release, result, receipts)
         number = self._upper.silo.rounds_done
-        if (total := self._upper.total(number)) is not None:  # None: of a result that comes again, and was published
-            self._tell(total=(number, total), rounds_done=number)
+        if self._upper.total(number) is not None:  # None: of a result that comes again, and was published
+            self._tell(taken=number, rounds_done=number)
 
     def end(self) -> None:
         self._upper.end()
@@ -237,7 +236,7 @@ class UpperLink:
         self,
         *,
         digest: bytes | None = None,
-        total: tuple[int, GroupSum] | None = None,
+        taken: int | None = None,
         rounds_done: int | None = None,
         ended: bool = False,
         failed: BaseException | None = None,
@@ -246,8 +245,8 @@ class UpperLink:
 
         async def note() -> None:
             self._digest = digest or self._digest
-            if total is not None and total[0] > self._published:
-                self._totals[total[0]] = total[1]
+            if taken is not None and taken > self._published:
+                self._taken.add(taken)
             self._rounds_done = self._rounds_done if rounds_done is None else rounds_done
             self._ended = self._ended or ended
             if failed is not None and not self._stopping:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from quatrefoil.errors import HostError, StateCorrupt
 
 
 class SqliteState:
-    """State in one SQLite file, synchronised to disk at every change; one process at a time.
+    """State in one SQLite file, synchronised to disk at every change; one process at a time, for any thread.
 
     A change is one write to a log beside the file, and one ``fdatasync``: that log belongs to the state, and a copy of
     the file without it is an older state.
@@ -18,6 +19,8 @@ class SqliteState:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._turn = threading.RLock()
+        """Of one connection: what another thread reads in the middle of a change may be taken back."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
@@ -37,17 +40,35 @@ class SqliteState:
             ) from None
 
     def get(self, name: str) -> bytes | None:
-        row = self._execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+        with self._turn:
+            row = self._execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
         return None if row is None else bytes(row[0])
 
     def put_once(self, name: str, value: bytes) -> bytes:
-        if self._execute("INSERT OR IGNORE INTO state VALUES (?, ?)", (name, value)).rowcount == 1:
-            return value
-        stored = self.get(name)
+        with self._turn:
+            if self._execute("INSERT OR IGNORE INTO state VALUES (?, ?)", (name, value)).rowcount == 1:
+                return value
+            stored = self.get(name)
         assert stored is not None
         return stored
 
     def replace(self, changes: Mapping[str, bytes | None]) -> None:
+        with self._turn:
+            self._replace(changes)
+
+    def names(self, prefix: str) -> list[str]:
+        matching = "SELECT name FROM state WHERE substr(name, 1, ?) = ? ORDER BY name"
+        with self._turn:
+            return [row[0] for row in self._execute(matching, (len(prefix), prefix)).fetchall()]
+
+    def problem(self) -> str | None:
+        """Nothing: what is wrong with a file is an error of the call."""
+        return None
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _replace(self, changes: Mapping[str, bytes | None]) -> None:
         self._execute("BEGIN IMMEDIATE")
         try:
             for name, value in changes.items():
@@ -60,17 +81,6 @@ class SqliteState:
             if self._database.in_transaction:  # a full disk has rolled it back already
                 self._execute("ROLLBACK")
             raise
-
-    def names(self, prefix: str) -> list[str]:
-        rows = self._execute("SELECT name FROM state WHERE substr(name, 1, ?) = ? ORDER BY name", (len(prefix), prefix))
-        return [row[0] for row in rows.fetchall()]
-
-    def problem(self) -> str | None:
-        """Nothing: what is wrong with a file is an error of the call."""
-        return None
-
-    def close(self) -> None:
-        self._database.close()
 
     def _execute(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
         try:

@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import TextIO
 
 from quatrefoil.bench.report import records
+from quatrefoil.bench.report.family import family_of_what_starts
 from quatrefoil.bench.report.parts import Part
 from quatrefoil.bench.report.records import RESULTS, Here, Kept, Record
 from quatrefoil.errors import EvidenceRejected, HostError
@@ -48,7 +49,9 @@ def measure(part: Part, quick: bool, folder: Path, way: Way, now: Here, say: Say
     with tempfile.TemporaryDirectory(prefix="quatrefoil-bench-") as name:
         file = Path(name) / "result.json"
         clock = time.perf_counter()
-        _run(part, (*way.command, *arguments, "--json", str(file)), folder, way, part.most_seconds(quick), say)
+        command = (*way.command, *arguments, "--json", str(file))
+        with family_of_what_starts() as end_family:
+            _run(part, command, folder, way, part.most_seconds(quick), say, end_family)
         seconds = time.perf_counter() - clock
         try:
             data = file.read_bytes()
@@ -74,7 +77,15 @@ def measure(part: Part, quick: bool, folder: Path, way: Way, now: Here, say: Say
     return Kept(record, result)
 
 
-def _run(part: Part, command: Sequence[str], folder: Path, way: Way, most: float, say: Say) -> None:
+def _run(
+    part: Part,
+    command: Sequence[str],
+    folder: Path,
+    way: Way,
+    most: float,
+    say: Say,
+    end_family: Callable[[], None],
+) -> None:
     """To its end. What it prints for people is kept in ``NAME.txt``; its progress is passed on, line by line."""
     with (folder / RESULTS / f"{part.name}.txt").open("wb") as printed:
         process = subprocess.Popen(  # noqa: S603 - our own program
@@ -97,7 +108,8 @@ def _run(part: Part, command: Sequence[str], folder: Path, way: Way, most: float
             last = _passed_on(process, lines, time.monotonic() + most, say)
             late = process.poll() is None
         finally:
-            _end(process)  # with whatever else holds the pipe open, so that the listener ends
+            _end(process)
+            end_family()  # with whatever else holds the pipe open, so that the listener ends
             listener.join()
     while not lines.empty():
         last = lines.get()
@@ -125,7 +137,7 @@ def _passed_on(process: subprocess.Popen[str], lines: SimpleQueue[str], end: flo
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """The bench and whatever it started: asked first, so that it stops its servers; then the whole group is killed."""
+    """The bench and its group: asked first, so that it stops its servers; then killed."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGINT)
@@ -144,7 +156,7 @@ def _ended(code: int, last: str) -> str:
 
 @dataclass(frozen=True)
 class _Processors:
-    """Processor time so far in seconds: of the whole machine, of this process's ended children, and the clock.
+    """Processor time so far in seconds: of the whole machine, of this process's ended descendants, and the clock.
 
     ``busy`` is None where there is no ``/proc/stat`` (proc_stat(5)); time that a host took from this machine counts.
     """

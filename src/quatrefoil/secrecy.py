@@ -15,7 +15,8 @@ _SET_PDEATHSIG, _SET_DUMPABLE = 1, 4
 def no_core_file() -> None:
     """Neither of this process nor of what it starts; and no other process of its user may read its memory.
 
-    The limit is inherited. Where a program is told of crashes instead (core(5)), it is asked nothing of this process.
+    The limit is inherited. Where a program is told of crashes instead (core(5)), it is asked nothing of this process;
+    a new program in a child (execve(2)) has to say that again for itself.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _prctl()(_SET_DUMPABLE, 0, 0, 0, 0)
