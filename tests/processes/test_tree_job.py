@@ -178,9 +178,8 @@ def test_with_the_states_of_both_levels_in_a_database_all_of_it_may_be_killed(tr
         kept = set(database.sql("SELECT DISTINCT state FROM quatrefoil_state").splitlines())
         parties = {name for group in ("upper", *tree.groups) for name in (group, f"{group}-keeper")}
         assert kept >= parties | {f"{group}/upper" for group in tree.groups}
-        assert not list((tree.folder / "state").glob("**/state.sqlite")) or not {
-            str(file.parent.relative_to(tree.folder / "state")) for file in tree.folder.glob("state/**/state.sqlite")
-        } & (parties | {f"{group}/upper" for group in tree.groups})
+        in_files = {file.parent for file in tree.folder.glob("state/**/state.sqlite")}
+        assert in_files == {tree.folder / "state" / silo for silos in tree.groups.values() for silo in silos}
 
 
 # ------------------------------------------------------------------------------------------------- killed at each step

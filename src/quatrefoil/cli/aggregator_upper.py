@@ -14,7 +14,7 @@ from quatrefoil.cli.silo import dialer_of, provenance_of, silo_of, witness_of
 from quatrefoil.errors import CallerError, QuatrefoilError
 from quatrefoil.federation.commitments import NOTHING
 from quatrefoil.federation.group_sums import upper_initial
-from quatrefoil.federation.tree import UpperSilo, grain_of, require_group_policy, require_upper_policy
+from quatrefoil.federation.tree import UpperSilo, grain_of, require_upper_policy
 from quatrefoil.federation.user_code import load_model
 from quatrefoil.federation.vectors import Arrays, layout_of
 from quatrefoil.policy import Policy
@@ -77,13 +77,12 @@ def first_model(options: argparse.Namespace) -> Arrays:
     return upper_initial(length)
 
 
-def require_place(policy: Policy, backend: str, *, adds_groups: bool, goes_up: bool) -> None:
-    """``PolicyError`` where a job cannot have the place in a tree that the options give it."""
+def require_place(policy: Policy, *, adds_groups: bool, goes_up: bool) -> None:
+    """``PolicyError`` or ``CallerError`` where a job cannot have the place in a tree that the options give it, whatever
+    is planned for it; of a group, ``require_group_policy`` asks for more."""
     if adds_groups:
         require_upper_policy(policy)
-    if goes_up:
-        require_group_policy(policy, backend)
-    elif policy.goes_up:
+    if policy.goes_up and not goes_up:
         raise CallerError(
             f"by policy {policy.name} the job's sums go up to another job, and --upper is not given",
             hint="Name the upper aggregator with --upper, or take [tree] out of the policy of all parties",
