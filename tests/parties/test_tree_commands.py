@@ -35,6 +35,19 @@ LIMITS = {
     "backend": "additive-rlwe",
     "accept": '"software-keeper"',
 }
+
+
+def committee(text: str) -> str:
+    """The same policy, without a keeper."""
+    return (
+        text.replace("threats = [", 'threats = ["byzantine-silo", ')
+        .replace("value_bits", "update_norm = 3.0\nvalue_bits")
+        .replace('["software"]', '["committee"]')
+        .replace('["software-keeper"]', "[]")
+        + '[key_authority]\nkind = "committee"\nmembers = 8\nsilent = 2\nliars = 1\n'
+    )
+
+
 TREE = '[tree]\nplace = "group"\n'
 ALONE = POLICY.format(**LIMITS)
 UPPER = ALONE.replace("clip = 1.0", "clip = 2147483647.0").replace("value_bits = 16", "value_bits = 32")
@@ -47,6 +60,9 @@ POLICIES = {
     "short": UPPER.replace("clip = 2147483647.0", "clip = 1.0"),
     "narrow": UPPER.replace("value_bits = 32", "value_bits = 16"),
     "scaled": UPPER.replace("value_bits = 32", "update_norm = 300000.0\nvalue_bits = 32"),
+    "shared": committee(ALONE) + TREE,
+    "proven": UPPER.replace("threats = [", 'threats = ["byzantine-silo", '),
+    "committee": committee(UPPER).replace("update_norm = 3.0", "update_norm = 300000.0"),
     "two": UPPER.replace("minimum_silos = 3", "minimum_silos = 2").replace(
         "colluding_silos = 1", "colluding_silos = 0"
     ),
@@ -85,11 +101,11 @@ class Site:
         ]
 
 
-def workload(parameters: int) -> str:
+def workload(parameters: int, silos: int = 3) -> str:
     phases = "".join(
         f'[[phases]]\nname = "{kind}"\nkind = "{kind}"\ndata = "{"key" if kind == "keys" else "update"}"\n'
         + (f"parameters = {parameters}\n" if kind != "keys" else "")
-        + "silos = 3\nrounds = 1\nlatency_ms = 10000\n"
+        + f"silos = {silos}\nrounds = 1\nlatency_ms = 10000\n"
         for kind in ("collect", "aggregate", "keys")
     )
     return f'name = "toy"\n{phases}'
@@ -105,6 +121,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         (folder / f"{name}.toml").write_text(text)
     (folder / "workload.toml").write_text(workload(4))
     (folder / "upper-workload.toml").write_text(workload(7))
+    (folder / "eight.toml").write_text(workload(4, 8))
     np.savez(folder / "model.npz", np.zeros(4))
     calibrate(availability(), lambda: None, bytes, seconds=0.1).save(folder / "costs.json")
     return Site(folder, people)
@@ -135,6 +152,25 @@ def test_sums_are_not_added_under_a_policy_that_scales_them_down(site, tmp_path,
     assert "holds what is added to a norm of 300000" in told and "Take update_norm out of the upper policy" in told
     told = refusal(site.group(tmp_path / "group", upper_policy=str(site.folder / "scaled.toml")), capsys)
     assert "would be scaled down to that" in told
+
+
+def test_a_group_with_a_committee_has_no_keeper(site, tmp_path, capsys) -> None:
+    changed = {"policy": "shared", "silos": "a,b,c,d,e,f,g,h", "workload": str(site.folder / "eight.toml")}
+    told = refusal(site.group(tmp_path / "one", "keeper", **changed), capsys)
+    assert "the upper aggregator does not answer" in told
+    told = refusal(site.group(tmp_path / "two", **changed), capsys)
+    assert "has a committee, and --keeper is given" in told
+
+
+@pytest.mark.parametrize("policy", ["proven", "committee"])
+def test_sums_are_not_added_under_a_policy_that_wants_them_proven(site, tmp_path, capsys, policy: str) -> None:
+    told = [
+        refusal(site.upper(tmp_path / "upper", policy=policy), capsys),
+        refusal(site.group(tmp_path / "group", upper_policy=str(site.folder / f"{policy}.toml")), capsys),
+    ]
+    for line in told:
+        assert "there are no proofs about values of 32 bits" in line and "Take byzantine-silo out of the upper" in line
+        assert ("and appoint a keeper" in line) == (policy == "committee")
 
 
 def test_two_groups_are_not_added(site, tmp_path, capsys) -> None:

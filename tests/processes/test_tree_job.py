@@ -145,6 +145,43 @@ def test_with_both_states_of_a_group_in_a_database_it_goes_on_where_it_was_kille
             assert (tree.folder / "state" / folder / "database").exists()
 
 
+def test_with_the_states_of_both_levels_in_a_database_all_of_it_may_be_killed(tree: TreeJob) -> None:
+    """An aggregator of each level, and then every process of the database at once, while sums wait above."""
+    if reason := postgres_server.why_not():
+        pytest.skip(reason)
+    with postgres_server.server() as database:
+
+        def state(name: str) -> tuple[str, ...]:
+            return "--database", f"{database.url()}#{name}"
+
+        tree.hold("south")
+        tree.start_keeper("upper", *state("upper-keeper"))
+        tree.start_upper_aggregator(*state("upper"))
+        for group, silos in tree.groups.items():
+            tree.start_keeper(group, *state(f"{group}-keeper"))
+            tree.start_aggregator(group, *state(group))
+            for silo in silos:
+                tree.start_silo(group, silo)
+        for group in ("north", "west"):
+            until(tree, group, "contribution", upper=True)
+        tree.kill("north")
+        tree.kill("upper")
+        tree.start_aggregator("north", *state("north"))
+        tree.start_upper_aggregator(*state("upper"))
+        until(tree, "upper", "round-opened", 2)  # the same attempt, offered again
+        database.kill()
+        tree.go_on("south")
+        until(tree, "dakar", "contribution")
+        database.start()
+        tree.finish(seconds=SOON)
+        check(tree)
+        kept = set(database.sql("SELECT DISTINCT state FROM quatrefoil_state").splitlines())
+        parties = {name for group in ("upper", *tree.groups) for name in (group, f"{group}-keeper")}
+        assert kept >= parties | {f"{group}/upper" for group in tree.groups}
+        in_files = {file.parent for file in tree.folder.glob("state/**/state.sqlite")}
+        assert in_files == {tree.folder / "state" / silo for silos in tree.groups.values() for silo in silos}
+
+
 # ------------------------------------------------------------------------------------------------- killed at each step
 
 

@@ -76,13 +76,17 @@ def workload(parameters: int, silos: int, rounds: int) -> str:
 
 
 class TreeJob(Commands):
-    """``groups``: which of :data:`GROUPS` take part. A group's parties are NAME, NAME-keeper and its silos."""
+    """``groups``: which of :data:`GROUPS` take part. A group's parties are NAME, NAME-keeper and its silos, and NAME-up
+    above. ``apart``: whether the upper job is another consortium's, with a root of its own."""
 
-    def __init__(self, folder: Path, costs: Path, groups: Sequence[str], rounds: int = ROUNDS) -> None:
+    def __init__(
+        self, folder: Path, costs: Path, groups: Sequence[str], rounds: int = ROUNDS, *, apart: bool = False
+    ) -> None:
         super().__init__(folder, cwd=folder)
         shutil.copy(HERE / "tree_toy.py", folder)
         self.groups = {name: GROUPS[name] for name in groups}
         self.rounds = rounds
+        self.apart = apart
         self._costs = costs
         self.ports = {name: free_port() for group in ("upper", *groups) for name in (group, f"{group}-keeper")}
         self.metrics = {name: free_port() for name in groups}
@@ -90,9 +94,14 @@ class TreeJob(Commands):
         (folder / "upper.toml").write_text(UPPER_POLICY)
         (folder / "group-workload.toml").write_text(workload(VALUES, 3, rounds))
         (folder / "upper-workload.toml").write_text(workload(VALUES + 3, len(groups), rounds))
-        authority = CertificateAuthority.create(folder / "ca", "loopback-consortium", clock=system_clock)
-        for file, content in authority.public_files().items():
-            (folder / file).write_bytes(content)
+        authorities: dict[Path, Any] = {self.root(name): None for name in ("north", "upper")}
+        for root in authorities:
+            root.parent.mkdir(exist_ok=True)
+            authorities[root] = found = CertificateAuthority.create(
+                root.parent / "ca", f"{root.parent.name}-consortium", clock=system_clock
+            )
+            for file, content in found.public_files().items():
+                (root.parent / file).write_bytes(content)
         roles = {"upper": "aggregator", "upper-keeper": "keeper"}
         for group, silos in self.groups.items():
             roles |= {group: "aggregator", f"{group}-keeper": "keeper", f"{group}-up": "silo"}
@@ -101,7 +110,12 @@ class TreeJob(Commands):
                 steps = np.full(samples, step * HEAVIEST * float(GRAIN))
                 np.savez(folder / f"data-{name}.npz", steps=steps, group=np.full(samples, group))
         for name, role in roles.items():
-            authority.issue(name, role, directory=folder / "identities" / name)
+            authorities[self.root(name)].issue(name, role, directory=folder / "identities" / name)
+
+    def root(self, name: str) -> Path:
+        """Of the consortium that certified a party."""
+        above = name in ("upper", "upper-keeper") or name.endswith("-up")
+        return (self.folder / "apart" if self.apart and above else self.folder) / "root.pem"
 
     # ------------------------------------------------------------------------------------------------------- parties
 
@@ -118,9 +132,9 @@ class TreeJob(Commands):
         names = ",".join(f"{group}-up" for group in self.groups)
         self._aggregator("upper", names, "--groups-of", "tree_toy:initial", *arguments)
 
-    def start_keeper(self, group: str) -> None:
+    def start_keeper(self, group: str, *arguments: str) -> None:
         name = f"{group}-keeper"
-        self._start(name, self._policy(group), "keeper", "--listen", self._address(name))
+        self._start(name, self._policy(group), "keeper", "--listen", self._address(name), *arguments)
 
     def start_group(self, group: str, *arguments: str) -> None:
         self.start_keeper(group)
@@ -131,6 +145,7 @@ class TreeJob(Commands):
     def start_aggregator(self, group: str, *arguments: str) -> None:
         up = ("--upper", self._address("upper"), "--upper-policy", str(self.folder / "upper.toml"))
         up += ("--upper-identity", str(self.folder / "identities" / f"{group}-up"))
+        up += ("--upper-root", str(self.root("upper"))) if self.apart else ()
         up += ("--initial", "tree_toy:initial", "--out", str(self.folder / f"{group}.npz"))
         up += ("--metrics", f"{HOST}:{self.metrics[group]}")
         self._aggregator(group, ",".join(self.groups[group]), *up, *arguments)
@@ -157,7 +172,7 @@ class TreeJob(Commands):
         self._start(name, self._policy(name), "aggregator", *given, *arguments)
 
     def _start(self, name: str, policy: Path, *arguments: str) -> None:
-        own = ("--identity", str(self.folder / "identities" / name), "--root", str(self.folder / "root.pem"))
+        own = ("--identity", str(self.folder / "identities" / name), "--root", str(self.root(name)))
         own += ("--policy", str(policy), "--state", str(self.folder / "state" / name))
         self._spawn(name, self.command_line(name, *arguments, *own))
 

@@ -161,6 +161,9 @@ def test_a_group_does_not_consent_to_an_upper_job_that_its_sums_do_not_fit(chang
                 with pytest.raises(CallerError, match=problem):
                     await group.upper.digest()
                 assert "upper" in group.vitals.problems()
+                assert any(line.startswith("upper job: ") for line in group.reports)
+                with pytest.raises(CallerError, match=problem):  # at once: no silo of it has come yet
+                    await group.finished()
             assert grove.upper.service.standing.unsigned == set(GROUPS)
 
     asyncio.run(job())

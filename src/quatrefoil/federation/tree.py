@@ -27,7 +27,7 @@ from quatrefoil.federation.messages import Job
 from quatrefoil.federation.publishing import FinishedRound
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.sums import OpenedSum
-from quatrefoil.policy import Limits, Policy
+from quatrefoil.policy import PROVEN, Limits, Policy
 from quatrefoil.state import State
 from quatrefoil.transport.statement import Signed
 
@@ -179,6 +179,14 @@ def require_upper_policy(policy: Policy) -> None:
             f"policy {policy.name} adds values up to {limits.clip:g} in {limits.value_bits} bits, and sums of groups "
             "are integers that are not to be rounded",
             hint=f"Agree on an upper policy with clip = {LARGEST}.0 and value_bits = {UPPER_BITS}",
+        )
+    if PROVEN in policy.threats:
+        committee, keeper = (
+            (", as a committee needs,", ", and appoint a keeper") if policy.key_authority.is_committee else ("", "")
+        )
+        raise PolicyError(
+            f"policy {policy.name} names {PROVEN}{committee} and there are no proofs about values of {UPPER_BITS} bits",
+            hint=f"Take {PROVEN} out of the upper policy{keeper}; in a group's own it has silos prove what they add",
         )
     if limits.update_norm != math.inf:
         raise PolicyError(

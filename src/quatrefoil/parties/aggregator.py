@@ -19,6 +19,7 @@ from quatrefoil.federation.enrolment import Enrolments, JobTerms
 from quatrefoil.federation.messages import Member
 from quatrefoil.federation.provenance import AggregatorProvenance, read_parent
 from quatrefoil.federation.spool import FileSpool
+from quatrefoil.federation.tree import require_group_policy
 from quatrefoil.federation.user_code import save_model
 from quatrefoil.federation.vectors import Arrays, encode_arrays, layout_of, model_digest
 from quatrefoil.meter import Meter, MeteredAggregation, MeteredProofs, MeteredTransport
@@ -73,13 +74,15 @@ class AggregatorProgram:
         self._require_job()
         self.receipt_key = files.receipt_key()
         warn_insecure(self.files.policy)
+        require_place(files.policy, adds_groups=adds_groups, goes_up=upper is not None)
         workload = Workload.load(options.workload)
         self.rounds = training_phase(workload, parameters=self.layout.length, silos=len(self.silos)).rounds
         self.plan = self._plan(workload)
         backend = self.plan.backend("aggregation")
         if options.backend not in (None, backend):
             raise CallerError(f"the plan uses {backend}, not {options.backend}", hint="Leave --backend to the plan")
-        require_place(files.policy, backend, adds_groups=adds_groups, goes_up=upper is not None)
+        if upper is not None:
+            require_group_policy(files.policy, backend)
         self.aggregation = MeteredAggregation(
             stack.aggregation_of(self.files.policy, backend, threads=options.threads), self.meter
         )

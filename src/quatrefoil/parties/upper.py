@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from quatrefoil.errors import CallerError, QuatrefoilError
 from quatrefoil.federation.commitments import NOTHING
-from quatrefoil.federation.tree import UpperSilo, grain_of, require_group_policy, require_upper_policy
+from quatrefoil.federation.tree import UpperSilo, grain_of, require_upper_policy
 from quatrefoil.output import report
 from quatrefoil.parties.channels import aggregator_dialer
 from quatrefoil.parties.party import PartyFiles, warn_insecure
@@ -28,13 +28,12 @@ SAMPLES = 1
 """With which every group enrols: what goes up is weighed."""
 
 
-def require_place(policy: Policy, backend: str, *, adds_groups: bool, goes_up: bool) -> None:
-    """``PolicyError`` where a job cannot have the place in a tree that the options give it."""
+def require_place(policy: Policy, *, adds_groups: bool, goes_up: bool) -> None:
+    """``PolicyError`` or ``CallerError`` where a job cannot have the place in a tree that the options give it, whatever
+    is planned for it; of a group, ``require_group_policy`` asks for more."""
     if adds_groups:
         require_upper_policy(policy)
-    if goes_up:
-        require_group_policy(policy, backend)
-    elif policy.goes_up:
+    if policy.goes_up and not goes_up:
         raise CallerError(
             f"by policy {policy.name} the job's sums go up to another job, and --upper is not given",
             hint="Name the upper aggregator with --upper, or take [tree] out of the policy of all parties",

@@ -132,14 +132,14 @@ class AggregatorService:
     # ---------------------------------------------------------------------------------------------------- the rounds
 
     async def _agree(self) -> AgreedJob:
+        if self._upper is not None:  # silos enrol meanwhile; where the link upward has failed there is no job for them
+            self._enrolments.go_up(await self._upper.digest())
         if not await wait_until(lambda: not self._standing.missing, self._standing.for_rounds, self._waiting.give_up):
             raise PolicyError(
                 f"the job was not agreed in time: missing {', '.join(sorted(self._standing.missing))}"
                 + self._standing.reasons(self._standing.missing),
                 hint="Start the silos that are missing",
             )
-        if self._upper is not None:
-            self._enrolments.go_up(await self._upper.digest())
         self._standing.signed_job = self._enrolments.job()
         self._standing.unsigned = set(self._enrolments.unsigned())
         await wake(self._standing.for_silos)

@@ -252,6 +252,7 @@ class UpperLink:
             if failed is not None and not self._stopping:
                 self._failed = failed
                 if isinstance(failed, QuatrefoilError):
+                    self._report(f"upper job: {failed.problem}")  # the group is told when it next needs it: in hours
                     self._on_failed(failed)
             await wake(self._news)
 
