@@ -94,7 +94,8 @@ def _run(options: argparse.Namespace) -> None:
         for step, bound in zip(graph.steps, graph.bounds, strict=True)
     ]
     accuracy = asdict(found) | {"drop": found.drop}
-    write_json(options.json, SCHEMA, {"weights": graph.weights, "accuracy": accuracy, "steps": steps})
+    sizes = {"inputs": graph.inputs, "cells": graph.cells, "weights": graph.weights}
+    write_json(options.json, SCHEMA, {**sizes, "accuracy": accuracy, "steps": steps})
 
 
 def _require_new(options: argparse.Namespace) -> None:
@@ -133,7 +134,7 @@ def _show(graph: IntegerGraph, found: Accuracy) -> None:
         )
         for step, value, bound in zip(graph.steps, graph.values[1:], graph.bounds, strict=True)
     ]
-    title = f"{graph.weights:,} weights in integers"
+    title = f"{graph.weights:,} weights in integers; for a workload: {graph.inputs:,} inputs, {graph.cells:,} cells"
     console().print(table(title, ("step", "node", "gives", "values", "largest sum"), rows))
     right = (
         ""
