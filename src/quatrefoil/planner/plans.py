@@ -116,6 +116,8 @@ class PhaseRoute(WireObject):
     parameter_set: str
     claims: tuple[Claim, ...]
     unprotected: tuple[str, ...]
+    proven_share: float
+    """Of its receipts, the least share whose answers are proven; 0 where none are."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,8 @@ class Plan:
     def _route_of(self, phase: PlannedPhase) -> PhaseRoute:
         claims = tuple(Claim(a.threat, a.layer, a.backend, a.condition) for a in phase.threats)
         left = tuple(u.threat for u in self.unprotected if u.phase == phase.name)
-        return PhaseRoute(phase.name, phase.layers, phase.backends, phase.parameter_set, claims, left)
+        share = phase.proven.share if phase.proven else 0.0
+        return PhaseRoute(phase.name, phase.layers, phase.backends, phase.parameter_set, claims, left, share)
 
 
 def _phase_json(phase: PlannedPhase) -> dict[str, Any]:
@@ -252,4 +255,4 @@ def _phase_json(phase: PlannedPhase) -> dict[str, Any]:
     }
 
 
-__all__ = ["Plan", "PlannedPhase", "Refusal", "Route", "Tradeoff", "Unprotected"]
+__all__ = ["Claim", "PhaseRoute", "Plan", "PlannedPhase", "Refusal", "Route", "Tradeoff", "Unprotected"]
