@@ -161,7 +161,7 @@ def test_a_measurement_that_is_no_figure(value: float) -> None:
 
 def test_a_machine_with_a_number_beyond_all_numbers_is_refused() -> None:
     """Plans write it out again, in JSON that has no infinity."""
-    text = json.dumps({"schema": "quatrefoil.costs/3", **make_costs().to_json()})
+    text = json.dumps({"schema": "quatrefoil.costs/4", **make_costs().to_json()})
     with pytest.raises(PolicyInvalid, match=r"^FILE: holds 1e999, which no number is as large as"):
         Costs.parse(text.replace('"cores": 2', '"cores": 1e999'), source="FILE")
 

@@ -205,6 +205,12 @@ def test_a_graph_without_weights_is_not_proven(kind: str) -> None:
     assert f"{kind} phases have none" in proving.unprovable(phase, asking({"network"}, "tpm"))
 
 
+def test_proofs_of_updates_do_nothing_for_an_answer() -> None:
+    here = make_available(("proofs", PROVEN_ANSWERS), ("proofs", "bounded-update"), servers=("tpm",))
+    made = plan(work(ANSWER), asking(INTEGRITY, "tpm"), make_costs(), here).phases[0]
+    assert {one.backend: one.reason for one in made.refused}["bounded-update"] == "it does nothing in infer phases"
+
+
 def test_proofs_of_answers_do_nothing_for_a_round() -> None:
     asked = replace(
         policy({"byzantine-silo"}),

@@ -169,6 +169,8 @@ class Options:
             return fitting.unserved(phase, self.policy)
         if backend == PROVEN_ANSWERS:
             return proving.unprovable(phase, self.policy)
+        if layer == "proofs" and phase.kind not in FEDERATED:
+            return f"it does nothing in {phase.kind} phases"
         return self.proof_hindrance(backend, shared) if layer == "proofs" else ""
 
     def unfit(self, phase: Phase, backend: str) -> str:
