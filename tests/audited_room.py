@@ -10,6 +10,7 @@ from typing import Any
 
 from float_models import numbers, perceptron
 from quatrefoil.client import Client, Inferred
+from quatrefoil.exchange import ServingPolicy
 from quatrefoil.quantised import onnx_form
 from quatrefoil.quantised.compiler import quantise
 from quatrefoil.serving.audited import AuditedModel
@@ -37,12 +38,13 @@ class Audited:
     folder: Path
     people: Consortium
     model: AuditedModel
+    policy: ServingPolicy = POLICY
 
     def client(self, **more: Any) -> Client:
         return Client(
             self.server.url,
             **more,
-            policy=POLICY,
+            policy=self.policy,
             collateral=self.server.collateral,
             identity=self.people.identity("hospital", "silo"),
             trust=self.people.trust,
@@ -64,7 +66,7 @@ class Audited:
 
 
 @contextmanager
-def audited(people: Consortium, folder: Path, file: bytes = FILE) -> Iterator[Audited]:
+def audited(people: Consortium, folder: Path, file: bytes = FILE, policy: ServingPolicy = POLICY) -> Iterator[Audited]:
     model = AuditedModel(file)
     recorder = Recorder(
         folder / "recorded",
@@ -73,6 +75,6 @@ def audited(people: Consortium, folder: Path, file: bytes = FILE) -> Iterator[Au
         sender=lambda: people.identity(ISSUER, "workload"),
         clock=system_clock,
     )
-    handler = OipHandler(engine_of(file, POLICY, threads=1), POLICY, recorder=recorder)
-    with running(people, folder / "server", policy=POLICY, handler=handler, recorder=recorder) as server:
-        yield Audited(server, folder / "recorded", people, model)
+    handler = OipHandler(engine_of(file, policy, threads=1), policy, recorder=recorder)
+    with running(people, folder / "server", policy=policy, handler=handler, recorder=recorder) as server:
+        yield Audited(server, folder / "recorded", people, model, policy)

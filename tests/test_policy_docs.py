@@ -39,6 +39,7 @@ def test_every_policy_field_is_documented_and_no_other() -> None:
         "audit.witnesses",
         "enclave.appraisal",
         "inference.largest_accuracy_drop",
+        "inference.proven_share",
         "tree.place",
         *(f"key_authority.{name}" for name in ("kind", "members", "silent", "liars")),
     }
@@ -77,7 +78,7 @@ def test_every_workload_field_kind_and_data_class_is_documented() -> None:
     for name, kind in KINDS.items():
         _, meaning, data, sizes, optional = tables[name]
         assert (meaning, tuple(words(data)), tuple(words(sizes))) == (kind.meaning, kind.data, kind.sizes)
-        assert (tuple(words(optional)) or optional) == (kind.optional or "none")
+        assert (tuple(words(optional)) or optional) == ((*kind.optional, *kind.of_integers) or "none")
     for name, meaning in DATA.items():
         assert tables[name][1] == meaning
 

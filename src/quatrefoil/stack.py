@@ -65,7 +65,9 @@ def proofs_of(policy: Policy, backend: str, *, threads: int) -> IntegrityProof |
     _require_allowed(policy, "proofs", backend)
     if backend == "bounded-update":
         return BoundedUpdateProofs(ParameterSet.named(PARAMETER_SETS[policy.limits.value_bits]), threads=threads)
-    raise DependencyMissing(f"proof backend {backend} does not exist yet", hint="Allow bounded-update")
+    raise PolicyInvalid(
+        f"{backend} proves answers of a served model, and nothing of an update", hint="Allow bounded-update as well"
+    )
 
 
 def proofs_named(policy: Policy) -> str:
@@ -229,7 +231,7 @@ EXISTING = {
     "enclave": tuple(name for name in BACKENDS["enclave"] if name not in UNCOLLECTED),
     "proofs": ("bounded-update",),
 }
-"""Backends that can be built today."""
+"""Backends of rounds that can be built today."""
 
 _OPTIONS = {"enclave": "--enclave"}
 

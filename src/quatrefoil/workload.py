@@ -38,6 +38,8 @@ class Kind:
     sizes: tuple[str, ...]
     optional: tuple[str, ...] = ()
     """Sizes that may be given, all of them or none."""
+    of_integers: tuple[str, ...] = ()
+    """Sizes that are given exactly where the model is one in integers."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -51,7 +53,11 @@ KINDS: Mapping[str, Kind] = {
     "keys": Kind("hold the keys of a round and release that of the sum, once", ("key",), ("silos", "rounds")),
     "audit": Kind("append entries to the durable log", ("log",), ("batch",)),
     "infer": Kind(
-        "answer requests with a model", ("record",), ("message_bytes", "batch"), optional=("parameters", "hidden")
+        "answer requests with a model",
+        ("record",),
+        ("message_bytes", "batch"),
+        optional=("parameters", "hidden"),
+        of_integers=("inputs", "cells", "weights"),
     ),
     "score": Kind("score a batch of rows with a linear model", ("record",), ("parameters", "batch")),
     "summarise": Kind("mean, variance and correlation of columns", ("record",), ("parameters", "batch")),
@@ -65,6 +71,9 @@ FEDERATED = ("collect", "aggregate", "keys")
 SIZES: Mapping[str, tuple[int, str]] = {
     "parameters": (1 << 33, "values in one update, inputs or columns in one row, or cells that are counted"),
     "hidden": (1 << 20, "units of the hidden layer, where the model is a dense, a squaring and a dense layer"),
+    "inputs": (1 << 24, "values that a model in integers takes for one answer"),
+    "cells": (1 << 32, "sums that it rounds on the way to one answer"),
+    "weights": (1 << 36, "integers that it has learned"),
     "message_bytes": (1 << 40, "bytes in one message"),
     "batch": (1 << 32, "log entries, requests or rows in one pass"),
     "silos": (2048, "silos that take part"),
@@ -77,6 +86,8 @@ REQUIREMENTS: Mapping[str, str] = {
     "largest_error": "how far a value of the answer may be from the exact one, relative to its bound",
     "largest_bytes": "the most bytes that one pass may send",
     "deadline_ms": "the longest that all passes together may take",
+    "model": "whether the model that answers is one in integers, to which somebody can commit",
+    "answers": "what shows that answers are the model's",
 }
 """What a phase may ask for besides, and a plan keeps to."""
 
@@ -85,6 +96,21 @@ SITES: Mapping[str, str] = {
     "premises": "the machine stands where only those whose data it is can touch it",
 }
 """The closed vocabulary of ``site``, the one that is meant where none is given first."""
+
+MODELS: Mapping[str, str] = {
+    "float": "as it was trained: nothing proves what it computes",
+    "integers": "as `quatrefoil model quantise` writes it and `quatrefoil model commit` commits to it",
+}
+"""The closed vocabulary of ``model``, the one that is meant where none is given first."""
+
+SHOWN: Mapping[str, str] = {
+    "signed": "the server signs a receipt of each answer",
+    "proven": "and of a share of the receipts, which the policy gives, the answers are proven",
+}
+"""The closed vocabulary of ``answers``, the one that is meant where none is given first."""
+
+MODELLED = ("infer", "score")
+"""Kinds that are answered by a model with weights."""
 
 PREMISED = ("infer", "score", "summarise", "count", "keys")
 """Kinds whose machine may be said to stand on the premises: one machine holds plaintext or keys."""
@@ -102,7 +128,7 @@ class Phase(WireObject):
     refuses it by name."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:workload-phase"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     name: str
     kind: str
@@ -124,12 +150,22 @@ class Phase(WireObject):
     """The most bytes that one pass may send; 0 when not given."""
     deadline_ms: float = math.inf
     """The longest that all ``rounds`` passes together may take; infinite when not given."""
+    inputs: int = 0
+    cells: int = 0
+    """Of a model of one layer 0, though it is in integers: it rounds nothing."""
+    weights: int = 0
+    model: str = "float"
+    """What answers, from :data:`MODELS`."""
+    answers: str = "signed"
+    """What shows that answers are the model's, from :data:`SHOWN`."""
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
         check_choice("kind", self.kind, tuple(KINDS))
         check_choice("data", self.data, KINDS[self.kind].data)
         check_positive("latency_ms", self.latency_ms)
+        check_choice("model", self.model, tuple(MODELS))
+        check_choice("answers", self.answers, tuple(SHOWN))
         self._check_sizes()
         self._check_requirements()
 
@@ -137,11 +173,21 @@ class Phase(WireObject):
         kind = KINDS[self.kind]
         for size, (largest, _) in SIZES.items():
             value: int = getattr(self, size)
-            if size in kind.sizes or (size in kind.optional and value):
+            if size in kind.of_integers and self.model == "integers":
+                check_range(size, value, int(size != "cells"), largest)
+            elif size in kind.sizes or (size in kind.optional and value):
                 check_range(size, value, 1, largest)
+            elif value != 0 and size in kind.of_integers:
+                raise FieldInvalid(
+                    size, "is given, and the model is none in integers", hint='Say model = "integers", or take it out'
+                )
             elif value != (1 if size == "rounds" else 0):
                 raise FieldInvalid(size, f"is given, but {self.kind} phases have none", hint="Take it out")
         given = [size for size in kind.optional if getattr(self, size)]
+        if given and self.model == "integers":
+            raise FieldInvalid(
+                given[0], "is given, and the model is in integers, where nothing squares", hint="Take it out"
+            )
         if given and len(given) < len(kind.optional):
             missing = next(size for size in kind.optional if size not in given)
             raise FieldInvalid(given[0], f"is given without {missing}", hint="Give both, or neither")
@@ -162,6 +208,11 @@ class Phase(WireObject):
             check_positive("largest_error", self.largest_error)
         if self.deadline_ms != math.inf:
             check_positive("deadline_ms", self.deadline_ms)
+        for field, value, known in (("model", self.model, MODELS), ("answers", self.answers, SHOWN)):
+            if value != next(iter(known)) and self.kind not in MODELLED:
+                raise FieldInvalid(
+                    field, f"is {value!r}, but {self.kind} phases have no model with weights", hint="Take it out"
+                )
         check_range("largest_bytes", self.largest_bytes, 0, LARGEST_BYTES)
 
 
@@ -243,7 +294,7 @@ def _phase(table: Table) -> Phase:
     sizes: dict[str, Any] = {size: table.integer(size) for size in _sizes(table, kind)}
     with table.placing():
         for size, value in sizes.items():  # 0 would be taken for "not given"
-            check_range(size, value, 1, SIZES[size][0])
+            check_range(size, value, int(size != "cells"), SIZES[size][0])
         return Phase(
             name=table.text("name"),
             kind=kind,
@@ -255,16 +306,19 @@ def _phase(table: Table) -> Phase:
 
 
 def _sizes(table: Table, kind: str) -> tuple[str, ...]:
-    optional = KINDS[kind].optional
-    table.expect(["name", "kind", "data", "latency_ms", *KINDS[kind].sizes], (*optional, *REQUIREMENTS))
-    return (*KINDS[kind].sizes, *(size for size in optional if size in table))
+    optional, needed = KINDS[kind].optional, KINDS[kind].sizes
+    if "model" in table and table.text("model") == "integers":
+        needed += KINDS[kind].of_integers
+    table.expect(["name", "kind", "data", "latency_ms", *needed], (*optional, *KINDS[kind].of_integers, *REQUIREMENTS))
+    return tuple(size for size in SIZES if size in (*needed, *optional, *KINDS[kind].of_integers) and size in table)
 
 
 def _requirements(table: Table) -> dict[str, Any]:
     """Those that the file gives. What stands in a file for "not given" is refused there: it is left out instead."""
     given: dict[str, Any] = {}
-    if "site" in table:
-        given["site"] = table.text("site")
+    for name in ("site", "model", "answers"):
+        if name in table:
+            given[name] = table.text(name)
     if "largest_bytes" in table:
         given["largest_bytes"] = table.integer("largest_bytes")
         check_range("largest_bytes", given["largest_bytes"], 1, LARGEST_BYTES)
@@ -281,8 +335,11 @@ __all__ = [
     "DATA",
     "FEDERATED",
     "KINDS",
+    "MODELLED",
+    "MODELS",
     "PREMISED",
     "REQUIREMENTS",
+    "SHOWN",
     "SITES",
     "SIZES",
     "Kind",

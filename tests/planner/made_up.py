@@ -6,12 +6,16 @@ from dataclasses import replace
 
 from quatrefoil.planner import (
     AggregationCosts,
+    AnswerCosts,
+    Answered,
+    AnsweredBytes,
     Availability,
     Costs,
     HomomorphicCosts,
     Line,
     NetworkCosts,
     ProofCosts,
+    Recorded,
     RoundCosts,
     ServingCosts,
     TransportCosts,
@@ -109,6 +113,13 @@ PRODUCTS = replace(
 
 NETWORK = NetworkCosts(slots=4096.0, row_ms=Line(30.0, 5.0), row_bytes=393_500.0, answer_bytes=131_500.0)
 
+ANSWERS = AnswerCosts(
+    prove_ms=Answered(20.0, 8.0, 2e-3, 1e-4, 1e-4),
+    verify_ms=Answered(1.0, 0.1, 1e-5, 1e-5, 1e-7),
+    proof_bytes=AnsweredBytes(240_000.0, 10_000.0, 400.0, 80.0),
+    recorded_ms=Recorded(0.3, 0.5, 1e-4),
+)
+
 MEASURED_AT = 1_764_000_000
 
 
@@ -141,6 +152,7 @@ def make_costs(additive: AggregationCosts = ADDITIVE, plain: AggregationCosts = 
             "bgv-product-8192": replace(PRODUCTS, slots=8192.0),
         },
         networks={"ckks-network-8192": NETWORK},
+        answers={f"proven-answers/{threads}": ANSWERS for threads in (1, 2)},
         log_append_ms=0.2,
     )
 

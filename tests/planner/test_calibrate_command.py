@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.planner.made_up import EXCHANGES, TRANSPORT, make_costs
+from tests.planner.made_up import ANSWERS, EXCHANGES, TRANSPORT, make_costs
 
 from quatrefoil import cli, machine, stack
-from quatrefoil.bench import around, around_rounds
+from quatrefoil.bench import around, around_rounds, proven_costs
 from quatrefoil.cli import calibrate, kept_costs
 from quatrefoil.errors import DependencyMissing
 from quatrefoil.planner import Costs, Line, RoundCosts
@@ -22,12 +22,17 @@ from quatrefoil.workload import FEDERATED
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+AUDITED = {"trace_us": 50.0, "commit_us": 200.0, "keep_us": 40.0}
+
+
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Only these commands, a folder of configuration of its own, and a host whose costs are made up."""
     monkeypatch.setattr(cli, "COMMANDS", ("plan", "calibrate"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr(stack, "measure_host", lambda *_, **__: fresh())
+    monkeypatch.setattr(proven_costs, "measure_audit_mode", lambda _: {"rows": [AUDITED] * 3})
+    monkeypatch.setattr(proven_costs, "_measured", lambda *_: ANSWERS)
     monkeypatch.setattr(around, "_added_ms", lambda _: {1: 10.0, around.ROWS: 20.0})
     monkeypatch.setattr(around_rounds, "_round_ms", lambda silos, *_: dict.fromkeys(FEDERATED, 100.0 + silos))
     return tmp_path / "config"
@@ -61,6 +66,51 @@ def test_costs_are_kept_where_plans_look_for_them(home: Path, capsys: pytest.Cap
     assert captured.err == ""
     used = json.loads((home / "plan.json").read_text())["costs"]
     assert used["file"] == str(kept) and used["stale"] is None and used["threads"] == 1
+
+
+def test_proofs_of_answers_are_measured_and_kept_and_shown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["calibrate", "--threads", "2"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Proofs of answers (proven-answers/1)" in shown and "audit mode, ms of a request, each row" in shown
+    kept = Costs.load(home / "quatrefoil" / "costs.json")
+    assert set(kept.answers) == {"proven-answers/1", "proven-answers/2"}
+
+
+def test_a_short_look_measures_proofs_of_answers_where_a_plan_may_have_them(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stack, "measure_host", lambda *_, **__: fresh(answers={}))
+    files = EXAMPLES / "workloads" / "proven-serving.toml", EXAMPLES / "policies" / "proven.toml"
+    served = [
+        "plan",
+        str(files[0]),
+        "--server-enclave",
+        "tpm",
+        "--server-enclave",
+        "sev-snp",
+        "--json",
+        str(home.parent / "plan.json"),
+    ]
+    assert cli.main([*served, "--policy", str(files[1])]) == 0
+    assert "proofs of answers, 1 thread(s)" in capsys.readouterr().err
+    (answer,) = json.loads((home.parent / "plan.json").read_text())["phases"][1:]
+    assert answer["proven"]["drawn"] == 200 and answer["proven"]["prove_ms"] > 0
+    strict = str(EXAMPLES / "policies" / "strict.toml")
+    assert cli.main([*served, "--policy", strict]) == 0
+    assert "proofs of answers" not in capsys.readouterr().err
+    assert cli.main([*served, "--policy", strict, "--what-if", str(files[1])]) == 0
+    assert "proofs of answers" in capsys.readouterr().err
+
+
+def test_a_kept_file_without_proofs_of_answers_is_no_reason_to_guess(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fresh(answers={}).save(tmp_path / "c.json")
+    files = EXAMPLES / "workloads" / "proven-serving.toml", EXAMPLES / "policies" / "proven.toml"
+    command = ["plan", str(files[0]), "--policy", str(files[1]), "--server-enclave", "tpm"]
+    assert cli.main([*command, "--costs", str(tmp_path / "c.json")]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "no figures for proofs/proven-answers in 1 thread" in told and "quatrefoil calibrate" in told
 
 
 def test_costs_in_a_file_that_is_named_are_kept_nowhere_else(
@@ -237,7 +287,7 @@ def test_stale_costs_are_said_to_be_where_only_json_is_printed(
     ("content", "expected"),
     [
         ("", "is not JSON"),
-        ('{"schema": "quatrefoil.costs/2"}', "is 'quatrefoil.costs/2', not 'quatrefoil.costs/3'"),
+        ('{"schema": "quatrefoil.costs/2"}', "is 'quatrefoil.costs/2', not 'quatrefoil.costs/4'"),
         ("[]", "is not a JSON object"),
     ],
 )

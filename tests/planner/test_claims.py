@@ -119,7 +119,18 @@ def test_the_tables_keep_to_the_vocabularies() -> None:
         assert any(row.threat in threats.EXPOSED[row.kind, data] for data in KINDS[row.kind].data), row
     rows = [(row.layer, row.backend, row.kind, row.threat, row.beside) for row in threats.ANSWERS]
     assert len(set(rows)) == len(rows)
-    filled = {"answered", "apart", "appraisal", "colluders", "hybrid", "minimum_silos", "norm", "rosters"}
+    filled = {
+        "answered",
+        "apart",
+        "appraisal",
+        "colluders",
+        "drop",
+        "hybrid",
+        "minimum_silos",
+        "norm",
+        "rosters",
+        "share",
+    }
     assert threats.placeholders() == filled
     assert all(layer in LAYERS for layers in threats.NEEDED.values() for layer in layers)
 

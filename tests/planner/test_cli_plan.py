@@ -104,6 +104,36 @@ def test_explain_says_what_a_served_model_is_protected_by_and_what_the_figures_l
     )
 
 
+def test_proofs_of_answers_are_shown_with_what_they_take_and_catch(
+    costs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--costs", costs, "--server-enclave", "tpm", "--json", tmp_path / "plan.json")
+    assert plan("proven-serving", "proven", *options, "--explain", "answer", "--blanket", "all") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "of the 10,000 receipts of a pass at least 200 are drawn (2 %)" in text
+    assert "with the chance 0.183 where 0.1 % are false, 0.868 where 1 % are false, 0.999 where 5 % are false" in text
+    assert "where 10 % are false" in text and "the chance 1 " not in text, "nothing that may be missed is certain"
+    assert "answered by proofs/proven-answers: each receipt commits to what was computed" in text
+    assert "of it to prove answers and verify them afterwards)" in text
+    assert "isolation of the server from its host: none" in text
+    found = json.loads((tmp_path / "plan.json").read_text())
+    channels, answer = found["phases"]
+    assert channels["proven"] is None and answer["proven"]["receipts"] == 10_000
+    assert answer["proven"]["caught"]["0.01"] == pytest.approx(0.868, abs=1e-3)
+    proving = answer["proven"]["prove_ms"] + answer["proven"]["verify_ms"]
+    assert found["proving_ms"] == pytest.approx(proving, abs=1e-3)
+    assert found["predicted_ms"] == pytest.approx(channels["predicted_ms"] + answer["predicted_ms"] + proving, abs=1e-3)
+    assert len(found["blankets"]) == 8
+
+
+def test_a_float_model_that_proofs_are_asked_for_is_refused_with_a_hint(
+    costs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan("hospital-serving", "proven", "--costs", costs, "--server-enclave", "tpm") == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert 'the phase does not say model = "integers"' in told and "quatrefoil model quantise" in told
+
+
 def test_the_digest_that_serving_policies_name_is_printed_whole(
     costs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,7 +24,7 @@ def test_a_line_is_a_fixed_part_and_a_slope() -> None:
 def test_costs_survive_their_file(tmp_path: Path) -> None:
     make_costs().save(tmp_path / "costs.json")
     assert Costs.load(tmp_path / "costs.json") == make_costs()
-    assert json.loads((tmp_path / "costs.json").read_text())["schema"] == "quatrefoil.costs/3"
+    assert json.loads((tmp_path / "costs.json").read_text())["schema"] == "quatrefoil.costs/4"
 
 
 def test_costs_that_cannot_be_written(tmp_path: Path) -> None:
@@ -86,6 +86,23 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "sums without threads": (change("aggregation", "plain/16", to=dataclasses.asdict(PLAIN)), "aggregation: a name is"),
     "sums in no number": (change("aggregation", "plain/16/x", to=dataclasses.asdict(PLAIN)), "aggregation: a name is"),
     "proofs by a fraction": (change("proofs", "b/16/1.5", to=dataclasses.asdict(PROOFS)), "proofs: a name is not"),
+    "proofs of answers without threads": (
+        lambda c: c["answers"].update({"proven-answers": c["answers"].pop("proven-answers/1")}),
+        "answers: a name is not BACKEND/THREADS",
+    ),
+    "proofs of answers in no number": (
+        lambda c: c["answers"].update({"proven-answers/x": c["answers"].pop("proven-answers/1")}),
+        "answers: a name is not BACKEND/THREADS",
+    ),
+    "a missing figure of answers": (
+        lambda c: c["answers"]["proven-answers/1"]["prove_ms"].pop("each_cell"),
+        "answers: proven-answers/1: prove_ms: each_cell: is missing",
+    ),
+    "a negative figure of audit mode": (
+        change("answers", "proven-answers/1", "recorded_ms", "each_row", to=-1),
+        "recorded_ms: each_row: is outside 0",
+    ),
+    "no answers at all": (lambda c: c.pop("answers"), "answers: is missing"),
     "a missing figure of tables": (
         lambda c: c["homomorphic"]["ckks-linear-4096"].pop("weigh_ms"),
         "homomorphic: ckks-linear-4096: weigh_ms: is missing",
@@ -144,7 +161,7 @@ def test_a_measurement_that_is_no_figure(value: float) -> None:
 
 def test_a_machine_with_a_number_beyond_all_numbers_is_refused() -> None:
     """Plans write it out again, in JSON that has no infinity."""
-    text = json.dumps({"schema": "quatrefoil.costs/3", **make_costs().to_json()})
+    text = json.dumps({"schema": "quatrefoil.costs/4", **make_costs().to_json()})
     with pytest.raises(PolicyInvalid, match=r"^FILE: holds 1e999, which no number is as large as"):
         Costs.parse(text.replace('"cores": 2', '"cores": 1e999'), source="FILE")
 

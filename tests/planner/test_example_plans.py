@@ -20,32 +20,43 @@ ALL_THERE = make_available(
     ("aggregation", "ckks"),
     ("aggregation", "bgv"),
     ("proofs", "bounded-update"),
-    servers=("sev-snp",),
+    ("proofs", "proven-answers"),
+    servers=("sev-snp", "tpm"),
 )
 NO_WAY = "needs a backend of enclave or aggregation, and has none"
 NO_SERVER = "'answer' (infer) needs a backend of enclave, and has none"
 NO_ROUNDS = "rounds, and the policy allows 1"
 OPENED = "'answer' (infer) is exposed to physical-access, which nothing available answers"
+FLOATING = 'proofs/proven-answers (the phase does not say model = "integers"'
 LYING_LOG = "'audit' (audit) is exposed to malicious-server, which nothing available answers"
 REFUSED = {
     ("credit-scoring", "clear"): NO_WAY,
     ("credit-scoring", "hospitals"): NO_WAY,
+    ("credit-scoring", "proven"): FLOATING,
     ("credit-scoring", "strict"): LYING_LOG,
     ("hospital-serving", "bank"): OPENED,
     ("hospital-serving", "clear"): NO_SERVER,
     ("hospital-serving", "hospitals"): NO_SERVER,
     ("hospital-serving", "night"): OPENED,
+    ("hospital-serving", "proven"): FLOATING,
     ("hospital-training", "bank"): NO_ROUNDS,
     ("hospital-training", "night"): NO_ROUNDS,
+    ("hospital-training", "proven"): NO_ROUNDS,
     ("hospital-training", "strict"): LYING_LOG,
     ("hospital-training-and-serving", "bank"): NO_ROUNDS,
     ("hospital-training-and-serving", "clear"): NO_WAY,
     ("hospital-training-and-serving", "hospitals"): NO_WAY,
     ("hospital-training-and-serving", "night"): NO_ROUNDS,
+    ("hospital-training-and-serving", "proven"): NO_ROUNDS,
     ("hospital-training-and-serving", "strict"): LYING_LOG,
     ("nightly-analytics", "clear"): NO_WAY,
     ("nightly-analytics", "hospitals"): NO_WAY,
+    ("nightly-analytics", "proven"): FLOATING,
     ("nightly-analytics", "strict"): LYING_LOG,
+    ("proven-serving", "bank"): OPENED,
+    ("proven-serving", "clear"): NO_SERVER,
+    ("proven-serving", "hospitals"): NO_SERVER,
+    ("proven-serving", "night"): OPENED,
 }
 
 
@@ -85,3 +96,11 @@ def test_ciphertexts_where_strangers_could_open_the_machine_and_an_enclave_on_th
         }
         assert computing.pop(elsewhere) == ("pq-tls", backend)
         assert set(computing.values()) == {("pq-tls", "sev-snp")}
+
+
+def test_proofs_where_the_machine_isolates_nothing_and_an_enclave_where_it_does() -> None:
+    by_policy = {name: plan(*loaded("proven-serving", name), make_costs(), ALL_THERE) for name in ("proven", "strict")}
+    assert by_policy["proven"].phase("answer").backends == ("pq-tls", "tpm", "proven-answers")
+    assert by_policy["strict"].phase("answer").backends == ("pq-tls", "sev-snp")
+    left = {one.threat for one in by_policy["proven"].unprotected}
+    assert left == {"curious-host", "physical-access"}

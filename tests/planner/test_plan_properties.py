@@ -7,19 +7,21 @@ from dataclasses import replace
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.planner.made_up import ADDITIVE, LINEAR, PLAIN, PRODUCTS, make_available, make_costs
+from tests.planner.made_up import ADDITIVE, ANSWERS, LINEAR, PLAIN, PRODUCTS, make_available, make_costs
 
 from quatrefoil.errors import PhaseUnprotected
 from quatrefoil.planner import Costs, Line, Plan, plan, threats
 from quatrefoil.planner.requirements import largest_error
 from quatrefoil.policy import STAND_INS, THREATS, Allow, Limits, Policy
-from quatrefoil.workload import Phase, Workload
+from quatrefoil.workload import MODELLED, Phase, Workload
 
 ROUND = (
     Phase("collect", "collect", "update", 1e6, parameters=1000, silos=4, rounds=3),
     Phase("sum", "aggregate", "update", 1e6, parameters=1000, silos=4, rounds=3),
     Phase("keys", "keys", "key", 1e6, silos=4, rounds=3),
 )
+INTEGERS = {"model": "integers", "inputs": 784, "cells": 128, "weights": 101_770}
+PROOFS = ("bounded-update", "proven-answers")
 ENCLAVES = ("software", "tdx", "sev-snp", "tpm")
 AGGREGATIONS = ("additive-rlwe", "plain", "ckks", "bgv")
 SITES = st.sampled_from(("elsewhere", "premises"))
@@ -31,7 +33,11 @@ def computing(draw: st.DrawFn, name: str) -> Phase:
     kind = draw(st.sampled_from(("infer", "score", "summarise", "count")))
     sizes = {"parameters": draw(st.sampled_from((1, 6, 30)))}
     if kind == "infer":
-        sizes = {"message_bytes": 1000, **draw(st.sampled_from(({}, {**sizes, "hidden": 16})))}
+        sizes = {"message_bytes": 1000, **draw(st.sampled_from(({}, {**sizes, "hidden": 16}, INTEGERS)))}
+    elif kind == "score":
+        sizes |= draw(st.sampled_from(({}, {"model": "integers"})))
+    if kind in MODELLED:
+        sizes |= draw(st.sampled_from(({}, {}, {"answers": "proven"})))
     return Phase(
         name,
         kind,
@@ -66,14 +72,15 @@ OFTEN = [threat for threat in sorted(THREATS) if threat != "malicious-server"]
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
     enclaves = draw(some(ENCLAVES))
-    aggregation = draw(some(AGGREGATIONS))
+    aggregation, proofs = draw(some(AGGREGATIONS)), draw(some(PROOFS))
     accepted = [name for name, (_, backend) in STAND_INS.items() if backend in (*enclaves, *aggregation)]
     return Policy(
         name="test",
         threats=tuple(sorted(draw(st.sets(st.sampled_from(OFTEN), min_size=1, max_size=3)))),
         on_excess="refuse",
         limits=Limits(3, 1, 1000, 1.0, 16, 3, 100, 2.5),
-        allow=Allow(("pq-tls",), enclaves, aggregation, ("bounded-update",)),
+        allow=Allow(("pq-tls",), enclaves, aggregation, proofs),
+        proven_share=draw(st.sampled_from((0.01, 1.0))) if "proven-answers" in proofs else 0.0,
         accept_insecure=tuple(sorted(accepted)),
         appraisal=bytes(range(32)) if set(enclaves) - {"software"} else b"",
     )
@@ -88,13 +95,15 @@ def all_costs(draw: st.DrawFn) -> Costs:
     linear, products = replace(LINEAR, open_ms=Line(draw(ms), 0.0)), replace(PRODUCTS, keys_ms=draw(ms))
     sets = {name: linear if "linear" in name else products for name in costs.homomorphic}
     serving = {name: replace(one, exchange_ms=Line(draw(ms), 0.0)) for name, one in costs.serving.items()}
-    return replace(costs, homomorphic=sets, serving=serving)
+    proving = replace(ANSWERS.prove_ms, fixed=draw(ms))
+    answers = {name: replace(ANSWERS, prove_ms=proving) for name in costs.answers}
+    return replace(costs, homomorphic=sets, serving=serving, answers=answers)
 
 
 EVERYTHING = [
     *(("enclave", name) for name in ENCLAVES[1:]),
     *(("aggregation", name) for name in ("ckks", "bgv")),
-    ("proofs", "bounded-update"),
+    *(("proofs", name) for name in PROOFS),
 ]
 PRESENT = st.one_of(st.just(set(EVERYTHING)), st.sets(st.sampled_from(EVERYTHING)))
 SERVERS = st.one_of(st.just(set(ENCLAVES[1:])), st.sets(st.sampled_from(ENCLAVES[1:])))
@@ -130,6 +139,7 @@ def keeps_to_everything(made: Plan, workload: Workload, asked: Policy) -> None:
         assert not phase.largest_bytes or planned.predicted_bytes <= phase.largest_bytes
         assert largest_error(phase, used, planned.parameter_set, asked) <= phase.largest_error
         assert all(backend in asked.allow.of(layer) for layer, backend in used.items())
+        assert (planned.proven is not None) == (used.get("proofs") == "proven-answers") >= (phase.answers == "proven")
         stand_ins = {name for name, pair in STAND_INS.items() if pair in used.items()}
         assert stand_ins <= set(made.insecure) <= set(asked.accept_insecure)
 
@@ -191,6 +201,7 @@ def test_a_tighter_requirement_is_kept_to_or_refused(
                 replace(phase, largest_bytes=data.draw(st.integers(1, phase.largest_bytes or 1 << 20))),
                 *([replace(phase, largest_error=phase.largest_error / 10)] if answers and phase.largest_error else []),
                 *([replace(phase, site="elsewhere")] if phase.site == "premises" else []),
+                *([replace(phase, answers="proven")] if phase.kind in MODELLED else []),
             ]
         )
     )

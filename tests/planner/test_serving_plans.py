@@ -115,7 +115,7 @@ def test_every_claim_says_what_it_rests_on() -> None:
     assert list(claims) == list(EXPOSED) and all(answer.condition for answer in claims.values())
     for threat in ISOLATED:
         assert f"the appraisal policy {bytes(range(32)).hex()[:16]}" in claims[threat].condition
-    assert "no proofs of inference yet" in claims["malicious-server"].condition
+    assert "which nothing shows where answers are not proven" in claims["malicious-server"].condition
     assert "which a gateway to an upstream does not" in claims["tampered-model"].condition
     assert "sizes and times are seen" in claims["network"].condition
     assert "sealed end to end" in claims["recorder"].how

@@ -51,6 +51,7 @@ def content(file: str) -> dict:
 
 def test_served_by_a_process_and_proved_to_an_auditor(ward: Ward) -> None:
     proven_as_served(ward, *digits(), chosen=1200)
+    held_to_what_was_promised()
 
     # What an auditor refuses: no proof, one of other receipts, a changed output, a server that never said what it runs.
     judged("none", "", right=False, lacking=ASKED)
@@ -85,6 +86,26 @@ def proven_as_served(ward: Ward, float_model: bytes, inputs: np.ndarray, labels:
     judged("hiding", "--proof hidden", right=True)
 
 
+def held_to_what_was_promised() -> None:
+    """By the policy that clients have, and by the server's own log: all receipts, and no fewer."""
+    given = f"whole.zip {TRUST} {TERMS}"
+    run(f"audit verify {given} --serving-policy serving.toml")
+    fewer = TERMS.replace(f"--count {DRAWN}", f"--count {DRAWN - 1}")
+    run(f"audit sample server-graph {fewer} --out fewer.sample {TRUST}")
+    run("audit bundle server-graph --sample fewer.sample --proof P --out fewer.zip")
+    for asked in ("", "--serving-policy serving.toml"):
+        run(f"audit verify fewer.zip {TRUST} {fewer} {asked} --json fewer.json", 1)
+        (check,) = [check for check in content("fewer.json")["checks"] if not check["passed"]]
+        assert check["name"] == "promised", check
+        assert f"{DRAWN} of {DRAWN} receipts of worker, and {DRAWN - 1} are drawn" in check["detail"]
+    run(f"audit verify whole.zip {TRUST} --json unasked.json")
+    assert "promised" in {one["name"] for one in content("unasked.json")["not_made"]}
+    run(f"audit verify whole.zip {TRUST} --serving-policy serving.toml", 1)
+    promising = Path("serving.toml").read_text()
+    Path("plain.toml").write_text(promising.partition("[proofs]")[0])
+    run(f"audit verify {given} --serving-policy plain.toml", 1)  # it promises nothing
+
+
 def sealed_with_its_commitment(ward: Ward) -> None:
     """By the model's owner, whose manifest names the root: no server has to be told it, and none is told another."""
     run("model commit integers.onnx --openings 4 --out owners --json owners.json")
@@ -111,6 +132,8 @@ def sealed_with_its_commitment(ward: Ward) -> None:
 
 def test_audit_mode_takes_no_model_without_committed_weights(ward: Ward) -> None:
     model_ready(ward, *digits(), chosen=1200)
+    refused = ward.serving("graph")
+    assert refused.wait(SOON) == 1 and "and without audit mode none can be" in said(refused)
     refused = ward.serving("graph", "--audit recorded --audit-to prover.cert")
     assert refused.wait(SOON) == 1 and "nothing names the model's committed weights" in said(refused)
     assert not Path("recorded").exists()
@@ -125,7 +148,7 @@ def model_ready(ward: Ward, float_model: bytes, inputs: np.ndarray, labels: np.n
     run("model quantise float.onnx --samples samples.npz --held-out others.npz --out integers.onnx --rule rule.json")
     run("model commit integers.onnx --identity worker --root root.pem --openings 8 --out committed")
     root = ward.model_sealed("integers.onnx", "graph", 3600)
-    Path("serving.toml").write_text(serving_policy("linear", root))
+    Path("serving.toml").write_text(serving_policy("linear", root) + "[proofs]\nshare = 1\n")
     ward.asks("register graph.sealed")
     key = sealed.RecipientKey.generate(sealed.HYBRID_768)
     certificate = sealed.certify(key, ward.people.identity("hospital", "silo"))
@@ -219,7 +242,9 @@ def judged(name: str, proofs: str, *, right: bool, lacking: int = 0) -> None:
     run(f"audit verify {given} --json {name}-verdict.json", 0 if right else 1)
     run(f"audit report {given} --out {name}.html", 0 if right else 1)
     found = content(f"{name}-verdict.json")
-    assert {check["name"] for check in found["checks"] if not check["passed"]} == (set() if right else {"proofs"})
+    assert {check["name"] for check in found["checks"] if not check["passed"]} == (
+        set() if right else {"proofs", "promised"}
+    )
     (sample,) = found["samples"]
     assert sample["lacking"] == lacking, sample
     assert "<html" in Path(f"{name}.html").read_text()

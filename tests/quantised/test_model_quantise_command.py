@@ -38,7 +38,10 @@ def test_a_model_is_compiled_and_what_it_loses_is_said(here, capsys):
     assert said["schema"] == "quatrefoil.model-quantise/1"
     assert said["accuracy"]["samples"] == 597 and said["accuracy"]["drop"] < 0.01
     assert [step["step"] for step in said["steps"]] == ["Dense", "Dense"]
-    assert decode((here / "integers.onnx").read_bytes()).weights == said["weights"] == 2410
+    graph = decode((here / "integers.onnx").read_bytes())
+    assert graph.weights == said["weights"] == 2410
+    assert (said["inputs"], said["cells"]) == (graph.inputs, graph.cells) == (64, 32)
+    assert "for a workload: 64 inputs, 32 cells" in shown
     assert said["unprovable"] == "" and "cannot be proven" not in shown
 
 

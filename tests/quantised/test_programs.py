@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from float_models import digits, everything, numbers, perceptron
 from quatrefoil.errors import ModelRefused
+from quatrefoil.proofs import inference
 from quatrefoil.quantised import IntegerGraph, Widths, program_of, quantise, weights_of
 from quatrefoil.quantised.graph import Input
 from quatrefoil.quantised.steps import ArgMax, AveragePool, Conv, Dense, Flatten, MaxPool, Requantise, Sum
@@ -227,3 +228,22 @@ def test_biases_beyond_32_bits_are_refused():
     made = graph(Dense("h", (0,), integers([1, 2]), np.array([1 << 40]), Requantise(16, 0, 9)))
     with pytest.raises(ModelRefused, match="biases of 'h' reach"):
         weights_of(made)
+
+
+def test_cells_are_those_that_a_proof_commits_to():
+    """By the columns of the proof's own shape: sums that are shortened take three, the others two."""
+    pooled = MaxPool("m", (1,), (2, 2), (2, 2), (0, 0, 0, 0))
+    kernels = Conv("c", (0,), np.ones((2, 1, 3, 3), np.int64), np.zeros(2, np.int64), (1, 1), (0, 0, 0, 0), RULE)
+    flat = Flatten("f", (2,))
+    rounded, bounded = 2 * 4 * 4, (4 - 1) * 2 * 2 * 2
+    image = graph(
+        kernels, pooled, flat, Dense("y", (3,), np.ones((3, 8), np.int64), np.zeros(3, np.int64), None), shape=(1, 6, 6)
+    )
+    assert image.inputs == 36 and image.cells == rounded + bounded
+    placed = graph(kernels, pooled, flat, ArgMax("a", (3,)), shape=(1, 6, 6))
+    assert placed.cells == image.cells + 8 + 1
+    assert graph(HIDDEN, LAST).cells == 2 and graph(Dense("y", (0,), integers([9, -1]), np.array([2]), None)).cells == 0
+    for one, shortened in ((image, rounded), (graph(HIDDEN, LAST), 2)):
+        found = inference.shape(program_of(one).content, 4, 1 << 12, hidden=False)
+        columns = [-(-(count << 12) // found["rows"]) for count in (one.cells, one.cells, shortened)]
+        assert found["base_columns"] - found["table_columns"] == sum(columns)

@@ -105,6 +105,11 @@ KINDS: dict[str, Kind] = {
     "committed-model": Kind(
         "which committed weights a served model has, signed", ("workload",), ("model", "commitment", "program")
     ),
+    "proofs-promised": Kind(
+        "of which share of the receipts under a serving policy answers are to be proven",
+        ("workload",),
+        ("policy", "plan", "share"),
+    ),
     "serving-keys": Kind(
         "a keyset is in force: requests to a model are answered under it",
         ("workload",),

@@ -26,13 +26,15 @@ CHECKS: dict[str, str] = {
     "and those of a model name one commitment to its weights",
     "samples": "every sample of receipts is what the terms that were given draw from a witnessed checkpoint of the log",
     "proofs": "proofs verify, and every receipt that was drawn is proven, unless there was no answer to prove",
+    "promised": "of every server that promised proofs of a share of its answers, a sample is as large, and all that it "
+    "draws is proven",
     "measurements": "the evidence of what held a job's keys is accepted by the appraisal policy that was given",
     "statements": "every signed statement that the log attaches verifies",
     "agreement": "the logs of several parties say the same of every attempt",
 }
 """What each check shows where it passed. docs/audit.md prints this table."""
 
-_OTHERS = ("bundle", "trust", "policy", "agreement", "measurements", "samples", "proofs")
+_OTHERS = ("bundle", "trust", "policy", "agreement", "measurements", "samples", "proofs", "promised")
 OF_A_LOG = tuple(name for name in CHECKS if name not in _OTHERS)
 """Checks that every log of a bundle has of its own; where an appraisal policy is given, ``measurements`` as well."""
 

@@ -21,6 +21,8 @@ from quatrefoil.audit.checks.inferences import Inferences
 from quatrefoil.audit.checks.measurements import NAME as MEASUREMENTS
 from quatrefoil.audit.checks.measurements import Measurements
 from quatrefoil.audit.checks.policies import NamedPolicies, check_policy
+from quatrefoil.audit.checks.promises import NAME as KEPT
+from quatrefoil.audit.checks.promises import Promise, Promises
 from quatrefoil.audit.checks.samples import PROOFS, SAMPLES, Sampled, Sampling, check_samples
 from quatrefoil.audit.checks.statements import Attested, Context, Said
 from quatrefoil.audit.checks.story import Accounts, Story, Unreadable
@@ -73,10 +75,12 @@ def examine(
     relied: Relied | None,
     at: datetime,
     sampling: Sampling | None = None,
+    promised: Sequence[Promise] = (),
 ) -> Examined:
     """The verdict on a folder or a bundle. ``trust``: the auditor's root certificate; None: what lies beside.
     ``relied``: what evidence of enclaves is held to, ``sampling``: what samples of receipts are; None: the
-    verdict names the check as not made.
+    verdict names the check as not made. ``promised``: proofs that servers have to have given, beside those that their
+    own logs promise.
 
     A file that is no bundle has a verdict too: the check that failed, and that nothing else could be run.
     """
@@ -91,7 +95,7 @@ def examine(
         except EvidenceRejected as error:
             trusted = None
             findings.reject(error)
-        return _Examination(evidence, trusted, policy, relied, at, findings, sampling).run()
+        return _Examination(evidence, trusted, policy, relied, at, findings, sampling, promised).run()
 
 
 def _unopened(error: EvidenceRejected) -> Examined:
@@ -113,6 +117,7 @@ class _Examination:
         at: datetime,
         findings: Findings | None = None,
         sampling: Sampling | None = None,
+        promised: Sequence[Promise] = (),
     ) -> None:
         self._evidence = evidence
         self._trusted = trusted
@@ -124,6 +129,7 @@ class _Examination:
         self._logs = [_Log(label, source) for label, source in evidence.logs.items()]
         self._shared = Accounts(lambda problem: self._findings.problem("agreement", problem), MOST_COMPARED)
         self._named = NamedPolicies()
+        self._promised = Promises(promised)
 
     def run(self) -> Examined:
         self._trust()
@@ -135,6 +141,9 @@ class _Examination:
         self._agreement()
         sampled = self._samples()
         names = ["trust", "policy"] if self._sampling is None else ["trust", "policy", SAMPLES, PROOFS]
+        if self._holds_to_promises:
+            self._promised.check(None if self._sampling is None else sampled.samples, self._findings)
+            names.append(KEPT)
         if self._evidence.bundle is not None:
             self._bundle()
             names.insert(0, "bundle")
@@ -151,8 +160,14 @@ class _Examination:
     def _of_a_log(self) -> tuple[str, ...]:
         return OF_A_LOG if self._relied is None else (*OF_A_LOG, MEASUREMENTS)
 
+    @property
+    def _holds_to_promises(self) -> bool:
+        return self._promised.any and (self._promised.demanded or self._sampling is not None)
+
     def _not_made(self) -> tuple[NotMade, ...]:
         left = []
+        if self._promised.any and not self._holds_to_promises:
+            left.append(NotMade(KEPT, f"{self._promised.said}; no terms were given by which samples are judged"))
         if self._relied is None:
             left.append(NotMade(MEASUREMENTS, "no appraisal policy was given to hold the evidence of enclaves to"))
         if self._sampling is None and (self._evidence.samples or self._evidence.proofs):
@@ -222,6 +237,7 @@ class _Examination:
                 inferences.follow(entry, said)
             facts.follow(entry)
             self._named.follow(entry)
+            self._promised.follow(found.owner.name if found.owner is not None else who, entry)
             if len(self._logs) > 1:
                 self._compare(who, entry, said)
 

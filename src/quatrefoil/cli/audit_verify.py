@@ -11,6 +11,8 @@ from typing import Any
 
 from rich.markup import escape
 
+from quatrefoil import exchange
+from quatrefoil.audit.checks.promises import Promise
 from quatrefoil.audit.checks.samples import Extra, Sampling
 from quatrefoil.audit.evidence import LARGEST_PROOF
 from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
@@ -21,6 +23,7 @@ from quatrefoil.cli.sampling import add_number, add_terms, proof_files, read_wit
 from quatrefoil.errors import CallerError
 from quatrefoil.output import add_json_option, console, only_json, require_writable, table, write_json
 from quatrefoil.parties.relying import read_relied
+from quatrefoil.planner.plan_file import PlanFile
 from quatrefoil.policy import Policy
 from quatrefoil.proven.evidence import proven_by
 from quatrefoil.transport import TrustAnchor, files, system_clock
@@ -73,6 +76,22 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a proof of answers beside those of a bundle, or a folder of them",
     )
+    parser.add_argument(
+        "--serving-policy",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="servers under this policy have to have proven the share that it promises",
+    )
+    parser.add_argument(
+        "--plan",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="the same of servers under this plan, as `plan --json` wrote it",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -90,9 +109,26 @@ def examined(options: argparse.Namespace) -> Examined:
     relied = read_relied(options.appraisal, options.collateral)
     at = options.at or system_clock()
     sampling = _sampling(options, at)
-    found = examine(options.log, trust=options.trust, policy=policy, relied=relied, at=at, sampling=sampling)
+    found = examine(
+        options.log,
+        trust=options.trust,
+        policy=policy,
+        relied=relied,
+        at=at,
+        sampling=sampling,
+        promised=_promised(options),
+    )
     warn_of_root(found.trusted)
     return found
+
+
+def _promised(options: argparse.Namespace) -> list[Promise]:
+    policies = [exchange.load(file) for file in options.serving_policy]
+    plans = [PlanFile.load(file) for file in options.plan]
+    return [
+        *(Promise.of("policy", one.digest(), one.proven_share) for one in policies),
+        *(Promise.of("plan", one.digest, one.proven_share) for one in plans),
+    ]
 
 
 def _sampling(options: argparse.Namespace, at: datetime) -> Sampling | None:

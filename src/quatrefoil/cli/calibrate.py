@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import fields
+from dataclasses import astuple, fields
 from pathlib import Path
 
 from rich.table import Table
@@ -96,6 +96,27 @@ def tables_of(costs: Costs) -> list[Table]:
         for by_backend in (costs.transport, costs.serving)
         for backend, one in by_backend.items()
         for field in fields(one)
+    ]
+    drawn += [
+        output.table(
+            f"Proofs of answers ({key}), by rows and their inputs, rounded sums and weights",
+            ("figure", *(_spoken(field.name) for field in fields(one.prove_ms))),
+            [
+                (_spoken(name), *(f"{value:.3g}" for value in astuple(getattr(one, name))))
+                for name in ("prove_ms", "verify_ms")
+            ],
+        )
+        for key, one in sorted(costs.answers.items())
+    ]
+    others += [
+        (f"audit mode, ms of a request, {_spoken(field.name)}", f"{getattr(one.recorded_ms, field.name):.3g}")
+        for one in list(costs.answers.values())[:1]
+        for field in fields(one.recorded_ms)
+    ]
+    others += [
+        (f"proof of answers, bytes, {_spoken(field.name)}", f"{getattr(one.proof_bytes, field.name):.4g}")
+        for one in list(costs.answers.values())[:1]
+        for field in fields(one.proof_bytes)
     ]
     others += [
         (f"row of a network in {name}, ms by rotations", _shown(one.row_ms)) for name, one in costs.networks.items()

@@ -52,9 +52,15 @@ class Kept:
 
 
 def kept_or_measured(
-    named: Path | None, available: Availability, kinds: Collection[str], tell: Callable[[str], None]
+    named: Path | None,
+    available: Availability,
+    kinds: Collection[str],
+    tell: Callable[[str], None],
+    *,
+    proven: bool = False,
 ) -> Kept:
-    """The costs in the file that is ``named``, or in the one that is kept, or measured now for phases of ``kinds``.
+    """The costs in the file that is ``named``, or in the one that is kept, or measured now for phases of ``kinds``, of
+    which answers may be ``proven``.
 
     A file that is damaged is ``PolicyInvalid``, also the kept one: nothing else is taken in its place."""
     file = named or (place() if place().exists() else None)
@@ -63,7 +69,12 @@ def kept_or_measured(
             f"no costs of this machine are kept ({place()}): measuring this host for about {SECONDS:g} s. "
             "quatrefoil calibrate does it once, for longer, and keeps them"
         )
-        return Kept(stack.measure_host(available, seconds=SECONDS, kinds=kinds), None, "")
+        costs = stack.measure_host(available, seconds=SECONDS, kinds=kinds)
+        if proven:
+            from quatrefoil.bench.proven_costs import measure_answers  # what serves, which other plans do without
+
+            costs = measure_answers(costs, available, seconds=SECONDS, threads=(1,), progress=tell)
+        return Kept(costs, None, "")
     costs = Costs.load(file)
     return Kept(costs, file, staleness(costs, time.time(), machine.describe(), metadata.version("quatrefoil")))
 

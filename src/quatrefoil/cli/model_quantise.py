@@ -89,9 +89,8 @@ def _run(options: argparse.Namespace) -> None:
         for step, bound in zip(graph.steps, graph.bounds, strict=True)
     ]
     accuracy = asdict(found) | {"drop": found.drop}
-    write_json(
-        options.json, SCHEMA, {"weights": graph.weights, "accuracy": accuracy, "steps": steps, "unprovable": unprovable}
-    )
+    sizes = {"inputs": graph.inputs, "cells": graph.cells, "weights": graph.weights}
+    write_json(options.json, SCHEMA, {**sizes, "accuracy": accuracy, "steps": steps, "unprovable": unprovable})
 
 
 def _unprovable(graph: IntegerGraph) -> str:
@@ -139,7 +138,7 @@ def _show(graph: IntegerGraph, found: Accuracy) -> None:
         )
         for step, value, bound in zip(graph.steps, graph.values[1:], graph.bounds, strict=True)
     ]
-    title = f"{graph.weights:,} weights in integers"
+    title = f"{graph.weights:,} weights in integers; for a workload: {graph.inputs:,} inputs, {graph.cells:,} cells"
     console().print(table(title, ("step", "node", "gives", "values", "largest sum"), rows))
     right = (
         ""

@@ -13,7 +13,7 @@ from quatrefoil.parties.options import add_keeper_enclave_option, add_server_enc
 from quatrefoil.planner import Availability, Costs, Plan, host, plan
 from quatrefoil.planner.blanket import all_choices, price
 from quatrefoil.planner.difference import compare
-from quatrefoil.policy import Policy
+from quatrefoil.policy import PROVEN_ANSWERS, Policy
 from quatrefoil.workload import Workload
 
 NAME = "plan"
@@ -49,13 +49,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     workload, policy = Workload.load(options.workload), Policy.load(options.policy)
     available = host.availability(keeper=options.keeper_enclave, server=options.server_enclave)
-    kept = kept_or_measured(options.costs, available, workload.kinds, _tell)
+    other = Policy.load(options.what_if) if options.what_if else None
+    proven = any(PROVEN_ANSWERS in one.allow.proofs for one in (policy, other) if one)
+    proven &= any(phase.model == "integers" for phase in workload.phases)
+    kept = kept_or_measured(options.costs, available, workload.kinds, _tell, proven=proven)
     if kept.warning:  # before anything is refused because of them
         _tell(f"quatrefoil: {kept.warning}")
     costs = kept.costs.at(options.threads) if options.threads is not None else kept.costs
     if options.save_costs:
         costs.save(options.save_costs)
-    other = Policy.load(options.what_if) if options.what_if else None
     choices = _choices(options.blanket or [])
     made = plan(workload, policy, costs, available)
     explained = made.phase(options.explain) if options.explain else None

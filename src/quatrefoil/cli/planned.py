@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.console import Console
 from rich.padding import Padding
 
@@ -10,6 +12,7 @@ from quatrefoil.planner import Plan, PlannedPhase
 from quatrefoil.planner.blanket import Blanket
 from quatrefoil.planner.difference import Difference, PhaseDifference
 from quatrefoil.planner.plans import Tradeoff
+from quatrefoil.planner.proving import SHARES, Proven
 from quatrefoil.planner.threats import exposed
 from quatrefoil.policy import THREATS
 from quatrefoil.workload import DATA, KINDS
@@ -54,6 +57,9 @@ def show(made: Plan, out: Console) -> None:
     for phase in made.phases:
         for tradeoff in phase.tradeoffs:
             out.print(f"{phase.name}: {_tradeoff(phase, tradeoff)}")
+    for phase in made.phases:
+        if phase.proven:
+            out.print(f"{phase.name}: {_proven(phase.proven)}")
     if conditions := _conditions(made):
         out.print("What is answered, is answered while")
         for condition in conditions:
@@ -61,7 +67,10 @@ def show(made: Plan, out: Console) -> None:
     for phase in made.phases:
         if phase.excluded:
             out.print(f"Predictions of {phase.name} are what protecting it adds, without {phase.excluded}.")
-    out.print(f"All passes together: {made.ms:,.2f} ms and {made.bytes_sent:,} bytes.")
+    afterwards = (
+        f" ({made.proving_ms:,.2f} of it to prove answers and verify them afterwards)" if made.proving_ms else ""
+    )
+    out.print(f"All passes together: {made.ms:,.2f} ms{afterwards} and {made.bytes_sent:,} bytes.")
     out.print(f"Plan {made.digest().hex()}.")
     out.print("Predictions are from one machine. Nothing here is audited.")
 
@@ -69,11 +78,26 @@ def show(made: Plan, out: Console) -> None:
 def _tradeoff(phase: PlannedPhase, other: Tradeoff) -> str:
     names = ", ".join(map("/".join, zip(other.layers, other.backends, strict=True))) or "no layer"
     names += f" in {other.parameter_set}" if other.parameter_set else ""
-    change = other.predicted_ms - phase.predicted_ms
+    change = other.whole_ms - phase.whole_ms
     cost = f"{abs(change):.2f} ms {'less' if change < 0 else 'more'} a pass"
     parts = [f"leave {', '.join(other.opens)} open"] if other.opens else []
     parts += [f"answer {', '.join(other.closes)}"] if other.closes else []
     return f"{other.direction} is {names}: {cost}; it would {' and '.join(parts)}."
+
+
+def _proven(found: Proven) -> str:
+    """What is proven after a pass, what that takes, and what it catches."""
+    chances = ", ".join(f"{_chance(found.caught(share))} where {100 * share:g} % are false" for share in SHARES)
+    return (
+        f"of the {found.receipts:,} receipts of a pass at least {found.drawn:,} are drawn ({100 * found.share:g} %), "
+        f"and those answers proven afterwards: predicted {found.prove_ms:,.2f} ms to prove, {found.verify_ms:,.2f} ms "
+        f"to verify, in proofs of {found.proof_bytes:,} bytes. A false one is among them with the chance {chances}."
+    )
+
+
+def _chance(found: float) -> str:
+    """Cut, not rounded: what may be missed is never shown as certain."""
+    return "1" if found == 1.0 else f"{math.floor(1000 * found) / 1000:.3f}"
 
 
 def _conditions(made: Plan) -> list[str]:
@@ -109,6 +133,8 @@ def explain(phase: PlannedPhase, made: Plan, out: Console) -> None:
         by = f": quatrefoil score --set {phase.parameter_set}" if phase.kind in ("score", "infer") else ""
         out.print(f"  rows are encrypted in {phase.parameter_set}{by}.")
     out.print(f"  predicted: {phase.predicted_ms:.2f} ms and {phase.predicted_bytes:,} bytes a pass.")
+    if phase.proven:
+        out.print(f"  {_proven(phase.proven)}")
     if phase.excluded:
         out.print(f"    not in it: {phase.excluded}.")
     for tradeoff in phase.tradeoffs:

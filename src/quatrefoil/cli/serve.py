@@ -24,11 +24,13 @@ from quatrefoil.parties.channels import TIMEOUT
 from quatrefoil.parties.party import Party
 from quatrefoil.parties.refusals import Refusals
 from quatrefoil.parties.running import report_failures
+from quatrefoil.planner.plan_file import PlanFile
 from quatrefoil.services.lease_holder import LeaseHolder
 from quatrefoil.serving.handler import Handler
 from quatrefoil.serving.keys import ServingKeys
 from quatrefoil.serving.model import acquire, require_named, require_served
 from quatrefoil.serving.oip import OipHandler
+from quatrefoil.serving.promised import require_planned, require_recorded
 from quatrefoil.serving.receipt_log import ReceiptLog
 from quatrefoil.serving.receipts import ReceiptIssuer
 from quatrefoil.serving.record_writer import Recorder
@@ -90,6 +92,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the statement of `model commit` about MODEL; not needed where MODEL is sealed with a commitment",
     )
+    parser.add_argument(
+        "--plan",
+        type=Path,
+        metavar="FILE",
+        help="what `plan --json` wrote: the policy has to be of this plan, and to promise the proofs that it does",
+    )
     parser.add_argument("--threads", type=count, default=1, metavar="N", help="threads of one answer (default: 1)")
     parser.add_argument(
         "--metrics", type=address, metavar="HOST:PORT", help="counts for Prometheus, on a loopback address"
@@ -108,6 +116,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     _require_one(options)
     policy = load(options.policy)
+    if options.plan:
+        require_planned(policy, PlanFile.load(options.plan))
+    require_recorded(policy, recorded=options.audit is not None)
     front = None if options.upstream else require_served(options.model, containers.verifying(options), policy)
     if options.upstream and options.model:
         require_named(options.model, containers.verifying(options), policy)

@@ -18,6 +18,7 @@ from quatrefoil.services.lease_holder import LeaseHolder
 from quatrefoil.serving.audited import AuditedModel
 from quatrefoil.serving.committed import CommittedWeights, committed_weights, log_served, require_audited
 from quatrefoil.serving.model import engine_of, read_model
+from quatrefoil.serving.promised import log_promise
 from quatrefoil.serving.record_writer import Recorder
 from quatrefoil.transport import files, system_clock
 
@@ -88,6 +89,7 @@ def opened(
             identity=party.identity,
             clock=system_clock,
         )
+        log_promise(party.log, policy)
         recorder = _recorder(options, party, audited)
     return engine_of(content, policy, threads=options.threads), recorder
 

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 from quatrefoil.client import tensors
 from quatrefoil.client.answers import Answer, Inferred
 from quatrefoil.client.asking import HeaderLines, asked_for
-from quatrefoil.client.computations import require_computed
+from quatrefoil.client.computations import require_computed, require_provable
 from quatrefoil.client.connecting import MARGIN_S, over_tls, standing
 from quatrefoil.client.exchanges import Asked, StreamExchange, WholeExchange
 from quatrefoil.client.outer import Outer, Unopened, Web
@@ -74,10 +74,10 @@ class AsyncClient:
         ``on_receipt``: called with each receipt in a thread of its own, before the answer is given out; what it raises
         is raised. ``computes``: the rule of the integer graph that is served in audit mode: the receipt of each answer
         to :meth:`infer` then has to commit to what was sent and answered; None where a client does not know one, and
-        takes what receipts say of it as it is. ``committed``: root of the commitment to the model's weights that every
-        receipt has to name, so that answers can be proven against that one and no other; None where a client knows
-        none, and holds the receipts of a keyset to what the first of them names. ``web``: in place of one over our TLS:
-        as strict as that.
+        takes what receipts say of it as it is: something, where the policy promises proofs. ``committed``: root of the
+        commitment to the model's weights that every receipt has to name, so that answers can be proven against that one
+        and no other; None where a client knows none, and holds the receipts of a keyset to what the first of them
+        names. ``web``: in place of one over our TLS: as strict as that.
         """
         self._place = place(url)
         outer = self._place if relay is None else place(relay, "the relay's URL")
@@ -170,6 +170,8 @@ class AsyncClient:
         answer = await self.request("POST", f"{path}/infer", headers=fields, content=content, timeout=timeout)
         answer.raise_for_status()
         found = tensors.decode(answer, self._policy)
+        if self._policy.proven_share:
+            require_provable(answer.receipt)
         if self._computes is not None:
             await asyncio.to_thread(require_computed, answer.receipt, self._computes, inputs, found.outputs)
         return found

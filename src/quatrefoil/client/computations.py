@@ -19,6 +19,20 @@ def require_computed(receipt: Receipt, rule: Rule, inputs: Mapping[str, Any], ou
     A server that is not in audit mode says nothing of it, which is refused too, and so is a receipt that names no
     committed weights: no proof could be against them.
     """
+    require_provable(receipt)
+    if rule.input not in inputs or rule.output not in outputs:
+        raise MessageRefused(
+            f"no {rule.input!r} was asked or no {rule.output!r} answered", hint="Take the rule of the served model"
+        )
+    entrance, keys = rule.entrance, opening_keys(receipt.salt)
+    hashed = field_hash(entrance.size, entrance.low, entrance.high)
+    require_inputs(receipt.fields, hashes_of(hashed, rule.entered(inputs[rule.input]), keys.inputs))
+    require_outputs(receipt.fields, keys.outputs, rule.answered(outputs[rule.output]))
+
+
+def require_provable(receipt: Receipt) -> None:
+    """``EvidenceRejected`` naming the check unless ``receipt`` commits to a computation, and names committed weights
+    that it can be proven against."""
     if not receipt.fields.inputs:
         raise EvidenceRejected(
             "the inference receipt does not commit to what was computed",
@@ -31,14 +45,6 @@ def require_computed(receipt: Receipt, rule: Rule, inputs: Mapping[str, Any], ou
             hint="Ask the server's operator to serve a model that is sealed with a commitment, or ask without a rule",
             check="commitment",
         )
-    if rule.input not in inputs or rule.output not in outputs:
-        raise MessageRefused(
-            f"no {rule.input!r} was asked or no {rule.output!r} answered", hint="Take the rule of the served model"
-        )
-    entrance, keys = rule.entrance, opening_keys(receipt.salt)
-    hashed = field_hash(entrance.size, entrance.low, entrance.high)
-    require_inputs(receipt.fields, hashes_of(hashed, rule.entered(inputs[rule.input]), keys.inputs))
-    require_outputs(receipt.fields, keys.outputs, rule.answered(outputs[rule.output]))
 
 
-__all__ = ["require_computed"]
+__all__ = ["require_computed", "require_provable"]

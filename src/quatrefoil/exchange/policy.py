@@ -106,7 +106,8 @@ class Isolation(WireObject):
 @dataclass(frozen=True)
 class ServingPolicy(WireObject):
     """``PolicyInvalid`` names the field that does not fit. ``plan``: the digest of the plan that this is the serving
-    of, as ``quatrefoil plan`` prints it; empty where there is none."""
+    of, as ``quatrefoil plan`` prints it; empty where there is none. ``proven_share``: ``[proofs] share``, of all
+    receipts the least share that is drawn and whose answers are proven; 0 where the policy promises no proofs."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:serving-policy"
 
@@ -119,6 +120,7 @@ class ServingPolicy(WireObject):
     stream: Stream
     isolation: Isolation
     plan: bytes = b""
+    proven_share: float = 0.0
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -149,6 +151,10 @@ class ServingPolicy(WireObject):
         check_range("stream.window_ms", self.stream.window_ms, 0, int(1000 * LARGEST_WINDOW))
         check_range("stream.event_bytes", self.stream.event_bytes, 0, 1 << 16)
         check_choice("isolation.caches", self.isolation.caches, CACHES)
+        if not 0 <= self.proven_share <= 1:
+            raise FieldInvalid(
+                "proofs.share", f"is {self.proven_share}", hint="Give a share of all receipts, above 0 and up to 1"
+            )
 
     @property
     def request_padding(self) -> ohttp.Padding:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from quatrefoil import appraisal, configuration
 from quatrefoil.appraisal import AppraisalPolicy
-from quatrefoil.configuration import FieldInvalid, Table
+from quatrefoil.configuration import FieldInvalid, Table, check_positive
 from quatrefoil.exchange.policy import (
     Attestation,
     Isolation,
@@ -39,7 +39,9 @@ def load(file: Path | str) -> ServingPolicy:
 def parse(text: str, *, source: str, appraisal_policy: Callable[[str], AppraisalPolicy]) -> ServingPolicy:
     """The policy in TOML ``text``; ``source`` names it in messages, ``appraisal_policy`` gives what it names."""
     root = configuration.parse(text, source, page=PAGE)
-    root.expect(["name", "model", "attestation", "keys", "limits", "padding", "stream", "isolation"], ["plan"])
+    root.expect(
+        ["name", "model", "attestation", "keys", "limits", "padding", "stream", "isolation"], ["plan", "proofs"]
+    )
     with root.placing():
         return ServingPolicy(
             name=root.text("name"),
@@ -51,6 +53,7 @@ def parse(text: str, *, source: str, appraisal_policy: Callable[[str], Appraisal
             stream=Stream(*_integers(root, "stream", ("window_ms", "event_bytes"))),
             isolation=Isolation(*_texts(root, "isolation", ("caches",))),
             plan=_digest("plan", root.text("plan"), "as `plan` prints it") if "plan" in root else b"",
+            proven_share=_share(root.table("proofs")) if "proofs" in root else 0.0,
         )
 
 
@@ -63,6 +66,13 @@ def _attestation(table: Table, appraisal_policy: Callable[[str], AppraisalPolicy
     table.expect(["appraisal", "life_s"])
     held_to = appraisal.named(table.text("appraisal"), "attestation.appraisal", appraisal_policy)
     return Attestation(held_to, _natural("attestation.life_s", table.integer("life_s")))
+
+
+def _share(table: Table) -> float:
+    table.expect(["share"])
+    share = table.number("share")
+    check_positive("proofs.share", share)
+    return share
 
 
 def _integers(root: Table, name: str, keys: tuple[str, ...]) -> list[int]:

@@ -3,11 +3,15 @@
 from quatrefoil.planner.availability import Availability
 from quatrefoil.planner.costs import (
     AggregationCosts,
+    AnswerCosts,
+    Answered,
+    AnsweredBytes,
     Costs,
     HomomorphicCosts,
     Line,
     NetworkCosts,
     ProofCosts,
+    Recorded,
     RoundCosts,
     ServingCosts,
     TransportCosts,
@@ -17,6 +21,9 @@ from quatrefoil.planner.routing import plan
 
 __all__ = [
     "AggregationCosts",
+    "AnswerCosts",
+    "Answered",
+    "AnsweredBytes",
     "Availability",
     "Costs",
     "HomomorphicCosts",
@@ -25,6 +32,7 @@ __all__ = [
     "Plan",
     "PlannedPhase",
     "ProofCosts",
+    "Recorded",
     "Refusal",
     "RoundCosts",
     "ServingCosts",

@@ -6,6 +6,7 @@ the policy's numbers and names.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -37,9 +38,19 @@ class Answer:
             "answered": _answered(policy),
             "norm": f"{limits.update_norm:g}",
             "appraisal": policy.appraisal.hex()[:16] or "that it would have to name",
+            "share": f"{100 * policy.proven_share:g} %",
+            "drop": _drop(policy),
         }
         how, condition = self.how.format(**given), self.condition.format(**given)
         return replace(self, how=how, condition=condition)
+
+
+def _drop(policy: Policy) -> str:
+    if policy.largest_accuracy_drop == math.inf:
+        return "of whose loss of right answers the policy sets no limit"
+    return (
+        f"which may give {100 * policy.largest_accuracy_drop:g} % fewer right answers than the model in floating point"
+    )
 
 
 def _apart(policy: Policy) -> str:

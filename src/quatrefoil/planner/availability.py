@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from quatrefoil.errors import CallerError
 from quatrefoil.planner import serving
-from quatrefoil.policy import BACKENDS, STAND_INS, VALUE_BITS
+from quatrefoil.policy import BACKENDS, PROVEN_ANSWERS, STAND_INS, VALUE_BITS
+
+_OF_UPDATES = tuple(name for name in BACKENDS["proofs"] if name != PROVEN_ANSWERS)
 
 
 def _no_servers() -> Mapping[str, str]:
@@ -19,7 +21,7 @@ class Availability:
     """``absent`` gives a reason for every backend that is not there; every other backend of ``BACKENDS`` is.
 
     ``largest_roster``: (aggregation backend, value bits) -> most ciphertexts that it adds; one without adds no updates.
-    ``largest_proof``: (proof backend, value bits) -> most values that one proof is about, where there are proofs.
+    ``largest_proof``: (proof backend, value bits) -> most values that one proof is about, where updates are proven.
     ``no_server``: enclave backend -> why no model is served from behind it; every other one can be. It stands apart,
     because who holds the keys of a round and who serves a model are different machines. Stand-ins are always in it.
     """
@@ -52,7 +54,7 @@ class Availability:
                         hint="Give the number of ciphertexts that it adds exactly",
                     )
 
-        for backend in BACKENDS["proofs"]:
+        for backend in _OF_UPDATES:
             if self.has("proofs", backend) and not any(name == backend for name, _ in self.largest_proof):
                 raise CallerError(
                     f"proofs/{backend} is present without its largest update",

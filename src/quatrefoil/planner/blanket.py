@@ -91,7 +91,7 @@ class _Attempt:
     @property
     def rank(self) -> tuple[int, int, int, int, float]:
         stand_ins = sum(choice.rank[0] for choice in self.choices)
-        ms = sum(choice.cost.ms for choice in self.choices)
+        ms = sum(choice.cost.whole_ms for choice in self.choices)
         return len(self.cannot), self.open_threats, len(self.broken), stand_ins, ms
 
 
@@ -99,7 +99,7 @@ def _attempt(options: Options, workload: Workload, layers: tuple[str, ...], shar
     choices, cannot, broken, open_threats = [], [], [], 0
     for phase in workload.phases:
         fault = options.limit_fault(phase, shared)
-        wanted = _wanted(phase, layers)
+        wanted = _wanted(options, phase, layers)
         found = [] if fault else [c for c in options.candidates(phase, shared) if set(c.backends) == set(wanted)]
         if not found:
             cannot.append(f"phase {phase.name!r} ({phase.kind}) {fault or _why_not(options, phase, wanted, shared)}")
@@ -119,13 +119,16 @@ def _attempt(options: Options, workload: Workload, layers: tuple[str, ...], shar
     return _Attempt(shared, tuple(choices), tuple(cannot), tuple(broken), open_threats)
 
 
-def _wanted(phase: Phase, layers: tuple[str, ...]) -> tuple[str, ...]:
-    """The layers that ``phase`` uses under this choice; without one of its routes where the choice has none."""
+def _wanted(options: Options, phase: Phase, layers: tuple[str, ...]) -> tuple[str, ...]:
+    """The layers that ``phase`` uses under this choice; without one of its routes where the choice has none, and
+    without proofs where no answer of it can be proven, or it is computed on ciphertexts."""
     routes = threats.routes(phase)
     needed = {*threats.NEEDED[phase.kind], *(routes if len(routes) == 1 else ())}
     useful = {row.layer for row in threats.ANSWERS if row.kind == phase.kind}
     if routes:
         useful -= set(threats.ROUTES) - set(routes)
+        if not options.usable(phase, "proofs") or {*needed, *layers} & set(routes) != {"enclave"}:
+            useful.discard("proofs")
     return tuple(layer for layer in LAYERS if layer in needed or (layer in layers and layer in useful))
 
 

@@ -121,6 +121,7 @@ def calibrate(
         rounds=RoundCosts(Line(0.0, 0.0), Line(0.0, 0.0), Line(0.0, 0.0)),
         homomorphic=homomorphic,
         networks=networks,
+        answers={},
         log_append_ms=watch.ms(append, most=ENTRIES),
     )
 

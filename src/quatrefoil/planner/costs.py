@@ -19,7 +19,7 @@ from quatrefoil.configuration import read_text, shown
 from quatrefoil.errors import HostError, PolicyInvalid
 from quatrefoil.planner.strictly import parsed
 
-SCHEMA = "quatrefoil.costs/3"
+SCHEMA = "quatrefoil.costs/4"
 LARGEST_FILE = 1 << 20
 OLDEST_DAYS = 90
 """What is older is stale: kernels, libraries and neighbours of a machine change."""
@@ -142,11 +142,67 @@ class NetworkCosts:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """Of a proof of ``rows`` answers of a model in integers, each of so many inputs and rounded sums, with so many
+    weights. ``cells_fixed``: where sums are rounded at all. A batch of rounded sums is filled up to a power of two."""
+
+    fixed: float
+    cells_fixed: float
+    each_cell: float
+    each_input: float
+    each_weight: float
+
+    def at(self, rows: int, inputs: int, cells: int, weights: int) -> float:
+        filled = 1 << (rows - 1).bit_length()
+        rounding = self.cells_fixed + self.each_cell * cells * filled if cells else 0.0
+        return self.fixed + rounding + self.each_input * inputs * rows + self.each_weight * weights
+
+
+@dataclass(frozen=True)
+class AnsweredBytes:
+    """Of the same proof. It opens rows of what is committed to, laid out in about as many rows as columns: so it grows
+    with the square root. Inputs are not committed to."""
+
+    fixed: float
+    cells_fixed: float
+    each_root_cell: float
+    each_root_weight: float
+
+    def at(self, rows: int, _inputs: int, cells: int, weights: int) -> float:
+        filled = 1 << (rows - 1).bit_length()
+        rounding = self.cells_fixed + self.each_root_cell * math.sqrt(cells * filled) if cells else 0.0
+        return self.fixed + rounding + self.each_root_weight * math.sqrt(weights)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Of one request in audit mode, by its rows and the inputs of each."""
+
+    fixed: float
+    each_row: float
+    each_value: float
+
+    def at(self, rows: int, inputs: int) -> float:
+        return self.fixed + self.each_row * rows + self.each_value * rows * inputs
+
+
+@dataclass(frozen=True)
+class AnswerCosts:
+    """Of one proof of answers: ``prove_ms``, ``verify_ms``, ``proof_bytes``; a commitment serves many of them.
+    ``recorded_ms``: what audit mode adds to one request."""
+
+    prove_ms: Answered
+    verify_ms: Answered
+    proof_bytes: AnsweredBytes
+    recorded_ms: Recorded
+
+
+@dataclass(frozen=True)
 class Costs:
     """``version``: of quatrefoil; ``measured_at``: Unix seconds; ``measured_on``: the machine, as ``machine.describe``
     gives it. ``threads``: what predictions are for, of those that were measured. ``transport`` and ``serving``: by
     transport backend. ``aggregation`` and ``proofs``: by "backend/value bits/threads". ``homomorphic`` and
-    ``networks``: by parameter set. ``log_append_ms``: one durable entry."""
+    ``networks``: by parameter set. ``answers``: by "backend/threads". ``log_append_ms``: one durable entry."""
 
     version: str
     measured_at: int
@@ -159,6 +215,7 @@ class Costs:
     rounds: RoundCosts
     homomorphic: Mapping[str, HomomorphicCosts]
     networks: Mapping[str, NetworkCosts]
+    answers: Mapping[str, AnswerCosts]
     log_append_ms: float
 
     def at(self, threads: int) -> Costs:
@@ -190,6 +247,10 @@ class Costs:
     def of_networks(self, parameters: str) -> NetworkCosts:
         return _found(self.networks, parameters, f"networks in {parameters}")
 
+    def of_answers(self, backend: str) -> AnswerCosts:
+        what = f"proofs/{backend} in {_counted(self.threads)}"
+        return _found(self.answers, f"{backend}/{self.threads}", what)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, as they stand in a file beside ``schema``."""
         return dataclasses.asdict(self)
@@ -216,6 +277,10 @@ class Costs:
                 parts = key.split("/")
                 if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts[1:]):
                     raise PolicyInvalid(f"{source}: {room}: a name is not BACKEND/VALUE BITS/THREADS", hint=_HINT)
+        for key in built.answers:
+            backend, _, threads = key.rpartition("/")
+            if not backend or not (threads.isascii() and threads.isdigit()):
+                raise PolicyInvalid(f"{source}: answers: a name is not BACKEND/THREADS", hint=_HINT)
         for room in ("homomorphic", "networks"):
             for name, one in getattr(built, room).items():
                 if one.slots < 1:
@@ -249,8 +314,12 @@ def finite(value: float) -> float:
 
 
 def _computed(among: Mapping[str, Figures], layer: str, backend: str, value_bits: int, threads: int) -> Figures:
-    what = f"{layer}/{backend}/{value_bits} bits in {threads} thread{'s' if threads > 1 else ''}"
+    what = f"{layer}/{backend}/{value_bits} bits in {_counted(threads)}"
     return _found(among, f"{backend}/{value_bits}/{threads}", what)
+
+
+def _counted(threads: int) -> str:
+    return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
 def _found(among: Mapping[str, Figures], key: str, what: str) -> Figures:
@@ -263,11 +332,15 @@ __all__ = [
     "OLDEST_DAYS",
     "SCHEMA",
     "AggregationCosts",
+    "AnswerCosts",
+    "Answered",
+    "AnsweredBytes",
     "Costs",
     "HomomorphicCosts",
     "Line",
     "NetworkCosts",
     "ProofCosts",
+    "Recorded",
     "RoundCosts",
     "ServingCosts",
     "TransportCosts",

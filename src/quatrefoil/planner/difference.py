@@ -11,7 +11,7 @@ from quatrefoil.planner.plans import Plan, PlannedPhase
 
 @dataclass(frozen=True)
 class PhaseDifference:
-    """One phase, before and after. Milliseconds and bytes are for one pass."""
+    """One phase, before and after. Milliseconds and bytes are for one pass, with what is proven after it."""
 
     name: str
     before: tuple[str, ...]
@@ -91,8 +91,8 @@ def _phase(before: PlannedPhase, after: PlannedPhase) -> PhaseDifference:
         after=_pairs(after),
         gained=tuple(threat for threat in is_now if threat not in was),
         lost=tuple(threat for threat in was if threat not in is_now),
-        before_ms=before.predicted_ms,
-        after_ms=after.predicted_ms,
+        before_ms=before.whole_ms,
+        after_ms=after.whole_ms,
         before_bytes=before.predicted_bytes,
         after_bytes=after.predicted_bytes,
     )

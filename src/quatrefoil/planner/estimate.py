@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from quatrefoil.planner import encrypted
-from quatrefoil.planner.costs import AggregationCosts, Costs, ProofCosts, ServingCosts, TransportCosts
+from quatrefoil.planner import encrypted, proving
+from quatrefoil.planner.costs import AggregationCosts, AnswerCosts, Costs, ProofCosts, ServingCosts, TransportCosts
 from quatrefoil.policy import Policy
 from quatrefoil.workload import FEDERATED, Phase
 
@@ -36,6 +36,7 @@ _LEFT_OUT = (
     "the model's own computing, waiting, and attestation, which serves many requests; HTTP and padding as well where "
     "quatrefoil calibrate has not measured them"
 )
+_PROOFS_LEFT_OUT = "; the commitment to the weights, which serves many proofs, and drawing the sample"
 _KEYS_LEFT_OUT = "the key and its evaluation keys, which serve many requests"
 
 
@@ -43,13 +44,22 @@ def excluded(kind: str, layers: Collection[str]) -> str:
     """What predictions of a phase in these layers leave out; "" for nothing."""
     if "aggregation" in layers:
         return _KEYS_LEFT_OUT if kind == "infer" else ""
-    return _LEFT_OUT if kind in SERVED else ""
+    left_out = _LEFT_OUT if kind in SERVED else ""
+    return left_out + _PROOFS_LEFT_OUT if left_out and "proofs" in layers else left_out
 
 
 @dataclass(frozen=True)
 class Estimate:
+    """``proven``: what is done after a pass, where answers are proven."""
+
     ms: float
     bytes: int
+    proven: proving.Proven | None = None
+
+    @property
+    def whole_ms(self) -> float:
+        """With what is done afterwards, when nobody waits."""
+        return self.ms + (self.proven.ms if self.proven else 0.0)
 
 
 def estimate(
@@ -88,7 +98,8 @@ def estimate(
         passes = phase.batch if phase.kind == "infer" else 1
         return Estimate(passes * (ms + moved.ms), passes * moved.bytes)
     if phase.kind in SERVED and transport:
-        return _served(phase, transport, costs.of_serving(chosen["transport"]))
+        served = _served(phase, transport, costs.of_serving(chosen["transport"]))
+        return _proven(served, phase, policy, costs.of_answers(chosen["proofs"])) if "proofs" in chosen else served
     raise AssertionError(f"no estimate for a {phase.kind} phase under {dict(chosen)}")
 
 
@@ -169,6 +180,12 @@ def _served(phase: Phase, transport: TransportCosts, serving: ServingCosts) -> E
     return _exchanged(
         phase.batch * asked * BYTES_OF_A_NUMBER, (sums or phase.batch) * BYTES_OF_A_NUMBER, transport, serving
     )
+
+
+def _proven(served: Estimate, phase: Phase, policy: Policy, answers: AnswerCosts) -> Estimate:
+    """In audit mode, and a share of the answers proven afterwards."""
+    ms = served.ms + proving.recorded_ms(phase, answers)
+    return Estimate(ms, served.bytes, proving.predicted(phase, policy, answers))
 
 
 def _exchanged(asked: float, answered: float, transport: TransportCosts, serving: ServingCosts) -> Estimate:

@@ -36,7 +36,8 @@ def availability(
         absent["transport", "pq-tls"] = reason
     reason = kernel_missing()
     if reason:
-        absent["aggregation", "additive-rlwe"] = absent["proofs", "bounded-update"] = reason
+        absent["aggregation", "additive-rlwe"] = reason
+        absent |= {("proofs", name): reason for name in BACKENDS["proofs"]}
     reason = reason or homomorphic_missing()
     if reason:
         absent["aggregation", "ckks"] = absent["aggregation", "bgv"] = reason

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 
-from quatrefoil.planner import encrypted, fitting, requirements, threats
+from quatrefoil.planner import encrypted, fitting, proving, requirements, threats
 from quatrefoil.planner.availability import Availability
 from quatrefoil.planner.costs import Costs
 from quatrefoil.planner.estimate import Estimate, estimate
-from quatrefoil.policy import ISOLATING, LAYERS, STAND_INS, Policy
+from quatrefoil.policy import ISOLATING, LAYERS, PROVEN_ANSWERS, STAND_INS, Policy
 from quatrefoil.workload import FEDERATED, Phase, Workload
 
 SHARED = "aggregation"
@@ -36,7 +36,7 @@ class Choice:
     def rank(self) -> tuple[int, int, float, int, int, tuple[str, ...], str]:
         stand_ins = sum(pair in STAND_IN_OF for pair in self.backends.items())
         names, cost = tuple(self.backends.values()), self.cost
-        return stand_ins, int(self.is_open), cost.ms, cost.bytes, len(self.backends), names, self.parameter_set
+        return stand_ins, int(self.is_open), cost.whole_ms, cost.bytes, len(self.backends), names, self.parameter_set
 
     @property
     def is_open(self) -> bool:
@@ -92,6 +92,8 @@ class Options:
         for combination in product(*options):
             backends = {layer: b for layer, b in zip(LAYERS, combination, strict=True) if b}
             ways = [layer for layer in routes if layer in backends]
+            if routes and "proofs" in backends and ways != ["enclave"]:
+                continue  # nothing proves what is computed on ciphertexts
             # Of two ways each has to answer something: what only measures a machine adds nothing to ciphertexts.
             if not routes or len(ways) == 1 or (ways and all(_answers(phase, backends, way) for way in ways)):
                 yield from self.choices(phase, backends)
@@ -165,6 +167,10 @@ class Options:
             return "the policy does not allow it"
         if layer == "enclave":
             return fitting.unserved(phase, self.policy)
+        if backend == PROVEN_ANSWERS:
+            return proving.unprovable(phase, self.policy)
+        if layer == "proofs" and phase.kind not in FEDERATED:
+            return f"it does nothing in {phase.kind} phases"
         return self.proof_hindrance(backend, shared) if layer == "proofs" else ""
 
     def unfit(self, phase: Phase, backend: str) -> str:

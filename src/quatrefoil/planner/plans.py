@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from quatrefoil.errors import CallerError
 from quatrefoil.planner.answer import Answer
 from quatrefoil.planner.estimate import excluded
+from quatrefoil.planner.proving import Proven
 from quatrefoil.wire import WireObject
 from quatrefoil.workload import FEDERATED
 
@@ -38,7 +39,7 @@ class Unprotected:
 @dataclass(frozen=True)
 class Tradeoff:
     """Another combination for the phase, "cheaper" or "safer": which threats it would leave open that are answered, and
-    answer that are not; predictions for one pass."""
+    answer that are not; predictions for one pass, ``proving_ms`` of what is done after it."""
 
     direction: str
     layers: tuple[str, ...]
@@ -48,13 +49,19 @@ class Tradeoff:
     closes: tuple[str, ...]
     predicted_ms: float
     predicted_bytes: int
+    proving_ms: float
+
+    @property
+    def whole_ms(self) -> float:
+        return self.predicted_ms + self.proving_ms
 
 
 @dataclass(frozen=True)
 class PlannedPhase:
     """``layers`` and ``backends`` run in parallel. ``parameter_set``: what rows are computed on in, where they are
     encrypted; "" elsewhere: that of rounds follows from the policy. ``threats``: every answered one, and by which
-    layer. Predictions are for one pass; there are ``rounds`` of them. ``site``: where the workload says that its
+    layer. Predictions are for one pass; there are ``rounds`` of them. ``proven``: what is proven after it, where
+    answers are. ``site``: where the workload says that its
     machine stands. ``isolation``: what separates the code that holds keys, or serves, from its host, "none", "process"
     or "vm"; empty where the phase has no layer for it."""
 
@@ -72,6 +79,12 @@ class PlannedPhase:
     isolation: str
     refused: tuple[Refusal, ...]
     tradeoffs: tuple[Tradeoff, ...]
+    proven: Proven | None = None
+
+    @property
+    def whole_ms(self) -> float:
+        """Of one pass, with what is done after it."""
+        return self.predicted_ms + (self.proven.ms if self.proven else 0.0)
 
     @property
     def excluded(self) -> str:
@@ -103,6 +116,8 @@ class PhaseRoute(WireObject):
     parameter_set: str
     claims: tuple[Claim, ...]
     unprotected: tuple[str, ...]
+    proven_share: float
+    """Of its receipts, the least share whose answers are proven; 0 where none are."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +148,13 @@ class Plan:
 
     @property
     def ms(self) -> float:
-        """All passes of all phases, one after the other, as predicted."""
-        return sum(phase.predicted_ms * phase.rounds for phase in self.phases)
+        """All passes of all phases, one after the other, as predicted, with what is done after each."""
+        return sum(phase.whole_ms * phase.rounds for phase in self.phases)
+
+    @property
+    def proving_ms(self) -> float:
+        """What of it is done afterwards: answers proven and verified."""
+        return sum(phase.proven.ms * phase.rounds for phase in self.phases if phase.proven)
 
     @property
     def bytes_sent(self) -> int:
@@ -184,13 +204,15 @@ class Plan:
             "unexposed": list(self.unexposed),
             "predicted_ms": round(self.ms, 4),
             "predicted_bytes": self.bytes_sent,
+            "proving_ms": round(self.proving_ms, 4),
             "phases": [_phase_json(phase) for phase in self.phases],
         }
 
     def _route_of(self, phase: PlannedPhase) -> PhaseRoute:
         claims = tuple(Claim(a.threat, a.layer, a.backend, a.condition) for a in phase.threats)
         left = tuple(u.threat for u in self.unprotected if u.phase == phase.name)
-        return PhaseRoute(phase.name, phase.layers, phase.backends, phase.parameter_set, claims, left)
+        share = phase.proven.share if phase.proven else 0.0
+        return PhaseRoute(phase.name, phase.layers, phase.backends, phase.parameter_set, claims, left, share)
 
 
 def _phase_json(phase: PlannedPhase) -> dict[str, Any]:
@@ -208,6 +230,7 @@ def _phase_json(phase: PlannedPhase) -> dict[str, Any]:
         "predicted_ms": round(phase.predicted_ms, 4),
         "predicted_bytes": phase.predicted_bytes,
         "excluded": phase.excluded or None,
+        "proven": phase.proven.to_json() if phase.proven else None,
         "rounds": phase.rounds,
         "site": phase.site,
         "isolation": phase.isolation or None,
@@ -225,10 +248,11 @@ def _phase_json(phase: PlannedPhase) -> dict[str, Any]:
                 "closes": list(t.closes),
                 "predicted_ms": round(t.predicted_ms, 4),
                 "predicted_bytes": t.predicted_bytes,
+                "proving_ms": round(t.proving_ms, 4),
             }
             for t in phase.tradeoffs
         ],
     }
 
 
-__all__ = ["Plan", "PlannedPhase", "Refusal", "Route", "Tradeoff", "Unprotected"]
+__all__ = ["Claim", "PhaseRoute", "Plan", "PlannedPhase", "Refusal", "Route", "Tradeoff", "Unprotected"]

@@ -18,6 +18,13 @@ def fault(options: Options, phase: Phase, shared: str) -> str:
         if not any(options.usable(phase, layer, shared) for layer in layers):
             return _wanting_layer(options, phase, layers, shared)
     choices = list(options.candidates(phase, shared))
+    if phase.answers == "proven" and not any("proofs" in choice.backends for choice in choices):
+        proving = [
+            ("proofs", backend) for backend in BACKENDS["proofs"] if threats.answers("proofs", backend, phase.kind)
+        ]
+        return (
+            f'asks for answers = "proven", which nothing available shows: {_wanting(options, phase, proving, shared)}'
+        )
     answerable = {threat for choice in choices for threat in threats.answered(phase.kind, choice.backends)}
     open_threats = [threat for threat in options.named(phase) if threat not in answerable]
     if open_threats:
@@ -66,6 +73,8 @@ def _wanting_layer(options: Options, phase: Phase, layers: tuple[str, ...], shar
 def _is_worth_naming(options: Options, phase: Phase, layer: str, backend: str) -> bool:
     """Whether a refusal for want of ``layer`` says why not this one: whoever allows a stand-in wants to know."""
     if layer == SHARED and backend not in threats.COMPUTING.get(phase.kind, (backend,)):
+        return False
+    if layer == "proofs" and not threats.answers(layer, backend, phase.kind):
         return False
     return (layer, backend) not in STAND_IN_OF or backend in options.policy.allow.of(layer)
 
@@ -144,7 +153,7 @@ def _why_worse(options: Options, phase: Phase, choice: Choice, rival: Choice, us
         return f"isolates nothing, and {used} does"
     if phase.kind in FEDERATED and used == choice.backends.get(SHARED):
         return f"{used} serves the whole workload better"
-    return f"{used} costs no more: {choice.cost.ms:.3g} ms against {rival.cost.ms:.3g} ms"
+    return f"{used} costs no more: {choice.cost.whole_ms:.3g} ms against {rival.cost.whole_ms:.3g} ms"
 
 
 def tradeoffs(options: Options, phase: Phase, choice: Choice, shared: str) -> Iterator[Tradeoff]:
@@ -161,10 +170,10 @@ def tradeoffs(options: Options, phase: Phase, choice: Choice, shared: str) -> It
         if one.rank[0] <= choice.rank[0] and not options.broken(phase, one) and one.backends != choice.backends
     ]
     others = [one for one in others if one == options.nearest(phase, one.backends)]  # in the set that would be taken
-    cheaper = [one for one in others if one.cost.ms < choice.cost.ms and now - _answered(phase, one)]
+    cheaper = [one for one in others if one.cost.whole_ms < choice.cost.whole_ms and now - _answered(phase, one)]
     safer = [one for one in others if _answered(phase, one) > now]
     if cheaper:
-        yield _tradeoff("cheaper", phase, choice, max(cheaper, key=lambda one: (one.cost.ms, one.rank)))
+        yield _tradeoff("cheaper", phase, choice, max(cheaper, key=lambda one: (one.cost.whole_ms, one.rank)))
     if safer:
         yield _tradeoff("safer", phase, choice, min(safer, key=lambda one: one.rank))
 
@@ -181,6 +190,7 @@ def _tradeoff(direction: str, phase: Phase, choice: Choice, other: Choice) -> Tr
         closes=tuple(threat for threat in exposed if threat in then - now),
         predicted_ms=other.cost.ms,
         predicted_bytes=other.cost.bytes,
+        proving_ms=other.cost.proven.ms if other.cost.proven else 0.0,
     )
 
 

@@ -43,6 +43,8 @@ def broken(phase: Phase, backends: Mapping[str, str], parameter_set: str, cost: 
         )
     if phase.largest_bytes and cost.bytes > phase.largest_bytes:
         out.append(f"is predicted to send {cost.bytes} bytes a pass, over largest_bytes = {phase.largest_bytes}")
+    if phase.answers == "proven" and "proofs" not in backends:
+        out.append('proves nothing, and answers = "proven"')
     if (error := largest_error(phase, backends, parameter_set, policy)) > phase.largest_error:
         where = f" in {parameter_set}" if parameter_set else ""
         known = f"can be wrong by {error:.2g} of its bound{where}" if error < math.inf else "states no error beforehand"

@@ -105,6 +105,7 @@ def _planned(options: Options, phase: Phase, choice: Choice, shared: str) -> Pla
         isolation=ISOLATION[choice.backends["enclave"]] if "enclave" in choice.backends else "",
         refused=tuple(reasons.refusals(options, phase, choice, shared)),
         tradeoffs=tuple(reasons.tradeoffs(options, phase, choice, shared)),
+        proven=choice.cost.proven,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from quatrefoil import configuration
-from quatrefoil.configuration import FieldInvalid, check_choice, check_name, check_range, shown
+from quatrefoil.configuration import FieldInvalid, check_choice, check_name, check_positive, check_range, shown
 from quatrefoil.contracts import Threshold
 from quatrefoil.errors import MessageRefused, PolicyInvalid
 from quatrefoil.policy.authority import KEEPER, KeyAuthority, read_authority
@@ -25,6 +25,7 @@ from quatrefoil.policy.vocabulary import (
     ON_EXCESS,
     PLACES,
     PROVEN,
+    PROVEN_ANSWERS,
     RECEIPTS,
     STAND_INS,
     THREATS,
@@ -88,6 +89,9 @@ class Policy(WireObject):
     largest_accuracy_drop: float = math.inf
     """``[inference] largest_accuracy_drop``: the share of right answers that a model may lose by being quantised;
     infinite when not given, and then every command says its own."""
+    proven_share: float = 0.0
+    """``[inference] proven_share``: of the receipts of a served model, the least share that is drawn and whose answers
+    are proven; 0 when not given, and given exactly where proofs of answers are allowed."""
     key_authority: KeyAuthority = KEEPER
     """``[key_authority]``: who learns the sum of the keys of a round; a keeper when not given."""
     place: str = PLACES[0]
@@ -143,6 +147,28 @@ class Policy(WireObject):
                 "inference.largest_accuracy_drop",
                 f"is {self.largest_accuracy_drop}",
                 hint="Give a share of answers, 0 to 1",
+            )
+        self._check_proven_share()
+
+    def _check_proven_share(self) -> None:
+        if not 0 <= self.proven_share <= 1:
+            raise FieldInvalid(
+                "inference.proven_share",
+                f"is {self.proven_share}",
+                hint="Give a share of receipts, above 0 and up to 1",
+            )
+        allowed = PROVEN_ANSWERS in self.allow.proofs
+        if allowed and not self.proven_share:
+            raise FieldInvalid(
+                "allow.proofs",
+                f"allows {PROVEN_ANSWERS!r}, and [inference] gives no proven_share",
+                hint="Say of which share of the receipts answers are proven, as proven_share = 0.01, or take it out",
+            )
+        if self.proven_share and not allowed:
+            raise FieldInvalid(
+                "inference.proven_share",
+                f"is {self.proven_share}, and allow.proofs does not allow {PROVEN_ANSWERS!r}",
+                hint="Nothing else proves answers: allow it, or take the share out",
             )
 
     def _check_witnesses(self) -> None:
@@ -247,11 +273,16 @@ class Policy(WireObject):
             enclave.expect(["appraisal"])
             with root.placing():
                 appraisal = _digest("enclave.appraisal", enclave.text("appraisal"))
-        drop = math.inf
+        drop, share = math.inf, 0.0
         if "inference" in root:
             inference = root.table("inference")
-            inference.expect(["largest_accuracy_drop"])
-            drop = inference.number("largest_accuracy_drop")
+            inference.expect([], ["largest_accuracy_drop", "proven_share"])
+            if "largest_accuracy_drop" in inference:
+                drop = inference.number("largest_accuracy_drop")
+            if "proven_share" in inference:
+                share = inference.number("proven_share")
+                with root.placing():
+                    check_positive("inference.proven_share", share)
         place = PLACES[0]
         if "tree" in root:
             tree = root.table("tree")
@@ -271,6 +302,7 @@ class Policy(WireObject):
                 witnesses=witnesses,
                 appraisal=appraisal,
                 largest_accuracy_drop=drop,
+                proven_share=share,
                 key_authority=read_authority(root.table("key_authority")) if "key_authority" in root else KEEPER,
                 place=place,
             )

@@ -22,7 +22,10 @@ THREATS: Mapping[str, str] = {
 """The closed vocabulary of ``threats``, one sentence each."""
 
 PROVEN = "byzantine-silo"
-"""The threat that proofs answer: whoever names it takes part in no job without them."""
+"""The threat that proofs of updates answer: whoever names it takes part in no job without them."""
+
+PROVEN_ANSWERS = "proven-answers"
+"""The backend of ``proofs`` that is about answers of served models: docs/inference-proofs.md, docs/audit-proofs.md."""
 
 BACKENDS: Mapping[str, Mapping[str, str]] = {
     "transport": {
@@ -44,7 +47,10 @@ BACKENDS: Mapping[str, Mapping[str, str]] = {
         "ckks": "homomorphic encryption over approximate numbers",
         "bgv": "homomorphic encryption over integers, exact",
     },
-    "proofs": {"bounded-update": "a zero-knowledge proof that an encrypted update keeps to the agreed bound"},
+    "proofs": {
+        "bounded-update": "a zero-knowledge proof that an encrypted update keeps to the agreed bound",
+        "proven-answers": "zero-knowledge proofs that sampled answers are what committed weights compute",
+    },
 }
 """The closed vocabulary of ``[allow]``: layer -> backend -> what it is. Some do not exist yet; the plan says which."""
 
@@ -127,6 +133,7 @@ __all__ = [
     "ON_EXCESS",
     "PLACES",
     "PROVEN",
+    "PROVEN_ANSWERS",
     "RECEIPTS",
     "STAND_INS",
     "THREATS",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 from quatrefoil.errors import ModelRefused
-from quatrefoil.quantised.steps import ArgMax, AveragePool, Conv, Dense, Shape, Step, Value
+from quatrefoil.quantised.steps import ArgMax, AveragePool, Conv, Dense, MaxPool, Shape, Step, Value
 
 EXACT_SINGLE = 1 << 24
 """Sums below this are exact in 32-bit floating point, in whatever order they are added."""
@@ -101,6 +102,25 @@ class IntegerGraph:
     def weights(self) -> int:
         """How many integers the model has learned."""
         return sum(step.weights.size + step.bias.size for step in self.steps if isinstance(step, Dense | Conv))
+
+    @property
+    def inputs(self) -> int:
+        """How many integers it takes for one answer."""
+        return prod(self.input.shape)
+
+    @property
+    def cells(self) -> int:
+        """How many sums are rounded, or bounded, on the way to one answer: what a proof holds to tables
+        (docs/inference-proofs.md#cells)."""
+        found = 0
+        for step, value in zip(self.steps, self.values[1:], strict=True):
+            if isinstance(step, ArgMax):
+                found += prod(self.values[step.sources[0]].shape) + 1
+            elif isinstance(step, MaxPool):
+                found += (prod(step.kernel) - 1) * prod(value.shape)
+            elif getattr(step, "requantise", None) is not None:
+                found += prod(value.shape)
+        return found
 
 
 __all__ = ["EXACT_DOUBLE", "EXACT_SINGLE", "Input", "IntegerGraph"]

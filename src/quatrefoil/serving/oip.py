@@ -15,6 +15,7 @@ from quatrefoil.inference.framing import Headers
 from quatrefoil.inference.limits import DEFAULT
 from quatrefoil.ohttp import Request, Response, ResponseHead
 from quatrefoil.serving.handler import Caller, Traced
+from quatrefoil.serving.promised import require_recorded
 from quatrefoil.serving.record_writer import Recorder
 
 
@@ -23,7 +24,9 @@ class OipHandler:
     threads too, so that the event loop stays free."""
 
     def __init__(self, engine: Engine, policy: ServingPolicy, *, recorder: Recorder | None = None) -> None:
-        """``recorder``: of the model that ``engine`` computes, where the server is in audit mode."""
+        """``recorder``: of the model that ``engine`` computes, where the server is in audit mode; ``CallerError`` where
+        it is not, and ``policy`` promises proofs."""
+        require_recorded(policy, recorded=recorder is not None)
         self._engine = engine
         self._recorder = recorder
         limits = policy.limits

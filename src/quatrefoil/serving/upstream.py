@@ -23,6 +23,7 @@ from quatrefoil.exchange import ServingPolicy
 from quatrefoil.ohttp import Request, Response, ResponseHead
 from quatrefoil.serving import upstream_requests as requests
 from quatrefoil.serving.handler import EVENTS, Caller, Streamed
+from quatrefoil.serving.promised import require_recorded
 from quatrefoil.serving.upstream_events import EventReader, document, failed
 from quatrefoil.serving.upstream_requests import ALLOWED, MODELS, UpstreamRequest
 from quatrefoil.web import ClientLimits
@@ -44,8 +45,10 @@ class UpstreamHandler:
     """Answers from the upstream at ``url``; inside one event loop, and opened and closed there."""
 
     def __init__(self, url: str, policy: ServingPolicy) -> None:
-        """``CallerError`` where ``url`` is not of this machine's loopback: content would leave the enclave in plain."""
+        """``CallerError`` where ``url`` is not of this machine's loopback: content would leave the enclave in plain;
+        and where ``policy`` promises proofs: what an upstream computes cannot be proven."""
         self._url = loopback(url)
+        require_recorded(policy, recorded=False)
         self._policy = policy
         self._model = policy.model.name
         self._web = _web_client(policy)
