@@ -52,7 +52,7 @@ def test_a_sample_is_drawn_and_checked(place: Path, tmp_path: Path, capsys: pyte
     terms = ("--count", 6, "--challenge", CHALLENGE)
     code, said, warned = run(capsys, place, *terms, "--out", out)
     assert (code, warned) == (0, "")
-    assert "6 of 19 receipts of 3 keysets; 3 in 1 keysets not ended; seed " in said and "seeds were tried" not in said
+    assert "6 of 19 receipts of 3 keysets; 3 in 1 keyset not ended; seed " in said and "seeds were tried" not in said
     code, said, _ = run(capsys, place, *terms, "--check", out, "--checkpoint", place / "cosigned", "--json", "-")
     content = json.loads(said)
     assert code == 0 and content["schema"] == "quatrefoil.audit-sample/1" and content["valid"] is True

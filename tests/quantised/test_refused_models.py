@@ -134,6 +134,24 @@ def numpy_tensor(array):
     return onnx.numpy_helper.from_array(array, "k")
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        node("Relu", ["y"], "more"),
+        node("Add", ["y", "four"], "more"),
+        node("BatchNormalization", ["y", "four", "four", "four", "squares"], "more"),
+    ],
+    ids=lambda one: one.op_type,
+)
+def test_nothing_is_folded_into_what_the_model_gives(more):
+    """A node that nobody takes would have changed the answer, which then was not the model's."""
+    constants = CONSTANTS | {"squares": numbers(2, 4) ** 2}
+    taken = {name: constants[name] for name in ("w", *more.input) if name in constants}
+    made = model([node("MatMul", ["x", "w"], "y"), more], ("x", [3]), ("y", [4]), taken)
+    with pytest.raises(ModelRefused, match="node-more changes 'y', which others take as well"):
+        quantise(made, numbers(1, 5, 3))
+
+
 def test_weights_that_are_not_finite_are_refused():
     bad = np.array([[np.nan] * 4] * 3, "f4")
     with pytest.raises(ModelRefused, match="not finite"):

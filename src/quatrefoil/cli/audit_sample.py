@@ -13,6 +13,7 @@ from quatrefoil.audit.sampling import Caught, Sample, caught, draw, population_s
 from quatrefoil.audit.sampling.catching import SHARES, TRIES
 from quatrefoil.audit.sampling.rule import share_of
 from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
+from quatrefoil.audit.verdict import count
 from quatrefoil.cli.auditing import add_at_option, add_log_argument, add_party_option, add_trust_option, open_logs
 from quatrefoil.cli.sampling import add_number, add_terms, read_witnesses, terms_of
 from quatrefoil.errors import CallerError, EvidenceRejected
@@ -169,12 +170,11 @@ def _say(options: argparse.Namespace, sample: Sample) -> None:
     if only_json(options):
         return
     made = f"{options.out}: " if options.check is None else f"{options.check} is what the rule draws: "
-    left = (
-        f"; {sum(one.receipts for one in sample.open):,} in {len(sample.open)} keysets not ended" if sample.open else ""
-    )
+    unended = sum(one.receipts for one in sample.open)
+    left = f"; {unended:,} in {count(len(sample.open), 'keyset')} not ended" if sample.open else ""
     console().print(
-        f"{made}{len(sample.drawn):,} of {sample.population:,} receipts of {len(sample.keysets)} keysets{left}; seed "
-        f"{sample.seed.hex()}",
+        f"{made}{len(sample.drawn):,} of {count(sample.population, 'receipt')} of "
+        f"{count(len(sample.keysets), 'keyset')}{left}; seed {sample.seed.hex()}",
         markup=False,
         soft_wrap=True,
     )

@@ -63,6 +63,7 @@ class _Reader:
         self._constants = Constants({one.name: self._array(one, one.name) for one in graph.initializer})
         # Whoever asks for a shape takes no value.
         self._taken = Counter(name for node in graph.node if node.op_type != "Shape" for name in node.input)
+        self._taken.update(one.name for one in graph.output)
         self._steps: list[FloatStep] = []
         self._values: dict[str, int] = {}
 

@@ -87,7 +87,8 @@ def figures(found: Examined) -> Markup:
         shown.append((f"{len(silos_of(main))}", "contributing silos"))
         shown.append((f"{sum(len(one.refused) for one in main.rounds)}", "refused in them"))
     entries = sum(head.size for head in found.verdict.heads)
-    shown += [(f"{len(found.verdict.heads)}", "logs"), (f"{entries:,}", "entries")]
+    logs = len(found.verdict.heads)
+    shown += [(f"{logs}", "log" if logs == 1 else "logs"), (f"{entries:,}", "entries")]
     times = [time for facts in found.facts for time in (facts.first, facts.last) if time]
     if times:
         shown += [(min(times)[:10], "first entry"), (max(times)[:10], "last entry")]
