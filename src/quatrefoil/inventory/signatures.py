@@ -46,7 +46,7 @@ SIGNATURES = (
         "signature",
         _SIGN,
         0,
-        ("audit", "cli", "federation", "resources", "tlog"),
+        ("audit", "cli", "federation", "parties", "resources", "tlog"),
         "the classical half of two signatures, never alone (RFC 8032, RFC 9864)",
         curve="Edwards25519",
         oid="1.3.101.112",

@@ -202,6 +202,7 @@ SYMMETRIC = (
             "insecure",
             "offline",
             "ohttp",
+            "parties",
             "proofs",
             "proven",
             "resources",
