@@ -14,7 +14,7 @@ NONE = parts.join([])
 
 def test_what_is_said_arrives() -> None:
     heard = ForSilo([Answered(b"next", bytes(32), b"offer")], ["weights"], {"rate": 0.5}, 3)
-    replied = FromSilo(b"question", [0, 2], {"loss": 0.25}, "it is late")
+    replied = FromSilo(b"question", [0, 2], {"loss": 0.25}, "it is late", "evaluate")
     assert ForSilo.decode(heard.encode()) == heard and FromSilo.decode(replied.encode()) == replied
 
 
@@ -39,11 +39,13 @@ def test_what_no_aggregator_says_is_refused(data: list[bytes], problem: str) -> 
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        ([b"", b"\x81\x20", b"\xa0", b""], "no list of positions"),
-        ([b"", b"\x81\x18\x40", b"\xa0", b""], "no list of positions"),
-        ([b"", b"\x98\x41" + bytes(MOST_ANSWERS + 1), b"\xa0", b""], "no list of positions"),
-        ([b"", b"\x81\x18\x00", b"\xa0", b""], "not in deterministic form"),
-        ([b"", b"\x80", b"\xa0", b"\xff"], "not UTF-8"),
+        ([b"", b"\x81\x20", b"\xa0", b"", b""], "no list of positions"),
+        ([b"", b"\x81\x18\x40", b"\xa0", b"", b""], "no list of positions"),
+        ([b"", b"\x98\x41" + bytes(MOST_ANSWERS + 1), b"\xa0", b"", b""], "no list of positions"),
+        ([b"", b"\x81\x18\x00", b"\xa0", b"", b""], "not in deterministic form"),
+        ([b"", b"\x80", b"\xa0", b"\xff", b""], "not UTF-8"),
+        ([b"", b"\x80", b"\xa0", b"", b"served"], "app is said to b'served'"),
+        ([b"", b"\x80", b"\xa0", b""], "ends inside its header"),
     ],
 )
 def test_what_no_silo_replies_is_refused(data: list[bytes], problem: str) -> None:

@@ -240,7 +240,7 @@ def test_positions_that_are_none_are_refused(done: bytes) -> None:
     from quatrefoil.federation import parts
 
     with pytest.raises(MessageRefused):
-        FromSilo.decode(parts.join([b"", done, b"\xa0", b""]))
+        FromSilo.decode(parts.join([b"", done, b"\xa0", b"", b""]))
 
 
 @pytest.mark.parametrize(

@@ -136,8 +136,12 @@ def test_another_mod_behind_it_sees_what_an_app_sees(room: FlowerRoom) -> None:
 
 def test_silos_cosign_the_log_where_the_policy_asks_for_witnesses(tmp_path: Path, costs_file: Path) -> None:
     with FlowerRoom(tmp_path, costs_file, POLICY + "[audit]\nwitnesses = 2\n") as room:
-        result = room.run(room.grid(), strategy=_Unevaluated)
+        apps = {name: Trained(name) for name in SILOS}
+        result = room.run(room.grid(apps))
         assert is_model(result.arrays, ROUNDS * mean())
+        for app in apps.values():  # once a round, with what they are configured with, whatever else is asked first
+            assert [given["server-round"] for given in app.trainings] == [1, 2] and len(app.evaluated) == ROUNDS
+        assert list(result.train_metrics_clientapp) == list(result.evaluate_metrics_clientapp) == [1, 2]
         assert all("witnessed" in room.kinds(name) for name in SILOS) and "cosigned" in room.kinds("aggregator")
 
 

@@ -19,6 +19,9 @@ from quatrefoil.wire import parse_cbor
 
 HINT = "Check that SuperNodes and ServerApp run the same version of Quatrefoil"
 
+TRAIN, EVALUATE = "train", "evaluate"
+"""Kinds of Flower's messages: apps have functions for these. All that is no evaluation goes as ``train``."""
+
 Value = int | float | str | bytes | bool | list[int] | list[float] | list[str] | list[bytes] | list[bool]
 Values = dict[str, Value]
 
@@ -50,27 +53,32 @@ class ForSilo:
 @dataclass(frozen=True)
 class FromSilo:
     """What it replies: the next question, empty when it has none; the answers that it needs no more, by position; the
-    metrics that it shows, with the round that they are of; and why it stopped, empty if it did not."""
+    metrics that it shows; why it stopped, empty if it did not; and what its app did, ``train``, ``evaluate`` or
+    nothing: with a message that a silo is to train or evaluate with it may have something else to ask first."""
 
     question: bytes
     done: Sequence[int]
     metrics: Mapping[str, Value]
     fault: str = ""
+    did: str = ""
 
     def encode(self) -> bytes:
         done = cbor2.dumps(list(self.done), canonical=True)
-        return parts.join([self.question, done, encode_values(self.metrics), self.fault.encode("utf-8", "replace")])
+        fault = self.fault.encode("utf-8", "replace")
+        return parts.join([self.question, done, encode_values(self.metrics), fault, self.did.encode()])
 
     @classmethod
     def decode(cls, data: bytes) -> FromSilo:
-        question, done, metrics, fault = parts.split(data, 4)
+        question, done, metrics, fault, did = parts.split(data, 5)
+        if did not in (b"", TRAIN.encode(), EVALUATE.encode()):
+            raise MessageRefused(f"a silo's app is said to {did[:20]!r}", hint=HINT)
         positions = parse_cbor(done, "list of answers")
         is_list = isinstance(positions, list) and len(positions) <= MOST_ANSWERS
         if not is_list or not all(type(one) is int and 0 <= one < MOST_ANSWERS for one in positions):
             raise MessageRefused("a silo's list of answers is no list of positions", hint=HINT)
         if cbor2.dumps(positions, canonical=True) != done:
             raise MessageRefused("a silo's list of answers is not in deterministic form", hint=HINT)
-        return cls(question, positions, decode_values(metrics), _text(fault))
+        return cls(question, positions, decode_values(metrics), _text(fault), _text(did))
 
 
 def encode_values(values: Mapping[str, Value]) -> bytes:
@@ -109,4 +117,4 @@ def _is_value(value: object) -> bool:
     return type(value) in plain
 
 
-__all__ = ["HINT", "ForSilo", "FromSilo", "Value", "Values", "decode_values", "encode_values"]
+__all__ = ["EVALUATE", "HINT", "TRAIN", "ForSilo", "FromSilo", "Value", "Values", "decode_values", "encode_values"]

@@ -15,21 +15,21 @@ from typing import Protocol
 
 from quatrefoil.errors import MessageRefused, PeerUnreachable
 from quatrefoil.federation import parts
-from quatrefoil.flower.contents import ForSilo, FromSilo, Value
+from quatrefoil.flower.contents import EVALUATE, TRAIN, ForSilo, FromSilo, Value
 from quatrefoil.flower.replay import AT_ONCE, Answered, method_of
 from quatrefoil.services.aggregator import AggregatorService
 from quatrefoil.services.rpc import FIRST_PAUSE, longer
 from quatrefoil.services.seat import KINDS
 from quatrefoil.services.waiting import wait_until, wake
 
-TRAIN, EVALUATE = "train", "evaluate"
-"""Kinds of Flower's messages: apps have functions for these. All that is no evaluation goes as ``train``."""
-
 UNTIL_AGAIN = 10.0
 """Seconds before a node that did not do as it should is tried again."""
 
 _THEN_NEXT = KINDS | {b"silent", b"contribute", b"confirm", b"decline", b"sign", b"object", b"start"}
 """Questions after which a silo asks ``next``."""
+
+_BEFORE_IT_JOINED = (b"invitation", b"enrol")
+"""What a silo asks again that was refused as it joined."""
 
 Carry = Callable[[bytes, str], Awaitable[bytes]]
 """Takes what is for the silo and the kind of the message; gives what the silo replied, opened."""
@@ -99,6 +99,7 @@ class Courier:
         self._pipe = _Pipe(_Silo(silo))
         self._answers: list[Answered] = []
         self._done = 0
+        self._evaluated = 0
         self._cosigns = False
 
     async def run(self) -> None:
@@ -128,15 +129,16 @@ class Courier:
                 await self._stopped(reply.fault)
                 self._answers = []
                 continue
-            self._service.standing.stopped.pop(self._silo, None)
             if not reply.question:
                 return
+            if method_of(reply.question) not in _BEFORE_IT_JOINED:  # it has come further than where it stopped
+                self._service.standing.stopped.pop(self._silo, None)
             await self._answer(reply.question)
 
     async def _exchange(self) -> FromSilo:
         """One message to the node and its reply, as often as it takes."""
         number = self._offered()
-        evaluated = self._done if self._evaluates() else 0
+        evaluated = self._done if self._evaluates() and self._evaluated < self._done else 0
         kind = EVALUATE if evaluated else TRAIN
         config = self._app.config(kind, number or evaluated) if number or evaluated else {}
         message = ForSilo(self._answers, self._app.names, config, evaluated).encode()
@@ -149,14 +151,19 @@ class Courier:
                 self._report(f"{self._silo}: {error.problem}; trying again")
                 await asyncio.sleep(pause)
                 pause = longer(pause)
-        if number or evaluated:
-            self._app.measured(kind, number or evaluated, self._silo, reply.metrics)
+        if number and reply.did == TRAIN:
+            self._app.measured(TRAIN, number, self._silo, reply.metrics)
+        if evaluated and reply.did == EVALUATE:
+            self._evaluated = evaluated
+            self._app.measured(EVALUATE, evaluated, self._silo, reply.metrics)
         return reply
 
     async def _answer(self, question: bytes) -> None:
         method = method_of(question)
         self._cosigns |= method == b"witness"
         await self._ask(question)
+        if method in (b"enrol", b"consent") and parts.split(self._answers[-1].response, 2)[0] != b"ok":
+            return  # refused: what comes next waits for a silo that is to hear this first
         if method == b"enrol":
             await self._ask(_request(b"job"))
         elif method == b"consent":
@@ -166,7 +173,7 @@ class Courier:
             self._done = int.from_bytes(parts.split(parts.split(question, 2)[1], 2)[1][-8:], "big")
         elif method in _THEN_NEXT:
             await self._ask(self._next())
-        while self._kind() == b"result":
+        while self._answers[-1].method == b"next" and self._kind() == b"result":
             self._done += 1
             if self._evaluates() or self._cosigns or len(self._answers) >= AT_ONCE:
                 return  # with this message the app evaluates; or the silo asks for the checkpoint or more results first
@@ -207,10 +214,12 @@ class Courier:
         return _request(b"next", body)
 
     def _kind(self) -> bytes:
-        """Of the last answer, if it is one to ``next``: what the silo is to do."""
-        if not self._answers or self._answers[-1].method != b"next":
+        """Of the last answer to ``next`` that the silo has not done with: what it is to do, after what it may have to
+        ask first, such as whose log it cosigns."""
+        last = next((one for one in reversed(self._answers) if one.method == b"next"), None)
+        if last is None:
             return b""
-        status, body = parts.split(self._answers[-1].response, 2)
+        status, body = parts.split(last.response, 2)
         return parts.split(body, 2)[0] if status == b"ok" else b""
 
     def _offered(self) -> int:

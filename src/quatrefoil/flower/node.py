@@ -23,7 +23,7 @@ from quatrefoil.federation.provenance import SiloProvenance
 from quatrefoil.federation.silo import Silo
 from quatrefoil.federation.vectors import Arrays
 from quatrefoil.flower import session
-from quatrefoil.flower.contents import ForSilo, FromSilo, Values
+from quatrefoil.flower.contents import EVALUATE, TRAIN, ForSilo, FromSilo, Values
 from quatrefoil.flower.replay import AT_ONCE, CarriedChannel, Unanswered
 from quatrefoil.meter import Meter
 from quatrefoil.output import report
@@ -140,11 +140,18 @@ class SiloNode:
     def _converse(self, sent: ForSilo, app: App) -> FromSilo:
         """What the silo asks next, or why it stopped."""
         self._channel = channel = CarriedChannel(sent.answers, _Aggregator(self._options.aggregator))
-        question, fault = b"", ""
+        question, fault, did = b"", "", ""
+
+        def train(model: Arrays) -> Sequence[NDArray[np.floating]]:
+            nonlocal did
+            trained = self._timed(app.train)(model)
+            did = TRAIN
+            return trained
+
         try:
             machines = self._machines = self._machines or self._made()
             try:
-                machines.service.run(self._timed(app.train))
+                machines.service.run(train)
                 if (envelope := machines.provenance.envelope()) is not None:
                     self.files.keep_provenance(envelope)
             except Unanswered as waiting:
@@ -152,12 +159,13 @@ class SiloNode:
             self._keep_length(machines.silo.length)
             if sent.evaluate and sent.evaluate == machines.silo.rounds_done:
                 self._timed(app.evaluate)(machines.silo.model)
+                did = EVALUATE
         except StateTaken:
             raise
         except QuatrefoilError as error:
             report(str(error))
             fault = f"{type(error).__name__}: {error}"
-        return FromSilo(question, channel.done, self._shown(app.metrics), fault)
+        return FromSilo(question, channel.done, self._shown(app.metrics), fault, did)
 
     def _keep_length(self, length: int) -> None:
         """Before the consent is given: what is sent after that is as long as that says."""

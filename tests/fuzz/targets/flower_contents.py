@@ -16,12 +16,12 @@ def seeds() -> list[bytes]:
     answers = [Answered(b"next", bytes(32), b"offer"), Answered(b"contribute", b"", b"ok")]
     request = parts.join([b"next", b""])
     heard = [ForSilo(answers, ["a", "b"], values, 3), ForSilo([Answered.to(request, b"offer")], [], {})]
-    replied = [FromSilo(b"question", [0, 2], values, "it is late"), FromSilo(b"", [], {})]
+    replied = [FromSilo(b"question", [0, 2], values, "it is late", "train"), FromSilo(b"", [], {})]
     long = FromSilo(b"", range(MOST_ANSWERS), {})
     return [
         *(bytes([HEARD]) + one.encode() for one in heard),
         *(bytes([REPLIED]) + one.encode() for one in (*replied, long)),
-        bytes([REPLIED]) + parts.join([b"", b"\x81\x18\x00", b"\xa0", b"\xff"]),
+        bytes([REPLIED]) + parts.join([b"", b"\x81\x18\x00", b"\xa0", b"\xff", b"none"]),
         bytes([HEARD]) + parts.join([parts.join([]), parts.join([b"\xff"]), b"\xa0", bytes(9)]),
         bytes([VALUES]) + encode_values(values),
         bytes([VALUES]) + b"\xa2\x61a\x01\x61a\x02",
