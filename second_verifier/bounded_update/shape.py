@@ -34,6 +34,9 @@ class ParameterSet:
     N: int = 4096
 
     def __post_init__(self) -> None:
+        # Before they are exponents: p is below 2^64.
+        if not all(1 <= one <= 64 for one in (self.w, self.k, self.delta)) or not 1 <= self.silos <= 1 << 32:
+            raise ValueError("the numbers of this parameter set are outside of what any has")
         largest = self.silos * 2 ** (self.w - 1) * sum(1 << self.W * t for t in range(self.k)) << self.delta
         if 2 ** (self.delta - 1) <= self.silos * self.eta or largest + self.silos * self.eta > (P - 1) // 2:
             raise ValueError("the noise or the sum does not fit into this parameter set")

@@ -126,6 +126,16 @@ def test_parts_that_do_not_fit_are_refused() -> None:
         ParameterSet("too-many-silos", 16, 2, 4096, 15)
 
 
+@pytest.mark.parametrize("numbers", [(0, 2, 256, 15), (1 << 31, 2, 256, 15), (16, 0, 256, 15), (16, 2, 0, 15)])
+@pytest.mark.parametrize("last", [-1, 1 << 200])
+def test_numbers_that_no_parameter_set_has_are_refused_before_they_are_exponents(
+    numbers: tuple[int, int, int, int], last: int
+) -> None:
+    for given in (numbers, (16, 2, 256, last), (16, last, 256, 15)):
+        with pytest.raises(ValueError, match="outside of what any has"):
+            ParameterSet("made up", *given)
+
+
 def test_statements_keep_to_their_ranges() -> None:
     shape = toy_shape(2, 2, 40)
     for bound in (-1, 1 << SLACK_BITS):

@@ -86,7 +86,8 @@ def load_data(file: Path, train: Callable[..., Any]) -> Any:
         if file.suffix == ".csv":
             return _read_table(file)
     except Exception as error:  # of NumPy and of what unpacks for it, without a common base
-        raise CallerError(f"{file} cannot be read ({error})", hint="Write it again, or define load(path)") from None
+        why = str(error)[:_LONGEST_TEXT]  # NumPy quotes headers
+        raise CallerError(f"{file} cannot be read ({why})", hint="Write it again, or define load(path)") from None
     raise CallerError(
         f"{file.name} has no known suffix", hint="Use .npz, .npy or .csv, or define load(path) beside train"
     )
@@ -114,7 +115,8 @@ def load_model(source: str) -> Arrays:
         return list(_read_arrays(Path(source)).values())
     except Exception as error:
         raise CallerError(
-            f"{source} cannot be read as a model ({error})", hint="Give an .npz file, or module:function"
+            f"{source} cannot be read as a model ({str(error)[:_LONGEST_TEXT]})",
+            hint="Give an .npz file, or module:function",
         ) from None
 
 

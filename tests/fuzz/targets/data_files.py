@@ -67,6 +67,7 @@ def seeds() -> list[bytes]:
     arrays = [_saved(one) for one in (ones, np.array(["a"]), np.array([None], object), np.float64(3))]
     arrays += [arrays[0].replace(b"(3, 2)", b"(9" + b"9" * 9 + b",)"), arrays[0].replace(b"'<f4'", b"'<f\0'")]
     arrays.append(arrays[0].replace(b"{'descr", b"{((((((("))
+    arrays.append(b"\x93NUMPY\x01\x00" + (9000).to_bytes(2, "little") + b"x" * 9000)
     tables = [
         b"a,b\n1,2\n3,4\n",
         b"\xef\xbb\xbfa,b\r\n1,x\r\n",
