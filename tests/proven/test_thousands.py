@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from float_models import numbers
+from identities import START
 from proven_answers import Ward, clock, small_graph, trust
 from quatrefoil.errors import EvidenceRejected, ProofRejected
 from quatrefoil.proofs.field_hash import field_hash
 from quatrefoil.proven import ModelFolder, ProvenReceipt, logged_answers, prove_answers, verify_answers
 from second_opinion import Rejected, second_opinion
-from world import START
 
 RECEIPTS = 2_048
 LIMIT = 700_000
