@@ -56,10 +56,14 @@ liars = {liars}
 """
 
 
-def committee_policy(**changes: object) -> Policy:
+def policy_text(**changes: object) -> str:
     given = {"members": 8, "silent": 2, "liars": 1, "colluding": 1, "group": 1}
     given |= {"minimum": 3, "heaviest": 1000, "clip": 1.0}
-    return Policy.parse(POLICY.format(**given | changes), source="test")
+    return POLICY.format(**given | changes)
+
+
+def committee_policy(**changes: object) -> Policy:
+    return Policy.parse(policy_text(**changes), source="test")
 
 
 @dataclass

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from seat_stand import Moved, brought, seated
 
-from committee_world import POLICY as COMMITTEE
+from committee_world import policy_text
 from policy_text import TEXT as KEEPER
 from quatrefoil import cli
 from quatrefoil.errors import (
@@ -188,7 +188,7 @@ SILO = 'identity = "i"\nroot = "r.pem"\npolicy = "p.toml"\nstate = "s"\naggregat
 @pytest.fixture
 def silo(tmp_path: Path) -> Callable[[str, str], Path]:
     def write(kind: str, more: str) -> Path:
-        filled = COMMITTEE.format(members=8, silent=2, liars=1, colluding=1, group=1)
+        filled = policy_text()
         (tmp_path / "p.toml").write_text(filled if kind == "committee" else KEEPER)
         (tmp_path / "silo.toml").write_text(SILO + more)
         return tmp_path / "silo.toml"
