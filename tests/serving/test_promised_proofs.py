@@ -15,6 +15,7 @@ from quatrefoil.audit import MemoryLog
 from quatrefoil.audit.checks.promises import PROMISED
 from quatrefoil.client import Client
 from quatrefoil.errors import CallerError, EvidenceRejected, PolicyInvalid
+from quatrefoil.exchange import Proofs
 from quatrefoil.planner.plan_file import PlanFile
 from quatrefoil.serving.model import engine_of
 from quatrefoil.serving.oip import OipHandler
@@ -24,7 +25,7 @@ from running_server import running
 from serving_policies import serving_policy
 from support import Consortium
 
-PROMISING = replace(POLICY, proven_share=0.02)
+PROMISING = replace(POLICY, proofs=Proofs(0.02))
 PLAN = planned(asking(INTEGRITY, "tpm"), "tpm")
 PLANNED = PlanFile(PLAN.digest(), 0.02)
 
@@ -67,7 +68,7 @@ def test_a_server_that_answers_without_is_found_out_by_every_client(consortium: 
 
 def test_the_promise_is_in_the_log_once_for_each_policy() -> None:
     log = MemoryLog()
-    for policy in (PROMISING, PROMISING, POLICY, replace(PROMISING, proven_share=0.5, plan=bytes(32))):
+    for policy in (PROMISING, PROMISING, POLICY, replace(PROMISING, proofs=Proofs(0.5), plan=bytes(32))):
         log_promise(log, policy)
     first, second = (entry for entry in log.entries() if entry.kind == PROMISED)
     assert first.body == {"policy": PROMISING.digest().hex(), "plan": "", "share": "0.02"}
@@ -79,7 +80,7 @@ def test_the_promise_is_in_the_log_once_for_each_policy() -> None:
 
 def test_a_serving_policy_keeps_to_its_plan() -> None:
     require_planned(replace(PROMISING, plan=PLANNED.digest), PLANNED)
-    require_planned(replace(PROMISING, plan=PLANNED.digest, proven_share=1.0), PLANNED)
+    require_planned(replace(PROMISING, plan=PLANNED.digest, proofs=Proofs(1.0)), PLANNED)
     require_planned(replace(POLICY, plan=PLANNED.digest), PlanFile(PLANNED.digest, 0.0))
 
 
@@ -87,7 +88,7 @@ def test_a_serving_policy_keeps_to_its_plan() -> None:
     ("policy", "said"),
     [
         (replace(POLICY, plan=PLANNED.digest), "the plan says that 2 % of the answers are proven"),
-        (replace(PROMISING, plan=PLANNED.digest, proven_share=0.019), "promises 1.9 %"),
+        (replace(PROMISING, plan=PLANNED.digest, proofs=Proofs(0.019)), "promises 1.9 %"),
         (PROMISING, "is of plan none, and given is"),
         (replace(PROMISING, plan=bytes(32)), "is of plan 0000000000000000, and given is"),
     ],
@@ -160,5 +161,5 @@ def test_a_share_that_is_none_is_refused_by_its_field(
 
 
 def test_the_share_is_in_the_digest_that_receipts_name() -> None:
-    digests = {policy.digest() for policy in (POLICY, PROMISING, replace(PROMISING, proven_share=0.03))}
+    digests = {policy.digest() for policy in (POLICY, PROMISING, replace(PROMISING, proofs=Proofs(0.03)))}
     assert len(digests) == 3 and type(POLICY).decode(PROMISING.encode()) == PROMISING

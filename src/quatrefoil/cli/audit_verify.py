@@ -126,7 +126,7 @@ def _promised(options: argparse.Namespace) -> list[Promise]:
     policies = [exchange.load(file) for file in options.serving_policy]
     plans = [PlanFile.load(file) for file in options.plan]
     return [
-        *(Promise.of("policy", one.digest(), one.proven_share) for one in policies),
+        *(Promise.of("policy", one.digest(), one.proofs.share) for one in policies),
         *(Promise.of("plan", one.digest, one.proven_share) for one in plans),
     ]
 

@@ -170,7 +170,7 @@ class AsyncClient:
         answer = await self.request("POST", f"{path}/infer", headers=fields, content=content, timeout=timeout)
         answer.raise_for_status()
         found = tensors.decode(answer, self._policy)
-        if self._policy.proven_share:
+        if self._policy.proofs.share:
             require_provable(answer.receipt)
         if self._computes is not None:
             await asyncio.to_thread(require_computed, answer.receipt, self._computes, inputs, found.outputs)

@@ -10,6 +10,7 @@ from quatrefoil.exchange.policy import (
     Limits,
     Model,
     Padding,
+    Proofs,
     ServingPolicy,
     Stream,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "Limits",
     "Model",
     "Padding",
+    "Proofs",
     "ServingPolicy",
     "Stream",
     "load",

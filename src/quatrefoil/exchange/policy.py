@@ -104,10 +104,19 @@ class Isolation(WireObject):
 
 
 @dataclass(frozen=True)
+class Proofs(WireObject):
+    """``share``: of all receipts, the least share that is drawn and whose answers are proven; 0: none is promised."""
+
+    TYPE: ClassVar[str] = "urn:quatrefoil:serving-proofs"
+
+    share: float
+
+
+@dataclass(frozen=True)
 class ServingPolicy(WireObject):
     """``PolicyInvalid`` names the field that does not fit. ``plan``: the digest of the plan that this is the serving
-    of, as ``quatrefoil plan`` prints it; empty where there is none. ``proven_share``: ``[proofs] share``, of all
-    receipts the least share that is drawn and whose answers are proven; 0 where the policy promises no proofs."""
+    of, as ``quatrefoil plan`` prints it; empty where there is none. ``proofs``: what it
+    promises of them."""
 
     TYPE: ClassVar[str] = "urn:quatrefoil:serving-policy"
 
@@ -120,7 +129,7 @@ class ServingPolicy(WireObject):
     stream: Stream
     isolation: Isolation
     plan: bytes = b""
-    proven_share: float = 0.0
+    proofs: Proofs = Proofs(0.0)
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -151,9 +160,9 @@ class ServingPolicy(WireObject):
         check_range("stream.window_ms", self.stream.window_ms, 0, int(1000 * LARGEST_WINDOW))
         check_range("stream.event_bytes", self.stream.event_bytes, 0, 1 << 16)
         check_choice("isolation.caches", self.isolation.caches, CACHES)
-        if not 0 <= self.proven_share <= 1:
+        if not 0 <= self.proofs.share <= 1:
             raise FieldInvalid(
-                "proofs.share", f"is {self.proven_share}", hint="Give a share of all receipts, above 0 and up to 1"
+                "proofs.share", f"is {self.proofs.share}", hint="Give a share of all receipts, above 0 and up to 1"
             )
 
     @property
@@ -189,6 +198,7 @@ __all__ = [
     "Limits",
     "Model",
     "Padding",
+    "Proofs",
     "ServingPolicy",
     "Stream",
 ]

@@ -17,6 +17,7 @@ from quatrefoil.exchange.policy import (
     Limits,
     Model,
     Padding,
+    Proofs,
     ServingPolicy,
     Stream,
 )
@@ -53,7 +54,7 @@ def parse(text: str, *, source: str, appraisal_policy: Callable[[str], Appraisal
             stream=Stream(*_integers(root, "stream", ("window_ms", "event_bytes"))),
             isolation=Isolation(*_texts(root, "isolation", ("caches",))),
             plan=_digest("plan", root.text("plan"), "as `plan` prints it") if "plan" in root else b"",
-            proven_share=_share(root.table("proofs")) if "proofs" in root else 0.0,
+            proofs=_proofs(root.table("proofs")) if "proofs" in root else Proofs(0.0),
         )
 
 
@@ -68,11 +69,11 @@ def _attestation(table: Table, appraisal_policy: Callable[[str], AppraisalPolicy
     return Attestation(held_to, _natural("attestation.life_s", table.integer("life_s")))
 
 
-def _share(table: Table) -> float:
+def _proofs(table: Table) -> Proofs:
     table.expect(["share"])
     share = table.number("share")
     check_positive("proofs.share", share)
-    return share
+    return Proofs(share)
 
 
 def _integers(root: Table, name: str, keys: tuple[str, ...]) -> list[int]:
