@@ -62,7 +62,7 @@ def test_no_number_is_ever_given_twice(total, asked):
 def test_what_is_kept_for_a_link_is_claimed_once_whatever_else_is_used():
     openings = Openings(MemoryState(), 4)
     assert openings.claim_last("a link").number == 4
-    with pytest.raises(CommitmentExhausted, match="allows 4 openings, and 1 are used, and the last of them for a link"):
+    with pytest.raises(CommitmentExhausted, match="allows 4 openings, and 1 are used, the last of them for a link"):
         openings.claim_last("a link")
     assert claimed(openings, 3) == [1, 2, 3]
     with pytest.raises(CommitmentExhausted, match="4 are used"):

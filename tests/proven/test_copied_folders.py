@@ -66,7 +66,7 @@ def test_a_copy_proves_nothing_and_is_linked_once_with_what_is_kept_for_that(
     with folder._counting(other) as state:
         assert state.names("opening/") == ["opening/01"]
     assert folder._claim(other, 8, "a link", for_link=True).number == 8
-    with pytest.raises(CommitmentExhausted, match="allows 8 openings, and 2 are used, and the last of them for a link"):
+    with pytest.raises(CommitmentExhausted, match="allows 8 openings, and 2 are used, the last of them for a link"):
         folder._claim(other, 8, "a link", for_link=True)
 
 
