@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 from tests.planner.made_up import make_available, make_costs
 
 from quatrefoil.bench import proven_costs
+from quatrefoil.bench.inference_models import lenet
+from quatrefoil.bench.inference_prover import OPENINGS
 from quatrefoil.bench.proven_costs import (
     MANY,
     NARROW,
@@ -21,9 +24,12 @@ from quatrefoil.bench.proven_costs import (
 )
 from quatrefoil.errors import DependencyMissing, HostError
 from quatrefoil.planner import Answered, AnsweredBytes, Recorded, host
+from quatrefoil.planner.costs import LONGEST_ROOT
+from quatrefoil.planner.stopwatch import Watch
 from quatrefoil.policy import PROVEN_ANSWERS
 from quatrefoil.proofs import inference
-from quatrefoil.quantised import program_of
+from quatrefoil.proofs.openings import MOST_OPENINGS
+from quatrefoil.quantised import program_of, quantise
 
 BATCHES = ((ONE_LAYER, 1), (ONE_LAYER, MANY), (NARROW, 1), (NARROW, ROWS), (WIDE, 1))
 
@@ -51,6 +57,70 @@ def test_bytes_grow_by_square_roots() -> None:
     found = root_of(seen(truth))
     for (layers, rows), value in seen(truth).items():
         assert found.at(rows, *sizes(layers)) == pytest.approx(value, rel=1e-3)
+
+
+def largest_bytes(layers: tuple[int, ...], rows: int) -> int:
+    """Exact, from the shape of the proof; of a commitment as ``quatrefoil model commit`` makes it."""
+    program = program_of(dense_graph(layers)).content
+    return int(inference.shape(program, MOST_OPENINGS, rows, hidden=False)["largest_proof_bytes"])
+
+
+@pytest.mark.parametrize(
+    ("layers", "rows"),
+    [
+        (layers, rows)
+        for layers in ((32, 32, 1), (784, 128, 10), (512, 512, 512), (1024, 1024, 1), (256, 256, 256, 256, 1))
+        for rows in (1, 2, 64, 100, 1024, 4096, 1 << 14)
+    ],
+)
+def test_bytes_between_and_beyond_what_is_measured_are_those_of_exact_sizes(layers: tuple[int, ...], rows: int) -> None:
+    found = root_of({one: float(largest_bytes(*one)) for one in BATCHES})
+    assert found.at(rows, *sizes(layers)) == pytest.approx(largest_bytes(layers, rows), rel=0.15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [1, 16, 256, 1024])
+def test_bytes_of_convolutions_and_pools_too(rows: int) -> None:
+    pytest.importorskip("sklearn")
+    case = lenet(1)
+    graph = quantise(case.model, case.samples)
+    program = program_of(graph).content
+    exact = inference.shape(program, MOST_OPENINGS, rows, hidden=False)["largest_proof_bytes"]
+    found = root_of({one: float(largest_bytes(*one)) for one in BATCHES})
+    assert found.at(rows, graph.inputs, graph.cells, graph.weights) == pytest.approx(exact, rel=0.15)
+
+
+def test_by_roots_alone_large_batches_are_predicted_far_too_large() -> None:
+    """What the turn at ``LONGEST_ROOT`` is there for: the test above would fail without it."""
+    found = root_of({one: float(largest_bytes(*one)) for one in BATCHES})
+    inputs, cells, weights = sizes((1024, 1024, 1))
+    beyond = found.each_root_cell * (math.sqrt(cells << 14) - math.sqrt(LONGEST_ROOT))
+    by_roots = found.at(LONGEST_ROOT // cells, inputs, cells, weights) + beyond
+    assert by_roots > 1.5 * largest_bytes((1024, 1024, 1), 1 << 14)
+
+
+def test_bytes_never_fall_where_they_turn() -> None:
+    one = AnsweredBytes(0.0, 0.0, 1.0, 0.0)
+    at = [one.at(1, 2, cells, 2) for cells in (LONGEST_ROOT - 1, LONGEST_ROOT, LONGEST_ROOT + 1, 2 * LONGEST_ROOT)]
+    assert at == sorted(at) and at[2] == pytest.approx(at[0], rel=1e-5)
+    assert at[3] == pytest.approx(1.2 * at[1])
+
+
+def test_costs_are_of_commitments_as_the_command_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that allows fewer openings takes less: plans would promise too little."""
+    assert largest_bytes((32, 32, 1), 1) > 1.3 * int(
+        inference.shape(program_of(dense_graph((32, 32, 1))).content, OPENINGS, 1, hidden=False)["largest_proof_bytes"]
+    )
+    asked: list[int] = []
+
+    def commit(_graph: object, _threads: int, openings: int = OPENINGS) -> None:
+        asked.append(openings)
+        raise HostError("it is enough", hint="Stop")
+
+    monkeypatch.setattr(proven_costs, "commit", commit)
+    with pytest.raises(HostError, match="enough"):
+        proven_costs._measured(1, Watch(0.0, lambda: 0.0), Recorded(0.0, 0.0, 0.0))
+    assert asked == [MOST_OPENINGS]
 
 
 def test_noise_never_makes_more_work_cheaper() -> None:
@@ -90,7 +160,7 @@ def test_it_is_measured_by_proving(measured) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("layers", "rows"), [((784, 128, 10), 1), ((784, 128, 10), 64), ((30, 1), 500)])
 def test_predicted_bytes_are_close_to_those_of_proofs(layers: tuple[int, ...], rows: int, measured) -> None:
-    largest = inference.shape(program_of(dense_graph(layers)).content, 16, rows, hidden=False)["largest_proof_bytes"]
+    largest = largest_bytes(layers, rows)
     assert 0.7 * largest < measured.proof_bytes.at(rows, *sizes(layers)) < 1.1 * largest
 
 

@@ -13,24 +13,25 @@ from quatrefoil.quantised import IntegerGraph, enter, program_of, trace_of, weig
 from quatrefoil.quantised.float_model import Floats
 
 OPENINGS = 16
-"""That the commitment allows: one for the range of the weights, one for each proof."""
+"""That the commitment allows where nothing else is said: one for the range of the weights, one for each proof. Where it
+allows more, a proof takes more, in steps."""
 
 
-def commit(graph: IntegerGraph, threads: int) -> Committed:
+def commit(graph: IntegerGraph, threads: int, openings: int = OPENINGS) -> Committed:
     """To the weights of ``graph``, with the proof of their range, which is verified as well."""
-    return Committed(graph, threads)
+    return Committed(graph, threads, openings)
 
 
 class Committed:
     """As ``inference_proof.Proving`` asks for."""
 
-    def __init__(self, graph: IntegerGraph, threads: int) -> None:
+    def __init__(self, graph: IntegerGraph, threads: int, openings: int = OPENINGS) -> None:
         self._graph, self._threads = graph, threads
-        self._openings = Openings(_Names(), OPENINGS)
+        self._openings = Openings(_Names(), openings)
         program, weights = program_of(graph).content, weights_of(graph)
-        self._prover = inference.InferenceProver(program, OPENINGS, weights, os.urandom(32), threads=threads)
+        self._prover = inference.InferenceProver(program, openings, weights, os.urandom(32), threads=threads)
         proof = self._prover.prove_range(self._openings.claim("range"))
-        made = inference.WeightsCommitment(program, OPENINGS, self._prover.root, proof, ())
+        made = inference.WeightsCommitment(program, openings, self._prover.root, proof, ())
         self._commitment = inference.verify_commitment(made)
         self._batch: inference.Batch | None = None
 

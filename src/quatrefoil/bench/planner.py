@@ -2,7 +2,8 @@
 
 The same plan is predicted and run. A phase's prediction is compared with all that the phase took; where predictions
 leave the model's own computing out (``excluded``), with what protection added to the same work in the clear. All passes
-of a phase count together.
+of a phase count together. Proofs of answers are made when nobody waits, and no phase here has them: they are compared
+apart, and counted apart.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from quatrefoil.bench.calibrated import measure_costs
+from quatrefoil.bench.planner_proofs import measure_predicted_proofs
 from quatrefoil.bench.routing import CONDITION, ENCLAVE
 from quatrefoil.bench.runs.cases import CASES, Case, case, for_a_quick_run
 from quatrefoil.bench.runs.execution import Run
@@ -50,9 +52,10 @@ def measure_planner(
     every_route: bool = False,
     costs: Costs | None = None,
 ) -> dict[str, Any]:
-    """``rows``: one for each phase and route. ``workloads``: one for each, as routed. ``costs``: to predict from;
-    measured before, for about ``seconds``, where none are given. ``every_route``: also those under one choice of layers
-    for all phases."""
+    """``rows``: one for each phase and route, which ``within`` and ``compared`` count. ``workloads``: one for each, as
+    routed. ``answers``: proofs of answers, as of ``measure_predicted_proofs``. ``costs``: to predict from; measured
+    before, for about ``seconds``, where none are given. ``every_route``: also those under one choice of layers for all
+    phases."""
     if not names or repeats < 1 or not 0 < seconds <= 3600:
         raise CallerError(
             f"{len(names)} workloads, {repeats} runs and {seconds:g} s measure nothing",
@@ -82,6 +85,7 @@ def measure_planner(
         "compared": sum(row["within"] is not None for row in rows),
         "workloads": workloads,
         "rows": rows,
+        "answers": measure_predicted_proofs(costs, repeats, REACH, progress, quick=quick),
     }
 
 

@@ -3,7 +3,8 @@ mode adds to a request as a server does.
 
 Five models and batches are measured, each of which has more of one thing than another: inputs, sums that are rounded,
 weights. What is predicted between and beyond them is the line through them. Weights are random: a proof takes no less
-time for others.
+time for others. Commitments allow as many openings as those of ``quatrefoil model commit`` where nothing else is said:
+a proof of one that allows fewer takes less.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from typing import TypeAlias
 import numpy as np
 
 from quatrefoil.bench.audit_mode import measure_audit_mode
-from quatrefoil.bench.inference_prover import OPENINGS, commit
+from quatrefoil.bench.inference_prover import commit
 from quatrefoil.errors import DependencyMissing
 from quatrefoil.planner import AnswerCosts, Answered, AnsweredBytes, Availability, Costs, Recorded
 from quatrefoil.planner.stopwatch import Watch
 from quatrefoil.policy import PROVEN_ANSWERS
+from quatrefoil.proofs.openings import MOST_OPENINGS
 from quatrefoil.quantised import IntegerGraph
 from quatrefoil.quantised.graph import Input
 from quatrefoil.quantised.steps import Dense, Requantise
@@ -38,7 +40,7 @@ REQUESTS = ((30, 1), (30, 64), (784, 16))
 """Inputs of a row, and rows, of the requests in audit mode that are measured."""
 
 _FIGURES = 3 * 5
-_MOST = (OPENINGS - 1) // 2 - 1
+_MOST = (MOST_OPENINGS - 1) // 2 - 1
 """Proofs of one batch that one commitment is opened for: two batches of one model, and the range of its weights."""
 
 
@@ -71,7 +73,7 @@ def measure_answers(
 def _measured(threads: int, watch: Watch, recorded: Recorded) -> AnswerCosts:
     seen: dict[tuple[Sizes, int], dict[str, float]] = {}
     for sizes, batches in ((ONE_LAYER, (1, MANY)), (NARROW, (1, ROWS)), (WIDE, (1,))):
-        committed = commit(dense_graph(sizes), threads)
+        committed = commit(dense_graph(sizes), threads, MOST_OPENINGS)
         random = np.random.default_rng(1)
         for rows in batches:
             given = random.normal(size=(rows, sizes[0]))

@@ -11,7 +11,7 @@ from quatrefoil.bench.runs.cases import CASES
 from quatrefoil.cli.bench_cases import add_case_options
 from quatrefoil.planner import Costs
 
-WHAT = "what the planner predicts beside what runs, phase by phase"
+WHAT = "what the planner predicts beside what runs: phases, and proofs of answers"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +59,40 @@ def _run(args: argparse.Namespace) -> None:
         out.print(f"Planned in {one['planning_ms']:.1f} ms, the slowest of 50.", markup=False)
     out.print(f"{found['within']} of {found['compared']} predictions are within {REACH:.0%} of the run.", markup=False)
     out.print("*: beside what protection added to the same work in the clear, not all of the phase.", markup=False)
+    show_answers(found["answers"])
+
+
+def show_answers(answers: dict[str, Any]) -> None:
+    """Proofs of answers, a line for each figure."""
+    out = output.console()
+    if answers["problem"]:
+        out.print(f"Proofs of answers are not compared: {answers['problem']}.", markup=False)
+        return
+    names = ("model", "batch", "columns", "of weights", "figure", "predicted", "measured", "ratio", "within")
+    cells = []
+    for row in answers["rows"]:
+        sizes = row["committed"]
+        shape = (
+            row["model"],
+            f"{row['rows']:,}",
+            f"{sizes['columns']:,} of {sizes['entries']:,}",
+            f"{sizes['weights_columns']:,} of {sizes['weights_entries']:,}",
+        )
+        for figure, name, form in (
+            ("prove_ms", "prove ms", ",.2f"),
+            ("verify_ms", "verify ms", ",.2f"),
+            ("proof_bytes", "bytes", ",.0f"),
+        ):
+            predicted, measured = (format(row[key], form) for key in (f"predicted_{figure}", figure))
+            said = _said({"within": row[f"{figure}_within"]})
+            cells.append((*shape, name, predicted, measured, _ratio(row[f"{figure}_ratio"]), said))
+            shape = ("", "", "", "")
+    out.print(output.table("Proofs of answers, in one thread", names, cells))
+    out.print(
+        f"{answers['within']} of {answers['compared']} predictions of proofs of answers are within {REACH:.0%}; they "
+        "are not among those above.",
+        markup=False,
+    )
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -24,6 +24,10 @@ LARGEST_FILE = 1 << 20
 OLDEST_DAYS = 90
 """What is older is stale: kernels, libraries and neighbours of a machine change."""
 
+LONGEST_ROOT, A_DOUBLING = 1 << 19, 0.2
+"""Rounded sums of a batch up to which bytes of its proof grow by the root, and what each doubling adds from there, as a
+part of what they are there. Of proofs' exact sizes, to which a test holds them."""
+
 _DAY_S = 86_400
 _SAME = ("processor", "cores", "system")
 """Of ``machine.describe``: what has to be the same for figures to be of this machine."""
@@ -161,7 +165,8 @@ class Answered:
 @dataclass(frozen=True)
 class AnsweredBytes:
     """Of the same proof. It opens rows of what is committed to, laid out in about as many rows as columns: so it grows
-    with the square root. Inputs are not committed to."""
+    with the square root. Rounded sums of a batch are opened in so many columns at most: from :data:`LONGEST_ROOT` of
+    them on columns only get longer, and each doubling adds the same. Inputs are not committed to."""
 
     fixed: float
     cells_fixed: float
@@ -170,8 +175,14 @@ class AnsweredBytes:
 
     def at(self, rows: int, _inputs: int, cells: int, weights: int) -> float:
         filled = 1 << (rows - 1).bit_length()
-        rounding = self.cells_fixed + self.each_root_cell * math.sqrt(cells * filled) if cells else 0.0
+        rounding = self.cells_fixed + self.each_root_cell * _rows_opened(cells * filled) if cells else 0.0
         return self.fixed + rounding + self.each_root_weight * math.sqrt(weights)
+
+
+def _rows_opened(cells: int) -> float:
+    if cells <= LONGEST_ROOT:
+        return math.sqrt(cells)
+    return math.sqrt(LONGEST_ROOT) * (1 + A_DOUBLING * math.log2(cells / LONGEST_ROOT))
 
 
 @dataclass(frozen=True)

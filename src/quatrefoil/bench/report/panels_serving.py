@@ -162,7 +162,8 @@ SERVING: tuple[Panel, ...] = (
     Panel(
         "planner",
         "What the plan says a phase takes, from the costs measured on this machine, and what it then took. Where "
-        "plans leave the model's own computing out, it is what protection added.",
+        "plans leave the model's own computing out, it is what protection added. Proofs of answers are predicted and "
+        "made apart, of models that costs were not measured on.",
         (
             Shown(
                 (
@@ -183,6 +184,16 @@ SERVING: tuple[Panel, ...] = (
                     Column("Planned in ms, slowest", "planning_ms", ".1f"),
                 ),
                 "workloads",
+            ),
+            Shown(
+                (
+                    Column("Proof of answers", "shape"),
+                    *ms(("Predicted, prove ms", "predicted_prove_ms"), ("Prove ms", "prove_ms")),
+                    *ms(("Predicted, verify ms", "predicted_verify_ms"), ("Verify ms", "verify_ms")),
+                    Column("Predicted bytes", "predicted_proof_bytes", ",.0f"),
+                    Column("Bytes", "proof_bytes", ",.0f"),
+                ),
+                "answers.rows",
             ),
         ),
         planner,

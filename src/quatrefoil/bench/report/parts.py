@@ -255,7 +255,7 @@ PARTS: tuple[Part, ...] = (
         "What the planner predicts, and what ran",
         "bench planner",
         "bench planner --quick --repeats 1 --seconds 5",
-        (100, 40),
+        (125, 50),
         "quatrefoil.bench-planner/1",
         peerless="it measures our own predictions",
     ),
