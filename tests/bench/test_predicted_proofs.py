@@ -20,7 +20,7 @@ from quatrefoil.errors import DependencyMissing, PolicyInvalid
 from quatrefoil.planner import proving
 from quatrefoil.policy import PROVEN_ANSWERS, Allow
 from quatrefoil.proofs import inference
-from quatrefoil.proofs.openings import MOST_OPENINGS
+from quatrefoil.proofs.openings import USUAL_OPENINGS
 from quatrefoil.quantised import program_of
 from quatrefoil.workload import Phase
 
@@ -35,7 +35,7 @@ def seen(times: float = 1.0, rows: int = 64) -> dict[str, list[float]]:
 
 def test_a_row_has_both_sides_and_the_shape() -> None:
     row = compared_proof("784-128-10", GRAPH, 64, ANSWERS, seen(), 0.25)
-    assert row["shape"] == "784-128-10, 64 rows" and (row["threads"], row["openings"]) == (1, MOST_OPENINGS)
+    assert row["shape"] == "784-128-10, 64 rows" and (row["threads"], row["openings"]) == (1, USUAL_OPENINGS)
     assert (row["inputs"], row["cells"], row["weights"], row["runs"]) == (784, 128, 101_770, 3)
     for name in FIGURES:
         assert row[name] == median(seen()[name]) == row[f"predicted_{name}"]
@@ -43,7 +43,7 @@ def test_a_row_has_both_sides_and_the_shape() -> None:
 
 
 def test_columns_are_those_of_the_proof() -> None:
-    exact = inference.shape(program_of(GRAPH).content, MOST_OPENINGS, 64, hidden=False)
+    exact = inference.shape(program_of(GRAPH).content, USUAL_OPENINGS, 64, hidden=False)
     committed = compared_proof("784-128-10", GRAPH, 64, ANSWERS, seen(), 0.25)["committed"]
     assert committed == {
         "columns": exact["base_columns"] + 2 * exact["inverse_columns"],
@@ -185,4 +185,4 @@ def test_small_shapes_are_really_proven() -> None:
         row[name] > 0 for row in found["rows"] for name in FIGURES
     )
     for row in found["rows"]:
-        assert row["committed"]["weights_entries"] == 1 << 15
+        assert row["committed"]["weights_entries"] == 1 << 13

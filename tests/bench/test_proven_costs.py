@@ -10,7 +10,6 @@ from tests.planner.made_up import make_available, make_costs
 
 from quatrefoil.bench import proven_costs
 from quatrefoil.bench.inference_models import lenet
-from quatrefoil.bench.inference_prover import OPENINGS
 from quatrefoil.bench.proven_costs import (
     MANY,
     NARROW,
@@ -28,7 +27,7 @@ from quatrefoil.planner.costs import LONGEST_ROOT
 from quatrefoil.planner.stopwatch import Watch
 from quatrefoil.policy import PROVEN_ANSWERS
 from quatrefoil.proofs import inference
-from quatrefoil.proofs.openings import MOST_OPENINGS
+from quatrefoil.proofs.openings import MOST_OPENINGS, USUAL_OPENINGS
 from quatrefoil.quantised import program_of, quantise
 
 BATCHES = ((ONE_LAYER, 1), (ONE_LAYER, MANY), (NARROW, 1), (NARROW, ROWS), (WIDE, 1))
@@ -62,7 +61,7 @@ def test_bytes_grow_by_square_roots() -> None:
 def largest_bytes(layers: tuple[int, ...], rows: int) -> int:
     """Exact, from the shape of the proof; of a commitment as ``quatrefoil model commit`` makes it."""
     program = program_of(dense_graph(layers)).content
-    return int(inference.shape(program, MOST_OPENINGS, rows, hidden=False)["largest_proof_bytes"])
+    return int(inference.shape(program, USUAL_OPENINGS, rows, hidden=False)["largest_proof_bytes"])
 
 
 @pytest.mark.parametrize(
@@ -85,7 +84,7 @@ def test_bytes_of_convolutions_and_pools_too(rows: int) -> None:
     case = lenet(1)
     graph = quantise(case.model, case.samples)
     program = program_of(graph).content
-    exact = inference.shape(program, MOST_OPENINGS, rows, hidden=False)["largest_proof_bytes"]
+    exact = inference.shape(program, USUAL_OPENINGS, rows, hidden=False)["largest_proof_bytes"]
     found = root_of({one: float(largest_bytes(*one)) for one in BATCHES})
     assert found.at(rows, graph.inputs, graph.cells, graph.weights) == pytest.approx(exact, rel=0.15)
 
@@ -107,20 +106,20 @@ def test_bytes_never_fall_where_they_turn() -> None:
 
 
 def test_costs_are_of_commitments_as_the_command_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that allows fewer openings takes less: plans would promise too little."""
-    assert largest_bytes((32, 32, 1), 1) > 1.3 * int(
-        inference.shape(program_of(dense_graph((32, 32, 1))).content, OPENINGS, 1, hidden=False)["largest_proof_bytes"]
-    )
+    """One that allows more openings takes more: plans would promise too little."""
+    content = program_of(dense_graph((32, 32, 1))).content
+    more = inference.shape(content, MOST_OPENINGS, 1, hidden=False)["largest_proof_bytes"]
+    assert more > 1.3 * largest_bytes((32, 32, 1), 1)
     asked: list[int] = []
 
-    def commit(_graph: object, _threads: int, openings: int = OPENINGS) -> None:
+    def commit(_graph: object, _threads: int, openings: int = USUAL_OPENINGS) -> None:
         asked.append(openings)
         raise HostError("it is enough", hint="Stop")
 
     monkeypatch.setattr(proven_costs, "commit", commit)
     with pytest.raises(HostError, match="enough"):
         proven_costs._measured(1, Watch(0.0, lambda: 0.0), Recorded(0.0, 0.0, 0.0))
-    assert asked == [MOST_OPENINGS]
+    assert asked == [USUAL_OPENINGS]
 
 
 def test_noise_never_makes_more_work_cheaper() -> None:

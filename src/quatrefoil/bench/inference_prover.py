@@ -8,16 +8,12 @@ from __future__ import annotations
 import os
 
 from quatrefoil.proofs import inference
-from quatrefoil.proofs.openings import Openings
+from quatrefoil.proofs.openings import USUAL_OPENINGS, Openings
 from quatrefoil.quantised import IntegerGraph, enter, program_of, trace_of, weights_of
 from quatrefoil.quantised.float_model import Floats
 
-OPENINGS = 16
-"""That the commitment allows where nothing else is said: one for the range of the weights, one for each proof. Where it
-allows more, a proof takes more, in steps."""
 
-
-def commit(graph: IntegerGraph, threads: int, openings: int = OPENINGS) -> Committed:
+def commit(graph: IntegerGraph, threads: int, openings: int = USUAL_OPENINGS) -> Committed:
     """To the weights of ``graph``, with the proof of their range, which is verified as well."""
     return Committed(graph, threads, openings)
 
@@ -25,7 +21,7 @@ def commit(graph: IntegerGraph, threads: int, openings: int = OPENINGS) -> Commi
 class Committed:
     """As ``inference_proof.Proving`` asks for."""
 
-    def __init__(self, graph: IntegerGraph, threads: int, openings: int = OPENINGS) -> None:
+    def __init__(self, graph: IntegerGraph, threads: int, openings: int = USUAL_OPENINGS) -> None:
         self._graph, self._threads = graph, threads
         self._openings = Openings(_Names(), openings)
         program, weights = program_of(graph).content, weights_of(graph)
@@ -60,4 +56,4 @@ class _Names:
         return [name for name in self._values if name.startswith(prefix)]
 
 
-__all__ = ["OPENINGS", "Committed", "commit"]
+__all__ = ["Committed", "commit"]

@@ -18,14 +18,14 @@ from quatrefoil.errors import DependencyMissing
 from quatrefoil.planner import AnswerCosts, Costs
 from quatrefoil.policy import PROVEN_ANSWERS
 from quatrefoil.proofs import inference
-from quatrefoil.proofs.openings import MOST_OPENINGS
+from quatrefoil.proofs.openings import USUAL_OPENINGS
 from quatrefoil.quantised import IntegerGraph, program_of, quantise
 
 Progress = Callable[[str], None]
 Row = dict[str, Any]
 
 THREADS = 1
-LEAST_RUNS, MOST_RUNS = 3, MOST_OPENINGS - 2
+LEAST_RUNS, MOST_RUNS = 3, USUAL_OPENINGS - 2
 """Proofs of one commitment that are timed. Of what it allows the range of its weights takes one, and the first proof
 another, which is made cold and not counted."""
 
@@ -81,7 +81,7 @@ def _rows(answers: AnswerCosts, batches: Sequence[Batch], runs: int, reach: floa
 
 def _measured(case: Case, graph: IntegerGraph, rows: int, runs: int) -> dict[str, list[float]]:
     """Each of :data:`FIGURES`, of each run."""
-    model, inputs = commit(graph, THREADS, MOST_OPENINGS), case.batch(rows)
+    model, inputs = commit(graph, THREADS, USUAL_OPENINGS), case.batch(rows)
     model.verify(model.prove(inputs))
     found: dict[str, list[float]] = {name: [] for name in FIGURES}
     for _ in range(runs):
@@ -110,7 +110,7 @@ def compared_proof(
         "cells": graph.cells,
         "weights": graph.weights,
         "committed": _committed(graph, rows),
-        "openings": MOST_OPENINGS,
+        "openings": USUAL_OPENINGS,
         "threads": THREADS,
         "runs": len(seen["prove_ms"]),
     }
@@ -125,7 +125,7 @@ def compared_proof(
 
 def _committed(graph: IntegerGraph, rows: int) -> dict[str, int]:
     """What the cost goes by in steps: columns of the batch and of the weights, each of so many entries."""
-    shape = inference.shape(program_of(graph).content, MOST_OPENINGS, rows, hidden=False)
+    shape = inference.shape(program_of(graph).content, USUAL_OPENINGS, rows, hidden=False)
     return {
         "columns": shape["base_columns"] + 2 * shape["inverse_columns"],
         "entries": shape["rows"],

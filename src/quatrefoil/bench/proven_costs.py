@@ -24,7 +24,7 @@ from quatrefoil.errors import DependencyMissing
 from quatrefoil.planner import AnswerCosts, Answered, AnsweredBytes, Availability, Costs, Recorded
 from quatrefoil.planner.stopwatch import Watch
 from quatrefoil.policy import PROVEN_ANSWERS
-from quatrefoil.proofs.openings import MOST_OPENINGS
+from quatrefoil.proofs.openings import USUAL_OPENINGS
 from quatrefoil.quantised import IntegerGraph
 from quatrefoil.quantised.graph import Input
 from quatrefoil.quantised.steps import Dense, Requantise
@@ -40,7 +40,7 @@ REQUESTS = ((30, 1), (30, 64), (784, 16))
 """Inputs of a row, and rows, of the requests in audit mode that are measured."""
 
 _FIGURES = 3 * 5
-_MOST = (MOST_OPENINGS - 1) // 2 - 1
+_MOST = (USUAL_OPENINGS - 1) // 2 - 1
 """Proofs of one batch that one commitment is opened for: two batches of one model, and the range of its weights."""
 
 
@@ -73,7 +73,7 @@ def measure_answers(
 def _measured(threads: int, watch: Watch, recorded: Recorded) -> AnswerCosts:
     seen: dict[tuple[Sizes, int], dict[str, float]] = {}
     for sizes, batches in ((ONE_LAYER, (1, MANY)), (NARROW, (1, ROWS)), (WIDE, (1,))):
-        committed = commit(dense_graph(sizes), threads, MOST_OPENINGS)
+        committed = commit(dense_graph(sizes), threads, USUAL_OPENINGS)
         random = np.random.default_rng(1)
         for rows in batches:
             given = random.normal(size=(rows, sizes[0]))

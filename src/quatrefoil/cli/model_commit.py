@@ -13,7 +13,7 @@ from quatrefoil.errors import CallerError
 from quatrefoil.output import add_json_option, console, only_json, progress_console, require_writable, table, write_json
 from quatrefoil.parties.arguments import count
 from quatrefoil.proofs.inference import shape
-from quatrefoil.proofs.openings import MOST_OPENINGS, require_enough
+from quatrefoil.proofs.openings import USUAL_OPENINGS, require_enough
 from quatrefoil.proven import ModelFolder
 from quatrefoil.proven.statement import ROLE
 from quatrefoil.transport import Identity, TrustAnchor, system_clock
@@ -26,7 +26,7 @@ def add_commit(commands: Any) -> None:
     parser.add_argument(
         "model", type=Path, nargs="?", metavar="MODEL", help="the integer model, as `model quantise` wrote it"
     )
-    parser.add_argument("--openings", type=count, metavar="T", help="how often it may be opened, 3 to 64 (default: 64)")
+    parser.add_argument("--openings", type=count, metavar="T", help="how often it may be opened, 3 to 64 (default: 16)")
     parser.add_argument(
         "--identity",
         type=Path,
@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.link:
         folder = ModelFolder(options.link).link(options.out, threads=options.threads, told=say)
     else:
-        openings = MOST_OPENINGS if options.openings is None else options.openings
+        openings = USUAL_OPENINGS if options.openings is None else options.openings
         require_enough(openings)
         identity = _server(options) if options.identity else None
         folder = ModelFolder.create(

@@ -17,6 +17,10 @@ PREFIX = "opening/"
 MOST_OPENINGS = 64
 """That a commitment may allow (docs/inference-proofs.md)."""
 
+USUAL_OPENINGS = 16
+"""Unless whoever commits says otherwise. Four times as many make a small proof twice as slow, and a large one a third
+longer; a link takes no longer than a proof."""
+
 FEWEST_OPENINGS = 3
 """With which a commitment proves anything: the first goes to the proof of range, or to the link before, and the last is
 kept for the link after. One that has fewer is still verified, as long as nothing is proven with it."""
@@ -105,4 +109,13 @@ def require_enough(openings: int) -> None:
         )
 
 
-__all__ = ["FEWEST_OPENINGS", "MOST_OPENINGS", "PREFIX", "Once", "Opening", "Openings", "require_enough"]
+__all__ = [
+    "FEWEST_OPENINGS",
+    "MOST_OPENINGS",
+    "PREFIX",
+    "USUAL_OPENINGS",
+    "Once",
+    "Opening",
+    "Openings",
+    "require_enough",
+]
