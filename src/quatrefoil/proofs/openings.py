@@ -18,8 +18,7 @@ MOST_OPENINGS = 64
 """That a commitment may allow (docs/inference-proofs.md)."""
 
 USUAL_OPENINGS = 16
-"""Unless whoever commits says otherwise. Four times as many make a small proof twice as slow, and a large one a third
-longer; a link takes no longer than a proof."""
+"""Unless whoever commits says otherwise. More make proofs larger and slower, small ones most of all."""
 
 FEWEST_OPENINGS = 3
 """With which a commitment proves anything: the first goes to the proof of range, or to the link before, and the last is
