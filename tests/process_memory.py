@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 _PIECE = 16 << 20
@@ -29,9 +29,34 @@ else:
 that is not dumpable."""
 
 
+_ORDINARY = """
+import ctypes, os, resource, sys
+libc = ctypes.CDLL(None)
+if os.geteuid() == 0:
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    except ValueError:
+        pass
+    if libc.prctl(28, 3, 0, 0, 0):  # PR_SET_SECUREBITS, SECBIT_NOROOT and its lock
+        sys.exit("prctl")
+    none = (ctypes.c_uint32 * 6)()
+    head = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    if libc.capset(head, none):
+        sys.exit("capset")
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def ordinary(command: Sequence[str]) -> list[str]:
+    """``command``, begun by a user who has no capability that a neighbour lacks, and whose core files have no limit
+    where that can be had: the process of a test may have asked for none itself."""
+    return [sys.executable, "-c", _ORDINARY, *command]
+
+
 def is_private(process: int) -> bool:
     """Whether there is to be no core file of a process, by its limit (proc_pid_limits(5)) and for a program that is
-    told of crashes, and its memory is kept from other processes of its user (PR_SET_DUMPABLE)."""
+    told of crashes, and its memory is kept from other processes of its user (PR_SET_DUMPABLE). It is one that
+    :func:`ordinary` began: of another one nobody may read anything, whatever it asks for."""
     no_core = re.search(r"Max core file size +0 +0 ", Path(f"/proc/{process}/limits").read_text())
     looked = [sys.executable, "-c", _NEIGHBOUR, str(process)]
     seen = subprocess.run(looked, capture_output=True, text=True, check=True).stdout.strip()
@@ -84,4 +109,4 @@ def _pieces(process: int, overlap: int) -> Iterator[bytes]:
     assert read > 1 << 20, f"process {process} has let {read} bytes be read"
 
 
-__all__ = ["NotReadable", "found_in", "is_private"]
+__all__ = ["NotReadable", "found_in", "is_private", "ordinary"]

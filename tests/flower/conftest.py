@@ -26,6 +26,7 @@ _NEEDING = (
     "simulation",
     "seats",
     "seat_deployment",
+    "seat_witnesses",
 )
 NEED_FLOWER = [f"test_flower_{name}.py" for name in _NEEDING]
 collect_ignore = [] if find_spec("flwr") else NEED_FLOWER

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flower_room import POLICY, SILOS, SOON, FlowerRoom
 
+from process_memory import ordinary
 from quatrefoil.demo.processes import command_line
 
 COMMITTEE = (
@@ -33,7 +34,7 @@ class SeatRoom(FlowerRoom):
         """Start the seats of silos, and wait until they listen."""
         for name in names:
             (self.folder / f"seat-{name}.out").unlink(missing_ok=True)
-            self._spawn(f"seat-{name}", command_line("flower", "seat", str(self.folder / f"{name}.toml")))
+            self._spawn(f"seat-{name}", ordinary(command_line("flower", "seat", str(self.folder / f"{name}.toml"))))
         for name in names:
             self.wait_for(f"seat-{name}", "listens at", SOON)
 

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from process_memory import is_private
+from process_memory import is_private, ordinary
 
 
 def started(command: list[str], folder: Path, until: str) -> subprocess.Popen[str]:
     """A party in a process of its own, once it has said ``until``."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "quatrefoil.cli", *command], stderr=subprocess.PIPE, text=True, cwd=folder
-    )
+    begun = ordinary([sys.executable, "-m", "quatrefoil.cli", *command])
+    process = subprocess.Popen(begun, stderr=subprocess.PIPE, text=True, cwd=folder)
     assert process.stderr is not None
     for line in process.stderr:
         if until in line:

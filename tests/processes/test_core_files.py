@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from process_memory import is_private
+from process_memory import is_private, ordinary
 from quatrefoil import cli
 
 COMMAND = """
@@ -56,9 +56,8 @@ SECRET = {
 @pytest.fixture
 def standing(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
     told = json.dumps(request.param)
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, told], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    command = ordinary([sys.executable, "-c", COMMAND, told])
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None and process.stdout.readline() == "here\n"
         yield process
