@@ -30,25 +30,34 @@ witnesses = {witnesses}
 """
 
 
+LIMITS: dict[str, object] = {
+    "minimum_silos": 3,
+    "colluding_silos": 1,
+    "difference": 1,
+    "on_excess": "refuse",
+    "clip": 1.0,
+    "rounds": 20,
+    "largest_sample_count": 1000,
+    "receipts": "ml-dsa",
+    "witnesses": 0,
+}
+"""What of :data:`POLICY` has a usual value."""
+
+
 def policy(backend: str = "additive-rlwe", **changes: object) -> Policy:
     accept = '"software-keeper"' + (', "plain-aggregation"' if backend == "plain" else "")
-    values = {
-        "minimum_silos": 3,
-        "colluding_silos": 1,
-        "difference": 1,
-        "on_excess": "refuse",
-        "clip": 1.0,
-        "rounds": 20,
-        "largest_sample_count": 1000,
-        "update_norm": None,
-        "update_norm_factor": None,
-        "update_norm_floor": None,
-        "update_layer_norms": None,
-        "update_direction": None,
-        "proofs": False,
-        "receipts": "ml-dsa",
-        "witnesses": 0,
-    } | changes
+    values: dict[str, object] = (
+        LIMITS
+        | {
+            "update_norm": None,
+            "update_norm_factor": None,
+            "update_norm_floor": None,
+            "update_layer_norms": None,
+            "update_direction": None,
+            "proofs": False,
+        }
+        | changes
+    )
     norms = {key: values.pop(key) for key in tuple(values) if key.startswith("update_")}
     values["norm"] = "\n".join(f"{key} = {value}" for key, value in norms.items() if value is not None)
     values["threat"] = ', "byzantine-silo"' if values.pop("proofs") else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from job_policies import LIMITS as USUAL
 from quatrefoil.cli import main
 from support import Consortium
 
@@ -26,19 +27,7 @@ WORKLOAD = 'name = "toy"' + "".join(
     )
     for kind in ("collect", "aggregate", "keys")
 )
-LIMITS = {
-    "minimum_silos": 3,
-    "colluding_silos": 1,
-    "difference": 1,
-    "on_excess": "refuse",
-    "clip": 1.0,
-    "rounds": 20,
-    "largest_sample_count": 1000,
-    "threat": "",
-    "norm": "",
-    "receipts": "ml-dsa+ed25519",
-    "witnesses": 0,
-}
+LIMITS = USUAL | {"threat": "", "norm": "", "receipts": "ml-dsa+ed25519"}
 ROLES = ("keeper", "aggregator", "silo")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from party_site import refusal
 
+from job_policies import LIMITS as USUAL
 from job_policies import POLICY
 from quatrefoil.cli import main
 from quatrefoil.parties.upper import upper_database
@@ -20,21 +21,7 @@ from quatrefoil.planner.calibration import calibrate
 from quatrefoil.planner.host import availability
 from support import Consortium
 
-LIMITS = {
-    "minimum_silos": 3,
-    "colluding_silos": 1,
-    "difference": 1,
-    "on_excess": "refuse",
-    "clip": 1.0,
-    "rounds": 20,
-    "largest_sample_count": 1000,
-    "threat": "",
-    "norm": "",
-    "receipts": "ml-dsa",
-    "witnesses": 0,
-    "backend": "additive-rlwe",
-    "accept": '"software-keeper"',
-}
+LIMITS = USUAL | {"threat": "", "norm": "", "backend": "additive-rlwe", "accept": '"software-keeper"'}
 
 
 def committee(text: str) -> str:
