@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 SHARES = (0.001, 0.01, 0.05, 0.1)
-"""Shares of false receipts that tables are printed for."""
+"""Shares of false receipts, or answers, that tables and plans say the chance of."""
 
 TRIES = 1 << 20
 """Seeds that an operator is taken to have tried out where there is no challenge; docs/audit-sampling.md says why."""

@@ -16,10 +16,10 @@ from tests.reference import audit_sampling as reference
 
 import made_inferences as made
 from quatrefoil.audit.log import LOG_FOLDER, PAYLOADS
-from quatrefoil.audit.sampling import MOST_DRAWN, Sample, Terms, caught, draw, rule, verify
-from quatrefoil.audit.sampling.catching import TRIES
+from quatrefoil.audit.sampling import MOST_DRAWN, Sample, Terms, draw, rule, verify
 from quatrefoil.audit.sampling.population import MOST_KEYSETS
 from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
+from quatrefoil.catching import TRIES, caught
 from quatrefoil.errors import CallerError
 from sampled import NAMES, SIGNED, Cosigners, ed25519_cosigned, quiet, serve, server, terms, witness_key
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tests.planner.made_up import ANSWERS, SERVING, TRAINING, make_available, make_costs, policy
 
 from quatrefoil.audit.sampling import MOST_DRAWN
-from quatrefoil.audit.sampling.catching import SHARES, caught
 from quatrefoil.audit.sampling.rule import share_of
 from quatrefoil.bench.proven_costs import dense_graph
+from quatrefoil.catching import SHARES, caught
 from quatrefoil.errors import ModelRefused, ParametersRefused, PhaseUnprotected, PolicyInvalid
 from quatrefoil.planner import Plan, plan, proving, threats
 from quatrefoil.planner.blanket import all_choices, price
@@ -319,17 +319,15 @@ def test_limits_are_those_of_what_proves_and_draws() -> None:
     assert shape(program_of(dense_graph((proving.LEAST_INPUTS, 1))).content, 16, 1, hidden=False)
     with pytest.raises(ModelRefused, match="layers of two values or more"):
         program_of(dense_graph((proving.LEAST_INPUTS - 1, 1)))
-    assert proving.SHARES == SHARES
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 20_000), st.floats(1e-4, 1.0), st.sampled_from(SHARES))
 def test_what_a_sample_catches_is_what_the_audit_says(receipts: int, share: float, false: float) -> None:
-    number = proving.drawn(receipts, share)
-    assert 1 <= number <= receipts
-    assert proving.caught(receipts, number, false) == pytest.approx(
-        caught(receipts, number, false).probability, abs=1e-9
-    )
+    phase = replace(ANSWER, batch=receipts)
+    found = proving.predicted(phase, asking(INTEGRITY, "tpm", share=share), ANSWERS)
+    assert 1 <= found.drawn <= receipts
+    assert found.caught(false) == caught(receipts, found.drawn, false).probability
 
 
 @pytest.mark.parametrize("share", ["0.07", "0.01", "0.29", "1.0", "0.001"])

@@ -9,11 +9,11 @@ from typing import Any
 
 from quatrefoil.audit import PartyLog
 from quatrefoil.audit.log import LOG_FOLDER, WITNESSED
-from quatrefoil.audit.sampling import Caught, Sample, caught, draw, population_size, verify
-from quatrefoil.audit.sampling.catching import SHARES, TRIES
+from quatrefoil.audit.sampling import Sample, draw, population_size, verify
 from quatrefoil.audit.sampling.rule import share_of
 from quatrefoil.audit.sampling.sample import LARGEST_SAMPLE
 from quatrefoil.audit.verdict import count
+from quatrefoil.catching import SHARES, TRIES, Caught, caught
 from quatrefoil.cli.auditing import add_at_option, add_log_argument, add_party_option, add_trust_option, open_logs
 from quatrefoil.cli.sampling import add_number, add_terms, read_witnesses, terms_of
 from quatrefoil.errors import CallerError, EvidenceRejected

@@ -7,12 +7,13 @@ import math
 from rich.console import Console
 from rich.padding import Padding
 
+from quatrefoil.catching import SHARES
 from quatrefoil.output import table
 from quatrefoil.planner import Plan, PlannedPhase
 from quatrefoil.planner.blanket import Blanket
 from quatrefoil.planner.difference import Difference, PhaseDifference
 from quatrefoil.planner.plans import Tradeoff
-from quatrefoil.planner.proving import SHARES, Proven
+from quatrefoil.planner.proving import Proven
 from quatrefoil.planner.threats import exposed
 from quatrefoil.policy import THREATS
 from quatrefoil.workload import DATA, KINDS

@@ -14,6 +14,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Any
 
+from quatrefoil.catching import SHARES, caught
 from quatrefoil.planner.costs import AnswerCosts
 from quatrefoil.policy import Policy
 from quatrefoil.workload import MODELLED, Phase
@@ -26,9 +27,6 @@ LEAST_INPUTS, MOST_INPUTS = 2, 1 << 20
 
 LARGEST_SAMPLE = 1 << 16
 """Receipts that one sample draws."""
-
-SHARES = (0.001, 0.01, 0.05, 0.1)
-"""Of false answers among all: what plans say the chance to catch of."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Proven:
 
     def caught(self, share: float) -> float:
         """The chance that at least one is drawn of so large a share of false answers; the least is one."""
-        return caught(self.receipts, self.drawn, share)
+        return caught(self.receipts, self.drawn, share).probability
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; keys are named in docs/planner.md."""
@@ -109,15 +107,6 @@ def drawn(receipts: int, share: float) -> int:
     return ceil(Fraction(repr(share)) * receipts)
 
 
-def caught(receipts: int, drawn: int, share: float) -> float:
-    """The chance that of ``drawn`` different receipts one is false, where so large a ``share`` of all is, rounded up: 1
-    less the product of (receipts - false - i) / (receipts - i)."""
-    false = min(receipts, ceil(share * receipts))
-    if drawn > receipts - false:
-        return 1.0
-    return -math.expm1(math.fsum(math.log1p(-false / (receipts - at)) for at in range(drawn)))
-
-
 def predicted(phase: Phase, policy: Policy, costs: AnswerCosts) -> Proven:
     """Each request of an ``infer`` phase is one row; a table that is scored is one request."""
     receipts = _receipts(phase)
@@ -166,10 +155,8 @@ __all__ = [
     "LARGEST_SAMPLE",
     "LEAST_INPUTS",
     "MOST_INPUTS",
-    "SHARES",
     "Proven",
     "Shape",
-    "caught",
     "drawn",
     "predicted",
     "recorded_ms",

@@ -1,7 +1,6 @@
 """Samples of inference receipts, drawn by a public rule from a witnessed checkpoint. docs/audit-sampling.md."""
 
 from quatrefoil.audit.sampling.answered import Answered, answered
-from quatrefoil.audit.sampling.catching import Caught, caught
 from quatrefoil.audit.sampling.rule import MOST_DRAWN, Terms
 from quatrefoil.audit.sampling.sample import (
     DrawnReceipt,
@@ -16,14 +15,12 @@ from quatrefoil.audit.sampling.sample import (
 __all__ = [
     "MOST_DRAWN",
     "Answered",
-    "Caught",
     "DrawnReceipt",
     "EndedKeyset",
     "OpenKeyset",
     "Sample",
     "Terms",
     "answered",
-    "caught",
     "draw",
     "population_size",
     "verify",
